@@ -1,6 +1,6 @@
 #pragma once
-/// What every `benchmarks/<stem>_bench.cpp` is made of: a list of named works, one of which is timed
-/// per process. The contract with `run.py` is in `benchmarks/README.md`.
+/// What every `benchmarks/<stem>_bench.cpp` is made of: a list of named works, one of which is
+/// timed per process. The contract with `run.py` is in `benchmarks/README.md`.
 ///
 ///     int main(int argc, char** argv) {
 ///       bench::Suite suite(argc, argv);
@@ -30,9 +30,9 @@ namespace bench {
 
 /// How much one call does, for the share of the machine's limit. Zero means "not counted".
 struct Cost {
-  double flops = 0;         ///< floating-point operations (a multiply-add is two)
-  double bytes = 0;         ///< bytes that must cross the memory bus at least once (reads + writes)
-  const char* unit = "f32"; ///< which peak bounds the flops: "f32", "f64" or "bf16"
+  double flops = 0;  ///< floating-point operations (a multiply-add is two)
+  double bytes = 0;  ///< bytes that must cross the memory bus at least once (reads + writes)
+  const char* unit = "f32";  ///< which peak bounds the flops: "f32", "f64" or "bf16"
 };
 
 /// Keeps the compiler from dropping a result that nobody reads.
