@@ -1,0 +1,150 @@
+#include "tandem/io/file.hpp"
+
+#include <doctest/doctest.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "temp_dir.hpp"
+
+using tandem::Error;
+using namespace tandem::io;
+
+namespace {
+
+template <class F>
+std::string message(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "no error";
+}
+
+bool contains(const std::string& text, const char* part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("file: a mapped file shows the bytes, and writing the mapping leaves the file alone") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("a.bin"), "hello");
+  const auto file = MappedFile::open(dir.path("a.bin"));
+  CHECK(file->text() == "hello");
+  CHECK(file->path() == dir.path("a.bin"));
+  const_cast<unsigned char*>(file->data())[0] = 'J';
+  CHECK(file->text() == "Jello");
+  CHECK(read_text(dir.path("a.bin")) == "hello");
+}
+
+TEST_CASE("file: what is not a file with bytes in it is refused in one sentence") {
+  const tandem_test::TempDir dir;
+  CHECK(contains(message([&] { MappedFile::open(dir.path("no")); }), "No such file"));
+  CHECK(contains(message([&] { MappedFile::open(dir.path("")); }), "this is a directory"));
+  REQUIRE(::mkfifo(dir.path("fifo").c_str(), 0600) == 0);
+  CHECK(contains(message([&] { MappedFile::open(dir.path("fifo")); }), "this is a pipe"));
+  CHECK(contains(message([&] { MappedFile::open("/dev/zero"); }), "this is a device"));
+  write_text(dir.path("empty"), "");
+  CHECK(contains(message([&] { MappedFile::open(dir.path("empty")); }), "the file is empty"));
+  CHECK(read_text(dir.path("empty")).empty());
+  write_text(dir.path("long"), "12345");
+  CHECK(contains(message([&] { read_text(dir.path("long"), 4); }), "at most 4"));
+}
+
+TEST_CASE("file: a writer that does not commit leaves nothing behind") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("f"), "old");
+  {
+    AtomicFile out(dir.path("f"));
+    out.write("new");
+    CHECK(dir.entries() == std::vector<std::string>{"f", "f.tmp0"});
+  }
+  CHECK(read_text(dir.path("f")) == "old");
+  CHECK(dir.entries() == std::vector<std::string>{"f"});
+  AtomicFile out(dir.path("f"));
+  out.write("new");
+  out.commit();
+  CHECK(read_text(dir.path("f")) == "new");
+  CHECK(dir.entries() == std::vector<std::string>{"f"});
+  CHECK_THROWS_AS(out.write("more"), Error);
+  CHECK_THROWS_AS(out.commit(), Error);
+}
+
+TEST_CASE("file: two writers of one file do not mix, and a leftover is used again") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("f.tmp0"), "left behind by a killed process, longer than the new text");
+  AtomicFile a(dir.path("f"));
+  AtomicFile b(dir.path("f"));
+  a.write("aaaa");
+  b.write("bb");
+  a.commit();
+  CHECK(read_text(dir.path("f")) == "aaaa");
+  b.commit();
+  CHECK(read_text(dir.path("f")) == "bb");
+  CHECK(dir.entries() == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("file: long writes, positions, links and permissions") {
+  const tandem_test::TempDir dir;
+  std::string big(1000003, 'x');
+  for (std::size_t i = 0; i < big.size(); i += 997) big[i] = static_cast<char>('a' + i % 26);
+  {
+    AtomicFile out(dir.path("real"));
+    out.write("ab");
+    out.write(big);
+    CHECK(out.position() == big.size() + 2);
+    out.write("c");
+    out.commit();
+  }
+  CHECK(read_text(dir.path("real")) == "ab" + big + "c");
+  REQUIRE(::chmod(dir.path("real").c_str(), 0640) == 0);
+  REQUIRE(::symlink("real", dir.path("link").c_str()) == 0);
+  write_text(dir.path("link"), "through");
+  CHECK(read_text(dir.path("real")) == "through");
+  struct stat info {};
+  REQUIRE(::lstat(dir.path("link").c_str(), &info) == 0);
+  CHECK(S_ISLNK(info.st_mode));
+  REQUIRE(::stat(dir.path("real").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0640);
+  CHECK(contains(message([&] { AtomicFile out(dir.path("")); }), "directory"));
+  CHECK(contains(message([&] { AtomicFile out(dir.path("no/such/folder")); }), "No such file"));
+}
+
+TEST_CASE("file: a full disk is an error and the old file stays") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("f"), "old");
+  // A file size limit makes write fail as a full disk does; in a child, so that only it is limited.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{4096, 4096};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    const std::string text = message([&] {
+      AtomicFile out(dir.path("f"));
+      out.write(std::string(1 << 20, 'x'));
+      out.commit();
+    });
+    ::_exit(contains(text, "nothing was replaced") ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(read_text(dir.path("f")) == "old");
+  CHECK(dir.entries() == std::vector<std::string>{"f"});
+}
+
+TEST_CASE("file: folders and names") {
+  const tandem_test::TempDir dir;
+  make_directories(dir.path("a/b/c"));
+  make_directories(dir.path("a/b/c"));
+  CHECK(is_directory(dir.path("a/b/c")));
+  CHECK_FALSE(is_file(dir.path("a")));
+  write_text(dir.path("a/f"), "x");
+  CHECK(is_file(dir.path("a/f")));
+  CHECK_THROWS_AS(make_directories(dir.path("a/f/g")), Error);
+  CHECK(join_path("a", "b") == "a/b");
+  CHECK(join_path("a/", "b") == "a/b");
+  CHECK(join_path("", "b") == "b");
+}
