@@ -1,0 +1,29 @@
+# How the tests, examples and benchmarks are compiled. Nothing here reaches a program that uses
+# tandem::tandem.
+
+if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
+endif()
+
+add_library(tandem_build INTERFACE)
+target_link_libraries(tandem_build INTERFACE tandem::tandem)
+target_compile_options(tandem_build INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 warns about std::string's own operator+ (GCC bug 105651).
+  target_compile_options(tandem_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
+if(TANDEM_WERROR)
+  target_compile_options(tandem_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+endif()
+
+if(TANDEM_SANITIZE)
+  list(JOIN TANDEM_SANITIZE "," sanitizers)
+  target_compile_options(tandem_build INTERFACE
+    -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  target_link_options(tandem_build INTERFACE -fsanitize=${sanitizers})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # The checks that the sanitizers add make GCC's flow analysis see paths that do not exist.
+    target_compile_options(tandem_build INTERFACE -Wno-maybe-uninitialized)
+  endif()
+endif()

@@ -1,0 +1,41 @@
+# tandem::cuda, the kernels of kernels/*.cu. It exists where they are built; programs that link it
+# register the kernels when they start.
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/*.cu")
+set(build_cuda ${TANDEM_CUDA})
+if(TANDEM_CUDA STREQUAL "AUTO")
+  set(build_cuda OFF)
+  if(cuda_sources)
+    include(CheckLanguage)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80 90)
+    endif()
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      set(build_cuda ON)
+    endif()
+  endif()
+endif()
+if(NOT build_cuda)
+  return()
+endif()
+
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES 80 90)  # Ampere and Hopper
+endif()
+enable_language(CUDA)
+find_package(CUDAToolkit REQUIRED)
+
+add_library(tandem_cuda_kernels STATIC ${cuda_sources})
+target_compile_features(tandem_cuda_kernels PUBLIC cuda_std_20)
+target_compile_options(tandem_cuda_kernels PRIVATE
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
+target_include_directories(tandem_cuda_kernels PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
+target_link_libraries(tandem_cuda_kernels PUBLIC tandem CUDA::cudart CUDA::cublas)
+set_target_properties(tandem_cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON)
+
+# Nothing refers to the objects that register kernels, so the linker must be told to keep them.
+add_library(tandem_cuda INTERFACE)
+add_library(tandem::cuda ALIAS tandem_cuda)
+target_link_libraries(tandem_cuda INTERFACE
+  "$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem_cuda_kernels>")

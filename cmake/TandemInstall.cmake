@@ -1,0 +1,33 @@
+# `cmake --install`: the headers, a CMake package (find_package(tandem)) and a pkg-config file.
+
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tandem")
+
+install(DIRECTORY include/tandem DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
+        FILES_MATCHING PATTERN "*.hpp")
+install(TARGETS tandem EXPORT tandemTargets)
+install(EXPORT tandemTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+
+if(TARGET tandem_cuda)
+  set_target_properties(tandem_cuda PROPERTIES EXPORT_NAME cuda)
+  set_target_properties(tandem_cuda_kernels PROPERTIES EXPORT_NAME cuda_kernels)
+  install(TARGETS tandem_cuda tandem_cuda_kernels EXPORT tandemCudaTargets
+          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tandemCudaTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+endif()
+
+configure_package_config_file(cmake/tandemConfig.cmake.in
+  "${CMAKE_CURRENT_BINARY_DIR}/tandemConfig.cmake" INSTALL_DESTINATION "${package_dir}")
+# 0.x: a change of the minor version may break programs.
+write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
+# From the .pc file up to the prefix, so that an installed tree can be moved.
+file(RELATIVE_PATH pc_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
+string(REGEX REPLACE "/$" "" pc_up "${pc_up}")
+configure_file(cmake/tandem.pc.in "${CMAKE_CURRENT_BINARY_DIR}/tandem.pc" @ONLY)
+
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tandemConfig.cmake"
+              "${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake"
+        DESTINATION "${package_dir}")
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tandem.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Builds and runs one consumer program the way KIND says, in WORK (emptied first).
+# usage: run.sh KIND SOURCE BUILD WORK CXX VERSION
+set -euo pipefail
+kind=$1 source=$2 build=$3 work=$4 cxx=$5 version=$6
+here=$source/tests/consumers
+rm -rf "$work"
+mkdir -p "$work"
+
+configure_build_run() {
+  cmake -S "$here/$kind" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" "$@"
+  cmake --build "$work/build"
+  "$work/build/consumer"
+}
+
+case $kind in
+  include_path)
+    "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
+    "$work/consumer"
+    ;;
+  find_package)
+    cmake --install "$build" --prefix "$work/prefix"
+    configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
+    ;;
+  pkg_config)
+    cmake --install "$build" --prefix "$work/first"
+    mv "$work/first" "$work/prefix"  # an installed tree can be moved
+    file=$(find "$work/prefix" -name tandem.pc)
+    export PKG_CONFIG_PATH=${file%/*}
+    pkg-config --exact-version="$version" tandem
+    # shellcheck disable=SC2046  # flags are words
+    "$cxx" -std=c++20 "$here/main.cpp" -o "$work/consumer" $(pkg-config --cflags --libs tandem)
+    "$work/consumer"
+    ;;
+  add_subdirectory | fetch_content)
+    configure_build_run -DTANDEM_SOURCE="$source"
+    ;;
+  *)
+    echo "unknown kind of consumer: $kind" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Compile every public header alone, twice included, with warnings as errors; and check that
+programs need nothing but the standard library, POSIX and (under cuda/) the CUDA toolkit for them."""
+
+import argparse
+import concurrent.futures
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
+         "-Wshadow", "-Werror", "-pthread"]
+# Installed libraries that a header could reach without anybody noticing on this machine.
+FOREIGN = ("/nlohmann/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
+           "/gtest/", "/absl/", "/cblas.h", "/openblas/", "/omp.h", "/tbb/")
+
+
+def check(compiler, include, header, folder):
+    name = header.relative_to(include).as_posix()
+    unit = folder / (name.replace("/", "_") + ".cpp")
+    deps = unit.with_suffix(".d")
+    unit.write_text(f'#include "{name}"\n#include "{name}"\n')
+    run = subprocess.run([compiler, *FLAGS, f"-I{include}", "-MD", "-MF", str(deps), str(unit)],
+                         capture_output=True, text=True)
+    if run.returncode != 0:
+        return name, run.stderr.strip() or f"exit status {run.returncode}"
+    used = deps.read_text().replace("\\\n", " ").split()
+    foreign = sorted(path for path in used if any(part in path for part in FOREIGN))
+    if foreign:
+        return name, "needs more than the standard library: " + ", ".join(foreign)
+    return name, None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--compiler", default="g++")
+    parser.add_argument("--include", type=pathlib.Path,
+                        default=pathlib.Path(__file__).resolve().parents[2] / "include")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", default="", help="headers whose path contains this")
+    args = parser.parse_args()
+
+    headers = sorted(h for h in args.include.glob("tandem/**/*.hpp")
+                     if args.only in h.relative_to(args.include).as_posix())
+    if not headers:
+        sys.exit(f"no header found under {args.include}/tandem")
+    failures = 0
+    with tempfile.TemporaryDirectory() as folder, \
+            concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for name, problem in pool.map(
+                lambda h: check(args.compiler, args.include, h, pathlib.Path(folder)), headers):
+            if problem:
+                failures += 1
+                print(f"FAILED {name}\n{problem}\n")
+    print(f"{args.compiler}: {len(headers) - failures} of {len(headers)} headers compile alone")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
