@@ -25,6 +25,17 @@ struct Segment {
   bool operator==(const Segment&) const = default;
 };
 
+/// temporal_iou — |a ∩ b| / |a ∪ b| of two segments in the same unit:
+///   inter = max(0, min(end) − max(start)),  union = len(a) + len(b) − inter.
+/// 0 when they do not overlap, so an empty or reversed segment has IoU 0 with everything, itself
+/// included (the Python evaluators compute 0/0 there).
+///   temporal_iou({0, 10}, {5, 10}) == 0.5
+inline double temporal_iou(const Segment& a, const Segment& b) {
+  const double inter = std::min(a.end, b.end) - std::max(a.start, b.start);
+  if (!(inter > 0)) return 0;
+  return inter / (a.length() + b.length() - inter);
+}
+
 /// One annotated action: when, and which class.
 struct Instance {
   Segment segment;
@@ -66,12 +77,12 @@ struct DetectionSet {
 /// `instances`.
 struct VideoTruth {
   std::string id;
-  std::string subset;   ///< as the file names it: "validation", "test", "training", "train" …
+  std::string subset = {};  ///< as the file names it: "validation", "test", "training", "train" …
   double duration = 0;  ///< seconds; 0 when the file does not say
-  std::vector<Instance> instances;  ///< in file order
-  std::vector<int> labels;  ///< video-level classes (labels_all where it exists, else the distinct
+  std::vector<Instance> instances = {};  ///< in file order
+  std::vector<int> labels = {};  ///< video-level classes (labels_all where it exists, else the distinct
                             ///< classes of `instances`), ascending
-  std::vector<Segment> ambiguous;  ///< stretches marked ambiguous; used by the index protocol only
+  std::vector<Segment> ambiguous = {};  ///< stretches marked ambiguous; used by the index protocol only
 };
 
 /// What a data set says: its classes and videos. Filled by the readers of the W-TALC, BaS-Net and
