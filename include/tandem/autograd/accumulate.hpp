@@ -1,0 +1,58 @@
+#pragma once
+/// The two sums that autograd itself needs: adding one gradient to another, and summing a gradient
+/// over the dimensions in which its tensor was broadcast.
+
+#include <cstdint>
+
+#include "tandem/tensor/factory.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace autograd {
+
+/// What adds `g` (dense, n elements) to `sum` on a CUDA device; filled by tandem::cuda.
+template <FloatingElement T>
+struct DeviceSum {
+  static inline void (*add)(int device, T* sum, const T* g, std::int64_t n) = nullptr;
+};
+
+/// sum += g; both have the same shape, any layout.
+template <FloatingElement T>
+void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
+  TANDEM_CHECK(sum.shape() == g.shape(), "backward", "a gradient of shape ", g.shape(),
+               " arrived where one of shape ", sum.shape(), " had arrived before");
+  if (sum.device().is_cuda()) {
+    TANDEM_CHECK(DeviceSum<T>::add != nullptr && sum.is_contiguous(), "backward",
+                 "gradients of this layout cannot be added on ", sum.device());
+    const Tensor<T> dense = g.contiguous();
+    DeviceSum<T>::add(sum.device().index(), sum.mutable_data(), dense.data(), sum.numel());
+    return;
+  }
+  const auto loop = tandem::detail::make_loop<2>(sum.shape(), {sum.strides(), g.strides()});
+  T* to = sum.mutable_data();
+  const T* from = g.data();
+  const std::int64_t n = loop.inner, to_step = loop.inner_strides[0],
+                     from_step = loop.inner_strides[1];
+  loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[2]) {
+    T* out = to + at[0];
+    const T* in = from + at[1];
+    for (std::int64_t i = 0; i < n; ++i) {
+      out[i * to_step] = T(out[i * to_step] + in[i * from_step]);
+    }
+  });
+}
+
+/// Sums `g` over the dimensions in which a tensor of `shape` was broadcast to g's shape.
+template <FloatingElement T>
+Tensor<T> sum_to_shape(const Tensor<T>& g, const Shape& shape) {
+  if (g.shape() == shape) return g;
+  TANDEM_CHECK(g.device().is_cpu(), "sum_to_shape", "is not available on ", g.device());
+  const Tensor<T> out = zeros<T>(shape);
+  const Strides to = tandem::detail::broadcast_strides(shape, out.strides(), g.shape());
+  add_into(out.alias({g.shape(), to, 0}), g);
+  return out;
+}
+
+}  // namespace autograd
+
+TANDEM_NAMESPACE_END

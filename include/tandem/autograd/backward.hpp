@@ -1,0 +1,129 @@
+#pragma once
+/// The engine: walks the graph from a result to the leaves, each node once, in the reverse order of
+/// recording, and frees what it has passed. Defines Tensor's gradient members.
+
+#include <algorithm>
+#include <vector>
+
+#include "tandem/autograd/record.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace autograd {
+
+/// Back-propagates from `root`, whose gradient has been accumulated already.
+inline void run_backward(const Ref<Node>& root, bool retain_graph) {
+  const NoGrad no_grad;
+  const auto earlier = [](const Ref<Node>& a, const Ref<Node>& b) {
+    return a->sequence() < b->sequence();
+  };
+  std::vector<Ref<Node>> heap{root};
+  root->queued = true;
+  // Whatever happens, no node keeps a mark or a half-finished gradient.
+  struct Cleanup {
+    std::vector<Ref<Node>>& heap;
+    ~Cleanup() {
+      for (const Ref<Node>& node : heap) {
+        node->queued = false;
+        node->drop_gradient();
+      }
+    }
+  } cleanup{heap};
+  while (!heap.empty()) {
+    std::pop_heap(heap.begin(), heap.end(), earlier);
+    const Ref<Node> node = std::move(heap.back());
+    heap.pop_back();
+    node->queued = false;
+    // run() may cut the edges, so they are copied first.
+    const std::vector<Ref<Node>> inputs = node->inputs();
+    struct DropArrived {
+      const std::vector<Ref<Node>>& inputs;
+      bool failed = true;
+      ~DropArrived() {
+        for (const Ref<Node>& input : inputs) {
+          if (failed && input && !input->queued) input->drop_gradient();
+        }
+      }
+    } guard{inputs};
+    node->run(retain_graph);
+    guard.failed = false;
+    for (const Ref<Node>& input : inputs) {
+      if (!input || input->queued || !input->has_gradient()) continue;
+      input->queued = true;
+      heap.push_back(input);
+      std::push_heap(heap.begin(), heap.end(), earlier);
+    }
+  }
+}
+
+namespace detail {
+template <Element T>
+LeafNode<T>& leaf_of(const char* op, const Tensor<T>& x) {
+  TANDEM_CHECK(x.requires_grad() && x.is_leaf(), op,
+               x.requires_grad() ? "only leaves keep a gradient; this tensor is the result of an op"
+                                 : "this tensor does not collect a gradient");
+  return static_cast<LeafNode<T>&>(*x.node());
+}
+}  // namespace detail
+
+}  // namespace autograd
+
+template <Element T>
+const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
+  TANDEM_CHECK(is_leaf(), "requires_grad_", "this tensor is the result of an op; detach() it first");
+  if constexpr (FloatingElement<T>) {
+    if (!on) {
+      set_node(nullptr);
+    } else if (!requires_grad()) {
+      set_node(make_ref<autograd::LeafNode<T>>(shape()));
+    }
+  } else {
+    TANDEM_CHECK(!on, "requires_grad_", "a tensor of ", dtype(), " cannot carry a gradient");
+  }
+  return *this;
+}
+
+template <Element T>
+Tensor<T> Tensor<T>::grad() const {
+  if constexpr (FloatingElement<T>) {
+    return requires_grad() ? autograd::detail::leaf_of("grad", *this).collected : Tensor<T>();
+  } else {
+    return Tensor<T>();
+  }
+}
+
+template <Element T>
+void Tensor<T>::set_grad(const Tensor& gradient) const {
+  if constexpr (FloatingElement<T>) {
+    if (!gradient.defined() && !requires_grad()) return;
+    TANDEM_CHECK(!gradient.defined() || gradient.shape() == shape(), "set_grad",
+                 "a gradient of shape ", gradient.shape(), " was given for a tensor of shape ",
+                 shape());
+    autograd::detail::leaf_of("set_grad", *this).collected =
+        gradient.defined() ? gradient.detach() : gradient;
+  } else {
+    TANDEM_CHECK(!gradient.defined(), "set_grad", "a tensor of ", dtype(), " carries no gradient");
+  }
+}
+
+template <Element T>
+void Tensor<T>::backward(bool retain_graph) const {
+  TANDEM_CHECK(numel() == 1, "backward", "a tensor of shape ", shape(),
+               " is not one number: give the gradient to start from");
+  backward(ones_like(*this), retain_graph);
+}
+
+template <Element T>
+void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph) const {
+  TANDEM_CHECK(requires_grad(), "backward",
+               "this tensor does not depend on anything that requires a gradient");
+  TANDEM_CHECK(cotangent.shape() == shape(), "backward", "the cotangent has shape ",
+               cotangent.shape(), ", the tensor ", shape());
+  if constexpr (FloatingElement<T>) {
+    auto* typed = static_cast<autograd::TypedNode<T>*>(node().get());
+    typed->accumulate(cotangent.detach());
+    autograd::run_backward(Ref<autograd::Node>(typed), retain_graph);
+  }
+}
+
+TANDEM_NAMESPACE_END

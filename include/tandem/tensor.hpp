@@ -1,0 +1,6 @@
+#pragma once
+/// The light header: tensors without autograd or ops.
+
+#include "tandem/tensor/factory.hpp"
+#include "tandem/tensor/random.hpp"
+#include "tandem/tensor/tensor.hpp"

@@ -1,0 +1,71 @@
+#pragma once
+/// Where a tensor's memory is, and the few functions through which another device is reached.
+
+#include <cstdint>
+#include <string>
+
+#include "tandem/tensor/config.hpp"
+#include "tandem/tensor/error.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+/// A device tag: Device::cpu() or Device::cuda(index).
+class Device {
+ public:
+  enum Type : std::uint8_t { cpu_type, cuda_type };
+  constexpr Device() = default;
+  static constexpr Device cpu() { return Device(); }
+  static constexpr Device cuda(int index = 0) { return Device(cuda_type, index); }
+
+  constexpr Type type() const { return type_; }
+  constexpr int index() const { return index_; }
+  constexpr bool is_cpu() const { return type_ == cpu_type; }
+  constexpr bool is_cuda() const { return type_ == cuda_type; }
+  constexpr bool operator==(const Device&) const = default;
+  /// "cpu" or "cuda:0".
+  std::string str() const { return is_cpu() ? "cpu" : "cuda:" + std::to_string(index_); }
+
+ private:
+  constexpr Device(Type type, int index) : type_(type), index_(index) {}
+  Type type_ = cpu_type;
+  int index_ = 0;
+};
+
+/// What tensor/ needs from a device other than the CPU. The library `tandem::cuda` fills the table
+/// when it is linked; without it every pointer is null and using the device says so.
+struct DeviceInterface {
+  const char* name = nullptr;
+  int (*device_count)() = nullptr;
+  void* (*allocate)(int device, std::int64_t bytes) = nullptr;
+  void (*deallocate)(int device, void* pointer, std::int64_t bytes) = nullptr;
+  /// Copies are ordered after the work queued on the current stream and complete on return.
+  void (*copy_to_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*copy_to_host)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
+  void (*fill_zero)(int device, void* to, std::int64_t bytes) = nullptr;
+  void (*synchronize)(int device) = nullptr;
+};
+
+/// The one CUDA table of the program.
+inline DeviceInterface& cuda_interface() {
+  static DeviceInterface table;
+  return table;
+}
+
+/// True when tandem::cuda is linked and sees at least one device.
+inline bool cuda_available() {
+  const DeviceInterface& table = cuda_interface();
+  return table.device_count != nullptr && table.device_count() > 0;
+}
+
+/// Throws unless tensors can live on `device` in this program.
+inline void require_device(const char* op, Device device) {
+  if (device.is_cpu()) return;
+  const DeviceInterface& table = cuda_interface();
+  TANDEM_CHECK(table.allocate != nullptr, op, "device ", device,
+               " needs the library tandem::cuda, which is not linked into this program");
+  TANDEM_CHECK(device.index() >= 0 && device.index() < table.device_count(), op, "there is no ",
+               device, ": this machine has ", table.device_count(), " CUDA device(s)");
+}
+
+TANDEM_NAMESPACE_END

@@ -1,0 +1,99 @@
+#pragma once
+/// Walking several strided arrays of one shape together, as few and as long inner rows as possible.
+
+#include <cstdint>
+
+#include "tandem/tensor/shape.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// The strides with which a tensor of `shape` is read when it is broadcast to `to` (0 where repeated).
+inline Strides broadcast_strides(const Shape& shape, const Strides& strides, const Shape& to) {
+  Strides out = Shape::filled(to.rank(), 0);
+  const int shift = to.rank() - shape.rank();
+  for (int d = 0; d < shape.rank(); ++d) out[d + shift] = shape[d] == 1 ? 0 : strides[d];
+  return out;
+}
+
+/// A loop over `shape` with N operands: dimensions of size 1 are dropped and neighbours that every
+/// operand steps through evenly are merged. Rows are numbered in row-major order.
+template <int N>
+struct Loop {
+  Shape shape;             ///< outer sizes; the inner row is not part of it
+  Strides strides[N];      ///< outer strides of each operand, in elements
+  std::int64_t inner = 1;  ///< the length of a row
+  std::int64_t inner_strides[N] = {};
+  std::int64_t rows = 1;
+
+  std::int64_t numel() const { return rows * inner; }
+
+  /// True when every operand is dense or constant along the row.
+  bool inner_is(const std::int64_t (&wanted)[N]) const {
+    for (int i = 0; i < N; ++i) {
+      if (inner_strides[i] != wanted[i]) return false;
+    }
+    return true;
+  }
+
+  /// Calls f(offsets) for rows [begin, end): offsets[i] is where operand i's row starts.
+  template <class F>
+  void for_rows(std::int64_t begin, std::int64_t end, F&& f) const {
+    std::int64_t index[Shape::max_rank] = {};
+    std::int64_t offsets[N] = {};
+    std::int64_t rest = begin;
+    for (int d = shape.rank() - 1; d >= 0; --d) {
+      index[d] = rest % shape[d];
+      rest /= shape[d];
+      for (int i = 0; i < N; ++i) offsets[i] += index[d] * strides[i][d];
+    }
+    for (std::int64_t row = begin; row < end; ++row) {
+      f(static_cast<const std::int64_t(&)[N]>(offsets));
+      for (int d = shape.rank() - 1; d >= 0; --d) {
+        for (int i = 0; i < N; ++i) offsets[i] += strides[i][d];
+        if (++index[d] < shape[d]) break;
+        for (int i = 0; i < N; ++i) offsets[i] -= shape[d] * strides[i][d];
+        index[d] = 0;
+      }
+    }
+  }
+};
+
+/// Builds the loop over `shape` for operands with the given (already broadcast) strides.
+template <int N>
+Loop<N> make_loop(const Shape& shape, const Strides (&strides)[N]) {
+  Loop<N> loop;
+  Shape merged;
+  Strides steps[N];
+  for (int d = 0; d < shape.rank(); ++d) {
+    if (shape[d] == 1) continue;
+    const int last = merged.rank() - 1;
+    bool even = last >= 0;
+    for (int i = 0; even && i < N; ++i) even = steps[i][last] == strides[i][d] * shape[d];
+    if (even) {
+      merged[last] *= shape[d];
+      for (int i = 0; i < N; ++i) steps[i][last] = strides[i][d];
+    } else {
+      merged.push_back(shape[d]);
+      for (int i = 0; i < N; ++i) steps[i].push_back(strides[i][d]);
+    }
+  }
+  if (merged.rank() > 0) {
+    const int last = merged.rank() - 1;
+    loop.inner = merged[last];
+    merged.erase(last);
+    for (int i = 0; i < N; ++i) {
+      loop.inner_strides[i] = steps[i][last];
+      steps[i].erase(last);
+    }
+  }
+  loop.shape = merged;
+  for (int i = 0; i < N; ++i) loop.strides[i] = steps[i];
+  loop.rows = loop.inner == 0 ? 0 : merged.numel();
+  return loop;
+}
+
+}  // namespace detail
+
+TANDEM_NAMESPACE_END

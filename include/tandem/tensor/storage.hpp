@@ -1,0 +1,54 @@
+#pragma once
+/// Storage: one reference-counted block of memory on one device, owned or borrowed.
+
+#include <cstdint>
+#include <cstring>
+
+#include "tandem/tensor/allocator.hpp"
+#include "tandem/tensor/device.hpp"
+#include "tandem/tensor/ref.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+/// A block of bytes that tensors and their views share. `version` counts in-place changes, so that
+/// backward can tell when a saved tensor is no longer what it was.
+class Storage final : public RefCounted {
+ public:
+  /// Uninitialised memory of `bytes` bytes.
+  Storage(std::int64_t bytes, Device device) : bytes_(bytes), device_(device), owned_(true) {
+    require_device("storage", device);
+    if (bytes == 0) return;
+    data_ = device.is_cpu() ? detail::CpuAllocator::instance().allocate(bytes)
+                            : cuda_interface().allocate(device.index(), bytes);
+  }
+  /// Borrows `bytes` bytes of host memory that `owner` keeps alive (a mapped file, say).
+  Storage(void* data, std::int64_t bytes, Ref<RefCounted> owner, bool writable)
+      : data_(data), bytes_(bytes), owner_(static_cast<Ref<RefCounted>&&>(owner)),
+        writable_(writable) {}
+  ~Storage() override {
+    if (!owned_ || data_ == nullptr) return;
+    if (device_.is_cpu()) {
+      detail::CpuAllocator::instance().deallocate(data_, bytes_);
+    } else {
+      cuda_interface().deallocate(device_.index(), data_, bytes_);
+    }
+  }
+
+  void* data() const { return data_; }
+  std::int64_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  bool writable() const { return writable_; }
+  std::uint64_t version() const { return __atomic_load_n(&version_, __ATOMIC_RELAXED); }
+  void bump_version() { __atomic_fetch_add(&version_, 1, __ATOMIC_RELAXED); }
+
+ private:
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+  Device device_;
+  Ref<RefCounted> owner_;
+  bool owned_ = false;
+  bool writable_ = true;
+  std::uint64_t version_ = 0;
+};
+
+TANDEM_NAMESPACE_END

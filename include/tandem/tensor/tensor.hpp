@@ -1,0 +1,403 @@
+#pragma once
+/// Tensor<T>: a strided n-dimensional array with shared memory and, when asked, a gradient.
+///
+///   Tensor<float> x = tensor<float>({{1, 2, 3}, {4, 5, 6}});   // (2, 3)
+///   Tensor<float> column = x.select(1, 0);                     // a view: (2,)
+///   Tensor<float> y = x.transpose(0, 1).contiguous();          // a copy: (3, 2)
+///
+/// Only the element type is a template parameter; shapes are run-time values. Copying a Tensor copies
+/// a reference: both see the same elements. Views share memory too. `data()` reads, `mutable_data()`
+/// writes and counts as an in-place change, so that backward notices when a saved tensor changed.
+
+#include <cstdint>
+#include <initializer_list>
+#include <type_traits>
+#include <vector>
+
+#include "tandem/tensor/dtype.hpp"
+#include "tandem/tensor/grad_node.hpp"
+#include "tandem/tensor/storage.hpp"
+#include "tandem/tensor/view.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <Element T>
+class Tensor;
+
+namespace detail {
+
+template <class T>
+struct TensorImpl final : RefCounted {
+  Ref<Storage> storage;
+  Layout layout;
+  std::int64_t numel = 0;
+  bool contiguous = true;
+  Ref<GradNode> node;
+};
+
+/// Copies `from` into `to` (same shape, any strides, both on the CPU); defined in copy.hpp.
+template <class To, class From>
+void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const From* from,
+                  const Strides& from_strides);
+
+}  // namespace detail
+
+template <Element T>
+class Tensor {
+ public:
+  using value_type = T;
+
+  /// An undefined tensor: no shape, no memory; `defined()` is false.
+  Tensor() = default;
+  /// Uninitialised elements. Factories that fill: zeros, ones, full, tensor, rand … (factory.hpp).
+  explicit Tensor(const Shape& shape, Device device = Device::cpu()) {
+    const std::int64_t n = shape.numel();
+    std::int64_t bytes = 0;
+    TANDEM_CHECK(!__builtin_mul_overflow(n, static_cast<std::int64_t>(sizeof(T)), &bytes), "tensor",
+                 "too many bytes for shape ", shape);
+    impl_ = make_ref<detail::TensorImpl<T>>();
+    impl_->storage = make_ref<Storage>(bytes, device);
+    impl_->layout = {shape, contiguous_strides(shape), 0};
+    impl_->numel = n;
+  }
+  /// A tensor over existing storage; the layout must lie inside it.
+  Tensor(Ref<Storage> storage, const Layout& layout) {
+    std::int64_t lowest = layout.offset, highest = layout.offset;
+    const std::int64_t n = layout.shape.numel();
+    for (int d = 0; d < layout.shape.rank() && n > 0; ++d) {
+      const std::int64_t reach = (layout.shape[d] - 1) * layout.strides[d];
+      (reach < 0 ? lowest : highest) += reach;
+    }
+    TANDEM_CHECK(n == 0 || (lowest >= 0 && highest < storage->bytes() / static_cast<std::int64_t>(
+                                                                            sizeof(T))),
+                 "tensor", "shape ", layout.shape, " with strides ", layout.strides,
+                 " does not fit into ", storage->bytes(), " bytes");
+    impl_ = make_ref<detail::TensorImpl<T>>();
+    impl_->storage = static_cast<Ref<Storage>&&>(storage);
+    set_layout(layout);
+  }
+
+  // --- what it is -----------------------------------------------------------------------------
+  bool defined() const { return static_cast<bool>(impl_); }
+  const Shape& shape() const { return impl().layout.shape; }
+  const Strides& strides() const { return impl().layout.strides; }
+  std::int64_t offset() const { return impl().layout.offset; }
+  const Layout& layout() const { return impl().layout; }
+  int rank() const { return shape().rank(); }
+  std::int64_t numel() const { return impl().numel; }
+  /// The size of one dimension; negative counts from the end.
+  std::int64_t size(std::int64_t dim) const { return shape()[normalize_dim("size", dim, rank())]; }
+  Device device() const { return impl().storage->device(); }
+  static constexpr DType dtype() { return dtype_of<T>; }
+  bool is_contiguous() const { return impl().contiguous; }
+  const Ref<Storage>& storage() const { return impl().storage; }
+  std::uint64_t version() const { return impl().storage->version(); }
+  /// True when this handle is the only one to the tensor and the tensor the only one to its memory.
+  bool is_unshared() const {
+    return impl().use_count() == 1 && impl().storage->use_count() == 1 && impl().storage->writable();
+  }
+  /// True when both are views of the same elements in the same layout.
+  bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
+
+  // --- elements -------------------------------------------------------------------------------
+  /// The first element; the others follow `strides()`. A device pointer for CUDA tensors.
+  const T* data() const { return static_cast<const T*>(impl().storage->data()) + offset(); }
+  /// As data(), for writing; counts as an in-place change.
+  T* mutable_data() const {
+    TANDEM_CHECK(impl().storage->writable(), "tensor",
+                 "this tensor borrows read-only memory: clone() it before changing it");
+    impl().storage->bump_version();
+    return static_cast<T*>(impl().storage->data()) + offset();
+  }
+  /// The only element of a tensor with one element.
+  T item() const {
+    TANDEM_CHECK(numel() == 1, "item", "a tensor of shape ", shape(), " has ", numel(),
+                 " elements, not one");
+    if (device().is_cpu()) return *data();
+    T value;
+    cuda_interface().copy_to_host(device().index(), &value, data(), sizeof(T));
+    return value;
+  }
+  /// One element by its index, negative indices count from the end: x.at({0, -1}).
+  T at(std::initializer_list<std::int64_t> index) const { return *(data() + element("at", index)); }
+  /// Changes one element.
+  void set(std::initializer_list<std::int64_t> index, T value) const {
+    refuse_in_place("set");
+    const std::int64_t where = element("set", index);
+    *(mutable_data() + where) = value;
+  }
+  /// The elements in row-major order.
+  std::vector<T> to_vector() const {
+    const Tensor dense = detach().cpu_copy();
+    const T* p = dense.data();
+    return std::vector<T>(p, p + dense.numel());
+  }
+
+  // --- views (no copy; gradients flow through) ---------------------------------------------------
+  /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
+  Tensor slice(std::int64_t dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1) const {
+    const int d = normalize_dim("slice", dim, rank());
+    const std::int64_t n = shape()[d];
+    TANDEM_CHECK(step >= 1, "slice", "the step must be at least 1, it is ", step);
+    if (begin < 0) begin += n;
+    if (end < 0) end += n;
+    TANDEM_CHECK(begin >= 0 && begin <= n && end >= begin && end <= n, "slice", "range [", begin,
+                 ", ", end, ") does not lie in dimension ", d, " of shape ", shape());
+    return view_of({View::slice, d, begin, step, Shape{(end - begin + step - 1) / step}});
+  }
+  /// Index `index` of `dim`, which is dropped.
+  Tensor select(std::int64_t dim, std::int64_t index) const {
+    const int d = normalize_dim("select", dim, rank());
+    const std::int64_t n = shape()[d], at = index < 0 ? index + n : index;
+    TANDEM_CHECK(at >= 0 && at < n, "select", "index ", index, " is out of range for dimension ", d,
+                 " of shape ", shape());
+    return view_of({View::select, d, at, 1, {}});
+  }
+  /// x[i] is x.select(0, i).
+  Tensor operator[](std::int64_t index) const { return select(0, index); }
+  /// Dimension d of the result is dimension order[d] of this.
+  Tensor permute(const Shape& order) const {
+    TANDEM_CHECK(order.rank() == rank(), "permute", "an order of ", order.rank(),
+                 " dimensions was given for shape ", shape());
+    Shape normal;
+    unsigned seen = 0;
+    for (std::int64_t d : order) {
+      const int at = normalize_dim("permute", d, rank());
+      TANDEM_CHECK((seen >> at & 1u) == 0, "permute", "dimension ", at, " appears twice in ", order);
+      seen |= 1u << at;
+      normal.push_back(at);
+    }
+    return view_of({View::permute, 0, 0, 1, normal});
+  }
+  /// Exchanges two dimensions.
+  Tensor transpose(std::int64_t a, std::int64_t b) const {
+    Shape order;
+    for (int d = 0; d < rank(); ++d) order.push_back(d);
+    const int da = normalize_dim("transpose", a, rank()), db = normalize_dim("transpose", b, rank());
+    order[da] = db;
+    order[db] = da;
+    return permute(order);
+  }
+  /// The same elements in another shape; one size may be −1. Throws when that needs a copy.
+  Tensor view(const Shape& sizes) const {
+    return view_of({View::reshape, 0, 0, 1, inferred("view", sizes)});
+  }
+  /// As view(), copying first when the layout requires it.
+  Tensor reshape(const Shape& sizes) const {
+    const Shape to = inferred("reshape", sizes);
+    Strides ignored;
+    const bool viewable = detail::reshape_strides(shape(), strides(), to, ignored);
+    return (viewable ? *this : contiguous()).view_of({View::reshape, 0, 0, 1, to});
+  }
+  /// Dimensions [first, last] merged into one.
+  Tensor flatten(std::int64_t first = 0, std::int64_t last = -1) const {
+    if (rank() == 0) return reshape({1});
+    const int a = normalize_dim("flatten", first, rank()), b = normalize_dim("flatten", last, rank());
+    TANDEM_CHECK(a <= b, "flatten", "the first dimension ", a, " comes after the last, ", b);
+    Shape to;
+    std::int64_t merged = 1;
+    for (int d = 0; d < rank(); ++d) {
+      if (d < a || d > b) {
+        to.push_back(shape()[d]);
+      } else {
+        merged *= shape()[d];
+        if (d == b) to.push_back(merged);
+      }
+    }
+    return reshape(to);
+  }
+  /// Repeats dimensions of size 1 (and new leading ones) without copying.
+  Tensor expand(const Shape& sizes) const {
+    TANDEM_CHECK(broadcast_shapes("expand", shape(), sizes) == sizes, "expand", "shape ", shape(),
+                 " does not expand to ", sizes);
+    return view_of({View::expand, 0, 0, 1, sizes});
+  }
+  /// Drops a dimension of size 1.
+  Tensor squeeze(std::int64_t dim) const {
+    const int d = normalize_dim("squeeze", dim, rank());
+    TANDEM_CHECK(shape()[d] == 1, "squeeze", "dimension ", d, " of shape ", shape(), " is not 1");
+    Shape to = shape();
+    to.erase(d);
+    return view(to);
+  }
+  /// Inserts a dimension of size 1 before `dim`.
+  Tensor unsqueeze(std::int64_t dim) const {
+    Shape to = shape();
+    to.insert(normalize_dim("unsqueeze", dim, rank() + 1), 1);
+    return view(to);
+  }
+
+  // --- copies (gradients flow through) -----------------------------------------------------------
+  /// This tensor if it is dense, a dense copy otherwise.
+  Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+  /// A dense copy in memory of its own.
+  Tensor clone() const { return view_of({View::copy, 0, 0, 1, {}}); }
+  /// The same elements without the link to the graph.
+  Tensor detach() const {
+    Tensor out = alias(layout());
+    return out;
+  }
+
+  // --- in-place changes (refused where a gradient would be lost) -------------------------------
+  /// Sets every element.
+  const Tensor& fill_(T value) const {
+    refuse_in_place("fill_");
+    const Strides zero = Shape::filled(rank(), 0);
+    require_cpu_memory("fill_");
+    detail::strided_copy(shape(), mutable_data(), strides(), &value, zero);
+    return *this;
+  }
+  const Tensor& zero_() const {
+    if (device().is_cuda() && is_contiguous()) {
+      refuse_in_place("zero_");
+      cuda_interface().fill_zero(device().index(), mutable_data(),
+                                 numel() * static_cast<std::int64_t>(sizeof(T)));
+      return *this;
+    }
+    return fill_(T(0));
+  }
+  /// Copies `from`, broadcast to this shape, into this tensor.
+  const Tensor& copy_(const Tensor& from) const {
+    refuse_in_place("copy_");
+    copy_elements(from);
+    return *this;
+  }
+
+  // --- gradients (defined in tandem/autograd.hpp) --------------------------------------------
+  /// True when a gradient flows back to this tensor.
+  bool requires_grad() const { return static_cast<bool>(impl().node); }
+  bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
+  /// Makes this tensor a leaf that collects a gradient (or stops it from doing so).
+  const Tensor& requires_grad_(bool on = true) const;
+  /// The collected gradient of a leaf; undefined before the first backward.
+  Tensor grad() const;
+  void set_grad(const Tensor& gradient) const;
+  /// Forgets the gradient.
+  void zero_grad() const { set_grad(Tensor()); }
+  /// Back-propagates from this one-element tensor with gradient 1.
+  void backward(bool retain_graph = false) const;
+  /// Back-propagates `cotangent` (same shape) from this tensor.
+  void backward(const Tensor& cotangent, bool retain_graph = false) const;
+
+  /// Moves to another device or element type (defined in ops/to.hpp; gradients flow through).
+  Tensor to(Device device) const;
+  template <Element U>
+  Tensor<U> to() const;
+
+  // --- for autograd and ops ----------------------------------------------------------------------
+  const Ref<GradNode>& node() const { return impl().node; }
+  void set_node(Ref<GradNode> node) const { impl().node = static_cast<Ref<GradNode>&&>(node); }
+  /// The same memory in another layout, without a link to the graph.
+  Tensor alias(const Layout& layout) const {
+    Tensor out;
+    out.impl_ = make_ref<detail::TensorImpl<T>>();
+    out.impl_->storage = impl().storage;
+    out.set_layout(layout);
+    return out;
+  }
+  /// Throws when an in-place change would make a recorded gradient wrong.
+  void refuse_in_place(const char* op) const {
+    TANDEM_CHECK(!(grad_mode() && requires_grad()), op, "a tensor that ",
+                 is_leaf() ? "collects a gradient" : "is part of the graph",
+                 " cannot be changed in place while gradients are recorded: use NoGrad or detach()");
+  }
+  /// Copies without the check of copy_ (optimizers and loaders run under NoGrad).
+  void copy_elements(const Tensor& from) const {
+    const Shape common = broadcast_shapes("copy_", shape(), from.shape());
+    TANDEM_CHECK(common == shape(), "copy_", "shape ", from.shape(), " does not broadcast to ",
+                 shape());
+    if (device().is_cpu() && from.device().is_cpu()) {
+      const T* source = from.data();
+      detail::strided_copy(shape(), mutable_data(), strides(), source,
+                           detail::broadcast_strides(from.shape(), from.strides(), shape()));
+      return;
+    }
+    TANDEM_CHECK(is_contiguous() && from.is_contiguous() && shape() == from.shape(), "copy_",
+                 "copies to or from ", device().is_cuda() ? device() : from.device(),
+                 " need dense tensors of one shape: ", shape(), " and ", from.shape());
+    const std::int64_t bytes = numel() * static_cast<std::int64_t>(sizeof(T));
+    const DeviceInterface& table = cuda_interface();
+    if (bytes == 0) return;
+    if (device().is_cpu()) {
+      table.copy_to_host(from.device().index(), mutable_data(), from.data(), bytes);
+    } else if (from.device().is_cpu()) {
+      table.copy_to_device(device().index(), mutable_data(), from.data(), bytes);
+    } else {
+      table.copy_on_device(device().index(), mutable_data(), from.data(), bytes);
+    }
+  }
+
+ private:
+  detail::TensorImpl<T>& impl() const {
+    TANDEM_CHECK(impl_.get() != nullptr, "tensor", "this tensor is undefined (default-constructed)");
+    return *impl_;
+  }
+  void set_layout(const Layout& layout) {
+    impl_->layout = layout;
+    impl_->numel = layout.shape.numel();
+    impl_->contiguous = tandem::is_contiguous(layout.shape, layout.strides);
+  }
+  Tensor view_of(const View& view) const {
+    Tensor out;
+    if (view.kind == View::copy) {
+      out = Tensor(shape(), device());
+      out.copy_elements(*this);
+    } else {
+      out = alias(detail::apply_view(view, layout()));
+    }
+    if (requires_grad()) out.impl_->node = impl().node->record_view(view, shape());
+    return out;
+  }
+  Tensor cpu_copy() const {
+    if (device().is_cpu()) return contiguous();
+    Tensor out(shape());
+    out.copy_elements(*this);
+    return out;
+  }
+  void require_cpu_memory(const char* op) const {
+    TANDEM_CHECK(device().is_cpu(), op, "is not available on ", device());
+  }
+  Shape inferred(const char* op, const Shape& sizes) const {
+    Shape out = sizes;
+    std::int64_t known = 1;
+    int unknown = -1;
+    for (int d = 0; d < sizes.rank(); ++d) {
+      if (sizes[d] == -1) {
+        TANDEM_CHECK(unknown < 0, op, "only one size may be -1: ", sizes);
+        unknown = d;
+      } else {
+        TANDEM_CHECK(sizes[d] >= 0 && !__builtin_mul_overflow(known, sizes[d], &known), op,
+                     "bad size in ", sizes);
+      }
+    }
+    if (unknown >= 0) {
+      TANDEM_CHECK(known > 0 && numel() % known == 0, op, "shape ", shape(), " does not fit into ",
+                   sizes);
+      out[unknown] = numel() / known;
+      known = numel();
+    }
+    TANDEM_CHECK(known == numel(), op, "shape ", shape(), " has ", numel(), " elements, shape ",
+                 sizes, " has ", known);
+    return out;
+  }
+  std::int64_t element(const char* op, std::initializer_list<std::int64_t> index) const {
+    require_cpu_memory(op);
+    TANDEM_CHECK(static_cast<int>(index.size()) == rank(), op, index.size(),
+                 " indices were given for shape ", shape());
+    std::int64_t where = 0;
+    int d = 0;
+    for (std::int64_t i : index) {
+      const std::int64_t n = shape()[d];
+      TANDEM_CHECK(i >= -n && i < n, op, "index ", i, " is out of range for dimension ", d,
+                   " of shape ", shape());
+      where += (i < 0 ? i + n : i) * strides()[d++];
+    }
+    return where;
+  }
+
+  Ref<detail::TensorImpl<T>> impl_;
+};
+
+TANDEM_NAMESPACE_END
+
+#include "tandem/tensor/copy.hpp"
