@@ -1,0 +1,37 @@
+#pragma once
+/// What every op's door checks, and how it walks its elements.
+
+#include <cstdint>
+
+#include "tandem/autograd/record.hpp"
+#include "tandem/cpu/threads.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// For an op (or a case of it) that has CPU loops only: throws by name on any other device.
+template <Element... In>
+void require_cpu(const char* op, const Tensor<In>&... inputs) {
+  const auto check = [op](Device device) {
+    TANDEM_CHECK(device.is_cpu(), op, "has no kernel for ", device);
+  };
+  ((inputs.defined() ? check(inputs.device()) : void()), ...);
+}
+
+/// Throws unless all inputs that are defined live on one device.
+template <Element A, Element... In>
+void require_same_device(const char* op, const Tensor<A>& first, const Tensor<In>&... rest) {
+  const auto check = [&](Device device) {
+    TANDEM_CHECK(device == first.device(), op, "inputs are on different devices: ", first.device(),
+                 " and ", device);
+  };
+  ((rest.defined() ? check(rest.device()) : void()), ...);
+}
+
+/// Elements of light work below which a second thread does not pay.
+inline constexpr std::int64_t elementwise_grain = 16384;
+
+}  // namespace detail
+
+TANDEM_NAMESPACE_END
