@@ -1,0 +1,235 @@
+#pragma once
+/// Ground truth from single files: ActivityNet-style JSON and the THUMOS14 table (CSV).
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tandem/io/json_reader.hpp"
+#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/types.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// The 20 THUMOS14 detection classes in alphabetical order, which is their index everywhere.
+inline const std::vector<std::string>& thumos14_classes() {
+  static const std::vector<std::string> names = {
+      "BaseballPitch", "BasketballDunk", "Billiards",   "CleanAndJerk", "CliffDiving",
+      "CricketBowling", "CricketShot",   "Diving",      "FrisbeeCatch", "GolfSwing",
+      "HammerThrow",   "HighJump",       "JavelinThrow", "LongJump",    "PoleVault",
+      "Shotput",       "SoccerPenalty",  "TennisSwing", "ThrowDiscus",  "VolleyballSpiking"};
+  return names;
+}
+
+namespace detail {
+
+/// Puts classes in alphabetical order, so that every layout of a data set gives the same indices, and
+/// sets `labels` from the instances.
+inline void finish_ground_truth(GroundTruth& truth) {
+  std::vector<int> order(truth.classes.size());
+  for (std::size_t c = 0; c < order.size(); ++c) order[c] = static_cast<int>(c);
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
+    return truth.classes[static_cast<std::size_t>(a)] < truth.classes[static_cast<std::size_t>(b)];
+  });
+  std::vector<int> place(order.size());
+  std::vector<std::string> names(order.size());
+  for (std::size_t c = 0; c < order.size(); ++c) {
+    const auto old = static_cast<std::size_t>(order[c]);
+    place[old] = static_cast<int>(c);
+    names[c] = std::move(truth.classes[old]);
+  }
+  truth.classes = std::move(names);
+  for (VideoTruth& video : truth.videos) {
+    video.labels.clear();
+    for (Instance& instance : video.instances) {
+      instance.cls = place[static_cast<std::size_t>(instance.cls)];
+      video.labels.push_back(instance.cls);
+    }
+    std::sort(video.labels.begin(), video.labels.end());
+    video.labels.erase(std::unique(video.labels.begin(), video.labels.end()), video.labels.end());
+  }
+}
+
+}  // namespace detail
+
+/// annotations_from_json — ground truth in the ActivityNet form and its relatives:
+///   {"database": {id: {"subset", "duration", "annotations": [{"segment": [s, e], "label"}]}}}
+/// as ActivityNet and BaS-Net's gt.json have it, or the inner object alone (mmaction2). Segments may
+/// be numbers or strings of numbers; "subset", "duration" and "annotations" may be missing; other
+/// keys are not looked at. Classes are put in alphabetical order. Errors name the place in the file.
+inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
+  GroundTruth truth;
+  detail::ClassNames class_index(truth.classes);
+  const io::JsonRef root = document.root();
+  if (root.json().is_object() && root.json().contains("results")) {
+    root.error("this looks like a file of detections (it has \"results\"), not of ground truth");
+  }
+  const io::JsonRef database =
+      root.json().is_object() && root.json().contains("database") ? root.at("database") : root;
+  for (const auto& member : database.members()) {
+    const io::JsonRef entry = database.of(member.value);
+    if (!entry.json().is_object()) {
+      entry.error("expected a video with \"annotations\", found ", entry.json().kind_name());
+    }
+    VideoTruth video{.id = member.key};
+    video.subset = entry.get("subset", "");
+    if (const auto duration = entry.find("duration")) {
+      video.duration = duration->number_or_text();
+      if (!(video.duration >= 0)) duration->error("a duration cannot be negative");
+    }
+    if (const auto list = entry.find("annotations")) {
+      for (const io::Json& element : list->array()) {
+        const io::JsonRef annotation = list->of(element);
+        video.instances.push_back({detail::segment_from_json(annotation.at("segment")),
+                                   class_index(annotation.at("label").string())});
+      }
+    }
+    truth.videos.push_back(std::move(video));
+  }
+  if (truth.videos.empty()) root.error("the file names no video");
+  detail::finish_ground_truth(truth);
+  return truth;
+}
+
+/// annotations_from_csv — the THUMOS14 table with the header
+///   video-name,t-init,t-end,f-init,f-end,video-duration,frame-rate,video-frames,label-idx
+/// label-idx counts thumos14_classes(); −1 marks an ambiguous stretch. Columns are found by name, in
+/// any order; only the four that are read must be there. The subset is taken from the video's name
+/// ("video_test_…"). `name` is what messages call the text.
+inline GroundTruth annotations_from_csv(std::string_view text, const std::string& name) {
+  GroundTruth truth;
+  truth.classes = thumos14_classes();
+  std::unordered_map<std::string, std::size_t> place;
+  constexpr std::string_view wanted[] = {"video-name", "t-init", "t-end", "label-idx",
+                                         "video-duration"};
+  std::size_t column[5];
+  std::fill(std::begin(column), std::end(column), std::string_view::npos);
+  std::vector<std::string_view> fields;
+  for (std::size_t line_number = 1; !text.empty(); ++line_number) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;
+    fields.clear();
+    for (std::size_t from = 0; from <= line.size();) {
+      const std::size_t comma = std::min(line.find(',', from), line.size());
+      fields.push_back(line.substr(from, comma - from));
+      from = comma + 1;
+    }
+    if (line_number == 1) {
+      for (std::size_t w = 0; w < 5; ++w) {
+        for (std::size_t f = 0; f < fields.size(); ++f) {
+          if (fields[f] == wanted[w]) column[w] = f;
+        }
+        TANDEM_CHECK(column[w] != std::string_view::npos || w == 4, "csv", name,
+                     ":1: the header has no column '", wanted[w], "'");
+      }
+      continue;
+    }
+    auto field = [&](std::size_t w) {
+      TANDEM_CHECK(column[w] < fields.size(), "csv", name, ":", line_number, ": expected column '",
+                   wanted[w], "', the line has ", fields.size(), " fields");
+      return fields[column[w]];
+    };
+    auto number = [&](std::size_t w) {
+      const std::string_view digits = field(w);
+      double value = 0;
+      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+      TANDEM_CHECK(error == std::errc() && end == digits.data() + digits.size() &&
+                       std::isfinite(value),
+                   "csv", name, ":", line_number, ": expected a number in column '", wanted[w],
+                   "', got '", digits.substr(0, 40), "'");
+      return value;
+    };
+    const std::string id(field(0));
+    const Segment segment{number(1), number(2)};
+    const double label = number(3);
+    const double classes = static_cast<double>(truth.classes.size());
+    TANDEM_CHECK(label == std::trunc(label) && label >= -1 && label < classes, "csv", name, ":",
+                 line_number, ": label-idx counts from -1 to ", truth.classes.size() - 1, ", got ",
+                 label);
+    const auto [entry, added] = place.emplace(id, truth.videos.size());
+    if (added) {
+      const bool test = id.starts_with("video_test");
+      const bool validation = id.starts_with("video_validation");
+      truth.videos.push_back({.id = id,
+                              .subset = test ? "test" : validation ? "validation" : "",
+                              .duration = column[4] < fields.size() ? number(4) : 0});
+    }
+    VideoTruth& video = truth.videos[entry->second];
+    if (label < 0) {
+      video.ambiguous.push_back(segment);
+    } else {
+      video.instances.push_back({segment, static_cast<int>(label)});
+    }
+  }
+  TANDEM_CHECK(!truth.videos.empty(), "csv", name, ": the file names no video");
+  detail::finish_ground_truth(truth);
+  return truth;
+}
+
+/// add_ambiguous — ambiguous stretches in the form of Ambiguous_test.txt: lines of
+/// "video start end", separated by any white space, with or without carriage returns. Videos that
+/// are not in the ground truth are passed over. Returns how many stretches were added.
+inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
+                                 const std::string& name) {
+  const auto place = truth.index();
+  std::size_t added = 0;
+  for (std::size_t line_number = 1; !text.empty(); ++line_number) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::string_view words[3];
+    std::size_t n = 0;
+    for (;;) {
+      const std::size_t from = line.find_first_not_of(" \t\r");
+      if (from == std::string_view::npos) break;
+      line.remove_prefix(from);
+      const std::size_t length = std::min(line.find_first_of(" \t\r"), line.size());
+      TANDEM_CHECK(n < 3, "ambiguous", name, ":", line_number,
+                   ": expected 'video start end', found more");
+      words[n++] = line.substr(0, length);
+      line.remove_prefix(length);
+    }
+    if (n == 0) continue;
+    double times[2] = {0, 0};
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::string_view digits = words[i + 1];
+      const auto [end, error] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), times[i]);
+      TANDEM_CHECK(n == 3 && error == std::errc() && end == digits.data() + digits.size() &&
+                       std::isfinite(times[i]),
+                   "ambiguous", name, ":", line_number,
+                   ": expected 'video start end' with times in seconds");
+    }
+    if (const auto found = place.find(words[0]); found != place.end()) {
+      truth.videos[found->second].ambiguous.push_back({times[0], times[1]});
+      ++added;
+    }
+  }
+  return added;
+}
+
+/// read_annotations — ground truth from a .json or .csv file, by its first character.
+///   const GroundTruth truth = read_annotations("gt.json");
+inline GroundTruth read_annotations(const std::string& path) {
+  const std::string text = io::read_text(path);
+  const std::size_t first = text.find_first_not_of(" \t\r\n\xEF\xBB\xBF");
+  TANDEM_CHECK(first != std::string::npos, "read_annotations", path, ": the file is empty");
+  if (text[first] == '{' || text[first] == '[') {
+    return annotations_from_json(io::JsonDocument::parse(text, path));
+  }
+  TANDEM_CHECK(std::string_view(text).substr(0, text.find('\n')).find(',') !=
+                   std::string_view::npos,
+               "read_annotations", path, ": expected JSON or a CSV table with a header");
+  return annotations_from_csv(text, path);
+}
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
