@@ -110,7 +110,8 @@ inline std::vector<std::size_t> selected_classes(std::span<const float> video_sc
   for (std::size_t c = 0; c < video_scores.size(); ++c) {
     TANDEM_CHECK(std::isfinite(video_scores[c]), "localize", "the video score of class ", c,
                  " is not finite");
-    if (static_cast<double>(video_scores[c]) > options.class_threshold) chosen.push_back(c);
+    // In float, so that a score of 0.85f does not exceed 0.85.
+    if (video_scores[c] > static_cast<float>(options.class_threshold)) chosen.push_back(c);
     if (video_scores[c] > video_scores[best]) best = c;
   }
   if (chosen.empty() && options.keep_best_class && !video_scores.empty()) chosen.push_back(best);
