@@ -10,10 +10,6 @@
 #include <sstream>
 #include <string>
 
-#ifndef TANDEM_GOLDEN_DIR
-#define TANDEM_GOLDEN_DIR "tests/golden"
-#endif
-
 namespace {
 
 using namespace tandem::wtal;
@@ -69,7 +65,7 @@ bool has(const std::string& text, const char* part) { return text.find(part) != 
 }  // namespace
 
 TEST_CASE("evaluation: golden values of an independent implementation") {
-  std::ifstream file(std::string(TANDEM_GOLDEN_DIR) + "/evaluation.txt");
+  std::ifstream file("tests/golden/evaluation.txt");
   REQUIRE(file.good());
   std::string line;
   Problem problem;

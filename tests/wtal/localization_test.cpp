@@ -9,10 +9,6 @@
 #include <string>
 #include <vector>
 
-#ifndef TANDEM_GOLDEN_DIR
-#define TANDEM_GOLDEN_DIR "tests/golden"
-#endif
-
 namespace {
 
 using namespace tandem::wtal;
@@ -26,7 +22,7 @@ std::vector<Detection> localize_curve(const std::vector<float>& curve, float vid
 }  // namespace
 
 TEST_CASE("localization: golden values of an independent implementation") {
-  std::ifstream file(std::string(TANDEM_GOLDEN_DIR) + "/localization.txt");
+  std::ifstream file("tests/golden/localization.txt");
   REQUIRE(file.good());
   std::string line;
   std::size_t rows = 0, classes = 0, cases = 0, found = 0;
