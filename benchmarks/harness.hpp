@@ -129,7 +129,14 @@ class Suite {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
+  static double peak_mb() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_maxrss) / 1024.0;
+  }
+
   void time(const Work& work) const {
+    const double before = peak_mb();  // the program itself, and works that ran earlier
     const Call call = work.setup();
     // One call to warm caches, pools and dispatch; short calls are batched to at least 2 ms, where
     // the clock's resolution and the loop no longer matter.
@@ -146,8 +153,6 @@ class Suite {
     }
     std::sort(samples.begin(), samples.end());
 
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
     std::printf(
         "{\"work\": \"%s\", \"mode\": \"tandem\", \"threads\": %d, \"seconds_min\": %.9g, "
         "\"seconds_median\": %.9g, \"samples\": %zu, \"flops\": %.17g, \"bytes\": %.17g, "
@@ -155,7 +160,7 @@ class Suite {
         "\"compiler\": \"%s\"}}\n",
         work.name.c_str(), threads_, samples.front(), samples[samples.size() / 2], samples.size(),
         work.cost.flops, work.cost.bytes, work.cost.unit,
-        static_cast<double>(usage.ru_maxrss) / 1024.0, TANDEM_VERSION_STRING, compiler());
+        peak_mb() - before, TANDEM_VERSION_STRING, compiler());
     std::fflush(stdout);
   }
 

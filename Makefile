@@ -1,0 +1,63 @@
+# tandem's commands; `make` alone lists them. Each one installs what is missing, builds and runs.
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+CTEST_ARGS ?=
+DEMO_COMMAND ?= build/release/examples/train_dcl demo
+VENV := .venv-bench
+
+.PHONY: help
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | \
+	  awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+.PHONY: deps
+deps: ## Install the packages that building and testing need (Debian, Ubuntu)
+	@bash scripts/install-deps.sh
+
+# $(call build,PRESET,CMAKE OPTIONS): configuring is cheap when nothing changed, and silent.
+define build
+	@mkdir -p build
+	@cmake --preset $(1) $(2) > build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
+	cmake --build --preset $(1) --parallel $(JOBS)
+endef
+
+.PHONY: build
+build: deps ## Build the examples to build/release/examples
+	$(call build,release,-DTANDEM_TESTS=OFF)
+
+.PHONY: demo
+demo: build ## Train every variant of DCL on simulated data and print the table of mAP
+	$(DEMO_COMMAND)
+
+.PHONY: test
+test: deps ## Build everything and run the whole test suite
+	$(call build,release,-DTANDEM_TESTS=ON)
+	ctest --preset release --parallel $(JOBS) $(CTEST_ARGS)
+
+.PHONY: asan
+asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call build,asan-ubsan)
+	ctest --preset asan-ubsan --parallel $(JOBS) $(CTEST_ARGS)
+
+# ThreadSanitizer cannot map its shadow when the kernel randomizes addresses widely; setarch turns
+# that off where the system allows it.
+.PHONY: tsan
+tsan: deps ## Run the tests under ThreadSanitizer
+	$(call build,tsan)
+	@if setarch --addr-no-randomize true 2>/dev/null; then run="setarch --addr-no-randomize"; fi; \
+	  echo "$$run ctest --preset tsan --parallel $(JOBS) $(CTEST_ARGS)"; \
+	  $$run ctest --preset tsan --parallel $(JOBS) $(CTEST_ARGS)
+
+.PHONY: bench
+bench: ## Time everything against its peers; writes benchmarks/results/
+	@bash scripts/bench.sh $(BENCH_ARGS)
+
+.PHONY: format
+format: ## Format the C++ sources with clang-format
+	@command -v clang-format >/dev/null || { echo "make format needs clang-format"; exit 1; }
+	find include examples tests benchmarks kernels -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' \
+	  -o -name '*.cuh' | xargs clang-format -i
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	rm -rf build $(VENV)
