@@ -12,12 +12,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/ref.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -87,24 +87,21 @@ inline std::string join_path(std::string_view folder, std::string_view name) {
 
 /// A whole regular file mapped into memory, for reading.
 ///
-/// The mapping is private and copy-on-write: tensors may borrow it and even be written in place
-/// without the file ever changing. A file that another program *shortens in place* while it is
-/// mapped gives SIGBUS, as with every memory map; AtomicFile replaces files and never shortens
-/// them, so files written by this library are safe to rewrite while they are being read.
+/// Arrays and tensors may borrow the mapping: it lives as long as its last owner. A file that
+/// another program *shortens in place* while it is mapped gives SIGBUS, as with every memory map;
+/// AtomicFile replaces files and never shortens them, so files written by this library are safe to
+/// rewrite while they are being read.
 ///
-///     auto file = io::MappedFile::open("weights.safetensors");   // std::shared_ptr
+///     auto file = io::MappedFile::open("weights.safetensors");   // Ref<MappedFile>
 ///     file->data(), file->size(), file->path();
 ///
 /// Errors: a missing or unreadable file, a directory, pipe, socket or device, an empty file.
-class MappedFile {
+class MappedFile final : public RefCounted {
  public:
-  static std::shared_ptr<const MappedFile> open(const std::string& path) {
-    return std::shared_ptr<const MappedFile>(new MappedFile(path));
+  static Ref<MappedFile> open(const std::string& path) { return Ref(new MappedFile(path)); }
+  ~MappedFile() override {
+    if (size_ > 0) ::munmap(data_, size_);
   }
-
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
-  ~MappedFile() { ::munmap(data_, size_); }
 
   const unsigned char* data() const { return static_cast<const unsigned char*>(data_); }
   std::size_t size() const { return size_; }
@@ -125,16 +122,28 @@ class MappedFile {
     TANDEM_CHECK(S_ISREG(info.st_mode), "open", path, ": expected a regular file, this is ",
                  detail::kind_name(info.st_mode));
     TANDEM_CHECK(info.st_size > 0, "open", path, ": the file is empty");
-    size_ = static_cast<std::size_t>(info.st_size);
-    data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd.get(), 0);
+    const std::size_t size = static_cast<std::size_t>(info.st_size);
+    data_ = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
     if (data_ == MAP_FAILED) {
-      fail("open", path, ": cannot map ", size_, " bytes: ", detail::system_message(errno));
+      fail("open", path, ": cannot map ", size, " bytes: ", detail::system_message(errno));
     }
+    size_ = size;
   }
 
   std::string path_;
   void* data_ = nullptr;
   std::size_t size_ = 0;
+};
+
+/// Bytes in memory of their own that arrays may share: an inflated zip entry, a decoded string.
+class OwnedBytes final : public RefCounted {
+ public:
+  explicit OwnedBytes(std::string bytes) : bytes_(std::move(bytes)) {}
+  const unsigned char* data() const { return reinterpret_cast<const unsigned char*>(bytes_.data()); }
+  std::size_t size() const { return bytes_.size(); }
+
+ private:
+  std::string bytes_;
 };
 
 /// Reads a small text file whole; an empty file gives an empty string. `max_bytes` is a promise of

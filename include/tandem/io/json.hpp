@@ -12,13 +12,13 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tandem/io/file.hpp"
+#include "tandem/io/utf8.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -545,17 +545,9 @@ class JsonParser {
   }
 
   void parse_utf8(std::string& out) {
-    const auto byte = [&](std::size_t i) {
-      return at_ + i < text_.size() ? static_cast<unsigned char>(text_[at_ + i]) : 0u;
-    };
-    const unsigned lead = byte(0);
-    const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    bool good = lead >= 0xC2 && lead <= 0xF4;
-    for (std::size_t i = 1; i < length; ++i) good = good && (byte(i) & 0xC0) == 0x80;
-    // Over-long forms, surrogates and values past U+10FFFF.
-    good = good && !(lead == 0xE0 && byte(1) < 0xA0) && !(lead == 0xED && byte(1) > 0x9F) &&
-           !(lead == 0xF0 && byte(1) < 0x90) && !(lead == 0xF4 && byte(1) > 0x8F);
-    if (!good) error("the text is not valid UTF-8");
+    std::uint32_t code = 0;
+    const std::size_t length = decode_utf8(text_.substr(at_), code);
+    if (length == 0) error("the text is not valid UTF-8");
     out.append(text_, at_, length);
     at_ += length;
   }
@@ -593,27 +585,6 @@ class JsonParser {
     if (four.size() != 4 || result.ptr != four.data() + 4) error("expected four hexadecimal digits");
     at_ += 4;
     return code;
-  }
-
-  static void append_utf8(std::string& out, unsigned code) {
-    const auto tail = [&](unsigned shift) {
-      out += static_cast<char>(0x80 | ((code >> shift) & 0x3F));
-    };
-    if (code < 0x80) {
-      out += static_cast<char>(code);
-    } else if (code < 0x800) {
-      out += static_cast<char>(0xC0 | (code >> 6));
-      tail(0);
-    } else if (code < 0x10000) {
-      out += static_cast<char>(0xE0 | (code >> 12));
-      tail(6);
-      tail(0);
-    } else {
-      out += static_cast<char>(0xF0 | (code >> 18));
-      tail(12);
-      tail(6);
-      tail(0);
-    }
   }
 
   std::string_view text_;
