@@ -1,0 +1,136 @@
+#pragma once
+/// CLIP's text encoder, with gradients to vectors put in place of tokens.      [Radford et al. 2021]
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/nn/embedding.hpp"
+#include "tandem/nn/layer_norm.hpp"
+#include "tandem/nn/transformer.hpp"
+#include "tandem/ops/index_select.hpp"
+#include "tandem/ops/matmul.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace clip {
+
+/// The sizes of a text encoder; the defaults are those of ViT-B/16 and ViT-B/32.
+struct TextEncoderOptions {
+  std::int64_t vocabulary = 49408;
+  std::int64_t context = 77;
+  std::int64_t width = 512;
+  std::int64_t layers = 12;
+  std::int64_t heads = 8;
+  std::int64_t output = 512;
+};
+
+/// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its EOT,
+/// after ln_final, times text_projection.
+///   embedded (N, L, width), end (N) positions of EOT → (N, output), not normalised.
+/// Causal: positions after the last EOT change nothing, so callers pass L = longest EOT + 1.
+/// Parameter names are those of OpenAI's release (token_embedding.weight, positional_embedding,
+/// transformer.resblocks.0.attn.in_proj_weight …, ln_final.weight, text_projection). The initial
+/// values are those of the release too: N(0, 0.02) tokens, N(0, 0.01) positions, and the blocks'
+/// weights scaled by width and depth.
+template <FloatingElement T>
+class TextEncoder final : public nn::Module<T> {
+ public:
+  TextEncoder(const TextEncoderOptions& options, Generator& random)
+      : token_embedding(options.vocabulary, options.width, random, 0.02),
+        positional_embedding(randn<T>({options.context, options.width}, random, 0, 0.01)),
+        transformer(options, random),
+        ln_final(options.width),
+        text_projection(randn<T>({options.width, options.output}, random, 0,
+                                 1 / __builtin_sqrt(static_cast<double>(options.width)))),
+        options_(options) {
+    this->add("token_embedding", token_embedding);
+    this->add("positional_embedding", positional_embedding);
+    this->add("transformer", transformer);
+    this->add("ln_final", ln_final);
+    this->add("text_projection", text_projection);
+  }
+
+  Tensor<T> forward(const Tensor<T>& embedded, const std::vector<std::int64_t>& end) const {
+    const nn::ModuleScope scope = this->scope();
+    TANDEM_CHECK(embedded.rank() == 3 && embedded.size(2) == options_.width, "text_encoder",
+                 "expected embeddings (N, L, ", options_.width, "), got ", embedded.shape());
+    const std::int64_t texts = embedded.size(0), length = embedded.size(1);
+    TANDEM_CHECK(length <= options_.context, "text_encoder", "a text of ", length,
+                 " tokens is longer than the context of ", options_.context);
+    TANDEM_CHECK(static_cast<std::int64_t>(end.size()) == texts, "text_encoder", "expected ", texts,
+                 " end positions, got ", end.size());
+    Tensor<T> x = add(embedded, positional_embedding.slice(0, 0, length));
+    x = transformer.forward(x);
+    Tensor<std::int64_t> rows(Shape{texts});
+    std::int64_t* row = rows.mutable_data();
+    for (std::int64_t n = 0; n < texts; ++n) {
+      const std::int64_t at = end[static_cast<std::size_t>(n)];
+      TANDEM_CHECK(at >= 0 && at < length, "text_encoder", "the end position ", at, " of text ", n,
+                   " lies outside its ", length, " tokens");
+      row[n] = n * length + at;
+    }
+    const Tensor<T> last = index_select(x.reshape({texts * length, options_.width}), 0, rows);
+    return matmul(ln_final.forward(last), text_projection);
+  }
+  /// The features of token ids (SOS … EOT), which may differ in length.
+  Tensor<T> encode(const std::vector<std::vector<std::int64_t>>& texts) const {
+    std::size_t longest = 1;
+    for (const auto& ids : texts) longest = ids.size() > longest ? ids.size() : longest;
+    Tensor<std::int64_t> ids =
+        zeros<std::int64_t>({static_cast<std::int64_t>(texts.size()), static_cast<std::int64_t>(longest)});
+    std::vector<std::int64_t> end;
+    for (std::size_t n = 0; n < texts.size(); ++n) {
+      TANDEM_CHECK(!texts[n].empty(), "text_encoder", "text ", n, " has no tokens");
+      for (std::size_t i = 0; i < texts[n].size(); ++i) {
+        ids.set({static_cast<std::int64_t>(n), static_cast<std::int64_t>(i)}, texts[n][i]);
+      }
+      end.push_back(static_cast<std::int64_t>(texts[n].size()) - 1);
+    }
+    return forward(token_embedding.forward(ids), end);
+  }
+  const TextEncoderOptions& options() const { return options_; }
+
+  /// The blocks, under the names "resblocks.0" …
+  class Blocks final : public nn::Module<T> {
+   public:
+    Blocks(const TextEncoderOptions& options, Generator& random) {
+      const double width = static_cast<double>(options.width), depth = static_cast<double>(options.layers);
+      const double attention = 1 / __builtin_sqrt(width), inner = 1 / __builtin_sqrt(2 * width),
+                   projection = attention / __builtin_sqrt(2 * depth);
+      for (std::int64_t i = 0; i < options.layers; ++i) {
+        auto block = make_ref<nn::TransformerBlock<T>>(
+            options.width, options.heads, random,
+            nn::TransformerBlockOptions{.activation = Activation::quick_gelu});
+        const NoGrad no_grad;
+        const auto fill = [&random](const Tensor<T>& weight, double deviation) {
+          weight.copy_elements(randn<T>(weight.shape(), random, 0, deviation));
+        };
+        fill(block->attn.in_proj_weight, attention);
+        fill(block->attn.out_proj.weight, projection);
+        fill(block->mlp.c_fc.weight, inner);
+        fill(block->mlp.c_proj.weight, projection);
+        this->add(concat("resblocks.", i), *block);
+        blocks_.push_back(std::move(block));
+      }
+    }
+    Tensor<T> forward(Tensor<T> x) const {
+      const nn::ModuleScope scope = this->scope();
+      for (const auto& block : blocks_) x = block->forward(x, {}, true);
+      return x;
+    }
+
+   private:
+    std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+  };
+
+  nn::Embedding<T> token_embedding;
+  Tensor<T> positional_embedding;
+  Blocks transformer;
+  nn::LayerNorm<T> ln_final;
+  Tensor<T> text_projection;
+
+ private:
+  TextEncoderOptions options_;
+};
+
+}  // namespace clip
+TANDEM_NAMESPACE_END

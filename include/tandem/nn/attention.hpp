@@ -1,0 +1,49 @@
+#pragma once
+
+#include "tandem/nn/linear.hpp"
+#include "tandem/ops/attention.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// MultiHeadAttention — self-attention: softmax(QKᵀ/√d)·V per head, then the output projection.
+///                                                                     [Vaswani et al. 2017, §3.2]
+///   x (B, T, width), key_mask (B, T) true where a key may be seen (optional) → (B, T, width).
+///   in_proj_weight (3·width, width) holds W_q, W_k, W_v one below the other; names are those of
+///   torch.nn.MultiheadAttention and of CLIP.
+template <FloatingElement T>
+class MultiHeadAttention final : public Module<T> {
+ public:
+  MultiHeadAttention(std::int64_t width, std::int64_t heads, Generator& random)
+      : in_proj_weight(xavier_uniform<T>({3 * width, width}, random)),
+        in_proj_bias(zeros<T>({3 * width})),
+        out_proj(width, width, random),
+        heads_(heads) {
+    TANDEM_CHECK(heads >= 1 && width % heads == 0, "attention", "a width of ", width,
+                 " does not divide into ", heads, " heads");
+    {
+      const NoGrad no_grad;
+      out_proj.bias.zero_();
+    }
+    this->add("in_proj_weight", in_proj_weight);
+    this->add("in_proj_bias", in_proj_bias);
+    this->add("out_proj", out_proj);
+  }
+  /// `residual`, when given, is added to the result.
+  Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {}, bool causal = false,
+                    const Tensor<T>& residual = {}) const {
+    const ModuleScope scope = this->scope();
+    const Tensor<T> qkv = linear(x, in_proj_weight, in_proj_bias);
+    const Tensor<T> mixed = self_attention(qkv, heads_, key_mask, causal);
+    return out_proj.forward(mixed, Activation::none, residual);
+  }
+
+  Tensor<T> in_proj_weight, in_proj_bias;
+  Linear<T> out_proj;
+
+ private:
+  std::int64_t heads_;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

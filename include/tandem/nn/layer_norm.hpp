@@ -1,0 +1,30 @@
+#pragma once
+
+#include "tandem/nn/module.hpp"
+#include "tandem/ops/layer_norm.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// LayerNorm over the last axis, with scale and shift.   x (…, size) → same.   [Ba et al. 2016, eq. 4]
+template <FloatingElement T>
+class LayerNorm final : public Layer<T> {
+ public:
+  explicit LayerNorm(std::int64_t size, double epsilon = 1e-5)
+      : weight(ones<T>({size})), bias(zeros<T>({size})), epsilon_(epsilon) {
+    this->add("weight", weight);
+    this->add("bias", bias);
+  }
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return layer_norm(x, weight, bias, epsilon_);
+  }
+
+  Tensor<T> weight, bias;
+
+ private:
+  double epsilon_;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

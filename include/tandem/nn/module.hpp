@@ -1,0 +1,240 @@
+#pragma once
+/// Module: named parameters and sub-modules, train/eval, freezing, state dictionaries.
+///
+///   struct Net : nn::Module<float> {
+///     explicit Net(Generator& random) : hidden(784, 128, random), out(128, 10, random) {
+///       add("hidden", hidden);
+///       add("out", out);
+///     }
+///     Tensor<float> forward(const Tensor<float>& x) const {
+///       return out.forward(hidden.forward(x, Activation::relu));
+///     }
+///     nn::Linear<float> hidden, out;
+///   };
+///
+/// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module registers its
+/// members by address, so it is neither copied nor moved; Ref<M> shares one.
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tandem/autograd/backward.hpp"
+#include "tandem/tensor/random.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// A tensor with its full name.
+template <FloatingElement T>
+struct Named {
+  std::string name;
+  Tensor<T> tensor;
+};
+
+/// What load_state_dict found.
+struct LoadReport {
+  std::vector<std::string> used;
+  std::vector<std::string> missing;  ///< the module has it, the state dict does not
+  std::vector<std::string> unused;   ///< the state dict has it, the module does not
+  /// One line for people.
+  std::string str() const {
+    std::string out = concat(used.size(), " tensors loaded");
+    const auto list = [&out](const char* what, const std::vector<std::string>& names) {
+      if (names.empty()) return;
+      out += concat(", ", names.size(), " ", what, ":");
+      for (std::size_t i = 0; i < names.size() && i < 8; ++i) out += concat(i > 0 ? ", " : " ", names[i]);
+      if (names.size() > 8) out += ", …";
+    };
+    list("missing", missing);
+    list("unused", unused);
+    return out;
+  }
+};
+
+/// Appends a module's name to the path that error messages show, for a scope.
+class ModuleScope {
+ public:
+  explicit ModuleScope(std::string_view name) : before_(tandem::detail::module_path().size()) {
+    std::string& path = tandem::detail::module_path();
+    if (!path.empty() && !name.empty()) path += '.';
+    path += name;
+  }
+  ~ModuleScope() { tandem::detail::module_path().resize(before_); }
+  ModuleScope(const ModuleScope&) = delete;
+  ModuleScope& operator=(const ModuleScope&) = delete;
+
+ private:
+  std::size_t before_;
+};
+
+/// The generator that Dropout draws from on this thread, if a RandomScope set one.
+inline Generator*& current_generator() {
+  thread_local Generator* generator = nullptr;
+  return generator;
+}
+
+/// Makes random layers draw from `generator` for a scope. A trainer gives every step a stream of its
+/// own (`generator.split(step)`), so a resumed run draws what the uninterrupted one would have drawn.
+class RandomScope {
+ public:
+  explicit RandomScope(Generator& generator)
+      : before_(std::exchange(current_generator(), &generator)) {}
+  ~RandomScope() { current_generator() = before_; }
+  RandomScope(const RandomScope&) = delete;
+  RandomScope& operator=(const RandomScope&) = delete;
+
+ private:
+  Generator* before_;
+};
+
+template <FloatingElement T>
+class Module : public RefCounted {
+ public:
+  Module() = default;
+
+  /// All parameters with their full names, own ones first, in order of registration.
+  std::vector<Named<T>> named_parameters() const {
+    std::vector<Named<T>> out;
+    collect(out, "", true, false);
+    return out;
+  }
+  std::vector<Tensor<T>> parameters() const {
+    std::vector<Tensor<T>> out;
+    for (Named<T>& named : named_parameters()) out.push_back(std::move(named.tensor));
+    return out;
+  }
+  /// Parameters that are not frozen.
+  std::vector<Tensor<T>> trainable_parameters() const {
+    std::vector<Tensor<T>> out;
+    for (const Tensor<T>& p : parameters()) {
+      if (p.requires_grad()) out.push_back(p);
+    }
+    return out;
+  }
+  /// Parameters and buffers: what a weight file holds. The tensors share memory with the module.
+  std::vector<Named<T>> state_dict() const {
+    std::vector<Named<T>> out;
+    collect(out, "", true, true);
+    for (Named<T>& named : out) named.tensor = named.tensor.detach();
+    return out;
+  }
+  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws and
+  /// nothing is changed.
+  LoadReport load_state_dict(const std::vector<Named<T>>& state, bool strict = true) {
+    LoadReport report;
+    std::vector<Named<T>> own = state_dict();
+    std::vector<std::pair<Tensor<T>, Tensor<T>>> copies;
+    std::vector<bool> taken(state.size(), false);
+    for (const Named<T>& target : own) {
+      bool found = false;
+      for (std::size_t i = 0; i < state.size(); ++i) {
+        if (state[i].name != target.name) continue;
+        TANDEM_CHECK(state[i].tensor.shape() == target.tensor.shape(), "load_state_dict", "'",
+                     target.name, "' has shape ", target.tensor.shape(), " here and ",
+                     state[i].tensor.shape(), " in the state dict");
+        copies.emplace_back(target.tensor, state[i].tensor);
+        taken[i] = found = true;
+      }
+      (found ? report.used : report.missing).push_back(target.name);
+    }
+    for (std::size_t i = 0; i < state.size(); ++i) {
+      if (!taken[i]) report.unused.push_back(state[i].name);
+    }
+    TANDEM_CHECK(!strict || (report.missing.empty() && report.unused.empty()), "load_state_dict",
+                 "the names do not match: ", report);
+    for (const auto& [to, from] : copies) to.copy_elements(from.detach());
+    return report;
+  }
+
+  /// Training mode (dropout on) for this module and all below it.
+  void train(bool on = true) {
+    training_ = on;
+    for (const Child& child : children_) child.module->train(on);
+  }
+  void eval() { train(false); }
+  bool training() const { return training_; }
+  /// Whether the parameters collect gradients. A frozen module records no graph for its parameters.
+  void requires_grad(bool on) {
+    for (const Tensor<T>& p : parameters()) p.requires_grad_(on);
+  }
+  void freeze() { requires_grad(false); }
+  void zero_grad() {
+    for (const Tensor<T>& p : parameters()) p.zero_grad();
+  }
+  /// Moves every parameter and buffer to `device`.
+  void to(Device device) {
+    const NoGrad no_grad;
+    for (const Entry& entry : entries_) {
+      const bool wanted = entry.tensor->requires_grad();
+      *entry.tensor = entry.tensor->detach().to(device);
+      if (wanted) entry.tensor->requires_grad_();
+    }
+    for (const Child& child : children_) child.module->to(device);
+  }
+  /// Number of elements in all parameters.
+  std::int64_t parameter_count() const {
+    std::int64_t n = 0;
+    for (const Tensor<T>& p : parameters()) n += p.numel();
+    return n;
+  }
+  /// The name under which the parent registered this module.
+  const std::string& name() const { return name_; }
+
+ protected:
+  /// Registers a parameter: it collects a gradient from now on.
+  void add(std::string name, Tensor<T>& parameter) {
+    parameter.requires_grad_();
+    entries_.push_back({std::move(name), &parameter, true});
+  }
+  /// Registers a tensor that is saved but not learned.
+  void add_buffer(std::string name, Tensor<T>& buffer) {
+    entries_.push_back({std::move(name), &buffer, false});
+  }
+  /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
+  void add(std::string name, Module& child) {
+    child.name_ = name;
+    children_.push_back({std::move(name), &child});
+  }
+  /// First line of a forward: puts this module's name into error messages.
+  ModuleScope scope() const { return ModuleScope(name_); }
+
+ private:
+  struct Entry {
+    std::string name;
+    Tensor<T>* tensor;
+    bool parameter;
+  };
+  struct Child {
+    std::string name;
+    Module* module;
+  };
+  void collect(std::vector<Named<T>>& out, const std::string& prefix, bool parameters,
+               bool buffers) const {
+    for (const Entry& entry : entries_) {
+      if ((entry.parameter ? parameters : buffers) && entry.tensor->defined()) {
+        out.push_back({prefix + entry.name, *entry.tensor});
+      }
+    }
+    for (const Child& child : children_) {
+      child.module->collect(out, concat(prefix, child.name, "."), parameters, buffers);
+    }
+  }
+
+  std::vector<Entry> entries_;
+  std::vector<Child> children_;
+  std::string name_;
+  bool training_ = true;
+};
+
+/// A module of one input and one output, which Sequential can hold.
+template <FloatingElement T>
+class Layer : public Module<T> {
+ public:
+  virtual Tensor<T> forward(const Tensor<T>& x) const = 0;
+  Tensor<T> operator()(const Tensor<T>& x) const { return forward(x); }
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "tandem/nn/attention.hpp"
+#include "tandem/nn/dropout.hpp"
+#include "tandem/nn/layer_norm.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// The two-layer perceptron of a transformer block: c_proj(act(c_fc(x))).
+template <FloatingElement T>
+class Mlp final : public Module<T> {
+ public:
+  Mlp(std::int64_t width, std::int64_t hidden, Activation activation, Generator& random)
+      : c_fc(width, hidden, random), c_proj(hidden, width, random), activation_(activation) {
+    this->add("c_fc", c_fc);
+    this->add("c_proj", c_proj);
+  }
+  Tensor<T> forward(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
+    const ModuleScope scope = this->scope();
+    return c_proj.forward(c_fc.forward(x, activation_), Activation::none, residual);
+  }
+
+  Linear<T> c_fc, c_proj;
+
+ private:
+  Activation activation_;
+};
+
+struct TransformerBlockOptions {
+  std::int64_t mlp_ratio = 4;
+  Activation activation = Activation::gelu;
+  double dropout = 0;  ///< on both residual branches
+};
+
+/// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
+///   x (B, T, width), key_mask (B, T) optional, causal → (B, T, width). Names are CLIP's
+///   (ln_1, attn, ln_2, mlp.c_fc, mlp.c_proj).                     [Radford et al. 2021, released code]
+template <FloatingElement T>
+class TransformerBlock final : public Module<T> {
+ public:
+  TransformerBlock(std::int64_t width, std::int64_t heads, Generator& random,
+                   const TransformerBlockOptions& options = {})
+      : ln_1(width),
+        attn(width, heads, random),
+        ln_2(width),
+        mlp(width, width * options.mlp_ratio, options.activation, random),
+        drop(options.dropout) {
+    this->add("ln_1", ln_1);
+    this->add("attn", attn);
+    this->add("ln_2", ln_2);
+    this->add("mlp", mlp);
+    this->add("drop", drop);
+  }
+  Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {}, bool causal = false) const {
+    const ModuleScope scope = this->scope();
+    if (drop.probability() > 0 && this->training()) {
+      const Tensor<T> attended = add(x, drop.forward(attn.forward(ln_1.forward(x), key_mask, causal)));
+      return add(attended, drop.forward(mlp.forward(ln_2.forward(attended))));
+    }
+    // Without dropout the residual sums ride in the epilogues of the output projections.
+    const Tensor<T> attended = attn.forward(ln_1.forward(x), key_mask, causal, x);
+    return mlp.forward(ln_2.forward(attended), attended);
+  }
+
+  LayerNorm<T> ln_1;
+  MultiHeadAttention<T> attn;
+  LayerNorm<T> ln_2;
+  Mlp<T> mlp;
+  Dropout<T> drop;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

@@ -1,0 +1,127 @@
+#pragma once
+
+#include "tandem/cpu/simd.hpp"
+#include "tandem/optim/optimizer.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace optim {
+
+struct AdamOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+};
+
+namespace detail {
+
+/// The numbers of one Adam step; the CPU loop below and kernels/adam.cu use the same.
+template <class T>
+struct AdamStep {
+  T beta1, beta2, epsilon;
+  T rate;        ///< lr/(1 − β₁ᵗ)
+  T root_scale;  ///< 1/√(1 − β₂ᵗ)
+  T decay;       ///< added to the gradient (Adam) …
+  T shrink;      ///< … or what θ is multiplied by first (AdamW): 1 − lr·wd
+};
+
+template <class T>
+struct AdamUpdate {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const AdamStep<T>& s, T* TANDEM_RESTRICT p,
+                                       const T* TANDEM_RESTRICT g, T* TANDEM_RESTRICT m,
+                                       T* TANDEM_RESTRICT v, std::int64_t n) {
+    constexpr int w = V::size;
+    const V beta1(s.beta1), beta2(s.beta2), rest1(T(1) - s.beta1), rest2(T(1) - s.beta2),
+        rate(s.rate), root_scale(s.root_scale), epsilon(s.epsilon), decay(s.decay), shrink(s.shrink);
+    const auto update = [&](V& theta, V grad, V& first, V& second) TANDEM_INLINE_LAMBDA {
+      theta = theta * shrink;
+      grad = grad + decay * theta;
+      first = beta1 * first + rest1 * grad;
+      second = beta2 * second + rest2 * (grad * grad);
+      theta = theta - rate * (first / (sqrt(second) * root_scale + epsilon));
+    };
+    std::int64_t i = 0;
+    for (; i + w <= n; i += w) {
+      V theta = V::load(p + i), first = V::load(m + i), second = V::load(v + i);
+      update(theta, V::load(g + i), first, second);
+      theta.store(p + i);
+      first.store(m + i);
+      second.store(v + i);
+    }
+    if (i < n) {
+      const int rest = static_cast<int>(n - i);
+      V theta = V::load_n(p + i, rest), first = V::load_n(m + i, rest), second = V::load_n(v + i, rest);
+      update(theta, V::load_n(g + i, rest), first, second);
+      theta.store_n(p + i, rest);
+      first.store_n(m + i, rest);
+      second.store_n(v + i, rest);
+    }
+  }
+};
+
+}  // namespace detail
+
+/// Adam — m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  θ ← θ − lr·m̂/(√v̂ + ε),
+///   m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).                            [Kingma & Ba 2015, algorithm 1]
+/// Weight decay adds wd·θ to the gradient (L2), as torch.optim.Adam does.
+/// AdamW — decoupled: θ ← θ·(1 − lr·wd) first, the gradient stays as it is. [Loshchilov & Hutter 2019]
+template <FloatingElement T, bool decoupled>
+class AdamBase final : public Optimizer<T> {
+ public:
+  AdamBase(std::vector<Tensor<T>> parameters, const AdamOptions& options = {})
+      : Optimizer<T>(std::move(parameters), options.learning_rate), options_(options) {
+    TANDEM_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
+                 "adam", "betas must lie in [0, 1), they are ", options.beta1, " and ", options.beta2);
+    TANDEM_CHECK(options.epsilon >= 0 && options.weight_decay >= 0, "adam",
+                 "epsilon and weight decay must not be negative");
+    first_ = this->zeros_like_parameters();
+    second_ = this->zeros_like_parameters();
+  }
+
+  void step() override {
+    this->collect_gradients();
+    ++this->steps_;
+    const double t = static_cast<double>(this->steps_), rate = this->learning_rate_,
+                 decay = options_.weight_decay;
+    const double correction1 = 1 - __builtin_pow(options_.beta1, t),
+                 correction2 = 1 - __builtin_pow(options_.beta2, t);
+    const detail::AdamStep<T> step{T(options_.beta1),
+                                   T(options_.beta2),
+                                   T(options_.epsilon),
+                                   T(rate / correction1),
+                                   T(1 / __builtin_sqrt(correction2)),
+                                   T(decoupled ? 0 : decay),
+                                   T(decoupled ? 1 - rate * decay : 1)};
+    std::vector<T*> theta, first, second;
+    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
+      theta.push_back(this->parameters_[k].mutable_data());
+      first.push_back(first_[k].mutable_data());
+      second.push_back(second_[k].mutable_data());
+    }
+    this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
+      cpu::simd_dispatch<detail::AdamUpdate<T>, T>(step, theta[k] + begin,
+                                                   this->gradients_[k].data() + begin,
+                                                   first[k] + begin, second[k] + begin, end - begin);
+    });
+  }
+  std::vector<nn::Named<T>> state() const override {
+    std::vector<nn::Named<T>> out;
+    this->name_state(out, "exp_avg", first_);
+    this->name_state(out, "exp_avg_sq", second_);
+    return out;
+  }
+
+ private:
+  AdamOptions options_;
+  std::vector<Tensor<T>> first_, second_;
+};
+
+template <FloatingElement T>
+using Adam = AdamBase<T, false>;
+template <FloatingElement T>
+using AdamW = AdamBase<T, true>;
+
+}  // namespace optim
+TANDEM_NAMESPACE_END

@@ -1,0 +1,67 @@
+#pragma once
+
+#include "tandem/optim/optimizer.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace optim {
+
+struct SgdOptions {
+  double learning_rate = 1e-2;
+  double momentum = 0;
+  double dampening = 0;
+  double weight_decay = 0;  ///< L2: added to the gradient
+  bool nesterov = false;
+};
+
+/// SGD with momentum, as PyTorch defines it:                       [Sutskever et al. 2013, §2]
+///   g ← g + wd·θ;   b ← g at the first step, then μ·b + (1 − dampening)·g;
+///   g ← g + μ·b (Nesterov) or b;   θ ← θ − lr·g.
+template <FloatingElement T>
+class Sgd final : public Optimizer<T> {
+ public:
+  Sgd(std::vector<Tensor<T>> parameters, const SgdOptions& options = {})
+      : Optimizer<T>(std::move(parameters), options.learning_rate), options_(options) {
+    TANDEM_CHECK(options.momentum >= 0 && options.weight_decay >= 0, "sgd",
+                 "momentum and weight decay must not be negative");
+    TANDEM_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "sgd",
+                 "Nesterov momentum needs momentum > 0 and no dampening");
+    if (options.momentum > 0) momentum_ = this->zeros_like_parameters();
+  }
+
+  void step() override {
+    this->collect_gradients();
+    const bool first = this->steps_ == 0;
+    const T rate = T(this->learning_rate_), decay = T(options_.weight_decay),
+            mu = T(options_.momentum), share = T(1 - options_.dampening);
+    std::vector<T*> theta, velocity;
+    for (const Tensor<T>& p : this->parameters_) theta.push_back(p.mutable_data());
+    for (const Tensor<T>& b : momentum_) velocity.push_back(b.mutable_data());
+    this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
+      T* TANDEM_RESTRICT p = theta[k];
+      const T* TANDEM_RESTRICT g = this->gradients_[k].data();
+      if (velocity.empty()) {
+        for (std::int64_t i = begin; i < end; ++i) p[i] -= rate * (g[i] + decay * p[i]);
+        return;
+      }
+      T* TANDEM_RESTRICT b = velocity[k];
+      for (std::int64_t i = begin; i < end; ++i) {
+        const T full = g[i] + decay * p[i];
+        b[i] = first ? full : mu * b[i] + share * full;
+        p[i] -= rate * (options_.nesterov ? full + mu * b[i] : b[i]);
+      }
+    });
+    ++this->steps_;
+  }
+  std::vector<nn::Named<T>> state() const override {
+    std::vector<nn::Named<T>> out;
+    this->name_state(out, "momentum_buffer", momentum_);
+    return out;
+  }
+
+ private:
+  SgdOptions options_;
+  std::vector<Tensor<T>> momentum_;
+};
+
+}  // namespace optim
+TANDEM_NAMESPACE_END

@@ -1,0 +1,303 @@
+#pragma once
+/// The two branches: classification-based pre-training (CBP) and vision-language pre-training (VLP).
+///                                                                                        [spec §3]
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tandem/clip/text_encoder.hpp"
+#include "tandem/nn/linear.hpp"
+#include "tandem/nn/transformer.hpp"
+#include "tandem/ops/cat.hpp"
+#include "tandem/ops/normalize.hpp"
+#include "tandem/ops/stack.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// What a branch says about a batch.
+template <FloatingElement T>
+struct BranchOutput {
+  Tensor<T> features;  ///< f (B, T, W), the frame features that L_fb compares
+  Tensor<T> logits;    ///< S (B, T, C); P = σ(S)
+};
+
+/// A branch is a replaceable part: the trainer knows nothing else about it. The paper swaps other
+/// weakly-supervised methods in for CBP; derive from this to do the same.
+template <FloatingElement T>
+class Branch : public nn::Module<T> {
+ public:
+  /// x (B, T, D) features, valid (B, T): false on padding.
+  virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const = 0;
+  /// Called before a phase in which the branch teaches and does not change: it may cache.
+  virtual void begin_teaching() {}
+  /// Called when the branch starts to learn again: caches are dropped.
+  virtual void end_teaching() {}
+};
+
+/// How frames know where they are.  (reading; spec: option)
+enum class Positions { none, sinusoid, learned };
+
+/// sinusoid — PE(t, 2i) = sin(t/10000^{2i/W}), PE(t, 2i+1) = cos(…).    [Vaswani et al. 2017, §3.5]
+template <FloatingElement T>
+Tensor<T> sinusoid_positions(std::int64_t frames, std::int64_t width) {
+  Tensor<T> table(Shape{frames, width});
+  T* p = table.mutable_data();
+  for (std::int64_t t = 0; t < frames; ++t) {
+    for (std::int64_t d = 0; d < width; ++d) {
+      const double rate = __builtin_pow(10000.0, -static_cast<double>(d / 2 * 2) / static_cast<double>(width));
+      const double angle = static_cast<double>(t) * rate;
+      *p++ = T(d % 2 == 0 ? __builtin_sin(angle) : __builtin_cos(angle));
+    }
+  }
+  return table;
+}
+
+/// learned_positions — the first `frames` rows of a table (P, W); a video longer than the table gets
+/// the table stretched linearly over it, first and last row kept:  (reading)
+///   row t = (1 − w)·table[⌊u⌋] + w·table[⌊u⌋ + 1],  u = t·(P − 1)/(frames − 1), w = u − ⌊u⌋.
+template <FloatingElement T>
+Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames) {
+  const std::int64_t rows = table.size(0);
+  if (frames <= rows) return table.slice(0, 0, frames);
+  Tensor<std::int64_t> low(Shape{frames}), high(Shape{frames});
+  Tensor<T> weight(Shape{frames, 1}), rest(Shape{frames, 1});
+  std::int64_t *a = low.mutable_data(), *b = high.mutable_data();
+  T *w = weight.mutable_data(), *r = rest.mutable_data();
+  for (std::int64_t t = 0; t < frames; ++t) {
+    const double u = static_cast<double>(t) * static_cast<double>(rows - 1) / static_cast<double>(frames - 1);
+    a[t] = static_cast<std::int64_t>(u);
+    b[t] = a[t] + 1 < rows ? a[t] + 1 : a[t];
+    w[t] = T(u - static_cast<double>(a[t]));
+    r[t] = T(1) - w[t];
+  }
+  return add(mul(index_select(table, 0, low), rest), mul(index_select(table, 0, high), weight));
+}
+
+namespace detail {
+template <FloatingElement T>
+void check_frames(const char* branch, const Tensor<T>& x, std::int64_t width, const Tensor<bool>& valid) {
+  TANDEM_CHECK(x.rank() == 3 && x.size(2) == width && valid.shape() == (Shape{x.size(0), x.size(1)}),
+               branch, "expected features (B, T, ", width, ") and valid (B, T), got ", x.shape(), " and ",
+               valid.shape());
+}
+}  // namespace detail
+
+struct CbpOptions {
+  std::int64_t input = 2048;  ///< I3D columns: 1024 RGB, 1024 flow  [C]
+  std::int64_t classes = 20;
+  std::int64_t width = 512;      ///< [P: f^cb ∈ R^{T×512}]
+  std::int64_t layers = 2;       ///< n  (reading)
+  std::int64_t heads = 8;        ///< (reading)
+  std::int64_t mlp_ratio = 4;    ///< (reading)
+  double dropout = 0;            ///< (reading)
+  Positions positions = Positions::none;  ///< (reading)
+  std::int64_t table = 1000;     ///< rows of the learned position table
+};
+
+/// CBP — x = Linear(F_i3d) (+ positions) → n pre-LN transformer blocks → f^cb → Linear → S^cb.
+///   x (B, T, input) → f (B, T, width), S (B, T, classes).                          [spec §3, P]
+/// A linear head on frame features; a video is never seen whole except through attention.
+template <FloatingElement T>
+class CbpBranch final : public Branch<T> {
+ public:
+  CbpBranch(const CbpOptions& options, Generator& random)
+      : embed(options.input, options.width, random),
+        head(options.width, options.classes, random),
+        drop(options.dropout),
+        options_(options) {
+    this->add("embed", embed);
+    if (options.positions == Positions::learned) {
+      position = randn<T>({options.table, options.width}, random, 0, 0.01);
+      this->add("position", position);
+    }
+    for (std::int64_t i = 0; i < options.layers; ++i) {
+      blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
+          options.width, options.heads, random,
+          nn::TransformerBlockOptions{options.mlp_ratio, Activation::gelu, options.dropout}));
+      this->add(concat("blocks.", i), *blocks_.back());
+    }
+    this->add("head", head);
+    this->add("drop", drop);
+  }
+  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const override {
+    const nn::ModuleScope scope("cbp");
+    detail::check_frames("cbp", x, options_.input, valid);
+    Tensor<T> f = embed.forward(x);
+    if (options_.positions == Positions::sinusoid) {
+      f = add(f, sinusoid_positions<T>(x.size(1), options_.width));
+    } else if (options_.positions == Positions::learned) {
+      f = add(f, learned_positions(position, x.size(1)));
+    }
+    f = drop.forward(f);
+    for (const auto& block : blocks_) f = block->forward(f, valid);
+    return {f, head.forward(f)};
+  }
+
+  nn::Linear<T> embed;
+  Tensor<T> position;
+  nn::Linear<T> head;
+  nn::Dropout<T> drop;
+
+ private:
+  CbpOptions options_;
+  std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+};
+
+/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].     [spec §3, P]
+/// The vectors are shared by all classes (reading) or each class has its own (option).
+template <FloatingElement T>
+class PromptLearner final : public nn::Module<T> {
+ public:
+  struct Options {
+    std::int64_t vectors = 16;  ///< before, and as many after the name  [P]
+    double deviation = 0.01;    ///< standard deviation of the initial values  [P, R]
+    bool per_class = false;     ///< (reading: shared)
+    std::int64_t start_token = 49406, end_token = 49407;
+  };
+  /// `names` are the token ids of each class name, without SOS and EOT.
+  PromptLearner(std::vector<std::vector<std::int64_t>> names, std::int64_t width,
+                const Options& options, Generator& random)
+      : names_(std::move(names)), options_(options) {
+    TANDEM_CHECK(!names_.empty(), "prompts", "there are no class names");
+    const std::int64_t sets = options.per_class ? static_cast<std::int64_t>(names_.size()) : 1;
+    before = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
+    after = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
+    this->add("before", before);
+    this->add("after", after);
+    for (const auto& ids : names_) {
+      TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
+      const auto end = static_cast<std::int64_t>(ids.size()) + 2 * options.vectors + 1;
+      end_.push_back(end);
+      length_ = end + 1 > length_ ? end + 1 : length_;
+    }
+  }
+  /// The embedded prompts (C, longest, width); positions behind an EOT are zero.
+  Tensor<T> forward(const nn::Embedding<T>& tokens) const {
+    const nn::ModuleScope scope = this->scope();
+    const std::int64_t width = before.size(2);
+    const Tensor<T> start = tokens.forward(ids({options_.start_token})),
+                    stop = tokens.forward(ids({options_.end_token}));
+    std::vector<Tensor<T>> rows;
+    for (std::size_t c = 0; c < names_.size(); ++c) {
+      const std::int64_t set = options_.per_class ? static_cast<std::int64_t>(c) : 0;
+      std::vector<Tensor<T>> parts{start, before.select(0, set), tokens.forward(ids(names_[c])),
+                                   after.select(0, set), stop};
+      if (const std::int64_t rest = length_ - end_[c] - 1; rest > 0) {
+        parts.push_back(zeros<T>({rest, width}));
+      }
+      rows.push_back(cat(parts, 0));
+    }
+    return stack(rows, 0);
+  }
+  /// The position of EOT in each prompt.
+  const std::vector<std::int64_t>& end() const { return end_; }
+
+  Tensor<T> before, after;  ///< (1 or C, n, width)
+
+ private:
+  static Tensor<std::int64_t> ids(const std::vector<std::int64_t>& values) {
+    return from_vector<std::int64_t>(values);
+  }
+  std::vector<std::vector<std::int64_t>> names_;
+  Options options_;
+  std::vector<std::int64_t> end_;
+  std::int64_t length_ = 0;
+};
+
+struct VlpOptions {
+  std::int64_t width = 512;      ///< CLIP's output  [P]
+  std::int64_t layers = 2;       ///< of the temporal transformer; 0: F_vis as it is  [P]
+  std::int64_t heads = 8;        ///< (reading)
+  std::int64_t mlp_ratio = 4;    ///< (reading)
+  double dropout = 0;            ///< (reading)
+  std::int64_t table = 1000;     ///< rows of the learned position table
+  double temperature = 0.07;     ///< τ_cls  (reading)
+  bool learned_scale = false;    ///< a learned scale and bias on S^vl  (reading: none)
+  /// The temporal transformer starts as the identity plus the positions: the output projections of its
+  /// blocks are zero, so that untrained VLP is vanilla CLIP (reading). false: random, as CLIP's own.
+  bool identity_start = true;
+};
+
+/// VLP — F_vid = Φ_temp(F_vis); F_txt = Φ_txt(Φ_prmp(C_name));
+///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                            [spec §3, P]
+///   x (B, T, width) CLIP rows → f = F_vid/‖F_vid‖ (B, T, width), S (B, T, C).
+/// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. While
+/// the branch teaches, the prompts stand still and the text features are computed once.
+template <FloatingElement T>
+class VlpBranch final : public Branch<T> {
+ public:
+  VlpBranch(const VlpOptions& options, Ref<clip::TextEncoder<T>> text,
+            std::vector<std::vector<std::int64_t>> names,
+            const typename PromptLearner<T>::Options& prompt_options, Generator& random)
+      : prompts(std::move(names), text->options().width, prompt_options, random),
+        position(randn<T>({options.table, options.width}, random, 0, 0.01)),
+        text_(std::move(text)),
+        options_(options) {
+    TANDEM_CHECK(text_->options().output == options.width, "vlp", "the text encoder gives ",
+                 text_->options().output, " columns, the CLIP rows have ", options.width);
+    TANDEM_CHECK(options.temperature > 0, "vlp", "the temperature must be positive");
+    text_->freeze();
+    this->add("prompts", prompts);
+    if (options.layers > 0) this->add("temporal.position", position);
+    for (std::int64_t i = 0; i < options.layers; ++i) {
+      auto block = make_ref<nn::TransformerBlock<T>>(
+          options.width, options.heads, random,
+          nn::TransformerBlockOptions{options.mlp_ratio, Activation::quick_gelu, options.dropout});
+      if (options.identity_start) {
+        const NoGrad no_grad;
+        for (nn::Linear<T>* out : {&block->attn.out_proj, &block->mlp.c_proj}) {
+          out->weight.zero_();
+          out->bias.zero_();
+        }
+      }
+      this->add(concat("temporal.blocks.", i), *block);
+      blocks_.push_back(std::move(block));
+    }
+    if (options.learned_scale) {
+      scale = ones<T>({1});
+      bias = zeros<T>({1});
+      this->add("scale", scale);
+      this->add("bias", bias);
+    }
+  }
+
+  /// F_txt/‖F_txt‖ (C, width) of the prompts as they are.
+  Tensor<T> text_features() const {
+    if (cached_.defined()) return cached_;
+    const nn::ModuleScope scope("vlp");
+    return normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
+  }
+  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const override {
+    const nn::ModuleScope scope("vlp");
+    detail::check_frames("vlp", x, options_.width, valid);
+    Tensor<T> f = x;
+    if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1)));
+    for (const auto& block : blocks_) f = block->forward(f, valid);
+    f = normalize(f, -1);
+    Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
+    if (options_.learned_scale) s = add(mul(s, scale), bias);
+    return {f, s};
+  }
+  void begin_teaching() override {
+    const NoGrad no_grad;
+    cached_ = Tensor<T>();
+    cached_ = text_features();
+  }
+  void end_teaching() override { cached_ = Tensor<T>(); }
+  const clip::TextEncoder<T>& text() const { return *text_; }
+
+  PromptLearner<T> prompts;
+  Tensor<T> position;
+  Tensor<T> scale, bias;
+
+ private:
+  Ref<clip::TextEncoder<T>> text_;
+  VlpOptions options_;
+  std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+  Tensor<T> cached_;
+};
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
