@@ -1,0 +1,27 @@
+#pragma once
+/// embedding — y[…, :] = weight[ids[…], :], the row of a table for each id.
+///   dweight[i, :] = Σ dy[…, :] over the places where ids = i, in their order: same bits always
+///   ids int64 (…), weight (V, d) → (…, d).  Saves ids.
+///
+///   Tensor<float> tokens = embedding(ids, table);   // ids (77), table (49408, 512) → (77, 512)
+///
+/// Errors: weight not two-dimensional, an id outside [0, V).
+
+#include "tandem/ops/index_select.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <Element T>
+Tensor<T> embedding(const Tensor<std::int64_t>& ids, const Tensor<T>& weight) {
+  const char* const op = "embedding";
+  detail::require_cpu(op, weight, ids);
+  TANDEM_CHECK(weight.rank() == 2, op, "the table must have two dimensions, its shape is ",
+               weight.shape());
+  Shape shape = ids.shape();
+  shape.push_back(weight.size(1));
+  const Tensor<std::int64_t> flat = ids.reshape({ids.numel()});
+  detail::check_ids(op, flat.contiguous().data(), flat.numel(), weight.size(0));
+  return index_select(weight, 0, flat).reshape(shape);
+}
+
+TANDEM_NAMESPACE_END
