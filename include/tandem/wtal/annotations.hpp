@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -229,6 +230,43 @@ inline GroundTruth read_annotations(const std::string& path) {
                    std::string_view::npos,
                "read_annotations", path, ": expected JSON or a CSV table with a header");
   return annotations_from_csv(text, path);
+}
+
+/// What align_video_ids did.
+struct IdAlignment {
+  bool stripped = false;      ///< a leading "v_" was removed from all ids on both sides
+  std::size_t matched = 0;    ///< detected videos that the ground truth knows, afterwards
+  std::size_t exact = 0;      ///< the same before
+};
+
+/// align_video_ids — ActivityNet ids are written with and without a leading "v_". When more detected
+/// videos are found in the ground truth without that prefix, it is removed on both sides.
+inline IdAlignment align_video_ids(GroundTruth& truth, DetectionSet& detected) {
+  const auto bare = [](std::string_view id) {
+    return id.starts_with("v_") ? id.substr(2) : id;
+  };
+  std::unordered_set<std::string_view> ids, bare_ids;
+  for (const VideoTruth& video : truth.videos) {
+    ids.insert(video.id);
+    bare_ids.insert(bare(video.id));
+  }
+  IdAlignment result;
+  std::size_t without_prefix = 0;
+  for (const VideoDetections& video : detected.videos) {
+    result.exact += ids.contains(video.id);
+    without_prefix += bare_ids.contains(bare(video.id));
+  }
+  // Two ids that differ only by the prefix would become one.
+  std::unordered_set<std::string_view> bare_detected;
+  for (const VideoDetections& video : detected.videos) bare_detected.insert(bare(video.id));
+  result.stripped = without_prefix > result.exact && bare_ids.size() == ids.size() &&
+                    bare_detected.size() == detected.videos.size();
+  result.matched = result.stripped ? without_prefix : result.exact;
+  if (result.stripped) {
+    for (VideoTruth& video : truth.videos) video.id = std::string(bare(video.id));
+    for (VideoDetections& video : detected.videos) video.id = std::string(bare(video.id));
+  }
+  return result;
 }
 
 }  // namespace wtal

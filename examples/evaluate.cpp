@@ -1,0 +1,278 @@
+/// evaluate — mAP of a file of detections against a ground truth, by one of three protocols.
+
+#include "tandem/wtal/evaluation.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common_cli.hpp"
+#include "tandem/wtal/annotations.hpp"
+#include "tandem/wtal/detections_json.hpp"
+
+namespace {
+
+using namespace tandem::wtal;
+
+struct Options {
+  std::string ground_truth, detections, protocol, subset, json, ambiguous;
+  std::vector<double> tiou;
+  bool per_class = false;
+  bool ignore_unannotated = false;
+};
+
+void warn(const std::string& text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); }
+
+/// "a, b, c and 17 more".
+std::string some(const std::vector<std::string>& names, std::size_t limit = 5) {
+  std::string out;
+  for (std::size_t i = 0; i < names.size() && i < limit; ++i) out += (i > 0 ? ", " : "") + names[i];
+  if (names.size() > limit) out += " and " + std::to_string(names.size() - limit) + " more";
+  return out;
+}
+
+std::string count(std::size_t n, const char* what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
+/// "Clean and jerk" and "CleanAndJerk" → "cleanandjerk".
+std::string letters(const std::string& name) {
+  std::string out;
+  for (const char c : name) {
+    if (c >= 'A' && c <= 'Z') out += static_cast<char>(c - 'A' + 'a');
+    if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
+  }
+  return out;
+}
+
+std::string_view describe(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::activitynet: return "seconds; the official ActivityNet evaluator";
+    case Protocol::thumos_index:
+      return "W-TALC family: rows of 16 frames at 25 per second, ground truth rounded half to even, "
+             "detections touching ambiguous segments removed";
+    case Protocol::thumos_seconds: return "BaS-Net family: seconds, no ambiguous segments";
+  }
+  return "";
+}
+
+GroundTruth load_ground_truth(const std::string& path) {
+  if (!tandem::io::is_directory(path)) return read_annotations(path);
+  if (const std::string inner = tandem::io::join_path(path, "gt.json"); tandem::io::is_file(inner)) {
+    return read_annotations(inner);
+  }
+  tandem::fail("evaluate", path, ": the folder has neither gt.json nor segments.npy");
+}
+
+/// The subset to evaluate: the one asked for; else the only one there is; else the protocol's.
+std::string choose_subset(const GroundTruth& truth, const Options& options, Protocol protocol) {
+  if (options.subset == "all") return "";
+  const std::vector<std::string> subsets = truth.subsets();
+  const auto has = [&](const std::string& name) {
+    return std::find(subsets.begin(), subsets.end(), name) != subsets.end();
+  };
+  std::string known;
+  for (const std::string& name : subsets) known += (known.empty() ? "'" : ", '") + name + "'";
+  if (!options.subset.empty()) {
+    TANDEM_CHECK(has(options.subset), "evaluate", "the ground truth has no subset '",
+                 options.subset, "'; it has ", known,
+                 tandem::io::did_you_mean(options.subset, subsets));
+    return options.subset;
+  }
+  if (subsets.size() == 1) return subsets[0];
+  const std::string usual = protocol == Protocol::activitynet ? "validation" : "test";
+  TANDEM_CHECK(has(usual), "evaluate", "the ground truth has the subsets ", known,
+               "; choose one with --subset, or --subset all");
+  return usual;
+}
+
+void report_mismatches(const GroundTruth& truth, const Evaluation& e, const Options& options) {
+  const std::string fate = options.ignore_unannotated ? "are left out" : "are false positives";
+  if (!e.unknown_videos.empty()) {
+    warn(count(e.unknown_videos.size(), "detected video") +
+         " not in this subset of the ground truth; their detections " + fate + ": " +
+         some(e.unknown_videos));
+  }
+  if (!e.instanceless_videos.empty()) {
+    warn(count(e.instanceless_videos.size(), "detected video") +
+         " without any annotated instance; their detections " + fate + ": " +
+         some(e.instanceless_videos));
+  }
+  if (!e.undetected_videos.empty()) {
+    warn(count(e.undetected_videos.size(), "annotated video") +
+         " missing from the detections; their instances are missed: " + some(e.undetected_videos));
+  }
+  if (e.unknown_class > 0) {
+    std::vector<std::string> names;
+    for (const std::string& name : e.unknown_classes) {
+      std::string quoted = "\"" + name + "\"";
+      for (const std::string& known : truth.classes) {
+        if (letters(known) == letters(name)) {
+          quoted += " (the ground truth writes \"" + known + "\")";
+        }
+      }
+      names.push_back(std::move(quoted));
+    }
+    warn(count(e.unknown_class, "detection") +
+         " left out: no instance of the class in this subset: " + some(names));
+  }
+}
+
+void print_result(const Evaluation& e, bool per_class) {
+  std::vector<std::string> header{"tIoU"}, values{"mAP %"};
+  for (std::size_t t = 0; t < e.thresholds.size(); ++t) {
+    header.push_back(tandem::concat(e.thresholds[t]));
+    values.push_back(cli::percent(e.map[t]));
+  }
+  std::printf("\n");
+  cli::Table(header).row(values).print();
+  std::printf("\n");
+  for (const AverageMap& average : e.averages) {
+    std::printf("average mAP %-9s %s %%\n", average.range.c_str(),
+                cli::percent(average.value).c_str());
+  }
+  if (!per_class) return;
+  header[0] = "AP % by class";
+  header.insert(header.begin() + 1, {"instances", "detections"});
+  cli::Table table(header);
+  for (std::size_t c = 0; c < e.classes.size(); ++c) {
+    std::vector<std::string> cells{e.classes[c], std::to_string(e.instances[c]),
+                                   std::to_string(e.detections[c])};
+    for (const std::vector<double>& ap : e.ap) cells.push_back(cli::percent(ap[c]));
+    table.row(std::move(cells));
+  }
+  std::printf("\n");
+  table.print();
+}
+
+tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const Options& options) {
+  using tandem::io::Json;
+  Json root = Json::object();
+  root["protocol"] = protocol_name(e.protocol);
+  root["subset"] = subset.empty() ? "all" : subset;
+  root["ground_truth"] = options.ground_truth;
+  root["detections"] = options.detections;
+  root["tiou"] = Json(e.thresholds);
+  root["map"] = Json(e.map);
+  root["averages"] = Json::object();
+  for (const AverageMap& average : e.averages) root["averages"][average.range] = average.value;
+  root["classes"] = Json::array();
+  for (std::size_t c = 0; c < e.classes.size(); ++c) {
+    Json entry = Json::object();
+    entry["name"] = e.classes[c];
+    entry["instances"] = e.instances[c];
+    entry["detections"] = e.detections[c];
+    entry["ap"] = Json::array();
+    for (const std::vector<double>& ap : e.ap) entry["ap"].push_back(ap[c]);
+    root["classes"].push_back(std::move(entry));
+  }
+  root["empty_instances"] = e.empty_instances;
+  root["ambiguous_removed"] = e.ambiguous_removed;
+  root["detections_of_unknown_classes"] = e.unknown_class;
+  root["unknown_videos"] = Json(e.unknown_videos);
+  root["unannotated_videos"] = Json(e.instanceless_videos);
+  root["undetected_videos"] = Json(e.undetected_videos);
+  return root;
+}
+
+void evaluate_files(const Options& options) {
+  const Protocol protocol = protocol_from_name(options.protocol);
+  GroundTruth truth = load_ground_truth(options.ground_truth);
+  DetectionSet detected = read_detections(options.detections);
+  if (!options.ambiguous.empty()) {
+    add_ambiguous(truth, tandem::io::read_text(options.ambiguous), options.ambiguous);
+  }
+  const IdAlignment ids = align_video_ids(truth, detected);
+  const std::string subset = choose_subset(truth, options, protocol);
+
+  std::printf("protocol      %s (%s)\n", options.protocol.c_str(),
+              std::string(describe(protocol)).c_str());
+  if (ids.stripped) {
+    std::printf("note          video ids match only without the prefix \"v_\", which was removed: %s "
+                "matched\n", count(ids.matched, "video").c_str());
+  }
+  const Evaluation e = evaluate(truth, detected,
+                                {.protocol = protocol,
+                                 .thresholds = options.tiou,
+                                 .subset = subset,
+                                 .ignore_videos_without_instances = options.ignore_unannotated});
+  std::size_t videos = 0, instances = 0, ambiguous = 0;
+  for (const VideoTruth& video : truth.videos) {
+    if (!subset.empty() && video.subset != subset) continue;
+    ++videos;
+    instances += video.instances.size();
+    ambiguous += video.ambiguous.size();
+  }
+  std::printf("ground truth  %s, subset %s: %s, %s, %zu classes\n", options.ground_truth.c_str(),
+              subset.empty() ? "all" : subset.c_str(), count(videos, "video").c_str(),
+              count(instances, "instance").c_str(), e.classes.size());
+  std::printf("detections    %s: %s, %s\n", options.detections.c_str(),
+              count(detected.videos.size(), "video").c_str(),
+              count(detected.size(), "detection").c_str());
+  if (protocol == Protocol::thumos_index) {
+    std::printf("index units   %s removed for touching one of %s; %s rounded to nothing, "
+                "counted as missed\n",
+                count(e.ambiguous_removed, "detection").c_str(),
+                count(ambiguous, "ambiguous segment").c_str(),
+                count(e.empty_instances, "instance").c_str());
+    if (ambiguous == 0) {
+      warn("the ground truth has no ambiguous segments, which this protocol filters by; give "
+           "Ambiguous_test.txt with --ambiguous");
+    }
+  }
+  std::fflush(stdout);
+  report_mismatches(truth, e, options);
+  print_result(e, options.per_class);
+  if (!options.json.empty()) {
+    tandem::io::save_json(options.json, as_json(e, subset, options));
+    std::printf("\nwritten to %s\n", options.json.c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Mean average precision of temporal action detections.", "evaluate");
+  Options options;
+  app.add_option("--ground-truth", options.ground_truth,
+                 "The annotations: a W-TALC annotation folder (…-Annotations), BaS-Net's gt.json or "
+                 "its folder, ActivityNet JSON, mmaction2 JSON, or the THUMOS14 table (.csv)")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--detections", options.detections,
+                 "ActivityNet JSON: {\"results\": {id: [{\"label\", \"score\", \"segment\"}]}}")
+      ->required()
+      ->type_name("FILE");
+  cli::add_choice(app, "--protocol", options.protocol,
+                  {"activitynet", "thumos-index", "thumos-seconds"},
+                  "How seconds become matches. activitynet: tIoU 0.5:0.05:0.95. thumos-index: the "
+                  "W-TALC family, in rows of 0.64 s, without detections on ambiguous segments. "
+                  "thumos-seconds: the BaS-Net family. The last two: tIoU 0.1:0.1:0.9; their numbers "
+                  "differ by up to 1.2 mAP and must not be compared")
+      ->required();
+  app.add_option("--subset", options.subset,
+                 "Evaluate the videos of this subset, or 'all'; default: the only one there is, else "
+                 "validation (activitynet) or test (thumos)")
+      ->type_name("NAME");
+  app.add_option("--tiou", options.tiou, "Other thresholds, e.g. --tiou 0.3,0.5,0.7")
+      ->delimiter(',')
+      ->type_name("T");
+  app.add_option("--ambiguous", options.ambiguous,
+                 "Ambiguous_test.txt, for thumos-index with a ground truth that lacks it")
+      ->type_name("FILE");
+  app.add_option("--json", options.json, "Also write the result to this file")->type_name("OUT");
+  app.add_flag("--per-class", options.per_class, "Print the AP of every class");
+  app.add_flag("--ignore-unannotated-videos", options.ignore_unannotated,
+               "Leave out detections in videos without ground truth instead of counting them as "
+               "false positives");
+  app.footer(
+      "Example:\n"
+      "  evaluate --ground-truth Thumos14reduced-Annotations --detections detections.json \\\n"
+      "           --protocol thumos-index --per-class\n\n"
+      "Matching is that of the official ActivityNet evaluator: per class, detections by falling\n"
+      "score take the free instance of their video with the highest tIoU, if it is at least the\n"
+      "threshold; AP interpolates over all points; the mean is over the classes of the ground truth.");
+  return cli::run(app, argc, argv, [&] { evaluate_files(options); });
+}
