@@ -1,0 +1,107 @@
+#pragma once
+/// From trained branches to detections and to the quality of their pseudo-labels.      [spec §6, §7]
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tandem/wtal/batch.hpp"
+#include "tandem/wtal/branches.hpp"
+#include "tandem/wtal/localization.hpp"
+#include "tandem/wtal/losses.hpp"
+#include "tandem/wtal/pseudo_label_quality.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison.  [spec §5, §6]
+enum class Fusion { cbp, vlp, mean, weighted };
+
+/// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
+struct VideoScores {
+  Tensor<float> frames;
+  Tensor<float> video;
+};
+
+struct InferenceOptions {
+  Fusion fusion = Fusion::cbp;  ///< [P]
+  double cbp_weight = 0.5;      ///< w of Fusion::weighted: w·CBP + (1 − w)·VLP
+  Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;
+  std::int64_t topk_divisor = 8;
+  LocalizationOptions localization = {};
+};
+
+/// P = σ(S) and ŷ = σ(mean of the top k scores) of one branch on a whole video of any length.
+///   x (T, D) → frames (T, C), video (C).
+template <FloatingElement T>
+VideoScores score_video(const Branch<T>& branch, const Tensor<float>& x, Reading reading,
+                        std::int64_t topk_divisor = 8) {
+  const NoGrad no_grad;
+  const Tensor<bool> valid = ones<bool>({1, x.size(0)});
+  const Tensor<T> logits = branch.forward(x.template to<T>().unsqueeze(0), valid).logits;
+  const Tensor<T> frames = frame_probabilities(logits, reading),
+                  video = frame_probabilities(topk_mean(logits, valid, topk_divisor), reading);
+  return {frames.squeeze(0).contiguous().template to<float>(),
+          video.squeeze(0).contiguous().template to<float>()};
+}
+
+/// w·a + (1 − w)·b of both scores.
+inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
+  const auto mix = [w](const Tensor<float>& x, const Tensor<float>& y) {
+    return add(mul(x, static_cast<float>(w)), mul(y, static_cast<float>(1 - w)));
+  };
+  return {mix(a.frames, b.frames), mix(a.video, b.video)};
+}
+
+/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video.
+template <FloatingElement T, class Progress>
+DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSource& source,
+                    const InferenceOptions& options, Progress&& progress) {
+  DetectionSet out;
+  out.classes = source.truth().classes;
+  for (std::size_t v = 0; v < source.size(); ++v) {
+    VideoScores scores;
+    if (options.fusion != Fusion::vlp) {
+      scores = score_video(cbp, source.i3d(v), options.cbp_reading, options.topk_divisor);
+    }
+    if (options.fusion != Fusion::cbp) {
+      const VideoScores other =
+          score_video(vlp, source.clip(v), options.vlp_reading, options.topk_divisor);
+      const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
+      scores = options.fusion == Fusion::vlp ? other : fuse(scores, other, w);
+    }
+    const auto rows = static_cast<std::size_t>(scores.frames.size(0)), classes = source.classes();
+    out.videos.push_back(
+        {source.truth().videos[v].id,
+         localize(std::span(scores.frames.data(), rows * classes), rows, classes,
+                  std::span(scores.video.data(), classes), options.localization)});
+    progress(v + 1, source.size());
+  }
+  return out;
+}
+
+/// The pseudo-labels that a branch would give for every video of `source`, judged against the
+/// annotation. The labels of the videos are used, as in training.                     [spec §4, §7]
+template <FloatingElement T, class Features>
+PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSource& source,
+                                       Features&& features, Reading reading,
+                                       const PseudoLabelOptions& thresholds = {},
+                                       double seconds_per_row = 0.64) {
+  PseudoLabelQuality quality(Undecided::miss, seconds_per_row);
+  for (std::size_t v = 0; v < source.size(); ++v) {
+    const VideoTruth& truth = source.truth().videos[v];
+    const VideoScores scores = score_video(branch, features(v), reading);
+    const Tensor<float> labels = zeros<float>({1, static_cast<std::int64_t>(source.classes())});
+    for (int c : truth.labels) labels.set({0, c}, 1.0F);
+    const std::int64_t rows = scores.frames.size(0);
+    const Tensor<std::int32_t> h =
+        pseudo_labels(scores.frames.unsqueeze(0), labels, ones<bool>({1, rows}), thresholds);
+    quality.add(std::span(h.data(), static_cast<std::size_t>(h.numel())),
+                static_cast<std::size_t>(rows), source.classes(), truth);
+  }
+  return quality;
+}
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END

@@ -1,0 +1,274 @@
+#pragma once
+/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps.  [spec §5]
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/optim/adam.hpp"
+#include "tandem/optim/clip_grad.hpp"
+#include "tandem/optim/schedule.hpp"
+#include "tandem/wtal/batch.hpp"
+#include "tandem/wtal/branches.hpp"
+#include "tandem/wtal/contrast.hpp"
+#include "tandem/wtal/losses.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// The paper's comparisons.                                                            [spec §5, P]
+enum class Variant {
+  both,         ///< warm-up, then B and F steps in turn
+  only_b,       ///< warm-up, then B steps only
+  only_f,       ///< warm-up, then F steps only, taught by vanilla VLP
+  warm_up,      ///< warm-up only
+  vanilla_vlp,  ///< no training at all
+};
+
+struct TrainerOptions {
+  Variant variant = Variant::both;
+  std::int64_t batch = 10;
+  std::int64_t crop = 1000;          ///< T: 1000 for THUMOS14, 400 for ActivityNet1.2  [P]
+  std::int64_t warm_up_steps = 400;  ///< (reading)
+  std::int64_t rounds = 2;           ///< (reading)
+  std::int64_t b_steps = 200;        ///< per round  (reading)
+  std::int64_t f_steps = 200;        ///< per round  (reading)
+  double learning_rate = 1e-4;       ///< [P]
+  double weight_decay = 0;           ///< (reading)
+  double max_grad_norm = 0;          ///< 0: no clipping  (reading)
+  double lambda = 0.05;              ///< weight of L_fb; 0 leaves it out  [P]
+  std::int64_t topk_divisor = 8;     ///< k = T_valid/8  [C]
+  Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;  ///< (reading)
+  PseudoLabelOptions pseudo = {};
+  bool every_entry = false;      ///< L_kd on every entry with h ≠ −1  (reading: confident frames)
+  bool kd_background = true;     ///< false: "no L_kd background"  [P]
+  ContrastOptions contrast = {};
+  optim::Schedule schedule = {};  ///< of the learning rate, over all steps
+  /// CLIP rows are concatenated to the I3D rows as CBP's input: the paper's naive combination.
+  bool concat_clip = false;
+  std::uint64_t seed = 0;
+};
+
+/// A stretch of steps of one kind.
+struct Phase {
+  enum class Kind { warm_up, b, f };
+  Kind kind = Kind::warm_up;
+  std::int64_t round = 0;  ///< 0 for the warm-up, then 1, 2, …
+  std::int64_t begin = 0, end = 0;
+  const char* name() const {
+    return kind == Kind::warm_up ? "warm-up" : kind == Kind::b ? "B" : "F";
+  }
+};
+
+/// The phases of a run, in order.
+inline std::vector<Phase> training_phases(const TrainerOptions& o) {
+  TANDEM_CHECK(o.warm_up_steps >= 0 && o.rounds >= 0 && o.b_steps >= 0 && o.f_steps >= 0, "trainer",
+               "numbers of steps and rounds must not be negative");
+  std::vector<Phase> phases;
+  std::int64_t at = 0;
+  const auto append = [&](Phase::Kind kind, std::int64_t round, std::int64_t steps) {
+    if (steps > 0) phases.push_back({kind, round, at, at + steps});
+    at += steps;
+  };
+  if (o.variant == Variant::vanilla_vlp) return phases;
+  append(Phase::Kind::warm_up, 0, o.warm_up_steps);
+  if (o.variant == Variant::warm_up) return phases;
+  for (std::int64_t round = 1; round <= o.rounds; ++round) {
+    if (o.variant != Variant::only_f) append(Phase::Kind::b, round, o.b_steps);
+    if (o.variant != Variant::only_b) append(Phase::Kind::f, round, o.f_steps);
+  }
+  return phases;
+}
+
+/// What one step did.
+struct StepReport {
+  double total = 0;              ///< the loss that was minimised
+  double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
+  double grad_norm = 0;          ///< before clipping
+};
+
+/// Holds the two branches and their optimizers and makes steps. The caller owns the branches.
+template <FloatingElement T>
+class Trainer {
+ public:
+  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp)
+      : options_(options),
+        cbp_(cbp),
+        vlp_(vlp),
+        cbp_optimizer_(cbp.trainable_parameters(), adam_options(options)),
+        vlp_optimizer_(vlp.trainable_parameters(), adam_options(options)),
+        phases_(training_phases(options)) {}
+
+  /// Warm-up: CBP learns the video labels.  L_cls.
+  StepReport warm_up_step(const Batch<T>& batch) {
+    const BranchOutput<T> student = cbp_.forward(cbp_input(batch), batch.valid);
+    const Tensor<T> loss = loss_cls(student.logits, batch.labels, batch.valid, options_.cbp_reading,
+                                    options_.topk_divisor);
+    StepReport report;
+    report.cls = static_cast<double>(loss.item());
+    learn(loss, cbp_optimizer_, report);
+    return report;
+  }
+
+  /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
+  StepReport b_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(cbp_, cbp_input(batch), batch, options_.cbp_reading);
+    return distill(vlp_, batch.clip, h, batch, options_.vlp_reading, vlp_optimizer_);
+  }
+
+  /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
+  StepReport f_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(vlp_, batch.clip, batch, options_.vlp_reading);
+    return distill(cbp_, cbp_input(batch), h, batch, options_.cbp_reading, cbp_optimizer_);
+  }
+
+  /// The step that the schedule wants next, on this batch.
+  StepReport step(const Batch<T>& batch) {
+    const Phase& phase = current_phase();
+    enter(phase.kind);
+    const double rate = options_.learning_rate * options_.schedule.factor(step_);
+    cbp_optimizer_.set_learning_rate(rate);
+    vlp_optimizer_.set_learning_rate(rate);
+    Generator noise = Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
+    const nn::RandomScope random(noise);
+    const StepReport report = phase.kind == Phase::Kind::warm_up ? warm_up_step(batch)
+                              : phase.kind == Phase::Kind::b     ? b_step(batch)
+                                                                 : f_step(batch);
+    ++step_;
+    return report;
+  }
+
+  /// What CBP reads: I3D rows, or I3D and CLIP rows side by side.
+  Tensor<T> cbp_input(const Batch<T>& batch) const {
+    return options_.concat_clip ? cat({batch.i3d, batch.clip}, 2) : batch.i3d;
+  }
+
+  /// Call after using the branches for something else between steps (an evaluation): the next step
+  /// puts them back into the state that its phase needs.
+  void interrupted() {
+    vlp_.end_teaching();
+    cbp_.end_teaching();
+    entered_ = false;
+  }
+
+  const std::vector<Phase>& phases() const { return phases_; }
+  std::int64_t total_steps() const { return phases_.empty() ? 0 : phases_.back().end; }
+  /// Steps done.
+  std::int64_t steps() const { return step_; }
+  bool finished() const { return step_ >= total_steps(); }
+  const Phase& current_phase() const {
+    for (const Phase& phase : phases_) {
+      if (step_ >= phase.begin && step_ < phase.end) return phase;
+    }
+    fail("trainer", "all ", total_steps(), " steps are done");
+  }
+  const TrainerOptions& options() const { return options_; }
+
+  /// Everything that a resumed run needs, with names; the tensors share memory with the trainer.
+  std::vector<nn::Named<T>> state() const {
+    std::vector<nn::Named<T>> out;
+    const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
+      for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
+    };
+    append("cbp.", cbp_.state_dict());
+    append("vlp.", vlp_.state_dict());
+    append("optimizer.cbp.", cbp_optimizer_.state());
+    append("optimizer.vlp.", vlp_optimizer_.state());
+    return out;
+  }
+  /// The counters that go with state(): steps in all, and updates of each optimizer.
+  std::vector<std::int64_t> counters() const {
+    return {step_, cbp_optimizer_.steps(), vlp_optimizer_.steps()};
+  }
+  void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
+    TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
+    const std::vector<nn::Named<T>> own = state();
+    for (const nn::Named<T>& target : own) {
+      const nn::Named<T>* found = nullptr;
+      for (const nn::Named<T>& candidate : saved) {
+        if (candidate.name == target.name) found = &candidate;
+      }
+      TANDEM_CHECK(found != nullptr, "trainer", "the checkpoint has no tensor '", target.name, "'");
+      TANDEM_CHECK(found->tensor.shape() == target.tensor.shape(), "trainer", "'", target.name,
+                   "' has shape ", target.tensor.shape(), " here and ", found->tensor.shape(),
+                   " in the checkpoint");
+      target.tensor.copy_elements(found->tensor);
+    }
+    step_ = counters[0];
+    cbp_optimizer_.set_steps(counters[1]);
+    vlp_optimizer_.set_steps(counters[2]);
+    interrupted();
+  }
+
+ private:
+  static constexpr std::uint64_t dropout_stream = 0xD20;
+
+  static optim::AdamOptions adam_options(const TrainerOptions& o) {
+    return {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay};
+  }
+
+  /// H of the teacher, which neither learns nor drops anything out.
+  Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
+                             Reading reading) const {
+    const NoGrad no_grad;
+    teacher.eval();
+    const Tensor<T> p = frame_probabilities(teacher.forward(x, batch.valid).logits, reading);
+    teacher.train();
+    return pseudo_labels(p, batch.labels, batch.valid, options_.pseudo);
+  }
+
+  /// The student learns from H.
+  StepReport distill(const Branch<T>& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
+                     const Batch<T>& batch, Reading reading, optim::Adam<T>& optimizer) {
+    const BranchOutput<T> out = student.forward(x, batch.valid);
+    const Tensor<T> kd = loss_kd(out.logits, h, batch.valid,
+                                 {.reading = reading,
+                                  .every_entry = options_.every_entry,
+                                  .background = options_.kd_background});
+    StepReport report;
+    report.kd = static_cast<double>(kd.item());
+    Tensor<T> loss = kd;
+    if (options_.lambda > 0) {
+      const Tensor<T> fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
+      report.fb = static_cast<double>(fb.item());
+      loss = add(kd, mul(fb, T(options_.lambda)));
+    }
+    learn(loss, optimizer, report);
+    return report;
+  }
+
+  void learn(const Tensor<T>& loss, optim::Adam<T>& optimizer, StepReport& report) {
+    report.total = static_cast<double>(loss.item());
+    TANDEM_CHECK(report.total - report.total == 0, "trainer", "the loss of step ", step_,
+                 " is not finite; autograd::AnomalyMode names the op that made it so");
+    optimizer.zero_grad();
+    if (loss.requires_grad()) loss.backward();
+    report.grad_norm = options_.max_grad_norm > 0
+                           ? optim::clip_grad_norm(optimizer.parameters(), options_.max_grad_norm)
+                           : optim::grad_norm(optimizer.parameters());
+    optimizer.step();
+    optimizer.zero_grad();
+  }
+
+  void enter(Phase::Kind kind) {
+    if (entered_ && kind == entered_kind_) return;
+    interrupted();
+    if (kind == Phase::Kind::b) cbp_.begin_teaching();
+    if (kind == Phase::Kind::f) vlp_.begin_teaching();
+    entered_ = true;
+    entered_kind_ = kind;
+  }
+
+  TrainerOptions options_;
+  Branch<T>& cbp_;
+  Branch<T>& vlp_;
+  optim::Adam<T> cbp_optimizer_, vlp_optimizer_;
+  std::vector<Phase> phases_;
+  std::int64_t step_ = 0;
+  bool entered_ = false;
+  Phase::Kind entered_kind_ = Phase::Kind::warm_up;
+};
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
