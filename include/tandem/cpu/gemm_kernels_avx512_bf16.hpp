@@ -1,0 +1,93 @@
+#pragma once
+/// Matrix-product kernels for AVX512-BF16: vdpbf16ps multiplies pairs of bfloat16 and adds both
+/// products to a float, so a packed element is a pair (k, k + 1) and everything else is as for
+/// float. The instruction treats subnormal inputs and results as zeros.
+
+#include "tandem/cpu/gemm_kernels_avx512.hpp"
+
+#if TANDEM_X86
+
+#define TANDEM_GEMM_TARGET \
+  __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define TANDEM_AVX512 static TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET
+
+#if !defined(__clang__)
+#pragma GCC diagnostic push  // GCC 12: _mm512_undefined_ps() inside its own intrinsics
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu::gemm_detail::avx512_bf16 {
+
+/// 16 pairs; the sums are float vectors and handled as in avx512::F32.
+struct Pairs {
+  using Float = avx512::F32;
+  using Elem = uint32_t;
+  using Acc = float;
+  using Vec = __m512i;
+  using AccVec = __m512;
+  static constexpr int lanes = 16;
+  static constexpr int k_unit = 2;
+
+  TANDEM_AVX512 Vec load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  TANDEM_AVX512 Vec load(const bfloat16* p) { return _mm512_loadu_si512(p); }
+  TANDEM_AVX512 Vec load(const bfloat16* p, int64_t count) {
+    const uint32_t mask = count >= 32 ? 0xffffffffU : (uint32_t{1} << count) - 1;
+    return _mm512_maskz_loadu_epi16(mask, p);
+  }
+  TANDEM_AVX512 void store(uint32_t* p, Vec v) { _mm512_storeu_si512(p, v); }
+  TANDEM_AVX512 void store(uint32_t* p, Vec v, int64_t count) {
+    _mm512_mask_storeu_epi32(p, avx512::first16(count), v);
+  }
+  TANDEM_AVX512 AccVec load_acc(const float* p) { return Float::load(p); }
+  TANDEM_AVX512 AccVec load_acc(const float* p, int64_t count) { return Float::load(p, count); }
+  TANDEM_AVX512 void store_acc(float* p, AccVec v) { Float::store(p, v); }
+  TANDEM_AVX512 void store_acc(float* p, AccVec v, int64_t count) { Float::store(p, v, count); }
+  TANDEM_AVX512 AccVec zero() { return _mm512_setzero_ps(); }
+  TANDEM_AVX512 Vec zero_elements() { return _mm512_setzero_si512(); }
+  TANDEM_AVX512 AccVec set(float x) { return _mm512_set1_ps(x); }
+  TANDEM_AVX512 Vec broadcast(const uint32_t* p) {
+    return _mm512_set1_epi32(static_cast<int>(*p));
+  }
+  TANDEM_AVX512 AccVec fma(Vec a, Vec b, AccVec c) {
+    return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
+  }
+  TANDEM_AVX512 AccVec fma_acc(AccVec a, AccVec b, AccVec c) { return _mm512_fmadd_ps(a, b, c); }
+  TANDEM_AVX512 AccVec mul(AccVec a, AccVec b) { return _mm512_mul_ps(a, b); }
+  TANDEM_AVX512 void sum4(AccVec a, AccVec b, AccVec c, AccVec d, float* sums) {
+    Float::sum4(a, b, c, d, sums);
+  }
+  TANDEM_AVX512 void transpose(Vec* r) {
+    __m512 f[16];
+    TANDEM_UNROLL for (int i = 0; i < 16; ++i) f[i] = _mm512_castsi512_ps(r[i]);
+    Float::transpose(f);
+    TANDEM_UNROLL for (int i = 0; i < 16; ++i) r[i] = _mm512_castps_si512(f[i]);
+  }
+  /// Pairs from two rows of the source: p below, q (null: zeros) above.
+  TANDEM_AVX512 Vec interleave(__m256i p, __m256i q) {
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(p), _mm512_slli_epi32(_mm512_cvtepu16_epi32(q), 16));
+  }
+  TANDEM_AVX512 Vec combine(const bfloat16* p, const bfloat16* q) {
+    return interleave(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+                      _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
+  }
+  TANDEM_AVX512 Vec combine(const bfloat16* p, const bfloat16* q, int64_t count) {
+    const __mmask16 mask = avx512::first16(count);
+    return interleave(_mm256_maskz_loadu_epi16(mask, p),
+                      q != nullptr ? _mm256_maskz_loadu_epi16(mask, q) : _mm256_setzero_si256());
+  }
+};
+
+#include "tandem/cpu/gemm_micro_body.hpp"
+
+}  // namespace cpu::gemm_detail::avx512_bf16
+TANDEM_NAMESPACE_END
+
+#if !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+
+#undef TANDEM_AVX512
+#undef TANDEM_GEMM_TARGET
+#endif  // TANDEM_X86

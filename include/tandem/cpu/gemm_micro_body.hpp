@@ -1,0 +1,233 @@
+// The micro kernels, packing and epilogue of every instruction set: written once in terms of a
+// vector description V and included once per instruction set by gemm_kernels_*.hpp, inside a
+// namespace of its own and with TANDEM_GEMM_TARGET set to the function attribute that lets the
+// compiler use that set. (A lambda or a helper without the attribute could not be inlined, hence
+// the plain loops.) On its own this file is empty, and it has no include guard on purpose.
+//
+// V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes, k_unit,
+// load/store with and without a count, broadcast, zero, set, fma(a, b, c) = a·b + c, arithmetic on
+// AccVec, transpose of lanes × lanes elements, sum4 and the activations.
+
+#ifdef TANDEM_GEMM_TARGET
+
+/// C (rows × cols ≤ rows × 2 vectors) = alpha·A·B + beta·C.
+///
+/// One step loads two vectors of B, broadcasts one element of each row of A and does 2·rows
+/// multiply-adds into 2·rows accumulators that stay in registers: 12 × 2 of the 32 AVX-512
+/// registers, 6 × 2 of the 16 AVX2 ones. That is 14 loads for 24 multiply-adds (8 for 12), below
+/// what the load ports deliver, and enough independent chains to hide the latency.
+template <class V, int rows>
+TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
+  using Elem = typename V::Elem;
+  using Acc = typename V::Acc;
+  constexpr int lanes = V::lanes;
+  typename V::AccVec acc[rows][2];
+  TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+    acc[i][0] = V::zero();
+    acc[i][1] = V::zero();
+    __builtin_prefetch(t.c + i * t.ldc, 1);
+    __builtin_prefetch(t.c + i * t.ldc + t.cols - 1, 1);
+  }
+
+  // Every third row gets a pointer; the rows between are reached by scaled index addressing.
+  constexpr int bases = (rows + 2) / 3;
+  const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step;
+  const Elem* a[bases];
+  TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] = static_cast<const Elem*>(t.a) + 3 * g * a_row;
+  const Elem* b = static_cast<const Elem*>(t.b);
+  for (int64_t p = t.steps; p > 0; --p) {
+    const typename V::Vec b0 = V::load(b), b1 = V::load(b + lanes);
+    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+      const typename V::Vec ai = V::broadcast(a[i / 3] + (i % 3) * a_row);
+      acc[i][0] = V::fma(ai, b0, acc[i][0]);
+      acc[i][1] = V::fma(ai, b1, acc[i][1]);
+    }
+    TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] += a_step;
+    b += b_step;
+  }
+
+  const typename V::AccVec alpha = V::set(t.alpha), beta = V::set(t.beta);
+  const bool read_c = t.beta != Acc(0);
+  if (t.cols == 2 * lanes) {
+    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+      Acc* c = t.c + i * t.ldc;
+      TANDEM_UNROLL for (int j = 0; j < 2; ++j) {
+        typename V::AccVec x = V::mul(alpha, acc[i][j]);
+        if (read_c) x = V::fma_acc(beta, V::load_acc(c + j * lanes), x);
+        V::store_acc(c + j * lanes, x);
+      }
+    }
+  } else {
+    const int64_t count[2] = {t.cols < lanes ? t.cols : lanes, t.cols < lanes ? 0 : t.cols - lanes};
+    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+      Acc* c = t.c + i * t.ldc;
+      TANDEM_UNROLL for (int j = 0; j < 2; ++j) {
+        if (count[j] == 0) continue;
+        typename V::AccVec x = V::mul(alpha, acc[i][j]);
+        if (read_c) x = V::fma_acc(beta, V::load_acc(c + j * lanes, count[j]), x);
+        V::store_acc(c + j * lanes, x, count[j]);
+      }
+    }
+  }
+}
+
+/// C (rows × cols ≤ rows × 4) = alpha·A·Bᵀ + beta·C where rows of A and of B are contiguous: for
+/// products so narrow that packing B would cost more than it saves. Vectors run along k.
+template <class V, class In, int rows>
+TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Acc>& t) {
+  using Acc = typename V::Acc;
+  constexpr int64_t step = V::lanes * V::k_unit;
+  typename V::AccVec acc[rows][dot_cols];
+  const In *a[rows], *b[dot_cols];
+  TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+    a[i] = t.a + i * t.lda;
+    TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::zero();
+  }
+  // A missing row of B repeats the last one; its results are dropped.
+  TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) {
+    b[j] = t.b + (j < t.cols ? j : t.cols - 1) * t.ldb;
+  }
+  int64_t p = 0;
+  for (; p + step <= t.k; p += step) {
+    typename V::Vec bj[dot_cols];
+    TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) bj[j] = V::load(b[j] + p);
+    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+      const typename V::Vec ai = V::load(a[i] + p);
+      TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::fma(ai, bj[j], acc[i][j]);
+    }
+  }
+  if (p < t.k) {
+    typename V::Vec bj[dot_cols];
+    TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) bj[j] = V::load(b[j] + p, t.k - p);
+    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+      const typename V::Vec ai = V::load(a[i] + p, t.k - p);
+      TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::fma(ai, bj[j], acc[i][j]);
+    }
+  }
+  TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+    Acc sums[dot_cols];
+    V::sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3], sums);
+    Acc* c = t.c + i * t.ldc;
+    for (int j = 0; j < t.cols; ++j) {
+      c[j] = t.beta != Acc(0) ? t.alpha * sums[j] + t.beta * c[j] : t.alpha * sums[j];
+    }
+  }
+}
+
+/// Packs a panel whose source is contiguous along the inner dimension: lanes × lanes elements at a
+/// time are read as rows, transposed in registers and written as columns.
+template <class V, class In, int width>
+TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count, int64_t k,
+                                     void* packed) {
+  using Elem = typename V::Elem;
+  constexpr int lanes = V::lanes;
+  constexpr int64_t step = lanes * V::k_unit;
+  Elem* out = static_cast<Elem*>(packed);
+  const int64_t units = ceil_div(k, V::k_unit);
+  for (int64_t u = 0; u < units; u += lanes, out += lanes * width) {
+    const int64_t left = k - u * V::k_unit;
+    const int64_t columns = units - u < lanes ? units - u : lanes;
+    for (int w = 0; w < width; w += lanes) {
+      typename V::Vec block[lanes];
+      const In* from = source + w * ld + u * V::k_unit;
+      TANDEM_UNROLL for (int i = 0; i < lanes; ++i) {
+        if (w + i >= count || w + i >= width) {
+          block[i] = V::zero_elements();
+        } else if (left >= step) {
+          block[i] = V::load(from + i * ld);
+        } else {
+          block[i] = V::load(from + i * ld, left);
+        }
+      }
+      V::transpose(block);
+      // Where the panel is narrower than a vector, a full store spills into the next step, which is
+      // written later; only the last step of the panel must not.
+      Elem* to = out + w;
+      const int64_t part = width - w < lanes ? width - w : lanes;
+      if (columns == lanes && (part == lanes || (width < lanes && u + lanes < units))) {
+        TANDEM_UNROLL for (int p = 0; p < lanes; ++p) V::store(to + p * width, block[p]);
+      } else {
+        TANDEM_UNROLL for (int p = 0; p < lanes; ++p) {
+          if (p < columns) V::store(to + p * width, block[p], part);
+        }
+      }
+    }
+  }
+}
+
+/// Packs a panel whose source is contiguous across the inner dimension: row by row.
+template <class V, class In, int width>
+TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t count, int64_t k,
+                                      void* packed) {
+  using Elem = typename V::Elem;
+  constexpr int lanes = V::lanes;
+  Elem* out = static_cast<Elem*>(packed);
+  for (int64_t p = 0; p < k; p += V::k_unit, source += V::k_unit * ld, out += width) {
+    // An odd k leaves the second half of the last pair without a row.
+    const In* second = p + V::k_unit <= k ? source + (V::k_unit - 1) * ld : nullptr;
+    TANDEM_UNROLL for (int w = 0; w < width; w += lanes) {
+      const int part = width - w < lanes ? width - w : lanes;
+      if (part == lanes && count - w >= lanes && second != nullptr) {
+        V::store(out + w, V::combine(source + w, second + w));
+      } else {
+        const int64_t have = count - w < part ? count - w : part;
+        const auto x = have <= 0 ? V::zero_elements()
+                                 : V::combine(source + w, second ? second + w : nullptr, have);
+        V::store(out + w, x, part);
+      }
+    }
+  }
+}
+
+/// The epilogue on a finished tile of C at (row, col).
+template <class V>
+TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename V::Acc>& e, int64_t row, int64_t col,
+                                    int64_t rows, int64_t cols, typename V::Acc* c, int64_t ldc) {
+  using Acc = typename V::Acc;
+  constexpr int64_t lanes = V::lanes;
+  for (int64_t i = 0; i < rows; ++i) {
+    Acc* ci = c + i * ldc;
+    for (int64_t j = 0; j < cols; j += lanes) {
+      const int64_t count = cols - j < lanes ? cols - j : lanes;
+      typename V::AccVec x = V::load_acc(ci + j, count);
+      if (e.bias != nullptr) x = V::add(x, V::load_acc(e.bias + col + j, count));
+      if (e.pre_activation != nullptr) {
+        V::store_acc(e.pre_activation + (row + i) * e.ld_pre + col + j, x, count);
+      }
+      if (e.activation == Activation::relu) x = V::relu(x);
+      if (e.activation == Activation::gelu) x = V::gelu(x);
+      if (e.activation == Activation::quick_gelu) x = V::quick_gelu(x);
+      if (e.residual != nullptr) {
+        x = V::add(x, V::load_acc(e.residual + (row + i) * e.ld_residual + col + j, count));
+      }
+      V::store_acc(ci + j, x, count);
+    }
+  }
+}
+
+/// The table of kernels; rows are the heights 1 … n of the micro tile.
+template <class V, class In, int... i, int... d>
+Kernels<In, typename V::Acc> make_kernels(const char* name, int64_t k_block,
+                                          std::integer_sequence<int, i...>,
+                                          std::integer_sequence<int, d...>) {
+  constexpr int rows = sizeof...(i), cols = 2 * V::lanes;
+  return {.name = name,
+          .rows = rows,
+          .cols = cols,
+          .k_unit = V::k_unit,
+          .k_multiple = V::k_unit,
+          .element_size = sizeof(typename V::Elem),
+          .k_block = k_block,
+          .reads_unpacked = std::is_same_v<In, typename V::Elem>,
+          .micro = {micro_kernel<V, i + 1>...},
+          .pack_a_along_k = pack_along_k<V, In, rows>,
+          .pack_a_across_k = pack_across_k<V, In, rows>,
+          .pack_b_along_k = pack_along_k<V, In, cols>,
+          .pack_b_across_k = pack_across_k<V, In, cols>,
+          .dot = {dot_kernel<V, In, d + 1>...},
+          .finish = nullptr,
+          .begin = nullptr,
+          .end = nullptr};
+}
+
+#endif  // TANDEM_GEMM_TARGET

@@ -1,0 +1,119 @@
+#pragma once
+/// Packing for the matrix product: the memory that packed operands live in, how a dimension is cut
+/// into panels, and the loops that pack them. How a single panel looks is said at Kernels.
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+#include "tandem/cpu/gemm_types.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu::gemm_detail {
+
+/// Memory that only grows, kept from call to call: fresh pages would cost more than packing.
+class Scratch {
+ public:
+  Scratch() = default;
+  ~Scratch() { release(); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  /// At least `bytes` bytes with unspecified content, aligned to 4 KiB or more.
+  std::byte* get(int64_t bytes) {
+    if (bytes > size_) grow(bytes);
+    return data_;
+  }
+
+ private:
+  TANDEM_NOINLINE void grow(int64_t bytes) {
+    release();
+    constexpr int64_t page = 4096, huge_page = int64_t{2} << 20;
+    const int64_t unit = bytes >= huge_page / 2 ? huge_page : page;
+    const int64_t rounded = round_up(bytes, unit);
+    void* memory = std::aligned_alloc(static_cast<size_t>(unit), static_cast<size_t>(rounded));
+    if (memory == nullptr) throw std::bad_alloc();
+#if defined(MADV_HUGEPAGE)
+    if (unit == huge_page) madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
+#endif
+    data_ = static_cast<std::byte*>(memory);
+    size_ = rounded;
+  }
+  void release() {
+    std::free(data_);
+    data_ = nullptr;
+    size_ = 0;
+  }
+
+  std::byte* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+/// What a call needs at the same time: both operands shared by its threads, and a block of A for
+/// the calling thread's part of the work.
+struct ThreadScratch {
+  Scratch a, b, block;
+};
+inline ThreadScratch& thread_scratch() {
+  thread_local ThreadScratch scratch;
+  return scratch;
+}
+
+/// A dimension of `size` cut into the fewest panels of at most `width`. Rows are shared out evenly
+/// (197 = 10·12 + 7·11), so no panel is so low that its kernel waits for its own results; columns
+/// come in full vectors and the last panel has the rest.
+struct Panels {
+  int64_t size = 0, count = 0, width = 0, longer = 0;  // the first `longer` have `width`, not − 1
+
+  static Panels even(int64_t size, int64_t width) {
+    const int64_t count = ceil_div(size, width), most = count > 0 ? ceil_div(size, count) : 0;
+    return {size, count, most, count - (most * count - size)};
+  }
+  static Panels full(int64_t size, int64_t width) {
+    const int64_t count = ceil_div(size, width);
+    return {size, count, width, count};
+  }
+  int64_t begin(int64_t i) const {
+    const int64_t at = i * width - (i > longer ? i - longer : 0);
+    return at < size ? at : size;
+  }
+  int64_t end(int64_t i) const { return begin(i + 1); }
+};
+
+/// One operand on its way into panels. A: `transposed` as called; B: the other way round, so that
+/// `along_k` always says whether the source is contiguous along the inner dimension.
+template <class In>
+struct PackSource {
+  const In* data;
+  int64_t ld;
+  bool along_k;
+  PackFunction<In> pack;
+  int64_t width;  // of the packed panels
+  Panels panels;
+
+  const In* at(int64_t index, int64_t k) const {
+    return along_k ? data + index * ld + k : data + k * ld + index;
+  }
+
+  /// Packs panels [begin, end) and inner indices [k0, k0 + k); panel `begin` goes to `packed`.
+  /// `step_bytes` is the size of `width` packed elements.
+  void operator()(int64_t begin, int64_t end, int64_t k0, int64_t k, int k_unit, int64_t steps,
+                  int64_t step_bytes, std::byte* packed) const {
+    // Across k, rows of the source are read side by side for all panels, a few rows at a time: the
+    // cache lines and pages of those rows stay at hand.
+    const int64_t chunk = along_k ? k : 32;
+    for (int64_t p = 0; p < k; p += chunk) {
+      const int64_t length = k - p < chunk ? k - p : chunk;
+      for (int64_t i = begin; i < end; ++i) {
+        const int64_t first = panels.begin(i);
+        pack(at(first, k0 + p), ld, panels.end(i) - first, length,
+             packed + ((i - begin) * steps + p / k_unit) * step_bytes);
+      }
+    }
+  }
+};
+
+}  // namespace cpu::gemm_detail
+TANDEM_NAMESPACE_END

@@ -1,0 +1,122 @@
+#pragma once
+/// What the parts of the matrix product share: the public enums and the epilogue, and the contract
+/// between the blocking (gemm_blocking.hpp) and the micro kernels (gemm_kernels_*.hpp).
+
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "tandem/tensor/config.hpp"
+
+#if defined(__clang__)
+#define TANDEM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TANDEM_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu {
+
+/// Whether an operand is used as stored (no) or transposed (yes).
+enum class Trans : bool { no, yes };
+
+/// What an epilogue applies to each element: the identity, max(x, 0), x·Φ(x) with the exact erf, or
+/// x·σ(1.702 x).
+enum class Activation { none, relu, gelu, quick_gelu };
+
+/// What happens to an element x of alpha·op(A)·op(B) + beta·C when its last term has been added,
+/// while it is still in the cache:
+///
+///   x += bias[j];  pre_activation[i, j] = x;  x = activation(x);  x += residual[i, j]
+///
+/// Null pointers leave their step out. `pre_activation` is what the backward of the activation needs.
+/// None of the arrays may overlap C.
+template <class T>
+struct Epilogue {
+  const T* bias = nullptr;  // n
+  Activation activation = Activation::none;
+  T* pre_activation = nullptr;  // (m, n), rows ld_pre apart
+  int64_t ld_pre = 0;
+  const T* residual = nullptr;  // (m, n), rows ld_residual apart
+  int64_t ld_residual = 0;
+
+  bool empty() const {
+    return bias == nullptr && activation == Activation::none && pre_activation == nullptr &&
+           residual == nullptr;
+  }
+};
+
+namespace gemm_detail {
+
+inline constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+
+/// One micro tile: C (rows × cols) = alpha·A·B + beta·C with `steps` outer products. The number of
+/// rows is part of the kernel's type. Strides count packed elements; see Kernels.
+template <class Out>
+struct MicroArgs {
+  int64_t steps;
+  const void* a;
+  int64_t a_row, a_step;  // from one row, one step to the next
+  const void* b;
+  int64_t b_step;
+  Out* c;
+  int64_t ldc, cols;  // 1 … Kernels::cols of the tile's columns exist in C
+  Out alpha, beta;    // beta = 0: C is not read
+};
+
+/// rows × cols dot products of length k between rows of A and rows of B (cols ≤ 4).
+template <class In, class Out>
+struct DotArgs {
+  int64_t k;
+  const In* a;
+  int64_t lda;
+  const In* b;
+  int64_t ldb;
+  Out* c;
+  int64_t ldc, cols;
+  Out alpha, beta;
+};
+
+inline constexpr int max_micro_rows = 32;
+inline constexpr int max_dot_rows = 6;
+inline constexpr int dot_cols = 4;
+
+/// Packs a panel of `width` rows of A (or columns of B), `count` of which exist, and k of the inner
+/// dimension; missing ones become zeros. `ld` separates rows of the source as it is stored.
+template <class In>
+using PackFunction = void (*)(const In* source, int64_t ld, int64_t count, int64_t k, void* packed);
+
+/// The kernels of one instruction set for one pair of types.
+///
+/// A packed element holds `k_unit` consecutive inner indices of one row of A or column of B: one
+/// float, or the pair of bfloat16 that vdpbf16ps multiplies. A packed panel is [k / k_unit][width]:
+///
+///   A: width = rows                       B: width = cols
+///   k ↓  a00 a10 a20 … | one step         k ↓  b00 b01 b02 … | one step: loaded as vectors
+///        a01 a11 a21 … |   broadcast           b10 b11 b12 … |
+///
+/// so a micro kernel walks both panels from beginning to end and touches nothing else.
+template <class In, class Out>
+struct Kernels {
+  const char* name;
+  int rows, cols;        // of the micro tile
+  int k_unit;            // inner indices per packed element
+  int k_multiple;        // the inner dimension is padded with zeros to a multiple of this
+  int element_size;      // bytes of a packed element
+  int64_t k_block;       // inner indices per pass over C
+  bool reads_unpacked;   // micro kernels may also read A and B in place
+  void (*micro[max_micro_rows])(const MicroArgs<Out>&);  // [rows − 1]
+  // "along_k": the source is contiguous along the inner dimension (A, or B transposed).
+  PackFunction<In> pack_a_along_k, pack_a_across_k, pack_b_along_k, pack_b_across_k;
+  void (*dot[max_dot_rows])(const DotArgs<In, Out>&);  // [rows − 1], null: none
+  void (*finish)(const Epilogue<Out>& epilogue, int64_t row, int64_t col, int64_t rows, int64_t cols,
+                 Out* c, int64_t ldc);
+  void (*begin)();  // around a run of micro kernels; null: nothing to do
+  void (*end)();
+};
+
+}  // namespace gemm_detail
+}  // namespace cpu
+TANDEM_NAMESPACE_END
