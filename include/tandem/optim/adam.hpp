@@ -51,12 +51,11 @@ struct AdamUpdate {
       second.store(v + i);
     }
     if (i < n) {
-      const int rest = static_cast<int>(n - i);
-      V theta = V::load_n(p + i, rest), first = V::load_n(m + i, rest), second = V::load_n(v + i, rest);
-      update(theta, V::load_n(g + i, rest), first, second);
-      theta.store_n(p + i, rest);
-      first.store_n(m + i, rest);
-      second.store_n(v + i, rest);
+      V theta = V::load_partial(p + i, n - i), first = V::load_partial(m + i, n - i), second = V::load_partial(v + i, n - i);
+      update(theta, V::load_partial(g + i, n - i), first, second);
+      theta.store_partial(p + i, n - i);
+      first.store_partial(m + i, n - i);
+      second.store_partial(v + i, n - i);
     }
   }
 };

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <vector>
 
 #include "tandem/cpu/gemm.hpp"
+#include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/common.hpp"
 #include "tandem/wtal/pseudo_labels.hpp"
@@ -73,6 +75,54 @@ inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bo
     }
   }
   return out;
+}
+
+/// x[i] ← exp(x[i] − shift); returns their sum.
+struct ExpRow {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE T run(T* x, T shift, std::int64_t n) {
+    cpu::vec_map<V>(n, x, [shift](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - V(shift)); }, x);
+    return cpu::row_sum<V>(static_cast<const T*>(x), n);
+  }
+};
+struct MaxRow {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE T run(const T* x, std::int64_t n) {
+    return cpu::row_max<V>(x, n);
+  }
+};
+struct ScaleRow {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(T* x, T factor, std::int64_t n) {
+    cpu::vec_map<V>(n, x, [factor](V v) TANDEM_INLINE_LAMBDA { return v * V(factor); }, x);
+  }
+};
+
+/// One anchor: s holds f_i·f_j/τ, first the `positives` candidates of Ψ⁺ (the anchor itself at `self`),
+/// then Ψ⁻. Returns −log(Σ_{Ψ⁺}/Σ_{Ψ⁺∪Ψ⁻}) and leaves a_ij − [j∈Ψ⁺] b_ij in s.
+/// Both sums are taken around their own maximum, so neither underflows.
+template <class T>
+double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int64_t self) {
+  s[self] = -std::numeric_limits<T>::infinity();
+  T* negative = s + positives;
+  const std::int64_t negatives = columns - positives;
+  const T top = cpu::simd_dispatch<MaxRow, T>(static_cast<const T*>(s), positives);
+  const T sum = cpu::simd_dispatch<ExpRow, T>(s, top, positives);
+  const double log_positive = static_cast<double>(top) + __builtin_log(static_cast<double>(sum));
+  double log_all = log_positive;
+  T other = 0;
+  if (negatives > 0) {
+    other = cpu::simd_dispatch<MaxRow, T>(static_cast<const T*>(negative), negatives);
+    const T rest = cpu::simd_dispatch<ExpRow, T>(negative, other, negatives);
+    const double log_negative = static_cast<double>(other) + __builtin_log(static_cast<double>(rest));
+    const double high = std::max(log_positive, log_negative), low = std::min(log_positive, log_negative);
+    log_all = high + __builtin_log1p(__builtin_exp(low - high));
+    cpu::simd_dispatch<ScaleRow, T>(
+        negative, static_cast<T>(__builtin_exp(static_cast<double>(other) - log_all)), negatives);
+  }
+  const double scale = __builtin_exp(static_cast<double>(top) - log_all) - 1 / static_cast<double>(sum);
+  cpu::simd_dispatch<ScaleRow, T>(s, static_cast<T>(scale), positives);
+  return log_all - log_positive;
 }
 
 }  // namespace detail
@@ -152,7 +202,7 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
       cpu::parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           losses[static_cast<std::size_t>(i)] =
-              contrast_row(s + i * seen_columns, seen_columns, positives, self + i);
+              detail::contrast_row(s + i * seen_columns, seen_columns, positives, self + i);
         }
       });
       for (double value : losses) loss += value;
