@@ -65,7 +65,7 @@ bool has(const std::string& text, const char* part) { return text.find(part) != 
 }  // namespace
 
 TEST_CASE("evaluation: golden values of an independent implementation") {
-  std::ifstream file("tests/golden/evaluation.txt");
+  std::ifstream file(TANDEM_GOLDEN_DIR "/evaluation.txt");
   REQUIRE(file.good());
   std::string line;
   Problem problem;

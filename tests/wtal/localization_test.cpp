@@ -22,7 +22,7 @@ std::vector<Detection> localize_curve(const std::vector<float>& curve, float vid
 }  // namespace
 
 TEST_CASE("localization: golden values of an independent implementation") {
-  std::ifstream file("tests/golden/localization.txt");
+  std::ifstream file(TANDEM_GOLDEN_DIR "/localization.txt");
   REQUIRE(file.good());
   std::string line;
   std::size_t rows = 0, classes = 0, cases = 0, found = 0;

@@ -1,0 +1,177 @@
+#include "../../examples/common_cli.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "../io/temp_dir.hpp"
+
+namespace {
+
+/// A program with a few options, parsed from words and, perhaps, a config file.
+struct Program {
+  CLI::App app{"A program.", "program"};
+  int epochs = 10;
+  double rate = 1e-4;
+  std::vector<double> thresholds;
+  std::string kind = "mean";
+  bool quiet = false;
+  bool ran = false;
+
+  Program() {
+    app.add_option("--epochs", epochs, "Passes");
+    app.add_option("-r,--learning-rate", rate, "Step");
+    app.add_option("--thresholds", thresholds, "Several")->delimiter(',');
+    cli::add_choice(app, "--kind", kind, {"mean", "weighted"}, "How");
+    app.add_flag("--quiet", quiet, "Say less");
+    cli::add_config(app);
+  }
+
+  /// The exit status; what was said on stderr ends up in `said`.
+  int run(std::vector<std::string> words, std::string* said = nullptr) {
+    words.insert(words.begin(), "program");
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    tandem_test::TempDir dir;
+    std::fflush(stderr);
+    const int saved = ::dup(2);
+    std::FILE* file = std::fopen(dir.path("err").c_str(), "w");
+    ::dup2(::fileno(file), 2);
+    const int status = cli::run(app, static_cast<int>(argv.size()), argv.data(), [&] { ran = true; });
+    std::fflush(stderr);
+    ::dup2(saved, 2);
+    ::close(saved);
+    std::fclose(file);
+    if (said != nullptr) *said = tandem::io::read_text(dir.path("err"));
+    return status;
+  }
+};
+
+std::string message(std::vector<std::string> words) {
+  Program program;
+  std::string said;
+  CHECK(program.run(std::move(words), &said) == 2);
+  CHECK_FALSE(program.ran);
+  return said.substr(0, said.find('\n'));
+}
+
+}  // namespace
+
+TEST_CASE("common_cli: options and their errors") {
+  Program program;
+  CHECK(program.run({"--epochs", "3", "-r", "0.5", "--thresholds", "0.1,0.2", "--quiet",
+                     "--kind=weighted"}) == 0);
+  CHECK(program.ran);
+  CHECK(program.epochs == 3);
+  CHECK(program.rate == 0.5);
+  CHECK(program.thresholds == std::vector<double>{0.1, 0.2});
+  CHECK(program.kind == "weighted");
+  CHECK(program.quiet);
+
+  CHECK(message({"--epoch", "3"}) ==
+        "program: unknown option --epoch; did you mean --epochs?");
+  CHECK(message({"--learnin-rate=3"}) ==
+        "program: unknown option --learnin-rate; did you mean --learning-rate?");
+  CHECK(message({"--xyzzy"}) == "program: unknown option --xyzzy");
+  CHECK(message({"--kind", "wieghted"}) ==
+        "program: --kind: 'wieghted' is none of mean|weighted; did you mean \"weighted\"?");
+  CHECK(message({"--epochs", "many"}).find("--epochs") != std::string::npos);
+}
+
+TEST_CASE("common_cli: a program that fails says why and returns 1") {
+  CLI::App app("x", "program");
+  std::string word = "program";
+  char* argv[] = {word.data(), nullptr};
+  std::fflush(stderr);
+  CHECK(cli::run(app, 1, argv, [] { tandem::fail("op", "a reason (expected in this test)"); }) == 1);
+}
+
+TEST_CASE("common_cli: the config file") {
+  tandem_test::TempDir dir;
+  const std::string path = dir.path("c.json");
+  tandem::io::write_text(path, R"({"epochs": 20, "learning_rate": 0.25, "thresholds": [0.3, 0.45],
+                                   "kind": "weighted", "quiet": true})");
+  Program program;
+  CHECK(program.run({"--config", path, "--epochs", "7"}) == 0);
+  CHECK(program.epochs == 7);  // the command line wins
+  CHECK(program.rate == 0.25);
+  CHECK(program.thresholds == std::vector<double>{0.3, 0.45});
+  CHECK(program.kind == "weighted");
+  CHECK(program.quiet);
+
+  // What is in effect can be written as a config and read again.
+  tandem::io::write_text(path, program.app.config_to_str());
+  Program again;
+  CHECK(again.run({"--config", path}) == 0);
+  CHECK(again.epochs == 7);
+  CHECK(again.thresholds == program.thresholds);
+  CHECK(again.quiet);
+
+  const auto with = [&](const char* text) {
+    tandem::io::write_text(path, text);
+    return message({"--config", path});
+  };
+  CHECK(with(R"({"epoch": 3})") ==
+        "program: [json] " + path + ": unknown key \"epoch\"; did you mean \"epochs\"?");
+  CHECK(with(R"({"epochs": {"a": 1}})") ==
+        "program: [json] " + path +
+            ": epochs: expected a number, a string, true or false, found an object");
+  CHECK(with(R"({"learning-rate": 1, "learning_rate": 2})").find("another spelling") !=
+        std::string::npos);
+  CHECK(with(R"({"kind": "men"})").find("did you mean \"mean\"?") != std::string::npos);
+  CHECK(with("{").find(path + ":1:2") != std::string::npos);
+  CHECK(message({"--config", dir.path("missing.json")}).find("missing.json") != std::string::npos);
+}
+
+TEST_CASE("common_cli: help is wrapped") {
+  CHECK(cli::wrap("one two three", 4, 11) == "one two\n    three");
+  CHECK(cli::wrap("ααα βββ", 0, 7) == "ααα βββ");
+  CHECK(cli::wrap("unbreakable", 2, 5) == "unbreakable");
+  CHECK(cli::wrap("", 2, 5).empty());
+}
+
+TEST_CASE("common_cli: numbers and tables") {
+  CHECK(cli::fixed(40.825, 1) == "40.8");
+  CHECK(cli::percent(0.408) == "40.80");
+  CHECK(cli::duration(0.44) == "0.4 s");
+  CHECK(cli::duration(42.4) == "42 s");
+  CHECK(cli::duration(59.7) == "1:00");
+  CHECK(cli::duration(185) == "3:05");
+  CHECK(cli::duration(7385) == "2:03:05");
+  CHECK(cli::duration(-1) == "?");
+  CHECK(cli::duration(1e300) == "?");
+  cli::Table table({"tIoU", "0.5", "0.75"});
+  table.row({"mAP %", "41.20", "9.03"}).row({"µ"});
+  CHECK(table.str() ==
+        "tIoU     0.5  0.75\n"
+        "------------------\n"
+        "mAP %  41.20  9.03\n"
+        "µ\n");
+}
+
+TEST_CASE("common_cli: progress") {
+  // 20 of 100 done, 10 of them in this run, in 5 seconds: 80 to go at half a second each.
+  CHECK(cli::progress_line("warm-up", 20, 100, 10, 5, "loss 0.31") ==
+        "warm-up [====>                   ]   20/100  40 s left  loss 0.31");
+  CHECK(cli::progress_line("x", 10, 100, 10, 5, "") ==
+        "x [==>                     ]   10/100  starting");
+  CHECK(cli::progress_line("x", 100, 100, 0, 90, "") ==
+        "x [========================]  100/100  1:30");
+  CHECK(cli::progress_line("x", 0, 0, 0, 0, "") == "x [========================]  0/0  0.0 s");
+
+  // Into a file: no control characters, and the last state is there.
+  tandem_test::TempDir dir;
+  std::FILE* file = std::fopen(dir.path("log").c_str(), "w");
+  {
+    cli::Progress progress("steps", 1000, 0, file);
+    for (std::size_t i = 1; i <= 1000; ++i) progress.update(i);
+    progress.finish("done");
+  }
+  std::fclose(file);
+  const std::string log = tandem::io::read_text(dir.path("log"));
+  CHECK(log.find("1000/1000") != std::string::npos);
+  CHECK(log.ends_with("  done\n"));
+  CHECK(log.find('\r') == std::string::npos);
+}
