@@ -1,0 +1,147 @@
+#pragma once
+/// matmul — C = A·B over the last two dimensions, NumPy's rules for the rest.
+///   dA = dC·Bᵀ,   dB = Aᵀ·dC,   each summed over the batch dimensions in which it was broadcast
+///   a (…, m, k), b (…, k, n) → (…, m, n), batch dimensions broadcast; a (k) is one row, b (k) one
+///   column, and that dimension is dropped from the result.  Saves a and b.
+///   bfloat16 inputs are multiplied exactly and added up in float: the result is float.
+///
+///   Tensor<float> s = matmul(q, k.transpose(-1, -2));   // no copy: GEMM reads k transposed
+///
+/// Errors: inner dimensions differ, batch dimensions do not broadcast, a scalar.
+
+#include <cstdint>
+#include <tuple>
+#include <type_traits>
+
+#include "tandem/cpu/gemm.hpp"
+#include "tandem/ops/common.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// How GEMM may read a matrix of `rows` × `cols` with these strides; `copy` when it cannot.
+struct MatrixLayout {
+  cpu::Trans trans = cpu::Trans::no;
+  std::int64_t ld = 1;
+  bool copy = false;
+};
+
+inline MatrixLayout matrix_layout(std::int64_t rows, std::int64_t cols, std::int64_t row_stride,
+                                  std::int64_t col_stride) {
+  // A dimension of size 1 has no stride to speak of.
+  if (rows <= 1) row_stride = cols > 1 ? col_stride * cols : 1;
+  if (cols <= 1) col_stride = 1;
+  if ((col_stride == 1 || cols <= 1) && row_stride >= (cols > 1 ? cols : 1)) {
+    return {cpu::Trans::no, row_stride, false};
+  }
+  if ((row_stride == 1 || rows <= 1) && col_stride >= (rows > 1 ? rows : 1)) {
+    return {cpu::Trans::yes, col_stride, false};
+  }
+  return {cpu::Trans::no, cols > 1 ? cols : 1, true};
+}
+
+/// The matrices of a batch as GEMM reads them: `x` itself, or a dense copy when it must be.
+template <class T>
+struct MatrixBatch {
+  explicit MatrixBatch(const Tensor<T>& given) : x(given) {
+    const int d = x.rank();
+    layout = matrix_layout(x.shape()[d - 2], x.shape()[d - 1], x.strides()[d - 2],
+                           x.strides()[d - 1]);
+    if (layout.copy) x = x.contiguous();
+    shape = x.shape();
+    strides = x.strides();
+    for (Shape* list : {&shape, &strides}) {
+      list->erase(d - 1);
+      list->erase(d - 2);
+    }
+  }
+  Tensor<T> x;
+  MatrixLayout layout;
+  Shape shape;      // of the batch dimensions
+  Strides strides;  // of the batch dimensions
+};
+
+/// The product itself, for tensors of at least two dimensions; records nothing.
+template <class In, class Out>
+Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>& b) {
+  const MatrixBatch<In> left(a.detach()), right(b.detach());
+  const std::int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
+  const Shape batch = broadcast_shapes(op, left.shape, right.shape);
+  Shape shape = batch;
+  shape.push_back(m);
+  shape.push_back(n);
+  Tensor<Out> c(shape);
+  Strides to = contiguous_strides(batch);
+  for (int d = 0; d < to.rank(); ++d) to[d] *= m * n;
+  const Loop<3> loop =
+      make_loop<3>(batch, {to, broadcast_strides(left.shape, left.strides, batch),
+                           broadcast_strides(right.shape, right.strides, batch)});
+  const In *pa = left.x.data(), *pb = right.x.data();
+  Out* pc = c.mutable_data();
+  loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {
+    cpu::gemm_batched<In, Out>(left.layout.trans, right.layout.trans, m, n, k, Out(1), pa + at[1],
+                               left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
+                               loop.inner_strides[2], Out(0), pc + at[0], n, loop.inner_strides[0],
+                               loop.inner);
+  });
+  return c;
+}
+
+/// The values of `x` as another floating type, recording nothing.
+template <class To, class From>
+Tensor<To> converted(const Tensor<From>& x) {
+  if constexpr (std::is_same_v<To, From>) {
+    return x;
+  } else {
+    Tensor<To> out(x.shape());
+    strided_copy(x.shape(), out.mutable_data(), out.strides(), x.data(), x.strides());
+    return out;
+  }
+}
+
+/// What a product of T adds up in.
+template <class T>
+using product_t = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+
+}  // namespace detail
+
+template <FloatingElement T>
+Tensor<detail::product_t<T>> matmul(const Tensor<T>& a, const Tensor<T>& b) {
+  using Out = detail::product_t<T>;
+  const char* const op = "matmul";
+  TANDEM_CHECK(a.rank() > 0 && b.rank() > 0, op, "inputs must have at least one dimension: a is ",
+               a.shape(), ", b is ", b.shape());
+  detail::require_cpu(op, a, b);
+  TANDEM_CHECK(a.size(-1) == b.size(b.rank() > 1 ? -2 : 0), op, "inner dimensions differ: a is ",
+               a.shape(), ", b is ", b.shape());
+  if (a.rank() == 1) return matmul(a.unsqueeze(0), b).squeeze(b.rank() == 1 ? 0 : -2);
+  if (b.rank() == 1) return matmul(a, b.unsqueeze(1)).squeeze(-1);
+  if (a.rank() > 2 && b.rank() == 2) {  // one tall product instead of a batch of small ones
+    Shape shape = a.shape();
+    shape[a.rank() - 1] = b.size(1);
+    std::int64_t rows = 1;
+    for (int d = 0; d + 1 < a.rank(); ++d) rows *= a.shape()[d];
+    return matmul(a.reshape({rows, a.size(-1)}), b).reshape(shape);
+  }
+  return autograd::record(
+      op, detail::matrix_product<T, Out>(op, a, b),
+      [op, a = autograd::save(a), b = autograd::save(b)](const Tensor<Out>& dc,
+                                                         autograd::Needs need) {
+        const Tensor<Out> left = detail::converted<Out>(a.get()),
+                          right = detail::converted<Out>(b.get());
+        Tensor<T> da, db;
+        if (need[0]) {
+          da = detail::converted<T>(autograd::sum_to_shape(
+              detail::matrix_product<Out, Out>(op, dc, right.transpose(-1, -2)), left.shape()));
+        }
+        if (need[1]) {
+          db = detail::converted<T>(autograd::sum_to_shape(
+              detail::matrix_product<Out, Out>(op, left.transpose(-1, -2), dc), right.shape()));
+        }
+        return std::tuple(da, db);
+      },
+      a, b);
+}
+
+TANDEM_NAMESPACE_END
