@@ -82,16 +82,28 @@ struct RawVec {
   typedef T type __attribute__((vector_size(bytes), aligned(bytes < 16 ? bytes : 16)));
 };
 
-/// Copies the first `bytes` (at most Bytes, a multiple of Unit) in a few moves of fixed sizes.
-template <size_t Bytes, size_t Unit>
-TANDEM_ALWAYS_INLINE void copy_first(unsigned char* to, const unsigned char* from, size_t bytes) {
-  if constexpr (Bytes >= Unit) {
-    if ((bytes & Bytes) != 0) {
-      std::memcpy(to, from, Bytes);
-      to += Bytes;
-      from += Bytes;
+/// Copies the first `bytes` (below 2·Step, a multiple of Unit) in a few moves of fixed sizes.
+template <size_t Step, size_t Unit>
+TANDEM_ALWAYS_INLINE void copy_steps(unsigned char* to, const unsigned char* from, size_t bytes) {
+  if constexpr (Step >= Unit) {
+    if ((bytes & Step) != 0) {
+      std::memcpy(to, from, Step);
+      to += Step;
+      from += Step;
     }
-    copy_first<Bytes / 2, Unit>(to, from, bytes);
+    copy_steps<Step / 2, Unit>(to, from, bytes);
+  }
+}
+
+/// Copies the first n of N elements.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE void copy_first(void* to, const void* from, int64_t n) {
+  if (n >= N) {
+    std::memcpy(to, from, N * sizeof(T));
+  } else {
+    copy_steps<N * sizeof(T) / 2, sizeof(T)>(static_cast<unsigned char*>(to),
+                                             static_cast<const unsigned char*>(from),
+                                             static_cast<size_t>(n) * sizeof(T));
   }
 }
 
@@ -185,15 +197,11 @@ struct Vec {
   /// The first n lanes only, 0 <= n <= N; nothing beyond is touched, the other lanes read zero.
   static TANDEM_ALWAYS_INLINE Vec load_partial(const T* from, int64_t n) {
     Vec v(T(0));
-    detail::copy_first<sizeof(Raw), sizeof(T)>(reinterpret_cast<unsigned char*>(&v.raw),
-                                               reinterpret_cast<const unsigned char*>(from),
-                                               static_cast<size_t>(n) * sizeof(T));
+    detail::copy_first<T, N>(&v.raw, from, n);
     return v;
   }
   TANDEM_ALWAYS_INLINE void store_partial(T* to, int64_t n) const {
-    detail::copy_first<sizeof(Raw), sizeof(T)>(reinterpret_cast<unsigned char*>(to),
-                                               reinterpret_cast<const unsigned char*>(&raw),
-                                               static_cast<size_t>(n) * sizeof(T));
+    detail::copy_first<T, N>(to, &raw, n);
   }
 
   TANDEM_ALWAYS_INLINE T operator[](int i) const { return raw[i]; }
