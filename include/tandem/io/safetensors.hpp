@@ -1,0 +1,284 @@
+#pragma once
+/// The safetensors format (github.com/huggingface/safetensors, "Format"): named tensors in one flat
+/// file that Python reads too.
+///   8 bytes  N, little-endian
+///   N bytes  JSON {"name": {"dtype": "F32", "shape": […], "data_offsets": [begin, end]}, …,
+///                  "__metadata__": {string: string}}, padded with spaces
+///   data     offsets count from here; the tensors cover it without gaps or overlaps
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/io/array.hpp"
+#include "tandem/io/json_reader.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace io {
+
+/// String pairs stored beside the tensors, in the order of their keys.
+using Metadata = std::map<std::string, std::string>;
+
+namespace detail {
+
+struct SafetensorsType {
+  const char* name;
+  ElementKind kind;
+};
+/// In the order in which the reference implementation sorts tensors: widest first.
+inline constexpr SafetensorsType safetensors_types[] = {
+    {"U64", ElementKind::u64},  {"I64", ElementKind::i64}, {"F64", ElementKind::f64},
+    {"F32", ElementKind::f32},  {"U32", ElementKind::u32}, {"I32", ElementKind::i32},
+    {"BF16", ElementKind::bf16}, {"F16", ElementKind::f16}, {"U16", ElementKind::u16},
+    {"I16", ElementKind::i16},  {"I8", ElementKind::i8},   {"U8", ElementKind::u8},
+    {"BOOL", ElementKind::boolean}};
+
+constexpr std::size_t kMaxSafetensorsHeader = 100'000'000;  // the reference implementation's limit
+
+}  // namespace detail
+
+/// An open safetensors file; tensors are views into the mapped file.
+///
+///     io::SafetensorsFile file("clip.safetensors");
+///     Tensor<float> w = file.get<float>("text_projection");       // exactly float32, shared
+///     Tensor<float> x = file.get_as<float>("logit_scale");        // converted, copied
+///     for (const std::string& name : file.names()) file.at(name).shape;
+///
+/// Errors, each with the tensor's name: a header that runs past the file or is not JSON of the form
+/// above, an unknown dtype, offsets that lie outside the data, do not match shape × dtype, overlap
+/// or leave gaps, names that appear twice.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::string& path) : file_(MappedFile::open(path)) { read_header(); }
+
+  const std::string& path() const { return file_->path(); }
+  const Metadata& metadata() const { return metadata_; }
+  /// Names in alphabetical order.
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, array] : arrays_) out.push_back(name);
+    return out;
+  }
+  bool contains(const std::string& name) const { return arrays_.count(name) > 0; }
+  std::size_t size() const { return arrays_.size(); }
+
+  /// Element kind, shape and bytes of a tensor.
+  const Array& at(const std::string& name) const {
+    const auto found = arrays_.find(name);
+    if (found == arrays_.end()) {
+      fail("safetensors", path(), ": there is no tensor \"", name, "\"", did_you_mean(name, names()));
+    }
+    return found->second;
+  }
+  /// A tensor whose elements are exactly T. Shares the file's bytes when they are aligned (clone() it
+  /// to change it), copies otherwise.
+  template <Element T>
+  Tensor<T> get(const std::string& name) const {
+    return at(name).tensor<T>();
+  }
+  /// A copy converted to T.
+  template <Element T>
+  Tensor<T> get_as(const std::string& name) const {
+    return at(name).tensor_as<T>();
+  }
+
+ private:
+  template <class... Pieces>
+  [[noreturn]] void error(const Pieces&... pieces) const {
+    fail("safetensors", path(), ": ", pieces...);
+  }
+
+  void read_header() {
+    const std::size_t size = file_->size();
+    if (size < 8) error("the file has ", size, " bytes, expected at least 8");
+    std::uint64_t length = 0;
+    std::memcpy(&length, file_->data(), 8);
+    if (length > size - 8) {
+      error("the header of ", length, " bytes runs past the end of the file (", size, " bytes)");
+    }
+    if (length > detail::kMaxSafetensorsHeader) {
+      error("the header has ", length, " bytes, at most ", detail::kMaxSafetensorsHeader,
+            " are allowed");
+    }
+    const std::string_view text = file_->text().substr(8, length);
+    if (!text.starts_with('{')) error("expected '{' at offset 8, the start of the header");
+    const JsonDocument document = JsonDocument::parse(text, path() + " (header)", {.max_depth = 4});
+    const std::size_t data_start = 8 + static_cast<std::size_t>(length);
+    struct Span {
+      std::size_t begin, end;
+      const std::string* name;
+    };
+    std::vector<Span> spans;
+    for (const Json::Member& member : document.root().members()) {
+      const JsonRef entry = document.root().of(member.value);
+      if (member.key == "__metadata__") {
+        for (const Json::Member& pair : entry.members()) {
+          metadata_[pair.key] = entry.of(pair.value).string();
+        }
+        continue;
+      }
+      Array array = read_entry(member.key, entry, data_start);
+      const auto [place, is_new] = arrays_.emplace(member.key, std::move(array));
+      const std::size_t begin = place->second.data_offset - data_start;
+      spans.push_back({begin, begin + place->second.bytes, &place->first});
+    }
+    std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
+      return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+    });
+    std::size_t covered = 0;
+    for (const Span& span : spans) {
+      if (span.begin != covered) {
+        error("tensor \"", *span.name, "\" starts at data offset ", span.begin, ", expected ", covered,
+              span.begin < covered ? " (tensors overlap)" : " (a gap between tensors)");
+      }
+      covered = span.end;
+    }
+    if (covered != size - data_start) {
+      error("the tensors cover ", covered, " bytes of data, the file has ", size - data_start);
+    }
+  }
+
+  Array read_entry(const std::string& name, const JsonRef& entry, std::size_t data_start) const {
+    entry.only_keys({"dtype", "shape", "data_offsets"});
+    Array array;
+    array.name = concat(path(), ": ", name);
+    array.owner = file_;
+    const std::string& dtype = entry.at("dtype").string();
+    bool known = false;
+    for (const auto& type : detail::safetensors_types) {
+      if (dtype != type.name) continue;
+      known = true;
+      array.kind = type.kind;
+      array.item_size = kind_size(type.kind);
+    }
+    if (!known) error("tensor \"", name, "\" has the unknown dtype \"", dtype.substr(0, 40), "\"");
+    const JsonRef shape = entry.at("shape");
+    if (shape.array().size() > 32) error("tensor \"", name, "\" has ", shape.size(), " dimensions");
+    for (const Json& value : shape.array()) array.shape.push_back(shape.of(value).integer(0));
+    const std::size_t needed =
+        static_cast<std::size_t>(element_count(array.shape, array.item_size, array.name)) *
+        array.item_size;
+    const JsonRef offsets = entry.at("data_offsets");
+    if (offsets.array().size() != 2) offsets.error("expected [begin, end]");
+    const auto begin = static_cast<std::size_t>(offsets[0].integer(0));
+    const auto end = static_cast<std::size_t>(offsets[1].integer(0));
+    const std::size_t available = file_->size() - data_start;
+    if (begin > end || end > available) {
+      error("tensor \"", name, "\" lies at data offsets ", begin, " to ", end, ", the file has ",
+            available, " bytes of data");
+    }
+    if (end - begin != needed) {
+      error("tensor \"", name, "\" of shape ", shape_text(array.shape), " and dtype ", dtype, " needs ",
+            needed, " bytes, its data offsets give ", end - begin);
+    }
+    array.bytes = needed;
+    array.data_offset = data_start + begin;
+    array.data = file_->data() + array.data_offset;
+    return array;
+  }
+
+  Ref<MappedFile> file_;
+  Metadata metadata_;
+  std::map<std::string, Array> arrays_;
+};
+
+/// Tensors of any element types, by name, to be saved. Holds references, not copies: an in-place
+/// change before saving is saved.
+///
+///     io::SafetensorsWriter out;
+///     out.add("weight", weight);
+///     out.metadata["step"] = "1000";
+///     out.save("model.safetensors");
+///
+/// The file is written atomically and is a function of names, values and metadata alone: tensors are
+/// ordered by element size, then dtype, then name, as the reference implementation orders them, so
+/// that each is aligned to its element size.
+class SafetensorsWriter {
+ public:
+  Metadata metadata;
+
+  template <Element T>
+  void add(const std::string& name, const Tensor<T>& x) {
+    TANDEM_CHECK(name != "__metadata__", "safetensors", "a tensor cannot be named __metadata__");
+    TANDEM_CHECK(x.device().is_cpu(), "safetensors", "tensor \"", name, "\" is on ", x.device(),
+                 ": move it to the CPU to save it");
+    for (const Item& item : items_) {
+      TANDEM_CHECK(item.name != name, "safetensors", "the name \"", name, "\" was added already");
+    }
+    const ElementKind kind = detail::kind_of<T>();
+    int order = 0;
+    while (detail::safetensors_types[order].kind != kind) ++order;
+    const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
+    // Dense data is written from where it is; anything else is made dense when its turn comes.
+    const Tensor<T> held = x.detach();
+    items_.push_back({name, order, shape, static_cast<std::size_t>(x.numel()) * sizeof(T),
+                      make_ref<Held<T>>(held)});
+  }
+
+  void save(const std::string& path) const {
+    std::vector<const Item*> sorted;
+    for (const Item& item : items_) sorted.push_back(&item);
+    std::sort(sorted.begin(), sorted.end(), [](const Item* a, const Item* b) {
+      return a->order != b->order ? a->order < b->order : a->name < b->name;
+    });
+    Json header = Json::object();
+    if (!metadata.empty()) {
+      for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
+    }
+    std::size_t offset = 0;
+    for (const Item* item : sorted) {
+      Json& entry = header[item->name];
+      entry["dtype"] = detail::safetensors_types[item->order].name;
+      entry["shape"] = Json(item->shape);
+      entry["data_offsets"] = Json(std::vector<std::size_t>{offset, offset + item->bytes});
+      offset += item->bytes;
+    }
+    std::string text = header.dump();
+    text.append((8 - text.size() % 8) % 8, ' ');
+    const std::uint64_t length = text.size();
+    AtomicFile out(path);
+    out.write(&length, 8);
+    out.write(text);
+    for (const Item* item : sorted) item->data->write(out);
+    out.commit();
+  }
+
+ private:
+  struct HeldTensor : RefCounted {
+    virtual void write(AtomicFile& out) const = 0;
+  };
+  template <class T>
+  struct Held final : HeldTensor {
+    explicit Held(const Tensor<T>& x) : tensor(x) {}
+    void write(AtomicFile& out) const override {
+      const Tensor<T> dense = tensor.contiguous();
+      out.write(dense.data(), static_cast<std::size_t>(dense.numel()) * sizeof(T));
+    }
+    Tensor<T> tensor;
+  };
+  struct Item {
+    std::string name;
+    int order;  // index into safetensors_types
+    std::vector<std::int64_t> shape;
+    std::size_t bytes;
+    Ref<HeldTensor> data;
+  };
+  std::vector<Item> items_;
+};
+
+/// Writes tensors of one element type: a map or a vector of (name, tensor) pairs.
+///
+///     io::save_safetensors("model.safetensors", model.state_dict(), {{"epoch", "3"}});
+template <class NamedTensors>
+void save_safetensors(const std::string& path, const NamedTensors& tensors,
+                      const Metadata& metadata = {}) {
+  SafetensorsWriter out;
+  out.metadata = metadata;
+  for (const auto& [name, tensor] : tensors) out.add(name, tensor);
+  out.save(path);
+}
+
+}  // namespace io
+TANDEM_NAMESPACE_END
