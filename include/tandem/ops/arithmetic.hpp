@@ -1,0 +1,380 @@
+#pragma once
+/// add, sub, mul, div, neg — a + b, a − b, a·b, a / b, −a, with NumPy's broadcasting.
+///   add: da = dy,    db = dy            sub: da = dy,    db = −dy
+///   mul: da = dy·b,  db = dy·a          div: da = dy/b,  db = −(dy/b)·(a/b)
+///   each summed over the dimensions in which its operand was broadcast.
+///   a, b of shapes that broadcast → the common shape.  mul saves both operands, div b and the
+///   quotient; add, sub and scalars save nothing.
+///
+///   Tensor<float> y = (x - mean) / deviation * 2 + bias;
+///   { NoGrad guard; weight -= rate * gradient; }          // in place
+///
+/// A scalar operand is converted to the element type first. Integers wrap around; integer division
+/// truncates as in C++ and throws when a divisor is zero. bfloat16 is computed in float.
+/// Errors: shapes do not broadcast; a scalar with a fraction for an integer tensor; in place: the
+/// result's shape would change, or a gradient would be lost.
+
+#include <tuple>
+#include <type_traits>
+
+#include "tandem/ops/elementwise.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Integers are combined as unsigned, whose overflow is defined.
+template <class V, class F>
+TANDEM_ALWAYS_INLINE V wrapping(V a, V b, F f) {
+  if constexpr (std::is_integral_v<V>) {
+    using U = std::make_unsigned_t<V>;
+    using Wide = decltype(U() + 0u);  // no promotion to a signed type
+    return static_cast<V>(f(static_cast<Wide>(static_cast<U>(a)), static_cast<Wide>(static_cast<U>(b))));
+  } else {
+    return f(a, b);
+  }
+}
+
+struct Add {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
+    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x + y; });
+  }
+};
+struct Sub {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
+    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x - y; });
+  }
+};
+struct Mul {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
+    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x * y; });
+  }
+};
+struct Div {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
+    if constexpr (std::is_integral_v<V>) {
+      TANDEM_CHECK(b != 0, "div", "an integer was divided by zero");
+      if constexpr (std::is_signed_v<V>) {
+        if (b == -1) return Sub()(V(0), a);  // the most negative integer wraps around
+      }
+      return static_cast<V>(a / b);
+    } else {
+      return a / b;
+    }
+  }
+};
+struct Neg {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V x) const {
+    if constexpr (std::is_integral_v<V>) {
+      return Sub()(V(0), x);
+    } else {
+      return -x;
+    }
+  }
+};
+/// −(dy/b)·y, the gradient of the divisor.
+struct DivisorGradient {
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V dy, V b, V y) const {
+    return -(dy / b) * y;
+  }
+};
+
+/// f(x, s) and f(s, x) for a scalar s.
+template <class F, class C>
+struct ScalarRight {
+  C s;
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V x) const {
+    return F()(x, V(s));
+  }
+};
+template <class F, class C>
+struct ScalarLeft {
+  C s;
+  template <class V>
+  TANDEM_ALWAYS_INLINE V operator()(V x) const {
+    return F()(V(s), x);
+  }
+};
+
+/// `s` as a value of what T is computed in; refuses to drop a fraction.
+template <class T, class S>
+compute_t<T> scalar_of(const char* op, S s) {
+  const auto value = convert_element<compute_t<T>>(s);
+  if constexpr (std::is_integral_v<T>) {
+    TANDEM_CHECK(static_cast<S>(value) == s, op, "the scalar ", s, " is not a value of ", dtype_of<T>);
+  }
+  return value;
+}
+
+}  // namespace detail
+
+template <ArithmeticElement T>
+Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
+  Tensor<T> out = detail::map("add", detail::Add(), a, b);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "add", out,
+        [sa = a.shape(), sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
+          return std::tuple(need[0] ? autograd::sum_to_shape(dy, sa) : Tensor<T>(),
+                            need[1] ? autograd::sum_to_shape(dy, sb) : Tensor<T>());
+        },
+        a, b);
+  }
+  return out;
+}
+
+template <ArithmeticElement T>
+Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
+  Tensor<T> out = detail::map("sub", detail::Sub(), a, b);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "sub", out,
+        [sa = a.shape(), sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
+          return std::tuple(
+              need[0] ? autograd::sum_to_shape(dy, sa) : Tensor<T>(),
+              need[1] ? detail::map("sub", detail::Neg(), autograd::sum_to_shape(dy, sb))
+                      : Tensor<T>());
+        },
+        a, b);
+  }
+  return out;
+}
+
+template <ArithmeticElement T>
+Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
+  Tensor<T> out = detail::map("mul", detail::Mul(), a, b);
+  if constexpr (FloatingElement<T>) {
+    // Each operand is needed for the other's gradient only.
+    return autograd::record(
+        "mul", out,
+        [a = autograd::save(b.requires_grad() ? a : Tensor<T>()),
+         b = autograd::save(a.requires_grad() ? b : Tensor<T>()), sa = a.shape(),
+         sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
+          const auto times = [&](const Tensor<T>& other, const Shape& shape) {
+            return autograd::sum_to_shape(detail::map("mul", detail::Mul(), dy, other), shape);
+          };
+          return std::tuple(need[0] ? times(b.get(), sa) : Tensor<T>(),
+                            need[1] ? times(a.get(), sb) : Tensor<T>());
+        },
+        a, b);
+  }
+  return out;
+}
+
+template <ArithmeticElement T>
+Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
+  Tensor<T> out = detail::map("div", detail::Div(), a, b);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "div", out,
+        [b = autograd::save(b), y = autograd::save(b.requires_grad() ? out : Tensor<T>()),
+         sa = a.shape()](const Tensor<T>& dy, autograd::Needs need) {
+          const Tensor<T>& d = b.get();
+          return std::tuple(
+              need[0] ? autograd::sum_to_shape(detail::map("div", detail::Div(), dy, d), sa)
+                      : Tensor<T>(),
+              need[1] ? autograd::sum_to_shape(
+                            detail::map("div", detail::DivisorGradient(), dy, d, y.get()), d.shape())
+                      : Tensor<T>());
+        },
+        a, b);
+  }
+  return out;
+}
+
+template <ArithmeticElement T>
+Tensor<T> neg(const Tensor<T>& x) {
+  Tensor<T> out = detail::map("neg", detail::Neg(), x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "neg", out,
+        [](const Tensor<T>& dy, autograd::Needs) {
+          return std::tuple(detail::map("neg", detail::Neg(), dy));
+        },
+        x);
+  }
+  return out;
+}
+
+// --- with a scalar ----------------------------------------------------------------------------
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> add(const Tensor<T>& x, S s) {
+  const detail::ScalarRight<detail::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
+  Tensor<T> out = detail::map("add", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "add", out, [](const Tensor<T>& dy, autograd::Needs) { return std::tuple(dy); }, x);
+  }
+  return out;
+}
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> sub(const Tensor<T>& x, S s) {
+  const detail::ScalarRight<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
+  Tensor<T> out = detail::map("sub", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "sub", out, [](const Tensor<T>& dy, autograd::Needs) { return std::tuple(dy); }, x);
+  }
+  return out;
+}
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> sub(S s, const Tensor<T>& x) {
+  const detail::ScalarLeft<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
+  Tensor<T> out = detail::map("sub", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "sub", out,
+        [](const Tensor<T>& dy, autograd::Needs) {
+          return std::tuple(detail::map("sub", detail::Neg(), dy));
+        },
+        x);
+  }
+  return out;
+}
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> mul(const Tensor<T>& x, S s) {
+  const detail::ScalarRight<detail::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
+  Tensor<T> out = detail::map("mul", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "mul", out,
+        [f](const Tensor<T>& dy, autograd::Needs) { return std::tuple(detail::map("mul", f, dy)); },
+        x);
+  }
+  return out;
+}
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> div(const Tensor<T>& x, S s) {
+  const detail::ScalarRight<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  Tensor<T> out = detail::map("div", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "div", out,
+        [f](const Tensor<T>& dy, autograd::Needs) { return std::tuple(detail::map("div", f, dy)); },
+        x);
+  }
+  return out;
+}
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> div(S s, const Tensor<T>& x) {
+  const detail::ScalarLeft<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  Tensor<T> out = detail::map("div", f, x);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "div", out,
+        [x = autograd::save(x), y = autograd::save(out)](const Tensor<T>& dy, autograd::Needs) {
+          return std::tuple(
+              detail::map("div", detail::DivisorGradient(), dy, x.get(), y.get()));
+        },
+        x);
+  }
+  return out;
+}
+
+// --- operators ------------------------------------------------------------------------------
+
+template <ArithmeticElement T>
+Tensor<T> operator-(const Tensor<T>& x) {
+  return neg(x);
+}
+
+#define TANDEM_OPERATOR(symbol, name)                                   \
+  template <ArithmeticElement T>                                        \
+  Tensor<T> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {   \
+    return name(a, b);                                                  \
+  }                                                                     \
+  template <ArithmeticElement T, class S>                               \
+    requires(std::is_arithmetic_v<S>)                                   \
+  Tensor<T> operator symbol(const Tensor<T>& a, S b) {                  \
+    return name(a, b);                                                  \
+  }
+TANDEM_OPERATOR(+, add)
+TANDEM_OPERATOR(-, sub)
+TANDEM_OPERATOR(*, mul)
+TANDEM_OPERATOR(/, div)
+#undef TANDEM_OPERATOR
+
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> operator+(S a, const Tensor<T>& b) {
+  return add(b, a);
+}
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> operator-(S a, const Tensor<T>& b) {
+  return sub(a, b);
+}
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> operator*(S a, const Tensor<T>& b) {
+  return mul(b, a);
+}
+template <ArithmeticElement T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> operator/(S a, const Tensor<T>& b) {
+  return div(a, b);
+}
+
+// --- in place: x += y changes the elements that x and its views share ---------------------------
+
+namespace detail {
+
+template <class F, class T>
+const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Tensor<T>& y) {
+  require_cpu(op, x, y);
+  x.refuse_in_place(op);
+  autograd::refuse_grad(op, y);
+  const Shape common = broadcast_shapes(op, x.shape(), y.shape());
+  TANDEM_CHECK(common == x.shape(), op, "shape ", y.shape(), " does not broadcast to ", x.shape(),
+               ", which an operation in place cannot change");
+  for (int d = 0; d < x.rank(); ++d) {
+    TANDEM_CHECK(x.shape()[d] <= 1 || x.strides()[d] != 0, op, "dimension ", d, " of shape ",
+                 x.shape(), " was expanded, so its elements share memory: clone() it first");
+  }
+  // Reading a differently laid out view of what is being written would read results.
+  const bool overlaps = x.storage() == y.storage() &&
+                        !(x.offset() == y.offset() && x.shape() == y.shape() &&
+                          x.strides() == y.strides());
+  map_into(x, f, x, overlaps ? y.detach().clone() : y);
+  return x;
+}
+
+}  // namespace detail
+
+#define TANDEM_UPDATE(symbol, name, functor)                                            \
+  template <ArithmeticElement T>                                                        \
+  const Tensor<T>& operator symbol(const Tensor<T>& x, const Tensor<T>& y) {            \
+    return detail::update(name, functor(), x, y);                                       \
+  }                                                                                     \
+  template <ArithmeticElement T, class S>                                               \
+    requires(std::is_arithmetic_v<S>)                                                   \
+  const Tensor<T>& operator symbol(const Tensor<T>& x, S s) {                           \
+    const Tensor<T> value = full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s))); \
+    return detail::update(name, functor(), x, value);                                   \
+  }
+TANDEM_UPDATE(+=, "add in place", detail::Add)
+TANDEM_UPDATE(-=, "sub in place", detail::Sub)
+TANDEM_UPDATE(*=, "mul in place", detail::Mul)
+TANDEM_UPDATE(/=, "div in place", detail::Div)
+#undef TANDEM_UPDATE
+
+TANDEM_NAMESPACE_END
