@@ -1,0 +1,61 @@
+#pragma once
+/// launch(kernel, grid, block, shared bytes, stream, arguments…): the only way to start a kernel.
+///
+/// Included by kernels/*.cu only. Under nvcc it is a checked kernel launch; with TANDEM_SIMT it hands the
+/// same kernel to the executor of tests/simt, so launchers (grid arithmetic, fall-backs) are tested too.
+/// Kernel sources contain no triple brackets for that reason.
+
+#include <cstdint>
+
+#include "tandem/cuda/kernels.hpp"
+
+#if defined(TANDEM_SIMT)
+#include "simt.hpp"
+#else
+#include <cuda_runtime.h>
+
+TANDEM_NAMESPACE_BEGIN
+namespace cuda {
+
+/// Throws when a CUDA call failed.
+inline void check(cudaError_t status, const char* what) {
+  TANDEM_CHECK(status == cudaSuccess, "cuda", what, " failed: ", cudaGetErrorString(status));
+}
+
+/// Makes `device` current for a scope.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device) {
+    check(cudaGetDevice(&before_), "cudaGetDevice");
+    if (device != before_) check(cudaSetDevice(device), "cudaSetDevice");
+    changed_ = device != before_;
+  }
+  ~DeviceScope() {
+    if (changed_) (void)cudaSetDevice(before_);
+  }
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+            Stream stream, Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
+  const DeviceScope scope(stream.device);
+  if (shared_bytes > 48 * 1024) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)),
+          "cudaFuncSetAttribute");
+  }
+  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
+      static_cast<Parameters>(arguments)...);
+  check(cudaGetLastError(), "a kernel launch");
+}
+
+}  // namespace cuda
+TANDEM_NAMESPACE_END
+#endif

@@ -1,0 +1,63 @@
+#pragma once
+/// What the kernels share: block sums in a fixed order, and grid arithmetic.
+
+#include <cstdint>
+
+#include "tandem/cuda/launch.hpp"
+
+#if defined(TANDEM_SIMT)
+#define TANDEM_SHARED(type, name, count) type* name = ::tandem::cuda::simt::shared<type>(count, __FILE__, __LINE__)
+#else
+/// A static shared array: TANDEM_SHARED(float, partial, 32);
+#define TANDEM_SHARED(type, name, count) __shared__ type name[count]
+#endif
+
+namespace tandem_kernels {
+
+/// ⌈n / size⌉, capped: kernels with a grid-stride loop need no more blocks than keep a GPU busy.
+inline unsigned blocks_for(std::int64_t n, int size, std::int64_t most = 65535) {
+  const std::int64_t blocks = (n + size - 1) / size;
+  return static_cast<unsigned>(blocks < most ? blocks : most);
+}
+
+/// The largest and the sum over a warp, the same in every lane; a butterfly, so the order is fixed.
+template <class T>
+__device__ T warp_max(T value) {
+  for (int step = 16; step > 0; step /= 2) {
+    const T other = __shfl_xor_sync(0xffffffffu, value, step);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+template <class T>
+__device__ T warp_sum(T value) {
+  for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+  return value;
+}
+
+/// The sum over a block of a multiple of 32 threads, the same in every thread. `partial` holds 32 values
+/// and may be used again after the call.
+template <class T>
+__device__ T block_sum(T value, T* partial) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  value = warp_sum(value);
+  if (lane == 0) partial[warp] = value;
+  __syncthreads();
+  T total = 0;
+  for (int w = 0; w < warps; ++w) total += partial[w];
+  __syncthreads();
+  return total;
+}
+template <class T>
+__device__ T block_max(T value, T* partial) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
+  value = warp_max(value);
+  if (lane == 0) partial[warp] = value;
+  __syncthreads();
+  T top = partial[0];
+  for (int w = 1; w < warps; ++w) top = partial[w] > top ? partial[w] : top;
+  __syncthreads();
+  return top;
+}
+
+}  // namespace tandem_kernels

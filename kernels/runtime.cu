@@ -1,0 +1,132 @@
+/// The CUDA side of tandem's device interface: memory, copies, streams, cuBLAS handles.
+///
+/// Memory comes from a caching pool per device, as on the CPU: cudaMalloc and cudaFree synchronize, so a
+/// training loop must not call them. Blocks of one size class are reused in stream order: everything
+/// that tandem queues goes through the default stream or through streams that the caller orders.
+
+#include "runtime.cuh"
+
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace tandem_kernels {
+namespace {
+
+using tandem::cuda::check;
+using tandem::cuda::DeviceScope;
+
+class Pool {
+ public:
+  void* allocate(int device, std::int64_t bytes) {
+    const std::int64_t size = rounded(bytes);
+    const std::lock_guard<std::mutex> guard(mutex_);
+    std::vector<void*>& kept = kept_[{device, size}];
+    if (!kept.empty()) {
+      void* block = kept.back();
+      kept.pop_back();
+      return block;
+    }
+    const DeviceScope scope(device);
+    void* block = nullptr;
+    if (cudaMalloc(&block, static_cast<std::size_t>(size)) != cudaSuccess) {
+      (void)cudaGetLastError();
+      release(device);
+      check(cudaMalloc(&block, static_cast<std::size_t>(size)), "cudaMalloc");
+    }
+    return block;
+  }
+  void deallocate(int device, void* block, std::int64_t bytes) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    kept_[{device, rounded(bytes)}].push_back(block);
+  }
+
+ private:
+  static std::int64_t rounded(std::int64_t bytes) { return (bytes + 511) / 512 * 512; }
+  void release(int device) {
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    for (auto& [key, blocks] : kept_) {
+      if (key.first != device) continue;
+      for (void* block : blocks) (void)cudaFree(block);
+      blocks.clear();
+    }
+  }
+  std::mutex mutex_;
+  std::map<std::pair<int, std::int64_t>, std::vector<void*>> kept_;
+};
+
+/// Never destroyed: tensors in static storage may be released after any static object.
+Pool& pool() {
+  static Pool* const instance = new Pool;
+  return *instance;
+}
+
+int device_count() {
+  int count = 0;
+  // Without a driver or a device this fails; that is an answer, not an error.
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    (void)cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+cudaStream_t stream_on(int device) {
+  return static_cast<cudaStream_t>(tandem::cuda::stream_of(tandem::Device::cuda(device)).handle);
+}
+
+void copy(int device, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
+  if (bytes == 0) return;
+  const DeviceScope scope(device);
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_on(device)), "a copy");
+  if (kind != cudaMemcpyDeviceToDevice) {
+    check(cudaStreamSynchronize(stream_on(device)), "cudaStreamSynchronize");
+  }
+}
+
+/// Fills the table while the program starts; the library is linked whole, so this object is kept.
+const bool registered = [] {
+  tandem::DeviceInterface& table = tandem::cuda_interface();
+  table.name = "CUDA";
+  table.device_count = device_count;
+  table.allocate = [](int device, std::int64_t bytes) { return pool().allocate(device, bytes); };
+  table.deallocate = [](int device, void* block, std::int64_t bytes) {
+    pool().deallocate(device, block, bytes);
+  };
+  table.copy_to_device = [](int device, void* to, const void* from, std::int64_t bytes) {
+    copy(device, to, from, bytes, cudaMemcpyHostToDevice);
+  };
+  table.copy_to_host = [](int device, void* to, const void* from, std::int64_t bytes) {
+    copy(device, to, from, bytes, cudaMemcpyDeviceToHost);
+  };
+  table.copy_on_device = [](int device, void* to, const void* from, std::int64_t bytes) {
+    copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
+  };
+  table.fill_zero = [](int device, void* to, std::int64_t bytes) {
+    if (bytes == 0) return;
+    const DeviceScope scope(device);
+    check(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream_on(device)), "cudaMemset");
+  };
+  table.synchronize = [](int device) {
+    const DeviceScope scope(device);
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  };
+  return true;
+}();
+
+}  // namespace
+
+cublasHandle_t blas_handle(tandem::cuda::Stream stream) {
+  thread_local std::map<int, cublasHandle_t> handles;
+  auto found = handles.find(stream.device);
+  if (found == handles.end()) {
+    cublasHandle_t handle = nullptr;
+    check_blas(cublasCreate(&handle), "cublasCreate");
+    check_blas(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+    found = handles.emplace(stream.device, handle).first;
+  }
+  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(stream.handle)), "cublasSetStream");
+  return found->second;
+}
+
+}  // namespace tandem_kernels
