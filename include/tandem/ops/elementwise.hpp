@@ -12,12 +12,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "tandem/cpu/simd.hpp"
 #include "tandem/ops/common.hpp"
-#if __has_include("tandem/cpu/vmath.hpp")
-#include "tandem/cpu/vmath.hpp"
-#else
-#include "tandem/ops/simd_standin.hpp"
-#endif
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -122,26 +118,25 @@ void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
 template <unsigned Constant>
 struct MapRow {
   template <class V, class F, class C>
-  static TANDEM_ALWAYS_INLINE void run(const F& f, std::int64_t n, C* out, const C* a) {
-    cpu::vec_map<V>(out, n, [&](V x) TANDEM_INLINE_LAMBDA { return f(x); }, a);
+  static TANDEM_ALWAYS_INLINE void run(F f, std::int64_t n, C* out, const C* a) {
+    cpu::vec_map<V>(n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x); }, a);
   }
   template <class V, class F, class C>
-  static TANDEM_ALWAYS_INLINE void run(const F& f, std::int64_t n, C* out, const C* a,
-                                       const C* b) {
+  static TANDEM_ALWAYS_INLINE void run(F f, std::int64_t n, C* out, const C* a, const C* b) {
     if constexpr (Constant == 1) {
       const V x(*a);
-      cpu::vec_map<V>(out, n, [&](V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, b);
+      cpu::vec_map<V>(n, out, [&](V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, b);
     } else if constexpr (Constant == 2) {
       const V y(*b);
-      cpu::vec_map<V>(out, n, [&](V x) TANDEM_INLINE_LAMBDA { return f(x, y); }, a);
+      cpu::vec_map<V>(n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x, y); }, a);
     } else {
-      cpu::vec_map<V>(out, n, [&](V x, V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, a, b);
+      cpu::vec_map<V>(n, out, [&](V x, V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, a, b);
     }
   }
   template <class V, class F, class C>
-  static TANDEM_ALWAYS_INLINE void run(const F& f, std::int64_t n, C* out, const C* a, const C* b,
+  static TANDEM_ALWAYS_INLINE void run(F f, std::int64_t n, C* out, const C* a, const C* b,
                                        const C* c) {
-    cpu::vec_map<V>(out, n, [&](V x, V y, V z) TANDEM_INLINE_LAMBDA { return f(x, y, z); }, a, b, c);
+    cpu::vec_map<V>(n, out, [&](V x, V y, V z) TANDEM_INLINE_LAMBDA { return f(x, y, z); }, a, b, c);
   }
 };
 
