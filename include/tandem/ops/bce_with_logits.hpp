@@ -88,4 +88,11 @@ Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
       x);
 }
 
+/// bce_with_logits(x, t, Reduction::sum), without weights or mask.
+template <FloatingElement T>
+  requires(!std::is_same_v<T, bfloat16>)
+Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target, Reduction reduction) {
+  return bce_with_logits(x, target, BceOptions<T>{.reduction = reduction});
+}
+
 TANDEM_NAMESPACE_END

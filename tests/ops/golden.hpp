@@ -1,0 +1,48 @@
+#pragma once
+/// The golden cases of tests/golden/ops.npz: inputs, `out`, a cotangent `cot`, gradients `d_<input>`.
+
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "tandem/io/npz.hpp"
+
+namespace golden {
+
+using tandem::Tensor;
+
+inline const tandem::io::Npz& file() {
+  static const tandem::io::Npz npz = tandem::io::Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
+  return npz;
+}
+
+inline Tensor<double> get(const std::string& key) { return file().at(key).tensor_as<double>(); }
+inline Tensor<std::int64_t> ids(const std::string& key) {
+  return file().at(key).tensor_as<std::int64_t>();
+}
+inline Tensor<bool> mask(const std::string& key) {
+  const Tensor<std::int64_t> integers = ids(key);
+  return tandem::from_vector<bool>(integers.to_vector(), integers.shape());
+}
+
+/// Runs f on the named inputs of `key` and compares its result and gradients with the file's. All
+/// is in double; both sides round differently, so 1e-12 leaves room for a few hundred roundings.
+template <class F>
+void compare(const std::string& key, const std::vector<std::string>& names, const F& f) {
+  INFO(key);
+  std::vector<Tensor<double>> inputs;
+  for (const std::string& name : names) {
+    inputs.push_back(get(key + "." + name));
+    inputs.back().requires_grad_();
+  }
+  const Tensor<double> out = f(inputs);
+  const Tensor<double> expected = get(key + ".out");
+  CHECK(check::distance(out, expected) < 1e-12);
+  out.backward(get(key + ".cot"));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    INFO("d_", names[i]);
+    CHECK(check::distance(inputs[i].grad(), get(key + ".d_" + names[i])) < 1e-12);
+  }
+}
+
+}  // namespace golden
