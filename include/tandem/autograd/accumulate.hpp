@@ -3,7 +3,9 @@
 /// over the dimensions in which its tensor was broadcast.
 
 #include <cstdint>
+#include <type_traits>
 
+#include "tandem/cpu/sum.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -15,6 +17,16 @@ template <FloatingElement T>
 struct DeviceSum {
   static inline void (*add)(int device, T* sum, const T* g, std::int64_t n) = nullptr;
 };
+
+namespace detail {
+struct AddDense {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(T* sum, const T* g, std::int64_t n) {
+    cpu::vec_map<V>(
+        n, sum, [](V a, V b) TANDEM_INLINE_LAMBDA { return a + b; }, sum, g);
+  }
+};
+}  // namespace detail
 
 /// sum += g; both have the same shape, any layout.
 template <FloatingElement T>
@@ -28,9 +40,17 @@ void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
     DeviceSum<T>::add(sum.device().index(), sum.mutable_data(), dense.data(), sum.numel());
     return;
   }
-  const auto loop = tandem::detail::make_loop<2>(sum.shape(), {sum.strides(), g.strides()});
   T* to = sum.mutable_data();
   const T* from = g.data();
+  if constexpr (!std::is_same_v<T, bfloat16>) {
+    if (sum.is_contiguous() && g.is_contiguous()) {
+      cpu::parallel_for(sum.numel(), 16384, [&](std::int64_t begin, std::int64_t end) {
+        cpu::simd_dispatch<detail::AddDense, T>(to + begin, from + begin, end - begin);
+      });
+      return;
+    }
+  }
+  const auto loop = tandem::detail::make_loop<2>(sum.shape(), {sum.strides(), g.strides()});
   const std::int64_t n = loop.inner, to_step = loop.inner_strides[0],
                      from_step = loop.inner_strides[1];
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[2]) {
@@ -47,10 +67,25 @@ template <FloatingElement T>
 Tensor<T> sum_to_shape(const Tensor<T>& g, const Shape& shape) {
   if (g.shape() == shape) return g;
   TANDEM_CHECK(g.device().is_cpu(), "sum_to_shape", "is not available on ", g.device());
-  const Tensor<T> out = zeros<T>(shape);
-  const Strides to = tandem::detail::broadcast_strides(shape, out.strides(), g.shape());
-  add_into(out.alias({g.shape(), to, 0}), g);
-  return out;
+  if constexpr (std::is_same_v<T, bfloat16>) {  // summed in float, rounded once
+    const Tensor<float> wide(g.shape());
+    tandem::detail::strided_copy(g.shape(), wide.mutable_data(), wide.strides(), g.data(),
+                                 g.strides());
+    const Tensor<float> sum = sum_to_shape(wide, shape);
+    const Tensor<T> out(shape);
+    tandem::detail::strided_copy(shape, out.mutable_data(), out.strides(), sum.data(),
+                                 sum.strides());
+    return out;
+  } else {
+    const Tensor<T> out(shape);
+    const int shift = g.rank() - shape.rank();
+    unsigned summed = 0;
+    for (int d = 0; d < g.rank(); ++d) {
+      if (d < shift || (shape[d - shift] == 1 && g.shape()[d] != 1)) summed |= 1u << d;
+    }
+    cpu::sum_dims(g.shape(), g.data(), g.strides(), summed, out.mutable_data());
+    return out;
+  }
 }
 
 }  // namespace autograd

@@ -40,6 +40,7 @@ struct Loop {
   /// Calls f(offsets) for rows [begin, end): offsets[i] is where operand i's row starts.
   template <class F>
   void for_rows(std::int64_t begin, std::int64_t end, F&& f) const {
+    if (begin >= end) return;  // a size may be 0
     std::int64_t index[Shape::max_rank] = {};
     std::int64_t offsets[N] = {};
     std::int64_t rest = begin;

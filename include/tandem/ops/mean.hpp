@@ -1,0 +1,36 @@
+#pragma once
+/// mean — y = (Σ x) / n over all or the given dimensions, n terms each.
+///   dx = dy / n, repeated.   Composed of sum and div.
+///   x (…) → the shape without those dimensions, or with size 1 there (keepdim).
+///
+///   mean(x)                // everything → ()
+///   mean(x, -1, true)      // the last dimension, kept as size 1
+///
+/// Errors: a dimension out of range or given twice; no elements to average.
+
+#include <cstdint>
+
+#include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/sum.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <FloatingElement T>
+Tensor<T> mean(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
+  const unsigned bits = detail::dim_bits("mean", dims, x.rank());
+  std::int64_t n = 1;
+  for (int d = 0; d < x.rank(); ++d) n *= (bits >> d & 1u) != 0 ? x.shape()[d] : 1;
+  TANDEM_CHECK(n > 0, "mean", "there is nothing to average in shape ", x.shape());
+  return div(sum(x, dims, keepdim), static_cast<double>(n));
+}
+
+template <FloatingElement T>
+Tensor<T> mean(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+  return mean(x, Shape{dim}, keepdim);
+}
+template <FloatingElement T>
+Tensor<T> mean(const Tensor<T>& x) {
+  return mean(x, Shape());
+}
+
+TANDEM_NAMESPACE_END
