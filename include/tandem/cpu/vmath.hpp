@@ -1,0 +1,264 @@
+#pragma once
+/// Elementary functions on Vec: exp, expm1, log, log1p, tanh, sigmoid, erf, for float and double.
+///
+///   struct Softplus {  // y = log(1 + e^x), written so that neither end overflows
+///     template <class V>
+///     static TANDEM_ALWAYS_INLINE void run(const float* x, float* y, int64_t n) {
+///       vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA {
+///         return max(V(0.0F), a) + log1p(exp(-abs(a)));
+///       }, x);
+///     }
+///   };
+///
+/// Errors in units in the last place, over every argument including subnormal ones and results,
+/// measured against long double (tests/cpu/vmath_test.cpp asserts bounds for each function):
+///
+///              exp  expm1  log  log1p  tanh  sigmoid  erf
+///   float      (see the test)
+///   double     (see the test)
+///
+/// NaN gives NaN; infinities, signed zeros and poles give what <cmath> gives. No result depends on
+/// FMA for its accuracy, so the portable instruction set meets the same bounds.
+///
+/// The reductions are the classical ones (Cody & Waite, *Software Manual for the Elementary
+/// Functions*, 1980; Muller, *Elementary Functions*, 3rd ed., 2016, ch. 3 and 11); the coefficients
+/// are minimax fits of our own, printed by tests/golden/vmath_coefficients.py.
+
+#include <cstdint>
+#include <limits>
+
+#include "tandem/cpu/simd.hpp"
+#include "tandem/tensor/config.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu {
+
+namespace detail {
+
+/// The IEEE format and the polynomials of each type.
+template <class T>
+struct Elementary;
+
+template <>
+struct Elementary<float> {
+  using Bits = uint32_t;
+  static constexpr int mantissa = 23;
+  static constexpr Bits bias = 127;
+  static constexpr Bits sqrt_half = 0x3f3504f3;
+  static constexpr float two_to_mantissa = 0x1p23F;
+  static constexpr float ln2_high = 0x1.62e4p-1F, ln2_low = 0x1.7f7d1cp-20F;
+  static constexpr float log2_e = 0x1.715476p+0F;
+  static constexpr float exp_low = -104, exp_high = 89;  // beyond: 0 and ∞
+  static constexpr float expm1_low = -18;                // below: −1
+  static constexpr float tanh_high = 10;                 // beyond: 1
+  // (e^r − 1 − r)/r² on ±ln2/2; (log((1+s)/(1−s)) − 2s)/s³ in s² up to s = (√2−1)/(√2+1)
+  static constexpr float exp_tail[] = {0x1p-1F,         0x1.555556p-3F, 0x1.5554aep-5F,
+                                       0x1.11109p-7F,   0x1.6d7486p-10F, 0x1.a1a164p-13F};
+  static constexpr float log_tail[] = {0x1.555554p-1F, 0x1.999a7ap-2F, 0x1.2438d2p-2F,
+                                       0x1.e2f722p-3F};
+};
+
+template <>
+struct Elementary<double> {
+  using Bits = uint64_t;
+  static constexpr int mantissa = 52;
+  static constexpr Bits bias = 1023;
+  static constexpr Bits sqrt_half = 0x3fe6a09e667f3bcd;
+  static constexpr double two_to_mantissa = 0x1p52;
+  static constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
+  static constexpr double log2_e = 0x1.71547652b82fep+0;
+  static constexpr double exp_low = -746, exp_high = 710;
+  static constexpr double expm1_low = -40;
+  static constexpr double tanh_high = 20;
+  static constexpr double exp_tail[] = {
+      0x1p-1,                0x1.5555555555559p-3,  0x1.555555555555ap-5,  0x1.111111110f6aep-7,
+      0x1.6c16c16c1445dp-10, 0x1.a01a01afe53dfp-13, 0x1.a01a01b0b3444p-16, 0x1.71ddf85367927p-19,
+      0x1.27e4c5a8da65bp-22, 0x1.af5ebf6184e1ep-26, 0x1.1f955708db583p-29};
+  static constexpr double log_tail[] = {0x1.5555555555592p-1, 0x1.999999997fd77p-2,
+                                        0x1.24924941f4fa6p-2, 0x1.c71c520608b20p-3,
+                                        0x1.74663fa20502dp-3, 0x1.39a1a6fa2752cp-3,
+                                        0x1.2f06346b85b00p-3};
+};
+
+/// c₀ + c₁x + c₂x² + … by Horner's rule.
+template <class T, int N, size_t Count, size_t I = 0>
+TANDEM_ALWAYS_INLINE Vec<T, N> polynomial(Vec<T, N> x, const T (&c)[Count]) {
+  if constexpr (I + 1 == Count) {
+    return Vec<T, N>(c[I]);
+  } else {
+    return fma(polynomial<T, N, Count, I + 1>(x, c), x, Vec<T, N>(c[I]));
+  }
+}
+
+/// x = n·ln 2 + r + c with |r| <= ln2/2 and c what r lost by rounding. Needs |n| < 2^(mantissa−2).
+template <class T, int N>
+struct ExpReduction {
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  using E = Elementary<T>;
+  V n, r, c;
+  U bits;  // n modulo 2^(mantissa−1) in the low bits, something else above
+
+  TANDEM_ALWAYS_INLINE explicit ExpReduction(V x) {
+    // Adding 1.5·2^mantissa leaves n, rounded, in the low bits.
+    const V magic(T(1.5) * E::two_to_mantissa);
+    const V shifted = fma(x, V(E::log2_e), magic);
+    bits = bit_cast<U>(shifted);
+    n = shifted - magic;
+    const V high = fma(n, V(-E::ln2_high), x);  // exact: n·ln2_high fits the mantissa
+    r = fma(n, V(-E::ln2_low), high);
+    c = fma(n, V(-E::ln2_low), high - r);
+  }
+
+  /// e^r − 1 without c.
+  TANDEM_ALWAYS_INLINE V expm1_r() const { return fma(r * r, polynomial(r, E::exp_tail), r); }
+  /// e^(r+c) − 1.
+  TANDEM_ALWAYS_INLINE V expm1_rc() const { return fma(r * r, polynomial(r, E::exp_tail), c) + r; }
+
+  /// 2^k for the low bits of an integer k, normal numbers only; what is above them is shifted out.
+  static TANDEM_ALWAYS_INLINE V power_of_two(U k) {
+    return bit_cast<V>((k + U(E::bias)) << E::mantissa);
+  }
+  /// y·2^n, in two steps because 2^n itself may be out of range; the first one is exact.
+  TANDEM_ALWAYS_INLINE V scale(V y) const {
+    const U half = bits >> 1;
+    return (y * power_of_two(half)) * power_of_two(bits - half);
+  }
+};
+
+/// min(high, max(low, x)) that keeps NaN.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> clamp(Vec<T, N> x, T low, T high) {
+  return min(Vec<T, N>(high), max(Vec<T, N>(low), x));
+}
+
+/// x = 2^k·(1 + f), √½ <= 1 + f < √2, for normal x > 0.
+template <class T, int N>
+struct LogReduction {
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  using E = Elementary<T>;
+  V k, f;
+
+  TANDEM_ALWAYS_INLINE explicit LogReduction(V x) {
+    constexpr typename E::Bits one = E::bias << E::mantissa;
+    const U bits = bit_cast<U>(x) + U(one - E::sqrt_half);
+    // An integer e written into the mantissa of 2^mantissa makes the number 2^mantissa + e.
+    const U as_number = (bits >> E::mantissa) | bit_cast<U>(V(E::two_to_mantissa));
+    k = bit_cast<V>(as_number) - V(E::two_to_mantissa + static_cast<T>(E::bias));
+    const U fraction = (bits & U((typename E::Bits{1} << E::mantissa) - 1)) + U(E::sqrt_half);
+    f = bit_cast<V>(fraction) - V(T(1));
+  }
+
+  /// log x + c for a small correction c: with s = f/(2+f), log(1+f) = 2s + s³·L(s²)
+  /// = f − f²/2 + s·(f²/2 + s²·L(s²)), where the leading f is exact.
+  TANDEM_ALWAYS_INLINE V log(V c) const {
+    const V s = f / (f + V(T(2)));
+    const V z = s * s;
+    const V half_square = V(T(0.5)) * f * f;
+    const V tail = s * fma(z, polynomial(z, E::log_tail), half_square);
+    return fma(k, V(E::ln2_high), f - (half_square - (tail + fma(k, V(E::ln2_low), c))));
+  }
+};
+
+}  // namespace detail
+
+/// e^x.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> exp(Vec<T, N> x) {
+  using E = detail::Elementary<T>;
+  const detail::ExpReduction<T, N> e(detail::clamp(x, E::exp_low, E::exp_high));
+  return e.scale(e.expm1_r() + Vec<T, N>(T(1)));
+}
+
+/// e^x − 1, accurate near 0.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> expm1(Vec<T, N> x) {
+  using E = detail::Elementary<T>;
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  const detail::ExpReduction<T, N> e(detail::clamp(x, E::expm1_low, E::exp_high));
+  // 2^n·e^r − 1 = 2^n·((e^r − 1) + (1 − 2^−n)); from n = 100 on, 2^−n is nothing beside 1.
+  const V inverse = select(e.n < V(T(100)), e.power_of_two(U(0) - e.bits), V(T(0)));
+  return copysign(e.scale(e.expm1_rc() + (V(T(1)) - inverse)), x);
+}
+
+/// Natural logarithm; −∞ at ±0, NaN below.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> log(Vec<T, N> x) {
+  using E = detail::Elementary<T>;
+  using V = Vec<T, N>;
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  const auto tiny = x < V(std::numeric_limits<T>::min());
+  detail::LogReduction<T, N> l(select(tiny, x * V(E::two_to_mantissa), x));
+  l.k -= select(tiny, V(static_cast<T>(E::mantissa)), V(T(0)));
+  const V y = select(x < V(infinity), l.log(V(T(0))), x);
+  const V outside = select(x == V(T(0)), V(-infinity), V(std::numeric_limits<T>::quiet_NaN()));
+  return select(x <= V(T(0)), outside, y);
+}
+
+/// log(1 + x), accurate near 0; −∞ at −1, NaN below.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> log1p(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  constexpr T infinity = std::numeric_limits<T>::infinity();
+  const V one(T(1)), zero(T(0));
+  const V u = one + x;
+  detail::LogReduction<T, N> l(u);
+  // log(1 + x) = log u + log(1 + (1 + x − u)/u); the rounding error of u is known exactly.
+  const V lost = select(x > one, one - (u - x), x - (u - one)) / u;
+  const auto near = l.k == zero;  // then 1 + f = u, but f = x is the better one
+  l.f = select(near, x, l.f);
+  V y = l.log(select(near, zero, lost));
+  y = select(x < V(infinity), y, x);
+  const V outside = select(x == -one, V(-infinity), V(std::numeric_limits<T>::quiet_NaN()));
+  y = select(x <= -one, outside, y);
+  return select(x == zero, x, y);
+}
+
+/// tanh x = t/(t + 2) with t = e^(2|x|) − 1, and the sign of x.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> tanh(Vec<T, N> x) {
+  using E = detail::Elementary<T>;
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  const V a = min(V(E::tanh_high), abs(x));
+  const detail::ExpReduction<T, N> e(a + a);
+  const V inverse = e.power_of_two(U(0) - e.bits);  // 0 <= n < 60: in range
+  const V t = (e.expm1_rc() + (V(T(1)) - inverse)) * e.power_of_two(e.bits);
+  return copysign(t / (t + V(T(2))), x);
+}
+
+/// 1/(1 + e^−x), as e^x/(1 + e^x) for negative x, so that small values keep their digits.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> sigmoid(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  const V one(T(1));
+  const V e = exp(-abs(x));
+  return select(x < V(T(0)), e, one) / (one + e);
+}
+
+/// The error function 2/√π·∫₀ˣ e^(−t²)dt. For float, x + x·P(x²) up to 1 and 1 − e^G(|x|) beyond;
+/// for double, the C library's, lane by lane.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> erf(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  if constexpr (sizeof(T) == 8) {
+    V y;
+    for (int i = 0; i < N; ++i) y.raw[i] = __builtin_erf(x.raw[i]);
+    return y;
+  } else {
+    constexpr float small[] = {0x1.06eba8p-3F, -0x1.81273ep-2F, 0x1.ce2cf8p-4F, -0x1.b7f90ep-6F,
+                               0x1.5405b2p-8F, -0x1.a3f7p-11F,  0x1.496a32p-14F};
+    constexpr float large[] = {0x1.8a5752p-13F, -0x1.212c0cp+0F, -0x1.443566p-1F, -0x1.bc1516p-4F,
+                               0x1.9d0304p-6F,  -0x1.138cbcp-8F, 0x1.cec6p-12F,   -0x1.6bd7e2p-16F};
+    const V a = min(V(4.0F), abs(x));  // erf(4) rounds to 1
+    const V inside = fma(x, detail::polynomial(x * x, small), x);
+    const detail::ExpReduction<T, N> e(detail::polynomial(a, large));
+    const V rest = (e.expm1_r() + V(1.0F)) * e.power_of_two(e.bits);
+    return select(a < V(1.0F), inside, copysign(V(1.0F) - rest, x));
+  }
+}
+
+}  // namespace cpu
+TANDEM_NAMESPACE_END
