@@ -226,16 +226,19 @@ TANDEM_ALWAYS_INLINE Vec<T, N> tanh(Vec<T, N> x) {
   const detail::ExpReduction<T, N> e(a + a);
   const V inverse = e.power_of_two(U(0) - e.bits);  // 0 <= n < 60: in range
   const V t = (e.expm1_rc() + (V(T(1)) - inverse)) * e.power_of_two(e.bits);
-  return copysign(t / (t + V(T(2))), x);
+  const V q = t / (t + V(T(2)));
+  // For small t, t/2 − t/2·q rounds fewer times.
+  const V half = V(T(0.5)) * t;
+  return copysign(select(a < V(T(0.3)), half - half * q, q), x);
 }
 
 /// 1/(1 + e^−x), as e^x/(1 + e^x) for negative x, so that small values keep their digits.
 template <class T, int N>
 TANDEM_ALWAYS_INLINE Vec<T, N> sigmoid(Vec<T, N> x) {
   using V = Vec<T, N>;
-  const V one(T(1));
   const V e = exp(-abs(x));
-  return select(x < V(T(0)), e, one) / (one + e);
+  const V q = e / (V(T(1)) + e);
+  return select(x < V(T(0)), e - e * q, V(T(1)) - q);
 }
 
 /// The error function 2/√π·∫₀ˣ e^(−t²)dt. For float, x + x·P(x²) up to 1 and 1 − e^G(|x|) beyond;

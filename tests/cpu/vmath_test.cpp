@@ -1,0 +1,202 @@
+#include "tandem/cpu/vmath.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "tandem/cpu/isa.hpp"
+
+using namespace tandem::cpu;
+
+namespace {
+
+template <class T>
+constexpr T inf = std::numeric_limits<T>::infinity();
+template <class T>
+constexpr T nan = std::numeric_limits<T>::quiet_NaN();
+
+/// A function under test, and the same from the C library in a wider type W.
+#define FUNCTION(Name, ours, wide)                                                         \
+  struct Name {                                                                            \
+    template <class V, class T = typename V::value_type>                                   \
+    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) {                    \
+      vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);               \
+    }                                                                                      \
+    template <class W>                                                                     \
+    static W reference(W x) {                                                              \
+      return wide;                                                                         \
+    }                                                                                      \
+    static constexpr const char* name = #ours;                                             \
+  };
+FUNCTION(Exp, exp, std::exp(x))
+FUNCTION(Expm1, expm1, std::expm1(x))
+FUNCTION(Log, log, std::log(x))
+FUNCTION(Log1p, log1p, std::log1p(x))
+FUNCTION(Tanh, tanh, std::tanh(x))
+FUNCTION(Sigmoid, sigmoid, x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)))
+FUNCTION(Erf, erf, std::erf(x))
+
+template <class T>
+using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
+
+/// |got − exact| in units of the last place that T has at `exact`, subnormal numbers included.
+/// Infinite where one of them is NaN or infinite and the other is not.
+template <class T>
+double ulps(T got, Wide<T> exact) {
+  using L = std::numeric_limits<T>;
+  if (std::isnan(exact)) return std::isnan(got) ? 0 : inf<double>;
+  const T nearest = static_cast<T>(exact);
+  if (std::isinf(nearest) || std::isinf(got)) return got == nearest ? 0 : inf<double>;
+  if (exact == 0) return got == 0 && std::signbit(got) == std::signbit(exact) ? 0 : inf<double>;
+  int exponent = 0;
+  static_cast<void>(std::frexp(exact, &exponent));
+  if (exponent < L::min_exponent) exponent = L::min_exponent;
+  const Wide<T> unit = std::ldexp(Wide<T>(1), exponent - L::digits);
+  return static_cast<double>(std::fabs(static_cast<Wide<T>>(got) - exact) / unit);
+}
+
+/// Arguments of every magnitude: for float an even grid over all bit patterns, for double random
+/// ones; and a dense, random share where the functions are neither constant nor infinite.
+template <class T>
+std::vector<T> arguments() {
+  std::vector<T> x;
+  uint64_t state = 42;
+  const auto random = [&state] {
+    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return state ^ (state >> 31);
+  };
+  for (uint32_t i = 0; i < 300007; ++i) {
+    T value;
+    if constexpr (sizeof(T) == 4) {
+      const uint32_t bits = i * 14315U;  // 300007 · 14315 is just below 2^32
+      std::memcpy(&value, &bits, sizeof(T));
+    } else {
+      const uint64_t bits = random();
+      std::memcpy(&value, &bits, sizeof(T));
+    }
+    x.push_back(value);
+  }
+  for (int i = 0; i < 300007; ++i) {
+    const double u = 2 * (static_cast<double>(random() >> 11) * 0x1p-53) - 1;
+    x.push_back(static_cast<T>(std::ldexp(u, i % 24 - 12)));  // up to ±2048
+  }
+  return x;
+}
+
+/// Checks every result on the instruction set in force and returns the largest error.
+template <class Function, class T>
+double worst_error(const std::vector<T>& x) {
+  std::vector<T> y(x.size());
+  simd_dispatch<Function, T>(x.data(), y.data(), static_cast<int64_t>(x.size()));
+  double worst = 0;
+  T at = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double error = ulps<T>(y[i], Function::reference(static_cast<Wide<T>>(x[i])));
+    if (error > worst) {
+      worst = error;
+      at = x[i];
+    }
+  }
+  CAPTURE(at);
+  CHECK(worst < inf<double>);
+  return worst;
+}
+
+template <class Function, class T>
+void check_accuracy(const std::vector<T>& x, double bound) {
+  for (const Isa isa : supported_isas()) {
+    if (isa > Isa::avx512) continue;  // the same vector code
+    const IsaScope scope(isa);
+    const double worst = worst_error<Function>(x);
+    INFO(Function::name, sizeof(T) == 4 ? " float " : " double ", name(isa), ": ", worst, " ulp");
+    CHECK(worst <= bound);
+    CHECK(worst >= 0.49);  // the measure works: nothing over so many arguments rounds better
+  }
+}
+
+/// Values at special points and around thresholds, with the sign of zeros.
+template <class Function, class T>
+void check_special() {
+  using L = std::numeric_limits<T>;
+  std::vector<T> x = {0,         T(1),          inf<T>,   nan<T>, L::min(),  L::denorm_min(),
+                      L::max(),  L::epsilon(),  T(0.5),   T(2),   T(3.9375), T(17.5),
+                      T(88.75),  T(103.96875),  T(104.5), T(37),  T(709.75), T(709.8),
+                      T(745.25), T(1e10)};
+  x.push_back(static_cast<T>(std::log(L::max())));
+  x.push_back(std::nextafter(x.back(), inf<T>));
+  x.push_back(std::nextafter(T(1), T(0)));
+  x.push_back(std::nextafter(T(1), T(2)));
+  const size_t n = x.size();
+  for (size_t i = 0; i < n; ++i) x.push_back(-x[i]);
+  std::vector<T> y(x.size());
+  for (const Isa isa : supported_isas()) {
+    const IsaScope scope(isa);
+    simd_dispatch<Function, T>(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      INFO(Function::name, "(", x[i], ") = ", y[i], " on ", name(isa));
+      CHECK(ulps<T>(y[i], Function::reference(static_cast<Wide<T>>(x[i]))) <= 2);
+    }
+  }
+}
+
+/// Where an element stands, in a full vector or in the rest at the end, does not change its bits.
+template <class Function, class T>
+void check_positions() {
+  std::vector<T> x(67), all(67), part(67);
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i) * T(0.37) - T(9.1);
+  for (const Isa isa : supported_isas()) {
+    const IsaScope scope(isa);
+    simd_dispatch<Function, T>(x.data(), all.data(), int64_t{67});
+    for (size_t start = 0; start < x.size(); ++start) {
+      part.assign(part.size(), T(-77));
+      simd_dispatch<Function, T>(x.data() + start, part.data(), static_cast<int64_t>(67 - start));
+      CHECK(std::memcmp(part.data(), all.data() + start, (67 - start) * sizeof(T)) == 0);
+      if (start > 0) CHECK(part[67 - start] == T(-77));
+    }
+  }
+}
+
+template <class Function>
+void check_all(double float_bound, double double_bound, const std::vector<float>& xf,
+               const std::vector<double>& xd) {
+  check_accuracy<Function, float>(xf, float_bound);
+  check_accuracy<Function, double>(xd, double_bound);
+  check_special<Function, float>();
+  check_special<Function, double>();
+  check_positions<Function, float>();
+  check_positions<Function, double>();
+}
+
+}  // namespace
+
+// The bounds, in ulp of the result, to first order; u is half an ulp at the upper end of a binade and
+// a whole one at the lower end, so an error relative to a summand near the result counts at most twice.
+//   exp      last addition ½; r carries ½ ulp(ln2/2)/2 = ¼; r + r²q rounds like that too; the scaled
+//            result rounds only when subnormal: 1
+//   log      k·ln2_high + …: last addition ½, f − (…) ¼: below 1; log1p adds the division of the
+//            rounding error of 1 + x, 2^−24 of it: below 1
+//   expm1    as exp, and beside n ln2 the −2^−n cancels up to one bit: 1½
+//   tanh     e^2x − 1 counts with weight 2/(t+2), the addition ½ and the division ½ relative to a
+//            result that may be at the upper end of its binade: 2
+//   sigmoid  e counts with weight 1/(1+e) and up to twice at a binade's end, last subtraction ½: 2
+//   erf      float: 1 − e^G with e^G <= 0.16 of relative error 4 ulp, last subtraction ½: 1½;
+//            double: the C library's, which documents 1 ulp and shows a little more
+TEST_CASE("vmath: errors stay within their bounds on every instruction set") {
+  std::string ran;
+  for (const Isa isa : supported_isas()) ran += std::string(" ") + name(isa);
+  MESSAGE("instruction sets tested:", ran);
+  const std::vector<float> xf = arguments<float>();
+  const std::vector<double> xd = arguments<double>();
+  SUBCASE("exp") { check_all<Exp>(1.0, 1.0, xf, xd); }
+  SUBCASE("expm1") { check_all<Expm1>(1.5, 1.5, xf, xd); }
+  SUBCASE("log") { check_all<Log>(1.0, 1.0, xf, xd); }
+  SUBCASE("log1p") { check_all<Log1p>(1.0, 1.0, xf, xd); }
+  SUBCASE("tanh") { check_all<Tanh>(2.0, 2.0, xf, xd); }
+  SUBCASE("sigmoid") { check_all<Sigmoid>(2.0, 2.0, xf, xd); }
+  SUBCASE("erf") { check_all<Erf>(1.5, 1.5, xf, xd); }
+}
