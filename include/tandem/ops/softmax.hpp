@@ -1,0 +1,217 @@
+#pragma once
+/// softmax      y_i = e^{x_i − m} / Σ_j e^{x_j − m},  m = max x,  along one dimension
+///   dx = y·(dy − Σ y·dy).   Saves y.
+/// log_softmax  y_i = (x_i − m) − log Σ_j e^{x_j − m}
+///   dx = dy − e^y·Σ dy.     Saves y.
+///   x (…, n, …) → same shape.  mask (bool, broadcast to x), true = takes part: masked entries have
+///   probability 0 (softmax 0, log_softmax −∞), gradient 0, and may hold anything, NaN included.
+///   A row in which nothing takes part gives zeros (−∞ for the logarithm) and zero gradient.
+///   An entry of −∞ counts as masked.
+///
+///   Tensor<float> p = softmax(scores);                            // over the last dimension
+///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time, (B, T, C) and (B, T, 1)
+///
+/// Errors: a mask that does not broadcast to x.
+
+#include <cstdint>
+#include <tuple>
+
+#include "tandem/cpu/simd.hpp"
+#include "tandem/cpu/vmath.hpp"
+#include "tandem/ops/common.hpp"
+#include "tandem/ops/dim_split.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// Softmax (or its logarithm) of `rows` rows of length n; y may be x.
+template <bool Log>
+struct SoftmaxRows {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, T* y) {
+    for (std::int64_t r = 0; r < rows; ++r, x += n, y += n) {
+      T largest = cpu::row_max<V>(x, n);
+      if (largest == static_cast<T>(-__builtin_inf())) largest = 0;  // nothing takes part
+      const V m(largest);
+      if constexpr (Log) {
+        const T sum = cpu::vec_sum<V>(
+            n, [m](V a) TANDEM_INLINE_LAMBDA { return cpu::exp(a - m); }, x);
+        const V shift(sum == 0 ? T(0) : static_cast<T>(__builtin_log(sum)));
+        cpu::vec_map<V>(
+            n, y, [m, shift](V a) TANDEM_INLINE_LAMBDA { return (a - m) - shift; }, x);
+      } else {
+        cpu::vec_map<V>(n, y, [m](V a) TANDEM_INLINE_LAMBDA { return cpu::exp(a - m); }, x);
+        const T sum = cpu::row_sum<V>(y, n);
+        const V scale(sum == 0 ? T(0) : 1 / sum);
+        cpu::vec_map<V>(n, y, [scale](V a) TANDEM_INLINE_LAMBDA { return a * scale; }, y);
+      }
+    }
+  }
+};
+
+template <bool Log>
+struct SoftmaxRowsBackward {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* y, const T* dy,
+                                       T* dx) {
+    const V zero(T(0)), none(static_cast<T>(-__builtin_inf()));
+    for (std::int64_t r = 0; r < rows; ++r, y += n, dy += n, dx += n) {
+      if constexpr (Log) {
+        const V total(cpu::vec_sum<V>(
+            n, [=](V p, V g) TANDEM_INLINE_LAMBDA { return cpu::select(p > none, g, zero); }, y,
+            dy));
+        cpu::vec_map<V>(
+            n, dx,
+            [=](V p, V g) TANDEM_INLINE_LAMBDA {
+              return cpu::select(p > none, g - cpu::exp(p) * total, zero);
+            },
+            y, dy);
+      } else {
+        const V along(cpu::row_dot<V>(y, dy, n));
+        cpu::vec_map<V>(
+            n, dx, [=](V p, V g) TANDEM_INLINE_LAMBDA { return p * (g - along); }, y, dy);
+      }
+    }
+  }
+};
+
+/// The same down the columns of (n, inner): the lanes are neighbouring columns, `width` of them.
+template <bool Log>
+struct SoftmaxColumns {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t n, std::int64_t inner, std::int64_t width,
+                                       const T* x, T* y) {
+    const V zero(T(0)), none(static_cast<T>(-__builtin_inf()));
+    cpu::for_each_vec<V>(width, [&](std::int64_t j, std::int64_t count) TANDEM_INLINE_LAMBDA {
+      V m = none;
+      for (std::int64_t i = 0; i < n; ++i) {
+        m = cpu::max_nan(m, V::load_partial(x + i * inner + j, count));
+      }
+      m = cpu::select(m == none, zero, m);
+      V sum = zero;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const V e = cpu::exp(V::load_partial(x + i * inner + j, count) - m);
+        sum += e;
+        if constexpr (!Log) e.store_partial(y + i * inner + j, count);
+      }
+      const auto empty = sum == zero;
+      if constexpr (Log) {
+        const V shift = cpu::select(empty, zero, cpu::log(sum));
+        for (std::int64_t i = 0; i < n; ++i) {
+          ((V::load_partial(x + i * inner + j, count) - m) - shift)
+              .store_partial(y + i * inner + j, count);
+        }
+      } else {
+        const V scale = cpu::select(empty, zero, V(T(1)) / sum);
+        for (std::int64_t i = 0; i < n; ++i) {
+          (V::load_partial(y + i * inner + j, count) * scale).store_partial(y + i * inner + j, count);
+        }
+      }
+    });
+  }
+};
+
+template <bool Log>
+struct SoftmaxColumnsBackward {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t n, std::int64_t inner, std::int64_t width,
+                                       const T* y, const T* dy, T* dx) {
+    const V zero(T(0)), none(static_cast<T>(-__builtin_inf()));
+    cpu::for_each_vec<V>(width, [&](std::int64_t j, std::int64_t count) TANDEM_INLINE_LAMBDA {
+      V sum = zero;
+      for (std::int64_t i = 0; i < n; ++i) {
+        const V p = V::load_partial(y + i * inner + j, count);
+        const V g = V::load_partial(dy + i * inner + j, count);
+        sum += Log ? cpu::select(p > none, g, zero) : p * g;
+      }
+      for (std::int64_t i = 0; i < n; ++i) {
+        const V p = V::load_partial(y + i * inner + j, count);
+        const V g = V::load_partial(dy + i * inner + j, count);
+        const V d = Log ? cpu::select(p > none, g - cpu::exp(p) * sum, zero) : p * (g - sum);
+        d.store_partial(dx + i * inner + j, count);
+      }
+    });
+  }
+};
+
+/// Runs a rows or a columns kernel over all of (outer, n, inner); pointers[k] belong to operand k.
+template <class RowsKernel, class ColumnsKernel, class T, class... P>
+void run_softmax(const DimSplit& s, P*... pointers) {
+  if (s.inner == 1) {
+    cpu::parallel_for(s.outer, grain_for(4 * s.n), [&](std::int64_t begin, std::int64_t end) {
+      cpu::simd_dispatch<RowsKernel, T>(end - begin, s.n, (pointers + begin * s.n)...);
+    });
+    return;
+  }
+  constexpr std::int64_t width = 64;  // columns per task
+  const std::int64_t pieces = cpu::num_chunks(s.inner, width);
+  const std::int64_t grain = grain_for(4 * s.n * (s.inner < width ? s.inner : width));
+  cpu::parallel_for(s.outer * pieces, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task) {
+      const std::int64_t column = task % pieces * width, rest = s.inner - column;
+      const std::int64_t at = task / pieces * s.n * s.inner + column;
+      cpu::simd_dispatch<ColumnsKernel, T>(s.n, s.inner, rest < width ? rest : width,
+                                           (pointers + at)...);
+    }
+  });
+}
+
+/// A dense copy of x with −∞ where the mask, broadcast to x, is false.
+template <class T>
+Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& mask) {
+  TANDEM_CHECK(broadcast_shapes(op, x.shape(), mask.shape()) == x.shape(), op, "a mask of shape ",
+               mask.shape(), " does not broadcast to ", x.shape());
+  const Tensor<T> out(x.shape());
+  const Loop<3> loop =
+      make_loop<3>(x.shape(), {out.strides(), x.strides(),
+                               broadcast_strides(mask.shape(), mask.strides(), x.shape())});
+  T* to = out.mutable_data();
+  const T* from = x.data();
+  const bool* keep = mask.data();
+  const auto& step = loop.inner_strides;
+  cpu::parallel_for(loop.rows, grain_for(loop.inner), [&](std::int64_t begin, std::int64_t end) {
+    loop.for_rows(begin, end, [&](const std::int64_t(&at)[3]) {
+      for (std::int64_t i = 0; i < loop.inner; ++i) {
+        to[at[0] + i * step[0]] = keep[at[2] + i * step[2]] ? from[at[1] + i * step[1]]
+                                                            : static_cast<T>(-__builtin_inf());
+      }
+    });
+  });
+  return out;
+}
+
+template <bool Log, class T>
+Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
+                        const Tensor<bool>& mask) {
+  require_cpu(op, x, mask);
+  const DimSplit s = split_at(x.shape(), normalize_dim(op, dim, x.rank()));
+  const Tensor<T> xs = mask.defined() ? masked_copy(op, x.detach(), mask) : x.detach().contiguous();
+  const Tensor<T> y(x.shape());
+  run_softmax<SoftmaxRows<Log>, SoftmaxColumns<Log>, T>(s, xs.data(), y.mutable_data());
+  return autograd::record(
+      op, y,
+      [s, y = autograd::save(y)](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(dy.shape());
+        run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>(
+            s, y.get().data(), g.data(), dx.mutable_data());
+        return std::tuple(dx);
+      },
+      x);
+}
+
+}  // namespace detail
+
+template <FloatingElement T>
+  requires(!std::is_same_v<T, bfloat16>)
+Tensor<T> softmax(const Tensor<T>& x, std::int64_t dim = -1, const Tensor<bool>& mask = {}) {
+  return detail::softmax_along<false>("softmax", x, dim, mask);
+}
+
+template <FloatingElement T>
+  requires(!std::is_same_v<T, bfloat16>)
+Tensor<T> log_softmax(const Tensor<T>& x, std::int64_t dim = -1, const Tensor<bool>& mask = {}) {
+  return detail::softmax_along<true>("log_softmax", x, dim, mask);
+}
+
+TANDEM_NAMESPACE_END
