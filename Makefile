@@ -2,7 +2,7 @@
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CTEST_ARGS ?=
-DEMO_COMMAND ?= build/release/examples/train_dcl demo
+DEMO_COMMAND ?= build/release/examples/dcl_demo
 VENV := .venv-bench
 
 .PHONY: help

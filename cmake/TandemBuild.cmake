@@ -27,3 +27,14 @@ if(TANDEM_SANITIZE)
     target_compile_options(tandem_build INTERFACE -Wno-maybe-uninitialized)
   endif()
 endif()
+
+# The examples, and the tests that run them, read their options with CLI11.
+if(TANDEM_EXAMPLES OR TANDEM_TESTS)
+  find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp)
+  if(NOT CLI11_INCLUDE_DIR)
+    message(FATAL_ERROR "The examples need CLI11 (Debian, Ubuntu: libcli11-dev). "
+                        "scripts/install-deps.sh installs it; -DTANDEM_EXAMPLES=OFF "
+                        "-DTANDEM_TESTS=OFF builds without them.")
+  endif()
+  target_include_directories(tandem_build SYSTEM INTERFACE "${CLI11_INCLUDE_DIR}")
+endif()

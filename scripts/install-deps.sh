@@ -42,6 +42,7 @@ need make command -v make
 need ninja-build command -v ninja
 need g++ cxx20
 need doctest-dev header doctest/doctest.h
+need libcli11-dev header CLI/CLI.hpp
 need pkg-config command -v pkg-config
 need python3 python3 --version
 if [ "$bench" = yes ]; then
