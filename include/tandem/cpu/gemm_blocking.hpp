@@ -5,8 +5,8 @@
 ///   for each group of columns and inner indices whose packed B is at most 8 MB   (third level)
 ///     pack B, and A too if that also fits               all threads
 ///     for each block of ≤ 16 row panels                 threads take blocks, larger ones first
-///       for each k block of ≤ 384                       pack the block of A if it is not yet
-///         for each column panel                         32 × 384 of B pass through the first level
+///       for each k block of ≤ 512                       pack the block of A if it is not yet
+///         for each column panel                         32 × 512 of B pass through the first level
 ///           for each row panel                          A block stays in the second level
 ///             micro kernel: C tile (12 × 32) += A panel · B panel
 ///
@@ -236,6 +236,7 @@ class BlockedGemm {
       for (int64_t col = col0; col < col1; ++col) {
         const int64_t j = b_.panels.begin(col);
         args.cols = b_.panels.end(col) - j;
+        const int64_t panel_bytes = packed_bytes(k) * b_.width;
         if (p_.packed_b != nullptr) {
           args.b = p_.packed_b + b_offset_in_all(block, col);
           args.b_step = b_.width;
@@ -246,7 +247,12 @@ class BlockedGemm {
           args.b = packed_b_ + offset(b_, col1_ - first_packed_, block, col - first_packed_);
           args.b_step = b_.width;
         }
-        for (int64_t row = row0; row < row1; ++row) {
+        // Each row panel of this column fetches its share of the next column's panel of B.
+        const bool fetch = col >= first_packed_ && col + 1 < col1 && args.steps > 0;
+        const int64_t share = fetch ? panel_bytes / (row1 - row0) : 0;
+        args.prefetch = static_cast<const char*>(args.b) + (fetch ? panel_bytes : 0);
+        args.prefetch_step = fetch ? share / args.steps : 0;
+        for (int64_t row = row0; row < row1; ++row, args.prefetch += share) {
           const int64_t i = a_.panels.begin(row), height = a_.panels.end(row) - i;
           if (read_a_in_place_) {
             args.a = a_.at(i, k0);

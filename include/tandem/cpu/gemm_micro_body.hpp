@@ -25,8 +25,6 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     acc[i][0] = V::zero();
     acc[i][1] = V::zero();
-    __builtin_prefetch(t.c + i * t.ldc, 1);
-    __builtin_prefetch(t.c + i * t.ldc + t.cols - 1, 1);
   }
 
   // Every third row gets a pointer; the rows between are reached by scaled index addressing.
@@ -35,15 +33,36 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   const Elem* a[bases];
   TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] = static_cast<const Elem*>(t.a) + 3 * g * a_row;
   const Elem* b = static_cast<const Elem*>(t.b);
-  for (int64_t p = t.steps; p > 0; --p) {
-    const typename V::Vec b0 = V::load(b), b1 = V::load(b + lanes);
-    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
-      const typename V::Vec ai = V::broadcast(a[i / 3] + (i % 3) * a_row);
-      acc[i][0] = V::fma(ai, b0, acc[i][0]);
-      acc[i][1] = V::fma(ai, b1, acc[i][1]);
+
+  // The steps come in three runs that differ in what they prefetch, one address each: this tile's
+  // share of the next panel of B; then, late enough that nothing evicts them again, the rows of C;
+  // at last nothing.
+  const int64_t ahead = rows + 36;
+  const int64_t early = t.steps > ahead ? t.steps - ahead : 0;
+  const int64_t fetch_c = t.steps - early < rows ? t.steps - early : rows;
+  const int64_t runs[3] = {early, fetch_c, t.steps - early - fetch_c};
+  const char* next = t.prefetch;
+  int64_t next_step = t.prefetch_step, next_width = 0;
+  for (int run = 0; run < 3; ++run) {
+    if (run == 1) {
+      next = reinterpret_cast<const char*>(t.c);
+      next_step = t.ldc * static_cast<int64_t>(sizeof(Acc));
+      next_width = (t.cols - 1) * static_cast<int64_t>(sizeof(Acc));
     }
-    TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] += a_step;
-    b += b_step;
+    if (run == 2) next_step = 0;
+    for (int64_t p = runs[run]; p > 0; --p) {
+      __builtin_prefetch(next);
+      __builtin_prefetch(next + next_width);
+      next += next_step;
+      const typename V::Vec b0 = V::load(b), b1 = V::load(b + lanes);
+      TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+        const typename V::Vec ai = V::broadcast(a[i / 3] + (i % 3) * a_row);
+        acc[i][0] = V::fma(ai, b0, acc[i][0]);
+        acc[i][1] = V::fma(ai, b1, acc[i][1]);
+      }
+      TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] += a_step;
+      b += b_step;
+    }
   }
 
   const typename V::AccVec alpha = V::set(t.alpha), beta = V::set(t.beta);
@@ -123,6 +142,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
   constexpr int lanes = V::lanes;
   constexpr int64_t step = lanes * V::k_unit;
   Elem* out = static_cast<Elem*>(packed);
+  constexpr int pack_ahead = 4;  // so many short streams are beyond what hardware prefetches
   const int64_t units = ceil_div(k, V::k_unit);
   for (int64_t u = 0; u < units; u += lanes, out += lanes * width) {
     const int64_t left = k - u * V::k_unit;
@@ -135,6 +155,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
           block[i] = V::zero_elements();
         } else if (left >= step) {
           block[i] = V::load(from + i * ld);
+          __builtin_prefetch(from + i * ld + pack_ahead * step);
         } else {
           block[i] = V::load(from + i * ld, left);
         }

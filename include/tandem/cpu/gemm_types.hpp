@@ -64,6 +64,10 @@ struct MicroArgs {
   Out* c;
   int64_t ldc, cols;  // 1 … Kernels::cols of the tile's columns exist in C
   Out alpha, beta;    // beta = 0: C is not read
+  // What comes after this tile's B: each step asks for one address and goes on by prefetch_step
+  // bytes, so that the next panel arrives in the second-level cache while this one is used.
+  const char* prefetch;
+  int64_t prefetch_step;
 };
 
 /// rows × cols dot products of length k between rows of A and rows of B (cols ≤ 4).
