@@ -1,0 +1,63 @@
+#pragma once
+/// where — y = a where the condition holds, b elsewhere.
+///   da = dy where the condition holds, 0 elsewhere;  db the other way round;
+///   each summed over the dimensions in which its operand was broadcast.
+///   condition, a, b of shapes that broadcast → the common shape.  Saves the condition.
+///
+///   where(gt(x.detach(), 0.0), x, 0.1 * x)
+///   where(mask, scores, -1e9)              // either side may be a number
+///
+/// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast.
+
+#include <tuple>
+#include <type_traits>
+
+#include "tandem/ops/elementwise.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// a where the condition holds, b elsewhere, without a gradient.
+template <Element T>
+Tensor<T> choose(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
+  const char* const op = "where";
+  Tensor<T> out(broadcast_shapes(op, broadcast_shapes(op, condition.shape(), a.shape()), b.shape()));
+  each_into(out, [](bool c, T x, T y) { return c ? x : y; }, condition, a, b);
+  return out;
+}
+
+}  // namespace detail
+
+template <Element T>
+Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_cpu("where", condition, a, b);
+  Tensor<T> out = detail::choose(condition, a, b);
+  if constexpr (FloatingElement<T>) {
+    return autograd::record(
+        "where", out,
+        [condition = autograd::save(condition), sa = a.shape(), sb = b.shape()](
+            const Tensor<T>& dy, autograd::Needs need) {
+          const Tensor<T> zero = zeros<T>({});
+          const Tensor<bool>& c = condition.get();
+          return std::tuple(
+              need[0] ? autograd::sum_to_shape(detail::choose(c, dy, zero), sa) : Tensor<T>(),
+              need[1] ? autograd::sum_to_shape(detail::choose(c, zero, dy), sb) : Tensor<T>());
+        },
+        a, b);
+  }
+  return out;
+}
+
+template <Element T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, S b) {
+  return where(condition, a, full<T>({}, detail::convert_element<T>(b)));
+}
+template <Element T, class S>
+  requires(std::is_arithmetic_v<S>)
+Tensor<T> where(const Tensor<bool>& condition, S a, const Tensor<T>& b) {
+  return where(condition, full<T>({}, detail::convert_element<T>(a)), b);
+}
+
+TANDEM_NAMESPACE_END
