@@ -214,6 +214,13 @@ void check_partial() {
     for (int i = 0; i < width; ++i) {
       CHECK(lanes[static_cast<size_t>(i)] == static_cast<T>(i < n ? i + 1 : 0));
     }
+    // With room behind, what stands there stays.
+    std::vector<T> roomy(static_cast<size_t>(2 * width), T(77));
+    x.resize(static_cast<size_t>(2 * width), T(55));
+    simd_dispatch<Partial, T>(x.data(), roomy.data(), lanes.data(), static_cast<int64_t>(n));
+    for (int i = 0; i < 2 * width; ++i) {
+      CHECK(roomy[static_cast<size_t>(i)] == static_cast<T>(i < n ? i + 1 : 77));
+    }
   }
 }
 
@@ -361,6 +368,14 @@ struct Widen {  // twice as many bytes as a register: compilers split it
   }
 };
 
+struct WideRoot {  // vectors that no register holds, and rests of them
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const double* x, double* y, int64_t n) {
+    vec_map<typename V::template As<double>>(
+        n, y, [](typename V::template As<double> a) TANDEM_INLINE_LAMBDA { return sqrt(a); }, x);
+  }
+};
+
 struct FirstLanes {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(int64_t n, float* y) {
@@ -489,6 +504,12 @@ TEST_CASE("simd: integers, masks and wider types") {
       for (int i = 0; i < width; ++i) {
         CHECK(row[static_cast<size_t>(i)] == (i < count ? static_cast<float>(i) : -1.0F));
       }
+    }
+    for (size_t count = 0; count < 40; ++count) {
+      std::vector<double> squares, roots(count);
+      for (size_t i = 0; i < count; ++i) squares.push_back(static_cast<double>(i) / 3);
+      simd_dispatch<WideRoot, float>(squares.data(), roots.data(), static_cast<int64_t>(count));
+      for (size_t i = 0; i < count; ++i) CHECK(roots[i] == std::sqrt(squares[i]));
     }
     const std::vector<float> large(1024, 16777217.0F / 3);
     CHECK(simd_dispatch<Widen, float>(large.data(), int64_t{1024}) ==

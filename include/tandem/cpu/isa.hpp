@@ -110,8 +110,16 @@ inline CpuInfo detect_cpu() {
 inline CpuInfo detect_cpu() { return {}; }
 #endif
 
+/// What is known of the CPU so far: portable until cpu_info() has been asked, which isa() does. For
+/// inner loops that may use an instruction and can do without.
+inline constinit std::atomic<Isa> known_best{Isa::portable};
+
 inline const CpuInfo& cpu_info() {
-  static const CpuInfo info = detect_cpu();
+  static const CpuInfo info = [] {
+    const CpuInfo detected = detect_cpu();
+    known_best.store(detected.best, std::memory_order_relaxed);
+    return detected;
+  }();
   return info;
 }
 

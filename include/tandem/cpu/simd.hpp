@@ -53,6 +53,12 @@
 #define TANDEM_CONTRACT
 #endif
 
+#if defined(__has_feature)
+#define TANDEM_HAS_FEATURE(name) __has_feature(name)
+#else
+#define TANDEM_HAS_FEATURE(name) 0
+#endif
+
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
@@ -106,6 +112,41 @@ TANDEM_ALWAYS_INLINE void copy_first(void* to, const void* from, int64_t n) {
                                              static_cast<size_t>(n) * sizeof(T));
   }
 }
+
+/// False may also mean "not asked yet", so it must only cost speed.
+TANDEM_ALWAYS_INLINE bool cpu_has(Isa isa) {
+  return known_best.load(std::memory_order_relaxed) >= isa;
+}
+
+// What only an instruction can do well. Each is a plain function, because an instruction needs its
+// target; it is inlined into functions of that target and really called, through memory, from
+// others. Vectors of 64 bytes also occur in code for smaller registers (As<double>), so whoever
+// calls these asks the CPU first. AddressSanitizer does not see into them and gets the copies above.
+#if TANDEM_X86 && !defined(__SANITIZE_ADDRESS__) && !TANDEM_HAS_FEATURE(address_sanitizer)
+#define TANDEM_MASKED_MOVES 1
+struct Block64 {
+  unsigned char bytes[64];
+} __attribute__((may_alias));
+
+inline __attribute__((target("avx512f,avx512bw"))) void load_first64(void* to, const void* from,
+                                                                     uint64_t bytes) {
+  const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
+  typename RawVec<uint8_t, 64>::type v;
+  asm("vmovdqu8 %2, %0%{%1%}%{z%}"
+      : "=v"(v)
+      : "Yk"(mask), "m"(*static_cast<const Block64*>(from)));
+  std::memcpy(to, &v, 64);
+}
+inline __attribute__((target("avx512f,avx512bw"))) void store_first64(void* to, const void* from,
+                                                                      uint64_t bytes) {
+  const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
+  typename RawVec<uint8_t, 64>::type v;
+  std::memcpy(&v, from, 64);
+  asm("vmovdqu8 %1, %0%{%2%}" : "+m"(*static_cast<Block64*>(to)) : "v"(v), "Yk"(mask));
+}
+#else
+#define TANDEM_MASKED_MOVES 0
+#endif
 
 }  // namespace detail
 
@@ -197,10 +238,22 @@ struct Vec {
   /// The first n lanes only, 0 <= n <= N; nothing beyond is touched, the other lanes read zero.
   static TANDEM_ALWAYS_INLINE Vec load_partial(const T* from, int64_t n) {
     Vec v(T(0));
+#if TANDEM_MASKED_MOVES
+    if (sizeof(Raw) == 64 && detail::cpu_has(Isa::avx512)) {
+      detail::load_first64(&v.raw, from, static_cast<uint64_t>(n) * sizeof(T));
+      return v;
+    }
+#endif
     detail::copy_first<T, N>(&v.raw, from, n);
     return v;
   }
   TANDEM_ALWAYS_INLINE void store_partial(T* to, int64_t n) const {
+#if TANDEM_MASKED_MOVES
+    if (sizeof(Raw) == 64 && detail::cpu_has(Isa::avx512)) {
+      detail::store_first64(to, &raw, static_cast<uint64_t>(n) * sizeof(T));
+      return;
+    }
+#endif
     detail::copy_first<T, N>(to, &raw, n);
   }
 
@@ -367,23 +420,24 @@ TANDEM_ALWAYS_INLINE Vec<T, N> trunc(Vec<T, N> a) {
 }
 
 namespace detail {
-// Compilers have no generic square root of a vector that both know. These are plain functions, as
-// an instruction needs its target; they go through memory only if the compiler does not inline them.
+// Compilers have no square root of a vector that both know. See load_first64 for the rest.
 #if TANDEM_X86
-inline __attribute__((target("avx512f"))) void sqrt64(Vec<float, 16>& v) {
-  asm("vsqrtps %1, %0" : "=v"(v.raw) : "v"(v.raw));
+template <class T>
+inline __attribute__((target("avx512f"))) void sqrt64(T& v) {
+  if constexpr (sizeof(v[0]) == 4) {
+    asm("vsqrtps %1, %0" : "=v"(v) : "v"(v));
+  } else {
+    asm("vsqrtpd %1, %0" : "=v"(v) : "v"(v));
+  }
 }
-inline __attribute__((target("avx512f"))) void sqrt64(Vec<double, 8>& v) {
-  asm("vsqrtpd %1, %0" : "=v"(v.raw) : "v"(v.raw));
+template <class T>
+inline __attribute__((target("avx2"))) void sqrt32(T& v) {
+  if constexpr (sizeof(v[0]) == 4) {
+    asm("vsqrtps %1, %0" : "=x"(v) : "x"(v));
+  } else {
+    asm("vsqrtpd %1, %0" : "=x"(v) : "x"(v));
+  }
 }
-inline __attribute__((target("avx2"))) void sqrt32(Vec<float, 8>& v) {
-  asm("vsqrtps %1, %0" : "=x"(v.raw) : "x"(v.raw));
-}
-inline __attribute__((target("avx2"))) void sqrt32(Vec<double, 4>& v) {
-  asm("vsqrtpd %1, %0" : "=x"(v.raw) : "x"(v.raw));
-}
-inline void sqrt16(Vec<float, 4>& v) { asm("sqrtps %1, %0" : "=x"(v.raw) : "x"(v.raw)); }
-inline void sqrt16(Vec<double, 2>& v) { asm("sqrtpd %1, %0" : "=x"(v.raw) : "x"(v.raw)); }
 #endif
 }  // namespace detail
 
@@ -392,18 +446,31 @@ template <class T, int N>
 TANDEM_ALWAYS_INLINE Vec<T, N> sqrt(Vec<T, N> a) {
 #if TANDEM_X86
   if constexpr (sizeof(a) == 64) {
-    detail::sqrt64(a);
+    if (detail::cpu_has(Isa::avx512)) {
+      detail::sqrt64(a.raw);
+      return a;
+    }
   } else if constexpr (sizeof(a) == 32) {
-    detail::sqrt32(a);
-  } else {
-    detail::sqrt16(a);
-  }
-#else
-  for (int i = 0; i < N; ++i) {
-    a.raw[i] = sizeof(T) == 4 ? static_cast<T>(__builtin_sqrtf(static_cast<float>(a.raw[i])))
-                              : static_cast<T>(__builtin_sqrt(static_cast<double>(a.raw[i])));
+    if (detail::cpu_has(Isa::avx2)) {
+      detail::sqrt32(a.raw);
+      return a;
+    }
+  } else if constexpr (sizeof(a) == 16) {
+    if constexpr (sizeof(T) == 4) {
+      asm("sqrtps %1, %0" : "=x"(a.raw) : "x"(a.raw));
+    } else {
+      asm("sqrtpd %1, %0" : "=x"(a.raw) : "x"(a.raw));
+    }
+    return a;
   }
 #endif
+  for (int i = 0; i < N; ++i) {
+    if constexpr (sizeof(T) == 4) {
+      a.raw[i] = __builtin_sqrtf(a.raw[i]);
+    } else {
+      a.raw[i] = __builtin_sqrt(a.raw[i]);
+    }
+  }
   return a;
 }
 
