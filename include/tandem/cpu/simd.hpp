@@ -422,20 +422,20 @@ TANDEM_ALWAYS_INLINE Vec<T, N> trunc(Vec<T, N> a) {
 namespace detail {
 // Compilers have no square root of a vector that both know. See load_first64 for the rest.
 #if TANDEM_X86
-template <class T>
-inline __attribute__((target("avx512f"))) void sqrt64(T& v) {
-  if constexpr (sizeof(v[0]) == 4) {
-    asm("vsqrtps %1, %0" : "=v"(v) : "v"(v));
+template <class V>
+inline __attribute__((target("avx512f"))) void sqrt64(V& v) {
+  if constexpr (sizeof(typename V::value_type) == 4) {
+    asm("vsqrtps %1, %0" : "=v"(v.raw) : "v"(v.raw));
   } else {
-    asm("vsqrtpd %1, %0" : "=v"(v) : "v"(v));
+    asm("vsqrtpd %1, %0" : "=v"(v.raw) : "v"(v.raw));
   }
 }
-template <class T>
-inline __attribute__((target("avx2"))) void sqrt32(T& v) {
-  if constexpr (sizeof(v[0]) == 4) {
-    asm("vsqrtps %1, %0" : "=x"(v) : "x"(v));
+template <class V>
+inline __attribute__((target("avx2"))) void sqrt32(V& v) {
+  if constexpr (sizeof(typename V::value_type) == 4) {
+    asm("vsqrtps %1, %0" : "=x"(v.raw) : "x"(v.raw));
   } else {
-    asm("vsqrtpd %1, %0" : "=x"(v) : "x"(v));
+    asm("vsqrtpd %1, %0" : "=x"(v.raw) : "x"(v.raw));
   }
 }
 #endif
@@ -447,12 +447,12 @@ TANDEM_ALWAYS_INLINE Vec<T, N> sqrt(Vec<T, N> a) {
 #if TANDEM_X86
   if constexpr (sizeof(a) == 64) {
     if (detail::cpu_has(Isa::avx512)) {
-      detail::sqrt64(a.raw);
+      detail::sqrt64(a);
       return a;
     }
   } else if constexpr (sizeof(a) == 32) {
     if (detail::cpu_has(Isa::avx2)) {
-      detail::sqrt32(a.raw);
+      detail::sqrt32(a);
       return a;
     }
   } else if constexpr (sizeof(a) == 16) {

@@ -10,12 +10,14 @@
 ///     }
 ///   };
 ///
-/// Errors in units in the last place, over every argument including subnormal ones and results,
-/// measured against long double (tests/cpu/vmath_test.cpp asserts bounds for each function):
+/// Errors in units in the last place, over all arguments, subnormal ones and results included: the
+/// bound that tests/cpu/vmath_test.cpp asserts, and the largest that 70 million floats and 40 million
+/// doubles showed on any instruction set:
 ///
-///              exp  expm1  log  log1p  tanh  sigmoid  erf
-///   float      (see the test)
-///   double     (see the test)
+///              exp   expm1  log   log1p  tanh  sigmoid  erf
+///   bound      1     1.75   1     1      2     2        1.5
+///   float      0.98  1.44   0.83  0.81   1.88  1.77     1.41
+///   double     0.98  1.53   0.82  0.81   1.89  1.64     1.13 (the C library's)
 ///
 /// NaN gives NaN; infinities, signed zeros and poles give what <cmath> gives. No result depends on
 /// FMA for its accuracy, so the portable instruction set meets the same bounds.
