@@ -2,18 +2,20 @@
 # Installs what building and testing tandem needs and this machine lacks (Debian 12 and 13, Ubuntu
 # 24.04), through apt-get, without asking. Says what it installs; does nothing when all is there.
 #
-# usage: scripts/install-deps.sh [--bench] [--dry-run]
+# usage: scripts/install-deps.sh [--bench] [--clang] [--dry-run]
 #   --bench    also what `make bench` needs
+#   --clang    also Clang 16 or later, for the header tests
 #   --dry-run  only print the packages that are missing
 set -euo pipefail
 
-bench=no dry_run=no
+bench=no clang=no dry_run=no
 for option in "$@"; do
   case $option in
     --bench) bench=yes ;;
+    --clang) clang=yes ;;
     --dry-run) dry_run=yes ;;
     *)
-      echo "install-deps.sh: unknown option '$option' (known: --bench, --dry-run)" >&2
+      echo "install-deps.sh: unknown option '$option' (known: --bench, --clang, --dry-run)" >&2
       exit 2
       ;;
   esac
@@ -50,6 +52,22 @@ if [ "$bench" = yes ]; then
   # torch.compile builds Python modules.
   need python3-dev python3 -c \
     'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+fi
+
+if [ "$clang" = yes ]; then
+  new_clang() {
+    local name
+    for name in clang++ clang++-16 clang++-17 clang++-18 clang++-19; do
+      version_at_least 16.0 "$name" && return 0
+    done
+    return 1
+  }
+  # Debian 12's plain clang is 14; the others' is new enough and has no package clang-16.
+  . /etc/os-release
+  case ${VERSION_ID:-} in
+    12) need clang-16 new_clang ;;
+    *) need clang new_clang ;;
+  esac
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then
