@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/ops/to.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/wtal/types.hpp"
 

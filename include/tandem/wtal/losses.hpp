@@ -8,6 +8,7 @@
 
 #include "tandem/ops/bce_with_logits.hpp"
 #include "tandem/ops/common.hpp"
+#include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/softmax.hpp"
 #include "tandem/ops/sum.hpp"
 #include "tandem/wtal/pseudo_labels.hpp"

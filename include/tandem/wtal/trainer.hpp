@@ -141,7 +141,7 @@ class Trainer {
 
   /// What CBP reads: I3D rows, or I3D and CLIP rows side by side.
   Tensor<T> cbp_input(const Batch<T>& batch) const {
-    return options_.concat_clip ? cat({batch.i3d, batch.clip}, 2) : batch.i3d;
+    return options_.concat_clip ? cat(std::vector<Tensor<T>>{batch.i3d, batch.clip}, 2) : batch.i3d;
   }
 
   /// Call after using the branches for something else between steps (an evaluation): the next step
