@@ -8,6 +8,7 @@
 /// operands that are not dense along a row are first gathered into a short buffer.
 
 #include <cstdint>
+#include <cstring>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -113,6 +114,62 @@ void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
   walk_rows(context.loop, grain_of<F>(), run, &context);
 }
 
+/// bfloat16 ↔ float for dense rows.
+struct WidenRow {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const bfloat16* from, float* to, std::int64_t n) {
+    const auto* bits = reinterpret_cast<const std::uint16_t*>(from);
+    cpu::vec_map<V>(
+        n, to, [](typename V::template As<std::uint16_t> x) TANDEM_INLINE_LAMBDA {
+          return cpu::from_bf16(x);
+        },
+        bits);
+  }
+};
+struct NarrowRow {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const float* from, bfloat16* to, std::int64_t n) {
+    auto* bits = reinterpret_cast<std::uint16_t*>(to);
+    cpu::for_each_vec<V>(n, [=](std::int64_t i, std::int64_t count) TANDEM_INLINE_LAMBDA {
+      cpu::to_bf16(V::load_partial(from + i, count)).store_partial(bits + i, count);
+    });
+  }
+};
+
+/// to[i·to_step] = from[i·from_step], converted, for i < n.
+template <class To, class From>
+void convert_row(To* to, std::int64_t to_step, const From* from, std::int64_t from_step,
+                 std::int64_t n) {
+  if (to_step == 1 && from_step == 1) {
+    if constexpr (std::is_same_v<To, From>) {
+      std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(To));
+      return;
+    } else if constexpr (std::is_same_v<From, bfloat16> && std::is_same_v<To, float>) {
+      return cpu::simd_dispatch<WidenRow, float>(from, to, n);
+    } else if constexpr (std::is_same_v<From, float> && std::is_same_v<To, bfloat16>) {
+      return cpu::simd_dispatch<NarrowRow, float>(from, to, n);
+    }
+  }
+  for (std::int64_t i = 0; i < n; ++i) to[i * to_step] = convert_element<To>(from[i * from_step]);
+}
+
+/// out = in, of one shape, whatever the layouts and the element types.
+template <class Out, class In>
+void copy_into(const Tensor<Out>& out, const Tensor<In>& in) {
+  struct Context {
+    Out* out;
+    const In* in;
+    Loop<2> loop;
+  };
+  const Context context{out.mutable_data(), in.data(), elementwise_loop(out, in)};
+  const RowFunction run = [](const void* opaque, const std::int64_t* at, std::int64_t n) {
+    const Context& c = *static_cast<const Context*>(opaque);
+    const auto& step = c.loop.inner_strides;
+    convert_row(c.out + at[0], step[0], c.in + at[1], step[1], n);
+  };
+  walk_rows(context.loop, elementwise_grain, run, &context);
+}
+
 /// out[i] = f(in[i]…) for i < n, dense, in vectors. Bit k of Constant says that operand k is one
 /// value for all i.
 template <unsigned Constant>
@@ -196,7 +253,7 @@ struct MapWalk {
             continue;
           }
         }
-        for (std::int64_t i = 0; i < count; ++i) buffers[k][i] = static_cast<C>(from[i * step]);
+        convert_row(buffers[k], 1, from, step, count);
       }
       const std::int64_t step = loop.inner_strides[0];
       T* to = out + at[0] + begin * step;
@@ -207,7 +264,7 @@ struct MapWalk {
         }
       }
       dense(f, count, buffers[N], rows);
-      for (std::int64_t i = 0; i < count; ++i) to[i * step] = T(buffers[N][i]);
+      convert_row(to, step, buffers[N], 1, count);
     }
   }
 };

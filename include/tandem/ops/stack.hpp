@@ -1,0 +1,29 @@
+#pragma once
+/// stack — y = the tensors, all of one shape, along a new dimension.
+///   dxᵢ = dy at index i of that dimension.   Composed of unsqueeze and cat.
+///   n tensors of (…) → (…, n, …).
+///
+///   Tensor<float> batch = stack<float>({a, b, c}, 0);      // (3, …)
+///
+/// Errors: an empty list; shapes that differ.
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/ops/cat.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <Element T>
+Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::int64_t dim = 0) {
+  TANDEM_CHECK(!tensors.empty(), "stack", "there is nothing to stack: the list is empty");
+  std::vector<Tensor<T>> rows;
+  for (const Tensor<T>& x : tensors) {
+    TANDEM_CHECK(x.shape() == tensors[0].shape(), "stack", "shapes must be equal: the first is ",
+                 tensors[0].shape(), ", number ", rows.size(), " is ", x.shape());
+    rows.push_back(x.unsqueeze(dim));
+  }
+  return cat(rows, normalize_dim("stack", dim, tensors[0].rank() + 1));
+}
+
+TANDEM_NAMESPACE_END
