@@ -368,6 +368,14 @@ struct Widen {  // twice as many bytes as a register: compilers split it
   }
 };
 
+struct Halves {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const float* x, float* y) {
+    const V v = V::load(x);
+    join(v.high(), v.low()).store(y);
+  }
+};
+
 struct WideRoot {  // vectors that no register holds, and rests of them
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const double* x, double* y, int64_t n) {
@@ -504,6 +512,12 @@ TEST_CASE("simd: integers, masks and wider types") {
       for (int i = 0; i < width; ++i) {
         CHECK(row[static_cast<size_t>(i)] == (i < count ? static_cast<float>(i) : -1.0F));
       }
+    }
+    for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<float>(i);
+    std::vector<float> swapped(row.size());
+    simd_dispatch<Halves, float>(row.data(), swapped.data());
+    for (size_t i = 0; i < row.size(); ++i) {
+      CHECK(swapped[i] == row[(i + row.size() / 2) % row.size()]);
     }
     for (size_t count = 0; count < 40; ++count) {
       std::vector<double> squares, roots(count);

@@ -53,6 +53,11 @@
 #define TANDEM_CONTRACT
 #endif
 
+// Clang 16 inlines a function with assembly only into one of exactly the same target.
+#define TANDEM_TARGET_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define TANDEM_TARGET_AVX2 __attribute__((target("avx2,fma")))
+
 #if defined(__has_feature)
 #define TANDEM_HAS_FEATURE(name) __has_feature(name)
 #else
@@ -128,8 +133,7 @@ struct Block64 {
   unsigned char bytes[64];
 } __attribute__((may_alias));
 
-inline __attribute__((target("avx512f,avx512bw"))) void load_first64(void* to, const void* from,
-                                                                     uint64_t bytes) {
+inline TANDEM_TARGET_AVX512 void load_first64(void* to, const void* from, uint64_t bytes) {
   const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
   typename RawVec<uint8_t, 64>::type v;
   asm("vmovdqu8 %2, %0%{%1%}%{z%}"
@@ -137,8 +141,7 @@ inline __attribute__((target("avx512f,avx512bw"))) void load_first64(void* to, c
       : "Yk"(mask), "m"(*static_cast<const Block64*>(from)));
   std::memcpy(to, &v, 64);
 }
-inline __attribute__((target("avx512f,avx512bw"))) void store_first64(void* to, const void* from,
-                                                                      uint64_t bytes) {
+inline TANDEM_TARGET_AVX512 void store_first64(void* to, const void* from, uint64_t bytes) {
   const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
   typename RawVec<uint8_t, 64>::type v;
   std::memcpy(&v, from, 64);
@@ -237,15 +240,16 @@ struct Vec {
 
   /// The first n lanes only, 0 <= n <= N; nothing beyond is touched, the other lanes read zero.
   static TANDEM_ALWAYS_INLINE Vec load_partial(const T* from, int64_t n) {
-    Vec v(T(0));
 #if TANDEM_MASKED_MOVES
     if (sizeof(Raw) == 64 && detail::cpu_has(Isa::avx512)) {
+      Vec v;
       detail::load_first64(&v.raw, from, static_cast<uint64_t>(n) * sizeof(T));
       return v;
     }
 #endif
-    detail::copy_first<T, N>(&v.raw, from, n);
-    return v;
+    Raw in_memory = Vec(T(0)).raw;  // a variable of its own, so that only this path needs memory
+    detail::copy_first<T, N>(&in_memory, from, n);
+    return from_raw(in_memory);
   }
   TANDEM_ALWAYS_INLINE void store_partial(T* to, int64_t n) const {
 #if TANDEM_MASKED_MOVES
@@ -254,7 +258,8 @@ struct Vec {
       return;
     }
 #endif
-    detail::copy_first<T, N>(to, &raw, n);
+    const Raw in_memory = raw;
+    detail::copy_first<T, N>(to, &in_memory, n);
   }
 
   TANDEM_ALWAYS_INLINE T operator[](int i) const { return raw[i]; }
@@ -316,6 +321,20 @@ struct Vec {
     return Vec<T, N / 2>::from_raw(__builtin_shufflevector(raw, raw, (Start + I)...));
   }
 };
+
+namespace detail {
+template <class T, int N, int... I>
+TANDEM_ALWAYS_INLINE Vec<T, 2 * N> join(Vec<T, N> low, Vec<T, N> high,
+                                        std::integer_sequence<int, I...>) {
+  return Vec<T, 2 * N>::from_raw(__builtin_shufflevector(low.raw, high.raw, I...));
+}
+}  // namespace detail
+
+/// The lanes of low, then those of high.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, 2 * N> join(Vec<T, N> low, Vec<T, N> high) {
+  return detail::join(low, high, std::make_integer_sequence<int, 2 * N>());
+}
 
 /// Lane by lane: mask ? a : b. Where two nested selects pick the same value, join their masks with
 /// | instead: GCC 12 does it by itself, but slowly (see Mask).
@@ -423,7 +442,7 @@ namespace detail {
 // Compilers have no square root of a vector that both know. See load_first64 for the rest.
 #if TANDEM_X86
 template <class V>
-inline __attribute__((target("avx512f"))) void sqrt64(V& v) {
+inline TANDEM_TARGET_AVX512 void sqrt64(V& v) {
   if constexpr (sizeof(typename V::value_type) == 4) {
     asm("vsqrtps %1, %0" : "=v"(v.raw) : "v"(v.raw));
   } else {
@@ -431,7 +450,7 @@ inline __attribute__((target("avx512f"))) void sqrt64(V& v) {
   }
 }
 template <class V>
-inline __attribute__((target("avx2"))) void sqrt32(V& v) {
+inline TANDEM_TARGET_AVX2 void sqrt32(V& v) {
   if constexpr (sizeof(typename V::value_type) == 4) {
     asm("vsqrtps %1, %0" : "=x"(v.raw) : "x"(v.raw));
   } else {
@@ -445,23 +464,26 @@ inline __attribute__((target("avx2"))) void sqrt32(V& v) {
 template <class T, int N>
 TANDEM_ALWAYS_INLINE Vec<T, N> sqrt(Vec<T, N> a) {
 #if TANDEM_X86
-  if constexpr (sizeof(a) == 64) {
-    if (detail::cpu_has(Isa::avx512)) {
-      detail::sqrt64(a);
-      return a;
-    }
-  } else if constexpr (sizeof(a) == 32) {
-    if (detail::cpu_has(Isa::avx2)) {
-      detail::sqrt32(a);
-      return a;
-    }
-  } else if constexpr (sizeof(a) == 16) {
+  if constexpr (sizeof(a) == 16) {
     if constexpr (sizeof(T) == 4) {
       asm("sqrtps %1, %0" : "=x"(a.raw) : "x"(a.raw));
     } else {
       asm("sqrtpd %1, %0" : "=x"(a.raw) : "x"(a.raw));
     }
     return a;
+  } else if constexpr (sizeof(a) > 16) {
+    if constexpr (sizeof(a) == 64) {
+      if (detail::cpu_has(Isa::avx512)) {
+        detail::sqrt64(a);
+        return a;
+      }
+    } else if constexpr (sizeof(a) == 32) {
+      if (detail::cpu_has(Isa::avx2)) {
+        detail::sqrt32(a);
+        return a;
+      }
+    }
+    return join(sqrt(a.low()), sqrt(a.high()));
   }
 #endif
   for (int i = 0; i < N; ++i) {
@@ -608,12 +630,11 @@ TANDEM_ALWAYS_INLINE T row_sum_squares_around(const T* x, std::type_identity_t<T
 namespace detail {
 #if TANDEM_X86
 template <class Kernel, class V, class R, class... Args>
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))) TANDEM_NOINLINE R
-run_avx512(Args... args) {
+TANDEM_TARGET_AVX512 TANDEM_NOINLINE R run_avx512(Args... args) {
   return Kernel::template run<V>(args...);
 }
 template <class Kernel, class V, class R, class... Args>
-__attribute__((target("avx2,fma"))) TANDEM_NOINLINE R run_avx2(Args... args) {
+TANDEM_TARGET_AVX2 TANDEM_NOINLINE R run_avx2(Args... args) {
   return Kernel::template run<V>(args...);
 }
 #endif
