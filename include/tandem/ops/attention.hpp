@@ -1,0 +1,303 @@
+#pragma once
+/// scaled_dot_product_attention — O = softmax(s·Q·Kᵀ)·V per head, s = 1/√d.   [Vaswani et al. 2017, eq. 1]
+///   L_i = log Σ_j e^{S_ij};   P_ij = e^{S_ij − L_i};   D_i = Σ_c dO_ic·O_ic
+///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q       [Dao et al. 2022, App. B.4]
+///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B, heads).
+///   Saves q, k, v, the output and L, one number per row: no matrix of size T_q × T_k exists.
+///
+/// self_attention — the same from the packed projections that a transformer layer makes.
+///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.
+///
+///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is left
+///   out of the computation altogether. causal: query i sees keys 0 … i.
+///   A query that sees no key gives zeros and takes no gradient.
+///
+///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
+///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
+///
+/// How it works: tiles of 96 queries × 128 keys stay in the cache; each tile of scores is turned into
+/// weights under a running maximum and sum, and multiplied by V at once (attention_tiles.hpp). The
+/// backward recomputes the tiles. A task is one head; tiles go in a fixed order: same bits for any
+/// thread count. Errors: shapes that do not fit.
+
+#include <cstdint>
+#include <tuple>
+
+#include "tandem/cpu/threads.hpp"
+#include "tandem/ops/attention_tiles.hpp"
+#include "tandem/ops/common.hpp"
+#include "tandem/ops/dim_split.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+inline constexpr std::int64_t query_tile = 96, key_tile = 128;
+
+/// [0, n) in equal tiles of at most `most`, rounded up to a multiple of `unit`.
+inline std::int64_t even_tile(std::int64_t n, std::int64_t most, std::int64_t unit) {
+  const std::int64_t tiles = (n + most - 1) / most;
+  const std::int64_t size = tiles > 0 ? (n + tiles - 1) / tiles : 1;
+  return (size + unit - 1) / unit * unit;
+}
+
+/// Queries [begin, end) of one head.
+template <class T>
+void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const HeadView<const T>& q,
+            const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<T>& out, T* lse,
+            std::int64_t b, std::int64_t h, std::int64_t begin, std::int64_t end) {
+  const VisibleKeys keys(p, b);
+  const std::int64_t n = keys.count(), d = p.width, padded = product.padded(d);
+  const std::int64_t cols = product.cols(), panel = cols * d;
+  const std::int64_t rows = even_tile(end - begin, query_tile, 1);
+  const std::int64_t width = even_tile(n, key_tile, cols);
+  TileMemory<T> memory({product.padded(n) * d, n * padded, keys.masked() ? n * d : 0, rows * d,
+                        rows * width, rows * d, rows, rows});
+  T *kt = memory.take(product.padded(n) * d), *vs = memory.take(n * padded);
+  T *ks = memory.take(keys.masked() ? n * d : 0), *qs = memory.take(rows * d);
+  T *s = memory.take(rows * width), *acc = memory.take(rows * d);
+  T *m = memory.take(rows), *l = memory.take(rows);
+  const auto position = [&](std::int64_t i) { return keys.position(i); };
+  if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, position);
+  product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d, kt);
+  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, position);
+
+  for (std::int64_t i0 = begin; i0 < end; i0 += rows) {
+    const std::int64_t i1 = i0 + rows < end ? i0 + rows : end;
+    copy_rows(q.at(b, h), q.row_step, i1 - i0, d, qs, d, [i0](std::int64_t i) { return i0 + i; });
+    for (std::int64_t r = 0; r < rows; ++r) {
+      m[r] = static_cast<T>(-__builtin_inf());
+      l[r] = 0;
+    }
+    const std::int64_t last = keys.limit(i1 - 1);  // limits only grow: later tiles are all masked
+    for (std::int64_t j0 = 0; j0 < last; j0 += width) {
+      const std::int64_t w = last - j0 < width ? last - j0 : width;
+      product(i1 - i0, w, d, p.scale, qs, d, 1, kt + j0 / cols * panel, panel, cols, T(0), s, width);
+      cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, keys.limits(i0), j0, acc, d, m, l);
+      product(i1 - i0, d, w, T(1), s, width, 1, vs + j0 * padded, cols, padded,
+              j0 == 0 ? T(0) : T(1), acc, d);
+    }
+    cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, out.at(b, h) + i0 * out.row_step,
+                                      out.row_step, lse + (b * p.heads + h) * p.queries + i0);
+  }
+}
+
+template <class T>
+void attention_forward(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                       const HeadView<const T>& k, const HeadView<const T>& v,
+                       const HeadView<T>& out, T* lse) {
+  const TileProduct<T> product;
+  // Few heads: split the queries too (in fixed pieces), at the price of packing the keys again.
+  const std::int64_t heads = p.batch * p.heads;
+  const std::int64_t piece = heads < 16 ? 4 * query_tile : p.queries;
+  const std::int64_t pieces = p.queries > 0 ? (p.queries + piece - 1) / piece : 0;
+  const std::int64_t work = (p.queries < piece ? p.queries : piece) * p.keys * p.width;
+  cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
+                    [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task) {
+      const std::int64_t head = task / pieces, first = task % pieces * piece;
+      const std::int64_t last = first + piece < p.queries ? first + piece : p.queries;
+      attend(p, product, q, k, v, out, lse, head / p.heads, head % p.heads, first, last);
+    }
+  });
+}
+
+/// The gradients of one head.
+template <class T>
+void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product,
+                     const HeadView<const T>& q, const HeadView<const T>& k,
+                     const HeadView<const T>& v, const HeadView<const T>& out,
+                     const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq,
+                     const HeadView<T>& dk, const HeadView<T>& dv, std::int64_t b, std::int64_t h) {
+  const VisibleKeys keys(p, b);
+  const std::int64_t n = keys.count(), t = p.queries, d = p.width, padded = product.padded(d);
+  const std::int64_t cols = product.cols(), panel = cols * d;
+  const std::int64_t rows = even_tile(t, query_tile, 1), width = even_tile(n, key_tile, cols);
+  const std::int64_t panels = product.padded(n) * d;
+  TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d, n * d,
+                        n * d, rows * width, rows * width, t});
+  T *kt = memory.take(panels), *vt = memory.take(panels);
+  T *ks = memory.take(n * padded), *vs = memory.take(n * padded);
+  T *qs = memory.take(t * padded), *gs = memory.take(t * padded);
+  T *dqs = memory.take(t * d), *dks = memory.take(n * d), *dvs = memory.take(n * d);
+  T *s = memory.take(rows * width), *ds = memory.take(rows * width), *along = memory.take(t);
+
+  const auto position = [&](std::int64_t i) { return keys.position(i); };
+  const auto itself = [](std::int64_t i) { return i; };
+  copy_rows(k.at(b, h), k.row_step, n, d, ks, padded, position);
+  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, position);
+  copy_rows(q.at(b, h), q.row_step, t, d, qs, padded, itself);
+  copy_rows(dout.at(b, h), dout.row_step, t, d, gs, padded, itself);
+  product.pack_transposed(ks, padded, n, d, kt);
+  product.pack_transposed(vs, padded, n, d, vt);
+  cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded, out.at(b, h),
+                                 out.row_step, along);
+  for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
+  for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
+  lse += (b * p.heads + h) * t;
+
+  for (std::int64_t j0 = 0; j0 < n; j0 += width) {
+    for (std::int64_t i0 = 0; i0 < t; i0 += rows) {
+      const std::int64_t i1 = i0 + rows < t ? i0 + rows : t, m = i1 - i0;
+      const std::int64_t left = keys.limit(i1 - 1) - j0, w = left < width ? left : width;
+      if (w <= 0) continue;  // none of these queries sees any of these keys
+      product(m, w, d, p.scale, qs + i0 * padded, padded, 1, kt + j0 / cols * panel, panel, cols,
+              T(0), s, width);
+      product(m, w, d, T(1), gs + i0 * padded, padded, 1, vt + j0 / cols * panel, panel, cols, T(0),
+              ds, width);
+      cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, keys.limits(i0), j0, lse + i0,
+                                                 static_cast<const T*>(along + i0), p.scale);
+      product(w, d, m, T(1), s, 1, width, gs + i0 * padded, cols, padded, T(1), dvs + j0 * d, d);
+      product(w, d, m, T(1), ds, 1, width, qs + i0 * padded, cols, padded, T(1), dks + j0 * d, d);
+      product(m, d, w, T(1), ds, width, 1, ks + j0 * padded, cols, padded, T(1), dqs + i0 * d, d);
+    }
+  }
+  const auto bytes = static_cast<std::size_t>(d) * sizeof(T);
+  for (std::int64_t i = 0; i < t; ++i) {
+    std::memcpy(dq.at(b, h) + i * dq.row_step, dqs + i * d, bytes);
+  }
+  for (std::int64_t i = 0, visible = 0; i < p.keys; ++i) {
+    T *to_k = dk.at(b, h) + i * dk.row_step, *to_v = dv.at(b, h) + i * dv.row_step;
+    if (visible < n && keys.position(visible) == i) {
+      std::memcpy(to_k, dks + visible * d, bytes);
+      std::memcpy(to_v, dvs + visible * d, bytes);
+      ++visible;
+    } else {
+      for (std::int64_t c = 0; c < d; ++c) to_k[c] = to_v[c] = 0;
+    }
+  }
+}
+
+template <class T>
+void attention_backward(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                        const HeadView<const T>& k, const HeadView<const T>& v,
+                        const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
+                        const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
+  const TileProduct<T> product;
+  cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
+                    [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t head = begin; head < end; ++head) {
+      attend_backward(p, product, q, k, v, out, dout, lse, dq, dk, dv, head / p.heads,
+                      head % p.heads);
+    }
+  });
+}
+
+/// A tensor (…, T, d) as heads; its last dimension must be contiguous.
+template <class T, class P>
+HeadView<P> head_view(const Tensor<T>& x, P* data) {
+  const int r = x.rank();
+  return {data, r > 2 ? x.strides()[0] : 0, r > 3 ? x.strides()[1] : 0, x.strides()[r - 2]};
+}
+
+/// x itself if the elements of a row are neighbours, a dense copy otherwise.
+template <class T>
+Tensor<T> with_dense_rows(const Tensor<T>& x) {
+  return x.size(-1) <= 1 || x.strides().back() == 1 ? x : x.contiguous();
+}
+
+/// Checks and densifies a key mask for (B, keys); undefined stays undefined.
+inline Tensor<bool> checked_key_mask(const char* op, const Tensor<bool>& mask, std::int64_t batch,
+                                     std::int64_t keys) {
+  if (!mask.defined()) return mask;
+  TANDEM_CHECK((mask.shape() == Shape{batch, keys}), op, "the key mask has shape ", mask.shape(),
+               ", expected (", batch, ", ", keys, ")");
+  return mask.contiguous();
+}
+
+}  // namespace detail
+
+struct AttentionOptions {
+  Tensor<bool> key_mask = {};  ///< (B, T_k), true = may be seen; undefined: all keys
+  bool causal = false;         ///< query i sees keys 0 … i only
+  double scale = 0;            ///< s; 0 means 1/√d
+};
+
+template <FloatingElement T>
+  requires(!std::is_same_v<T, bfloat16>)
+Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+                                       const AttentionOptions& options = {}) {
+  const char* const op = "scaled_dot_product_attention";
+  detail::require_cpu(op, q, k, v, options.key_mask);
+  const int r = q.rank();
+  bool fits = r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
+  for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
+  TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
+               q.shape(), ", ", k.shape(), " and ", v.shape());
+  const std::int64_t d = q.size(-1), batch = r > 2 ? q.shape()[0] : 1;
+  const Tensor<bool> mask = detail::checked_key_mask(op, options.key_mask, batch, k.size(-2));
+  const double scale =
+      options.scale != 0 ? options.scale : 1 / __builtin_sqrt(static_cast<double>(d));
+  const detail::AttentionProblem<T> p{batch,
+                                      r > 3 ? q.shape()[1] : 1,
+                                      q.size(-2),
+                                      k.size(-2),
+                                      d,
+                                      static_cast<T>(scale),
+                                      options.causal,
+                                      mask.defined() ? mask.data() : nullptr};
+  const Tensor<T> qs = detail::with_dense_rows(q.detach()), ks = detail::with_dense_rows(k.detach()),
+                  vs = detail::with_dense_rows(v.detach());
+  const Tensor<T> out(q.shape()), lse({p.batch, p.heads, p.queries});
+  detail::attention_forward(p, detail::head_view(qs, qs.data()), detail::head_view(ks, ks.data()),
+                            detail::head_view(vs, vs.data()),
+                            detail::head_view(out, out.mutable_data()), lse.mutable_data());
+  return autograd::record(
+      op, out,
+      [p, qs = autograd::save(qs), ks = autograd::save(ks), vs = autograd::save(vs),
+       out = autograd::save(out), lse = autograd::save(lse), mask = autograd::save(mask)](
+          const Tensor<T>& dy, autograd::Needs) {
+        const auto view = [](const Tensor<T>& x) { return detail::head_view(x, x.data()); };
+        const auto target = [](const Tensor<T>& x) { return detail::head_view(x, x.mutable_data()); };
+        detail::AttentionProblem<T> problem = p;
+        if (mask.defined()) problem.key_mask = mask.get().data();
+        const Tensor<T> g = detail::with_dense_rows(dy);
+        const Tensor<T> dq(qs.get().shape()), dk(ks.get().shape()), dv(vs.get().shape());
+        detail::attention_backward(problem, view(qs.get()), view(ks.get()), view(vs.get()),
+                                   view(out.get()), view(g), lse.get().data(), target(dq),
+                                   target(dk), target(dv));
+        return std::tuple(dq, dk, dv);
+      },
+      q, k, v);
+}
+
+template <FloatingElement T>
+  requires(!std::is_same_v<T, bfloat16>)
+Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<bool>& key_mask = {},
+                         bool causal = false) {
+  const char* const op = "self_attention";
+  detail::require_cpu(op, qkv, key_mask);
+  TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0, op,
+               "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");
+  const std::int64_t batch = qkv.size(0), t = qkv.size(1), all = qkv.size(2) / 3, d = all / heads;
+  const Tensor<bool> mask = detail::checked_key_mask(op, key_mask, batch, t);
+  const detail::AttentionProblem<T> p{
+      batch,  heads,  t, t, d, static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
+      causal, mask.defined() ? mask.data() : nullptr};
+  const Tensor<T> xs = qkv.detach().contiguous(), out({batch, t, all}), lse({batch, heads, t});
+  const detail::HeadView<const T> q{xs.data(), t * 3 * all, d, 3 * all};
+  const detail::HeadView<const T> k{xs.data() + all, t * 3 * all, d, 3 * all};
+  const detail::HeadView<const T> v{xs.data() + 2 * all, t * 3 * all, d, 3 * all};
+  detail::attention_forward<T>(p, q, k, v, {out.mutable_data(), t * all, d, all},
+                               lse.mutable_data());
+  return autograd::record(
+      op, out,
+      [p, q, k, v, t, d, all, xs = autograd::save(xs), out = autograd::save(out),
+       lse = autograd::save(lse), mask = autograd::save(mask)](const Tensor<T>& dy,
+                                                               autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape());
+        detail::AttentionProblem<T> problem = p;
+        if (mask.defined()) problem.key_mask = mask.get().data();
+        T* to = dx.mutable_data();
+        const auto target = [&](std::int64_t part) {
+          return detail::HeadView<T>{to + part * all, t * 3 * all, d, 3 * all};
+        };
+        detail::attention_backward<T>(problem, q, k, v, {out.get().data(), t * all, d, all},
+                                      {g.data(), t * all, d, all}, lse.get().data(), target(0),
+                                      target(1), target(2));
+        return std::tuple(dx);
+      },
+      qkv);
+}
+
+TANDEM_NAMESPACE_END

@@ -1,0 +1,277 @@
+#pragma once
+/// The pieces of fused attention (attention.hpp): small matrix products on tiles, the running
+/// softmax of a tile, its backward, and which keys a query may see.
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "tandem/cpu/gemm_kernels.hpp"
+#include "tandem/cpu/simd.hpp"
+#include "tandem/cpu/vmath.hpp"
+#include "tandem/tensor/factory.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace detail {
+
+/// Where the (positions, width) matrix of each batch entry and head lies; width is contiguous.
+template <class T>
+struct HeadView {
+  T* data = nullptr;
+  std::int64_t batch_step = 0, head_step = 0, row_step = 0;
+
+  T* at(std::int64_t b, std::int64_t h) const { return data + b * batch_step + h * head_step; }
+};
+
+template <class T>
+struct AttentionProblem {
+  std::int64_t batch, heads, queries, keys, width;
+  T scale;
+  bool causal;
+  const bool* key_mask;  // (batch, keys), null: every key may be seen
+};
+
+/// The keys of one batch entry that take part, and how many of them each query sees: query i sees the
+/// first limit(i) ones. Masked keys are left out when keys are packed, so no tile knows of masks.
+class VisibleKeys {
+ public:
+  template <class T>
+  VisibleKeys(const AttentionProblem<T>& p, std::int64_t b) : count_(p.keys) {
+    const bool* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.keys;
+    if (mask != nullptr) {
+      for (std::int64_t k = 0; k < p.keys; ++k) {
+        if (mask[k]) positions_.push_back(k);
+      }
+      count_ = static_cast<std::int64_t>(positions_.size());
+    }
+    masked_ = mask != nullptr;
+    if (!p.causal) return;
+    limits_.resize(static_cast<std::size_t>(p.queries));
+    std::int64_t seen = 0;
+    for (std::int64_t i = 0; i < p.queries; ++i) {
+      while (seen < count_ && position(seen) <= i) ++seen;
+      limits_[static_cast<std::size_t>(i)] = seen;
+    }
+  }
+  std::int64_t count() const { return count_; }
+  bool masked() const { return masked_; }
+  std::int64_t position(std::int64_t i) const {
+    return masked_ ? positions_[static_cast<std::size_t>(i)] : i;
+  }
+  std::int64_t limit(std::int64_t query) const {
+    return limits_.empty() ? count_ : limits_[static_cast<std::size_t>(query)];
+  }
+  /// limit(query), limit(query + 1), …; null when every query sees all.
+  const std::int64_t* limits(std::int64_t query) const {
+    return limits_.empty() ? nullptr : limits_.data() + query;
+  }
+
+ private:
+  std::int64_t count_;
+  bool masked_ = false;
+  std::vector<std::int64_t> positions_, limits_;
+};
+
+/// Products of tiles with GEMM's micro kernels, without GEMM's packing: attention packs what it uses
+/// many times itself. B comes in panels of `cols` columns, panel p at b + p·b_panel, its rows b_step
+/// apart; a panel must be readable over its full width.
+template <class T>
+struct TileProduct {
+  const cpu::gemm_detail::Kernels<T, T>& kernels = cpu::gemm_detail::kernels<T, T>(cpu::isa());
+
+  std::int64_t cols() const { return kernels.cols; }
+  std::int64_t padded(std::int64_t width) const {
+    return cpu::gemm_detail::round_up(width, kernels.cols);
+  }
+
+  /// C (m, n) = alpha·A·B + beta·C; element (i, l) of A is a[i·a_row + l·a_step].
+  void operator()(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const T* a,
+                  std::int64_t a_row, std::int64_t a_step, const T* b, std::int64_t b_panel,
+                  std::int64_t b_step, T beta, T* c, std::int64_t ldc) const {
+    const std::int64_t blocks = cpu::gemm_detail::ceil_div(m, kernels.rows);
+    for (std::int64_t j = 0; j < n; j += kernels.cols, b += b_panel) {
+      const std::int64_t width = n - j < kernels.cols ? n - j : kernels.cols;
+      std::int64_t row = 0;
+      for (std::int64_t block = 0; block < blocks; ++block) {  // heights differ by at most one
+        const std::int64_t end = m * (block + 1) / blocks;
+        cpu::gemm_detail::MicroArgs<T> args{};
+        args.steps = k;
+        args.a = a + row * a_row;
+        args.a_row = a_row;
+        args.a_step = a_step;
+        args.b = b;
+        args.b_step = b_step;
+        args.c = c + row * ldc + j;
+        args.ldc = ldc;
+        args.cols = width;
+        args.alpha = alpha;
+        args.beta = beta;
+        args.prefetch = reinterpret_cast<const char*>(b);
+        kernels.micro[end - row - 1](args);
+        row = end;
+      }
+    }
+  }
+
+  /// x (count, width), rows `step` apart, as the panels of its transpose.
+  void pack_transposed(const T* x, std::int64_t step, std::int64_t count, std::int64_t width,
+                       T* panels) const {
+    for (std::int64_t j = 0; j < count; j += kernels.cols, panels += width * kernels.cols) {
+      const std::int64_t left = count - j < kernels.cols ? count - j : kernels.cols;
+      kernels.pack_b_along_k(x + j * step, step, left, width, panels);
+    }
+  }
+};
+
+/// Rows of x to dense rows `to_step` apart, the rest of each filled with zeros.
+template <class T, class Position>
+void copy_rows(const T* x, std::int64_t step, std::int64_t count, std::int64_t width, T* to,
+               std::int64_t to_step, const Position& position) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::memcpy(to + i * to_step, x + position(i) * step,
+                static_cast<std::size_t>(width) * sizeof(T));
+    for (std::int64_t c = width; c < to_step; ++c) to[i * to_step + c] = 0;
+  }
+}
+
+/// Memory of one task, handed out in pieces of whole cache lines.
+template <class T>
+class TileMemory {
+ public:
+  explicit TileMemory(std::initializer_list<std::int64_t> sizes) {
+    std::int64_t total = 0;
+    for (const std::int64_t size : sizes) total += rounded(size);
+    memory_ = Tensor<T>(Shape{total});
+    next_ = memory_.mutable_data();
+  }
+  T* take(std::int64_t size) {
+    T* const piece = next_;
+    next_ += rounded(size);
+    return piece;
+  }
+
+ private:
+  static std::int64_t rounded(std::int64_t size) { return (size + 63) / 64 * 64; }
+  Tensor<T> memory_;
+  T* next_;
+};
+
+/// How many of the `width` keys from `first` on a row with this limit sees.
+TANDEM_ALWAYS_INLINE std::int64_t seen(const std::int64_t* limits, std::int64_t row,
+                                       std::int64_t first, std::int64_t width) {
+  if (limits == nullptr) return width;
+  const std::int64_t left = limits[row] - first;
+  return left < 0 ? 0 : left < width ? left : width;
+}
+
+/// The running softmax on a tile of scores, row by row:
+///   m′ = max(m, max s);  s ← e^{s − m′};  l ← l·e^{m − m′} + Σ s;  acc ← acc·e^{m − m′}
+struct SoftmaxTile {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, T* s,
+                                       std::int64_t s_step, const std::int64_t* limits,
+                                       std::int64_t first_key, T* acc, std::int64_t acc_width,
+                                       T* m, T* l) {
+    constexpr std::int64_t N = V::size;
+    const T none = static_cast<T>(-__builtin_inf());
+    for (std::int64_t r = 0; r < rows; ++r, s += s_step, acc += acc_width) {
+      const std::int64_t count = seen(limits, r, first_key, width);
+      for (std::int64_t c = count; c < width; ++c) s[c] = 0;
+      if (count == 0) continue;
+      T largest = cpu::row_max<V>(s, count);
+      if (m[r] > largest || m[r] != m[r]) largest = m[r];
+      const T shift = largest == none ? T(0) : largest;
+      const V by(shift);
+      V sum0(T(0)), sum1(T(0));
+      std::int64_t c = 0;
+      for (; c + 2 * N <= count; c += 2 * N) {
+        const V e0 = cpu::exp(V::load(s + c) - by), e1 = cpu::exp(V::load(s + c + N) - by);
+        e0.store(s + c);
+        e1.store(s + c + N);
+        sum0 += e0;
+        sum1 += e1;
+      }
+      for (; c < count; c += N) {
+        const std::int64_t part = count - c < N ? count - c : N;
+        const V e = cpu::exp(V::load_partial(s + c, part) - by);
+        e.store_partial(s + c, part);
+        sum0 += cpu::select(cpu::Mask<T, V::size>::first(part), e, V(T(0)));
+      }
+      const T sum = cpu::reduce_sum(sum0 + sum1);
+      if (m[r] == none) {  // nothing was seen before
+        l[r] = sum;
+      } else if (m[r] == largest) {
+        l[r] += sum;
+      } else {
+        const V factor = cpu::exp(V(m[r] - shift));
+        l[r] = l[r] * factor[0] + sum;
+        cpu::vec_map<V>(
+            acc_width, acc, [factor](V x) TANDEM_INLINE_LAMBDA { return x * factor; }, acc);
+      }
+      m[r] = largest;
+    }
+  }
+};
+
+/// The end of the running softmax: out = acc/l and lse = m + log l; 0 and −∞ where nothing was seen.
+struct FinishRows {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, const T* acc,
+                                       const T* m, const T* l, T* out, std::int64_t out_step,
+                                       T* lse) {
+    for (std::int64_t r = 0; r < rows; ++r, acc += width, out += out_step) {
+      const bool empty = l[r] == 0;
+      lse[r] = empty ? static_cast<T>(-__builtin_inf()) : m[r] + static_cast<T>(__builtin_log(l[r]));
+      const V scale(empty ? T(0) : 1 / l[r]);
+      const auto scaled = [scale](V x) TANDEM_INLINE_LAMBDA { return x * scale; };
+      if (empty) {
+        for (std::int64_t c = 0; c < width; ++c) out[c] = 0;
+      } else {
+        cpu::vec_map<V>(width, out, scaled, acc);
+      }
+    }
+  }
+};
+
+/// d_i = Σ dO∘O per row.
+struct RowDots {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, const T* a,
+                                       std::int64_t a_step, const T* b, std::int64_t b_step, T* d) {
+    for (std::int64_t r = 0; r < rows; ++r) {
+      d[r] = cpu::row_dot<V>(a + r * a_step, b + r * b_step, width);
+    }
+  }
+};
+
+/// s ← p = e^{s − lse};  dp ← scale·p·(dp − d)
+struct SoftmaxTileBackward {
+  template <class V, class T>
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, T* s, T* dp,
+                                       std::int64_t step, const std::int64_t* limits,
+                                       std::int64_t first_key, const T* lse, const T* d, T scale) {
+    constexpr std::int64_t N = V::size;
+    const V factor(scale);
+    for (std::int64_t r = 0; r < rows; ++r, s += step, dp += step) {
+      const bool empty = lse[r] == static_cast<T>(-__builtin_inf());
+      const std::int64_t count = empty ? 0 : seen(limits, r, first_key, width);
+      const V shift(lse[r]), along(d[r]);
+      std::int64_t c = 0;
+      for (; c + N <= count; c += N) {
+        const V p = cpu::exp(V::load(s + c) - shift);
+        p.store(s + c);
+        (p * (V::load(dp + c) - along) * factor).store(dp + c);
+      }
+      if (c < count) {
+        const std::int64_t part = count - c;
+        const V p = cpu::exp(V::load_partial(s + c, part) - shift);
+        p.store_partial(s + c, part);
+        (p * (V::load_partial(dp + c, part) - along) * factor).store_partial(dp + c, part);
+      }
+      for (c = count; c < width; ++c) s[c] = dp[c] = 0;
+    }
+  }
+};
+
+}  // namespace detail
+TANDEM_NAMESPACE_END
