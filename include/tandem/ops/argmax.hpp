@@ -1,0 +1,27 @@
+#pragma once
+/// argmax, argmin — where the largest or smallest element along a dimension is.
+///   x (…, n, …) → int64, without that dimension or with size 1 there (keepdim).
+///
+///   Tensor<std::int64_t> predicted = argmax(logits, -1);
+///
+/// The first of equal elements; the first NaN wins over everything. There is no derivative: under
+/// recording, an x that needs a gradient is refused (detach() it). Errors: as max.
+
+#include <cstdint>
+
+#include "tandem/ops/extremum.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <ArithmeticElement T>
+Tensor<std::int64_t> argmax(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+  autograd::refuse_grad("argmax", x);
+  return detail::find_extremum<1>("argmax", x, dim, keepdim).indices;
+}
+template <ArithmeticElement T>
+Tensor<std::int64_t> argmin(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+  autograd::refuse_grad("argmin", x);
+  return detail::find_extremum<-1>("argmin", x, dim, keepdim).indices;
+}
+
+TANDEM_NAMESPACE_END

@@ -1,0 +1,27 @@
+#pragma once
+/// max — the largest element along a dimension, and where it is.
+///   dx = dy at the chosen element, 0 elsewhere.
+///   x (…, n, …) → {values, indices}, both without that dimension or with size 1 there (keepdim);
+///   max(x) alone takes all elements → ().  Saves the indices.
+///
+///   auto [values, indices] = max(scores, 1);
+///
+/// The first of equal elements is chosen, and gets the whole gradient; NaN wins over everything.
+/// Errors: a dimension out of range, or an empty one.
+
+#include <cstdint>
+
+#include "tandem/ops/extremum.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <ArithmeticElement T>
+Extremum<T> max(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+  return detail::extremum<1>("max", x, dim, keepdim);
+}
+template <ArithmeticElement T>
+Tensor<T> max(const Tensor<T>& x) {
+  return max(x.flatten(), 0).values;
+}
+
+TANDEM_NAMESPACE_END
