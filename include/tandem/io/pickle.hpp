@@ -47,7 +47,7 @@ class Pickle final : public RefCounted {
 
   PickleValue root() const;
   const std::string& name() const { return name_; }
-  /// Nodes of the tree with shared references written out; saturates at 2⁶⁴ − 1. A reader that
+  /// Nodes of the tree with shared references written out; saturates at 2⁶⁴ − 2. A reader that
   /// copies the tree should refuse more than it could have been given honestly.
   std::uint64_t expanded_size() const { return expanded_size_; }
 
