@@ -1,0 +1,13 @@
+#pragma once
+/// The umbrella: tensors, autograd, ops, layers, optimizers and npy files.
+///
+/// Not here, because they need other libraries or are seldom needed together: JSON, video, CUDA, the
+/// encoders of clip/ and i3d/, and wtal/.
+
+#include "tandem/autograd.hpp"
+#include "tandem/cpu/threads.hpp"
+#include "tandem/io/npy.hpp"
+#include "tandem/nn.hpp"
+#include "tandem/ops.hpp"
+#include "tandem/optim.hpp"
+#include "tandem/tensor.hpp"
