@@ -1,0 +1,150 @@
+#include "tandem/io/safetensors.hpp"
+
+#include <doctest/doctest.h>
+
+#include "tandem/tensor/factory.hpp"
+#include "temp_dir.hpp"
+#include "util.hpp"
+
+using namespace tandem;
+using namespace tandem_test;
+
+namespace {
+
+std::string file_bytes(const std::string& header, const std::string& data) {
+  const std::uint64_t length = header.size();
+  std::string out(8, '\0');
+  std::memcpy(out.data(), &length, 8);
+  return out + header + data;
+}
+
+std::string open_error(const std::string& bytes) {
+  const TempDir dir;
+  io::write_text(dir.path("x"), bytes);
+  return error_of([&] {
+    const io::SafetensorsFile file(dir.path("x"));
+    for (const std::string& name : file.names()) file.at(name);
+  });
+}
+
+std::string header_error(const std::string& header, std::size_t data = 8) {
+  return open_error(file_bytes(header, std::string(data, '\0')));
+}
+
+template <class T>
+Tensor<T> ramp(std::initializer_list<T> values) {
+  return from_vector<T>(std::vector<T>(values), {2, 3});
+}
+
+}  // namespace
+
+TEST_CASE("safetensors: a file that the Python package wrote") {
+  const io::SafetensorsFile file(golden("numpy.safetensors"));
+  CHECK(file.names() == std::vector<std::string>{"bias", "empty", "ids", "image", "mask", "scalar",
+                                                 "steps", "weight"});
+  CHECK(file.metadata() == io::Metadata{{"made by", "safetensors \xC3\xA9\""}});
+  CHECK(file.get<float>("weight").shape() == Shape{2, 3});
+  CHECK(file.get<float>("weight").to_vector() == std::vector<float>{0, 0.5, 1, 1.5, 2, 2.5});
+  CHECK(file.at("weight").shareable<float>());
+  CHECK(file.get<double>("bias").to_vector()[5] == 2.5);
+  CHECK(file.get<std::int64_t>("steps").to_vector()[0] == -3);
+  CHECK(file.get<bool>("mask").at({0, 1}));
+  CHECK(file.get<float>("empty").shape() == Shape{0, 2});
+  CHECK(file.get<float>("scalar").item() == 1.5f);
+  CHECK(file.get_as<float>("bias").to_vector()[5] == 2.5f);
+  CHECK(contains(error_of([&] { file.get<double>("weight"); }), "expected float64 elements, found float32"));
+  CHECK(contains(error_of([&] { file.at("wieght"); }), "there is no tensor \"wieght\"; did you mean \"weight\"?"));
+}
+
+TEST_CASE("safetensors: written byte for byte as the Python package writes") {
+  const TempDir dir;
+  io::SafetensorsWriter out;
+  out.add("empty", zeros<float>({0, 2}));
+  out.add("mask", tensor<bool>({{false, true, false}, {true, false, true}}));
+  out.add("weight", ramp<float>({0, 0.5, 1, 1.5, 2, 2.5}));
+  out.add("bias", ramp<double>({0, 0.5, 1, 1.5, 2, 2.5}));
+  out.add("steps", ramp<std::int64_t>({-3, -2, -1, 0, 1, 2}));
+  out.add("ids", ramp<std::int32_t>({-3, -2, -1, 0, 1, 2}));
+  out.add("image", ramp<std::uint8_t>({0, 1, 2, 3, 4, 5}));
+  out.add("scalar", tensor<float>(1.5f));
+  out.metadata["made by"] = "safetensors \xC3\xA9\"";
+  out.save(dir.path("x"));
+  CHECK(io::read_text(dir.path("x")) == io::read_text(golden("numpy.safetensors")));
+  CHECK_THROWS_AS(out.add("mask", tensor<float>(1)), Error);
+  CHECK_THROWS_AS(out.add("__metadata__", tensor<float>(1)), Error);
+}
+
+TEST_CASE("safetensors: round trips, views, bfloat16, and rewriting a file that is being read") {
+  const TempDir dir;
+  const Tensor<float> x = arange<float>(12).view({3, 4});
+  const std::vector<std::pair<std::string, Tensor<float>>> named{{"t", x.transpose(0, 1)}, {"x", x}};
+  io::save_safetensors(dir.path("f"), named, {{"epoch", "3"}});
+  const io::SafetensorsFile first(dir.path("f"));
+  const Tensor<float> t = first.get<float>("t");
+  CHECK(t.shape() == Shape{4, 3});
+  CHECK(t.to_vector() == x.transpose(0, 1).to_vector());
+  CHECK_THROWS_AS(t.mutable_data(), Error);
+  CHECK(first.metadata().at("epoch") == "3");
+  io::SafetensorsWriter out;
+  out.add("b", from_vector<bfloat16>(std::vector<float>{1.0f, -0.5f}, {2}));
+  out.save(dir.path("f"));
+  CHECK(t.at({1, 0}) == 1.0f);  // still the old file
+  CHECK(io::SafetensorsFile(dir.path("f")).get_as<float>("b").to_vector() == std::vector<float>{1.0f, -0.5f});
+}
+
+TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
+  const char* good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
+  CHECK(header_error(good) == "no error");
+  CHECK(header_error("{}", 0) == "no error");
+  CHECK(contains(header_error(good, 9), "cover 8 bytes of data, the file has 9"));
+  CHECK(contains(header_error(good, 7), "tensor \"a\" lies at data offsets 0 to 8, the file has 7"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}})"),
+                 "tensor \"a\" has the unknown dtype \"F8\""));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"),
+                 "needs 12 bytes, its data offsets give 8"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
+                 "a.shape[0]: expected an integer from 0"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})"),
+                 "more than 2^63"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"), "\"a\" lies at"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})"),
+                 "expected [begin, end]"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})"), "expected [begin"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2]}})"), "\"data_offsets\" is missing"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})"),
+                 "unknown key \"x\""));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                              R"("b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})"),
+                 "tensors overlap"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                              R"("b":{"dtype":"U8","shape":[3],"data_offsets":[5,8]}})"),
+                 "tensor \"b\" starts at data offset 5, expected 4 (a gap between tensors)"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},)"
+                              R"("a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}})"),
+                 "\"a\" appears twice"));
+  CHECK(contains(header_error(R"({"__metadata__":{"k":1}})", 0), "__metadata__.k: expected a string"));
+  CHECK(contains(header_error(R"({"__metadata__":[]})", 0), "expected an object"));
+  CHECK(contains(header_error("[1]", 0), "expected '{' at offset 8"));
+  CHECK(contains(header_error(R"({"a":[[[[[[[[]]]]]]]]})", 0), "nested deeper"));
+  CHECK(contains(header_error("{\"a\":", 0), "the end of the file"));
+  CHECK(contains(open_error("1234567"), "expected at least 8"));
+  CHECK(contains(open_error(std::string(8, '\xff') + "{}"), "runs past the end of the file"));
+  std::string nine = "[";
+  for (int i = 0; i < 33; ++i) nine += "1,";
+  nine.back() = ']';
+  CHECK(contains(header_error(R"({"a":{"dtype":"U8","shape":)" + nine + R"(,"data_offsets":[0,1]}})", 1),
+                 "33 dimensions"));
+}
+
+TEST_CASE("safetensors: every truncation is an error, every changed byte an error or a file") {
+  const std::string whole = io::read_text(golden("numpy.safetensors"));
+  for (std::size_t n = 1; n < whole.size(); ++n) {
+    CAPTURE(n);
+    CHECK(open_error(whole.substr(0, n)) != "no error");
+  }
+  for (std::size_t n = 0; n < whole.size(); ++n) {
+    std::string changed = whole;
+    changed[n] = static_cast<char>(changed[n] ^ 0x11);
+    open_error(changed);
+  }
+}
