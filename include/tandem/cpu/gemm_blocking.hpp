@@ -96,7 +96,7 @@ PackSource<In> source_of_b(const Kernels<In, Out>& kernels, Trans trans, int64_t
                            int64_t ldb) {
   const bool along_k = trans == Trans::yes;
   return {b, ldb, along_k, along_k ? kernels.pack_b_along_k : kernels.pack_b_across_k, kernels.cols,
-          Panels::full(n, kernels.cols)};
+          kernels.k_multiple, Panels::full(n, kernels.cols)};
 }
 
 template <class In, class Out>
@@ -106,7 +106,7 @@ class BlockedGemm {
       : p_(problem), kernels_(problem.kernels), k_blocks_(problem.k, problem.kernels.k_block) {
     const bool a_along_k = p_.trans_a == Trans::no;
     a_ = {p_.a, p_.lda, a_along_k, a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
-          kernels_.rows, Panels::even(p_.m, kernels_.rows)};
+          kernels_.rows, kernels_.k_multiple, Panels::even(p_.m, kernels_.rows)};
     b_ = source_of_b(kernels_, p_.trans_b, p_.n, p_.b, p_.ldb);
     read_a_in_place_ = kernels_.reads_unpacked && b_.panels.count <= 4;
     read_b_in_place_ = kernels_.reads_unpacked && p_.packed_b == nullptr && !b_.along_k &&
@@ -264,6 +264,7 @@ class BlockedGemm {
             args.a_step = a_.width;
           }
           args.c = p_.c + i * p_.ldc + j;
+          args.rows = height;
           kernels_.micro[height - 1](args);
           if (last && !p_.epilogue.empty()) {
             kernels_.finish(p_.epilogue, i, j, height, args.cols, args.c, p_.ldc);

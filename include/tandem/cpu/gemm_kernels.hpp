@@ -2,6 +2,7 @@
 /// Which kernels compute a matrix product: kernels<In, Out>(isa) for (float, float),
 /// (double, double) and (bfloat16, float).
 
+#include "tandem/cpu/gemm_kernels_amx.hpp"
 #include "tandem/cpu/gemm_kernels_avx2.hpp"
 #include "tandem/cpu/gemm_kernels_avx512.hpp"
 #include "tandem/cpu/gemm_kernels_avx512_bf16.hpp"
@@ -37,6 +38,8 @@ const Kernels<In, Out>& kernels(Isa isa) {
   } else {
 #if TANDEM_X86
     if constexpr (std::is_same_v<In, bfloat16>) {
+      static const Kernels<In, Out> on_amx = amx::make_kernels();
+      if (isa >= Isa::amx_bf16) return on_amx;
       static const Kernels<In, Out> on_avx512_bf16 =
           avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
                                                             Heights<12>{}, Heights<6>{});

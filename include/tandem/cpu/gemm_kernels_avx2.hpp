@@ -7,7 +7,7 @@
 #if TANDEM_X86
 #include <immintrin.h>
 
-#define TANDEM_GEMM_TARGET __attribute__((target("avx2,fma")))
+#define TANDEM_GEMM_TARGET TANDEM_TARGET_AVX2
 #define TANDEM_AVX2 static TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET
 
 TANDEM_NAMESPACE_BEGIN
@@ -57,7 +57,6 @@ struct F32 {
   TANDEM_AVX2 Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   TANDEM_AVX2 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   TANDEM_AVX2 Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
-  TANDEM_AVX2 Vec add(Vec a, Vec b) { return _mm256_add_ps(a, b); }
   TANDEM_AVX2 void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
     const __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
     _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps(s, 1)));
@@ -119,7 +118,6 @@ struct F64 {
   TANDEM_AVX2 Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_pd(a, b, c); }
   TANDEM_AVX2 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm256_fmadd_pd(a, b, c); }
   TANDEM_AVX2 Vec mul(Vec a, Vec b) { return _mm256_mul_pd(a, b); }
-  TANDEM_AVX2 Vec add(Vec a, Vec b) { return _mm256_add_pd(a, b); }
   TANDEM_AVX2 void sum4(Vec a, Vec b, Vec c, Vec d, double* sums) {
     const __m256d ab = _mm256_hadd_pd(a, b), cd = _mm256_hadd_pd(c, d);
     _mm256_storeu_pd(sums, _mm256_add_pd(_mm256_permute2f128_pd(ab, cd, 0x20),

@@ -7,8 +7,7 @@
 #if TANDEM_X86
 #include <immintrin.h>
 
-#define TANDEM_GEMM_TARGET \
-  __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define TANDEM_GEMM_TARGET TANDEM_TARGET_AVX512
 #define TANDEM_AVX512 static TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET
 
 #if !defined(__clang__)
@@ -64,7 +63,6 @@ struct F32 {
   TANDEM_AVX512 Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   TANDEM_AVX512 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   TANDEM_AVX512 Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
-  TANDEM_AVX512 Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
   /// Four sums at once: adding interleaved halves leaves (a, b, c, d) partial sums in every 128 bits.
   TANDEM_AVX512 void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
     const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
@@ -134,7 +132,6 @@ struct F64 {
   TANDEM_AVX512 Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_pd(a, b, c); }
   TANDEM_AVX512 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm512_fmadd_pd(a, b, c); }
   TANDEM_AVX512 Vec mul(Vec a, Vec b) { return _mm512_mul_pd(a, b); }
-  TANDEM_AVX512 Vec add(Vec a, Vec b) { return _mm512_add_pd(a, b); }
   TANDEM_AVX512 void sum4(Vec a, Vec b, Vec c, Vec d, double* sums) {
     const __m512d ab = _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
     const __m512d cd = _mm512_add_pd(_mm512_unpacklo_pd(c, d), _mm512_unpackhi_pd(c, d));

@@ -8,7 +8,7 @@
 #if TANDEM_X86
 
 #define TANDEM_GEMM_TARGET \
-  __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")))
 #define TANDEM_AVX512 static TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET
 
 #if !defined(__clang__)
@@ -48,7 +48,11 @@ struct Pairs {
   TANDEM_AVX512 Vec zero_elements() { return _mm512_setzero_si512(); }
   TANDEM_AVX512 AccVec set(float x) { return _mm512_set1_ps(x); }
   TANDEM_AVX512 Vec broadcast(const uint32_t* p) {
-    return _mm512_set1_epi32(static_cast<int>(*p));
+    Vec v = _mm512_set1_epi32(static_cast<int>(*p));
+#if defined(__clang__)
+    asm("" : "+v"(v));  // Clang 16 crashes where it turns this into a broadcast of bfloat16
+#endif
+    return v;
   }
   TANDEM_AVX512 AccVec fma(Vec a, Vec b, AccVec c) {
     return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));

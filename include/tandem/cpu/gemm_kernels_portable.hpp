@@ -56,7 +56,6 @@ struct Lanes {
   static TANDEM_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
   static TANDEM_ALWAYS_INLINE Vec fma_acc(Vec a, Vec b, Vec c) { return a * b + c; }
   static TANDEM_ALWAYS_INLINE Vec mul(Vec a, Vec b) { return a * b; }
-  static TANDEM_ALWAYS_INLINE Vec add(Vec a, Vec b) { return a + b; }
   static TANDEM_ALWAYS_INLINE void sum4(Vec a, Vec b, Vec c, Vec d, T* sums) {
     const Vec all[4] = {a, b, c, d};
     for (int i = 0; i < 4; ++i) {

@@ -5,8 +5,8 @@
 // the plain loops.) On its own this file is empty, and it has no include guard on purpose.
 //
 // V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes, k_unit,
-// load/store with and without a count, broadcast, zero, set, fma(a, b, c) = a·b + c, arithmetic on
-// AccVec, transpose of lanes × lanes elements, sum4 and the activations.
+// load/store with and without a count, broadcast, zero, set, mul, fma(a, b, c) = a·b + c,
+// transpose of lanes × lanes elements, and sum4. The epilogue needs no intrinsics and uses Vec.
 
 #ifdef TANDEM_GEMM_TARGET
 
@@ -142,7 +142,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
   constexpr int lanes = V::lanes;
   constexpr int64_t step = lanes * V::k_unit;
   Elem* out = static_cast<Elem*>(packed);
-  constexpr int pack_ahead = 4;  // so many short streams are beyond what hardware prefetches
+  constexpr int pack_ahead = 2;  // so many short streams are beyond what hardware prefetches
   const int64_t units = ceil_div(k, V::k_unit);
   for (int64_t u = 0; u < units; u += lanes, out += lanes * width) {
     const int64_t left = k - u * V::k_unit;
@@ -194,35 +194,54 @@ TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t coun
         const int64_t have = count - w < part ? count - w : part;
         const auto x = have <= 0 ? V::zero_elements()
                                  : V::combine(source + w, second ? second + w : nullptr, have);
-        V::store(out + w, x, part);
+        // As above: a narrow panel may spill into its next step.
+        if (width < lanes && p + V::k_unit < k) {
+          V::store(out + w, x);
+        } else {
+          V::store(out + w, x, part);
+        }
       }
     }
   }
 }
 
+/// The epilogue on `n` ≤ lanes neighbours of one row of C: full vectors without counting.
+template <class X, bool full>
+TANDEM_ALWAYS_INLINE void finish_vector(const Epilogue<typename X::value_type>& e, int64_t row,
+                                        int64_t col, typename X::value_type* c, int64_t n) {
+  using Acc = typename X::value_type;
+  X x = full ? X::load(c) : X::load_partial(c, n);
+  if (e.bias != nullptr) x += full ? X::load(e.bias + col) : X::load_partial(e.bias + col, n);
+  if (e.pre_activation != nullptr) {
+    Acc* pre = e.pre_activation + row * e.ld_pre + col;
+    full ? x.store(pre) : x.store_partial(pre, n);
+  }
+  switch (e.activation) {
+    case Activation::none: break;
+    case Activation::relu: x = max(X(Acc(0)), x); break;
+    case Activation::gelu:
+      x = x * (X(Acc(0.5)) + X(Acc(0.5)) * erf(x * X(Acc(0.70710678118654752440))));
+      break;
+    case Activation::quick_gelu: x = x * sigmoid(x * X(Acc(1.702))); break;
+  }
+  if (e.residual != nullptr) {
+    const Acc* residual = e.residual + row * e.ld_residual + col;
+    x += full ? X::load(residual) : X::load_partial(residual, n);
+  }
+  full ? x.store(c) : x.store_partial(c, n);
+}
+
 /// The epilogue on a finished tile of C at (row, col).
-template <class V>
-TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename V::Acc>& e, int64_t row, int64_t col,
-                                    int64_t rows, int64_t cols, typename V::Acc* c, int64_t ldc) {
-  using Acc = typename V::Acc;
-  constexpr int64_t lanes = V::lanes;
+template <class X>
+TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename X::value_type>& e, int64_t row,
+                                    int64_t col, int64_t rows, int64_t cols,
+                                    typename X::value_type* c, int64_t ldc) {
   for (int64_t i = 0; i < rows; ++i) {
-    Acc* ci = c + i * ldc;
-    for (int64_t j = 0; j < cols; j += lanes) {
-      const int64_t count = cols - j < lanes ? cols - j : lanes;
-      typename V::AccVec x = V::load_acc(ci + j, count);
-      if (e.bias != nullptr) x = V::add(x, V::load_acc(e.bias + col + j, count));
-      if (e.pre_activation != nullptr) {
-        V::store_acc(e.pre_activation + (row + i) * e.ld_pre + col + j, x, count);
-      }
-      if (e.activation == Activation::relu) x = V::relu(x);
-      if (e.activation == Activation::gelu) x = V::gelu(x);
-      if (e.activation == Activation::quick_gelu) x = V::quick_gelu(x);
-      if (e.residual != nullptr) {
-        x = V::add(x, V::load_acc(e.residual + (row + i) * e.ld_residual + col + j, count));
-      }
-      V::store_acc(ci + j, x, count);
+    int64_t j = 0;
+    for (; j + X::size <= cols; j += X::size) {
+      finish_vector<X, true>(e, row + i, col + j, c + i * ldc + j, X::size);
     }
+    if (j < cols) finish_vector<X, false>(e, row + i, col + j, c + i * ldc + j, cols - j);
   }
 }
 
@@ -246,7 +265,7 @@ Kernels<In, typename V::Acc> make_kernels(const char* name, int64_t k_block,
           .pack_b_along_k = pack_along_k<V, In, cols>,
           .pack_b_across_k = pack_across_k<V, In, cols>,
           .dot = {dot_kernel<V, In, d + 1>...},
-          .finish = nullptr,
+          .finish = finish_tile<Vec<typename V::Acc, V::lanes>>,
           .begin = nullptr,
           .end = nullptr};
 }

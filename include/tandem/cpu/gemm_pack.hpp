@@ -91,6 +91,7 @@ struct PackSource {
   bool along_k;
   PackFunction<In> pack;
   int64_t width;  // of the packed panels
+  int64_t k_multiple;
   Panels panels;
 
   const In* at(int64_t index, int64_t k) const {
@@ -101,9 +102,9 @@ struct PackSource {
   /// `step_bytes` is the size of `width` packed elements.
   void operator()(int64_t begin, int64_t end, int64_t k0, int64_t k, int k_unit, int64_t steps,
                   int64_t step_bytes, std::byte* packed) const {
-    // Across k, rows of the source are read side by side for all panels, a few rows at a time: the
-    // cache lines and pages of those rows stay at hand.
-    const int64_t chunk = along_k ? k : 32;
+    // Across k, a few rows of the source are read from end to end, for all panels, before the next
+    // ones: more rows than ways of the first-level cache would evict each other's lines.
+    const int64_t chunk = along_k ? k : (k_multiple > 8 ? k_multiple : 8);
     for (int64_t p = 0; p < k; p += chunk) {
       const int64_t length = k - p < chunk ? k - p : chunk;
       for (int64_t i = begin; i < end; ++i) {

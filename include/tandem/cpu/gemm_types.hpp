@@ -2,11 +2,11 @@
 /// What the parts of the matrix product share: the public enums and the epilogue, and the contract
 /// between the blocking (gemm_blocking.hpp) and the micro kernels (gemm_kernels_*.hpp).
 
-#include <cmath>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "tandem/cpu/vmath.hpp"
 #include "tandem/tensor/config.hpp"
 
 #if defined(__clang__)
@@ -52,8 +52,8 @@ namespace gemm_detail {
 inline constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-/// One micro tile: C (rows × cols) = alpha·A·B + beta·C with `steps` outer products. The number of
-/// rows is part of the kernel's type. Strides count packed elements; see Kernels.
+/// One micro tile: C (rows × cols) = alpha·A·B + beta·C with `steps` outer products. Strides count
+/// packed elements; see Kernels.
 template <class Out>
 struct MicroArgs {
   int64_t steps;
@@ -62,7 +62,7 @@ struct MicroArgs {
   const void* b;
   int64_t b_step;
   Out* c;
-  int64_t ldc, cols;  // 1 … Kernels::cols of the tile's columns exist in C
+  int64_t ldc, rows, cols;  // 1 … Kernels::rows, 1 … Kernels::cols exist in C
   Out alpha, beta;    // beta = 0: C is not read
   // What comes after this tile's B: each step asks for one address and goes on by prefetch_step
   // bytes, so that the next panel arrives in the second-level cache while this one is used.

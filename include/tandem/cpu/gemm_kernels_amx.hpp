@@ -1,0 +1,299 @@
+#pragma once
+/// Matrix-product kernels for AMX-BF16: tdpbf16ps multiplies a 16 × 32 tile of A by a 32 × 16 tile
+/// of B, bfloat16, and adds the result to a 16 × 16 tile of floats. A micro tile is 2 × 2 of them:
+/// four tile registers of sums, two of A, two of B, so each loaded tile is used twice.
+///
+/// The tile registers are behind a policy: HardwareTiles or EmulatedTiles, which keeps them in memory
+/// and computes what the manual says, so that packing, configuration and indexing are tested on
+/// machines without AMX.
+
+#include <cstring>
+
+#include "tandem/cpu/gemm_kernels_avx512_bf16.hpp"
+#include "tandem/cpu/gemm_kernels_portable.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu::gemm_detail::amx {
+
+inline constexpr int tile_rows = 16;
+inline constexpr int tile_bytes = 64;  // of a row: 16 floats or 32 bfloat16
+inline constexpr int tile_k = 32;      // inner indices per tile product
+inline constexpr int width = 32;       // rows of A and columns of B per micro tile
+
+/// The operand of ldtilecfg.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1;
+  uint8_t start_row = 0;
+  uint8_t reserved[14] = {};
+  uint16_t row_bytes[16] = {};
+  uint8_t rows[16] = {};
+
+  /// All eight tiles in full size; what does not exist is packed as zeros.
+  static TileConfig full() {
+    TileConfig config;
+    for (int t = 0; t < 8; ++t) {
+      config.row_bytes[t] = tile_bytes;
+      config.rows[t] = tile_rows;
+    }
+    return config;
+  }
+};
+static_assert(sizeof(TileConfig) == 64);
+
+#if TANDEM_X86
+/// The registers themselves. Assembly instead of intrinsics needs no target attribute, which would
+/// keep micro_kernel from being shared with the emulation; compilers do not use these registers.
+struct HardwareTiles {
+  static void configure(const TileConfig& config) {
+    asm volatile("ldtilecfg %0" : : "m"(config));
+  }
+  static void release() { asm volatile("tilerelease"); }
+  template <int t>
+  static TANDEM_ALWAYS_INLINE void zero() {
+    asm volatile("tilezero %%tmm%c0" : : "i"(t));
+  }
+  template <int t>
+  static TANDEM_ALWAYS_INLINE void load(const void* from, int64_t stride) {
+    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(t) : "memory");
+  }
+  template <int t>
+  static TANDEM_ALWAYS_INLINE void store(void* to, int64_t stride) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(t) : "memory");
+  }
+  /// c += a·b.
+  template <int c, int a, int b>
+  static TANDEM_ALWAYS_INLINE void multiply() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(c), "i"(a), "i"(b));
+  }
+};
+#endif
+
+/// The same in memory. Like the instruction it treats subnormal numbers as zeros and adds the two
+/// halves of the pairs separately.
+struct EmulatedTiles {
+  struct State {
+    TileConfig config;
+    bool configured = false;
+    unsigned char data[8][tile_rows][tile_bytes];
+  };
+  static State& state() {
+    thread_local State s;
+    return s;
+  }
+  static void configure(const TileConfig& config) {
+    state() = {};
+    state().config = config;
+    state().configured = true;
+  }
+  static void release() { state().configured = false; }
+
+  /// The rows of a tile; every use of an unconfigured register is an error on the real machine.
+  template <int t>
+  static int rows() {
+    TANDEM_CHECK(state().configured && state().config.rows[t] > 0, "amx", "tile ", t,
+                 " is used without a configuration");
+    return state().config.rows[t];
+  }
+  template <int t>
+  static void zero() {
+    rows<t>();
+    std::memset(state().data[t], 0, sizeof state().data[t]);
+  }
+  template <int t>
+  static void load(const void* from, int64_t stride) {
+    zero<t>();
+    for (int r = 0; r < rows<t>(); ++r) {
+      std::memcpy(state().data[t][r], static_cast<const char*>(from) + r * stride,
+                  state().config.row_bytes[t]);
+    }
+  }
+  template <int t>
+  static void store(void* to, int64_t stride) {
+    for (int r = 0; r < rows<t>(); ++r) {
+      std::memcpy(static_cast<char*>(to) + r * stride, state().data[t][r],
+                  state().config.row_bytes[t]);
+    }
+  }
+  template <int c, int a, int b>
+  static void multiply() {
+    const auto bf16 = [](const unsigned char* row, int i) {
+      uint16_t bits;
+      std::memcpy(&bits, row + 2 * i, sizeof bits);
+      return flush(static_cast<float>(bfloat16::from_bits(bits)));
+    };
+    const int pairs = state().config.row_bytes[a] / 4, columns = state().config.row_bytes[c] / 4;
+    for (int i = 0; i < rows<c>(); ++i) {
+      const unsigned char* row_a = state().data[a][i];
+      for (int j = 0; j < columns; ++j) {
+        float even = 0, odd = 0;
+        for (int p = 0; p < pairs && p < rows<b>(); ++p) {
+          const unsigned char* row_b = state().data[b][p];
+          even = flush(even + flush(bf16(row_a, 2 * p) * bf16(row_b, 2 * j)));
+          odd = flush(odd + flush(bf16(row_a, 2 * p + 1) * bf16(row_b, 2 * j + 1)));
+        }
+        float sum;
+        std::memcpy(&sum, &state().data[c][i][4 * j], sizeof sum);
+        sum = flush(flush(sum) + flush(even + odd));
+        std::memcpy(&state().data[c][i][4 * j], &sum, sizeof sum);
+      }
+    }
+  }
+  static float flush(float x) { return x > -0x1p-126F && x < 0x1p-126F ? 0.0F : x; }
+};
+
+/// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. Packed A is [k / 32][32 rows][32 k], so that a
+/// tile is 1 KB in one piece; packed B is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
+template <class Tiles, int rows>
+TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
+  constexpr bool two = rows > tile_rows;
+  Tiles::template zero<0>();
+  Tiles::template zero<1>();
+  if constexpr (two) {
+    Tiles::template zero<2>();
+    Tiles::template zero<3>();
+  }
+  constexpr int64_t b_stride = width * 4, a_bytes = width * tile_bytes;
+  const char* a = static_cast<const char*>(t.a);
+  const char* b = static_cast<const char*>(t.b);
+  for (int64_t step = 0; step < t.steps; step += tile_k / 2) {
+    Tiles::template load<6>(b, b_stride);
+    Tiles::template load<7>(b + tile_bytes, b_stride);
+    Tiles::template load<4>(a, tile_bytes);
+    Tiles::template multiply<0, 4, 6>();
+    Tiles::template multiply<1, 4, 7>();
+    if constexpr (two) {
+      Tiles::template load<5>(a + tile_rows * tile_bytes, tile_bytes);
+      Tiles::template multiply<2, 5, 6>();
+      Tiles::template multiply<3, 5, 7>();
+    }
+    a += a_bytes;
+    b += tile_k / 2 * b_stride;
+  }
+  alignas(64) float sums[width][width];
+  constexpr int64_t stride = sizeof sums[0];
+  Tiles::template store<0>(&sums[0][0], stride);
+  Tiles::template store<1>(&sums[0][tile_rows], stride);
+  if constexpr (two) {
+    Tiles::template store<2>(&sums[tile_rows][0], stride);
+    Tiles::template store<3>(&sums[tile_rows][tile_rows], stride);
+  }
+  using X = Vec<float, 16>;
+  for (int64_t i = 0; i < t.rows; ++i) {
+    for (int64_t j = 0; j < t.cols; j += X::size) {
+      const int64_t n = t.cols - j < X::size ? t.cols - j : X::size;
+      float* c = t.c + i * t.ldc + j;
+      X x = X(t.alpha) * X::load(&sums[i][j]);
+      if (t.beta != 0) x = fma(X(t.beta), X::load_partial(c, n), x);
+      x.store_partial(c, n);
+    }
+  }
+}
+
+#if TANDEM_X86
+template <int rows>
+TANDEM_TARGET_AVX512 void hardware_kernel(const MicroArgs<float>& t) {
+  tile_product<HardwareTiles, rows>(t);
+}
+#endif
+template <int rows>
+void emulated_kernel(const MicroArgs<float>& t) {
+  tile_product<EmulatedTiles, rows>(t);
+}
+
+/// A, contiguous along k or across it: [k / 32][32][32], zeros where there is no row or no k.
+template <bool along_k>
+void pack_a(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+  bfloat16* out = static_cast<bfloat16*>(packed);
+  for (int64_t p = 0; p < k; p += tile_k) {
+    const int64_t length = k - p < tile_k ? k - p : tile_k;
+    for (int64_t w = 0; w < width; ++w, out += tile_k) {
+      const int64_t have = w < count ? length : 0;
+      for (int64_t q = 0; q < have; ++q) {
+        out[q] = along_k ? source[w * ld + p + q] : source[(p + q) * ld + w];
+      }
+      for (int64_t q = have; q < tile_k; ++q) out[q] = bfloat16();
+    }
+  }
+}
+
+/// B in pairs of k, [k / 2][32][2], on any CPU.
+template <bool along_k>
+void pack_b(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+  bfloat16* out = static_cast<bfloat16*>(packed);
+  for (int64_t p = 0; p < k; p += 2) {
+    for (int64_t w = 0; w < width; ++w) {
+      for (int64_t q = p; q < p + 2; ++q, ++out) {
+        const bool have = w < count && q < k;
+        *out = have ? (along_k ? source[w * ld + q] : source[q * ld + w]) : bfloat16();
+      }
+    }
+  }
+}
+
+/// `pack` with zeros after it, up to a whole number of tiles.
+template <PackFunction<bfloat16> pack>
+void pack_b_padded(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+  pack(source, ld, count, k, packed);
+  const int64_t row = width * 4, have = ceil_div(k, 2), want = round_up(k, tile_k) / 2;
+  std::memset(static_cast<char*>(packed) + have * row, 0, static_cast<size_t>((want - have) * row));
+}
+
+template <class Tiles>
+void begin() {
+  Tiles::configure(TileConfig::full());
+}
+template <class Tiles>
+void end() {
+  Tiles::release();
+}
+
+/// What both tables have in common.
+inline Kernels<bfloat16, float> common_kernels(const char* name) {
+  return {.name = name,
+          .rows = width,
+          .cols = width,
+          .k_unit = 2,
+          .k_multiple = tile_k,
+          .element_size = 4,
+          .k_block = 1024,
+          .reads_unpacked = false,
+          .micro = {},
+          .pack_a_along_k = pack_a<true>,
+          .pack_a_across_k = pack_a<false>,
+          .pack_b_along_k = pack_b_padded<pack_b<true>>,
+          .pack_b_across_k = pack_b_padded<pack_b<false>>,
+          .dot = {},
+          .finish = portable::finish_tile<Vec<float, 4>>,
+          .begin = nullptr,
+          .end = nullptr};
+}
+
+/// The kernels on emulated tiles, which run on any CPU, slowly: for tests.
+inline Kernels<bfloat16, float> make_emulated_kernels() {
+  Kernels<bfloat16, float> kernels = common_kernels("amx_bf16 (emulated)");
+  for (int i = 0; i < width; ++i) {
+    kernels.micro[i] = i < tile_rows ? emulated_kernel<tile_rows> : emulated_kernel<width>;
+  }
+  kernels.begin = begin<EmulatedTiles>;
+  kernels.end = end<EmulatedTiles>;
+  return kernels;
+}
+
+#if TANDEM_X86
+inline Kernels<bfloat16, float> make_kernels() {
+  using avx512_bf16::Pairs;
+  Kernels<bfloat16, float> kernels = common_kernels("amx_bf16");
+  for (int i = 0; i < width; ++i) {
+    kernels.micro[i] = i < tile_rows ? hardware_kernel<tile_rows> : hardware_kernel<width>;
+  }
+  kernels.pack_b_along_k = pack_b_padded<avx512_bf16::pack_along_k<Pairs, bfloat16, width>>;
+  kernels.pack_b_across_k = pack_b_padded<avx512_bf16::pack_across_k<Pairs, bfloat16, width>>;
+  kernels.finish = avx512::finish_tile<Vec<float, 16>>;
+  kernels.begin = begin<HardwareTiles>;
+  kernels.end = end<HardwareTiles>;
+  return kernels;
+}
+#endif
+
+}  // namespace cpu::gemm_detail::amx
+TANDEM_NAMESPACE_END
