@@ -1,0 +1,182 @@
+#pragma once
+/// Feature rows of videos from the layouts of the field, opened lazily.                 [spec §2, §8]
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tandem/io/pickle.hpp"
+#include "tandem/wtal/types.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+namespace detail {
+
+inline void check_rows(const io::Array& array, const char* what) {
+  TANDEM_CHECK(array.rank() == 2 && array.shape[0] > 0 && array.shape[1] > 0, "features", array.name,
+               ": expected ", what, " of shape (rows, columns), found shape ",
+               io::shape_text(array.shape));
+  TANDEM_CHECK(array.is_numeric() && array.kind != io::ElementKind::boolean, "features", array.name,
+               ": expected numbers, found ", io::kind_name(array.kind), " elements");
+}
+
+/// Float rows; shared with the file where they are float32 already. NaN and infinity are refused.
+inline Tensor<float> float_rows(const io::Array& array) {
+  const Tensor<float> rows =
+      array.shareable<float>() ? array.tensor<float>() : array.tensor_as<float>();
+  const float* p = rows.data();
+  for (std::int64_t i = 0; i < rows.numel(); ++i) {
+    // x − x is 0 for every finite x and NaN for the others.
+    if (!(p[i] - p[i] == 0.0f)) {
+      fail("features", array.name, ": row ", i / rows.size(1), ", column ", i % rows.size(1),
+           " is not a finite number");
+    }
+  }
+  return rows;
+}
+
+}  // namespace detail
+
+/// The feature files of a list of videos. Everything is checked when it is opened (files exist, shapes
+/// are (T, columns) with the same columns everywhere); rows are read when they are asked for.
+///
+/// `path` is one of
+///   an npy object array with one (T, columns) array per video, in the order of the annotations
+///   (Thumos14reduced-I3D-JOINTFeatures.npy; written by Python 2 or 3, float32 or float64);
+///   a folder with <id>.npy of (T, columns), or rgb/<id>.npy and flow/<id>.npy of (T, columns/2), either
+///   directly or in a folder train, test, or the subset's name. "v_<id>.npy" is found too.
+///
+///     FeatureFiles i3d("Thumos14reduced-I3D-JOINTFeatures.npy", truth);
+///     i3d.rows(7); i3d.columns(); Tensor<float> x = i3d.read(7);
+class FeatureFiles {
+ public:
+  FeatureFiles(const std::string& path, const GroundTruth& truth) : path_(path) {
+    if (io::is_directory(path)) {
+      open_folder(truth);
+    } else {
+      open_joint(truth);
+    }
+  }
+
+  const std::string& path() const { return path_; }
+  std::size_t size() const { return videos_.size(); }
+  /// False when the layout has no file for the video.
+  bool has(std::size_t video) const { return videos_.at(video).rows > 0; }
+  /// T of a video: 16-frame snippets of 0.64 s.
+  std::int64_t rows(std::size_t video) const { return videos_.at(video).rows; }
+  std::int64_t columns() const { return columns_; }
+
+  /// (T, columns) of a video. Shares the mapped file when that holds aligned float32 rows.
+  Tensor<float> read(std::size_t video) const {
+    const Video& v = videos_.at(video);
+    TANDEM_CHECK(v.rows > 0, "features", path_, ": there are no features of video ", v.id);
+    if (joint_) return detail::float_rows(joint_->root()[video].array());
+    const Tensor<float> first = detail::float_rows(io::load_npy(v.first));
+    if (v.second.empty()) return checked(first, v);
+    const Tensor<float> second = detail::float_rows(io::load_npy(v.second));
+    Tensor<float> both({first.size(0), first.size(1) + second.size(1)});
+    both.slice(1, 0, first.size(1)).copy_elements(first);
+    both.slice(1, first.size(1), both.size(1)).copy_elements(second);
+    return checked(both, v);
+  }
+
+ private:
+  struct Video {
+    std::string id, first, second;  // second: the flow file of an rgb, flow pair
+    std::int64_t rows = 0;
+  };
+
+  /// The files may have been replaced since they were opened.
+  const Tensor<float>& checked(const Tensor<float>& x, const Video& v) const {
+    TANDEM_CHECK(x.size(0) == v.rows && x.size(1) == columns_, "features", v.first,
+                 ": had shape (", v.rows, ", ", columns_, ") when it was opened, has ", x.shape(), " now");
+    return x;
+  }
+
+  void add(Video video, std::int64_t rows, std::int64_t columns, const std::string& name) {
+    TANDEM_CHECK(columns_ == 0 || columns == columns_, "features", name, ": has ", columns,
+                 " columns, the videos before it ", columns_);
+    columns_ = columns;
+    video.rows = rows;
+    videos_.push_back(std::move(video));
+  }
+
+  void open_joint(const GroundTruth& truth) {
+    joint_ = io::load_npy_objects(path_);
+    const io::PickleValue root = joint_->root();
+    TANDEM_CHECK(root.shape().size() == 1 && root.size() == truth.videos.size(), "features", path_,
+                 ": expected ", truth.videos.size(), " arrays, one per annotated video, found shape ",
+                 io::shape_text(root.shape()));
+    for (std::size_t v = 0; v < root.size(); ++v) {
+      TANDEM_CHECK(root[v].is_array(), "features", path_, ": video ", truth.videos[v].id,
+                   ": expected an array, found ", root[v].kind_name());
+      const io::Array& array = root[v].array();
+      detail::check_rows(array, "features");
+      add({truth.videos[v].id, {}, {}}, array.shape[0], array.shape[1], array.name);
+    }
+  }
+
+  void open_folder(const GroundTruth& truth) {
+    std::vector<std::string> inner{""};
+    for (const std::string& subset : truth.subsets()) inner.push_back(subset);
+    for (const char* name : {"train", "test"}) inner.push_back(name);
+    // Most folders do not exist: look once, not once per video.
+    std::vector<std::string> plain, pairs;
+    for (const std::string& name : inner) {
+      const std::string folder = name.empty() ? path_ : io::join_path(path_, name);
+      if (name.empty() || io::is_directory(folder)) plain.push_back(folder);
+      if (io::is_directory(io::join_path(folder, "rgb"))) pairs.push_back(folder);
+    }
+    for (const VideoTruth& truth_video : truth.videos) {
+      Video video{truth_video.id, {}, {}};
+      TANDEM_CHECK(video.id.find('/') == std::string::npos, "features", "the video id \"", video.id,
+                   "\" holds a slash, so it names no file");
+      if (!find(video, plain, pairs)) {
+        videos_.push_back(std::move(video));
+        continue;
+      }
+      const io::Array first = io::load_npy(video.first);
+      detail::check_rows(first, "features");
+      std::int64_t columns = first.shape[1];
+      if (!video.second.empty()) {
+        const io::Array second = io::load_npy(video.second);
+        detail::check_rows(second, "features");
+        TANDEM_CHECK(first.shape == second.shape, "features", video.first, " has shape ",
+                     io::shape_text(first.shape), ", its flow file ", io::shape_text(second.shape));
+        columns += second.shape[1];
+      }
+      const std::string name = video.first;
+      add(std::move(video), first.shape[0], columns, name);
+    }
+  }
+
+  static bool find(Video& video, const std::vector<std::string>& plain,
+                   const std::vector<std::string>& pairs) {
+    for (const char* prefix : {"", "v_"}) {
+      const std::string file = concat(prefix, video.id, ".npy");
+      for (const std::string& folder : plain) {
+        video.first = io::join_path(folder, file);
+        if (io::is_file(video.first)) return true;
+      }
+      for (const std::string& folder : pairs) {
+        video.first = io::join_path(folder, "rgb/" + file);
+        video.second = io::join_path(folder, "flow/" + file);
+        if (io::is_file(video.first) && io::is_file(video.second)) return true;
+        TANDEM_CHECK(!io::is_file(video.first) && !io::is_file(video.second), "features",
+                     "video ", video.id, " has only one of ", video.first, " and ", video.second);
+        video.second.clear();
+      }
+    }
+    video.first.clear();
+    return false;
+  }
+
+  std::string path_;
+  Ref<io::Pickle> joint_;
+  std::vector<Video> videos_;
+  std::int64_t columns_ = 0;
+};
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END

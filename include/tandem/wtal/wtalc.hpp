@@ -1,0 +1,169 @@
+#pragma once
+/// The W-TALC layout of annotations, used by most repositories of the field: a folder of npy files
+/// with one row per video.                                                             [spec §8, C]
+///   classlist |S (C,)   videoname |S (N,)   subset |S (N,)   duration <f8 (N,) or (N, 1)
+///   segments |O: per video a list of [start, end]   labels |O: per video one name per segment
+///   labels_all |O: per video its video-level names   Ambiguous_test.txt: "video  start end" lines
+
+#include "tandem/io/pickle_writer.hpp"
+#include "tandem/io/pickle.hpp"
+#include "tandem/wtal/annotations.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+namespace detail {
+
+/// One object array of the layout, with messages that name the file and the video.
+class WtalcLists {
+ public:
+  WtalcLists(const std::string& path, const std::vector<std::string>& ids)
+      : path_(path), ids_(ids), pickle_(io::load_npy_objects(path)) {
+    TANDEM_CHECK(pickle_->root().shape().size() == 1 && pickle_->root().size() == ids.size(), "wtalc",
+                 path, ": expected ", ids.size(), " lists, one per video, found shape ",
+                 io::shape_text(pickle_->root().shape()));
+    // Shared references could stand for more values than any honest file of this size holds.
+    struct stat info {};
+    const bool known = ::stat(path.c_str(), &info) == 0;
+    TANDEM_CHECK(!known || pickle_->expanded_size() / 4 <= static_cast<std::uint64_t>(info.st_size),
+                 "wtalc", path, ": its shared lists expand to ", pickle_->expanded_size(),
+                 " values, more than a file of ", static_cast<std::int64_t>(info.st_size),
+                 " bytes can mean");
+  }
+  io::PickleValue at(std::size_t video) const {
+    const io::PickleValue value = pickle_->root()[video];
+    TANDEM_CHECK(value.is_list(), "wtalc", path_, ": ", ids_[video], ": expected a list, found ",
+                 value.kind_name());
+    return value;
+  }
+  template <class... Pieces>
+  [[noreturn]] void error(std::size_t video, const Pieces&... pieces) const {
+    fail("wtalc", path_, ": ", ids_[video], ": ", pieces...);
+  }
+  std::string name(std::size_t video, const io::PickleValue& value) const {
+    if (!value.is_string()) error(video, "expected a class name, found ", value.kind_name());
+    return std::string(value.string());
+  }
+
+ private:
+  std::string path_;
+  const std::vector<std::string>& ids_;
+  Ref<io::Pickle> pickle_;
+};
+
+}  // namespace detail
+
+/// True when the folder holds W-TALC annotations.
+inline bool is_wtalc_folder(const std::string& folder) {
+  return io::is_file(io::join_path(folder, "classlist.npy")) &&
+         io::is_file(io::join_path(folder, "segments.npy"));
+}
+
+/// read_wtalc — ground truth of a W-TALC folder. Videos and classes keep the order of the files (row i
+/// of a joint feature file belongs to video i); values are kept as they are: segments may run past the
+/// duration, be empty or be listed under two classes, and `labels` (labels_all) may disagree with the
+/// instances or be empty, as in the published THUMOS14 files. A missing labels_all.npy means the
+/// classes of the instances, a missing duration.npy or Ambiguous_test.txt means none.
+///   const GroundTruth truth = read_wtalc("Thumos14reduced-Annotations");
+/// Errors name file and video: arrays of different length, a name that is not in classlist, a segment
+/// that is not two finite numbers, as many labels as segments, ids that repeat.
+inline GroundTruth read_wtalc(const std::string& folder) {
+  const auto path = [&](const char* name) { return io::join_path(folder, name); };
+  GroundTruth truth;
+  truth.classes = io::load_npy(path("classlist.npy")).strings();
+  const std::vector<std::string> ids = io::load_npy(path("videoname.npy")).strings();
+  const std::vector<std::string> subsets = io::load_npy(path("subset.npy")).strings();
+  TANDEM_CHECK(subsets.size() == ids.size(), "wtalc", path("subset.npy"), ": expected ", ids.size(),
+               " names, one per video, found ", subsets.size());
+  std::vector<double> durations(ids.size(), 0);
+  if (io::is_file(path("duration.npy"))) {
+    durations = io::load_npy(path("duration.npy")).to_vector<double>();
+    TANDEM_CHECK(durations.size() == ids.size(), "wtalc", path("duration.npy"), ": expected ",
+                 ids.size(), " durations, one per video, found ", durations.size());
+  }
+  std::unordered_map<std::string, int> class_index;
+  for (std::size_t c = 0; c < truth.classes.size(); ++c) {
+    TANDEM_CHECK(class_index.emplace(truth.classes[c], static_cast<int>(c)).second, "wtalc",
+                 path("classlist.npy"), ": the class ", truth.classes[c], " appears twice");
+  }
+  const auto class_of = [&](const detail::WtalcLists& lists, std::size_t v,
+                            const io::PickleValue& value) {
+    const auto found = class_index.find(lists.name(v, value));
+    if (found == class_index.end()) {
+      lists.error(v, "the class ", value.string().substr(0, 60), " is not in classlist.npy",
+                  io::did_you_mean(value.string(), truth.classes));
+    }
+    return found->second;
+  };
+  const detail::WtalcLists segments(path("segments.npy"), ids), labels(path("labels.npy"), ids);
+  const bool has_all = io::is_file(path("labels_all.npy"));
+  const detail::WtalcLists all(path(has_all ? "labels_all.npy" : "labels.npy"), ids);
+  std::unordered_set<std::string_view> seen;
+  for (std::size_t v = 0; v < ids.size(); ++v) {
+    TANDEM_CHECK(seen.insert(ids[v]).second, "wtalc", path("videoname.npy"), ": the video ", ids[v],
+                 " appears twice");
+    VideoTruth video{.id = ids[v], .subset = subsets[v], .duration = durations[v]};
+    TANDEM_CHECK(std::isfinite(video.duration) && video.duration >= 0, "wtalc", path("duration.npy"),
+                 ": ", ids[v], ": the duration is not a length of time");
+    const io::PickleValue when = segments.at(v), what = labels.at(v);
+    if (when.size() != what.size()) {
+      labels.error(v, "expected one label for each of ", when.size(), " segments, found ", what.size());
+    }
+    for (std::size_t i = 0; i < when.size(); ++i) {
+      const io::PickleValue pair = when[i];
+      if (!pair.is_list() || pair.size() != 2 || !pair[0].is_number() || !pair[1].is_number() ||
+          !std::isfinite(pair[0].number()) || !std::isfinite(pair[1].number())) {
+        segments.error(v, "segment ", i, " is not a pair of times");
+      }
+      video.instances.push_back({{pair[0].number(), pair[1].number()}, class_of(labels, v, what[i])});
+    }
+    const io::PickleValue own = all.at(v);
+    for (std::size_t i = 0; i < own.size(); ++i) video.labels.push_back(class_of(all, v, own[i]));
+    std::sort(video.labels.begin(), video.labels.end());
+    video.labels.erase(std::unique(video.labels.begin(), video.labels.end()), video.labels.end());
+    truth.videos.push_back(std::move(video));
+  }
+  TANDEM_CHECK(!truth.videos.empty(), "wtalc", path("videoname.npy"), ": the folder names no video");
+  if (const std::string ambiguous = path("Ambiguous_test.txt"); io::is_file(ambiguous)) {
+    add_ambiguous(truth, io::read_text(ambiguous), ambiguous);
+  }
+  return truth;
+}
+
+/// write_wtalc — the same folder from ground truth: what read_wtalc reads back equal.
+inline void write_wtalc(const std::string& folder, const GroundTruth& truth) {
+  io::make_directories(folder);
+  const auto path = [&](const char* name) { return io::join_path(folder, name); };
+  std::vector<std::string> ids, subsets;
+  Tensor<double> durations(Shape{static_cast<std::int64_t>(truth.videos.size())});
+  io::Json segments = io::Json::array(), labels = io::Json::array(), all = io::Json::array();
+  std::string ambiguous;
+  for (const VideoTruth& video : truth.videos) {
+    durations.mutable_data()[ids.size()] = video.duration;
+    ids.push_back(video.id);
+    subsets.push_back(video.subset);
+    io::Json times = io::Json::array(), names = io::Json::array(), distinct = io::Json::array();
+    for (const Instance& instance : video.instances) {
+      times.push_back(std::vector<double>{instance.segment.start, instance.segment.end});
+      names.push_back(truth.classes.at(static_cast<std::size_t>(instance.cls)));
+    }
+    for (const int c : video.labels) distinct.push_back(truth.classes.at(static_cast<std::size_t>(c)));
+    segments.push_back(std::move(times));
+    labels.push_back(std::move(names));
+    all.push_back(std::move(distinct));
+    for (const Segment& s : video.ambiguous) {
+      ambiguous += concat(video.id, "  ", io::Json(s.start).dump(), " ", io::Json(s.end).dump(), "\n");
+    }
+  }
+  io::save_npy_strings(path("classlist.npy"), truth.classes);
+  io::save_npy_strings(path("videoname.npy"), ids);
+  io::save_npy_strings(path("subset.npy"), subsets);
+  io::save_npy(path("duration.npy"), durations);
+  io::save_npy_objects(path("segments.npy"), segments);
+  io::save_npy_objects(path("labels.npy"), labels);
+  io::save_npy_objects(path("labels_all.npy"), all);
+  io::write_text(path("Ambiguous_test.txt"), ambiguous);
+}
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
