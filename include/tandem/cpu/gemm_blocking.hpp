@@ -25,6 +25,7 @@ namespace cpu::gemm_detail {
 
 inline constexpr int64_t shared_bytes = int64_t{8} << 20;  // of packed A and of packed B
 inline constexpr int64_t block_panels = 16;                // row panels per block
+inline constexpr int64_t in_place_size = 8192;             // elements of B; twice the first level
 inline constexpr double flops_per_thread = 1.5e6;          // below, a thread is not worth waking
 
 /// How many threads `flops` operations are worth.
@@ -108,15 +109,19 @@ class BlockedGemm {
     a_ = {p_.a, p_.lda, a_along_k, a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
           kernels_.rows, kernels_.k_multiple, Panels::even(p_.m, kernels_.rows)};
     b_ = source_of_b(kernels_, p_.trans_b, p_.n, p_.b, p_.ldb);
+    // Packing pays by repeated use.
+    const bool small = p_.k * p_.n <= in_place_size;
     read_a_in_place_ = kernels_.reads_unpacked && b_.panels.count <= 4;
     read_b_in_place_ = kernels_.reads_unpacked && p_.packed_b == nullptr && !b_.along_k &&
-                       a_.panels.count <= 3;
+                       (a_.panels.count <= 3 || small);
+    pack_b_late_ = p_.packed_b == nullptr && !read_b_in_place_ && a_.panels.count <= 2 * block_panels &&
+                   (p_.threads == 1 || b_.panels.count >= 4 * p_.threads);
   }
 
   void run() {
     const int64_t column_bytes = packed_bytes(k_blocks_.length) * kernels_.cols;
     int64_t columns = b_.panels.count, k_group = k_blocks_.count;
-    if (p_.packed_b == nullptr && !read_b_in_place_) {
+    if (p_.packed_b == nullptr && !read_b_in_place_ && !pack_b_late_) {
       // As many columns as one k block allows, then as many k blocks as those columns allow.
       const auto fit = [](int64_t count, int64_t bytes) {
         int64_t most = bytes > 0 ? shared_bytes / bytes : count;
@@ -157,7 +162,8 @@ class BlockedGemm {
       const bool ragged = col1_ == b_.panels.count && p_.n % kernels_.cols != 0;
       first_packed_ = ragged ? col1_ - 1 : col1_;
     }
-    const int64_t b_panels = p_.packed_b == nullptr ? col1_ - first_packed_ : 0;
+    const bool b_now = p_.packed_b == nullptr && !pack_b_late_;
+    const int64_t b_panels = b_now ? col1_ - first_packed_ : 0;
     const int64_t a_bytes = k * a_.panels.count * a_.width;
     share_a_ = !read_a_in_place_ && a_bytes <= shared_bytes;
     const int64_t a_panels = share_a_ ? a_.panels.count : 0;
@@ -166,8 +172,10 @@ class BlockedGemm {
     packed_a_ = a_panels > 0 ? scratch.a.get(a_bytes) : nullptr;
     packed_b_ = b_panels > 0 ? scratch.b.get(k * b_panels * b_.width) : nullptr;
 
-    // Items of up to four panels and one k block, first of B, then of A.
-    constexpr int64_t together = 4;
+    // Items of some panels and one k block, first of B, then of A.
+    int64_t together = (a_panels + b_panels) / (8 * p_.threads);
+    if (together < 4) together = 4;
+    if (together > 16) together = 16;
     const int64_t b_items = ceil_div(b_panels, together), a_items = ceil_div(a_panels, together);
     const int64_t items = (b_items + a_items) * (block1_ - block0_);
     const auto pack_items = [&](int64_t begin, int64_t end) {
@@ -199,6 +207,14 @@ class BlockedGemm {
   void multiply() {
     // Few rows for many threads: cut the columns into stripes, until there are pieces enough.
     const int64_t rows = a_.panels.count, columns = col1_ - col0_;
+    if (pack_b_late_) {
+      share_out(p_.threads, columns, [&](int64_t begin, int64_t end) {
+        if (kernels_.begin != nullptr) kernels_.begin();
+        multiply_block(0, rows, col0_ + begin, col0_ + end);
+        if (kernels_.end != nullptr) kernels_.end();
+      });
+      return;
+    }
     int64_t stripes = p_.threads > 1 ? ceil_div(32 * p_.threads, rows) : 1;
     if (stripes > columns) stripes = columns;
     share_out(p_.threads, stripes * rows, [&](int64_t begin, int64_t end) {
@@ -229,7 +245,8 @@ class BlockedGemm {
       if (share_a_) {
         a_offset = offset(a_, a_.panels.count, block, row0);
       } else if (!read_a_in_place_) {
-        std::byte* packed = thread_scratch().block.get(packed_bytes(k) * a_.width * block_panels);
+        const int64_t panels = row1 - row0 > block_panels ? row1 - row0 : block_panels;
+        std::byte* packed = thread_scratch().block.get(packed_bytes(k) * a_.width * panels);
         a_(row0, row1, k0, k, kernels_.k_unit, steps(k), a_.width * kernels_.element_size, packed);
         packed_a = packed;
       }
@@ -240,6 +257,12 @@ class BlockedGemm {
         if (p_.packed_b != nullptr) {
           args.b = p_.packed_b + b_offset_in_all(block, col);
           args.b_step = b_.width;
+        } else if (pack_b_late_) {
+          std::byte* packed = thread_scratch().panel.get(panel_bytes);
+          b_(col, col + 1, k0, k, kernels_.k_unit, args.steps, b_.width * kernels_.element_size,
+             packed);
+          args.b = packed;
+          args.b_step = b_.width;
         } else if (col < first_packed_) {
           args.b = b_.at(j, k0);
           args.b_step = b_.ld;
@@ -248,7 +271,7 @@ class BlockedGemm {
           args.b_step = b_.width;
         }
         // Each row panel of this column fetches its share of the next column's panel of B.
-        const bool fetch = col >= first_packed_ && col + 1 < col1 && args.steps > 0;
+        const bool fetch = !pack_b_late_ && col >= first_packed_ && col + 1 < col1 && args.steps > 0;
         const int64_t share = fetch ? panel_bytes / (row1 - row0) : 0;
         args.prefetch = static_cast<const char*>(args.b) + (fetch ? panel_bytes : 0);
         args.prefetch_step = fetch ? share / args.steps : 0;
@@ -285,6 +308,7 @@ class BlockedGemm {
   const KBlocks k_blocks_;
   PackSource<In> a_{}, b_{};
   bool read_a_in_place_ = false, read_b_in_place_ = false;
+  bool pack_b_late_ = false;  // few rows: each panel of B just before its use, by its thread
   // The group at hand: column panels [col0_, col1_), k blocks [block0_, block1_).
   int64_t col0_ = 0, col1_ = 0, block0_ = 0, block1_ = 0;
   int64_t first_packed_ = 0;  // column panels before it are read in place

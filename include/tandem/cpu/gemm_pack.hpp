@@ -51,10 +51,10 @@ class Scratch {
   int64_t size_ = 0;
 };
 
-/// What a call needs at the same time: both operands shared by its threads, and a block of A for
-/// the calling thread's part of the work.
+/// What a call needs at the same time: both operands shared by its threads, and a block of A and a
+/// panel of B for the calling thread's part of the work.
 struct ThreadScratch {
-  Scratch a, b, block;
+  Scratch a, b, block, panel;
 };
 inline ThreadScratch& thread_scratch() {
   thread_local ThreadScratch scratch;
