@@ -1,0 +1,23 @@
+/// A short run of the fuzzer; scripts/fuzz.sh is the long one.
+#include <doctest/doctest.h>
+
+#include "fuzz_io.hpp"
+
+TEST_CASE("fuzz: damaged files are read or refused, whatever the damage") {
+  const fuzz::Fuzzer fuzzer(TANDEM_SOURCE_DIR "/tests/golden/io");
+  const std::vector<std::string> broken = fuzzer.broken_seeds();
+  CHECK_MESSAGE(broken.empty(), (broken.empty() ? "" : broken[0]));
+  std::size_t read = 0, refused = 0;
+  for (std::uint64_t i = 0; i < 8000; ++i) {
+    CAPTURE(i);
+    try {
+      fuzzer.target(i).read(fuzzer.input(20, i));
+      ++read;
+    } catch (const tandem::Error&) {
+      ++refused;
+    }  // anything else fails the test
+  }
+  // Both happen often, or the damage is not worth the name.
+  CHECK(read > 300);
+  CHECK(refused > 3000);
+}
