@@ -3,6 +3,7 @@
 #include "tandem/nn/attention.hpp"
 #include "tandem/nn/dropout.hpp"
 #include "tandem/nn/layer_norm.hpp"
+#include "tandem/ops/arithmetic.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {

@@ -10,6 +10,7 @@
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/transformer.hpp"
 #include "tandem/ops/cat.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/stack.hpp"
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/wtal/batch.hpp"
 #include "tandem/wtal/branches.hpp"
 #include "tandem/wtal/localization.hpp"

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/bce_with_logits.hpp"
 #include "tandem/ops/common.hpp"
 #include "tandem/ops/sigmoid.hpp"

@@ -6,8 +6,8 @@
 /// classifier trained on them is incomplete), CLIP features agree with the class text over the action
 /// and its surroundings (so they are over-complete). Row t of video v:
 ///
-///   i3d(t)  = Σ_instances e(t)·a_c + scene·s_v + noise·ε,     e = 1 in the core, `edge` at the ends
-///   clip(t) = Σ_instances 1[t within `spill` rows]·text·u_c + noise·ε
+///   i3d(t)  = i3d_scale·(Σ_instances e(t)·a_c + scene·s_v + noise·ε),  e = 1 in the core, `edge` outside
+///   clip(t) = clip_scale·(Σ_instances 1[t within `spill` rows]·text·u_c + noise·ε)
 ///
 /// a_c, s_v: random unit directions; u_c: the class-text direction, which the caller takes from the
 /// text encoder that will be trained with; ε: normal, scaled so that the noise vector has norm `noise`.
@@ -41,6 +41,7 @@ struct SimulationOptions {
   double text = 1.0;            ///< strength of the class-text direction in CLIP rows
   std::int64_t spill = 3;       ///< rows before and after an instance that CLIP also calls the action
   double clip_noise = 1.0;
+  double i3d_scale = 16, clip_scale = 10;  ///< factors of the rows: norms as those of real features
   double seconds_per_row = 0.64;
   std::uint64_t seed = 0;
 };
@@ -170,6 +171,12 @@ class Simulator {
                         text_.data() + static_cast<std::int64_t>(c) * options_.clip_width,
                         options_.clip_width, options_.text);
         }
+      }
+      for (std::int64_t d = 0; d < options_.i3d_width; ++d) {
+        i3d[t * options_.i3d_width + d] *= static_cast<float>(options_.i3d_scale);
+      }
+      for (std::int64_t d = 0; d < options_.clip_width; ++d) {
+        clip[t * options_.clip_width + d] *= static_cast<float>(options_.clip_scale);
       }
     }
     return out;
