@@ -39,7 +39,8 @@ def main():
 
     names = sorted(h.relative_to(args.include).as_posix()
                    for h in args.include.glob("tandem/**/*.hpp")
-                   if args.only in h.relative_to(args.include).as_posix())
+                   if args.only in h.relative_to(args.include).as_posix()
+                   and h.name != "launch.hpp")  # for CUDA sources only
     if not names:
         sys.exit(f"no header under {args.include}/tandem has '{args.only}' in its path")
     samples, problems = {name: [] for name in ["", *names]}, {}

@@ -27,9 +27,13 @@ enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
 
 add_library(tandem_cuda_kernels STATIC ${cuda_sources})
-target_compile_features(tandem_cuda_kernels PUBLIC cuda_std_20)
+# CMake 3.25 does not know that nvcc has C++20, so the option is given by hand.
 target_compile_options(tandem_cuda_kernels PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra>)
+if(TANDEM_WERROR)
+  target_compile_options(tandem_cuda_kernels PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)
+endif()
 target_include_directories(tandem_cuda_kernels PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
 target_link_libraries(tandem_cuda_kernels PUBLIC tandem CUDA::cudart CUDA::cublas)
 set_target_properties(tandem_cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON)

@@ -8,7 +8,9 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common_cli.hpp"
@@ -23,7 +25,7 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 struct Options {
-  std::int64_t seeds = 3, width = 64, rounds = 2, warm_up = 120, b_steps = 80, f_steps = 80;
+  std::int64_t seeds = 3, width = 64, rounds = 2, warm_up = 300, b_steps = 150, f_steps = 150;
   std::int64_t train_videos = 100, test_videos = 60, i3d_width = 128, clip_width = 64;
   double learning_rate = 1e-3;
   bool softmax = true;
@@ -39,7 +41,6 @@ std::vector<std::vector<std::int64_t>> class_tokens(std::int64_t classes) {
 struct World {
   GroundTruth truth;
   Ref<clip::TextEncoder<float>> text;
-  Ref<RefCounted> unused;
   std::unique_ptr<SimulatedSource> train, test;
   SimulationOptions simulation;
 };
@@ -137,22 +138,37 @@ Quality judge(Run& run, const World& world, const TrainerOptions& t) {
   return {100 * c.foreground(), 100 * c.background(), 100 * v.foreground(), 100 * v.background()};
 }
 
-Result train(const Options& o, const World& world, TrainerOptions t, cli::Progress& progress,
-             std::size_t& done) {
-  (void)o;
+/// What a run was after its warm-up, which is the same for all variants of a seed and a reading.
+struct WarmedUp {
+  std::vector<nn::Named<float>> state;
+  std::vector<std::int64_t> counters;
+  Quality quality;
+};
+
+Result train(const Options& o, const World& world, const TrainerOptions& t, WarmedUp& warm,
+             cli::Progress& progress, std::size_t& done) {
   Run run(o, world, t);
   std::vector<std::int64_t> lengths;
   for (std::size_t v = 0; v < world.train->size(); ++v) lengths.push_back(world.train->clip(v).size(0));
   const Sampler sampler(lengths, t.batch, t.crop, Generator(t.seed).split(5));
   Result result;
   if (t.variant == Variant::vanilla_vlp) result.rounds.push_back(judge(run, world, t));
+  if (!warm.counters.empty() && t.variant != Variant::vanilla_vlp) {
+    run.trainer.load(warm.state, warm.counters);
+    result.rounds.push_back(warm.quality);
+  }
   while (!run.trainer.finished()) {
     const Phase phase = run.trainer.current_phase();
     const StepReport report =
         run.trainer.step(make_batch<float>(*world.train, sampler.crops(run.trainer.steps())));
     progress.update(++done, concat(phase.name(), ", loss ", cli::fixed(report.total, 3)));
     const bool round_over = run.trainer.finished() || run.trainer.current_phase().round != phase.round;
-    if (round_over) result.rounds.push_back(judge(run, world, t));
+    if (!round_over) continue;
+    result.rounds.push_back(judge(run, world, t));
+    if (phase.kind == Phase::Kind::warm_up) {
+      warm = {run.trainer.state(), run.trainer.counters(), result.rounds.back()};
+      for (nn::Named<float>& named : warm.state) named.tensor = named.tensor.clone();
+    }
   }
   result.map["cbp"] = mean_ap(run, world, t, Fusion::cbp);
   result.map["vlp"] = mean_ap(run, world, t, Fusion::vlp);
@@ -202,11 +218,14 @@ void demo(const Options& o) {
     TrainerOptions t = base;
     t.variant = row.variant;
     const std::vector<Phase> phases = training_phases(t);
-    if (!phases.empty()) total += static_cast<std::size_t>(phases.back().end * o.seeds);
+    if (phases.empty()) continue;
+    const std::int64_t warm_up = row.variant == Variant::warm_up ? 0 : o.warm_up;  // done once
+    total += static_cast<std::size_t>((phases.back().end - warm_up) * o.seeds);
   }
   cli::Progress progress("training", total);
   cli::Table table({"mAP@0.3:0.7 in %, " + std::to_string(o.seeds) + " seeds", "CBP", "VLP", "fused (mean)"});
   std::vector<Result> both;
+  std::map<std::pair<Reading, std::int64_t>, WarmedUp> warmed_up;
   for (const Row& row : rows) {
     std::map<std::string, std::vector<double>> values;
     for (std::int64_t seed = 0; seed < o.seeds; ++seed) {
@@ -214,7 +233,7 @@ void demo(const Options& o) {
       t.variant = row.variant;
       t.cbp_reading = t.vlp_reading = row.reading;
       t.seed = static_cast<std::uint64_t>(seed);
-      const Result result = train(o, world, t, progress, done);
+      const Result result = train(o, world, t, warmed_up[{row.reading, seed}], progress, done);
       for (const auto& [name, value] : result.map) values[name].push_back(value);
       if (row.variant == Variant::both && row.reading == Reading::sigmoid) both.push_back(result);
     }

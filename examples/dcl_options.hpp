@@ -42,6 +42,10 @@ inline void add_options(CLI::App& app, Options& o) {
   const auto text = [&](const char* name, std::string& value, const char* help, const char* group) {
     return app.add_option(name, value, help)->group(group)->capture_default_str();
   };
+  const auto choice = [&](const char* name, std::string& value, const char* help,
+                          const std::vector<std::string>& words, const char* group) {
+    cli::add_choice(app, name, value, words, help)->group(group)->capture_default_str();
+  };
   const auto number = [&](const char* name, auto& value, const char* help, const char* group) {
     return app.add_option(name, value, help)->group(group)->capture_default_str();
   };
@@ -84,8 +88,7 @@ inline void add_options(CLI::App& app, Options& o) {
       ->check(CLI::PositiveNumber);
   number("--dropout", o.cbp.dropout, "Both branches: dropout probability", group)
       ->check(CLI::Range(0.0, 0.99));
-  text("--positions", o.positions, "CBP: none, sinusoid or learned", group)
-      ->check(cli::one_of({"none", "sinusoid", "learned"}));
+  choice("--positions", o.positions, "CBP: none, sinusoid or learned", {"none", "sinusoid", "learned"}, group);
   number("--temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks", group)
       ->check(CLI::NonNegativeNumber);
   number("--temporal-heads", o.vlp.heads, "VLP: attention heads", group)->check(CLI::PositiveNumber);
@@ -102,8 +105,7 @@ inline void add_options(CLI::App& app, Options& o) {
       ->group(group);
 
   group = "Training";
-  text("--variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp", group)
-      ->check(cli::one_of({"both", "only-b", "only-f", "warm-up", "vanilla-vlp"}));
+  choice("--variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp", {"both", "only-b", "only-f", "warm-up", "vanilla-vlp"}, group);
   number("--batch", o.train.batch, "Videos per step", group)->check(CLI::PositiveNumber);
   number("--crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet", group)
       ->check(CLI::PositiveNumber);
@@ -114,8 +116,7 @@ inline void add_options(CLI::App& app, Options& o) {
   number("--f-steps", o.train.f_steps, "Steps of an F phase", group)->check(CLI::NonNegativeNumber);
   number("--learning-rate", o.train.learning_rate, "Adam's learning rate", group)
       ->check(CLI::NonNegativeNumber);
-  text("--schedule", o.schedule, "Learning rate over all steps: constant or cosine", group)
-      ->check(cli::one_of({"constant", "cosine"}));
+  choice("--schedule", o.schedule, "Learning rate over all steps: constant or cosine", {"constant", "cosine"}, group);
   number("--schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up", group)
       ->check(CLI::NonNegativeNumber);
   number("--weight-decay", o.train.weight_decay, "L2 weight decay", group)->check(CLI::NonNegativeNumber);
@@ -138,18 +139,15 @@ inline void add_options(CLI::App& app, Options& o) {
       ->group(group);
   number("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames", group)
       ->check(CLI::PositiveNumber);
-  text("--cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax", group)
-      ->check(cli::one_of({"sigmoid", "softmax"}));
-  text("--vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax", group)
-      ->check(cli::one_of({"sigmoid", "softmax"}));
+  choice("--cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax", {"sigmoid", "softmax"}, group);
+  choice("--vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax", {"sigmoid", "softmax"}, group);
   app.add_flag("--concat-clip", o.train.concat_clip,
                "CBP reads I3D and CLIP rows side by side (the paper's naive combination)")
       ->group(group);
   number("--seed", o.train.seed, "Everything random follows from it", group);
 
   group = "Inference";
-  text("--fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted", group)
-      ->check(cli::one_of({"cbp", "vlp", "mean", "weighted"}));
+  choice("--fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted", {"cbp", "vlp", "mean", "weighted"}, group);
   number("--cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted", group)
       ->check(CLI::Range(0.0, 1.0));
   number("--theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals", group);

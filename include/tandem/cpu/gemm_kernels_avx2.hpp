@@ -25,6 +25,7 @@ struct F32 {
   using Vec = __m256;
   using AccVec = __m256;
   static constexpr int lanes = 8;
+  static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
 
   TANDEM_AVX2 Vec load(const float* p) { return _mm256_loadu_ps(p); }
@@ -96,6 +97,7 @@ struct F64 {
   using Vec = __m256d;
   using AccVec = __m256d;
   static constexpr int lanes = 4;
+  static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
 
   TANDEM_AVX2 __m256i first(int64_t count) { return first_lanes(2 * count); }

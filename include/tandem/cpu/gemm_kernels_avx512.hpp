@@ -33,6 +33,7 @@ struct F32 {
   using Vec = __m512;
   using AccVec = __m512;
   static constexpr int lanes = 16;
+  static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 1;
 
   TANDEM_AVX512 Vec load(const float* p) { return _mm512_loadu_ps(p); }
@@ -111,6 +112,7 @@ struct F64 {
   using Vec = __m512d;
   using AccVec = __m512d;
   static constexpr int lanes = 8;
+  static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 1;
 
   TANDEM_AVX512 Vec load(const double* p) { return _mm512_loadu_pd(p); }

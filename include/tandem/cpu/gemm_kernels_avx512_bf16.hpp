@@ -28,6 +28,7 @@ struct Pairs {
   using Vec = __m512i;
   using AccVec = __m512;
   static constexpr int lanes = 16;
+  static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 2;
 
   TANDEM_AVX512 Vec load(const uint32_t* p) { return _mm512_loadu_si512(p); }

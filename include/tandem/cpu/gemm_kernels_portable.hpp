@@ -18,6 +18,7 @@ struct Lanes {
   using Vec [[gnu::vector_size(16)]] = T;
   using AccVec = Vec;
   static constexpr int lanes = 16 / sizeof(T);
+  static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
 
   static TANDEM_ALWAYS_INLINE Vec load(const T* p) {

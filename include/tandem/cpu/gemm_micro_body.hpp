@@ -5,6 +5,7 @@
 // the plain loops.) On its own this file is empty, and it has no include guard on purpose.
 //
 // V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes, k_unit,
+// cheap_partial (partial loads and stores cost no more than whole ones),
 // load/store with and without a count, broadcast, zero, set, mul, fma(a, b, c) = a·b + c,
 // transpose of lanes × lanes elements, and sum4. The epilogue needs no intrinsics and uses Vec.
 
@@ -67,24 +68,19 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
 
   const typename V::AccVec alpha = V::set(t.alpha), beta = V::set(t.beta);
   const bool read_c = t.beta != Acc(0);
-  if (t.cols == 2 * lanes) {
-    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
-      Acc* c = t.c + i * t.ldc;
-      TANDEM_UNROLL for (int j = 0; j < 2; ++j) {
-        typename V::AccVec x = V::mul(alpha, acc[i][j]);
-        if (read_c) x = V::fma_acc(beta, V::load_acc(c + j * lanes), x);
-        V::store_acc(c + j * lanes, x);
-      }
-    }
-  } else {
-    const int64_t count[2] = {t.cols < lanes ? t.cols : lanes, t.cols < lanes ? 0 : t.cols - lanes};
-    TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
-      Acc* c = t.c + i * t.ldc;
-      TANDEM_UNROLL for (int j = 0; j < 2; ++j) {
-        if (count[j] == 0) continue;
-        typename V::AccVec x = V::mul(alpha, acc[i][j]);
-        if (read_c) x = V::fma_acc(beta, V::load_acc(c + j * lanes, count[j]), x);
-        V::store_acc(c + j * lanes, x, count[j]);
+  const int64_t second = t.cols > lanes ? t.cols - lanes : 0;
+  const int64_t counts[2] = {t.cols - second, second};
+  const bool whole = !V::cheap_partial && second == lanes;
+  TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
+    Acc* c = t.c + i * t.ldc;
+    TANDEM_UNROLL for (int j = 0; j < 2; ++j, c += lanes) {
+      typename V::AccVec x = V::mul(alpha, acc[i][j]);
+      if (whole) {
+        if (read_c) x = V::fma_acc(beta, V::load_acc(c), x);
+        V::store_acc(c, x);
+      } else {
+        if (read_c) x = V::fma_acc(beta, V::load_acc(c, counts[j]), x);
+        V::store_acc(c, x, counts[j]);
       }
     }
   }

@@ -9,8 +9,9 @@
 ///   i3d(t)  = i3d_scale·(Σ_instances e(t)·a_c + scene·s_v + noise·ε),  e = 1 in the core, `edge` outside
 ///   clip(t) = clip_scale·(Σ_instances 1[t within `spill` rows]·text·u_c + noise·ε)
 ///
-/// a_c, s_v: random unit directions; u_c: the class-text direction, which the caller takes from the
-/// text encoder that will be trained with; ε: normal, scaled so that the noise vector has norm `noise`.
+/// a_c, s_v: random unit directions; u_c: the unit direction of the class text, which the caller takes
+/// from the text encoder that will be trained with, minus the mean of all classes (texts have much in
+/// common that images of different actions do not share); ε: normal, scaled so that the noise vector has norm `noise`.
 
 #include <algorithm>
 #include <cmath>
@@ -120,9 +121,10 @@ struct SimulatedRows {
 class Simulator {
  public:
   Simulator(const SimulationOptions& options, const Tensor<float>& text)
-      : options_(options), text_(text.contiguous()), root_(options.seed) {
+      : options_(options), text_(text.detach().clone()), root_(options.seed) {
     TANDEM_CHECK(text.rank() == 2 && text.size(1) == options.clip_width, "simulate",
                  "expected class-text directions (C, ", options.clip_width, "), got ", text.shape());
+    centre_directions();
     Generator random = root_.split(1);
     for (std::int64_t c = 0; c < text.size(0); ++c) {
       actions_.push_back(detail::unit_direction(options.i3d_width, random));
@@ -183,6 +185,21 @@ class Simulator {
   }
 
  private:
+  /// u_c − mean of all, scaled to length 1.
+  void centre_directions() {
+    const std::int64_t classes = text_.size(0), width = text_.size(1);
+    float* u = text_.mutable_data();
+    for (std::int64_t d = 0; classes > 1 && d < width; ++d) {
+      double mean = 0;
+      for (std::int64_t c = 0; c < classes; ++c) mean += u[c * width + d] / static_cast<double>(classes);
+      for (std::int64_t c = 0; c < classes; ++c) u[c * width + d] -= static_cast<float>(mean);
+    }
+    for (std::int64_t c = 0; c < classes; ++c) {
+      double square = 1e-30;
+      for (std::int64_t d = 0; d < width; ++d) square += static_cast<double>(u[c * width + d]) * u[c * width + d];
+      for (std::int64_t d = 0; d < width; ++d) u[c * width + d] /= static_cast<float>(std::sqrt(square));
+    }
+  }
   static void add_direction(float* row, const float* direction, std::int64_t width, double strength) {
     for (std::int64_t d = 0; d < width; ++d) row[d] += static_cast<float>(strength) * direction[d];
   }

@@ -1,0 +1,122 @@
+#pragma once
+/// Opening what train_dcl reads: the data set, the text encoder, the class names' tokens.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dcl_options.hpp"
+#include "tandem/wtal/datasets.hpp"
+#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/text_files.hpp"
+
+namespace dcl {
+
+/// A data set with its two subsets.
+struct Data {
+  std::unique_ptr<Dataset> all;
+  std::unique_ptr<SubsetSource> train, test;
+  std::vector<std::int64_t> train_lengths;
+  Protocol protocol = Protocol::thumos_seconds;
+  std::string description;
+  std::string note;  ///< "simulated data" where a file SIMULATED.txt says so
+};
+
+/// A source whose I3D rows have the CLIP rows beside them when `concat` is set.
+class ConcatSource final : public VideoSource {
+ public:
+  ConcatSource(const VideoSource& source, bool concat) : source_(source), concat_(concat) {}
+  const GroundTruth& truth() const override { return source_.truth(); }
+  Tensor<float> i3d(std::size_t video) const override {
+    const Tensor<float> rows = source_.i3d(video);
+    return concat_ ? cat(std::vector<Tensor<float>>{rows, source_.clip(video)}, 1) : rows;
+  }
+  Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
+
+ private:
+  const VideoSource& source_;
+  bool concat_;
+};
+
+inline Data open_data(const Options& o) {
+  TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && !o.i3d.empty() && !o.clip.empty()),
+               "train_dcl",
+               "give --data DIR, or --annotations, --i3d and --clip one by one; simulate_features makes a "
+               "folder to try the program on");
+  DatasetOptions where;
+  where.annotations = o.annotations;
+  where.i3d = o.i3d;
+  where.clip = o.clip;
+  if (!o.data.empty()) where = find_dataset(o.data, where);
+  Data data;
+  data.all = std::make_unique<Dataset>(where);
+  SubsetNames subsets;
+  if (o.train_subset.empty() || o.test_subset.empty()) subsets = find_subsets(data.all->truth());
+  if (!o.train_subset.empty()) subsets.train = o.train_subset;
+  if (!o.test_subset.empty()) subsets.test = o.test_subset;
+  data.train = std::make_unique<SubsetSource>(*data.all, subsets.train);
+  data.test = std::make_unique<SubsetSource>(*data.all, subsets.test);
+  TANDEM_CHECK(data.train->size() > 0 && data.test->size() > 0, "train_dcl", "subset '", subsets.train,
+               "' has ", data.train->size(), " videos and '", subsets.test, "' ", data.test->size());
+  for (std::size_t v = 0; v < data.train->size(); ++v) data.train_lengths.push_back(data.train->rows(v));
+  if (!o.protocol.empty()) {
+    data.protocol = protocol_from_name(o.protocol);
+  } else {
+    // 100 or 200 classes: ActivityNet; 20: THUMOS14, by the protocol of the annotations' layout.
+    bool ambiguous = false;
+    for (const VideoTruth& video : data.test->truth().videos) ambiguous = ambiguous || !video.ambiguous.empty();
+    data.protocol = data.train->classes() >= 100 ? Protocol::activitynet
+                    : ambiguous                  ? Protocol::thumos_index
+                                                 : Protocol::thumos_seconds;
+  }
+  if (!o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt"))) data.note = "simulated data";
+  data.description = concat(data.train->size(), " training videos (", subsets.train, "), ",
+                            data.test->size(), " test videos (", subsets.test, "), ",
+                            data.train->classes(), " classes, I3D ", data.all->i3d_columns(), " and CLIP ",
+                            data.all->clip_columns(), " columns");
+  for (const std::string& note : data.all->notes()) data.description += "\nnote: " + note;
+  return data;
+}
+
+/// The text side of VLP.
+struct Text {
+  Ref<clip::TextEncoder<float>> encoder;
+  ClassTokens tokens;
+  std::string note;
+};
+
+inline Text open_text(const Options& o, const std::vector<std::string>& classes, std::int64_t columns) {
+  Text text;
+  if (o.random_text_encoder) {
+    Generator random(1);
+    const auto count = static_cast<std::int64_t>(classes.size());
+    text.encoder = make_ref<clip::TextEncoder<float>>(
+        clip::TextEncoderOptions{.vocabulary = count + 2,
+                                 .context = 2 * o.prompts.vectors + 3,
+                                 .width = columns,
+                                 .layers = 2,
+                                 .heads = columns % 8 == 0 ? 8 : 1,
+                                 .output = columns},
+        random);
+    text.tokens.start = 0;
+    text.tokens.end = 1;
+    for (std::int64_t c = 0; c < count; ++c) text.tokens.names.push_back({2 + c});
+    text.note = "the text encoder is UNTRAINED (--random-text-encoder): this run shows that data and "
+                "program fit, not how good the method is";
+    return text;
+  }
+  const auto find = [&](const std::string& given, const char* name, const char* option) {
+    if (!given.empty()) return given;
+    const std::string path = io::join_path(o.data, name);
+    TANDEM_CHECK(!o.data.empty() && io::is_file(path), "train_dcl", "there is no ", path, "; name it with ",
+                 option, " (or try --random-text-encoder, which needs no weights)");
+    return path;
+  };
+  text.encoder = load_text_encoder<float>(find(o.text_encoder, "text_encoder.safetensors", "--text-encoder"));
+  text.tokens = load_class_tokens(find(o.tokens, "class_tokens.json", "--tokens"), classes,
+                                  text.encoder->options().vocabulary);
+  return text;
+}
+
+}  // namespace dcl

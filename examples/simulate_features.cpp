@@ -1,0 +1,145 @@
+/// simulate_features — writes a simulated data set in the field's own file layout.
+///
+///   simulate_features --out sim
+///   simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos
+///   train_dcl --data sim --out run1
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "common_cli.hpp"
+#include "tandem/io/npy.hpp"
+#include "tandem/wtal/branches.hpp"
+#include "tandem/wtal/datasets.hpp"
+#include "tandem/wtal/simulate.hpp"
+#include "tandem/wtal/text_files.hpp"
+
+namespace {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+struct Options {
+  std::string out, annotations;
+  SimulationOptions simulation;
+  std::int64_t prompt_vectors = 16, text_layers = 2, text_width = 64;
+};
+
+/// gt.json of the BaS-Net layout, with every subset of the annotations.
+io::Json annotations_json(const GroundTruth& truth) {
+  io::Json database = io::Json::object();
+  for (const VideoTruth& video : truth.videos) {
+    io::Json entry = io::Json::object();
+    entry["subset"] = video.subset;
+    entry["duration"] = video.duration;
+    io::Json::Array list;
+    for (const Instance& instance : video.instances) {
+      io::Json item = io::Json::object();
+      item["segment"] = io::Json::Array{io::Json(instance.segment.start), io::Json(instance.segment.end)};
+      item["label"] = truth.classes[static_cast<std::size_t>(instance.cls)];
+      list.push_back(std::move(item));
+    }
+    entry["annotations"] = io::Json(std::move(list));
+    database[video.id] = std::move(entry);
+  }
+  io::Json root = io::Json::object();
+  root["database"] = std::move(database);
+  return root;
+}
+
+void simulate(Options& o) {
+  TANDEM_CHECK(!io::is_file(io::join_path(o.out, "gt.json")), "simulate_features", o.out,
+               " holds a data set already; name another folder with --out");
+  GroundTruth truth;
+  if (o.annotations.empty()) {
+    truth = simulate_annotations(o.simulation);
+  } else {
+    std::vector<std::string> notes;
+    truth = read_ground_truth(o.annotations, &notes);
+    for (const std::string& note : notes) std::printf("note: %s\n", note.c_str());
+    // A video without instances has nothing to simulate an action from, but stays: so it is in reality.
+    o.simulation.classes = static_cast<std::int64_t>(truth.classes.size());
+  }
+  // An untrained text encoder of the right width: what matters is that CLIP rows and class texts agree.
+  Generator random(o.simulation.seed + 1);
+  const auto count = static_cast<std::int64_t>(truth.classes.size());
+  const auto encoder = make_ref<clip::TextEncoder<float>>(
+      clip::TextEncoderOptions{.vocabulary = 2 + 2 * count,
+                               .context = 2 * o.prompt_vectors + 4,
+                               .width = o.text_width,
+                               .layers = o.text_layers,
+                               .heads = 4,
+                               .output = o.simulation.clip_width},
+      random);
+  ClassTokens tokens;
+  tokens.start = 0;
+  tokens.end = 1;
+  for (std::int64_t c = 0; c < count; ++c) tokens.names.push_back({2 + 2 * c, 3 + 2 * c});
+  PromptLearner<float>::Options prompts;
+  prompts.vectors = o.prompt_vectors;
+  prompts.start_token = 0;
+  prompts.end_token = 1;
+  const NoGrad no_grad;
+  const VlpBranch<float> probe({.width = o.simulation.clip_width, .layers = 0}, encoder, tokens.names,
+                               prompts, random);
+  const Simulator simulator(o.simulation, probe.text_features());
+
+  for (const char* folder : {"", "i3d", "clip"}) io::make_directories(io::join_path(o.out, folder));
+  cli::Progress progress("videos", truth.videos.size());
+  for (std::size_t v = 0; v < truth.videos.size(); ++v) {
+    const SimulatedRows rows = simulator.draw(truth, v);
+    io::save_npy(io::join_path(o.out, "i3d/" + truth.videos[v].id + ".npy"), rows.i3d);
+    io::save_npy(io::join_path(o.out, "clip/" + truth.videos[v].id + ".npy"), rows.clip);
+    progress.update(v + 1);
+  }
+  progress.finish();
+  save_text_encoder(io::join_path(o.out, "text_encoder.safetensors"), *encoder,
+                    "untrained, made by simulate_features");
+  save_class_tokens(io::join_path(o.out, "class_tokens.json"), truth.classes, tokens);
+  io::write_text(io::join_path(o.out, "SIMULATED.txt"),
+                 "The features and the text encoder in this folder are simulated (simulate_features).\n"
+                 "Numbers measured on them say nothing about real videos.\n");
+  // Last, so that a folder with gt.json is complete.
+  io::save_json(io::join_path(o.out, "gt.json"), annotations_json(truth));
+  std::printf("%zu videos, %lld classes in %s (simulated); next:\n  train_dcl --data %s --out run1 "
+              "--prompt-vectors %lld\n",
+              truth.videos.size(), static_cast<long long>(count), o.out.c_str(), o.out.c_str(),
+              static_cast<long long>(o.prompt_vectors));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Writes a simulated data set: annotations (gt.json), I3D-like and CLIP-like feature rows per video,\n"
+      "a text encoder and class tokens. The I3D-like rows show the discriminative core of an action, the\n"
+      "CLIP-like rows the action and its surroundings: the premise of the paper. For trying the programs;\n"
+      "numbers measured on it say nothing about real videos.\n\n"
+      "  simulate_features --out sim\n"
+      "  simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos",
+      "simulate_features");
+  Options o;
+  SimulationOptions& s = o.simulation;
+  app.add_option("--out", o.out, "Folder to write")->required();
+  app.add_option("--annotations", o.annotations,
+                 "Take videos, durations and instances from real annotations: a W-TALC folder, gt.json …");
+  app.add_option("--classes", s.classes, "Classes")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--train-videos", s.train_videos, "Training videos")->capture_default_str();
+  app.add_option("--test-videos", s.test_videos, "Test videos")->capture_default_str();
+  app.add_option("--rows-low", s.rows_low, "Shortest video, in snippets")->capture_default_str();
+  app.add_option("--rows-high", s.rows_high, "Longest video, in snippets")->capture_default_str();
+  app.add_option("--i3d-width", s.i3d_width, "Columns of I3D rows")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--clip-width", s.clip_width, "Columns of CLIP rows")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--edge", s.edge, "I3D: strength outside the core of an instance")->capture_default_str();
+  app.add_option("--core", s.core, "I3D: middle share of an instance that is its core")->capture_default_str();
+  app.add_option("--scene", s.scene, "I3D: strength of the video's own direction")->capture_default_str();
+  app.add_option("--i3d-noise", s.i3d_noise, "I3D: norm of the noise, the action's is 1")->capture_default_str();
+  app.add_option("--clip-noise", s.clip_noise, "CLIP: norm of the noise, the text's is 1")->capture_default_str();
+  app.add_option("--spill", s.spill, "CLIP: rows around an instance that also look like it")->capture_default_str();
+  app.add_option("--prompt-vectors", o.prompt_vectors, "Learned vectors that the prompts will have")
+      ->capture_default_str();
+  app.add_option("--seed", s.seed, "Everything random follows from it")->capture_default_str();
+  cli::add_config(app);
+  return cli::run(app, argc, argv, [&] { simulate(o); });
+}

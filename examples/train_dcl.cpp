@@ -1,0 +1,294 @@
+/// train_dcl — trains DCL from feature files, evaluates it, and writes detections.
+///
+///   train_dcl --data DIR --out run1
+///   train_dcl --data DIR --out run1 --resume          # after a kill
+///
+/// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object per
+/// step, round and evaluation), detections.json (ActivityNet format), options.json.
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dcl_data.hpp"
+#include "dcl_options.hpp"
+#include "tandem/io/checkpoint.hpp"
+#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/evaluation.hpp"
+
+namespace dcl {
+namespace {
+
+/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, so that the
+/// file of an interrupted run equals that of an uninterrupted one.
+class Metrics {
+ public:
+  Metrics(const std::string& path, bool resume, std::int64_t steps) : path_(path) {
+    std::string kept;
+    if (resume && io::is_file(path)) {
+      const std::string text = io::read_text(path);
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = text.find('\n', at);
+        if (end == std::string::npos) break;  // a line that was cut short
+        const std::string line = text.substr(at, end - at);
+        const auto document = io::JsonDocument::parse(line, path);
+        if (document.root()["step"].integer() <= steps) kept += line + "\n";
+        at = end + 1;
+      }
+    }
+    io::write_text(path, kept);
+    file_.reset(std::fopen(path.c_str(), "ab"));
+    TANDEM_CHECK(file_ != nullptr, "train_dcl", "cannot append to ", path);
+  }
+  void add(const io::Json& line) {
+    const std::string text = line.dump() + "\n";
+    TANDEM_CHECK(std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() &&
+                     std::fflush(file_.get()) == 0,
+                 "train_dcl", "cannot write to ", path_);
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+};
+
+/// Branches, trainer and data of one run.
+class Session {
+ public:
+  Session(Options& o, std::string options_json)
+      : o_(o),
+        options_json_(std::move(options_json)),
+        data_(open_data(o)),
+        random_(o.train.seed),
+        text_(open_text(o, data_.train->truth().classes, data_.all->clip_columns())),
+        cbp_(cbp_options(), random_),
+        vlp_(o.vlp, text_.encoder, text_.tokens.names, prompt_options(), random_),
+        trainer_(o.train, cbp_, vlp_),
+        sampler_(data_.train_lengths, o.train.batch, o.train.crop, Generator(o.train.seed).split(5)) {}
+
+  void run() {
+    const std::string checkpoint = io::join_path(o_.out, "checkpoint.safetensors");
+    io::make_directories(o_.out);
+    const bool exists = io::is_file(checkpoint);
+    TANDEM_CHECK(!o_.resume || exists, "train_dcl", "there is no checkpoint in ", o_.out,
+                 " to resume from; leave --resume out to start");
+    TANDEM_CHECK(!exists || o_.resume || o_.fresh, "train_dcl", o_.out,
+                 " holds a run already: --resume continues it, --fresh starts anew, --out names another "
+                 "folder");
+    if (o_.resume) {
+      const io::Checkpoint<float> saved = io::load_checkpoint<float>(checkpoint);
+      check_same_options(saved.options, checkpoint);
+      trainer_.load(saved.tensors, saved.counters);
+    }
+    io::write_text(io::join_path(o_.out, "options.json"), options_json_ + "\n");
+    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps());
+    describe();
+    train(checkpoint, metrics);
+    const Evaluation result = evaluate_now(metrics, "final", true);
+    print(result);
+  }
+
+ private:
+  CbpOptions cbp_options() {
+    CbpOptions c = o_.cbp;
+    c.classes = static_cast<std::int64_t>(data_.train->classes());
+    c.input = data_.train->i3d(0).size(1) + (o_.train.concat_clip ? data_.train->clip(0).size(1) : 0);
+    o_.vlp.width = data_.train->clip(0).size(1);
+    return c;
+  }
+  PromptLearner<float>::Options prompt_options() const {
+    PromptLearner<float>::Options p = o_.prompts;
+    p.start_token = text_.tokens.start;
+    p.end_token = text_.tokens.end;
+    return p;
+  }
+
+  /// A resumed run must be the same run. Where the files are and how often to report may change.
+  void check_same_options(const std::string& saved, const std::string& path) const {
+    TANDEM_CHECK(saved == options_json_, "train_dcl", path,
+                 " was written with other options; start it with these:\n", saved, "\nnot with these:\n",
+                 options_json_);
+  }
+
+  void describe() const {
+    std::printf("%s\n", data_.description.c_str());
+    std::printf("CBP %lld, VLP %lld parameters; %lld steps in all; %s scores; %d thread(s)\n",
+                static_cast<long long>(cbp_.parameter_count()),
+                static_cast<long long>(vlp_.parameter_count()),
+                static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(), cpu::num_threads());
+    if (!text_.note.empty()) std::printf("%s\n", text_.note.c_str());
+    std::fflush(stdout);
+  }
+
+  void train(const std::string& checkpoint, Metrics& metrics) {
+    if (trainer_.finished()) return;
+    cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),
+                           static_cast<std::size_t>(trainer_.steps()));
+    const auto save = [&] {
+      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), options_json_});
+    };
+    while (!trainer_.finished()) {
+      const Phase phase = trainer_.current_phase();
+      const StepReport report =
+          trainer_.step(make_batch<float>(*data_.train, sampler_.crops(trainer_.steps())));
+      const std::int64_t step = trainer_.steps();
+      io::Json line = io::Json::object();
+      line["step"] = step;
+      line["phase"] = phase.name();
+      line["round"] = phase.round;
+      line["loss"] = report.total;
+      if (phase.kind == Phase::Kind::warm_up) {
+        line["loss_cls"] = report.cls;
+      } else {
+        line["loss_kd"] = report.kd;
+        line["loss_fb"] = report.fb;
+      }
+      line["grad_norm"] = report.grad_norm;
+      metrics.add(line);
+      progress.update(static_cast<std::size_t>(step),
+                      concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "",
+                             ", loss ", cli::fixed(report.total, 4)));
+      const bool round_over = trainer_.finished() || trainer_.current_phase().round != phase.round;
+      if (round_over) {
+        judge(metrics, progress, phase.round);
+        const bool due = o_.evaluate_every > 0 && phase.round % o_.evaluate_every == 0;
+        if (due && !trainer_.finished()) {
+          const Evaluation result = evaluate_now(metrics, concat("round ", phase.round), false);
+          progress.print(concat("after round ", phase.round, ": ", summary(result)));
+        }
+      }
+      if (step % o_.checkpoint_every == 0 || trainer_.finished()) save();
+    }
+    progress.finish();
+  }
+
+  /// The quality of both branches' pseudo-labels on the training videos, where they are annotated.
+  void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
+    set_training(false);
+    vlp_.begin_teaching();
+    const auto i3d = [&](std::size_t v) { return cbp_rows(*data_.train, v); };
+    const auto clip = [&](std::size_t v) { return data_.train->clip(v); };
+    const double seconds = o_.inference.localization.seconds_per_row;
+    const PseudoLabelQuality c = judge_pseudo_labels(cbp_, *data_.train, i3d, o_.train.cbp_reading,
+                                                     o_.train.pseudo, seconds),
+                             v = judge_pseudo_labels(vlp_, *data_.train, clip, o_.train.vlp_reading,
+                                                     o_.train.pseudo, seconds);
+    trainer_.interrupted();
+    set_training(true);
+    if (c.pairs() == 0) return;
+    io::Json line = io::Json::object();
+    line["step"] = trainer_.steps();
+    line["pseudo_labels_after_round"] = round;
+    const auto add_branch = [&line](const char* name, const PseudoLabelQuality& q) {
+      io::Json branch = io::Json::object();
+      branch["foreground_miou"] = q.foreground();
+      branch["background_miou"] = q.background();
+      branch["decided"] = q.decided();
+      line[name] = std::move(branch);
+    };
+    add_branch("cbp", c);
+    add_branch("vlp", v);
+    metrics.add(line);
+    progress.print(concat(round == 0 ? std::string("after the warm-up") : concat("after round ", round),
+                          ": pseudo-label mIoU in % (foreground, background): CBP ",
+                          cli::percent(c.foreground(), 1), ", ", cli::percent(c.background(), 1), "; VLP ",
+                          cli::percent(v.foreground(), 1), ", ", cli::percent(v.background(), 1)));
+  }
+
+  Evaluation evaluate_now(Metrics& metrics, const std::string& when, bool final) {
+    set_training(false);
+    vlp_.begin_teaching();
+    cli::Progress progress("localizing", data_.test->size());
+    const ConcatSource test(*data_.test, o_.train.concat_clip);
+    const DetectionSet detections =
+        detect(cbp_, vlp_, test, o_.inference,
+               [&](std::size_t done, std::size_t) { progress.update(done); });
+    progress.finish();
+    trainer_.interrupted();
+    set_training(true);
+    if (final) write_detections(io::join_path(o_.out, "detections.json"), detections, {.details = data_.note});
+    const Evaluation result = evaluate(data_.test->truth(), detections, {.protocol = data_.protocol});
+    io::Json line = io::Json::object();
+    line["step"] = trainer_.steps();
+    line["evaluation"] = when;
+    line["protocol"] = std::string(protocol_name(result.protocol));
+    io::Json map = io::Json::object();
+    for (std::size_t i = 0; i < result.map.size(); ++i) map[cli::fixed(result.thresholds[i], 2)] = result.map[i];
+    line["map"] = std::move(map);
+    io::Json averages = io::Json::object();
+    for (const AverageMap& a : result.averages) averages[a.range] = a.value;
+    line["average_map"] = std::move(averages);
+    metrics.add(line);
+    return result;
+  }
+
+  static std::string summary(const Evaluation& result) {
+    std::string out = "mAP in %:";
+    for (const AverageMap& a : result.averages) out += concat(" ", a.range, " ", cli::percent(a.value));
+    return out;
+  }
+  void print(const Evaluation& result) const {
+    std::vector<std::string> header{"tIoU"}, values{"mAP %"};
+    for (std::size_t i = 0; i < result.map.size(); ++i) {
+      header.push_back(cli::fixed(result.thresholds[i], 2));
+      values.push_back(cli::percent(result.map[i]));
+    }
+    for (const AverageMap& a : result.averages) {
+      header.push_back(a.range);
+      values.push_back(cli::percent(a.value));
+    }
+    std::printf("\nprotocol %s, %zu test videos%s\n", std::string(protocol_name(result.protocol)).c_str(),
+                data_.test->size(), data_.note.empty() ? "" : (" — " + data_.note).c_str());
+    cli::Table table(header);
+    table.row(values);
+    table.print();
+    std::printf("\ndetections: %s\n", io::join_path(o_.out, "detections.json").c_str());
+  }
+
+  Tensor<float> cbp_rows(const VideoSource& source, std::size_t v) const {
+    return ConcatSource(source, o_.train.concat_clip).i3d(v);
+  }
+  void set_training(bool on) {
+    cbp_.train(on);
+    vlp_.train(on);
+  }
+
+  Options& o_;
+  std::string options_json_;
+  Data data_;
+  Generator random_;
+  Text text_;
+  CbpBranch<float> cbp_;
+  VlpBranch<float> vlp_;
+  Trainer<float> trainer_;
+  Sampler sampler_;
+};
+
+}  // namespace
+}  // namespace dcl
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Trains weakly-supervised temporal action localization by distillation and collaboration (DCL):\n"
+      "two branches, on I3D and on CLIP features, teach each other in alternating B and F steps.\n\n"
+      "  train_dcl --data thumos --out run1\n"
+      "  train_dcl --data thumos --out run1 --resume\n"
+      "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
+      "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
+      "text_encoder.safetensors and class_tokens.json; docs/data.md describes all layouts, and\n"
+      "simulate_features makes such a folder to try the program on.",
+      "train_dcl");
+  dcl::Options o;
+  dcl::add_options(app, o);
+  cli::add_config(app);
+  return cli::run(app, argc, argv, [&] {
+    dcl::finish_options(o);
+    if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));
+    dcl::Session session(o, dcl::options_json(app));
+    session.run();
+  });
+}
