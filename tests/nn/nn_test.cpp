@@ -1,0 +1,183 @@
+/// Modules against PyTorch in float64 (tests/golden/generate_nn.py), and what a module promises.
+
+#include "../ops/check.hpp"
+#include "tandem/clip/text_encoder.hpp"
+#include "tandem/io/npz.hpp"
+#include "tandem/nn.hpp"
+#include "tandem/ops/cat.hpp"
+#include "tandem/ops/relu.hpp"
+#include "tandem/ops/stack.hpp"
+
+using namespace tandem;
+
+namespace {
+
+const io::Npz& golden() {
+  static const io::Npz file = io::Npz::open(TANDEM_GOLDEN_DIR "/nn.npz");
+  return file;
+}
+Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<double>().clone(); }
+
+std::vector<nn::Named<double>> state(const std::string& prefix) {
+  std::vector<nn::Named<double>> out;
+  for (const std::string& name : golden().names()) {
+    if (name.starts_with(prefix)) out.push_back({name.substr(prefix.size()), get(name)});
+  }
+  return out;
+}
+
+/// Double on both sides; a block is a few hundred roundings deep.
+constexpr double tolerance = 1e-12;
+
+template <class M>
+void compare_gradients(const M& module, const std::string& prefix) {
+  for (const nn::Named<double>& p : module.named_parameters()) {
+    INFO(p.name);
+    REQUIRE(p.tensor.grad().defined());
+    CHECK(check::distance(p.tensor.grad(), get(prefix + p.name)) < tolerance);
+  }
+}
+
+/// Rows of padding are nobody's business: zero on both sides.
+Tensor<double> real_rows(const Tensor<double>& y) { return mul(y, get("mask").unsqueeze(2)); }
+
+Tensor<bool> mask() { return from_vector<bool>(get("mask").to_vector(), get("mask").shape()); }
+
+}  // namespace
+
+TEST_CASE("MultiHeadAttention: torch.nn.MultiheadAttention with a padding mask") {
+  Generator random(0);
+  nn::MultiHeadAttention<double> module(8, 2, random);
+  module.load_state_dict(state("mha.state."));
+  const Tensor<double> x = get("mha.x");
+  x.requires_grad_();
+  const Tensor<double> y = module.forward(x, mask());
+  CHECK(check::distance(real_rows(y.detach()), real_rows(get("mha.out"))) < tolerance);
+  y.backward(get("mha.cot"));
+  CHECK(check::distance(x.grad(), get("mha.d_x")) < tolerance);
+  compare_gradients(module, "mha.grad.");
+}
+
+TEST_CASE("TransformerBlock: PyTorch, both activations") {
+  for (const bool quick : {false, true}) {
+    const std::string key = quick ? "block_quick_gelu." : "block_gelu.";
+    Generator random(0);
+    nn::TransformerBlock<double> block(
+        8, 2, random, {.activation = quick ? Activation::quick_gelu : Activation::gelu});
+    block.load_state_dict(state(key + "state."));
+    const Tensor<double> x = get(key + "x");
+    x.requires_grad_();
+    const Tensor<double> y = block.forward(x, mask());
+    CHECK(check::distance(real_rows(y.detach()), real_rows(get(key + "out"))) < tolerance);
+    y.backward(get(key + "cot"));
+    CHECK(check::distance(x.grad(), get(key + "d_x")) < tolerance);
+    compare_gradients(block, key + "grad.");
+  }
+}
+
+TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in place of tokens") {
+  Generator random(0);
+  clip::TextEncoder<double> text(
+      {.vocabulary = 50, .context = 12, .width = 32, .layers = 2, .heads = 4, .output = 24}, random);
+  text.load_state_dict(state("text.state."));
+  text.freeze();
+  const auto ids = [](const std::string& key) { return golden().at(key).tensor_as<std::int64_t>(); };
+  const std::int64_t sos = ids("text.sos").item(), eot = ids("text.eot").item();
+  const Tensor<double> before = get("text.before"), after = get("text.after");
+  before.requires_grad_();
+  after.requires_grad_();
+  std::vector<std::int64_t> end = ids("text.eot_index").to_vector();
+  std::int64_t longest = 0;
+  for (std::int64_t e : end) longest = std::max(longest, e + 1);
+  std::vector<Tensor<double>> rows;
+  for (int c = 0; c < 3; ++c) {
+    const Tensor<std::int64_t> name = ids("text.name" + std::to_string(c));
+    std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})), before,
+                                      text.token_embedding.forward(name), after,
+                                      text.token_embedding.forward(tensor<std::int64_t>({eot}))};
+    const std::int64_t rest = longest - end[static_cast<std::size_t>(c)] - 1;
+    if (rest > 0) parts.push_back(zeros<double>({rest, 32}));
+    rows.push_back(cat(parts, 0));
+  }
+  const Tensor<double> y = text.forward(stack(rows, 0), end);
+  CHECK(check::distance(y.detach(), get("text.out")) < tolerance);
+  y.backward(get("text.cot"));
+  CHECK(check::distance(before.grad(), get("text.d_before")) < tolerance);
+  CHECK(check::distance(after.grad(), get("text.d_after")) < tolerance);
+  for (const auto& p : text.named_parameters()) CHECK_FALSE(p.tensor.requires_grad());
+
+  const Tensor<std::int64_t> plain = ids("text.plain.ids");
+  std::vector<std::vector<std::int64_t>> texts;
+  for (std::int64_t i = 0; i < plain.size(0); ++i) {
+    std::vector<std::int64_t> row = plain[i].to_vector();
+    // CLIP reads at the first EOT, the largest id; what follows is padding.
+    row.resize(static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin()) + 1);
+    texts.push_back(row);
+  }
+  CHECK(check::distance(text.encode(texts), get("text.plain.out")) < tolerance);
+}
+
+TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {
+  Generator random(1);
+  nn::TransformerBlock<float> block(8, 2, random);
+  std::vector<std::string> names;
+  for (const auto& p : block.named_parameters()) names.push_back(p.name);
+  CHECK(names == std::vector<std::string>{"ln_1.weight", "ln_1.bias", "attn.in_proj_weight",
+                                          "attn.in_proj_bias", "attn.out_proj.weight",
+                                          "attn.out_proj.bias", "ln_2.weight", "ln_2.bias",
+                                          "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight",
+                                          "mlp.c_proj.bias"});
+  CHECK(block.parameter_count() == 12 * 8 * 8 + 13 * 8);
+  const Tensor<float> x = randn<float>({2, 5, 8}, random);
+  const Tensor<float> y = block.forward(x);
+  y.backward(randn<float>(y.shape(), random));
+  for (const auto& p : block.named_parameters()) {
+    INFO(p.name);
+    double largest = 0;
+    for (float g : p.tensor.grad().to_vector()) {
+      REQUIRE(std::isfinite(g));
+      largest = std::max(largest, static_cast<double>(std::fabs(g)));
+    }
+    CHECK(largest > 0);
+  }
+  auto incomplete = block.state_dict();
+  incomplete.pop_back();
+  incomplete.push_back({"stranger", zeros<float>({1})});
+  CHECK(check::message([&] { block.load_state_dict(incomplete); }) ==
+        "[load_state_dict] the names do not match: 11 tensors loaded, 1 missing: mlp.c_proj.bias, 1 "
+        "unused: stranger");
+  CHECK(block.load_state_dict(incomplete, false).missing == std::vector<std::string>{"mlp.c_proj.bias"});
+  incomplete.back() = {"mlp.c_proj.bias", zeros<float>({9})};
+  CHECK(check::message([&] { block.load_state_dict(incomplete); }) ==
+        "[load_state_dict] 'mlp.c_proj.bias' has shape (8,) here and (9,) in the state dict");
+  block.freeze();
+  CHECK(block.trainable_parameters().empty());
+  CHECK_FALSE(block.forward(x).requires_grad());
+}
+
+TEST_CASE("modules: errors name the module; dropout needs a generator and follows train/eval") {
+  Generator random(1);
+  nn::Sequential<float> net;
+  net.push(make_ref<nn::Linear<float>>(3, 4, random));
+  net.push(nn::make_function<float>([](const Tensor<float>& x) { return relu(x); }));
+  net.push(make_ref<nn::Linear<float>>(5, 2, random));
+  const std::string message = check::message([&] { net.forward(zeros<float>({1, 3})); });
+  CHECK(message.find("(in module 2)") != std::string::npos);
+  CHECK(detail::module_path().empty());
+
+  nn::Dropout<float> drop(0.5);
+  const Tensor<float> x = ones<float>({1000});
+  CHECK(check::message([&] { drop.forward(x); }).find("RandomScope") != std::string::npos);
+  Generator a(3), b(3);
+  const auto run = [&](Generator& generator) {
+    const nn::RandomScope scope(generator);
+    return drop.forward(x);
+  };
+  const Tensor<float> first = run(a);
+  CHECK(check::same(first, run(b)));
+  double kept = 0;
+  for (float v : first.to_vector()) kept += v / 2000;
+  CHECK(std::fabs(kept - 0.5) < 5 * 0.5 / std::sqrt(1000.0));
+  drop.eval();
+  CHECK(check::same(drop.forward(x), x));
+}

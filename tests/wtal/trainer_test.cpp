@@ -1,0 +1,227 @@
+/// Branches against PyTorch (tests/golden/generate_dcl.py), the trainer's phases, repeatability, resuming.
+
+#include <memory>
+
+#include "../ops/check.hpp"
+#include "tandem/io/npz.hpp"
+#include "tandem/wtal/inference.hpp"
+#include "tandem/wtal/simulate.hpp"
+#include "tandem/wtal/trainer.hpp"
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+namespace {
+
+const io::Npz& golden() {
+  static const io::Npz file = io::Npz::open(TANDEM_GOLDEN_DIR "/dcl.npz");
+  return file;
+}
+Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<double>().clone(); }
+
+struct Setup {
+  explicit Setup(TrainerOptions t)
+      : random(t.seed),
+        text(make_ref<clip::TextEncoder<float>>(
+            clip::TextEncoderOptions{.vocabulary = 12, .context = 10, .width = 16, .layers = 1, .heads = 2, .output = 16},
+            random)),
+        cbp({.input = 24, .classes = 5, .width = 16, .layers = 1, .heads = 2, .dropout = 0.1}, random),
+        vlp({.width = 16, .layers = 1, .heads = 2, .table = 30}, text,
+            {{2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}}, {.vectors = 3, .start_token = 0, .end_token = 1}, random),
+        trainer(t, cbp, vlp) {}
+  Generator random;
+  Ref<clip::TextEncoder<float>> text;
+  CbpBranch<float> cbp;
+  VlpBranch<float> vlp;
+  Trainer<float> trainer;
+};
+
+SimulationOptions tiny() {
+  return {.classes = 5, .train_videos = 8, .test_videos = 3, .rows_low = 12, .rows_high = 40, .i3d_width = 24, .clip_width = 16};
+}
+TrainerOptions options() {
+  TrainerOptions t;
+  t.batch = 3;
+  t.crop = 30;
+  t.warm_up_steps = 4;
+  t.rounds = 2;
+  t.b_steps = 3;
+  t.f_steps = 2;
+  t.learning_rate = 1e-2;
+  return t;
+}
+
+struct Data {
+  Data() : truth(simulate_annotations(tiny())) {
+    const Setup probe(options());
+    const NoGrad no_grad;
+    const Simulator simulator(tiny(), probe.vlp.text_features());
+    train = std::make_unique<SimulatedSource>(truth, "train", simulator);
+    for (std::size_t v = 0; v < train->size(); ++v) lengths.push_back(train->clip(v).size(0));
+  }
+  GroundTruth truth;
+  std::unique_ptr<SimulatedSource> train;
+  std::vector<std::int64_t> lengths;
+};
+
+std::vector<Tensor<float>> run(const Data& data, std::int64_t interrupt_at) {
+  auto setup = std::make_unique<Setup>(options());
+  const Sampler sampler(data.lengths, 3, 30, Generator(9));
+  while (!setup->trainer.finished()) {
+    if (setup->trainer.steps() == interrupt_at) {
+      auto state = setup->trainer.state();
+      for (auto& named : state) named.tensor = named.tensor.clone();
+      const auto counters = setup->trainer.counters();
+      TrainerOptions other = options();
+      setup = std::make_unique<Setup>(other);
+      setup->trainer.load(state, counters);
+      interrupt_at = -1;
+    }
+    setup->trainer.step(make_batch<float>(*data.train, sampler.crops(setup->trainer.steps())));
+  }
+  std::vector<Tensor<float>> out;
+  for (const auto& named : setup->trainer.state()) out.push_back(named.tensor.clone());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("CbpBranch: PyTorch's features, logits, loss and every gradient of an F step") {
+  Generator random(0);
+  CbpBranch<double> cbp({.input = 6, .classes = 5, .width = 8, .layers = 1, .heads = 2}, random);
+  std::vector<nn::Named<double>> state;
+  for (const std::string& name : golden().names()) {
+    if (name.starts_with("cbp.state.")) state.push_back({name.substr(10), get(name)});
+  }
+  cbp.load_state_dict(state);
+  const Tensor<bool> valid = from_vector<bool>(get("mask").to_vector(), get("mask").shape());
+  const auto h = from_vector<std::int32_t>(get("h").to_vector(), get("h").shape());
+  const BranchOutput<double> out = cbp.forward(get("cbp.x"), valid);
+  const Tensor<double> keep = get("mask").unsqueeze(2);
+  CHECK(check::distance(mul(out.features.detach(), keep), get("cbp.features")) < 1e-12);
+  CHECK(check::distance(mul(out.logits.detach(), keep), get("cbp.logits")) < 1e-12);
+  const Tensor<double> loss =
+      add(loss_kd(out.logits, h, valid), mul(loss_fb(normalize(out.features, -1), h, valid), 0.05));
+  CHECK(std::fabs(loss.item() - get("cbp.loss").item()) < 1e-12);
+  loss.backward();
+  for (const auto& p : cbp.named_parameters()) {
+    INFO(p.name);
+    CHECK(check::distance(p.tensor.grad(), get("cbp.grad." + p.name)) < 1e-11);
+  }
+}
+
+TEST_CASE("VlpBranch: identity start, prompts and temporal transformer learn, text encoder does not") {
+  Setup setup(options());
+  const Tensor<bool> valid = ones<bool>({2, 7});
+  Generator random(5);
+  const Tensor<float> x = randn<float>({2, 7, 16}, random);
+  const BranchOutput<float> start = setup.vlp.forward(x, valid);
+  // Identity plus positions of size 0.01: the direction hardly changes.
+  CHECK(check::distance(start.features.detach(), normalize(x, -1)) < 0.05);
+  const auto h = randint<std::int32_t>({2, 7, 5}, -1, 2, random);
+  loss_kd(start.logits, h, valid).backward();
+  int learned = 0;
+  for (const auto& p : setup.vlp.named_parameters()) {
+    INFO(p.name);
+    REQUIRE(p.tensor.grad().defined());
+    for (float g : p.tensor.grad().to_vector()) REQUIRE(std::isfinite(g));
+    learned += check::distance(p.tensor.grad(), zeros<float>(p.tensor.shape())) > 0;
+  }
+  CHECK(learned >= 6);  // prompts, positions, output projections; the rest follows once those moved
+  for (const auto& p : setup.text->named_parameters()) CHECK_FALSE(p.tensor.grad().defined());
+}
+
+TEST_CASE("learned_positions: the table, and the table stretched over a longer video") {
+  const Tensor<double> table = tensor<double>({{0, 10}, {1, 20}, {4, 30}});
+  CHECK(check::same(learned_positions(table, 2), table.slice(0, 0, 2)));
+  CHECK(check::distance(learned_positions(table, 5),
+                        tensor<double>({{0, 10}, {0.5, 15}, {1, 20}, {2.5, 25}, {4, 30}})) < 1e-15);
+  check::gradients([](const auto& in) { return learned_positions(in[0], 7); }, {table});
+}
+
+TEST_CASE("trainer: phases of the variants") {
+  TrainerOptions t = options();
+  const auto names = [&](Variant variant) {
+    t.variant = variant;
+    std::string out;
+    for (const Phase& p : training_phases(t)) out += concat(p.name(), p.round, ":", p.begin, "-", p.end, " ");
+    return out;
+  };
+  CHECK(names(Variant::both) == "warm-up0:0-4 B1:4-7 F1:7-9 B2:9-12 F2:12-14 ");
+  CHECK(names(Variant::only_b) == "warm-up0:0-4 B1:4-7 B2:7-10 ");
+  CHECK(names(Variant::only_f) == "warm-up0:0-4 F1:4-6 F2:6-8 ");
+  CHECK(names(Variant::warm_up) == "warm-up0:0-4 ");
+  CHECK(names(Variant::vanilla_vlp) == "");
+}
+
+TEST_CASE("trainer: each step changes its student only") {
+  const Data data;
+  Setup setup(options());
+  const Sampler sampler(data.lengths, 3, 30, Generator(9));
+  const auto copy = [](const nn::Module<float>& m) {
+    std::vector<Tensor<float>> out;
+    for (const auto& p : m.parameters()) out.push_back(p.detach().clone());
+    return out;
+  };
+  const auto moved = [&](const std::vector<Tensor<float>>& before, const nn::Module<float>& m) {
+    bool any = false;
+    const auto now = copy(m);
+    for (std::size_t i = 0; i < now.size(); ++i) any = any || !check::same(before[i], now[i]);
+    return any;
+  };
+  while (!setup.trainer.finished()) {
+    const auto kind = setup.trainer.current_phase().kind;
+    const auto cbp = copy(setup.cbp), vlp = copy(setup.vlp), text = copy(*setup.text);
+    const StepReport report =
+        setup.trainer.step(make_batch<float>(*data.train, sampler.crops(setup.trainer.steps())));
+    CHECK(std::isfinite(report.total));
+    CHECK(report.grad_norm > 0);
+    CHECK(moved(cbp, setup.cbp) == (kind != Phase::Kind::b));
+    CHECK(moved(vlp, setup.vlp) == (kind == Phase::Kind::b));
+    CHECK_FALSE(moved(text, *setup.text));
+  }
+}
+
+TEST_CASE("trainer: resumed after any step and on any thread count, the same bits") {
+  const Data data;
+  std::vector<Tensor<float>> reference;
+  {
+    const check::Threads one(1);
+    reference = run(data, -1);
+  }
+  const auto equal = [&](const std::vector<Tensor<float>>& other) {
+    bool all = other.size() == reference.size();
+    for (std::size_t i = 0; all && i < other.size(); ++i) all = check::same(other[i], reference[i]);
+    return all;
+  };
+  for (std::int64_t step = 0; step < 14; step += 3) {
+    INFO("interrupted at step ", step);
+    CHECK(equal(run(data, step)));
+  }
+  for (int threads : {2, 3}) {
+    const check::Threads scope(threads);
+    CHECK(equal(run(data, -1)));
+  }
+}
+
+TEST_CASE("batches: padding, crops, labels; each video once per order") {
+  const Data data;
+  const Sampler sampler(data.lengths, 3, 20, Generator(2));
+  std::vector<int> seen(data.lengths.size(), 0);
+  for (std::int64_t step = 0; step < 8; ++step) {  // 24 draws = 3 orders of 8 videos
+    for (const Crop& crop : sampler.crops(step)) {
+      ++seen[crop.video];
+      CHECK(crop.rows == std::min<std::int64_t>(20, data.lengths[crop.video]));
+      CHECK(crop.begin + crop.rows <= data.lengths[crop.video]);
+    }
+  }
+  for (int count : seen) CHECK(count == 3);
+  const auto batch = make_batch<float>(*data.train, {{0, 1, 5}, {1, 0, 9}});
+  CHECK(batch.i3d.shape() == Shape{2, 9, 24});
+  CHECK(check::same(batch.i3d[0].slice(0, 0, 5).contiguous(), data.train->i3d(0).slice(0, 1, 6).contiguous()));
+  CHECK(check::same(batch.clip[0].slice(0, 5, 9).contiguous(), zeros<float>({4, 16})));
+  CHECK(batch.valid[0].to_vector() == std::vector<bool>{1, 1, 1, 1, 1, 0, 0, 0, 0});
+  double labels = 0;
+  for (float v : batch.labels[0].to_vector()) labels += v;
+  CHECK(labels == static_cast<double>(data.train->truth().videos[0].labels.size()));
+}
