@@ -23,15 +23,19 @@ endef
 
 .PHONY: build
 build: deps ## Build the examples to build/release/examples
-	$(call build,release,-DTANDEM_TESTS=OFF)
+	$(call build,release,-DTANDEM_TESTS=OFF -DTANDEM_CUDA=AUTO)
 
 .PHONY: demo
-demo: build ## Train every variant of DCL on simulated data and print the table of mAP
+demo: deps ## Train every variant of DCL on simulated data and print the table of mAP
+	@mkdir -p build
+	@cmake --preset release -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF > build/release.log 2>&1 || \
+	  { cat build/release.log; exit 1; }
+	cmake --build --preset release --parallel $(JOBS) --target $(notdir $(firstword $(DEMO_COMMAND)))
 	$(DEMO_COMMAND)
 
 .PHONY: test
 test: deps ## Build everything and run the whole test suite
-	$(call build,release,-DTANDEM_TESTS=ON)
+	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO)
 	ctest --preset release --parallel $(JOBS) $(CTEST_ARGS)
 
 .PHONY: asan
