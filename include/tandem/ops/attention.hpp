@@ -15,7 +15,7 @@
 ///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
 ///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
 ///
-/// How it works: tiles of 96 queries × 128 keys stay in the cache; each tile of scores is turned into
+/// How it works: tiles of 48 queries × 256 keys stay in the cache; each tile of scores is turned into
 /// weights under a running maximum and sum, and multiplied by V at once (attention_tiles.hpp). The
 /// backward recomputes the tiles. A task is one head; tiles go in a fixed order: same bits for any
 /// thread count. Errors: shapes that do not fit.
@@ -32,7 +32,7 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline constexpr std::int64_t query_tile = 96, key_tile = 128;
+inline constexpr std::int64_t query_tile = 48, key_tile = 256;
 
 /// [0, n) in equal tiles of at most `most`, rounded up to a multiple of `unit`.
 inline std::int64_t even_tile(std::int64_t n, std::int64_t most, std::int64_t unit) {
@@ -89,7 +89,7 @@ void attention_forward(const AttentionProblem<T>& p, const HeadView<const T>& q,
   const TileProduct<T> product;
   // Few heads: split the queries too (in fixed pieces), at the price of packing the keys again.
   const std::int64_t heads = p.batch * p.heads;
-  const std::int64_t piece = heads < 16 ? 4 * query_tile : p.queries;
+  const std::int64_t piece = heads < 16 ? 8 * query_tile : p.queries;
   const std::int64_t pieces = p.queries > 0 ? (p.queries + piece - 1) / piece : 0;
   const std::int64_t work = (p.queries < piece ? p.queries : piece) * p.keys * p.width;
   cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
