@@ -10,6 +10,7 @@
 
 #include "common_cli.hpp"
 #include "tandem/wtal/annotations.hpp"
+#include "tandem/wtal/datasets.hpp"
 #include "tandem/wtal/detections_json.hpp"
 
 namespace {
@@ -59,11 +60,10 @@ std::string_view describe(Protocol protocol) {
 }
 
 GroundTruth load_ground_truth(const std::string& path) {
-  if (!tandem::io::is_directory(path)) return read_annotations(path);
-  if (const std::string inner = tandem::io::join_path(path, "gt.json"); tandem::io::is_file(inner)) {
-    return read_annotations(inner);
-  }
-  tandem::fail("evaluate", path, ": the folder has neither gt.json nor segments.npy");
+  std::vector<std::string> notes;
+  GroundTruth truth = read_ground_truth(path, &notes);
+  for (const std::string& note : notes) warn(note);
+  return truth;
 }
 
 /// The subset to evaluate: the one asked for; else the only one there is; else the protocol's.

@@ -15,7 +15,7 @@ TEST_CASE("quick_gelu") {
 
 TEST_CASE("quick_gelu: special values") {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  for (const auto& [x, y] : {std::pair<double, double>{0.0, 0.0}, {30.0, 30.0}, {-300.0, 0.0}, {nan, nan}}) {
+  for (const auto& [x, y] : {std::pair<double, double>{0.0, 0.0}, {30.0, 30.0}, {-3000.0, 0.0}, {nan, nan}}) {
     INFO("x = ", x);
     CHECK(check::same(quick_gelu(full<double>({5}, x)), full<double>({5}, y)));
     CHECK(check::same(quick_gelu(full<float>({5}, static_cast<float>(x))),
