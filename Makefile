@@ -44,13 +44,20 @@ asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitize
 	ctest --preset asan-ubsan --parallel $(JOBS) $(CTEST_ARGS)
 
 # ThreadSanitizer cannot map its shadow when the kernel randomizes addresses widely; setarch turns
-# that off where the system allows it.
+# that off where the system allows it. LABELS="cpu optim" builds and runs these folders of tests/ only.
+LABELS ?=
+empty :=
+space := $(empty) $(empty)
 .PHONY: tsan
 tsan: deps ## Run the tests under ThreadSanitizer
-	$(call build,tsan)
+	@mkdir -p build
+	@cmake --preset tsan > build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
+	cmake --build --preset tsan --parallel $(JOBS) \
+	  $(if $(LABELS),--target $(addprefix tandem_test_,$(LABELS)))
 	@if setarch --addr-no-randomize true 2>/dev/null; then run="setarch --addr-no-randomize"; fi; \
-	  echo "$$run ctest --preset tsan --parallel $(JOBS) $(CTEST_ARGS)"; \
-	  $$run ctest --preset tsan --parallel $(JOBS) $(CTEST_ARGS)
+	  only="$(if $(LABELS),-L ^($(subst $(space),|,$(strip $(LABELS))))$$)"; \
+	  echo "$$run ctest --preset tsan --parallel $(JOBS) $$only $(CTEST_ARGS)"; \
+	  $$run ctest --preset tsan --parallel $(JOBS) $$only $(CTEST_ARGS)
 
 .PHONY: bench
 bench: ## Time everything against its peers; writes benchmarks/results/
