@@ -38,26 +38,29 @@ test: deps ## Build everything and run the whole test suite
 	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO)
 	ctest --preset release --parallel $(JOBS) $(CTEST_ARGS)
 
-.PHONY: asan
-asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(call build,asan-ubsan)
-	ctest --preset asan-ubsan --parallel $(JOBS) $(CTEST_ARGS)
-
-# ThreadSanitizer cannot map its shadow when the kernel randomizes addresses widely; setarch turns
-# that off where the system allows it. LABELS="cpu optim" builds and runs these folders of tests/ only.
+# LABELS="cpu optim" builds and runs these folders of tests/ only, for the two sanitizers.
 LABELS ?=
 empty :=
 space := $(empty) $(empty)
+sanitizer_targets = $(if $(LABELS),--target $(addprefix tandem_test_,$(LABELS)))
+sanitizer_tests = $(if $(LABELS),-L '^($(subst $(space),|,$(strip $(LABELS))))$$')
+
+.PHONY: asan
+asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@mkdir -p build
+	@cmake --preset asan-ubsan > build/asan-ubsan.log 2>&1 || { cat build/asan-ubsan.log; exit 1; }
+	cmake --build --preset asan-ubsan --parallel $(JOBS) $(sanitizer_targets)
+	ctest --preset asan-ubsan --parallel $(JOBS) $(sanitizer_tests) $(CTEST_ARGS)
+
+# ThreadSanitizer cannot map its shadow when the kernel randomizes addresses widely; setarch turns
+# that off where the system allows it.
 .PHONY: tsan
 tsan: deps ## Run the tests under ThreadSanitizer
 	@mkdir -p build
 	@cmake --preset tsan > build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
-	cmake --build --preset tsan --parallel $(JOBS) \
-	  $(if $(LABELS),--target $(addprefix tandem_test_,$(LABELS)))
+	cmake --build --preset tsan --parallel $(JOBS) $(sanitizer_targets)
 	@if setarch --addr-no-randomize true 2>/dev/null; then run="setarch --addr-no-randomize"; fi; \
-	  only="$(if $(LABELS),-L ^($(subst $(space),|,$(strip $(LABELS))))$$)"; \
-	  echo "$$run ctest --preset tsan --parallel $(JOBS) $$only $(CTEST_ARGS)"; \
-	  $$run ctest --preset tsan --parallel $(JOBS) $$only $(CTEST_ARGS)
+	  $$run ctest --preset tsan --parallel $(JOBS) $(sanitizer_tests) $(CTEST_ARGS)
 
 .PHONY: bench
 bench: ## Time everything against its peers; writes benchmarks/results/
