@@ -10,8 +10,12 @@
 ///           for each row panel                          A block stays in the second level
 ///             micro kernel: C tile (12 × 32) += A panel · B panel
 ///
+/// With few rows (≤ 32 panels) B is not packed ahead: each column panel is packed by the thread that
+/// needs it, just before. Small or hardly reused operands are read in place, and products with a side
+/// of at most 24 along two contiguous inner dimensions are dot products (dot_gemm).
+///
 /// An element of C is a sum over k blocks in increasing order, each the result of one micro kernel
-/// that adds in increasing order. Neither depends on the tile's height or place or on the thread
+/// that adds in increasing order (or one dot kernel's sum over all of k). Neither depends on the tile's height or place or on the thread
 /// that computes it, so the bits are the same for every number of threads.
 
 #include <atomic>
@@ -25,7 +29,7 @@ namespace cpu::gemm_detail {
 
 inline constexpr int64_t shared_bytes = int64_t{8} << 20;  // of packed A and of packed B
 inline constexpr int64_t block_panels = 16;                // row panels per block
-inline constexpr int64_t in_place_size = 8192;             // elements of B; twice the first level
+inline constexpr int64_t in_place_size = 8192;             // elements of B: one first-level cache of floats
 inline constexpr double flops_per_thread = 1.5e6;          // below, a thread is not worth waking
 
 /// How many threads `flops` operations are worth.
