@@ -5,12 +5,8 @@
 
 #include "tandem/cuda/launch.hpp"
 
-#if defined(TANDEM_SIMT)
-#define TANDEM_SHARED(type, name, count) type* name = ::tandem::cuda::simt::shared<type>(count, __FILE__, __LINE__)
-#else
 /// A static shared array: TANDEM_SHARED(float, partial, 32);
 #define TANDEM_SHARED(type, name, count) __shared__ type name[count]
-#endif
 
 namespace tandem_kernels {
 

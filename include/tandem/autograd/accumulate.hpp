@@ -6,17 +6,12 @@
 #include <type_traits>
 
 #include "tandem/cpu/sum.hpp"
+#include "tandem/cuda/kernels.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
 namespace autograd {
-
-/// What adds `g` (dense, n elements) to `sum` on a CUDA device; filled by tandem::cuda.
-template <FloatingElement T>
-struct DeviceSum {
-  static inline void (*add)(int device, T* sum, const T* g, std::int64_t n) = nullptr;
-};
 
 namespace detail {
 struct AddDense {
@@ -34,10 +29,12 @@ void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
   TANDEM_CHECK(sum.shape() == g.shape(), "backward", "a gradient of shape ", g.shape(),
                " arrived where one of shape ", sum.shape(), " had arrived before");
   if (sum.device().is_cuda()) {
-    TANDEM_CHECK(DeviceSum<T>::add != nullptr && sum.is_contiguous(), "backward",
-                 "gradients of this layout cannot be added on ", sum.device());
+    const auto add = cuda::require("backward", cuda::kernels<T>().add, sum);
+    TANDEM_CHECK(sum.is_contiguous(), "backward", "gradients of this layout cannot be added on ",
+                 sum.device());
     const Tensor<T> dense = g.contiguous();
-    DeviceSum<T>::add(sum.device().index(), sum.mutable_data(), dense.data(), sum.numel());
+    T* to = sum.mutable_data();
+    add(cuda::stream_of(sum.device()), to, to, dense.data(), sum.numel());
     return;
   }
   T* to = sum.mutable_data();

@@ -2,8 +2,7 @@
 /// The door from an op to its CUDA kernel: one table of function pointers per element type.
 ///
 /// The headers never include CUDA. The static library `tandem::cuda` fills the tables when it is
-/// linked; a null entry means that the op has no kernel, and the op says so by name. The executor of
-/// tests/simt fills the same tables with the same kernels compiled for the CPU.
+/// linked; a null entry means that the op has no kernel, and the op says so by name.
 
 #include <cstdint>
 

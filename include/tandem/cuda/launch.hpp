@@ -1,18 +1,14 @@
 #pragma once
 /// launch(kernel, grid, block, shared bytes, stream, arguments…): the only way to start a kernel.
 ///
-/// Included by kernels/*.cu only. Under nvcc it is a checked kernel launch; with TANDEM_SIMT it hands the
-/// same kernel to the executor of tests/simt, so launchers (grid arithmetic, fall-backs) are tested too.
-/// Kernel sources contain no triple brackets for that reason.
+/// Included by kernels/*.cu only. Every launch is checked here, and kernel sources contain no triple
+/// brackets, so that one place decides how a kernel is started.
 
 #include <cstdint>
 
-#include "tandem/cuda/kernels.hpp"
-
-#if defined(TANDEM_SIMT)
-#include "simt.hpp"
-#else
 #include <cuda_runtime.h>
+
+#include "tandem/cuda/kernels.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cuda {
@@ -58,4 +54,3 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
 
 }  // namespace cuda
 TANDEM_NAMESPACE_END
-#endif

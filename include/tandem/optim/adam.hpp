@@ -16,7 +16,7 @@ struct AdamOptions {
 
 namespace detail {
 
-/// The numbers of one Adam step; the CPU loop below and kernels/adam.cu use the same.
+/// The numbers of one Adam step; kernels/adam.cu has the same in cuda::AdamNumbers.
 template <class T>
 struct AdamStep {
   T beta1, beta2, epsilon;
