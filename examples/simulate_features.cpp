@@ -49,7 +49,7 @@ io::Json annotations_json(const GroundTruth& truth) {
 }
 
 void simulate(Options& o) {
-  TANDEM_CHECK(!io::is_file(io::join_path(o.out, "gt.json")), "simulate_features", o.out,
+  TANDEM_CHECK(!io::is_file(io::join_path(o.out, "SIMULATED.txt")), "simulate_features", o.out,
                " holds a data set already; name another folder with --out");
   GroundTruth truth;
   if (o.annotations.empty()) {
@@ -97,11 +97,17 @@ void simulate(Options& o) {
   save_text_encoder(io::join_path(o.out, "text_encoder.safetensors"), *encoder,
                     "untrained, made by simulate_features");
   save_class_tokens(io::join_path(o.out, "class_tokens.json"), truth.classes, tokens);
+  // W-TALC annotations stay in their own layout: the readers of the other one leave videos out, and it
+  // has no place for ambiguous segments.
+  if (!o.annotations.empty() && is_wtalc_folder(o.annotations)) {
+    write_wtalc(io::join_path(o.out, "Simulated-Annotations"), truth);
+  } else {
+    io::save_json(io::join_path(o.out, "gt.json"), annotations_json(truth));
+  }
+  // Last, so that a folder that has it is complete.
   io::write_text(io::join_path(o.out, "SIMULATED.txt"),
                  "The features and the text encoder in this folder are simulated (simulate_features).\n"
                  "Numbers measured on them say nothing about real videos.\n");
-  // Last, so that a folder with gt.json is complete.
-  io::save_json(io::join_path(o.out, "gt.json"), annotations_json(truth));
   std::printf("%zu videos, %lld classes in %s (simulated); next:\n  train_dcl --data %s --out run1 "
               "--prompt-vectors %lld\n",
               truth.videos.size(), static_cast<long long>(count), o.out.c_str(), o.out.c_str(),
@@ -112,7 +118,7 @@ void simulate(Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Writes a simulated data set: annotations (gt.json), I3D-like and CLIP-like feature rows per video,\n"
+      "Writes a simulated data set: annotations (gt.json, or W-TALC's own files), I3D-like and CLIP-like feature rows per video,\n"
       "a text encoder and class tokens. The I3D-like rows show the discriminative core of an action, the\n"
       "CLIP-like rows the action and its surroundings: the premise of the paper. For trying the programs;\n"
       "numbers measured on it say nothing about real videos.\n\n"
