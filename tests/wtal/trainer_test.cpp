@@ -204,6 +204,48 @@ TEST_CASE("trainer: resumed after any step and on any thread count, the same bit
   }
 }
 
+TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of asking it in every step") {
+  const Data data;
+  TrainerOptions t = options();
+  t.b_steps = t.f_steps = 9;  // 27 draws of 8 videos: three of each in a phase
+  const auto train = [&](bool remember, std::int64_t stop_at) {
+    Setup setup(t);
+    const Sampler sampler(data.lengths, 3, 25, Generator(9));  // some videos are cropped
+    while (!setup.trainer.finished()) {
+      auto batch = make_batch<float>(*data.train, sampler.crops(setup.trainer.steps()));
+      if (!remember) batch.crops.clear();
+      if (setup.trainer.steps() == stop_at) setup.trainer.interrupted();
+      setup.trainer.step(batch);
+    }
+    std::vector<Tensor<float>> out;
+    for (const auto& named : setup.trainer.state()) out.push_back(named.tensor.clone());
+    return out;
+  };
+  const auto reference = train(false, -1);
+  for (std::int64_t stop_at : {-1, 9, 17}) {
+    const auto remembered = train(true, stop_at);
+    for (std::size_t i = 0; i < reference.size(); ++i) REQUIRE(check::same(remembered[i], reference[i]));
+  }
+}
+
+TEST_CASE("LabelMemory: gives back the H of exactly the crop that was kept") {
+  const Tensor<std::int32_t> h =
+      tensor<std::int32_t>({0, 1, 0, 0, -1, 0, -1, -1, -1, 1, 0, -1, 0, 0, 1, -1, 0, 0}).reshape({2, 3, 3});
+  const Tensor<float> labels = tensor<float>({{0, 1, 0}, {1, 0, 1}});
+  const Crop first{7, 4, 2}, second{2, 0, 3};  // the first has a padded row
+  LabelMemory memory;
+  CHECK_FALSE(memory.knows(first));
+  memory.keep(first, h, 0, labels.data());
+  memory.keep(second, h, 1, labels.data() + 3);
+  CHECK(check::same(memory.recall({first, second}, 3, 3), h));
+  CHECK_FALSE(memory.knows({7, 5, 2}));
+  CHECK_FALSE(memory.knows({7, 4, 1}));
+  CHECK_THROWS_WITH_AS(memory.recall({{7, 5, 2}}, 2, 3),
+                       doctest::Contains("nothing is known of rows 5 to 7 of video 7"), Error);
+  memory.clear();
+  CHECK_FALSE(memory.knows(second));
+}
+
 TEST_CASE("batches: padding, crops, labels; each video once per order") {
   const Data data;
   const Sampler sampler(data.lengths, 3, 20, Generator(2));

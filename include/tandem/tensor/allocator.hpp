@@ -2,7 +2,8 @@
 /// The CPU's caching allocator: freed blocks are kept and handed out again.
 ///
 /// Training allocates the same sizes in every step. Memory fresh from the system costs a page fault
-/// per 4 KiB, which is more than many ops cost; a kept block costs nothing. Sizes are rounded up to
+/// per 4 KiB, which is more than many ops cost; a kept block costs nothing. Blocks from 1 MiB on are cut
+/// from an arena (arena.hpp), where any free bytes serve any request. Smaller sizes are rounded up to
 /// one of eight steps per power of two (at most 12.5 % lost), and a request takes a kept block of
 /// its own class. Live and kept bytes together never pass the peak of the live bytes by more than
 /// 64 MiB (see `keep_limit`), so a program's footprint stays close to its live data.
@@ -11,12 +12,9 @@
 #include <cstdlib>
 #include <new>
 
+#include "tandem/tensor/arena.hpp"
 #include "tandem/tensor/config.hpp"
 #include "tandem/tensor/error.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 #define TANDEM_ALLOCATOR_KEEPS 0  // AddressSanitizer must see every allocation and release
@@ -68,7 +66,7 @@ struct SpinGuard {
 class CpuAllocator {
  public:
   static constexpr std::int64_t alignment = 64;
-  static constexpr std::int64_t huge_page = 2 << 20;
+  static constexpr std::int64_t large = 1 << 20;  ///< from here on blocks come from the arena
 
   /// Never destroyed: tensors in static storage may outlive any static object.
   static CpuAllocator& instance() {
@@ -79,6 +77,7 @@ class CpuAllocator {
   /// The bytes that a request really takes.
   static std::int64_t rounded(std::int64_t bytes) {
     if (bytes <= 512) return (bytes + 63) / 64 * 64;
+    if (bytes >= large) return Arena::rounded(bytes);
     int shift = 63 - __builtin_clzll(static_cast<unsigned long long>(bytes - 1));  // floor log2
     const std::int64_t step = std::int64_t{1} << (shift - 3);
     return (bytes + step - 1) / step * step;
@@ -92,17 +91,12 @@ class CpuAllocator {
       SpinGuard guard(lock_);
       if (void* block = take_kept(size)) return block;
     }
-    const auto align = static_cast<std::size_t>(size >= huge_page ? huge_page : alignment);
-    const auto padded = (static_cast<std::size_t>(size) + align - 1) / align * align;
-    void* block = std::aligned_alloc(align, padded);
+    void* block = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
     if (block == nullptr) {
       release_kept();
-      block = std::aligned_alloc(align, padded);
+      block = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
     }
     TANDEM_CHECK(block != nullptr, "allocate", "the system has no ", bytes, " bytes left");
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (size >= huge_page) madvise(block, padded, MADV_HUGEPAGE);
-#endif
     SpinGuard guard(lock_);
     note_use(size);
     return block;
@@ -113,8 +107,13 @@ class CpuAllocator {
     {
       SpinGuard guard(lock_);
       stats_.current -= size;
-      if (TANDEM_ALLOCATOR_KEEPS && size >= static_cast<std::int64_t>(sizeof(Kept)) &&
-          stats_.kept + size <= keep_limit()) {
+      if (arena_.owns(block)) {
+        arena_.deallocate(block, size);
+        keep_within_limit();
+        return;
+      }
+      if (TANDEM_ALLOCATOR_KEEPS && size < large && size >= static_cast<std::int64_t>(sizeof(Kept)) &&
+          stats_.kept + arena_.resident() + size <= keep_limit()) {
         auto* kept = static_cast<Kept*>(block);
         kept->size = size;
         kept->next = bins_[bin(size)];
@@ -128,7 +127,9 @@ class CpuAllocator {
 
   MemoryStats stats() {
     SpinGuard guard(lock_);
-    return stats_;
+    MemoryStats stats = stats_;
+    stats.kept += arena_.resident();
+    return stats;
   }
   void reset_peak() {
     SpinGuard guard(lock_);
@@ -148,6 +149,7 @@ class CpuAllocator {
         }
       }
       stats_.kept = 0;
+      arena_.give_back(0);
     }
     while (list != nullptr) {
       Kept* next = list->next;
@@ -179,7 +181,21 @@ class CpuAllocator {
     if (stats_.current > stats_.peak) stats_.peak = stats_.current;
   }
 
+  /// The arena's free bytes count as kept; what is too much goes back to the system.
+  void keep_within_limit() {
+    const std::int64_t most = keep_limit() - stats_.kept;
+    if (arena_.resident() > most) arena_.give_back(most);
+  }
+
   void* take_kept(std::int64_t size) {
+    if (size >= large) {
+      if (!TANDEM_ALLOCATOR_KEEPS) return nullptr;
+      void* const block = arena_.allocate(size);
+      if (block == nullptr) return nullptr;
+      note_use(size);
+      keep_within_limit();
+      return block;
+    }
     // Only the exact class may serve: deallocate() is told the requested size, not the block's.
     Kept*& head = bins_[bin(size)];
     if (head == nullptr) return nullptr;
@@ -192,6 +208,7 @@ class CpuAllocator {
 
   SpinLock lock_;
   MemoryStats stats_;
+  Arena arena_;
   Kept* bins_[bin_count] = {};
 };
 

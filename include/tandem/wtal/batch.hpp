@@ -29,6 +29,13 @@ class VideoSource {
   std::size_t classes() const { return truth().classes.size(); }
 };
 
+/// Rows [begin, begin + rows) of a video.
+struct Crop {
+  std::size_t video = 0;
+  std::int64_t begin = 0;
+  std::int64_t rows = 0;
+};
+
 /// B videos, cut or padded to one length. Padding is zero and false in `valid`.
 template <FloatingElement T>
 struct Batch {
@@ -36,14 +43,7 @@ struct Batch {
   Tensor<T> clip;      ///< (B, T, W)
   Tensor<T> labels;    ///< (B, C) in {0, 1}
   Tensor<bool> valid;  ///< (B, T)
-  std::vector<std::size_t> videos;
-};
-
-/// Rows [begin, begin + rows) of a video.
-struct Crop {
-  std::size_t video = 0;
-  std::int64_t begin = 0;
-  std::int64_t rows = 0;
+  std::vector<Crop> crops;  ///< where the rows come from; empty for a batch made by hand
 };
 
 /// Puts crops side by side, padded to the longest.
@@ -55,6 +55,7 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
   const auto videos = static_cast<std::int64_t>(crops.size()),
              classes = static_cast<std::int64_t>(source.classes());
   Batch<T> batch;
+  batch.crops = crops;
   batch.labels = zeros<T>({videos, classes});
   batch.valid = zeros<bool>({videos, longest});
   T* labels = batch.labels.mutable_data();
@@ -77,7 +78,6 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
     place(batch.clip, source.clip(crop.video), "CLIP features");
     for (int c : truth.labels) labels[b * classes + c] = T(1);
     batch.valid.select(0, b).slice(0, 0, crop.rows).fill_(true);
-    batch.videos.push_back(crop.video);
   }
   return batch;
 }

@@ -12,6 +12,7 @@
 #include "tandem/wtal/batch.hpp"
 #include "tandem/wtal/branches.hpp"
 #include "tandem/wtal/contrast.hpp"
+#include "tandem/wtal/label_memory.hpp"
 #include "tandem/wtal/losses.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -126,7 +127,7 @@ class Trainer {
   /// The step that the schedule wants next, on this batch.
   StepReport step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
-    enter(phase.kind);
+    enter(phase);
     const double rate = options_.learning_rate * options_.schedule.factor(step_);
     cbp_optimizer_.set_learning_rate(rate);
     vlp_optimizer_.set_learning_rate(rate);
@@ -198,6 +199,7 @@ class Trainer {
     step_ = counters[0];
     cbp_optimizer_.set_steps(counters[1]);
     vlp_optimizer_.set_steps(counters[2]);
+    memory_phase_ = -1;
     interrupted();
   }
 
@@ -208,14 +210,36 @@ class Trainer {
     return {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay};
   }
 
-  /// H of the teacher, which neither learns nor drops anything out.
+  /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
+  /// for each crop.
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
-                             Reading reading) const {
+                             Reading reading) {
     const NoGrad no_grad;
-    teacher.eval();
-    const Tensor<T> p = frame_probabilities(teacher.forward(x, batch.valid).logits, reading);
-    teacher.train();
-    return pseudo_labels(p, batch.labels, batch.valid, options_.pseudo);
+    const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels, const Tensor<bool>& valid) {
+      teacher.eval();
+      const Tensor<T> p = frame_probabilities(teacher.forward(rows, valid).logits, reading);
+      teacher.train();
+      return pseudo_labels(p, labels, valid, options_.pseudo);
+    };
+    if (!entered_ || batch.crops.empty()) return ask(x, batch.labels, batch.valid);
+    std::vector<std::int64_t> unknown;
+    for (std::size_t b = 0; b < batch.crops.size(); ++b) {
+      if (!memory_.knows(batch.crops[b])) unknown.push_back(static_cast<std::int64_t>(b));
+    }
+    if (!unknown.empty()) {
+      const Tensor<std::int64_t> index = from_vector<std::int64_t>(unknown);
+      const Tensor<T> labels = index_select(batch.labels, 0, index);
+      const Tensor<std::int32_t> h =
+          unknown.size() == batch.crops.size()
+              ? ask(x, labels, batch.valid)
+              : ask(index_select(x, 0, index), labels, index_select(batch.valid, 0, index));
+      for (std::size_t i = 0; i < unknown.size(); ++i) {
+        const auto row = static_cast<std::int64_t>(i);
+        memory_.keep(batch.crops[static_cast<std::size_t>(unknown[i])], h, row,
+                     labels.data() + row * labels.size(1));
+      }
+    }
+    return memory_.recall(batch.crops, batch.valid.size(1), batch.labels.size(1));
   }
 
   /// The student learns from H.
@@ -251,13 +275,15 @@ class Trainer {
     optimizer.zero_grad();
   }
 
-  void enter(Phase::Kind kind) {
-    if (entered_ && kind == entered_kind_) return;
+  void enter(const Phase& phase) {
+    if (memory_phase_ != phase.begin) memory_.clear();  // the teacher has learned since, or is another
+    memory_phase_ = phase.begin;
+    if (entered_ && phase.kind == entered_kind_) return;
     interrupted();
-    if (kind == Phase::Kind::b) cbp_.begin_teaching();
-    if (kind == Phase::Kind::f) vlp_.begin_teaching();
+    if (phase.kind == Phase::Kind::b) cbp_.begin_teaching();
+    if (phase.kind == Phase::Kind::f) vlp_.begin_teaching();
     entered_ = true;
-    entered_kind_ = kind;
+    entered_kind_ = phase.kind;
   }
 
   TrainerOptions options_;
@@ -268,6 +294,8 @@ class Trainer {
   std::int64_t step_ = 0;
   bool entered_ = false;
   Phase::Kind entered_kind_ = Phase::Kind::warm_up;
+  LabelMemory memory_;  // of the phase that began at step memory_phase_
+  std::int64_t memory_phase_ = -1;
 };
 
 }  // namespace wtal
