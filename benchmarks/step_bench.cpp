@@ -76,7 +76,7 @@ struct Step {
     bench::keep(pseudo_labels(sigmoid(teacher.forward(x, valid).logits), y, valid));
   }
   void distill(const Branch<float>& student, const Tensor<float>& x) {
-    const BranchOutput<float> out = student.forward(x, valid);
+    const BranchOutput<float> out = student.forward(x, valid, confident_frames(h, valid));
     const Tensor<float> fb = loss_fb(normalize(out.features, -1), h, valid);
     learn(add(loss_kd(out.logits, h, valid), mul(fb, 0.05F)));
   }
@@ -96,8 +96,8 @@ void f_step(Step& s) {
 void b_known(Step& s) { s.distill(*s.vlp, s.clip); }
 void f_known(Step& s) { s.distill(s.cbp, s.i3d); }
 
-/// Multiply-adds of the matrix products, times two: what any implementation must do. Forward; backward
-/// by the input; backward by the weight.
+/// Multiply-adds of the matrix products, times two: what is done here. Forward; backward by the input;
+/// backward by the weight.
 namespace flops {
 constexpr double rows = 1.0 * videos * frames, w = 1.0 * width, t = 1.0 * frames, c = 1.0 * classes;
 constexpr double linear = 24 * w * w * rows;         // of one block: 4 w² and 8 w² weights
@@ -107,6 +107,9 @@ constexpr double head = 2 * c * w * rows;
 /// n blocks on `rows` rows: forward, and backward (attention recomputes its scores: 2.5 times).
 constexpr double blocks(double n) { return n * (linear + attention); }
 constexpr double blocks_backward(double n) { return n * (2 * linear + 2.5 * attention); }
+/// A student's last block needs keys and values of all frames, everything else of the confident ones.
+constexpr double confident = 0.6;
+constexpr double saved = (1 - confident) * ((linear - 4 * w * w * rows) * 3 + attention * 3.5);
 constexpr double cbp = embed + blocks(2) + head;
 constexpr double cbp_backward = embed + blocks_backward(2) + 2 * head;
 constexpr double vlp = blocks(2) + head;
@@ -132,8 +135,8 @@ int main(int argc, char** argv) {
     });
   };
   add("step/warmup", flops::cbp + flops::cbp_backward, false, false, warm_up);
-  const double b = flops::vlp + flops::vlp_backward + flops::text + flops::contrast;
-  const double f = flops::cbp + flops::cbp_backward + flops::contrast;
+  const double b = flops::vlp + flops::vlp_backward + flops::text + flops::contrast - flops::saved;
+  const double f = flops::cbp + flops::cbp_backward + flops::contrast - flops::saved;
   add("step/b", flops::cbp + b, true, true, b_step);
   add("step/f", flops::vlp + f, false, true, f_step);
   add("step/b_known", b, true, true, b_known);

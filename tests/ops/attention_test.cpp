@@ -125,6 +125,45 @@ TEST_CASE("self_attention is attention on the three parts of qkv") {
                    {check::normal({2, 4, 12}, 3)});
 }
 
+TEST_CASE("unwanted queries give zeros, take no gradient and change nothing else") {
+  for (const std::int64_t t : {1, 13, 150}) {
+    for (const bool causal : {false, true}) {
+      for (const bool masked : {false, true}) {
+        const Tensor<bool> keys = masked ? some_keys(2, t) : Tensor<bool>();
+        Tensor<bool> wanted(Shape{2, t});  // the second sequence wants nothing of its first half
+        for (std::int64_t i = 0; i < 2 * t; ++i) wanted.mutable_data()[i] = i % 3 != 1 && (i < t || i > t + t / 2);
+        Tensor<double> g = check::normal({2, t, 2 * 16}, 2), kept = g.clone();
+        for (std::int64_t i = 0; i < 2 * t; ++i) {
+          if (!wanted.data()[i]) kept.select(0, i / t).select(0, i % t).fill_(0);
+        }
+        const Tensor<double> all = check::normal({2, t, 3 * 2 * 16}, 1), some = all.clone();
+        all.requires_grad_();
+        some.requires_grad_();
+        const Tensor<double> y = self_attention(all, 2, keys, causal),
+                             z = self_attention(some, 2, keys, causal, wanted);
+        y.backward(kept);
+        z.backward(g);  // what arrives at unwanted rows is not used
+        for (std::int64_t i = 0; i < 2 * t; ++i) {
+          const auto row = [&](const Tensor<double>& x) { return x.detach().select(0, i / t).select(0, i % t); };
+          if (wanted.data()[i]) {
+            REQUIRE(check::same(row(z), row(y)));
+          } else {
+            for (const double v : row(z).contiguous().to_vector()) REQUIRE(v == 0);
+          }
+        }
+        INFO("t ", t, " causal ", causal, " masked ", masked);
+        // The same sums without their zero terms, in tiles cut elsewhere: see the sizes above.
+        CHECK(check::distance(all.grad(), some.grad()) < 6 * 6 * 6 * 150 * 100 * 0x1p-53);
+      }
+    }
+  }
+  const Tensor<bool> wanted = tensor<bool>({{true, false, true}, {false, false, false}});
+  for (const bool causal : {false, true}) {
+    check::gradients([&](const auto& x) { return fused(x, {.causal = causal, .query_mask = wanted}); },
+                     {check::normal({2, 2, 3, 4}, 1), check::normal({2, 2, 5, 4}, 2), check::normal({2, 2, 5, 4}, 3)});
+  }
+}
+
 TEST_CASE("masked keys weigh nothing whatever they hold; a query without keys gives zeros") {
   Tensor<float> qkv = check::cast<float>(check::normal({2, 4, 6}, 1));
   Tensor<bool> mask = ones<bool>({2, 4});
@@ -190,6 +229,8 @@ TEST_CASE("attention says what is wrong") {
         "[self_attention] expected qkv (B, T, 3·heads·d), got (2, 4, 6) for 4 heads");
   CHECK(check::message([&] { self_attention(x, 2, zeros<bool>({2, 3})); }) ==
         "[self_attention] the key mask has shape (2, 3), expected (2, 4)");
+  CHECK(check::message([&] { self_attention(x, 2, {}, false, zeros<bool>({2, 3})); }) ==
+        "[self_attention] the query mask has shape (2, 3), expected (2, 4)");
   CHECK(check::message([&] { scaled_dot_product_attention(x, x, zeros<float>({2, 5, 6})); }) ==
         "[scaled_dot_product_attention] expected q (…, T_q, d), k and v (…, T_k, d), got (2, 4, 6), "
         "(2, 4, 6) and (2, 5, 6)");

@@ -4,6 +4,7 @@
 
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
+#include "tandem/ops/where.hpp"
 #include "tandem/wtal/inference.hpp"
 #include "tandem/wtal/simulate.hpp"
 #include "tandem/wtal/trainer.hpp"
@@ -129,6 +130,42 @@ TEST_CASE("VlpBranch: identity start, prompts and temporal transformer learn, te
   }
   CHECK(learned >= 6);  // prompts, positions, output projections; the rest follows once those moved
   for (const auto& p : setup.text->named_parameters()) CHECK_FALSE(p.tensor.grad().defined());
+}
+
+TEST_CASE("branches: frames that nobody reads change neither the others nor any gradient") {
+  Setup setup(options());
+  setup.cbp.eval();  // without dropout the frames are comparable
+  Generator random(5);
+  Tensor<bool> valid = ones<bool>({2, 9}), wanted = ones<bool>({2, 9});
+  for (std::int64_t t : {6, 7, 8}) valid.set({1, t}, false);
+  for (std::int64_t i = 0; i < 18; ++i) wanted.mutable_data()[i] = valid.data()[i] && i % 3 != 0;
+  const auto compare = [&](Branch<float>& branch, const Tensor<float>& x) {
+    const Tensor<float> g = randn<float>({2, 9, 5}, random), k = randn<float>({2, 9, 16}, random);
+    const Tensor<float> mask = where(wanted.unsqueeze(2), ones<float>({2, 9, 1}), zeros<float>({2, 9, 1}));
+    std::vector<Tensor<float>> outputs, gradients[2];
+    for (const bool partial : {false, true}) {
+      const BranchOutput<float> out = branch.forward(x, valid, partial ? wanted : Tensor<bool>());
+      outputs.push_back(mul(out.features.detach(), mask));
+      outputs.push_back(mul(out.logits.detach(), mask));
+      if (partial) {
+        CHECK(check::same(out.logits.detach(), outputs.back()));
+        CHECK(check::same(out.features.detach(), outputs[2]));
+      }
+      branch.zero_grad();
+      add(sum(mul(mul(out.logits, g), mask)), sum(mul(mul(out.features, k), mask))).backward();
+      for (const auto& p : branch.trainable_parameters()) gradients[partial].push_back(p.grad().clone());
+    }
+    // Rows do not know of each other, apart from their keys and values.
+    CHECK(check::distance(outputs[0], outputs[2]) < 1e-6);
+    CHECK(check::distance(outputs[1], outputs[3]) < 1e-5);
+    for (std::size_t i = 0; i < gradients[0].size(); ++i) {
+      const double size = std::max(1.0, check::distance(gradients[0][i], zeros<float>(gradients[0][i].shape())));
+      // Sums over 18 frames in another order: 2⁻²⁴ each, on top of sums over widths of at most 64.
+      CHECK(check::distance(gradients[0][i], gradients[1][i]) < size * 18 * 64 * 0x1p-24);
+    }
+  };
+  compare(setup.cbp, randn<float>({2, 9, 24}, random));
+  compare(setup.vlp, randn<float>({2, 9, 16}, random));
 }
 
 TEST_CASE("learned_positions: the table, and the table stretched over a longer video") {

@@ -32,10 +32,16 @@ class MultiHeadAttention final : public Module<T> {
   /// `residual`, when given, is added to the result.
   Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {}, bool causal = false,
                     const Tensor<T>& residual = {}) const {
+    const Tensor<T> mixed = mix(x, key_mask, causal);
     const ModuleScope scope = this->scope();
-    const Tensor<T> qkv = linear(x, in_proj_weight, in_proj_bias);
-    const Tensor<T> mixed = self_attention(qkv, heads_, key_mask, causal);
     return out_proj.forward(mixed, Activation::none, residual);
+  }
+  /// What the heads say, before the output projection. Rows whose `query_mask` (B, T) is false are zero
+  /// and cost nothing.
+  Tensor<T> mix(const Tensor<T>& x, const Tensor<bool>& key_mask, bool causal,
+                const Tensor<bool>& query_mask = {}) const {
+    const ModuleScope scope = this->scope();
+    return self_attention(linear(x, in_proj_weight, in_proj_bias), heads_, key_mask, causal, query_mask);
   }
 
   Tensor<T> in_proj_weight, in_proj_bias;

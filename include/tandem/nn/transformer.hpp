@@ -4,6 +4,7 @@
 #include "tandem/nn/dropout.hpp"
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/index_select.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -27,6 +28,18 @@ class Mlp final : public Module<T> {
  private:
   Activation activation_;
 };
+
+namespace detail {
+/// The indices of the true elements of a mask, row-major.
+inline Tensor<std::int64_t> true_positions(const Tensor<bool>& mask) {
+  const Tensor<bool> dense = mask.contiguous();
+  std::vector<std::int64_t> at;
+  for (std::int64_t i = 0; i < dense.numel(); ++i) {
+    if (dense.data()[i]) at.push_back(i);
+  }
+  return from_vector<std::int64_t>(at);
+}
+}  // namespace detail
 
 struct TransformerBlockOptions {
   std::int64_t mlp_ratio = 4;
@@ -61,6 +74,23 @@ class TransformerBlock final : public Module<T> {
     }
     // Without dropout the residual sums ride in the epilogues of the output projections.
     const Tensor<T> attended = attn.forward(ln_1.forward(x), key_mask, causal, x);
+    return mlp.forward(ln_2.forward(attended), attended);
+  }
+
+  /// forward() at some rows only: `wanted` (B, T) → (rows, width), the wanted rows in order. In a last
+  /// block whose other rows nobody reads, queries, projection and perceptron of those rows are saved,
+  /// forward and backward; keys and values are those of all rows, so the result is the same.
+  Tensor<T> forward_rows(const Tensor<T>& x, const Tensor<bool>& wanted, const Tensor<bool>& key_mask = {},
+                         bool causal = false) const {
+    const Tensor<std::int64_t> rows = detail::true_positions(wanted);
+    const auto select = [&](const Tensor<T>& all) {
+      return index_select(all.reshape({all.size(0) * all.size(1), all.size(2)}), 0, rows);
+    };
+    // Dropout draws for whole tensors; what it draws must not depend on what is wanted.
+    if (drop.probability() > 0 && this->training()) return select(forward(x, key_mask, causal));
+    const ModuleScope scope = this->scope();
+    const Tensor<T> mixed = select(attn.mix(ln_1.forward(x), key_mask, causal, wanted));
+    const Tensor<T> attended = attn.out_proj.forward(mixed, Activation::none, select(x));
     return mlp.forward(ln_2.forward(attended), attended);
   }
 

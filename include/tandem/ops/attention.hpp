@@ -9,7 +9,8 @@
 ///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.
 ///
 ///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is left
-///   out of the computation altogether. causal: query i sees keys 0 … i.
+///   out of the computation altogether. query_mask (B, T_q) bool, true = wanted: the others give zeros,
+///   take no gradient and cost nothing. causal: query i sees keys 0 … i.
 ///   A query that sees no key gives zeros and takes no gradient.
 ///
 ///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
@@ -41,12 +42,13 @@ inline std::int64_t even_tile(std::int64_t n, std::int64_t most, std::int64_t un
   return (size + unit - 1) / unit * unit;
 }
 
-/// Queries [begin, end) of one head.
+/// Wanted queries [begin, end) of one head.
 template <class T>
-void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const HeadView<const T>& q,
-            const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<T>& out, T* lse,
-            std::int64_t b, std::int64_t h, std::int64_t begin, std::int64_t end) {
-  const VisibleKeys keys(p, b);
+void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const Visible& visible,
+            const HeadView<const T>& q, const HeadView<const T>& k, const HeadView<const T>& v,
+            const HeadView<T>& out, T* lse, std::int64_t b, std::int64_t h, std::int64_t begin,
+            std::int64_t end) {
+  const RowSet& keys = visible.keys;
   const std::int64_t n = keys.count(), d = p.width, padded = product.padded(d);
   const std::int64_t cols = product.cols(), panel = cols * d;
   const std::int64_t rows = even_tile(end - begin, query_tile, 1);
@@ -57,28 +59,37 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const H
   T *ks = memory.take(keys.masked() ? n * d : 0), *qs = memory.take(rows * d);
   T *s = memory.take(rows * width), *acc = memory.take(rows * d);
   T *m = memory.take(rows), *l = memory.take(rows);
-  const auto position = [&](std::int64_t i) { return keys.position(i); };
-  if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, position);
+  if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, keys);
   product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d, kt);
-  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, position);
+  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
 
   for (std::int64_t i0 = begin; i0 < end; i0 += rows) {
     const std::int64_t i1 = i0 + rows < end ? i0 + rows : end;
-    copy_rows(q.at(b, h), q.row_step, i1 - i0, d, qs, d, [i0](std::int64_t i) { return i0 + i; });
+    const auto position = [&](std::int64_t i) { return visible.queries(i0 + i); };
+    copy_rows(q.at(b, h), q.row_step, i1 - i0, d, qs, d, position);
     for (std::int64_t r = 0; r < rows; ++r) {
       m[r] = static_cast<T>(-__builtin_inf());
       l[r] = 0;
     }
-    const std::int64_t last = keys.limit(i1 - 1);  // limits only grow: later tiles are all masked
+    const std::int64_t last = visible.limit(i1 - 1);  // limits only grow: later tiles are all masked
     for (std::int64_t j0 = 0; j0 < last; j0 += width) {
       const std::int64_t w = last - j0 < width ? last - j0 : width;
       product(i1 - i0, w, d, p.scale, qs, d, 1, kt + j0 / cols * panel, panel, cols, T(0), s, width);
-      cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, keys.limits(i0), j0, acc, d, m, l);
+      cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, visible.limits(i0), j0, acc, d, m, l);
       product(i1 - i0, d, w, T(1), s, width, 1, vs + j0 * padded, cols, padded,
               j0 == 0 ? T(0) : T(1), acc, d);
     }
-    cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, out.at(b, h) + i0 * out.row_step,
-                                      out.row_step, lse + (b * p.heads + h) * p.queries + i0);
+    T* const row_lse = lse + (b * p.heads + h) * p.queries + i0;
+    if (!visible.queries.masked()) {
+      cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, out.at(b, h) + i0 * out.row_step,
+                                        out.row_step, row_lse);
+      continue;
+    }
+    for (std::int64_t r = 0; r < i1 - i0; ++r) {
+      cpu::simd_dispatch<FinishRows, T>(std::int64_t{1}, d, acc + r * d, m + r, l + r,
+                                        out.at(b, h) + position(r) * out.row_step, out.row_step,
+                                        row_lse + r);
+    }
   }
 }
 
@@ -95,9 +106,11 @@ void attention_forward(const AttentionProblem<T>& p, const HeadView<const T>& q,
   cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
                     [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task) {
-      const std::int64_t head = task / pieces, first = task % pieces * piece;
-      const std::int64_t last = first + piece < p.queries ? first + piece : p.queries;
-      attend(p, product, q, k, v, out, lse, head / p.heads, head % p.heads, first, last);
+      const std::int64_t head = task / pieces, b = head / p.heads, first = task % pieces * piece;
+      const Visible visible(p, b);
+      const std::int64_t count = visible.queries.count();
+      const std::int64_t last = first + piece < count ? first + piece : count;
+      if (first < last) attend(p, product, visible, q, k, v, out, lse, b, head % p.heads, first, last);
     }
   });
 }
@@ -109,8 +122,9 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
                      const HeadView<const T>& v, const HeadView<const T>& out,
                      const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq,
                      const HeadView<T>& dk, const HeadView<T>& dv, std::int64_t b, std::int64_t h) {
-  const VisibleKeys keys(p, b);
-  const std::int64_t n = keys.count(), t = p.queries, d = p.width, padded = product.padded(d);
+  const Visible visible(p, b);
+  const RowSet &queries = visible.queries, &keys = visible.keys;
+  const std::int64_t n = keys.count(), t = queries.count(), d = p.width, padded = product.padded(d);
   const std::int64_t cols = product.cols(), panel = cols * d;
   const std::int64_t rows = even_tile(t, query_tile, 1), width = even_tile(n, key_tile, cols);
   const std::int64_t panels = product.padded(n) * d;
@@ -122,50 +136,38 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   T *dqs = memory.take(t * d), *dks = memory.take(n * d), *dvs = memory.take(n * d);
   T *s = memory.take(rows * width), *ds = memory.take(rows * width), *along = memory.take(t);
 
-  const auto position = [&](std::int64_t i) { return keys.position(i); };
-  const auto itself = [](std::int64_t i) { return i; };
-  copy_rows(k.at(b, h), k.row_step, n, d, ks, padded, position);
-  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, position);
-  copy_rows(q.at(b, h), q.row_step, t, d, qs, padded, itself);
-  copy_rows(dout.at(b, h), dout.row_step, t, d, gs, padded, itself);
+  copy_rows(k.at(b, h), k.row_step, n, d, ks, padded, keys);
+  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
+  copy_rows(q.at(b, h), q.row_step, t, d, qs, padded, queries);
+  copy_rows(dout.at(b, h), dout.row_step, t, d, gs, padded, queries);
   product.pack_transposed(ks, padded, n, d, kt);
   product.pack_transposed(vs, padded, n, d, vt);
-  cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded, out.at(b, h),
-                                 out.row_step, along);
+  copy_rows(out.at(b, h), out.row_step, t, d, dqs, d, queries);  // dqs is free until the sums begin
+  cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded, static_cast<const T*>(dqs), d,
+                                 along);
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
   for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
-  lse += (b * p.heads + h) * t;
+  lse += (b * p.heads + h) * p.queries;
 
   for (std::int64_t j0 = 0; j0 < n; j0 += width) {
     for (std::int64_t i0 = 0; i0 < t; i0 += rows) {
       const std::int64_t i1 = i0 + rows < t ? i0 + rows : t, m = i1 - i0;
-      const std::int64_t left = keys.limit(i1 - 1) - j0, w = left < width ? left : width;
+      const std::int64_t left = visible.limit(i1 - 1) - j0, w = left < width ? left : width;
       if (w <= 0) continue;  // none of these queries sees any of these keys
       product(m, w, d, p.scale, qs + i0 * padded, padded, 1, kt + j0 / cols * panel, panel, cols,
               T(0), s, width);
       product(m, w, d, T(1), gs + i0 * padded, padded, 1, vt + j0 / cols * panel, panel, cols, T(0),
               ds, width);
-      cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, keys.limits(i0), j0, lse + i0,
+      cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, visible.limits(i0), j0, lse + i0,
                                                  static_cast<const T*>(along + i0), p.scale);
       product(w, d, m, T(1), s, 1, width, gs + i0 * padded, cols, padded, T(1), dvs + j0 * d, d);
       product(w, d, m, T(1), ds, 1, width, qs + i0 * padded, cols, padded, T(1), dks + j0 * d, d);
       product(m, d, w, T(1), ds, width, 1, ks + j0 * padded, cols, padded, T(1), dqs + i0 * d, d);
     }
   }
-  const auto bytes = static_cast<std::size_t>(d) * sizeof(T);
-  for (std::int64_t i = 0; i < t; ++i) {
-    std::memcpy(dq.at(b, h) + i * dq.row_step, dqs + i * d, bytes);
-  }
-  for (std::int64_t i = 0, visible = 0; i < p.keys; ++i) {
-    T *to_k = dk.at(b, h) + i * dk.row_step, *to_v = dv.at(b, h) + i * dv.row_step;
-    if (visible < n && keys.position(visible) == i) {
-      std::memcpy(to_k, dks + visible * d, bytes);
-      std::memcpy(to_v, dvs + visible * d, bytes);
-      ++visible;
-    } else {
-      for (std::int64_t c = 0; c < d; ++c) to_k[c] = to_v[c] = 0;
-    }
-  }
+  scatter_rows(dqs, d, p.queries, queries, dq.at(b, h), dq.row_step);
+  scatter_rows(dks, d, p.keys, keys, dk.at(b, h), dk.row_step);
+  scatter_rows(dvs, d, p.keys, keys, dv.at(b, h), dv.row_step);
 }
 
 template <class T>
@@ -196,21 +198,25 @@ Tensor<T> with_dense_rows(const Tensor<T>& x) {
   return x.size(-1) <= 1 || x.strides().back() == 1 ? x : x.contiguous();
 }
 
-/// Checks and densifies a key mask for (B, keys); undefined stays undefined.
-inline Tensor<bool> checked_key_mask(const char* op, const Tensor<bool>& mask, std::int64_t batch,
-                                     std::int64_t keys) {
+/// Checks and densifies a mask for (B, n) of what `of` says; undefined stays undefined.
+inline Tensor<bool> checked_mask(const char* op, const char* of, const Tensor<bool>& mask,
+                                 std::int64_t batch, std::int64_t n) {
   if (!mask.defined()) return mask;
-  TANDEM_CHECK((mask.shape() == Shape{batch, keys}), op, "the key mask has shape ", mask.shape(),
-               ", expected (", batch, ", ", keys, ")");
+  TANDEM_CHECK((mask.shape() == Shape{batch, n}), op, "the ", of, " mask has shape ", mask.shape(),
+               ", expected (", batch, ", ", n, ")");
   return mask.contiguous();
+}
+inline const bool* data_or_null(const Tensor<bool>& mask) {
+  return mask.defined() ? mask.data() : nullptr;
 }
 
 }  // namespace detail
 
 struct AttentionOptions {
-  Tensor<bool> key_mask = {};  ///< (B, T_k), true = may be seen; undefined: all keys
-  bool causal = false;         ///< query i sees keys 0 … i only
-  double scale = 0;            ///< s; 0 means 1/√d
+  Tensor<bool> key_mask = {};    ///< (B, T_k), true = may be seen; undefined: all keys
+  bool causal = false;           ///< query i sees keys 0 … i only
+  double scale = 0;              ///< s; 0 means 1/√d
+  Tensor<bool> query_mask = {};  ///< (B, T_q), true = wanted; undefined: all queries
 };
 
 template <FloatingElement T>
@@ -218,14 +224,15 @@ template <FloatingElement T>
 Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                                        const AttentionOptions& options = {}) {
   const char* const op = "scaled_dot_product_attention";
-  detail::require_cpu(op, q, k, v, options.key_mask);
+  detail::require_cpu(op, q, k, v, options.key_mask, options.query_mask);
   const int r = q.rank();
   bool fits = r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
   for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
   TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
                q.shape(), ", ", k.shape(), " and ", v.shape());
   const std::int64_t d = q.size(-1), batch = r > 2 ? q.shape()[0] : 1;
-  const Tensor<bool> mask = detail::checked_key_mask(op, options.key_mask, batch, k.size(-2));
+  const Tensor<bool> mask = detail::checked_mask(op, "key", options.key_mask, batch, k.size(-2)),
+                     wanted = detail::checked_mask(op, "query", options.query_mask, batch, q.size(-2));
   const double scale =
       options.scale != 0 ? options.scale : 1 / __builtin_sqrt(static_cast<double>(d));
   const detail::AttentionProblem<T> p{batch,
@@ -235,22 +242,25 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
                                       d,
                                       static_cast<T>(scale),
                                       options.causal,
-                                      mask.defined() ? mask.data() : nullptr};
+                                      detail::data_or_null(mask),
+                                      detail::data_or_null(wanted)};
   const Tensor<T> qs = detail::with_dense_rows(q.detach()), ks = detail::with_dense_rows(k.detach()),
                   vs = detail::with_dense_rows(v.detach());
-  const Tensor<T> out(q.shape()), lse({p.batch, p.heads, p.queries});
+  const Tensor<T> out = wanted.defined() ? zeros<T>(q.shape()) : Tensor<T>(q.shape());
+  const Tensor<T> lse({p.batch, p.heads, p.queries});
   detail::attention_forward(p, detail::head_view(qs, qs.data()), detail::head_view(ks, ks.data()),
                             detail::head_view(vs, vs.data()),
                             detail::head_view(out, out.mutable_data()), lse.mutable_data());
   return autograd::record(
       op, out,
       [p, qs = autograd::save(qs), ks = autograd::save(ks), vs = autograd::save(vs),
-       out = autograd::save(out), lse = autograd::save(lse), mask = autograd::save(mask)](
-          const Tensor<T>& dy, autograd::Needs) {
+       out = autograd::save(out), lse = autograd::save(lse), mask = autograd::save(mask),
+       wanted = autograd::save(wanted)](const Tensor<T>& dy, autograd::Needs) {
         const auto view = [](const Tensor<T>& x) { return detail::head_view(x, x.data()); };
         const auto target = [](const Tensor<T>& x) { return detail::head_view(x, x.mutable_data()); };
         detail::AttentionProblem<T> problem = p;
         if (mask.defined()) problem.key_mask = mask.get().data();
+        if (wanted.defined()) problem.query_mask = wanted.get().data();
         const Tensor<T> g = detail::with_dense_rows(dy);
         const Tensor<T> dq(qs.get().shape()), dk(ks.get().shape()), dv(vs.get().shape());
         detail::attention_backward(problem, view(qs.get()), view(ks.get()), view(vs.get()),
@@ -264,17 +274,19 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
 Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<bool>& key_mask = {},
-                         bool causal = false) {
+                         bool causal = false, const Tensor<bool>& query_mask = {}) {
   const char* const op = "self_attention";
-  detail::require_cpu(op, qkv, key_mask);
+  detail::require_cpu(op, qkv, key_mask, query_mask);
   TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0, op,
                "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");
   const std::int64_t batch = qkv.size(0), t = qkv.size(1), all = qkv.size(2) / 3, d = all / heads;
-  const Tensor<bool> mask = detail::checked_key_mask(op, key_mask, batch, t);
+  const Tensor<bool> mask = detail::checked_mask(op, "key", key_mask, batch, t),
+                     wanted = detail::checked_mask(op, "query", query_mask, batch, t);
   const detail::AttentionProblem<T> p{
       batch,  heads,  t, t, d, static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
-      causal, mask.defined() ? mask.data() : nullptr};
-  const Tensor<T> xs = qkv.detach().contiguous(), out({batch, t, all}), lse({batch, heads, t});
+      causal, detail::data_or_null(mask), detail::data_or_null(wanted)};
+  const Tensor<T> xs = qkv.detach().contiguous(), lse({batch, heads, t});
+  const Tensor<T> out = wanted.defined() ? zeros<T>({batch, t, all}) : Tensor<T>({batch, t, all});
   const detail::HeadView<const T> q{xs.data(), t * 3 * all, d, 3 * all};
   const detail::HeadView<const T> k{xs.data() + all, t * 3 * all, d, 3 * all};
   const detail::HeadView<const T> v{xs.data() + 2 * all, t * 3 * all, d, 3 * all};
@@ -283,11 +295,12 @@ Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<
   return autograd::record(
       op, out,
       [p, q, k, v, t, d, all, xs = autograd::save(xs), out = autograd::save(out),
-       lse = autograd::save(lse), mask = autograd::save(mask)](const Tensor<T>& dy,
-                                                               autograd::Needs) {
+       lse = autograd::save(lse), mask = autograd::save(mask), wanted = autograd::save(wanted)](
+          const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(xs.get().shape());
         detail::AttentionProblem<T> problem = p;
         if (mask.defined()) problem.key_mask = mask.get().data();
+        if (wanted.defined()) problem.query_mask = wanted.get().data();
         T* to = dx.mutable_data();
         const auto target = [&](std::int64_t part) {
           return detail::HeadView<T>{to + part * all, t * 3 * all, d, 3 * all};

@@ -28,48 +28,59 @@ struct AttentionProblem {
   std::int64_t batch, heads, queries, keys, width;
   T scale;
   bool causal;
-  const bool* key_mask;  // (batch, keys), null: every key may be seen
+  const bool* key_mask;    // (batch, keys), null: every key may be seen
+  const bool* query_mask;  // (batch, queries), null: every query is wanted
 };
 
-/// The keys of one batch entry that take part, and how many of them each query sees: query i sees the
-/// first limit(i) ones. Masked keys are left out when keys are packed, so no tile knows of masks.
-class VisibleKeys {
+/// The positions where a mask is true, or all of them without a mask.
+class RowSet {
  public:
-  template <class T>
-  VisibleKeys(const AttentionProblem<T>& p, std::int64_t b) : count_(p.keys) {
-    const bool* mask = p.key_mask == nullptr ? nullptr : p.key_mask + b * p.keys;
-    if (mask != nullptr) {
-      for (std::int64_t k = 0; k < p.keys; ++k) {
-        if (mask[k]) positions_.push_back(k);
-      }
-      count_ = static_cast<std::int64_t>(positions_.size());
+  RowSet(const bool* mask, std::int64_t n) : count_(n), masked_(mask != nullptr) {
+    if (!masked_) return;
+    for (std::int64_t i = 0; i < n; ++i) {
+      if (mask[i]) at_.push_back(i);
     }
-    masked_ = mask != nullptr;
-    if (!p.causal) return;
-    limits_.resize(static_cast<std::size_t>(p.queries));
-    std::int64_t seen = 0;
-    for (std::int64_t i = 0; i < p.queries; ++i) {
-      while (seen < count_ && position(seen) <= i) ++seen;
-      limits_[static_cast<std::size_t>(i)] = seen;
-    }
+    count_ = static_cast<std::int64_t>(at_.size());
   }
   std::int64_t count() const { return count_; }
   bool masked() const { return masked_; }
-  std::int64_t position(std::int64_t i) const {
-    return masked_ ? positions_[static_cast<std::size_t>(i)] : i;
+  std::int64_t operator()(std::int64_t i) const { return masked_ ? at_[static_cast<std::size_t>(i)] : i; }
+
+ private:
+  std::int64_t count_;
+  bool masked_;
+  std::vector<std::int64_t> at_;
+};
+
+/// The queries and keys of one batch entry that take part, and how many of the keys each query sees:
+/// the i-th wanted query sees the first limit(i) ones. Masked keys and unwanted queries are left out
+/// when rows are packed, so no tile knows of masks.
+class Visible {
+ public:
+  template <class T>
+  Visible(const AttentionProblem<T>& p, std::int64_t b)
+      : queries(p.query_mask == nullptr ? nullptr : p.query_mask + b * p.queries, p.queries),
+        keys(p.key_mask == nullptr ? nullptr : p.key_mask + b * p.keys, p.keys) {
+    if (!p.causal) return;
+    limits_.resize(static_cast<std::size_t>(queries.count()));
+    std::int64_t seen = 0;
+    for (std::int64_t i = 0; i < queries.count(); ++i) {
+      while (seen < keys.count() && keys(seen) <= queries(i)) ++seen;
+      limits_[static_cast<std::size_t>(i)] = seen;
+    }
   }
   std::int64_t limit(std::int64_t query) const {
-    return limits_.empty() ? count_ : limits_[static_cast<std::size_t>(query)];
+    return limits_.empty() ? keys.count() : limits_[static_cast<std::size_t>(query)];
   }
   /// limit(query), limit(query + 1), …; null when every query sees all.
   const std::int64_t* limits(std::int64_t query) const {
     return limits_.empty() ? nullptr : limits_.data() + query;
   }
 
+  const RowSet queries, keys;
+
  private:
-  std::int64_t count_;
-  bool masked_ = false;
-  std::vector<std::int64_t> positions_, limits_;
+  std::vector<std::int64_t> limits_;
 };
 
 /// Products of tiles with GEMM's micro kernels, without GEMM's packing: attention packs what it uses
@@ -131,6 +142,19 @@ void copy_rows(const T* x, std::int64_t step, std::int64_t count, std::int64_t w
     std::memcpy(to + i * to_step, x + position(i) * step,
                 static_cast<std::size_t>(width) * sizeof(T));
     for (std::int64_t c = width; c < to_step; ++c) to[i * to_step + c] = 0;
+  }
+}
+
+/// The opposite: dense rows of x to their positions among `all` rows, zeros to the others.
+template <class T>
+void scatter_rows(const T* x, std::int64_t width, std::int64_t all, const RowSet& position, T* to,
+                  std::int64_t to_step) {
+  for (std::int64_t i = 0, next = 0; i < all; ++i, to += to_step) {
+    if (next < position.count() && position(next) == i) {
+      std::memcpy(to, x + next++ * width, static_cast<std::size_t>(width) * sizeof(T));
+    } else {
+      for (std::int64_t c = 0; c < width; ++c) to[c] = 0;
+    }
   }
 }
 

@@ -9,8 +9,9 @@
 #include "tandem/clip/text_encoder.hpp"
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/transformer.hpp"
-#include "tandem/ops/cat.hpp"
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/cat.hpp"
+#include "tandem/ops/index_select.hpp"
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/stack.hpp"
 
@@ -29,8 +30,10 @@ struct BranchOutput {
 template <FloatingElement T>
 class Branch : public nn::Module<T> {
  public:
-  /// x (B, T, D) features, valid (B, T): false on padding.
-  virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const = 0;
+  /// x (B, T, D) features, valid (B, T): false on padding. `wanted` (B, T), when given, says which
+  /// frames anyone will read: a branch may leave the others out of its last layers and give zeros there.
+  virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
+                                  const Tensor<bool>& wanted = {}) const = 0;
   /// Called before a phase in which the branch teaches and does not change: it may cache.
   virtual void begin_teaching() {}
   /// Called when the branch starts to learn again: caches are dropped.
@@ -83,6 +86,35 @@ void check_frames(const char* branch, const Tensor<T>& x, std::int64_t width, co
                branch, "expected features (B, T, ", width, ") and valid (B, T), got ", x.shape(), " and ",
                valid.shape());
 }
+
+/// All blocks on all frames; the last one, if `wanted` is given, on the wanted frames only: (n, W).
+template <FloatingElement T>
+Tensor<T> run_blocks(const std::vector<Ref<nn::TransformerBlock<T>>>& blocks, Tensor<T> f,
+                     const Tensor<bool>& valid, const Tensor<bool>& wanted) {
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const bool partial = wanted.defined() && i + 1 == blocks.size();
+    f = partial ? blocks[i]->forward_rows(f, wanted, valid) : blocks[i]->forward(f, valid);
+  }
+  return f;
+}
+
+/// The wanted frames' rows (n, …) back at their places (B, T, …), zeros elsewhere.
+template <FloatingElement T>
+BranchOutput<T> in_place(const BranchOutput<T>& rows, const Tensor<bool>& wanted) {
+  if (!wanted.defined()) return rows;
+  // Each frame reads its row, or one row of zeros behind them.
+  Tensor<std::int64_t> source(Shape{wanted.numel()});
+  const Tensor<bool> dense = wanted.contiguous();
+  std::int64_t next = 0;
+  for (std::int64_t i = 0; i < dense.numel(); ++i) {
+    source.mutable_data()[i] = dense.data()[i] ? next++ : rows.features.size(0);
+  }
+  const auto place = [&](const Tensor<T>& x) {
+    const Tensor<T> padded = cat(std::vector<Tensor<T>>{x, zeros<T>({1, x.size(1)})}, 0);
+    return index_select(padded, 0, source).reshape({wanted.size(0), wanted.size(1), x.size(1)});
+  };
+  return {place(rows.features), place(rows.logits)};
+}
 }  // namespace detail
 
 struct CbpOptions {
@@ -122,7 +154,8 @@ class CbpBranch final : public Branch<T> {
     this->add("head", head);
     this->add("drop", drop);
   }
-  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const override {
+  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
+                          const Tensor<bool>& wanted = {}) const override {
     const nn::ModuleScope scope("cbp");
     detail::check_frames("cbp", x, options_.input, valid);
     Tensor<T> f = embed.forward(x);
@@ -132,8 +165,8 @@ class CbpBranch final : public Branch<T> {
       f = add(f, learned_positions(position, x.size(1)));
     }
     f = drop.forward(f);
-    for (const auto& block : blocks_) f = block->forward(f, valid);
-    return {f, head.forward(f)};
+    f = detail::run_blocks(blocks_, f, valid, wanted);
+    return detail::in_place<T>({f, head.forward(f)}, wanted);
   }
 
   nn::Linear<T> embed;
@@ -270,16 +303,16 @@ class VlpBranch final : public Branch<T> {
     const nn::ModuleScope scope("vlp");
     return normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
   }
-  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const override {
+  BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
+                          const Tensor<bool>& wanted = {}) const override {
     const nn::ModuleScope scope("vlp");
     detail::check_frames("vlp", x, options_.width, valid);
     Tensor<T> f = x;
     if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1)));
-    for (const auto& block : blocks_) f = block->forward(f, valid);
-    f = normalize(f, -1);
+    f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted), -1);
     Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
     if (options_.learned_scale) s = add(mul(s, scale), bias);
-    return {f, s};
+    return blocks_.empty() ? BranchOutput<T>{f, s} : detail::in_place<T>({f, s}, wanted);
   }
   void begin_teaching() override {
     const NoGrad no_grad;

@@ -81,5 +81,14 @@ inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h, const
   return states;
 }
 
+/// The frames that are not undecided, (B, T): those that L_kd and L_fb read.
+inline Tensor<bool> confident_frames(const Tensor<std::int32_t>& h, const Tensor<bool>& valid) {
+  const std::vector<FrameState> states = frame_states(h, valid);
+  Tensor<bool> confident(valid.shape());
+  bool* out = confident.mutable_data();
+  for (std::size_t r = 0; r < states.size(); ++r) out[r] = states[r] != FrameState::undecided;
+  return confident;
+}
+
 }  // namespace wtal
 TANDEM_NAMESPACE_END

@@ -245,7 +245,9 @@ class Trainer {
   /// The student learns from H.
   StepReport distill(const Branch<T>& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
                      const Batch<T>& batch, Reading reading, optim::Adam<T>& optimizer) {
-    const BranchOutput<T> out = student.forward(x, batch.valid);
+    // Undecided frames enter no loss unless every entry teaches: the student need not look at them.
+    const BranchOutput<T> out = student.forward(
+        x, batch.valid, options_.every_entry ? Tensor<bool>() : confident_frames(h, batch.valid));
     const Tensor<T> kd = loss_kd(out.logits, h, batch.valid,
                                  {.reading = reading,
                                   .every_entry = options_.every_entry,
