@@ -198,7 +198,9 @@ def main():
                         help="folder of the built *_bench programs")
     parser.add_argument("--peers-python", default=sys.executable,
                         help="Python that has PyTorch, NumPy and threadpoolctl")
-    parser.add_argument("--only", default="", help="works whose name contains this")
+    parser.add_argument("--only", default="", help="works whose name matches this regular expression")
+    parser.add_argument("--append", action="store_true",
+                        help="keep the other rows of today's results, measured before on this machine")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=10, help="samples a round, at most")
@@ -221,9 +223,9 @@ def main():
             continue
         names = subprocess.run([program, "--list"], capture_output=True, text=True,
                                check=True).stdout.split()
-        works += [(name, program) for name in names if args.only in name]
+        works += [(name, program) for name in names if re.search(args.only, name)]
     if not works:
-        print(f"no work is named *{args.only}*; only the machine's limits are measured")
+        print(f"no work matches {args.only}; only the machine's limits are measured")
 
     about = describe_machine()
     if about["load_at_start"] > 0.5:
@@ -270,6 +272,15 @@ def main():
                                                            limits[row["threads"]])
         row["share"] = row["limit_seconds"] / row["tandem"]["seconds_min"]
 
+    date = datetime.date.today().isoformat()
+    cpu = re.sub(r"[^a-z0-9]+", "-", about["cpu"].lower()).strip("-")
+    target = args.results / f"{date}-{cpu}"
+    if args.append and target.with_suffix(".json").exists():
+        before = json.loads(target.with_suffix(".json").read_text())
+        new = {(row["work"], row["threads"]) for row in rows}
+        rows = [row for row in before["rows"] if (row["work"], row["threads"]) not in new] + rows
+        limits = {**{int(n): limit for n, limit in before["limits"].items()}, **limits}
+
     text = table(rows) if rows else ""
     print("\n" + text)
     failed = [f"{row['work']}, {row['threads']} thread(s), {mode}: {peer['problem']}"
@@ -279,10 +290,7 @@ def main():
     if args.quick:
         return 0
 
-    date = datetime.date.today().isoformat()
-    cpu = re.sub(r"[^a-z0-9]+", "-", about["cpu"].lower()).strip("-")
     args.results.mkdir(parents=True, exist_ok=True)
-    target = args.results / f"{date}-{cpu}"
     target.with_suffix(".json").write_text(json.dumps(
         {"date": date, "machine": about, "limits": limits, "rounds": args.rounds,
          "repeat": args.repeat, "rows": rows}, indent=1) + "\n")
