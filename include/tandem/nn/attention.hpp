@@ -21,11 +21,11 @@ class MultiHeadAttention final : public Module<T> {
         heads_(heads) {
     TANDEM_CHECK(heads >= 1 && width % heads == 0, "attention", "a width of ", width,
                  " does not divide into ", heads, " heads");
-    {
+    if (!SkipInit::active()) {
       const NoGrad no_grad;
       out_proj.bias.zero_();
     }
-    this->add("in_proj_weight", in_proj_weight);
+    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16);
     this->add("in_proj_bias", in_proj_bias);
     this->add("out_proj", out_proj);
   }
@@ -33,12 +33,13 @@ class MultiHeadAttention final : public Module<T> {
   Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {}, bool causal = false,
                     const Tensor<T>& residual = {}) const {
     const ModuleScope scope = this->scope();
-    const Tensor<T> qkv = linear(x, in_proj_weight, in_proj_bias);
+    const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
     const Tensor<T> mixed = self_attention(qkv, heads_, key_mask, causal);
     return out_proj.forward(mixed, Activation::none, residual);
   }
 
   Tensor<T> in_proj_weight, in_proj_bias;
+  Tensor<bfloat16> in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
   Linear<T> out_proj;
 
  private:
