@@ -57,9 +57,9 @@ struct Source {
 };
 
 /// What stb does not look at: that a PNG is whole and its checksums right. True for grey of 16 bits
-/// without alpha. A palette is filled up to 256 colours with black, for pixels beyond its end, which
+/// without alpha, `alpha` for a channel of it. A palette is filled up to 256 colours with black, for pixels beyond its end, which
 /// are black in Pillow and anything in stb; `patched` then receives the new file.
-bool check_png(const Source& file, std::string& patched) {
+bool check_png(const Source& file, std::string& patched, bool& alpha) {
   const std::string_view bytes = file.bytes;
   bool grey16 = false;
   for (std::size_t at = png_signature.size(), chunk = 0;; ++chunk) {
@@ -77,6 +77,7 @@ bool check_png(const Source& file, std::string& patched) {
     if (chunk == 0) {
       if (type != "IHDR" || length != 13) file.error("a PNG without its header");
       grey16 = bytes[at + 16] == 16 && bytes[at + 17] == 0;
+      alpha = bytes[at + 17] == 4 || bytes[at + 17] == 6;
     }
     if (type == "PLTE" && length < 768 && patched.empty()) {
       patched.assign(bytes.substr(0, at)).append(std::string_view("\0\0\3\0PLTE", 8));
@@ -112,16 +113,16 @@ void check_jpeg(const Source& file) {
 }  // namespace
 
 Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
-                                  const ImageLimits& limits) {
+                                  const ImageOptions& options) {
   Source file{bytes, name};
   constexpr std::size_t most = std::size_t{1} << 30;
   if (bytes.size() > most) file.error("the file has ", bytes.size(), " bytes, at most ", most, " are read");
   const bool png = bytes.starts_with(png_signature);
   if (!png && !bytes.starts_with("\xFF\xD8\xFF")) file.error("expected a PNG or JPEG file");
-  bool grey16 = false;
+  bool grey16 = false, alpha = false;
   std::string patched;
   if (png) {
-    grey16 = check_png(file, patched);
+    grey16 = check_png(file, patched, alpha);
     if (!patched.empty()) file.bytes = patched;
   } else {
     check_jpeg(file);
@@ -134,18 +135,19 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
     file.error("the image's header is bad: ", stbi_failure_reason());
   }
   const std::int64_t pixels = std::int64_t{width} * height;
-  if (pixels < 1 || pixels > limits.pixels) {
-    file.error("the image has ", width, " x ", height, " pixels, at most ", limits.pixels,
+  if (pixels < 1 || pixels > options.max_pixels) {
+    file.error("the image has ", width, " x ", height, " pixels, at most ", options.max_pixels,
                " in all are allowed");
   }
+  const int wanted = grey16 ? 1 : alpha && options.alpha ? 4 : 3;
   const std::unique_ptr<void, void (*)(void*)> decoded(
       grey16 ? static_cast<void*>(
-                   stbi_load_16_from_memory(data, size, &width, &height, &channels, 1))
-             : stbi_load_from_memory(data, size, &width, &height, &channels, 3),
+                   stbi_load_16_from_memory(data, size, &width, &height, &channels, wanted))
+             : stbi_load_from_memory(data, size, &width, &height, &channels, wanted),
       stbi_image_free);
   if (decoded == nullptr) file.error("the image is damaged: ", stbi_failure_reason());
 
-  Tensor<std::uint8_t> out(Shape{height, width, 3});
+  Tensor<std::uint8_t> out(Shape{height, width, wanted == 4 ? 4 : 3});
   std::uint8_t* to = out.mutable_data();
   if (grey16) {
     const auto* from = static_cast<const stbi_us*>(decoded.get());
@@ -153,7 +155,7 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
       to[0] = to[1] = to[2] = static_cast<std::uint8_t>(std::min<unsigned>(from[i], 255));
     }
   } else {
-    std::memcpy(to, decoded.get(), static_cast<std::size_t>(3 * pixels));
+    std::memcpy(to, decoded.get(), static_cast<std::size_t>(wanted * pixels));
   }
   return out;
 }

@@ -3,10 +3,13 @@
 ///
 ///   x(c, y, x) = (byte(y, x, c) / 255 − mean(c)) / std(c)        in float, in this order
 ///
-///   Tensor<float> x = clip::preprocess(io::read_image("frame.png"));   // (3, 224, 224)
+///   Tensor<float> x = clip::preprocess(io::read_image("a.png", {.alpha = true}));   // (3, 224, 224)
 ///
-/// Equal, byte for byte and then bit for bit, to torchvision's Resize(224, BICUBIC), CenterCrop(224),
-/// ToTensor(), Normalize(mean, std) on a Pillow image. Only the part that the crop keeps is computed.
+/// Equal, byte for byte and then bit for bit, to the release's transform of a Pillow image: torchvision's
+/// Resize(224, BICUBIC), CenterCrop(224), convert("RGB"), ToTensor(), Normalize(mean, std). Only the part
+/// that the crop keeps is computed. An image with alpha must come with it (io::read_image with
+/// .alpha = true), because the release drops it after resizing. Palettes are the one exception: Pillow
+/// does not interpolate them (nor pictures of one bit), here they are colours like any other.
 
 #include <array>
 #include <cstdint>
@@ -56,9 +59,10 @@ inline CropAxis crop_axis(std::int64_t size, std::int64_t crop) {
 
 }  // namespace detail
 
-/// The bytes of Resize(size, BICUBIC) and CenterCrop(crop); where the resized image is smaller than the
-/// crop, it lies in the middle of black.
-///   (H, W, 3) → (crop, crop, 3);  (N, H, W, 3) → (N, crop, crop, 3)
+/// The bytes of Resize(size, BICUBIC), CenterCrop(crop) and convert("RGB"): alpha, if there is one,
+/// counts in the resizing and is dropped after it. Where the resized image is smaller than the crop, it
+/// lies in the middle of black.
+///   (H, W, C) → (crop, crop, 3);  (N, H, W, C) → (N, crop, crop, 3);  C = 3 or 4
 inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images, std::int64_t size = 224,
                                             std::int64_t crop = 224) {
   const detail::ImageBatch batch("resize_and_crop", images);
@@ -67,25 +71,23 @@ inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images, 
   const ImageSize full = resized_size(batch.height, batch.width, size);
   const detail::CropAxis down = detail::crop_axis(full.height, crop);
   const detail::CropAxis across = detail::crop_axis(full.width, crop);
-  const detail::ResizeAxis rows(batch.height, full.height, down.first, down.count);
-  const detail::ResizeAxis columns(batch.width, full.width, across.first, across.count);
-  Shape shape{crop, crop, 3};
-  if (images.rank() == 4) shape = {batch.count, crop, crop, 3};
-  const Tensor<std::uint8_t> out(shape);
-  std::uint8_t* first = out.mutable_data();
-  const std::int64_t bytes = crop * crop * 3;
+  const detail::Resizer resizer(
+      batch.height, batch.width, batch.channels,
+      detail::ResizeAxis(batch.height, full.height, down.first, down.count),
+      detail::ResizeAxis(batch.width, full.width, across.first, across.count), down.first, across.first);
+  const std::int64_t channels = batch.channels, bytes = crop * crop * channels;
+  const Tensor<std::uint8_t> cropped(batch.shape(crop, crop, channels));
+  std::uint8_t* first = cropped.mutable_data();
   if (down.count < crop || across.count < crop) {
     std::memset(first, 0, static_cast<std::size_t>(batch.count * bytes));
   }
-  batch.for_each([&](std::int64_t i, const std::uint8_t* image) {
-    detail::resize_window(image, batch.height, batch.width, down.first, across.first, rows, columns,
-                          first + i * bytes + (down.before * crop + across.before) * 3, crop * 3);
-  });
-  return out;
+  batch.resize(resizer, down.count, across.count, first + (down.before * crop + across.before) * channels,
+               bytes, crop * channels);
+  return channels == 3 ? cropped : cropped.slice(-1, 0, 3).contiguous();
 }
 
 /// Images as the encoder takes them.
-///   (H, W, 3) → (3, crop, crop);  (N, H, W, 3) → (N, 3, crop, crop)
+///   (H, W, C) → (3, crop, crop);  (N, H, W, C) → (N, 3, crop, crop);  C = 3 or 4
 inline Tensor<float> preprocess(const Tensor<std::uint8_t>& images,
                                 const PreprocessOptions& options = {}) {
   const Tensor<std::uint8_t> cropped = resize_and_crop(images, options.size, options.crop);

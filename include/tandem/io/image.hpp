@@ -23,20 +23,22 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-struct ImageLimits {
-  /// More than width × height is an error before anything is decoded; the default is Pillow's.
-  std::int64_t pixels = 178956970;
+struct ImageOptions {
+  /// Keep alpha: (H, W, 4) for a PNG that has an alpha channel (of its own, not a transparent colour).
+  bool alpha = false;
+  /// More than these, width × height, are an error before anything is decoded; the default is Pillow's.
+  std::int64_t max_pixels = 178956970;
 };
 
 /// The image in the bytes of a PNG or JPEG file; `name` is for messages.
 /// Errors: another format, an image that is damaged (in a PNG the checksums are compared), incomplete or
 /// larger than the limit.
 Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
-                                  const ImageLimits& limits = {});
+                                  const ImageOptions& options = {});
 
-/// Reads a file into (H, W, 3).
-inline Tensor<std::uint8_t> read_image(const std::string& path, const ImageLimits& limits = {}) {
-  return decode_image(MappedFile::open(path)->text(), path, limits);
+/// Reads a file into (H, W, 3), or with options.alpha perhaps (H, W, 4).
+inline Tensor<std::uint8_t> read_image(const std::string& path, const ImageOptions& options = {}) {
+  return decode_image(MappedFile::open(path)->text(), path, options);
 }
 
 /// The PNG file of an image (H, W, 3), or (H, W) for grey.
