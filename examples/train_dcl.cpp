@@ -279,7 +279,7 @@ int main(int argc, char** argv) {
       "  train_dcl --data thumos --out run1 --resume\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
       "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
-      "text_encoder.safetensors and class_tokens.json; docs/data.md describes all layouts, and\n"
+      "clip.safetensors and bpe_simple_vocab_16e6.txt.gz; docs/data.md describes all layouts, and\n"
       "simulate_features makes such a folder to try the program on.",
       "train_dcl");
   dcl::Options o;

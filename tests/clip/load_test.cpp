@@ -76,6 +76,14 @@ TEST_CASE("load: sizes, heads and activation come from shapes, metadata and conf
     CHECK(forced.activation == Activation::relu);
     CHECK(forced.heads == 6);
   }
+  const clip::PreprocessOptions standard;
+  for (const char* path : {"open_clip", "hugging_face", "converted.safetensors"}) {
+    const clip::PreprocessOptions images = clip::load<float>(golden + path).preprocessing;
+    CHECK(images.size == 32);
+    CHECK(images.crop == 32);
+    CHECK(images.mean == standard.mean);
+    CHECK(images.std == standard.std);
+  }
   const io::Metadata facts = clip::load<float>(golden + "converted.safetensors").metadata;
   CHECK(facts.at("source") == "mini.pt");
   CHECK(facts.at("source_kind") == "OpenAI TorchScript archive");
@@ -110,6 +118,18 @@ TEST_CASE("load: what fits is mapped, the rest is converted") {
   // The file may be gone while its tensors are used.
   std::filesystem::remove(folder.path("float.safetensors"));
   CHECK(check::same(exact.image->proj, source.tensors.at("visual.proj")));
+}
+
+TEST_CASE("load: mean and deviation of a model that has its own") {
+  const tandem_test::TempDir folder;
+  Checkpoint source = open_clip();
+  source.metadata["mean"] = "[0.5, 0.25, 0.125]";
+  source.save<float>(folder.path("x.safetensors"));
+  CHECK(clip::load<float>(folder.path("x.safetensors")).preprocessing.mean ==
+        std::array<float, 3>{0.5F, 0.25F, 0.125F});
+  std::filesystem::copy(golden + "hugging_face", folder.path("hf"), std::filesystem::copy_options::recursive);
+  std::ofstream(folder.path("hf/preprocessor_config.json")) << R"({"image_std": [0.5, 0.25, 1]})";
+  CHECK(clip::load<float>(folder.path("hf")).preprocessing.std == std::array<float, 3>{0.5F, 0.25F, 1});
 }
 
 TEST_CASE("load: one encoder alone") {

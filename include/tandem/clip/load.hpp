@@ -4,7 +4,8 @@
 ///
 ///   const auto model = clip::load<float>("ViT-B-16.safetensors");
 ///   std::puts(model.report.str().c_str());
-///   Tensor<float> images = normalize(model.image->forward(pixels), -1);
+///   Tensor<float> pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}), model.preprocessing);
+///   Tensor<float> images = normalize(model.image->forward(pixels.unsqueeze(0)), -1);
 ///   Tensor<float> texts = normalize(model.text->encode(token_ids), -1);
 ///   Tensor<float> p = softmax(mul(matmul(images, texts.transpose(0, 1)), model.logit_scale), -1);
 
@@ -196,6 +197,7 @@ struct Clip {
   Ref<ImageEncoder<T>> image;
   Ref<TextEncoder<T>> text;
   T logit_scale = 100;  ///< what cosines are multiplied by before the softmax
+  PreprocessOptions preprocessing;  ///< of its images
   io::Metadata metadata;  ///< of the file: source, hash of the original, preprocessing …
   WeightsReport report;
 };
@@ -223,6 +225,7 @@ Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   filler.finish([](const std::string&) { return false; });
   const std::int64_t a = out.image->options().output, b = out.text->options().output;
   if (a != b) file.error("the image encoder's features have ", a, " columns, the text encoder's ", b);
+  out.preprocessing = file.preprocessing(out.image->options().resolution);
   out.metadata = file.file().metadata();
   return out;
 }

@@ -2,6 +2,7 @@
 /// What a CLIP checkpoint in safetensors holds: whose names it uses, the sizes of its encoders, and
 /// its tensors under OpenAI's names.
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "tandem/clip/image_encoder.hpp"
+#include "tandem/clip/preprocess.hpp"
 #include "tandem/clip/text_encoder.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/safetensors.hpp"
@@ -185,6 +187,16 @@ class WeightFile {
     return out;
   }
 
+  /// How images of `resolution` are prepared for this model: mean and deviation come from the metadata or
+  /// the config beside the file, else they are OpenAI's.
+  PreprocessOptions preprocessing(std::int64_t resolution) const {
+    PreprocessOptions out;
+    out.size = out.crop = resolution;
+    read_triple("mean", out.mean);
+    read_triple("std", out.std);
+    return out;
+  }
+
   template <class... Words>
   [[noreturn]] void error(const Words&... words) const {
     fail("clip", path(), ": ", words...);
@@ -198,7 +210,8 @@ class WeightFile {
       }
       fail("clip", path, ": the folder holds neither model.safetensors nor open_clip_model.safetensors");
     }
-    const auto start = io::MappedFile::open(path)->text().substr(0, 4);
+    const auto file = io::MappedFile::open(path);
+    const std::string_view start = file->text().substr(0, 4);
     TANDEM_CHECK(!start.starts_with("PK") && !start.starts_with("\x80\x02"), "clip", path,
                  ": this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
     return path;
@@ -249,6 +262,27 @@ class WeightFile {
     return io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root().integer(1, 1 << 20);
   }
 
+  void read_triple(const char* key, std::array<float, 3>& to) const {
+    const auto read = [&to](const io::JsonRef& values) {
+      for (std::size_t c = 0; c < 3; ++c) to[c] = static_cast<float>(values.at(c).number());
+    };
+    const auto found = file_.metadata().find(key);
+    if (found != file_.metadata().end()) {
+      read(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root());
+      return;
+    }
+    const std::string config = beside(hugging_face_ ? "preprocessor_config.json" : "open_clip_config.json");
+    if (!io::is_file(config)) return;
+    const io::JsonDocument document = io::JsonDocument::load(config);
+    std::optional<io::JsonRef> values = document.root().find(hugging_face_ ? concat("image_", key) : "preprocess_cfg");
+    if (values && !hugging_face_) values = values->find(key);
+    if (values) read(*values);
+  }
+  std::string beside(const std::string& name) const {
+    const std::size_t slash = path().rfind('/');
+    return slash == std::string::npos ? name : path().substr(0, slash + 1) + name;
+  }
+
   Activation activation(const LoadOptions& options) const {
     if (options.activation) return *options.activation;
     std::string name = config_activation_;
@@ -267,11 +301,9 @@ class WeightFile {
   /// config.json of a Hugging Face model, whose missing keys mean transformers' defaults, or
   /// open_clip_config.json.
   void read_config() {
-    const std::size_t slash = path().rfind('/');
-    const std::string folder = slash == std::string::npos ? "" : path().substr(0, slash + 1);
-    const std::string beside = folder + (hugging_face_ ? "config.json" : "open_clip_config.json");
-    if (!io::is_file(beside)) return;
-    const io::JsonDocument document = io::JsonDocument::load(beside);
+    const std::string config = beside(hugging_face_ ? "config.json" : "open_clip_config.json");
+    if (!io::is_file(config)) return;
+    const io::JsonDocument document = io::JsonDocument::load(config);
     const auto number = [](std::optional<io::JsonRef> from, const char* key, std::int64_t otherwise) {
       if (from) from = from->find(key);
       return from ? from->integer(1, 1 << 20) : otherwise;
