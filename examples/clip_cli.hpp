@@ -23,13 +23,15 @@ struct Options {
 };
 
 inline void add_options(CLI::App& app, Options& o) {
-  app.add_option("--weights", o.weights,
-                 "CLIP weights: a file of weights/convert.py, or the safetensors file or folder of an "
-                 "open_clip or Hugging Face model")
+  app.add_option(
+         "--weights", o.weights,
+         "CLIP weights: a file of weights/convert.py, or the safetensors file or folder of an "
+         "open_clip or Hugging Face model")
       ->required();
   cli::add_choice(app, "--activation", o.activation, {"quick_gelu", "gelu"},
                   "What the model was trained with, where its files do not say");
-  app.add_flag("--bfloat16", o.bfloat16, "Products in bfloat16: half the memory, within 2 % of float");
+  app.add_flag("--bfloat16", o.bfloat16,
+               "Products in bfloat16: half the memory, within 2 % of float");
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
       ->check(CLI::Range(0, cpu::max_threads));
 }
@@ -39,7 +41,8 @@ inline clip::LoadOptions load_options(const Options& o) {
   return {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.activation)};
 }
 
-/// The images of a folder in the order of their names, numbers in them by value: f9.jpg before f10.jpg.
+/// The images of a folder in the order of their names, numbers in them by value: f9.jpg before
+/// f10.jpg.
 inline std::vector<std::string> images_in(const std::string& folder) {
   std::vector<std::string> out;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -80,7 +83,8 @@ inline std::vector<std::string> images_in(const std::string& folder) {
 template <class Report>
 Tensor<float> encode_images(const clip::ImageEncoder<float>& encoder,
                             const clip::PreprocessOptions& preprocessing,
-                            const std::vector<std::string>& paths, std::int64_t batch, Report&& report) {
+                            const std::vector<std::string>& paths, std::int64_t batch,
+                            Report&& report) {
   const NoGrad no_grad;
   const auto count = static_cast<std::int64_t>(paths.size());
   const Tensor<float> out({count, encoder.options().output});

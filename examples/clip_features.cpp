@@ -44,8 +44,8 @@ void run(const Options& o) {
   if (one_file) targets.push_back({o.out, {}});
   for (const std::string& input : o.inputs) {
     const bool folder = io::is_directory(input);
-    TANDEM_CHECK(folder || one_file, "clip_features", input, " is not a folder of frames; images go into ",
-                 "one array, --out FILE.npy");
+    TANDEM_CHECK(folder || one_file, "clip_features", input,
+                 " is not a folder of frames; images go into ", "one array, --out FILE.npy");
     const std::vector<std::string> paths = folder ? clip_cli::images_in(input) : std::vector{input};
     if (!one_file) targets.push_back({io::join_path(o.out, last_name(input) + ".npy"), {}});
     targets.back().images.insert(targets.back().images.end(), paths.begin(), paths.end());
@@ -71,14 +71,20 @@ int main(int argc, char** argv) {
       "CLIP features of images, or of the frames of videos, as npy arrays (rows, 512).\n\n"
       "  clip_features --weights ViT-B-16.safetensors --out clip frames/video_1 frames/video_2\n"
       "  clip_features --weights ViT-B-16.safetensors --out photos.npy a.jpg b.png\n\n"
-      "A folder gives a row per .png, .jpg or .jpeg in the order of their names. With --out FILE.npy all\n"
+      "A folder gives a row per .png, .jpg or .jpeg in the order of their names. With --out "
+      "FILE.npy all\n"
       "rows go into one array, else every folder becomes --out/<its name>.npy.",
       "clip_features");
   Options o;
   clip_cli::add_options(app, o);
-  app.add_option("inputs", o.inputs, "Images or folders of frames")->required()->check(CLI::ExistingPath);
-  app.add_option("--out", o.out, "The array, FILE.npy, or a folder for one array per input folder")->required();
-  app.add_option("--batch", o.batch, "Images per pass")->capture_default_str()->check(CLI::Range(1, 4096));
+  app.add_option("inputs", o.inputs, "Images or folders of frames")
+      ->required()
+      ->check(CLI::ExistingPath);
+  app.add_option("--out", o.out, "The array, FILE.npy, or a folder for one array per input folder")
+      ->required();
+  app.add_option("--batch", o.batch, "Images per pass")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 4096));
   app.add_flag("--normalize", o.normalise, "Rows of length 1; train_dcl normalises by itself");
   return cli::run(app, argc, argv, [&] { run(o); });
 }

@@ -1,5 +1,5 @@
-/// clip_inspect — what a CLIP checkpoint holds, how fast it loads and what it costs; with --inputs, the
-/// features and prompt gradients that weights/compare.py holds against PyTorch.
+/// clip_inspect — what a CLIP checkpoint holds, how fast it loads and what it costs; with --inputs,
+/// the features and prompt gradients that weights/compare.py holds against PyTorch.
 
 #include <unistd.h>
 
@@ -37,7 +37,8 @@ class Stage {
     const auto now = std::chrono::steady_clock::now();
     const Resident memory = resident();
     std::printf("%-26s %9.1f ms   resident %7.1f MB, of which %7.1f MB not mapped files\n", what,
-                std::chrono::duration<double, std::milli>(now - start_).count(), memory.all, memory.own);
+                std::chrono::duration<double, std::milli>(now - start_).count(), memory.all,
+                memory.own);
     start_ = std::chrono::steady_clock::now();
   }
 
@@ -45,8 +46,8 @@ class Stage {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Inputs: images (B, 3, R, R), ids (N, L) and end (N), and prompts (P, width) that stand at the positions
-/// 1 … P of every text, with the cotangent cot (N, output) of the features.
+/// Inputs: images (B, 3, R, R), ids (N, L) and end (N), and prompts (P, width) that stand at the
+/// positions 1 … P of every text, with the cotangent cot (N, output) of the features.
 void compute(const clip::Clip<float>& model, const Options& o, Stage& stage) {
   const io::SafetensorsFile in(o.inputs);
   io::SafetensorsWriter out;
@@ -80,15 +81,19 @@ void run(const Options& o) {
   const clip::ImageEncoderOptions& image = model.image->options();
   const clip::TextEncoderOptions& text = model.text->options();
   const auto n = [](std::int64_t value) { return static_cast<long long>(value); };
-  std::printf("image  %lld x %lld in patches of %lld, width %lld, %lld layers, %lld heads, output %lld\n",
-              n(image.resolution), n(image.resolution), n(image.patch), n(image.width), n(image.layers),
-              n(image.heads), n(image.output));
-  std::printf("text   %lld tokens, context %lld, width %lld, %lld layers, %lld heads, output %lld\n",
-              n(text.vocabulary), n(text.context), n(text.width), n(text.layers), n(text.heads), n(text.output));
+  std::printf(
+      "image  %lld x %lld in patches of %lld, width %lld, %lld layers, %lld heads, output %lld\n",
+      n(image.resolution), n(image.resolution), n(image.patch), n(image.width), n(image.layers),
+      n(image.heads), n(image.output));
+  std::printf(
+      "text   %lld tokens, context %lld, width %lld, %lld layers, %lld heads, output %lld\n",
+      n(text.vocabulary), n(text.context), n(text.width), n(text.layers), n(text.heads),
+      n(text.output));
   std::printf("%s, logit scale %.2f, %d thread(s)\n",
               image.activation == Activation::quick_gelu ? "QuickGELU" : "GELU",
               static_cast<double>(model.logit_scale), cpu::num_threads());
-  for (const auto& [key, value] : model.metadata) std::printf("  %s: %s\n", key.c_str(), value.c_str());
+  for (const auto& [key, value] : model.metadata)
+    std::printf("  %s: %s\n", key.c_str(), value.c_str());
   std::printf("%s\n", model.report.str().c_str());
   if (!o.inputs.empty()) compute(model, o, stage);
 }
@@ -96,12 +101,14 @@ void run(const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("What a CLIP checkpoint holds, how fast it loads and what it costs.", "clip_inspect");
+  CLI::App app("What a CLIP checkpoint holds, how fast it loads and what it costs.",
+               "clip_inspect");
   Options o;
   clip_cli::add_options(app, o);
-  auto* inputs = app.add_option("--inputs", o.inputs,
-                                "Also encode these: safetensors with images, ids, end, prompts, cot")
-                     ->check(CLI::ExistingFile);
+  auto* inputs =
+      app.add_option("--inputs", o.inputs,
+                     "Also encode these: safetensors with images, ids, end, prompts, cot")
+          ->check(CLI::ExistingFile);
   auto* out = app.add_option("--out", o.out, "Where image, text and d_prompts go, safetensors");
   inputs->needs(out);
   return cli::run(app, argc, argv, [&] { run(o); });

@@ -1,5 +1,5 @@
-/// Both encoders against open_clip and transformers (tests/golden/generate_clip.py), each loaded from the
-/// package's own checkpoint format, and what a frozen encoder promises.
+/// Both encoders against open_clip and transformers (tests/golden/generate_clip.py), each loaded
+/// from the package's own checkpoint format, and what a frozen encoder promises.
 
 #include "../ops/check.hpp"
 #include "tandem/clip/load.hpp"
@@ -92,7 +92,9 @@ void compare(const Source& source, const clip::LoadOptions& options, double tole
 
 }  // namespace
 
-TEST_CASE("encoders in double: image, text, gradients of prompts as open_clip and transformers have them") {
+TEST_CASE(
+    "encoders in double: image, text, gradients of prompts as open_clip and transformers have "
+    "them") {
   // The same float32 weights on both sides; a few hundred roundings of numbers below 100.
   for (const Source& source : sources) compare<double>(source, {}, 1e-12);
 }
@@ -210,17 +212,21 @@ TEST_CASE("encoders say what is wrong") {
   Generator random(5);
   const clip::ImageEncoder<float> image(
       {.resolution = 6, .patch = 3, .width = 8, .layers = 1, .heads = 2, .output = 5}, random);
-  CHECK(check::message([&] { image.forward(zeros<float>({2, 3, 6, 9})); }) ==
-        "[image_encoder] expected images (B, 3, 6, 6), got (2, 3, 6, 9)");
+  CHECK(check::message([&] {
+          image.forward(zeros<float>({2, 3, 6, 9}));
+        }) == "[image_encoder] expected images (B, 3, 6, 6), got (2, 3, 6, 9)");
   CHECK(check::message([&] {
           clip::ImageEncoder<float>({.resolution = 10, .patch = 4, .width = 8, .heads = 2}, random);
         }) == "[image_encoder] a resolution of 10 does not divide into patches of 4");
-  CHECK(check::message([&] { clip::unfold_patches(zeros<float>({2, 3, 6, 9}), 4); }) ==
-        "[unfold_patches] images of shape (2, 3, 6, 9) do not divide into patches of 4 × 4");
+  CHECK(check::message([&] {
+          clip::unfold_patches(zeros<float>({2, 3, 6, 9}), 4);
+        }) == "[unfold_patches] images of shape (2, 3, 6, 9) do not divide into patches of 4 × 4");
   const clip::TextEncoder<float> text(
       {.vocabulary = 20, .context = 6, .width = 8, .layers = 1, .heads = 2, .output = 5}, random);
-  CHECK(check::message([&] { text.forward(zeros<float>({1, 9, 8}), {8}); }) ==
-        "[text_encoder] a text of 9 tokens is longer than the context of 6");
-  CHECK(check::message([&] { text.forward(zeros<float>({1, 5, 8}), {5}); }) ==
-        "[text_encoder] the end position 5 of text 0 lies outside its 5 tokens");
+  CHECK(check::message([&] {
+          text.forward(zeros<float>({1, 9, 8}), {8});
+        }) == "[text_encoder] a text of 9 tokens is longer than the context of 6");
+  CHECK(check::message([&] {
+          text.forward(zeros<float>({1, 5, 8}), {5});
+        }) == "[text_encoder] the end position 5 of text 0 lies outside its 5 tokens");
 }

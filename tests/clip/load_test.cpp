@@ -25,7 +25,8 @@ struct Checkpoint {
   }
   /// Writes all tensors as T, and of other types those that `others` adds.
   template <FloatingElement T>
-  void save(const std::string& path, const std::function<void(io::SafetensorsWriter&)>& others = {}) const {
+  void save(const std::string& path,
+            const std::function<void(io::SafetensorsWriter&)>& others = {}) const {
     io::SafetensorsWriter out;
     out.metadata = metadata;
     for (const auto& [name, tensor] : tensors) out.add(name, tensor.template to<T>());
@@ -108,10 +109,12 @@ TEST_CASE("load: what fits is mapped, the rest is converted") {
   CHECK_FALSE(low.text->token_embedding.weight_bf16.storage()->writable());
   CHECK(low.report.mapped_bytes > low.report.copied_bytes);
   const auto rounded = clip::load<float>(folder.path("float.safetensors"), {.bfloat16 = true});
-  CHECK(check::same(low.text->token_embedding.weight_bf16, rounded.text->token_embedding.weight_bf16));
+  CHECK(check::same(low.text->token_embedding.weight_bf16,
+                    rounded.text->token_embedding.weight_bf16));
 
   const auto widened = clip::load<float>(folder.path("low.safetensors"));
-  CHECK(check::same(widened.image->proj, source.tensors.at("visual.proj").to<bfloat16>().to<float>()));
+  CHECK(check::same(widened.image->proj,
+                    source.tensors.at("visual.proj").to<bfloat16>().to<float>()));
   const auto joined = clip::load<float>(golden + "hugging_face");
   CHECK(joined.report.copied_bytes > 0);
   CHECK(joined.report.str().find("tensors used") != std::string::npos);
@@ -127,9 +130,11 @@ TEST_CASE("load: mean and deviation of a model that has its own") {
   source.save<float>(folder.path("x.safetensors"));
   CHECK(clip::load<float>(folder.path("x.safetensors")).preprocessing.mean ==
         std::array<float, 3>{0.5F, 0.25F, 0.125F});
-  std::filesystem::copy(golden + "hugging_face", folder.path("hf"), std::filesystem::copy_options::recursive);
+  std::filesystem::copy(golden + "hugging_face", folder.path("hf"),
+                        std::filesystem::copy_options::recursive);
   std::ofstream(folder.path("hf/preprocessor_config.json")) << R"({"image_std": [0.5, 0.25, 1]})";
-  CHECK(clip::load<float>(folder.path("hf")).preprocessing.std == std::array<float, 3>{0.5F, 0.25F, 1});
+  CHECK(clip::load<float>(folder.path("hf")).preprocessing.std ==
+        std::array<float, 3>{0.5F, 0.25F, 1});
 }
 
 TEST_CASE("load: one encoder alone") {
@@ -168,16 +173,22 @@ TEST_CASE("load: tensors that are missing, of another shape or type are named") 
         "tensor \"visual.ln_pre.weight\" has shape (23,), expected (24,)");
   CHECK(with([](Checkpoint& c) { c.tensors["text_projection"] = zeros<float>({16}); }) ==
         "tensor \"text_projection\" has shape (16,), expected 2 dimensions, none of them 0");
-  CHECK(with([](Checkpoint& c) { c.tensors["visual.positional_embedding"] = zeros<float>({16, 24}); }) ==
-        "tensor \"visual.positional_embedding\" has 16 rows, expected one more than a square number of patches");
-  CHECK(with([](Checkpoint& c) { c.tensors["visual.proj"] = zeros<float>({24, 19}); }) ==
-        "the image encoder's features have 19 columns, the text encoder's 20");
+  CHECK(with([](Checkpoint& c) {
+          c.tensors["visual.positional_embedding"] = zeros<float>({16, 24});
+        }) ==
+        "tensor \"visual.positional_embedding\" has 16 rows, expected one more than a square "
+        "number of patches");
+  CHECK(with([](Checkpoint& c) {
+          c.tensors["visual.proj"] = zeros<float>({24, 19});
+        }) == "the image encoder's features have 19 columns, the text encoder's 20");
   CHECK(with([](Checkpoint& c) { c.tensors["logit_scale"] = full<float>({}, 50); }) ==
         "tensor \"logit_scale\" is 50, expected the logarithm of about 100");
 
   Checkpoint typed = open_clip();
   typed.tensors.erase("ln_final.bias");
-  typed.save<float>(path, [](io::SafetensorsWriter& out) { out.add("ln_final.bias", zeros<std::int64_t>({16})); });
+  typed.save<float>(path, [](io::SafetensorsWriter& out) {
+    out.add("ln_final.bias", zeros<std::int64_t>({16}));
+  });
   CHECK(refusal(path) ==
         "tensor \"ln_final.bias\" holds int64 elements, expected float32, float16 or bfloat16");
 
@@ -198,7 +209,8 @@ TEST_CASE("load: an activation or heads that nothing names are not guessed") {
   source.metadata.erase("activation");
   source.save<float>(path);
   CHECK(refusal(path) ==
-        "nothing says which activation the model was trained with: give quick_gelu (OpenAI's models) or "
+        "nothing says which activation the model was trained with: give quick_gelu (OpenAI's "
+        "models) or "
         "gelu (most of open_clip's), or put open_clip_config.json beside the file");
   CHECK(refusal(path, {.activation = Activation::gelu}) == "");
   source.metadata["activation"] = "swish";
@@ -217,7 +229,9 @@ TEST_CASE("load: an activation or heads that nothing names are not guessed") {
 TEST_CASE("load: files of another kind and damaged files are refused in a sentence") {
   const tandem_test::TempDir folder;
   const std::string path = folder.path("x.safetensors");
-  const auto write = [&](const std::string& bytes) { std::ofstream(path, std::ios::binary) << bytes; };
+  const auto write = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+  };
   write("PK\x03\x04 and so on");
   CHECK(refusal(path) ==
         "this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
@@ -227,14 +241,16 @@ TEST_CASE("load: files of another kind and damaged files are refused in a senten
   resnet.tensors["visual.layer1.0.conv1.weight"] = zeros<float>({1});
   resnet.save<float>(path);
   CHECK(refusal(path) ==
-        "tensor \"visual.layer1.0.conv1.weight\" belongs to another kind of image encoder; only CLIP's own "
+        "tensor \"visual.layer1.0.conv1.weight\" belongs to another kind of image encoder; only "
+        "CLIP's own "
         "vision transformers (ViT) are supported");
   Checkpoint other = open_clip();
   other.tensors = {{"bert.embeddings", zeros<float>({2})}};
   other.save<float>(path);
   CHECK(refusal(path) ==
         "this is no CLIP checkpoint: there is neither \"visual.conv1.weight\" nor "
-        "\"token_embedding.weight\" (OpenAI, open_clip) nor \"vision_model.…\" (Hugging Face), the first "
+        "\"token_embedding.weight\" (OpenAI, open_clip) nor \"vision_model.…\" (Hugging Face), the "
+        "first "
         "tensor is \"bert.embeddings\"");
 
   open_clip().save<float>(path);
@@ -245,9 +261,11 @@ TEST_CASE("load: files of another kind and damaged files are refused in a senten
   // Cut or changed anywhere, the file is refused or loads; nothing crashes.
   Generator random(9);
   for (int i = 0; i < 60; ++i) {
-    std::string bytes = whole.substr(0, i % 2 == 0 ? whole.size() : random.next_below(whole.size()));
+    std::string bytes =
+        whole.substr(0, i % 2 == 0 ? whole.size() : random.next_below(whole.size()));
     const std::size_t header = std::min<std::size_t>(bytes.size(), 9000);
-    if (header > 0) bytes[random.next_below(header)] ^= static_cast<char>(1 + random.next_below(255));
+    if (header > 0)
+      bytes[random.next_below(header)] ^= static_cast<char>(1 + random.next_below(255));
     write(bytes);
     try {
       clip::load<float>(path);

@@ -87,16 +87,21 @@ TEST_CASE("linear_bf16: values and gradients follow double within the rounding o
                        g = check::normal({rows, out}, 5);
   // An operand is off by at most 2⁻⁹ of itself; the errors of a sum of n products of normal numbers
   // are independent: √2·2⁻⁹/√3·√n standard deviations, of which six are allowed for 2600 numbers.
-  const auto bound = [](std::int64_t n) { return 6 * 1.4143 * 0x1p-9 / 1.732 * std::sqrt(double(n)); };
+  const auto bound = [](std::int64_t n) {
+    return 6 * 1.4143 * 0x1p-9 / 1.732 * std::sqrt(double(n));
+  };
   for (const Activation activation : activations) {
-    const Outcome ours = run(x, w, b, r, activation, g), exact = reference(x, w, b, r, activation, g);
-    const double slope = activation == Activation::none ? 1 : 1.2;  // the steepest of the activations
+    const Outcome ours = run(x, w, b, r, activation, g),
+                  exact = reference(x, w, b, r, activation, g);
+    const double slope =
+        activation == Activation::none ? 1 : 1.2;  // the steepest of the activations
     CHECK(check::distance(ours.y, exact.y) < slope * bound(in));
     if (activation != Activation::relu) {  // whose slope jumps where z is rounded to the other side
       // dz carries z's error times the curvature (below 0.9) and is rounded itself.
       const double dz = bound(in) * (activation == Activation::none ? 0 : 0.9) * 4;
       CHECK(check::distance(ours.dx, exact.dx) < slope * bound(out) + dz * std::sqrt(double(out)));
-      CHECK(check::distance(ours.dw, exact.dw) < slope * bound(rows) + dz * std::sqrt(double(rows)) + 30 * 0x1p-9);
+      CHECK(check::distance(ours.dw, exact.dw) <
+            slope * bound(rows) + dz * std::sqrt(double(rows)) + 30 * 0x1p-9);
       CHECK(check::distance(ours.db, exact.db) < 1e-5 + dz * std::sqrt(double(rows)));
     }
     CHECK(check::distance(ours.dr, exact.dr) < 1e-6);
@@ -148,10 +153,12 @@ TEST_CASE("linear and linear_bf16 keep the input only for a weight that learns")
 
 TEST_CASE("linear_bf16 says what is wrong") {
   const Tensor<bfloat16> w = zeros<bfloat16>({3, 2});
-  CHECK(check::message([&] { linear_bf16(zeros<float>({4, 3}), w); }) ==
-        "[linear_bf16] x of shape (4, 3) does not fit a weight (out, in) of shape (3, 2)");
-  CHECK(check::message([&] { linear_bf16(zeros<float>({4, 2}), w, zeros<float>({2})); }) ==
-        "[linear_bf16] the bias has shape (2,), expected (3,)");
+  CHECK(check::message([&] {
+          linear_bf16(zeros<float>({4, 3}), w);
+        }) == "[linear_bf16] x of shape (4, 3) does not fit a weight (out, in) of shape (3, 2)");
+  CHECK(check::message([&] {
+          linear_bf16(zeros<float>({4, 2}), w, zeros<float>({2}));
+        }) == "[linear_bf16] the bias has shape (2,), expected (3,)");
   CHECK(check::message([&] {
           linear_bf16(zeros<float>({4, 2}), w, {}, Activation::none, zeros<float>({3}));
         }) == "[linear_bf16] the residual has shape (3,), the result (4, 3)");

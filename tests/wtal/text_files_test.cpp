@@ -8,7 +8,8 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 TEST_CASE("class names become the token ids of their words in lower case") {
-  const auto tokenizer = clip::Tokenizer::parse("#version\nt h\nth r\nd i\nc u\ncu s</w>\n", "mini");
+  const auto tokenizer =
+      clip::Tokenizer::parse("#version\nt h\nth r\nd i\nc u\ncu s</w>\n", "mini");
   const ClassTokens tokens = tokenize_classes(tokenizer, {"ThrowDiscus", "Diving"});
   CHECK(tokens.start == tokenizer.start_token());
   CHECK(tokens.end == tokenizer.end_token());
@@ -16,8 +17,9 @@ TEST_CASE("class names become the token ids of their words in lower case") {
   CHECK(tokens.names[0] == tokenizer.encode("throw discus"));
   CHECK(tokenizer.decode(tokens.names[0]) == "throw discus ");
   CHECK(tokens.names[1] == tokenizer.encode("diving"));
-  CHECK(check::message([&] { tokenize_classes(tokenizer, {"Diving", "_"}); }) ==
-        "[tokenize_classes] the class name \"_\" has no words");
+  CHECK(check::message([&] {
+          tokenize_classes(tokenizer, {"Diving", "_"});
+        }) == "[tokenize_classes] the class name \"_\" has no words");
 }
 
 TEST_CASE("a text encoder and class tokens as they were saved") {

@@ -1,5 +1,6 @@
 #pragma once
-/// CLIP's image encoder, a vision transformer.            [Dosovitskiy et al. 2021; Radford et al. 2021]
+/// CLIP's image encoder, a vision transformer.            [Dosovitskiy et al. 2021; Radford et al.
+/// 2021]
 
 #include <cstdint>
 #include <vector>
@@ -11,8 +12,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
-/// The sizes of an image encoder; the defaults are those of ViT-B/16. B/32: patch 32. L/14: patch 14,
-/// width 1024, 24 layers, 16 heads, output 768.
+/// The sizes of an image encoder; the defaults are those of ViT-B/16. B/32: patch 32. L/14: patch
+/// 14, width 1024, 24 layers, 16 heads, output 768.
 struct ImageEncoderOptions {
   std::int64_t resolution = 224;
   std::int64_t patch = 16;
@@ -23,8 +24,9 @@ struct ImageEncoderOptions {
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
 };
 
-/// unfold_patches — the patches of images as rows: row-major over the grid, within a patch channel by
-/// channel, so that conv1.weight (width, 3, patch, patch) read as (width, 3·patch²) multiplies it.
+/// unfold_patches — the patches of images as rows: row-major over the grid, within a patch channel
+/// by channel, so that conv1.weight (width, 3, patch, patch) read as (width, 3·patch²) multiplies
+/// it.
 ///   images (B, 3, H, W) → (B, H/patch · W/patch, 3·patch²)
 template <FloatingElement T>
 Tensor<T> unfold_patches(const Tensor<T>& images, std::int64_t patch) {
@@ -32,8 +34,8 @@ Tensor<T> unfold_patches(const Tensor<T>& images, std::int64_t patch) {
                     images.size(3) % patch == 0;
   TANDEM_CHECK(fits, "unfold_patches", "images of shape ", images.shape(),
                " do not divide into patches of ", patch, " × ", patch);
-  const std::int64_t batch = images.size(0), channels = images.size(1), rows = images.size(2) / patch,
-                     cols = images.size(3) / patch;
+  const std::int64_t batch = images.size(0), channels = images.size(1),
+                     rows = images.size(2) / patch, cols = images.size(3) / patch;
   return images.reshape({batch, channels, rows, patch, cols, patch})
       .permute({0, 2, 4, 1, 3, 5})
       .reshape({batch, rows * cols, channels * patch * patch});
@@ -43,7 +45,8 @@ Tensor<T> unfold_patches(const Tensor<T>& images, std::int64_t patch) {
 ///   feature = ln_post(x at the class token)·proj.
 ///   images (B, 3, resolution, resolution), preprocessed → (B, output), not normalised.
 /// Parameter names are those of OpenAI's release below "visual.": conv1.weight, class_embedding,
-/// positional_embedding, ln_pre, transformer.resblocks.0 …, ln_post, proj; so are the initial values.
+/// positional_embedding, ln_pre, transformer.resblocks.0 …, ln_post, proj; so are the initial
+/// values.
 ///
 ///   clip::ImageEncoder<float> encoder({}, random);
 ///   Tensor<float> features = normalize(encoder.forward(images), -1);
@@ -75,7 +78,8 @@ class ImageEncoder final : public nn::Module<T> {
     const nn::ModuleScope scope = this->scope();
     const std::int64_t size = options_.resolution, width = options_.width;
     TANDEM_CHECK(images.rank() == 4 && images.shape() == (Shape{images.size(0), 3, size, size}),
-                 "image_encoder", "expected images (B, 3, ", size, ", ", size, "), got ", images.shape());
+                 "image_encoder", "expected images (B, 3, ", size, ", ", size, "), got ",
+                 images.shape());
     const Tensor<T> patches = conv1.forward(unfold_patches(images, options_.patch));
     const Tensor<T> first = class_embedding.expand({images.size(0), 1, width});
     const Tensor<T> x = add(cat(std::vector<Tensor<T>>{first, patches}, 1), positional_embedding);
@@ -120,9 +124,10 @@ class ImageEncoder final : public nn::Module<T> {
     return 1 / __builtin_sqrt(static_cast<double>(options.width));
   }
   static std::int64_t patches(const ImageEncoderOptions& options) {
-    TANDEM_CHECK(options.patch >= 1 && options.resolution >= 1 && options.resolution % options.patch == 0,
-                 "image_encoder", "a resolution of ", options.resolution,
-                 " does not divide into patches of ", options.patch);
+    TANDEM_CHECK(
+        options.patch >= 1 && options.resolution >= 1 && options.resolution % options.patch == 0,
+        "image_encoder", "a resolution of ", options.resolution,
+        " does not divide into patches of ", options.patch);
     const std::int64_t side = options.resolution / options.patch;
     return side * side;
   }

@@ -1,13 +1,14 @@
 #pragma once
-/// Loading CLIP's weights: safetensors files that weights/convert.py wrote, that open_clip saved, or
-/// that a Hugging Face CLIPModel saved, without copying what can be used as it lies in the file.
+/// Loading CLIP's weights: safetensors files that weights/convert.py wrote, that open_clip saved,
+/// or that a Hugging Face CLIPModel saved, without copying what can be used as it lies in the file.
 ///
 ///   const auto model = clip::load<float>("ViT-B-16.safetensors");
 ///   std::puts(model.report.str().c_str());
-///   Tensor<float> pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}), model.preprocessing);
-///   Tensor<float> images = normalize(model.image->forward(pixels.unsqueeze(0)), -1);
-///   Tensor<float> texts = normalize(model.text->encode(token_ids), -1);
-///   Tensor<float> p = softmax(mul(matmul(images, texts.transpose(0, 1)), model.logit_scale), -1);
+///   Tensor<float> pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}),
+///   model.preprocessing); Tensor<float> images =
+///   normalize(model.image->forward(pixels.unsqueeze(0)), -1); Tensor<float> texts =
+///   normalize(model.text->encode(token_ids), -1); Tensor<float> p = softmax(mul(matmul(images,
+///   texts.transpose(0, 1)), model.logit_scale), -1);
 
 #include <cmath>
 #include <cstdint>
@@ -35,7 +36,8 @@ struct WeightsReport {
   std::string str() const {
     std::string out = concat(used.size(), " tensors used, ", mapped_bytes / 1000000, " MB mapped, ",
                              copied_bytes / 1000000, " MB converted");
-    for (const auto& [what, names] : {std::pair{"missing", &missing}, std::pair{"unused", &unused}}) {
+    for (const auto& [what, names] :
+         {std::pair{"missing", &missing}, std::pair{"unused", &unused}}) {
       if (names->empty()) continue;
       out += concat("; ", names->size(), " ", what, ":");
       for (const std::string& name : *names) out += " " + name;
@@ -108,7 +110,8 @@ class Filler {
     if (!report_.missing.empty() && !options_.allow_missing) {
       std::vector<std::string> quoted;
       for (const std::string& name : report_.missing) quoted.push_back("\"" + name + "\"");
-      file_.error(quoted.size(), quoted.size() == 1 ? " tensor is missing: " : " tensors are missing: ",
+      file_.error(quoted.size(),
+                  quoted.size() == 1 ? " tensor is missing: " : " tensors are missing: ",
                   listed(quoted, ""));
     }
     for (const std::string& name : file_.file().names()) {
@@ -136,8 +139,8 @@ class Filler {
       }
       const io::Array& array = file_.file().at(name);
       if (array.shape != expected) {
-        wrong_.push_back(concat("\"", name, "\" has shape ", io::shape_text(array.shape), ", expected ",
-                                io::shape_text(expected)));
+        wrong_.push_back(concat("\"", name, "\" has shape ", io::shape_text(array.shape),
+                                ", expected ", io::shape_text(expected)));
         good = false;
       } else if (array.kind != io::ElementKind::f32 && array.kind != io::ElementKind::f16 &&
                  array.kind != io::ElementKind::bf16 && array.kind != io::ElementKind::f64) {
@@ -196,16 +199,16 @@ template <FloatingElement T>
 struct Clip {
   Ref<ImageEncoder<T>> image;
   Ref<TextEncoder<T>> text;
-  T logit_scale = 100;  ///< what cosines are multiplied by before the softmax
+  T logit_scale = 100;              ///< what cosines are multiplied by before the softmax
   PreprocessOptions preprocessing;  ///< of its images
   io::Metadata metadata;  ///< of the file: source, hash of the original, preprocessing …
   WeightsReport report;
 };
 
 /// Loads both encoders. float32 tensors (with options.bfloat16 the bfloat16 ones) are used as they
-/// lie in the mapped file, read-only; float16 and others are converted. Hugging Face's query, key and
-/// value projections are joined.
-/// Errors: see WeightFile; tensors that are missing, of another shape or not floating, by name.
+/// lie in the mapped file, read-only; float16 and others are converted. Hugging Face's query, key
+/// and value projections are joined. Errors: see WeightFile; tensors that are missing, of another
+/// shape or not floating, by name.
 template <FloatingElement T>
 Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   const WeightFile file(path);
@@ -218,13 +221,15 @@ Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   if (file.contains("logit_scale") && file.file().at("logit_scale").numel() == 1) {
     double value = 0;
     file.file().at("logit_scale").copy_to(&value);
-    if (!(value < 20)) file.error("tensor \"logit_scale\" is ", value, ", expected the logarithm of about 100");
+    if (!(value < 20))
+      file.error("tensor \"logit_scale\" is ", value, ", expected the logarithm of about 100");
     out.logit_scale = static_cast<T>(std::exp(value));
     filler.use("logit_scale");
   }
   filler.finish([](const std::string&) { return false; });
   const std::int64_t a = out.image->options().output, b = out.text->options().output;
-  if (a != b) file.error("the image encoder's features have ", a, " columns, the text encoder's ", b);
+  if (a != b)
+    file.error("the image encoder's features have ", a, " columns, the text encoder's ", b);
   out.preprocessing = file.preprocessing(out.image->options().resolution);
   out.metadata = file.file().metadata();
   return out;
@@ -239,7 +244,9 @@ Ref<TextEncoder<T>> load_text_encoder(const std::string& path, const LoadOptions
   auto out = detail::make_encoder<TextEncoder<T>>(file.text_options(options), options);
   detail::Filler filler(file, options, found);
   filler.fill(*out, "");
-  filler.finish([](const std::string& name) { return detail::is_image_tensor(name) || name == "logit_scale"; });
+  filler.finish([](const std::string& name) {
+    return detail::is_image_tensor(name) || name == "logit_scale";
+  });
   if (report != nullptr) *report = std::move(found);
   return out;
 }

@@ -1,5 +1,6 @@
 #pragma once
-/// The stack of blocks that both encoders of CLIP are made of.             [Radford et al. 2021, §2.4]
+/// The stack of blocks that both encoders of CLIP are made of.             [Radford et al. 2021,
+/// §2.4]
 
 #include <cstdint>
 #include <vector>

@@ -21,8 +21,9 @@ TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
 struct LoadOptions {
-  bool bfloat16 = false;       ///< keep the matrices as bfloat16 (encoders of float)
-  bool allow_missing = false;  ///< tensors that the file lacks start as in a new model; else an error
+  bool bfloat16 = false;  ///< keep the matrices as bfloat16 (encoders of float)
+  bool allow_missing =
+      false;  ///< tensors that the file lacks start as in a new model; else an error
   /// Facts that shapes do not tell, in place of the file's own.
   std::optional<Activation> activation = {};
   std::int64_t image_heads = 0, text_heads = 0;
@@ -74,8 +75,9 @@ inline constexpr Renamed hugging_face_tensors[] = {
     {"positional_embedding", "text_model.embeddings.position_embedding.weight"},
     {"ln_final.", "text_model.final_layer_norm."},
     {"text_projection", "text_projection.weight"}};
-inline constexpr Renamed hugging_face_layers[] = {{"visual.transformer.resblocks.", "vision_model.encoder.layers."},
-                                                  {"transformer.resblocks.", "text_model.encoder.layers."}};
+inline constexpr Renamed hugging_face_layers[] = {
+    {"visual.transformer.resblocks.", "vision_model.encoder.layers."},
+    {"transformer.resblocks.", "text_model.encoder.layers."}};
 inline constexpr Renamed hugging_face_parts[] = {{"ln_1.", "layer_norm1."},
                                                  {"ln_2.", "layer_norm2."},
                                                  {"attn.out_proj.", "self_attn.out_proj."},
@@ -94,19 +96,21 @@ inline Pieces hugging_face_pieces(const std::string& name) {
     if (part.starts_with(joint)) {
       Pieces out;
       for (const char* which : {"q", "k", "v"}) {
-        out.names.push_back(concat(before, "self_attn.", which, "_proj.", part.substr(joint.size())));
+        out.names.push_back(
+            concat(before, "self_attn.", which, "_proj.", part.substr(joint.size())));
       }
       return out;
     }
-    if (const auto renamed = detail::rename(part, detail::hugging_face_parts)) return {{before + *renamed}};
+    if (const auto renamed = detail::rename(part, detail::hugging_face_parts))
+      return {{before + *renamed}};
     return {{name}};
   }
   const auto renamed = detail::rename(name, detail::hugging_face_tensors);
   return {{renamed ? *renamed : name}, name == "visual.proj" || name == "text_projection"};
 }
 
-/// A CLIP checkpoint: a safetensors file with OpenAI's names (weights/convert.py, open_clip) or with
-/// those of a Hugging Face CLIPModel, or a folder with such a file.
+/// A CLIP checkpoint: a safetensors file with OpenAI's names (weights/convert.py, open_clip) or
+/// with those of a Hugging Face CLIPModel, or a folder with such a file.
 ///
 ///   clip::WeightFile file("ViT-B-16.safetensors");
 ///   clip::ImageEncoderOptions sizes = file.image_options({});
@@ -115,8 +119,9 @@ inline Pieces hugging_face_pieces(const std::string& name) {
 /// metadata ("activation", "image_heads", "text_heads"), else from config.json (Hugging Face) or
 /// open_clip_config.json beside the file; heads at last are width/64, as in every model up to L/14.
 ///
-/// Errors, each one sentence with the file and, where there is one, the tensor: no safetensors file,
-/// another architecture, a tensor that is missing or of another rank, an activation nobody names.
+/// Errors, each one sentence with the file and, where there is one, the tensor: no safetensors
+/// file, another architecture, a tensor that is missing or of another rank, an activation nobody
+/// names.
 class WeightFile {
  public:
   explicit WeightFile(const std::string& path) : file_(resolve(path)) {
@@ -125,16 +130,18 @@ class WeightFile {
     for (const std::string& name : file_.names()) {
       if (name.starts_with("visual.layer1.") || name.starts_with("visual.trunk.") ||
           name.starts_with("vision_model.head.")) {
-        error("tensor \"", name, "\" belongs to another kind of image encoder; only CLIP's own vision "
+        error("tensor \"", name,
+              "\" belongs to another kind of image encoder; only CLIP's own vision "
               "transformers (ViT) are supported");
       }
     }
     if (!hugging_face_ && !file_.contains("visual.conv1.weight") &&
         !file_.contains("token_embedding.weight")) {
       const std::vector<std::string> names = file_.names();
-      error("this is no CLIP checkpoint: there is neither \"visual.conv1.weight\" nor "
-            "\"token_embedding.weight\" (OpenAI, open_clip) nor \"vision_model.…\" (Hugging Face)",
-            names.empty() ? "" : concat(", the first tensor is \"", names[0], "\""));
+      error(
+          "this is no CLIP checkpoint: there is neither \"visual.conv1.weight\" nor "
+          "\"token_embedding.weight\" (OpenAI, open_clip) nor \"vision_model.…\" (Hugging Face)",
+          names.empty() ? "" : concat(", the first tensor is \"", names[0], "\""));
     }
     read_config();
   }
@@ -161,7 +168,8 @@ class WeightFile {
     out.width = conv[0];
     out.patch = conv[3];
     const std::int64_t cells = positions[0] - 1;
-    const auto side = static_cast<std::int64_t>(std::llround(std::sqrt(static_cast<double>(cells > 0 ? cells : 0))));
+    const auto side = static_cast<std::int64_t>(
+        std::llround(std::sqrt(static_cast<double>(cells > 0 ? cells : 0))));
     if (side < 1 || side * side != cells || out.patch < 1 || out.patch > 4096) {
       error("tensor \"", name_of("visual.positional_embedding"), "\" has ", positions[0],
             " rows, expected one more than a square number of patches");
@@ -187,8 +195,8 @@ class WeightFile {
     return out;
   }
 
-  /// How images of `resolution` are prepared for this model: mean and deviation come from the metadata or
-  /// the config beside the file, else they are OpenAI's.
+  /// How images of `resolution` are prepared for this model: mean and deviation come from the
+  /// metadata or the config beside the file, else they are OpenAI's.
   PreprocessOptions preprocessing(std::int64_t resolution) const {
     PreprocessOptions out;
     out.size = out.crop = resolution;
@@ -208,12 +216,14 @@ class WeightFile {
       for (const char* name : {"model.safetensors", "open_clip_model.safetensors"}) {
         if (std::string inside = io::join_path(path, name); io::is_file(inside)) return inside;
       }
-      fail("clip", path, ": the folder holds neither model.safetensors nor open_clip_model.safetensors");
+      fail("clip", path,
+           ": the folder holds neither model.safetensors nor open_clip_model.safetensors");
     }
     const auto file = io::MappedFile::open(path);
     const std::string_view start = file->text().substr(0, 4);
-    TANDEM_CHECK(!start.starts_with("PK") && !start.starts_with("\x80\x02"), "clip", path,
-                 ": this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
+    TANDEM_CHECK(
+        !start.starts_with("PK") && !start.starts_with("\x80\x02"), "clip", path,
+        ": this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
     return path;
   }
 
@@ -259,7 +269,9 @@ class WeightFile {
   std::int64_t metadata_integer(const std::string& key) const {
     const auto found = file_.metadata().find(key);
     if (found == file_.metadata().end()) return 0;
-    return io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root().integer(1, 1 << 20);
+    return io::JsonDocument::parse(found->second, concat(path(), " (", key, ")"))
+        .root()
+        .integer(1, 1 << 20);
   }
 
   void read_triple(const char* key, std::array<float, 3>& to) const {
@@ -271,10 +283,12 @@ class WeightFile {
       read(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root());
       return;
     }
-    const std::string config = beside(hugging_face_ ? "preprocessor_config.json" : "open_clip_config.json");
+    const std::string config =
+        beside(hugging_face_ ? "preprocessor_config.json" : "open_clip_config.json");
     if (!io::is_file(config)) return;
     const io::JsonDocument document = io::JsonDocument::load(config);
-    std::optional<io::JsonRef> values = document.root().find(hugging_face_ ? concat("image_", key) : "preprocess_cfg");
+    std::optional<io::JsonRef> values =
+        document.root().find(hugging_face_ ? concat("image_", key) : "preprocess_cfg");
     if (values && !hugging_face_) values = values->find(key);
     if (values) read(*values);
   }
@@ -289,9 +303,11 @@ class WeightFile {
     const auto found = file_.metadata().find("activation");
     if (found != file_.metadata().end()) name = found->second;
     if (name.empty()) {
-      error("nothing says which activation the model was trained with: give quick_gelu (OpenAI's models) "
-            "or gelu (most of open_clip's), or put ",
-            hugging_face_ ? "config.json" : "open_clip_config.json", " beside the file");
+      error(
+          "nothing says which activation the model was trained with: give quick_gelu (OpenAI's "
+          "models) "
+          "or gelu (most of open_clip's), or put ",
+          hugging_face_ ? "config.json" : "open_clip_config.json", " beside the file");
     }
     const auto known = activation_named(name);
     if (!known) error("the activation \"", name, "\" is neither quick_gelu nor gelu");
@@ -304,7 +320,8 @@ class WeightFile {
     const std::string config = beside(hugging_face_ ? "config.json" : "open_clip_config.json");
     if (!io::is_file(config)) return;
     const io::JsonDocument document = io::JsonDocument::load(config);
-    const auto number = [](std::optional<io::JsonRef> from, const char* key, std::int64_t otherwise) {
+    const auto number = [](std::optional<io::JsonRef> from, const char* key,
+                           std::int64_t otherwise) {
       if (from) from = from->find(key);
       return from ? from->integer(1, 1 << 20) : otherwise;
     };
@@ -317,7 +334,8 @@ class WeightFile {
         const auto value = side ? side->find("hidden_act") : std::nullopt;
         const std::string name = value ? value->string() : "quick_gelu";
         if (!config_activation_.empty() && name != config_activation_) {
-          error("the two encoders have different activations, \"", config_activation_, "\" and \"", name, "\"");
+          error("the two encoders have different activations, \"", config_activation_, "\" and \"",
+                name, "\"");
         }
         config_activation_ = name;
       }

@@ -1,6 +1,6 @@
 #pragma once
-/// Long arrays from one floating format to another, on all threads: what weights and the operands of
-/// bfloat16 products go through.
+/// Long arrays from one floating format to another, on all threads: what weights and the operands
+/// of bfloat16 products go through.
 ///
 ///   round_to_bfloat16   float → bfloat16, to nearest, ties to even, NaN stays NaN: bfloat16(x)
 ///   widen               bfloat16 or IEEE half (its bits) → float, exact
@@ -41,7 +41,8 @@ struct WidenBfloat16 {
     using Bits = typename V::template As<uint16_t>;
     vec_map<V>(
         n, y,
-        [](Bits bits) TANDEM_INLINE_LAMBDA { return bit_cast<V>(convert<uint32_t>(bits) << 16); }, x);
+        [](Bits bits) TANDEM_INLINE_LAMBDA { return bit_cast<V>(convert<uint32_t>(bits) << 16); },
+        x);
   }
 };
 

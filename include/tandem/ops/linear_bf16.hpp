@@ -81,8 +81,8 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
           if (need[0]) {
             dx = Tensor<float>(x_shape);
             cpu::gemm<bfloat16, float>(cpu::Trans::no, cpu::Trans::no, rows, in, out, 1.0F,
-                                       g.data(), out, ws.get().data(), in, 0.0F,
-                                       dx.mutable_data(), in);
+                                       g.data(), out, ws.get().data(), in, 0.0F, dx.mutable_data(),
+                                       in);
           }
           if (need[1]) {
             const Tensor<float> exact({out, in});
