@@ -9,7 +9,7 @@ using namespace tandem::wtal;
 
 TEST_CASE("class names become the token ids of their words in lower case") {
   const auto tokenizer =
-      clip::Tokenizer::parse("#version\nt h\nth r\nd i\nc u\ncu s</w>\n", "mini");
+      clip::Tokenizer::parse("#version: 0.2\nt h\nth r\nd i\nc u\ncu s</w>\n", "mini");
   const ClassTokens tokens = tokenize_classes(tokenizer, {"ThrowDiscus", "Diving"});
   CHECK(tokens.start == tokenizer.start_token());
   CHECK(tokens.end == tokenizer.end_token());
