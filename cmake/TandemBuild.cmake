@@ -1,12 +1,18 @@
 # How the tests, examples and benchmarks are compiled. Nothing here reaches a program that uses
-# tandem::tandem.
+# tandem::tandem or tandem::io.
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
 
+if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
+  message(FATAL_ERROR "The tests, examples and benchmarks need nlohmann-json 3.11 and zlib (Debian, "
+                      "Ubuntu: nlohmann-json3-dev, zlib1g-dev). scripts/install-deps.sh installs "
+                      "them; tandem::tandem alone needs neither.")
+endif()
+
 add_library(tandem_build INTERFACE)
-target_link_libraries(tandem_build INTERFACE tandem::tandem)
+target_link_libraries(tandem_build INTERFACE tandem::io)
 target_compile_options(tandem_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -11,6 +11,7 @@ configure_build_run() {
   cmake -S "$here/$kind" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" "$@"
   cmake --build "$work/build"
   "$work/build/consumer"
+  "$work/build/consumer_io" "$work"
 }
 
 case $kind in
@@ -31,6 +32,9 @@ case $kind in
     # shellcheck disable=SC2046  # flags are words
     "$cxx" -std=c++20 "$here/main.cpp" -o "$work/consumer" $(pkg-config --cflags --libs tandem)
     "$work/consumer"
+    # shellcheck disable=SC2046
+    "$cxx" -std=c++20 "$here/io.cpp" -o "$work/consumer_io" $(pkg-config --cflags --libs tandem-io)
+    "$work/consumer_io" "$work"
     ;;
   add_subdirectory | fetch_content)
     configure_build_run -DTANDEM_SOURCE="$source"
