@@ -11,8 +11,13 @@ if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
                       "them; tandem::tandem alone needs neither.")
 endif()
 
+if(NOT TARGET tandem_image)
+  message(FATAL_ERROR "The tests, examples and benchmarks need stb (Debian, Ubuntu: libstb-dev). "
+                      "scripts/install-deps.sh installs it; tandem::tandem alone does not need it.")
+endif()
+
 add_library(tandem_build INTERFACE)
-target_link_libraries(tandem_build INTERFACE tandem::io)
+target_link_libraries(tandem_build INTERFACE tandem::io tandem::image)
 target_compile_options(tandem_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
@@ -30,6 +35,9 @@ if(TANDEM_SANITIZE)
   target_compile_options(tandem_build INTERFACE
     -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(tandem_build INTERFACE -fsanitize=${sanitizers})
+  # stb's arithmetic on damaged files overflows, which is harmless there, so that is not looked for.
+  target_compile_options(tandem_image PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all
+    -fno-sanitize=signed-integer-overflow,shift -fno-omit-frame-pointer -g1)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The checks that the sanitizers add make GCC's flow analysis see paths that do not exist.
     target_compile_options(tandem_build INTERFACE -Wno-maybe-uninitialized)

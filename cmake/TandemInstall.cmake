@@ -12,6 +12,12 @@ set_target_properties(tandem_io PROPERTIES EXPORT_NAME io)
 install(TARGETS tandem_io EXPORT tandemIoTargets)
 install(EXPORT tandemIoTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
 
+if(TARGET tandem_image)
+  set_target_properties(tandem_image PROPERTIES EXPORT_NAME image)
+  install(TARGETS tandem_image EXPORT tandemImageTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tandemImageTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+endif()
+
 if(TARGET tandem_cuda)
   set_target_properties(tandem_cuda PROPERTIES EXPORT_NAME cuda)
   set_target_properties(tandem_cuda_kernels PROPERTIES EXPORT_NAME cuda_kernels)

@@ -12,12 +12,17 @@ configure_build_run() {
   cmake --build "$work/build"
   "$work/build/consumer"
   "$work/build/consumer_io" "$work"
+  "$work/build/consumer_image" "$work"
 }
 
 case $kind in
   include_path)
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
     "$work/consumer"
+    # stb is in one source file of the library, which goes to the compiler with the program's.
+    "$cxx" -std=c++20 -pthread -I "$source/include" "$here/image.cpp" "$source/src/image_stb.cpp" \
+      -o "$work/consumer_image" -lz
+    "$work/consumer_image" "$work"
     ;;
   find_package)
     cmake --install "$build" --prefix "$work/prefix"

@@ -12,14 +12,16 @@ import tempfile
 FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
          "-Wshadow", "-Werror", "-pthread"]
 # Installed libraries that a header could reach without anybody noticing on this machine.
-FOREIGN = ("/nlohmann/", "/zlib.h", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
+FOREIGN = ("/nlohmann/", "/zlib.h", "/stb/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
            "/gtest/", "/absl/", "/cblas.h", "/openblas/", "/omp.h", "/tbb/")
 # The headers of tandem::io, and what they may reach.
 JSON, ZLIB = "/nlohmann/", "/zlib.h"
 ALLOWED = {
     "tandem/io.hpp": (JSON, ZLIB),
     "tandem/wtal.hpp": (JSON,),
+    "tandem/clip/tokenizer.hpp": (ZLIB,),
     "tandem/io/checkpoint.hpp": (JSON,),
+    "tandem/io/gzip.hpp": (ZLIB,),
     "tandem/io/inflate.hpp": (ZLIB,),
     "tandem/io/json.hpp": (JSON,),
     "tandem/io/json_reader.hpp": (JSON,),
