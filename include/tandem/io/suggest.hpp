@@ -36,7 +36,9 @@ std::string_view closest_word(std::string_view word, const Words& candidates) {
   std::string_view best;
   word = word.substr(0, 64);
   std::size_t best_distance = word.size() / 3 + 2;
+  std::size_t left = 10'000;  // a hostile file can have millions
   for (const auto& item : candidates) {
+    if (left-- == 0) break;
     const std::string_view candidate(item);
     std::size_t distance = edit_distance(word, candidate.substr(0, 128));
     if (word.size() >= 3 && candidate.starts_with(word)) distance = std::min<std::size_t>(distance, 1);
