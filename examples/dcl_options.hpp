@@ -217,7 +217,7 @@ inline std::string options_json(const CLI::App& app) {
     for (const std::string& part : option->results()) value += (value.empty() ? "" : " ") + part;
     root[name] = option->count() > 0 ? value : option->get_default_str();
   }
-  return root.dump(2);
+  return io::json_text(root, 2);
 }
 
 }  // namespace dcl

@@ -42,7 +42,7 @@ class Metrics {
     TANDEM_CHECK(file_ != nullptr, "train_dcl", "cannot append to ", path);
   }
   void add(const io::Json& line) {
-    const std::string text = line.dump() + "\n";
+    const std::string text = io::json_text(line) + "\n";
     TANDEM_CHECK(std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() &&
                      std::fflush(file_.get()) == 0,
                  "train_dcl", "cannot write to ", path_);

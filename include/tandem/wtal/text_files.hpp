@@ -73,7 +73,7 @@ inline void save_class_tokens(const std::string& path, const std::vector<std::st
   root["start"] = tokens.start;
   root["end"] = tokens.end;
   io::Json table = io::Json::object();
-  for (std::size_t c = 0; c < classes.size(); ++c) table[classes[c]] = io::Json(tokens.names.at(c));
+  for (std::size_t c = 0; c < classes.size(); ++c) table[classes[c]] = tokens.names.at(c);
   root["classes"] = std::move(table);
   io::save_json(path, root);
 }
