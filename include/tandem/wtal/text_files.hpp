@@ -61,7 +61,7 @@ inline ClassTokens tokenize_classes(const clip::Tokenizer& tokenizer,
   ClassTokens out{tokenizer.start_token(), tokenizer.end_token(), {}};
   for (const std::string& name : classes) {
     out.names.push_back(tokenizer.encode(clip::readable_class_name(name)));
-    TANDEM_CHECK(!out.names.back().empty(), "tokenize_classes", "the class name "", name, "" has no words");
+    TANDEM_CHECK(!out.names.back().empty(), "tokenize_classes", "the class name \"", name, "\" has no words");
   }
   return out;
 }
