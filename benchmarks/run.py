@@ -38,6 +38,10 @@ def rivals(work):
         args = ["--work", name, "--shape", shape.replace("x", ",")]
         return [(f"torch {mode}", "ops_peer.py", args + ["--mode", mode], bool(forward))
                 for mode in ("eager", "compile")]
+    if found := re.fullmatch(r"(resize_bicubic|preprocess)_u8/(\d+(?:x\d+)+)", work):
+        name, shape = found.groups()
+        args = ["--work", name, "--shape", shape.replace("x", ",")]
+        return [("pillow" if name == "resize_bicubic" else "torchvision", "preprocess_peer.py", args, False)]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(1)]

@@ -1,12 +1,23 @@
 # How the tests, examples and benchmarks are compiled. Nothing here reaches a program that uses
-# tandem::tandem.
+# tandem::tandem or tandem::io.
 
 if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
 endif()
 
+if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
+  message(FATAL_ERROR "The tests, examples and benchmarks need nlohmann-json 3.11 and zlib (Debian, "
+                      "Ubuntu: nlohmann-json3-dev, zlib1g-dev). scripts/install-deps.sh installs "
+                      "them; tandem::tandem alone needs neither.")
+endif()
+
+if(NOT TARGET tandem_image)
+  message(FATAL_ERROR "The tests, examples and benchmarks need stb (Debian, Ubuntu: libstb-dev). "
+                      "scripts/install-deps.sh installs it; tandem::tandem alone does not need it.")
+endif()
+
 add_library(tandem_build INTERFACE)
-target_link_libraries(tandem_build INTERFACE tandem::tandem)
+target_link_libraries(tandem_build INTERFACE tandem::io tandem::image)
 target_compile_options(tandem_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
@@ -24,6 +35,9 @@ if(TANDEM_SANITIZE)
   target_compile_options(tandem_build INTERFACE
     -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(tandem_build INTERFACE -fsanitize=${sanitizers})
+  # stb's arithmetic on damaged files overflows, which is harmless there, so that is not looked for.
+  target_compile_options(tandem_image PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all
+    -fno-sanitize=signed-integer-overflow,shift -fno-omit-frame-pointer -g1)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # The checks that the sanitizers add make GCC's flow analysis see paths that do not exist.
     target_compile_options(tandem_build INTERFACE -Wno-maybe-uninitialized)

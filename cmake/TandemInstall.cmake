@@ -7,6 +7,16 @@ install(DIRECTORY include/tandem DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.hpp")
 install(TARGETS tandem EXPORT tandemTargets)
 install(EXPORT tandemTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+# tandem::io has a file of its own, so that its libraries are looked for only where it is asked for.
+set_target_properties(tandem_io PROPERTIES EXPORT_NAME io)
+install(TARGETS tandem_io EXPORT tandemIoTargets)
+install(EXPORT tandemIoTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+
+if(TARGET tandem_image)
+  set_target_properties(tandem_image PROPERTIES EXPORT_NAME image)
+  install(TARGETS tandem_image EXPORT tandemImageTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tandemImageTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+endif()
 
 if(TARGET tandem_cuda)
   set_target_properties(tandem_cuda PROPERTIES EXPORT_NAME cuda)
@@ -25,9 +35,10 @@ write_basic_package_version_file("${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersio
 file(RELATIVE_PATH pc_up "/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/")
 string(REGEX REPLACE "/$" "" pc_up "${pc_up}")
 configure_file(cmake/tandem.pc.in "${CMAKE_CURRENT_BINARY_DIR}/tandem.pc" @ONLY)
+configure_file(cmake/tandem-io.pc.in "${CMAKE_CURRENT_BINARY_DIR}/tandem-io.pc" @ONLY)
 
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tandemConfig.cmake"
               "${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake"
         DESTINATION "${package_dir}")
-install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tandem.pc"
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/tandem.pc" "${CMAKE_CURRENT_BINARY_DIR}/tandem-io.pc"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -42,6 +42,7 @@ def rows():
         public = [m for m in re.finditer(r"^(?:inline )?Tensor<[^>]*> (\w+)\(", text, re.MULTILINE)]
         if not public:
             public = [m for m in re.finditer(r"^(?:\w[\w:<>, ]*) (\w+)\(const Tensor", text, re.MULTILINE)]
+        public = [m for m in public if m[1] == stem] or public
         forward = text[: public[0].start()].count("\n") + 1 if public else line_of(text, r"^struct|^template")
         backward = line_of(text, r"record(_list)?\(|refuse_grad|map_unary|unary\(|detail::map|binary\(")
         test = ROOT / "tests" / "ops" / f"{stem}_test.cpp"

@@ -132,12 +132,12 @@ class JsonConfig : public CLI::Config {
     }
     std::vector<CLI::ConfigItem> given;
     std::vector<std::string> seen;
-    for (const auto& member : document.root().members()) {
-      std::string name = member.key;
+    for (const auto& [key, json] : document.root().members()) {
+      std::string name = key;
       std::replace(name.begin(), name.end(), '_', '-');
-      const tandem::io::JsonRef value = document.root().of(member.value);
+      const tandem::io::JsonRef value = document.root().of(json);
       if (std::find(known.begin(), known.end(), name) == known.end()) {
-        document.root().error("unknown key \"", member.key, "\"",
+        document.root().error("unknown key \"", key, "\"",
                               tandem::io::did_you_mean(name, known));
       }
       if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
@@ -164,12 +164,12 @@ class JsonConfig : public CLI::Config {
       if (!option->get_configurable() || option->count() == 0 || option->get_lnames().empty()) {
         continue;
       }
-      tandem::io::Json::Array values;
+      tandem::io::Json::array_t values;
       for (const std::string& text : option->results()) values.emplace_back(text);
       root[option->get_lnames()[0]] =
           values.size() == 1 ? values[0] : tandem::io::Json(std::move(values));
     }
-    return root.dump(2) + "\n";
+    return tandem::io::json_text(root, 2) + "\n";
   }
 
  private:
@@ -180,8 +180,8 @@ class JsonConfig : public CLI::Config {
   static std::string scalar(const tandem::io::JsonRef& value) {
     if (value.json().is_string()) return value.string();
     if (value.json().is_boolean()) return value.boolean() ? "true" : "false";
-    if (value.json().is_number()) return value.json().dump();
-    value.error("expected a number, a string, true or false, found ", value.json().kind_name());
+    if (value.json().is_number()) return tandem::io::json_text(value.json());
+    value.error("expected a number, a string, true or false, found ", value.kind_name());
   }
 
   const CLI::App* app_;

@@ -1,12 +1,14 @@
 #pragma once
 /// Opening what train_dcl reads: the data set, the text encoder, the class names' tokens.
 
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "dcl_options.hpp"
+#include "tandem/clip/load.hpp"
 #include "tandem/wtal/datasets.hpp"
 #include "tandem/wtal/evaluation.hpp"
 #include "tandem/wtal/text_files.hpp"
@@ -106,16 +108,32 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
                 "program fit, not how good the method is";
     return text;
   }
-  const auto find = [&](const std::string& given, const char* name, const char* option) {
-    if (!given.empty()) return given;
-    const std::string path = io::join_path(o.data, name);
-    TANDEM_CHECK(!o.data.empty() && io::is_file(path), "train_dcl", "there is no ", path, "; name it with ",
-                 option, " (or try --random-text-encoder, which needs no weights)");
-    return path;
+  // What is not named is looked for in --data; class_tokens.json goes with simulated text encoders.
+  const auto find = [&](const std::string& given, std::initializer_list<const char*> names) {
+    if (!given.empty() || o.data.empty()) return given;
+    for (const char* name : names) {
+      if (std::string path = io::join_path(o.data, name); io::is_file(path)) return path;
+    }
+    return std::string();
   };
-  text.encoder = load_text_encoder<float>(find(o.text_encoder, "text_encoder.safetensors", "--text-encoder"));
-  text.tokens = load_class_tokens(find(o.tokens, "class_tokens.json", "--tokens"), classes,
-                                  text.encoder->options().vocabulary);
+  const std::string weights = find(o.clip_weights, {"clip.safetensors", "text_encoder.safetensors"});
+  const std::string vocabulary = find(o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
+  const std::string tokens = o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
+  TANDEM_CHECK(!weights.empty(), "train_dcl", "there are no CLIP weights: name them with --clip-weights, or put ",
+               "clip.safetensors into --data (or try --random-text-encoder, which needs no weights)");
+  TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "train_dcl",
+               "there is neither a vocabulary nor a file of token ids: name one with --vocabulary or --tokens");
+  text.encoder = clip::load_text_encoder<float>(
+      weights, {.bfloat16 = o.clip_bfloat16, .activation = clip::activation_named(o.clip_activation)});
+  const std::int64_t known = text.encoder->options().vocabulary;
+  if (!tokens.empty()) {
+    text.tokens = load_class_tokens(tokens, classes, known);
+    return text;
+  }
+  const auto tokenizer = clip::Tokenizer::load(vocabulary);
+  TANDEM_CHECK(tokenizer.vocabulary() == known, "train_dcl", vocabulary, " has ", tokenizer.vocabulary(),
+               " tokens, the text encoder in ", weights, " ", known);
+  text.tokens = tokenize_classes(tokenizer, classes);
   return text;
 }
 

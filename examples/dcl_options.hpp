@@ -17,8 +17,8 @@ using namespace tandem::wtal;
 
 struct Options {
   // data
-  std::string data, annotations, i3d, clip, text_encoder, tokens, train_subset, test_subset;
-  bool random_text_encoder = false;
+  std::string data, annotations, i3d, clip, clip_weights, vocabulary, tokens, clip_activation, train_subset, test_subset;
+  bool random_text_encoder = false, clip_bfloat16 = false;
   // run
   std::string out = "out", protocol;
   bool resume = false, fresh = false;
@@ -51,14 +51,22 @@ inline void add_options(CLI::App& app, Options& o) {
   };
   const char* group = "Data";
   text("--data", o.data,
-       "Folder with everything: annotations, features, text_encoder.safetensors, class_tokens.json",
+       "Folder with everything: annotations, features, weights.safetensors and the vocabulary",
        group);
   text("--annotations", o.annotations,
        "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)", group);
   text("--i3d", o.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy", group);
   text("--clip", o.clip, "CLIP features elsewhere: a folder of <id>.npy", group);
-  text("--text-encoder", o.text_encoder, "CLIP text encoder weights, safetensors", group);
-  text("--tokens", o.tokens, "Token ids of the class names, JSON", group);
+  text("--clip-weights", o.clip_weights,
+       "CLIP weights for the class texts: a file of weights/convert.py, or the safetensors file or folder "
+       "of an open_clip or Hugging Face model",
+       group);
+  choice("--clip-activation", o.clip_activation,
+         "What the CLIP model was trained with, where its files do not say", {"", "quick_gelu", "gelu"}, group);
+  app.add_flag("--clip-bfloat16", o.clip_bfloat16, "Products of the text encoder in bfloat16")->group(group);
+  text("--vocabulary", o.vocabulary,
+       "CLIP's vocabulary for the class names: bpe_simple_vocab_16e6.txt.gz or merges.txt", group);
+  text("--tokens", o.tokens, "Token ids of the class names instead, JSON", group);
   app.add_flag("--random-text-encoder", o.random_text_encoder,
                "Use untrained text weights and made-up tokens: shows that data and program fit, not "
                "how well the method works")
@@ -199,7 +207,7 @@ inline std::string options_json(const CLI::App& app) {
   const std::vector<std::string> free_to_change{"out",     "resume", "fresh",  "checkpoint-every",
                                                 "threads", "config", "help",   "evaluate-every",
                                                 "data",    "i3d",    "clip",   "annotations",
-                                                "tokens",  "text-encoder"};
+                                                "tokens",  "clip-weights", "vocabulary"};
   io::Json root = io::Json::object();
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty()) continue;
@@ -209,7 +217,7 @@ inline std::string options_json(const CLI::App& app) {
     for (const std::string& part : option->results()) value += (value.empty() ? "" : " ") + part;
     root[name] = option->count() > 0 ? value : option->get_default_str();
   }
-  return root.dump(2);
+  return io::json_text(root, 2);
 }
 
 }  // namespace dcl

@@ -154,8 +154,8 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
   root["subset"] = subset.empty() ? "all" : subset;
   root["ground_truth"] = options.ground_truth;
   root["detections"] = options.detections;
-  root["tiou"] = Json(e.thresholds);
-  root["map"] = Json(e.map);
+  root["tiou"] = e.thresholds;
+  root["map"] = e.map;
   root["averages"] = Json::object();
   for (const AverageMap& average : e.averages) root["averages"][average.range] = average.value;
   root["classes"] = Json::array();
@@ -171,9 +171,9 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
   root["empty_instances"] = e.empty_instances;
   root["ambiguous_removed"] = e.ambiguous_removed;
   root["detections_of_unknown_classes"] = e.unknown_class;
-  root["unknown_videos"] = Json(e.unknown_videos);
-  root["unannotated_videos"] = Json(e.instanceless_videos);
-  root["undetected_videos"] = Json(e.undetected_videos);
+  root["unknown_videos"] = e.unknown_videos;
+  root["unannotated_videos"] = e.instanceless_videos;
+  root["undetected_videos"] = e.undetected_videos;
   return root;
 }
 

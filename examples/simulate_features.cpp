@@ -28,23 +28,24 @@ struct Options {
 
 /// gt.json of the BaS-Net layout, with every subset of the annotations.
 io::Json annotations_json(const GroundTruth& truth) {
-  io::Json database = io::Json::object();
+  io::Json::object_t database;
+  database.reserve(truth.videos.size());
   for (const VideoTruth& video : truth.videos) {
     io::Json entry = io::Json::object();
     entry["subset"] = video.subset;
     entry["duration"] = video.duration;
-    io::Json::Array list;
+    io::Json::array_t list;
     for (const Instance& instance : video.instances) {
       io::Json item = io::Json::object();
-      item["segment"] = io::Json::Array{io::Json(instance.segment.start), io::Json(instance.segment.end)};
+      item["segment"] = {instance.segment.start, instance.segment.end};
       item["label"] = truth.classes[static_cast<std::size_t>(instance.cls)];
       list.push_back(std::move(item));
     }
     entry["annotations"] = io::Json(std::move(list));
-    database[video.id] = std::move(entry);
+    database.emplace_back(video.id, std::move(entry));
   }
   io::Json root = io::Json::object();
-  root["database"] = std::move(database);
+  root["database"] = io::Json(std::move(database));
   return root;
 }
 

@@ -42,7 +42,7 @@ class Metrics {
     TANDEM_CHECK(file_ != nullptr, "train_dcl", "cannot append to ", path);
   }
   void add(const io::Json& line) {
-    const std::string text = line.dump() + "\n";
+    const std::string text = io::json_text(line) + "\n";
     TANDEM_CHECK(std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() &&
                      std::fflush(file_.get()) == 0,
                  "train_dcl", "cannot write to ", path_);
@@ -279,7 +279,7 @@ int main(int argc, char** argv) {
       "  train_dcl --data thumos --out run1 --resume\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
       "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
-      "text_encoder.safetensors and class_tokens.json; docs/data.md describes all layouts, and\n"
+      "clip.safetensors and bpe_simple_vocab_16e6.txt.gz; docs/data.md describes all layouts, and\n"
       "simulate_features makes such a folder to try the program on.",
       "train_dcl");
   dcl::Options o;

@@ -10,7 +10,7 @@ build=build/fuzz
 mkdir -p "$build"
 ${CXX:-g++} -std=c++20 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
   -fno-omit-frame-pointer -Iinclude -DTANDEM_SOURCE_DIR="\"$PWD\"" -pthread \
-  tests/fuzz/fuzz_io.cpp -o "$build/fuzz_io"
+  tests/fuzz/fuzz_io.cpp -o "$build/fuzz_io" -lz
 # A single allocation above 1 GiB or 2 GiB in all can only come from an unchecked size.
 ASAN_OPTIONS=max_allocation_size_mb=1024:hard_rss_limit_mb=2048 \
   exec "$build/fuzz_io" --seconds "$seconds" --seed "$seed"

@@ -45,6 +45,9 @@ need ninja-build command -v ninja
 need g++ cxx20
 need doctest-dev header doctest/doctest.h
 need libcli11-dev header CLI/CLI.hpp
+need nlohmann-json3-dev header nlohmann/json.hpp
+need zlib1g-dev header zlib.h
+need libstb-dev header stb/stb_image.h
 need pkg-config command -v pkg-config
 need python3 python3 --version
 if [ "$bench" = yes ]; then

@@ -19,6 +19,7 @@
 #include "tandem/ops/index_select.hpp"
 #include "tandem/ops/layer_norm.hpp"
 #include "tandem/ops/linear.hpp"
+#include "tandem/ops/linear_bf16.hpp"
 #include "tandem/ops/log.hpp"
 #include "tandem/ops/logsumexp.hpp"
 #include "tandem/ops/matmul.hpp"

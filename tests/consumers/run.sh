@@ -11,12 +11,18 @@ configure_build_run() {
   cmake -S "$here/$kind" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" "$@"
   cmake --build "$work/build"
   "$work/build/consumer"
+  "$work/build/consumer_io" "$work"
+  "$work/build/consumer_image" "$work"
 }
 
 case $kind in
   include_path)
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
     "$work/consumer"
+    # stb is in one source file of the library, which goes to the compiler with the program's.
+    "$cxx" -std=c++20 -pthread -I "$source/include" "$here/image.cpp" "$source/src/image_stb.cpp" \
+      -o "$work/consumer_image" -lz
+    "$work/consumer_image" "$work"
     ;;
   find_package)
     cmake --install "$build" --prefix "$work/prefix"
@@ -31,6 +37,9 @@ case $kind in
     # shellcheck disable=SC2046  # flags are words
     "$cxx" -std=c++20 "$here/main.cpp" -o "$work/consumer" $(pkg-config --cflags --libs tandem)
     "$work/consumer"
+    # shellcheck disable=SC2046
+    "$cxx" -std=c++20 "$here/io.cpp" -o "$work/consumer_io" $(pkg-config --cflags --libs tandem-io)
+    "$work/consumer_io" "$work"
     ;;
   add_subdirectory | fetch_content)
     configure_build_run -DTANDEM_SOURCE="$source"

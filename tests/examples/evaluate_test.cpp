@@ -77,10 +77,10 @@ TEST_CASE("evaluate: a small data set, from files to the JSON result") {
   CHECK(r.warns("\"Clean and jerk\" (the ground truth writes \"CleanAndJerk\")"));
   // CleanAndJerk: a false positive, then a hit at 7 of 10 thresholds; Diving: nothing.
   const auto json = tandem::io::load_json(out);
-  CHECK(json.at("averages").at("0.5:0.95").as_number() == doctest::Approx(0.5 * 0.7 / 2));
-  CHECK(json.at("map").at(0).as_number() == 0.25);
-  CHECK(json.at("classes").at(1).at("name").as_string() == "Diving");
-  CHECK(json.at("undetected_videos").at(0).as_string() == "b");
+  CHECK(json.at("averages").at("0.5:0.95").get<double>() == doctest::Approx(0.5 * 0.7 / 2));
+  CHECK(json.at("map").at(0).get<double>() == 0.25);
+  CHECK(json.at("classes").at(1).at("name") == "Diving");
+  CHECK(json.at("undetected_videos").at(0) == "b");
 
   const Run other = run({"--ground-truth", truth, "--detections", detections, "--protocol",
                          "thumos-index", "--subset", "all", "--tiou", "0.5,0.9",
@@ -114,7 +114,7 @@ TEST_CASE("evaluate: the published numbers of mmaction2's evaluator test") {
                      folder + "/result.json", "--protocol", "activitynet", "--json", out});
   REQUIRE(r.status == 0);
   const auto json = tandem::io::load_json(out);
-  CHECK(std::fabs(json.at("averages").at("0.5:0.95").as_number() - 0.6177579365079365) < 1e-9);
+  CHECK(std::fabs(json.at("averages").at("0.5:0.95").get<double>() - 0.6177579365079365) < 1e-9);
 }
 
 TEST_CASE("evaluate: every layout of the THUMOS14 ground truth gives the same numbers") {
@@ -145,7 +145,7 @@ TEST_CASE("evaluate: every layout of the THUMOS14 ground truth gives the same nu
     const Run r = run({"--ground-truth", ground_truth, "--detections", detections, "--protocol",
                        protocol, "--json", out});
     REQUIRE_MESSAGE(r.status == 0, r.err);
-    return tandem::io::load_json(out).at("averages").at("0.3:0.7").as_number();
+    return tandem::io::load_json(out).at("averages").at("0.3:0.7").get<double>();
   };
   for (const char* protocol : {"thumos-index", "thumos-seconds"}) {
     CAPTURE(protocol);

@@ -1,6 +1,6 @@
 #pragma once
-/// Mutation-based fuzzing of every file reader: inputs that our own writers and tests/golden/io give
-/// are damaged at random and read. A reader may give a value or throw tandem::Error; anything else
+/// Mutation-based fuzzing of every file reader: inputs that our own writers, tests/golden/io and
+/// tests/fuzz/corpus give are damaged at random and read. A reader may give a value or throw tandem::Error; anything else
 /// (another exception, a crash, a hang, memory that the input does not justify) is a bug.
 ///
 /// Everything about iteration i follows from (seed, i), so a failure is repeated by its two numbers.
@@ -8,13 +8,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "../../examples/common_cli.hpp"
 #include "../io/temp_dir.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/io/npz.hpp"
@@ -131,6 +134,26 @@ inline void read_pickle(const std::string& bytes) {
   use(pickle->root(), budget);
 }
 
+inline void read_config(const std::string& path) {
+  CLI::App app("", "fuzz");
+  int epochs = 0;
+  double rate = 0;
+  std::vector<double> thresholds;
+  std::string kind;
+  bool quiet = false;
+  app.add_option("--epochs", epochs, "");
+  app.add_option("--learning-rate", rate, "");
+  app.add_option("--thresholds", thresholds, "");
+  cli::add_choice(app, "--kind", kind, {"mean", "sum"}, "");
+  app.add_flag("--quiet", quiet, "");
+  cli::add_config(app);
+  try {
+    app.parse(std::vector<std::string>{path, "--config"});  // back to front, as CLI11 wants it
+  } catch (const CLI::Error& e) {
+    fail("config", e.what());
+  }
+}
+
 // --- targets ---------------------------------------------------------------------------------------
 
 struct Target {
@@ -142,8 +165,9 @@ struct Target {
 
 class Fuzzer {
  public:
-  /// `golden` is the folder tests/golden/io.
-  explicit Fuzzer(const std::string& golden) {
+  /// `tests` is the folder tests of the sources.
+  explicit Fuzzer(const std::string& tests) {
+    const std::string golden = tests + "/golden/io";
     const auto file = [&](const char* name) { return io::read_text(golden + "/" + name); };
     std::vector<std::string> pickles;
     for (const char* name : {"protocol0.npy", "protocol1.npy", "protocol2.npy", "protocol3.npy",
@@ -185,6 +209,13 @@ class Fuzzer {
     targets_ = {
         {"json", {json, "[1]", "[[[[]]]]", "{\"a\":{\"b\":[0.1,-1e-9,12345678901234567890]}}"},
          [](const std::string& s) { io::parse_json(s, "fuzz"); }, 128},
+        {"config", {R"({"epochs": 20, "learning_rate": 0.25, "thresholds": [0.3, 0.45], "kind": "mean",
+                        "quiet": true})"},
+         [path](const std::string& s) {
+           put(path, s);
+           read_config(path);
+         },
+         512},
         {"annotations", {json, csv, ambiguous},
          [](const std::string& s) {
            const auto document = [&] { return io::JsonDocument::parse(s, "fuzz"); };
@@ -232,8 +263,22 @@ class Fuzzer {
          },
          512}};
     add_wtalc();
+    namespace fs = std::filesystem;
+    for (const auto& entry : fs::recursive_directory_iterator(tests + "/fuzz/corpus")) {
+      if (!entry.is_regular_file()) continue;
+      const std::string folder = entry.path().parent_path().filename(), name = entry.path().filename();
+      const auto target = std::find_if(targets_.begin(), targets_.end(),
+                                       [&](const Target& t) { return t.name == folder; });
+      TANDEM_CHECK(target != targets_.end(), "fuzz", entry.path().string(), " belongs to no reader");
+      corpus_.push_back({folder + "/" + name, static_cast<std::size_t>(target - targets_.begin()),
+                         io::read_text(entry.path())});
+    }
+    // In an order of our own: inputs must not depend on the file system.
+    std::sort(corpus_.begin(), corpus_.end(), [](const File& a, const File& b) { return a.name < b.name; });
+    for (const File& one : corpus_) targets_[one.target].corpus.push_back(one.bytes);
   }
 
+  std::size_t corpus_size() const { return corpus_.size(); }
   std::size_t size() const { return targets_.size(); }
   const Target& target(std::uint64_t iteration) const { return targets_[iteration % targets_.size()]; }
   /// The input of an iteration.
@@ -242,7 +287,8 @@ class Fuzzer {
     const Target& t = target(iteration);
     return mutate(t.corpus[below(random, t.corpus.size())], t.corpus, random);
   }
-  /// Undamaged inputs must be read; returns the names of targets whose first input is not.
+  /// Undamaged inputs must be read, and files of the corpus named bad_… refused; returns those of which
+  /// this is not true.
   std::vector<std::string> broken_seeds() const {
     std::vector<std::string> out;
     for (const Target& t : targets_) {
@@ -251,6 +297,16 @@ class Fuzzer {
       } catch (const Error& e) {
         out.push_back(t.name + ": " + e.what());
       }
+    }
+    for (const File& file : corpus_) {
+      std::string problem;
+      try {
+        targets_[file.target].read(file.bytes);
+      } catch (const Error& e) {
+        problem = e.what();
+      }
+      const bool bad = file.name.find("/bad_") != std::string::npos;
+      if (bad == problem.empty()) out.push_back(file.name + ": " + (bad ? "it is accepted" : problem));
     }
     return out;
   }
@@ -314,8 +370,15 @@ class Fuzzer {
                         512});
   }
 
+  struct File {
+    std::string name;
+    std::size_t target;
+    std::string bytes;
+  };
+
   tandem_test::TempDir dir_;
   std::vector<Target> targets_;
+  std::vector<File> corpus_;
 };
 
 }  // namespace fuzz

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Compile every public header alone, twice included, with warnings as errors; and check that
-programs need nothing but the standard library and POSIX for them."""
+programs need nothing but the standard library and POSIX for them, save those that say otherwise."""
 
 import argparse
 import concurrent.futures
@@ -12,8 +12,27 @@ import tempfile
 FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
          "-Wshadow", "-Werror", "-pthread"]
 # Installed libraries that a header could reach without anybody noticing on this machine.
-FOREIGN = ("/nlohmann/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
+FOREIGN = ("/nlohmann/", "/zlib.h", "/stb/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
            "/gtest/", "/absl/", "/cblas.h", "/openblas/", "/omp.h", "/tbb/")
+# The headers of tandem::io, and what they may reach.
+JSON, ZLIB = "/nlohmann/", "/zlib.h"
+ALLOWED = {
+    "tandem/io.hpp": (JSON, ZLIB),
+    "tandem/wtal.hpp": (JSON,),
+    "tandem/clip/tokenizer.hpp": (ZLIB,),
+    "tandem/io/checkpoint.hpp": (JSON,),
+    "tandem/io/gzip.hpp": (ZLIB,),
+    "tandem/io/inflate.hpp": (ZLIB,),
+    "tandem/io/json.hpp": (JSON,),
+    "tandem/io/json_reader.hpp": (JSON,),
+    "tandem/io/npz.hpp": (ZLIB,),
+    "tandem/io/safetensors.hpp": (JSON,),
+    "tandem/wtal/annotations.hpp": (JSON,),
+    "tandem/wtal/datasets.hpp": (JSON,),
+    "tandem/wtal/detections_json.hpp": (JSON,),
+    "tandem/wtal/text_files.hpp": (JSON,),
+    "tandem/wtal/wtalc.hpp": (JSON,),
+}
 # Kernel launches are not C++: this one is compiled by nvcc with every file of kernels/.
 CUDA_ONLY = {"tandem/cuda/launch.hpp"}
 
@@ -28,9 +47,10 @@ def check(compiler, include, header, folder):
     if run.returncode != 0:
         return name, run.stderr.strip() or f"exit status {run.returncode}"
     used = deps.read_text().replace("\\\n", " ").split()
-    foreign = sorted(path for path in used if any(part in path for part in FOREIGN))
+    parts = [part for part in FOREIGN if part not in ALLOWED.get(name, ())]
+    foreign = sorted(path for path in used if any(part in path for part in parts))
     if foreign:
-        return name, "needs more than the standard library: " + ", ".join(foreign)
+        return name, "needs more than it may: " + ", ".join(foreign)
     return name, None
 
 

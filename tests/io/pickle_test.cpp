@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include "tandem/io/json.hpp"
 #include "tandem/io/pickle_writer.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "temp_dir.hpp"

@@ -126,7 +126,7 @@ TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
   CHECK(contains(header_error(R"({"__metadata__":[]})", 0), "expected an object"));
   CHECK(contains(header_error("[1]", 0), "expected '{' at offset 8"));
   CHECK(contains(header_error(R"({"a":[[[[[[[[]]]]]]]]})", 0), "nested deeper"));
-  CHECK(contains(header_error("{\"a\":", 0), "the end of the file"));
+  CHECK(contains(header_error("{\"a\":", 0), "(header):1:6 (byte 5): syntax error while parsing value - unexpected end of input"));
   CHECK(contains(open_error("1234567"), "expected at least 8"));
   CHECK(contains(open_error(std::string(8, '\xff') + "{}"), "runs past the end of the file"));
   std::string nine = "[";

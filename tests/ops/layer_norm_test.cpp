@@ -31,6 +31,21 @@ TEST_CASE("layer_norm: gradients at odd lengths, with and without scale and shif
   CHECK(layer_norm(full<float>({1}, 5)).item() == 0);
 }
 
+TEST_CASE("layer_norm: frozen scale and shift change no bit of dx") {
+  for (const std::int64_t n : {1, 31, 129}) {
+    const Tensor<double> x = check::normal({300, n}, 1), weight = check::normal({n}, 2),
+                         bias = check::normal({n}, 3), g = check::normal({300, n}, 4);
+    const auto dx = [&](bool learns) {
+      const std::vector<Tensor<double>> leaves{x.clone(), weight.clone(), bias.clone()};
+      leaves[0].requires_grad_();
+      for (int i : {1, 2}) leaves[static_cast<std::size_t>(i)].requires_grad_(learns);
+      layer_norm(leaves[0], leaves[1], leaves[2]).backward(g);
+      return leaves[0].grad();
+    };
+    CHECK(check::same(dx(false), dx(true)));
+  }
+}
+
 TEST_CASE("layer_norm keeps its digits far from zero") {
   // x = 1000 + u with |u| ≤ 2: float holds x to 2⁻¹⁵, so u/σ is known to about 2⁻¹⁵/σ; σ > 0.5 and
   // x̂ < 5. The one-pass formula E[x²] − μ² would be off by 0.1.

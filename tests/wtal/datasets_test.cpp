@@ -137,9 +137,9 @@ TEST_CASE("datasets: the published W-TALC folders, against NumPy's own reading o
     for (std::size_t i = 0; i < unlabelled.size(); ++i) {
       CHECK(unlabelled[i] == expected["unlabelled"][i].string());
     }
-    for (const auto& member : expected["subsets"].members()) {
-      const auto subset = expected["subsets"][member.key];
-      const GroundTruth part = truth.only(member.key);
+    for (const auto& [name, value] : expected["subsets"].members()) {
+      const auto subset = expected["subsets"].of(value);
+      const GroundTruth part = truth.only(name);
       CHECK(static_cast<std::int64_t>(part.videos.size()) == subset["videos"].integer());
       CHECK(part.videos.front().id == subset["first"].string());
       CHECK(part.videos.back().id == subset["last"].string());

@@ -168,6 +168,25 @@ TEST_CASE("branches: frames that nobody reads change neither the others nor any 
   compare(setup.vlp, randn<float>({2, 9, 16}, random));
 }
 
+TEST_CASE("VlpBranch: text features are kept where the prompts do not learn, until they change") {
+  Setup setup(options());
+  CHECK_FALSE(setup.vlp.text_features().is_same(setup.vlp.text_features()));  // they learn
+  CHECK(setup.vlp.text_features().requires_grad());
+  const NoGrad no_grad;
+  const Tensor<float> kept = setup.vlp.text_features();
+  CHECK(setup.vlp.text_features().is_same(kept));
+  setup.vlp.prompts.after.set({0, 0, 0}, 3);
+  const Tensor<float> changed = setup.vlp.text_features();
+  CHECK(check::distance(changed, kept) > 1e-4);
+  CHECK(setup.vlp.text_features().is_same(changed));
+  setup.vlp.prompts.freeze();
+  {
+    const EnableGrad recording;
+    CHECK(setup.vlp.text_features().is_same(changed));
+    CHECK_FALSE(setup.vlp.text_features().requires_grad());
+  }
+}
+
 TEST_CASE("learned_positions: the table, and the table stretched over a longer video") {
   const Tensor<double> table = tensor<double>({{0, 10}, {1, 20}, {4, 30}});
   CHECK(check::same(learned_positions(table, 2), table.slice(0, 0, 2)));

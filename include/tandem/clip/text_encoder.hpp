@@ -4,9 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/clip/transformer.hpp"
 #include "tandem/nn/embedding.hpp"
-#include "tandem/nn/layer_norm.hpp"
-#include "tandem/nn/transformer.hpp"
 #include "tandem/ops/index_select.hpp"
 #include "tandem/ops/matmul.hpp"
 
@@ -21,12 +20,13 @@ struct TextEncoderOptions {
   std::int64_t layers = 12;
   std::int64_t heads = 8;
   std::int64_t output = 512;
+  Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
 };
 
 /// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its EOT,
 /// after ln_final, times text_projection.
 ///   embedded (N, L, width), end (N) positions of EOT → (N, output), not normalised.
-/// Causal: positions after the last EOT change nothing, so callers pass L = longest EOT + 1.
+/// Causal: positions after the last EOT change nothing and are not computed.
 /// Parameter names are those of OpenAI's release (token_embedding.weight, positional_embedding,
 /// transformer.resblocks.0.attn.in_proj_weight …, ln_final.weight, text_projection). The initial
 /// values are those of the release too: N(0, 0.02) tokens, N(0, 0.01) positions, and the blocks'
@@ -36,11 +36,12 @@ class TextEncoder final : public nn::Module<T> {
  public:
   TextEncoder(const TextEncoderOptions& options, Generator& random)
       : token_embedding(options.vocabulary, options.width, random, 0.02),
-        positional_embedding(randn<T>({options.context, options.width}, random, 0, 0.01)),
-        transformer(options, random),
+        positional_embedding(nn::normal<T>({options.context, options.width}, random, 0.01)),
+        transformer(options.width, options.layers, options.heads, options.activation, random,
+                    true),
         ln_final(options.width),
-        text_projection(randn<T>({options.width, options.output}, random, 0,
-                                 1 / __builtin_sqrt(static_cast<double>(options.width)))),
+        text_projection(nn::normal<T>({options.width, options.output}, random,
+                                      1 / __builtin_sqrt(static_cast<double>(options.width)))),
         options_(options) {
     this->add("token_embedding", token_embedding);
     this->add("positional_embedding", positional_embedding);
@@ -53,21 +54,23 @@ class TextEncoder final : public nn::Module<T> {
     const nn::ModuleScope scope = this->scope();
     TANDEM_CHECK(embedded.rank() == 3 && embedded.size(2) == options_.width, "text_encoder",
                  "expected embeddings (N, L, ", options_.width, "), got ", embedded.shape());
-    const std::int64_t texts = embedded.size(0), length = embedded.size(1);
-    TANDEM_CHECK(length <= options_.context, "text_encoder", "a text of ", length,
-                 " tokens is longer than the context of ", options_.context);
+    const std::int64_t texts = embedded.size(0), given = embedded.size(1);
     TANDEM_CHECK(static_cast<std::int64_t>(end.size()) == texts, "text_encoder", "expected ", texts,
                  " end positions, got ", end.size());
-    Tensor<T> x = add(embedded, positional_embedding.slice(0, 0, length));
-    x = transformer.forward(x);
-    Tensor<std::int64_t> rows(Shape{texts});
-    std::int64_t* row = rows.mutable_data();
+    std::int64_t length = 0;
     for (std::int64_t n = 0; n < texts; ++n) {
       const std::int64_t at = end[static_cast<std::size_t>(n)];
-      TANDEM_CHECK(at >= 0 && at < length, "text_encoder", "the end position ", at, " of text ", n,
-                   " lies outside its ", length, " tokens");
-      row[n] = n * length + at;
+      TANDEM_CHECK(at >= 0 && at < given, "text_encoder", "the end position ", at, " of text ", n,
+                   " lies outside its ", given, " tokens");
+      length = at + 1 > length ? at + 1 : length;
     }
+    TANDEM_CHECK(length <= options_.context, "text_encoder", "a text of ", length,
+                 " tokens is longer than the context of ", options_.context);
+    Tensor<T> x = add(embedded.slice(1, 0, length), positional_embedding.slice(0, 0, length));
+    x = transformer.forward(x, true);
+    Tensor<std::int64_t> rows(Shape{texts});
+    std::int64_t* row = rows.mutable_data();
+    for (std::int64_t n = 0; n < texts; ++n) row[n] = n * length + end[static_cast<std::size_t>(n)];
     const Tensor<T> last = index_select(x.reshape({texts * length, options_.width}), 0, rows);
     return matmul(ln_final.forward(last), text_projection);
   }
@@ -89,42 +92,9 @@ class TextEncoder final : public nn::Module<T> {
   }
   const TextEncoderOptions& options() const { return options_; }
 
-  /// The blocks, under the names "resblocks.0" …
-  class Blocks final : public nn::Module<T> {
-   public:
-    Blocks(const TextEncoderOptions& options, Generator& random) {
-      const double width = static_cast<double>(options.width), depth = static_cast<double>(options.layers);
-      const double attention = 1 / __builtin_sqrt(width), inner = 1 / __builtin_sqrt(2 * width),
-                   projection = attention / __builtin_sqrt(2 * depth);
-      for (std::int64_t i = 0; i < options.layers; ++i) {
-        auto block = make_ref<nn::TransformerBlock<T>>(
-            options.width, options.heads, random,
-            nn::TransformerBlockOptions{.activation = Activation::quick_gelu});
-        const NoGrad no_grad;
-        const auto fill = [&random](const Tensor<T>& weight, double deviation) {
-          weight.copy_elements(randn<T>(weight.shape(), random, 0, deviation));
-        };
-        fill(block->attn.in_proj_weight, attention);
-        fill(block->attn.out_proj.weight, projection);
-        fill(block->mlp.c_fc.weight, inner);
-        fill(block->mlp.c_proj.weight, projection);
-        this->add(concat("resblocks.", i), *block);
-        blocks_.push_back(std::move(block));
-      }
-    }
-    Tensor<T> forward(Tensor<T> x) const {
-      const nn::ModuleScope scope = this->scope();
-      for (const auto& block : blocks_) x = block->forward(x, {}, true);
-      return x;
-    }
-
-   private:
-    std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
-  };
-
   nn::Embedding<T> token_embedding;
   Tensor<T> positional_embedding;
-  Blocks transformer;
+  Transformer<T> transformer;
   nn::LayerNorm<T> ln_final;
   Tensor<T> text_projection;
 

@@ -28,7 +28,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <exception>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -292,10 +291,9 @@ inline Pool& pool() {
   static const int registered = pthread_atfork(
       nullptr, nullptr, [] { pool_pointer.store(nullptr, std::memory_order_relaxed); });
   static_cast<void>(registered);
-  auto created = std::make_unique<Pool>();
-  if (pool_pointer.compare_exchange_strong(current, created.get(), std::memory_order_acq_rel)) {
-    return *created.release();
-  }
+  Pool* created = new Pool;  // without std::unique_ptr: <memory> brings the streams along
+  if (pool_pointer.compare_exchange_strong(current, created, std::memory_order_acq_rel)) return *created;
+  delete created;
   return *current;
 }
 
@@ -364,7 +362,7 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
     std::remove_reference_t<F>* f;
     int64_t n;
     int64_t piece;
-  } context{std::addressof(f), n, piece};
+  } context{__builtin_addressof(f), n, piece};
   detail::pool().run(
       detail::ceil_div(n, piece), static_cast<int>(threads),
       [](void* opaque, int64_t task) {
@@ -391,7 +389,7 @@ void parallel_chunks(int64_t n, int64_t chunk, F&& f) {
     std::remove_reference_t<F>* f;
     int64_t n;
     int64_t chunk;
-  } context{std::addressof(f), n, chunk};
+  } context{__builtin_addressof(f), n, chunk};
   const detail::TaskFunction task_function = [](void* opaque, int64_t task) {
     const Context& c = *static_cast<const Context*>(opaque);
     const int64_t begin = task * c.chunk;

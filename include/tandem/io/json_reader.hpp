@@ -2,56 +2,23 @@
 /// Typed reading of a JSON file: every error names the file and the path of the value,
 /// "gt.json: database.video_7.annotations[2].label: expected a string, found null".
 
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tandem/io/json.hpp"
+#include "tandem/io/suggest.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
-
-/// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other.
-inline std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1])});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = std::min(row[j], before[j - 2] + 1);
-      }
-    }
-    before.swap(last);
-    last.swap(row);
-  }
-  return last[b.size()];
-}
-
-/// The candidate nearest to a misspelt word, or "" when none is near (a third of its letters, or a
-/// candidate that starts with the word).
-template <class Words>
-std::string_view closest_word(std::string_view word, const Words& candidates) {
-  std::string_view best;
-  word = word.substr(0, 64);
-  std::size_t best_distance = word.size() / 3 + 2;
-  for (const auto& item : candidates) {
-    const std::string_view candidate(item);
-    std::size_t distance = edit_distance(word, candidate.substr(0, 128));
-    if (word.size() >= 3 && candidate.starts_with(word)) distance = std::min<std::size_t>(distance, 1);
-    if (distance < best_distance && distance < candidate.size()) {
-      best_distance = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-/// "; did you mean \"x\"?" or "", to end an error message with.
-template <class Words>
-std::string did_you_mean(std::string_view word, const Words& candidates) {
-  const std::string_view best = closest_word(word, candidates);
-  return best.empty() ? std::string() : concat("; did you mean \"", best, "\"?");
-}
 
 class JsonDocument;
 
@@ -61,15 +28,29 @@ class JsonRef {
   JsonRef(const JsonDocument& document, const Json& value) : document_(&document), value_(&value) {}
 
   const Json& json() const { return *value_; }
-  std::size_t size() const { return value_->size(); }
+  /// Elements of an array, members of an object, 0 for anything else.
+  std::size_t size() const { return value_->is_structured() ? value_->size() : 0; }
   bool is_null() const { return value_->is_null(); }
+  /// "a string", "an object" …, for messages.
+  const char* kind_name() const {
+    switch (value_->type()) {
+      case Json::value_t::null: return "null";
+      case Json::value_t::boolean: return "a boolean";
+      case Json::value_t::number_integer:
+      case Json::value_t::number_unsigned: return "an integer";
+      case Json::value_t::number_float: return "a number";
+      case Json::value_t::string: return "a string";
+      case Json::value_t::array: return "an array";
+      default: return "an object";
+    }
+  }
 
   /// The value of a key that must exist, or an element that must exist.
   JsonRef at(std::string_view key) const {
-    const Json* value = object().find(key);
+    const Json* value = lookup(key);
     if (value == nullptr) {
       std::vector<std::string_view> keys;
-      for (const auto& member : value_->members()) keys.push_back(member.key);
+      for (const auto& [name, unused] : members()) keys.push_back(name);
       error("the key \"", key, "\" is missing", did_you_mean(key, keys));
     }
     return {*document_, *value};
@@ -83,32 +64,37 @@ class JsonRef {
 
   /// The value of a key that may be missing; null counts as missing.
   std::optional<JsonRef> find(std::string_view key) const {
-    const Json* value = object().find(key);
+    const Json* value = lookup(key);
     if (value == nullptr || value->is_null()) return std::nullopt;
     return JsonRef(*document_, *value);
   }
 
   bool boolean() const {
     if (!value_->is_boolean()) wrong("true or false");
-    return value_->as_boolean();
+    return value_->get<bool>();
   }
   std::int64_t integer(std::int64_t low = std::numeric_limits<std::int64_t>::min(),
                        std::int64_t high = std::numeric_limits<std::int64_t>::max()) const {
-    if (!value_->is_integer()) wrong("an integer");
-    const std::int64_t value = value_->as_integer();
-    if (value < low || value > high) {
+    if (!value_->is_number_integer()) wrong("an integer");
+    const auto refuse = [&](auto value) {
       error("expected an integer from ", low, " to ", high, ", found ", value);
+    };
+    if (value_->is_number_unsigned()) {
+      const auto value = value_->get<std::uint64_t>();
+      if (!std::in_range<std::int64_t>(value)) refuse(value);
     }
+    const auto value = value_->get<std::int64_t>();
+    if (value < low || value > high) refuse(value);
     return value;
   }
   double number() const {
     if (!value_->is_number()) wrong("a number");
-    return value_->as_number();
+    return value_->get<double>();
   }
   /// A number, or a string that holds one ("18.6"): files of the field have both.
   double number_or_text() const {
     if (!value_->is_string()) return number();
-    const std::string_view text = value_->as_string();
+    const std::string_view text = string();
     double value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
     if (result.ec != std::errc() || result.ptr != text.data() + text.size() ||
@@ -119,15 +105,19 @@ class JsonRef {
   }
   const std::string& string() const {
     if (!value_->is_string()) wrong("a string");
-    return value_->as_string();
+    return value_->get_ref<const std::string&>();
   }
 
   /// The elements of an array / the members of an object, in file order.
-  const Json::Array& array() const {
+  const Json::array_t& array() const {
     if (!value_->is_array()) wrong("an array");
-    return value_->as_array();
+    return value_->get_ref<const Json::array_t&>();
   }
-  const std::vector<Json::Member>& members() const { return object().members(); }
+  /// Pairs of a key and a value.
+  const Json::object_t& members() const {
+    if (!value_->is_object()) wrong("an object");
+    return value_->get_ref<const Json::object_t&>();
+  }
   JsonRef of(const Json& inner) const { return {*document_, inner}; }
 
   /// Options: the value of a key, or `fallback` when the key is missing or null.
@@ -160,10 +150,10 @@ class JsonRef {
   /// Refuses keys outside the list, with a suggestion: a misspelt option must not do nothing.
   template <class Words>
   void only_keys(const Words& allowed) const {
-    for (const auto& member : members()) {
+    for (const auto& [key, unused] : members()) {
       bool known = false;
-      for (const auto& word : allowed) known = known || std::string_view(word) == member.key;
-      if (!known) error("unknown key \"", member.key, "\"", did_you_mean(member.key, allowed));
+      for (const auto& word : allowed) known = known || std::string_view(word) == key;
+      if (!known) error("unknown key \"", key, "\"", did_you_mean(key, allowed));
     }
   }
   void only_keys(std::initializer_list<const char*> allowed) const {
@@ -177,13 +167,15 @@ class JsonRef {
   std::string path() const;
 
  private:
-  const Json& object() const {
-    if (!value_->is_object()) wrong("an object");
-    return *value_;
+  const Json* lookup(std::string_view key) const {
+    for (const auto& [name, value] : members()) {
+      if (name == key) return &value;
+    }
+    return nullptr;
   }
   [[noreturn]] void wrong(const char* expected) const {
-    std::string found = value_->kind_name();
-    if (value_->is_string()) found += concat(" \"", value_->as_string().substr(0, 40), "\"");
+    std::string found = kind_name();
+    if (value_->is_string()) found += concat(" \"", string().substr(0, 40), "\"");
     error("expected ", expected, ", found ", found);
   }
   static bool find_path(const Json& from, const Json& target, std::string& path);
@@ -223,13 +215,13 @@ inline bool JsonRef::find_path(const Json& from, const Json& target, std::string
   if (from.is_array()) {
     for (std::size_t i = 0; i < from.size(); ++i) {
       path += concat("[", i, "]");
-      if (find_path(from.as_array()[i], target, path)) return true;
+      if (find_path(from[i], target, path)) return true;
       path.resize(length);
     }
   } else if (from.is_object()) {
-    for (const Json::Member& member : from.members()) {
-      path += concat(length == 0 ? "" : ".", member.key);
-      if (find_path(member.value, target, path)) return true;
+    for (const auto& [key, value] : from.get_ref<const Json::object_t&>()) {
+      path += concat(length == 0 ? "" : ".", key);
+      if (find_path(value, target, path)) return true;
       path.resize(length);
     }
   }

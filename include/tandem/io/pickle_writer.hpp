@@ -2,7 +2,8 @@
 /// Writes npy object arrays as the files of the field are: pickle protocol 2 with Python 2 byte
 /// strings. Python 3 reads them with numpy.load(path, allow_pickle=True, encoding="latin1").
 
-#include "tandem/io/json.hpp"
+#include <utility>
+
 #include "tandem/io/npy.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -52,19 +53,29 @@ class PickleWriter {
     }
     out_.write(value);
   }
-  void value(const Json& json) {
-    switch (json.kind()) {
-      case Json::Kind::null: out_.write("N"); return;
-      case Json::Kind::boolean: out_.write(json.as_boolean() ? "\x88" : "\x89"); return;
-      case Json::Kind::integer: integer(json.as_integer()); return;
-      case Json::Kind::real: number(json.as_number()); return;
-      case Json::Kind::string: bytes(json.as_string()); return;
-      case Json::Kind::object: fail("pickle", "dictionaries are not written");
-      case Json::Kind::array: break;
+  /// A value of nlohmann-json, or of any class that answers the same questions.
+  template <class Value>
+  void value(const Value& json) {
+    if (json.is_null()) {
+      out_.write("N");
+    } else if (json.is_boolean()) {
+      out_.write(json.template get<bool>() ? "\x88" : "\x89");
+    } else if (json.is_number_float()) {
+      number(json.template get<double>());
+    } else if (json.is_number()) {
+      TANDEM_CHECK(!json.is_number_unsigned() ||
+                       std::in_range<std::int64_t>(json.template get<std::uint64_t>()),
+                   "pickle", "expected an integer of 64 bits with a sign, found ",
+                   json.template get<std::uint64_t>());
+      integer(json.template get<std::int64_t>());
+    } else if (json.is_string()) {
+      bytes(json.template get_ref<const std::string&>());
+    } else {
+      TANDEM_CHECK(json.is_array(), "pickle", "dictionaries are not written");
+      out_.write("](");
+      for (const Value& item : json) value(item);
+      out_.write("e");
     }
-    out_.write("](");
-    for (const Json& item : json.as_array()) value(item);
-    out_.write("e");
   }
   template <Element T>
   void array(const Tensor<T>& x) {
@@ -99,15 +110,19 @@ class PickleWriter {
 
 }  // namespace detail
 
-/// Writes a JSON array as an object array: nested lists of numbers, strings, booleans and null.
+/// Writes a JSON array (io/json.hpp) as an object array: nested lists of numbers, strings, booleans and
+/// null.
 ///
 ///     io::save_npy_objects("labels.npy", io::parse_json("[[\"Diving\"], []]"));
-inline void save_npy_objects(const std::string& path, const Json& values) {
+template <class Value>
+  requires requires(const Value& value) { value.is_array(); }
+void save_npy_objects(const std::string& path, const Value& values) {
+  TANDEM_CHECK(values.is_array(), "pickle", path, ": expected a JSON array to write");
   AtomicFile out(path);
-  out.write(npy_header("|O", {static_cast<std::int64_t>(values.as_array().size())}));
+  out.write(npy_header("|O", {static_cast<std::int64_t>(values.size())}));
   detail::PickleWriter pickle(out);
   pickle.begin_objects(values.size());
-  for (const Json& value : values.as_array()) pickle.value(value);
+  for (const Value& value : values) pickle.value(value);
   pickle.end_objects();
   out.commit();
 }

@@ -102,25 +102,22 @@ class SafetensorsFile {
       error("the header has ", length, " bytes, at most ", detail::kMaxSafetensorsHeader,
             " are allowed");
     }
-    const std::string_view text = file_->text().substr(8, length);
-    if (!text.starts_with('{')) error("expected '{' at offset 8, the start of the header");
-    const JsonDocument document = JsonDocument::parse(text, path() + " (header)", {.max_depth = 4});
+    const std::string_view header = file_->text().substr(8, length);
+    if (!header.starts_with('{')) error("expected '{' at offset 8, the start of the header");
+    const JsonDocument document = JsonDocument::parse(header, path() + " (header)", {.max_depth = 4});
     const std::size_t data_start = 8 + static_cast<std::size_t>(length);
     struct Span {
       std::size_t begin, end;
       const std::string* name;
     };
     std::vector<Span> spans;
-    for (const Json::Member& member : document.root().members()) {
-      const JsonRef entry = document.root().of(member.value);
-      if (member.key == "__metadata__") {
-        for (const Json::Member& pair : entry.members()) {
-          metadata_[pair.key] = entry.of(pair.value).string();
-        }
+    for (const auto& [name, value] : document.root().members()) {
+      const JsonRef entry = document.root().of(value);
+      if (name == "__metadata__") {
+        for (const auto& [key, text] : entry.members()) metadata_[key] = entry.of(text).string();
         continue;
       }
-      Array array = read_entry(member.key, entry, data_start);
-      const auto [place, is_new] = arrays_.emplace(member.key, std::move(array));
+      const auto [place, is_new] = arrays_.emplace(name, read_entry(name, entry, data_start));
       const std::size_t begin = place->second.data_offset - data_start;
       spans.push_back({begin, begin + place->second.bytes, &place->first});
     }
@@ -223,19 +220,18 @@ class SafetensorsWriter {
     std::sort(sorted.begin(), sorted.end(), [](const Item* a, const Item* b) {
       return a->order != b->order ? a->order < b->order : a->name < b->name;
     });
-    Json header = Json::object();
-    if (!metadata.empty()) {
-      for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
-    }
+    Json::object_t header;
+    if (!metadata.empty()) header.emplace_back("__metadata__", Json(metadata));
     std::size_t offset = 0;
     for (const Item* item : sorted) {
-      Json& entry = header[item->name];
+      Json entry = Json::object();
       entry["dtype"] = detail::safetensors_types[item->order].name;
-      entry["shape"] = Json(item->shape);
-      entry["data_offsets"] = Json(std::vector<std::size_t>{offset, offset + item->bytes});
+      entry["shape"] = item->shape;
+      entry["data_offsets"] = {offset, offset + item->bytes};
       offset += item->bytes;
+      header.emplace_back(item->name, std::move(entry));
     }
-    std::string text = header.dump();
+    std::string text = json_text(Json(std::move(header)));
     text.append((8 - text.size() % 8) % 8, ' ');
     const std::uint64_t length = text.size();
     AtomicFile out(path);

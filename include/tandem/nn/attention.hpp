@@ -21,11 +21,11 @@ class MultiHeadAttention final : public Module<T> {
         heads_(heads) {
     TANDEM_CHECK(heads >= 1 && width % heads == 0, "attention", "a width of ", width,
                  " does not divide into ", heads, " heads");
-    {
+    if (!SkipInit::active()) {
       const NoGrad no_grad;
       out_proj.bias.zero_();
     }
-    this->add("in_proj_weight", in_proj_weight);
+    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16);
     this->add("in_proj_bias", in_proj_bias);
     this->add("out_proj", out_proj);
   }
@@ -41,10 +41,12 @@ class MultiHeadAttention final : public Module<T> {
   Tensor<T> mix(const Tensor<T>& x, const Tensor<bool>& key_mask, bool causal,
                 const Tensor<bool>& query_mask = {}) const {
     const ModuleScope scope = this->scope();
-    return self_attention(linear(x, in_proj_weight, in_proj_bias), heads_, key_mask, causal, query_mask);
+    const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
+    return self_attention(qkv, heads_, key_mask, causal, query_mask);
   }
 
   Tensor<T> in_proj_weight, in_proj_bias;
+  Tensor<bfloat16> in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
   Linear<T> out_proj;
 
  private:

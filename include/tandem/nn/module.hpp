@@ -14,9 +14,13 @@
 ///
 /// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module registers its
 /// members by address, so it is neither copied nor moved; Ref<M> shares one.
+///
+/// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half the
+/// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict.
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,6 +35,16 @@ template <FloatingElement T>
 struct Named {
   std::string name;
   Tensor<T> tensor;
+};
+
+/// Where a module keeps one of its tensors, for loaders that put another tensor there instead of
+/// copying into it. `low` is null unless the module also computes with the tensor as bfloat16; then
+/// one of the two is defined.
+template <FloatingElement T>
+struct Slot {
+  std::string name;
+  Tensor<T>* tensor;
+  Tensor<bfloat16>* low;
 };
 
 /// What load_state_dict found.
@@ -120,6 +134,12 @@ class Module : public RefCounted {
     for (Named<T>& named : out) named.tensor = named.tensor.detach();
     return out;
   }
+  /// Every parameter and buffer with the place it is kept in.
+  std::vector<Slot<T>> slots() {
+    std::vector<Slot<T>> out;
+    collect_slots(out, "");
+    return out;
+  }
   /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws and
   /// nothing is changed.
   LoadReport load_state_dict(const std::vector<Named<T>>& state, bool strict = true) {
@@ -167,6 +187,8 @@ class Module : public RefCounted {
   void to(Device device) {
     const NoGrad no_grad;
     for (const Entry& entry : entries_) {
+      TANDEM_CHECK(entry.tensor->defined(), "to", "'", entry.name,
+                   "' is kept as bfloat16, which stays on the CPU");
       const bool wanted = entry.tensor->requires_grad();
       *entry.tensor = entry.tensor->detach().to(device);
       if (wanted) entry.tensor->requires_grad_();
@@ -186,11 +208,16 @@ class Module : public RefCounted {
   /// Registers a parameter: it collects a gradient from now on.
   void add(std::string name, Tensor<T>& parameter) {
     parameter.requires_grad_();
-    entries_.push_back({std::move(name), &parameter, true});
+    entries_.push_back({std::move(name), &parameter, nullptr, true});
+  }
+  /// Registers a parameter that may be kept as bfloat16 instead, where T is float.
+  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low) {
+    parameter.requires_grad_();
+    entries_.push_back({std::move(name), &parameter, std::is_same_v<T, float> ? &low : nullptr, true});
   }
   /// Registers a tensor that is saved but not learned.
   void add_buffer(std::string name, Tensor<T>& buffer) {
-    entries_.push_back({std::move(name), &buffer, false});
+    entries_.push_back({std::move(name), &buffer, nullptr, false});
   }
   /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
   void add(std::string name, Module& child) {
@@ -204,6 +231,7 @@ class Module : public RefCounted {
   struct Entry {
     std::string name;
     Tensor<T>* tensor;
+    Tensor<bfloat16>* low;
     bool parameter;
   };
   struct Child {
@@ -219,6 +247,13 @@ class Module : public RefCounted {
     }
     for (const Child& child : children_) {
       child.module->collect(out, concat(prefix, child.name, "."), parameters, buffers);
+    }
+  }
+
+  void collect_slots(std::vector<Slot<T>>& out, const std::string& prefix) const {
+    for (const Entry& entry : entries_) out.push_back({prefix + entry.name, entry.tensor, entry.low});
+    for (const Child& child : children_) {
+      child.module->collect_slots(out, concat(prefix, child.name, "."));
     }
   }
 

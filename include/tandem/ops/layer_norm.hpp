@@ -41,7 +41,7 @@ struct LayerNormForward {
   }
 };
 
-/// A block of rows: dx (unless null) and, added to zeros, this block's part of dγ and dβ.
+/// A block of rows: dx (unless null) and, added to zeros, this block's part of dγ and dβ (unless null).
 struct LayerNormBackward {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, const T* dy,
@@ -50,32 +50,30 @@ struct LayerNormBackward {
     for (std::int64_t r = 0; r < rows; ++r, x += n, dy += n, stats += 2) {
       const V centre(stats[0]), s(stats[1]);
       V g_sum0(T(0)), g_sum1(T(0)), gx_sum0(T(0)), gx_sum1(T(0));
-      const auto add = [&](std::int64_t i, V xi, V d, V weight, V dg, V db, V& g_sum,
-                           V& gx_sum) TANDEM_INLINE_LAMBDA {
+      const auto add = [&](std::int64_t i, V xi, V d, V weight, V& g_sum, V& gx_sum)
+                           TANDEM_INLINE_LAMBDA {
         const V unit = (xi - centre) * s, g = d * weight;
         g_sum += g;
         gx_sum = cpu::fma(g, unit, gx_sum);
-        if (i + N <= n) {
-          cpu::fma(d, unit, dg).store(dgamma + i);
-          (db + d).store(dbeta + i);
+        if (dgamma == nullptr) return;
+        if (const std::int64_t count = n - i; count >= N) {
+          cpu::fma(d, unit, V::load(dgamma + i)).store(dgamma + i);
+          (V::load(dbeta + i) + d).store(dbeta + i);
         } else {
-          cpu::fma(d, unit, dg).store_partial(dgamma + i, n - i);
-          (db + d).store_partial(dbeta + i, n - i);
+          cpu::fma(d, unit, V::load_partial(dgamma + i, count)).store_partial(dgamma + i, count);
+          (V::load_partial(dbeta + i, count) + d).store_partial(dbeta + i, count);
         }
       };
       std::int64_t i = 0;
       for (; i + 2 * N <= n; i += 2 * N) {
         const std::int64_t j = i + N;
-        add(i, V::load(x + i), V::load(dy + i), V::load(gamma + i), V::load(dgamma + i),
-            V::load(dbeta + i), g_sum0, gx_sum0);
-        add(j, V::load(x + j), V::load(dy + j), V::load(gamma + j), V::load(dgamma + j),
-            V::load(dbeta + j), g_sum1, gx_sum1);
+        add(i, V::load(x + i), V::load(dy + i), V::load(gamma + i), g_sum0, gx_sum0);
+        add(j, V::load(x + j), V::load(dy + j), V::load(gamma + j), g_sum1, gx_sum1);
       }
       for (; i < n; i += N) {
         const std::int64_t count = n - i < N ? n - i : N;
         add(i, V::load_partial(x + i, count), V::load_partial(dy + i, count),
-            V::load_partial(gamma + i, count), V::load_partial(dgamma + i, count),
-            V::load_partial(dbeta + i, count), g_sum0, gx_sum0);
+            V::load_partial(gamma + i, count), g_sum0, gx_sum0);
       }
       if (dx == nullptr) continue;
       const V g_mean(cpu::reduce_sum(g_sum0 + g_sum1) / static_cast<T>(n));
@@ -123,7 +121,8 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tens
       [xs = autograd::save(xs), gs = autograd::save(gs), stats = autograd::save(stats), rows, n](
           const Tensor<T>& dy, autograd::Needs need) {
         constexpr std::int64_t block = 128;
-        const std::int64_t blocks = cpu::num_chunks(rows, block);
+        const bool learns = need[1] || need[2];  // a frozen layer's γ and β cost nothing
+        const std::int64_t blocks = learns ? cpu::num_chunks(rows, block) : 0;
         const Tensor<T> g = dy.contiguous(), parts = zeros<T>({blocks, 2 * n});
         Tensor<T> dx;
         if (need[0]) dx = Tensor<T>(dy.shape());
@@ -131,11 +130,12 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tens
                 *saved = stats.get().data();
         T *out = need[0] ? dx.mutable_data() : nullptr, *part = parts.mutable_data();
         cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
-          T* sums = part + i * 2 * n;
+          T* sums = learns ? part + i * 2 * n : nullptr;
           cpu::simd_dispatch<detail::LayerNormBackward, T>(
               end - begin, n, in + begin * n, pdy + begin * n, scale, saved + begin * 2,
-              out != nullptr ? out + begin * n : nullptr, sums, sums + n);
+              out != nullptr ? out + begin * n : nullptr, sums, learns ? sums + n : nullptr);
         });
+        if (!learns) return std::tuple(dx, Tensor<T>(), Tensor<T>());
         const Tensor<T> sums = detail::column_sums(parts.data(), blocks, 2 * n);
         return std::tuple(dx, sums.slice(0, 0, n), sums.slice(0, n, 2 * n));
       },

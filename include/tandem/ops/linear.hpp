@@ -2,7 +2,7 @@
 /// linear — y = act(x·Wᵀ + b) + r, one product with everything else done while it is in the cache.
 ///   z = x·Wᵀ + b;   dz = dy·act′(z);   dx = dz·W;   dW = dzᵀ·x;   db = Σ rows of dz;   dr = dy
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
-///   Saves x, W and, when there is an activation and a gradient is needed, z.
+///   Saves x (when W needs a gradient), W and, when there is an activation, z.
 ///   act: none, relu, gelu (exact, with erf), quick_gelu x·σ(1.702 x).
 ///
 ///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
@@ -75,6 +75,19 @@ struct ActivationBackward {
   }
 };
 
+/// dz = dy·act′(z) for dense tensors of one shape.
+template <class T>
+Tensor<T> activation_backward(Activation activation, const Tensor<T>& z, const Tensor<T>& dy) {
+  const Tensor<T> dz(dy.shape());
+  const T *from = z.data(), *g = dy.data();
+  T* to = dz.mutable_data();
+  cpu::parallel_for(dy.numel(), elementwise_grain / 4, [&](std::int64_t begin, std::int64_t end) {
+    cpu::simd_dispatch<ActivationBackward, T>(activation, from + begin, g + begin, to + begin,
+                                              end - begin);
+  });
+  return dz;
+}
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -119,20 +132,13 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 
   return autograd::record(
       op, y,
-      [x_shape = x.shape(), xs = autograd::save(rows.x), ws = autograd::save(w.x),
-       z = autograd::save(z), w_layout = w.layout, ld = rows.ld, n = rows.count, in, out,
-       activation](const Tensor<T>& dy, autograd::Needs need) {
+      [x_shape = x.shape(),
+       xs = autograd::save(autograd::needs_grad(weight) ? rows.x : Tensor<T>()),
+       ws = autograd::save(w.x), z = autograd::save(z), w_layout = w.layout, ld = rows.ld,
+       n = rows.count, in, out, activation](const Tensor<T>& dy, autograd::Needs need) {
         Tensor<T> dz = dy.contiguous();
         if (activation != Activation::none && (need[0] || need[1] || need[2])) {
-          const T *pz = z.get().data(), *g = dz.data();
-          const Tensor<T> scaled(dy.shape());
-          T* to = scaled.mutable_data();
-          cpu::parallel_for(n * out, detail::elementwise_grain / 4,
-                            [&](std::int64_t begin, std::int64_t end) {
-            cpu::simd_dispatch<detail::ActivationBackward, T>(activation, pz + begin, g + begin,
-                                                              to + begin, end - begin);
-          });
-          dz = scaled;
+          dz = detail::activation_backward(activation, z.get(), dz);
         }
         Tensor<T> dx, dw, db;
         if (need[0]) {

@@ -74,12 +74,12 @@ inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
   }
   const io::JsonRef database =
       root.json().is_object() && root.json().contains("database") ? root.at("database") : root;
-  for (const auto& member : database.members()) {
-    const io::JsonRef entry = database.of(member.value);
+  for (const auto& [id, value] : database.members()) {
+    const io::JsonRef entry = database.of(value);
     if (!entry.json().is_object()) {
-      entry.error("expected a video with \"annotations\", found ", entry.json().kind_name());
+      entry.error("expected a video with \"annotations\", found ", entry.kind_name());
     }
-    VideoTruth video{.id = member.key};
+    VideoTruth video{.id = id};
     video.subset = entry.get("subset", "");
     if (const auto duration = entry.find("duration")) {
       video.duration = duration->number_or_text();

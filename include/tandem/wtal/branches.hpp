@@ -257,8 +257,9 @@ struct VlpOptions {
 /// VLP — F_vid = Φ_temp(F_vis); F_txt = Φ_txt(Φ_prmp(C_name));
 ///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                            [spec §3, P]
 ///   x (B, T, width) CLIP rows → f = F_vid/‖F_vid‖ (B, T, width), S (B, T, C).
-/// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. While
-/// the branch teaches, the prompts stand still and the text features are computed once.
+/// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. Wherever
+/// the prompts do not learn (the branch teaches, is evaluated, or its prompts are frozen), the text
+/// features are computed once and kept until the prompts change.
 template <FloatingElement T>
 class VlpBranch final : public Branch<T> {
  public:
@@ -299,9 +300,17 @@ class VlpBranch final : public Branch<T> {
 
   /// F_txt/‖F_txt‖ (C, width) of the prompts as they are.
   Tensor<T> text_features() const {
-    if (cached_.defined()) return cached_;
+    const bool learns = autograd::needs_grad(prompts.before, prompts.after);
+    const std::uint64_t version = prompts.before.version() + prompts.after.version();
+    if (!learns && cached_.defined() && cached_version_ == version) return cached_;
     const nn::ModuleScope scope("vlp");
-    return normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
+    const Tensor<T> features =
+        normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
+    if (!learns) {
+      cached_ = features;
+      cached_version_ = version;
+    }
+    return features;
   }
   BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                           const Tensor<bool>& wanted = {}) const override {
@@ -314,12 +323,6 @@ class VlpBranch final : public Branch<T> {
     if (options_.learned_scale) s = add(mul(s, scale), bias);
     return blocks_.empty() ? BranchOutput<T>{f, s} : detail::in_place<T>({f, s}, wanted);
   }
-  void begin_teaching() override {
-    const NoGrad no_grad;
-    cached_ = Tensor<T>();
-    cached_ = text_features();
-  }
-  void end_teaching() override { cached_ = Tensor<T>(); }
   const clip::TextEncoder<T>& text() const { return *text_; }
 
   PromptLearner<T> prompts;
@@ -330,7 +333,8 @@ class VlpBranch final : public Branch<T> {
   Ref<clip::TextEncoder<T>> text_;
   VlpOptions options_;
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
-  Tensor<T> cached_;
+  mutable Tensor<T> cached_;
+  mutable std::uint64_t cached_version_ = 0;  // of the prompts: versions only grow
 };
 
 }  // namespace wtal

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "tandem/io/json_reader.hpp"
@@ -23,7 +24,7 @@ inline Segment segment_from_json(const io::JsonRef& value) {
   if (!value.json().is_array() || value.size() != 2) {
     value.error("expected two numbers, got ",
                 value.json().is_array() ? concat("an array of ", value.size())
-                                        : std::string(value.json().kind_name()));
+                                        : std::string(value.kind_name()));
   }
   return {value[0].number_or_text(), value[1].number_or_text()};
 }
@@ -54,9 +55,9 @@ inline DetectionSet detections_from_json(const io::JsonDocument& document) {
   DetectionSet set;
   detail::ClassNames class_index(set.classes);
   const io::JsonRef results = document.root().at("results");
-  for (const auto& video : results.members()) {
-    VideoDetections out{video.key, {}};
-    const io::JsonRef list = results.of(video.value);
+  for (const auto& [id, value] : results.members()) {
+    VideoDetections out{id, {}};
+    const io::JsonRef list = results.of(value);
     out.detections.reserve(list.array().size());
     for (const io::Json& element : list.array()) {
       const io::JsonRef entry = list.of(element);
@@ -88,14 +89,13 @@ struct DetectionsJsonOptions {
 /// video id that occurs twice, a number that is not finite (JSON has no form for it).
 inline io::Json detections_to_json(const DetectionSet& set,
                                    const DetectionsJsonOptions& options = {}) {
-  io::Json root = io::Json::object();
-  root["version"] = options.version;
-  root["results"] = io::Json::object();
-  io::Json& results = root["results"];
+  io::Json::object_t results;
+  results.reserve(set.videos.size());
+  std::unordered_set<std::string_view> ids;
   for (const VideoDetections& video : set.videos) {
-    TANDEM_CHECK(!results.contains(video.id), "write_detections", "video '", video.id,
+    TANDEM_CHECK(ids.insert(video.id).second, "write_detections", "video '", video.id,
                  "' occurs twice");
-    io::Json::Array list;
+    io::Json::array_t list;
     list.reserve(video.detections.size());
     for (std::size_t i = 0; i < video.detections.size(); ++i) {
       const Detection& detection = video.detections[i];
@@ -110,12 +110,14 @@ inline io::Json detections_to_json(const DetectionSet& set,
       io::Json entry = io::Json::object();
       entry["label"] = set.classes[static_cast<std::size_t>(detection.cls)];
       entry["score"] = detection.score;
-      entry["segment"] =
-          io::Json::Array{io::Json(detection.segment.start), io::Json(detection.segment.end)};
+      entry["segment"] = {detection.segment.start, detection.segment.end};
       list.push_back(std::move(entry));
     }
-    results[video.id] = io::Json(std::move(list));
+    results.emplace_back(video.id, io::Json(std::move(list)));
   }
+  io::Json root = io::Json::object();
+  root["version"] = options.version;
+  root["results"] = io::Json(std::move(results));
   io::Json external = io::Json::object();
   external["used"] = options.external_data;
   external["details"] = options.details;
@@ -128,7 +130,7 @@ inline io::Json detections_to_json(const DetectionSet& set,
 ///   write_detections("detections.json", detections);
 inline void write_detections(const std::string& path, const DetectionSet& set,
                              const DetectionsJsonOptions& options = {}) {
-  io::write_text(path, detections_to_json(set, options).dump() + "\n");
+  io::write_text(path, io::json_text(detections_to_json(set, options)) + "\n");
 }
 
 }  // namespace wtal

@@ -152,7 +152,7 @@ inline void write_wtalc(const std::string& folder, const GroundTruth& truth) {
     labels.push_back(std::move(names));
     all.push_back(std::move(distinct));
     for (const Segment& s : video.ambiguous) {
-      ambiguous += concat(video.id, "  ", io::Json(s.start).dump(), " ", io::Json(s.end).dump(), "\n");
+      ambiguous += concat(video.id, "  ", io::json_text(s.start), " ", io::json_text(s.end), "\n");
     }
   }
   io::save_npy_strings(path("classlist.npy"), truth.classes);

@@ -1,0 +1,104 @@
+#pragma once
+/// What the programs around CLIP share: their options, and images from files and folders.
+
+#include <algorithm>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "common_cli.hpp"
+#include "tandem/clip/load.hpp"
+#include "tandem/io/image.hpp"
+#include "tandem/ops/stack.hpp"
+
+namespace clip_cli {
+
+using namespace tandem;
+
+struct Options {
+  std::string weights, activation;
+  bool bfloat16 = false;
+  std::int64_t threads = 0;
+};
+
+inline void add_options(CLI::App& app, Options& o) {
+  app.add_option(
+         "--weights", o.weights,
+         "CLIP weights: a file of weights/convert.py, or the safetensors file or folder of an "
+         "open_clip or Hugging Face model")
+      ->required();
+  cli::add_choice(app, "--activation", o.activation, {"quick_gelu", "gelu"},
+                  "What the model was trained with, where its files do not say");
+  app.add_flag("--bfloat16", o.bfloat16,
+               "Products in bfloat16: half the memory, within 2 % of float");
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
+      ->check(CLI::Range(0, cpu::max_threads));
+}
+
+inline clip::LoadOptions load_options(const Options& o) {
+  if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
+  return {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.activation)};
+}
+
+/// The images of a folder in the order of their names, numbers in them by value: f9.jpg before
+/// f10.jpg.
+inline std::vector<std::string> images_in(const std::string& folder) {
+  std::vector<std::string> out;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::string extension = entry.path().extension().string();
+    for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (extension == ".png" || extension == ".jpg" || extension == ".jpeg") {
+      out.push_back(entry.path().string());
+    }
+  }
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto before = [&](const std::string& a, const std::string& b) {
+    std::size_t i = 0, j = 0;
+    while (i < a.size() && j < b.size()) {
+      if (!is_digit(a[i]) || !is_digit(b[j])) {
+        if (a[i] != b[j]) return a[i] < b[j];
+        ++i;
+        ++j;
+        continue;
+      }
+      while (i < a.size() && a[i] == '0') ++i;
+      while (j < b.size() && b[j] == '0') ++j;
+      std::size_t m = 0, n = 0;
+      while (i + m < a.size() && is_digit(a[i + m])) ++m;
+      while (j + n < b.size() && is_digit(b[j + n])) ++n;
+      if (m != n) return m < n;
+      if (const int order = a.compare(i, m, b, j, n); order != 0) return order < 0;
+      i += m;
+      j += n;
+    }
+    return a.size() - i < b.size() - j || (a.size() - i == b.size() - j && a < b);
+  };
+  std::sort(out.begin(), out.end(), before);
+  TANDEM_CHECK(!out.empty(), "images", folder, ": the folder holds no .png, .jpg or .jpeg file");
+  return out;
+}
+
+/// Features (N, output) of image files, not normalised, `batch` of them at a time.
+template <class Report>
+Tensor<float> encode_images(const clip::ImageEncoder<float>& encoder,
+                            const clip::PreprocessOptions& preprocessing,
+                            const std::vector<std::string>& paths, std::int64_t batch,
+                            Report&& report) {
+  const NoGrad no_grad;
+  const auto count = static_cast<std::int64_t>(paths.size());
+  const Tensor<float> out({count, encoder.options().output});
+  for (std::int64_t first = 0; first < count; first += batch) {
+    const std::int64_t last = std::min(count, first + batch);
+    std::vector<Tensor<float>> pixels;
+    for (std::int64_t i = first; i < last; ++i) {
+      pixels.push_back(clip::preprocess(
+          io::read_image(paths[static_cast<std::size_t>(i)], {.alpha = true}), preprocessing));
+    }
+    out.slice(0, first, last).copy_(encoder.forward(stack(pixels, 0)));
+    report(static_cast<std::size_t>(last));
+  }
+  return out;
+}
+
+}  // namespace clip_cli

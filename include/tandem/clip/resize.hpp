@@ -1,0 +1,351 @@
+#pragma once
+/// Bicubic resizing of 8-bit images, byte for byte as Pillow's Image.resize(size, Image.BICUBIC) does it.
+///
+///   out[x] = clip8(⌊(2²¹ + Σᵢ in[first(x) + i] · k(x, i)) / 2²²⌋)     first along rows, then columns
+///   k(x, i) = w(x, i) / Σⱼ w(x, j), rounded to 22 bits after the point
+///   w(x, i) = cubic((first(x) + i + ½ − c) / f),  c = (x + ½)·s,  s = in / out,  f = max(s, 1)
+///   cubic(t) = 1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < 2, else 0
+/// Pixels from ⌊c − 2f + ½⌋ to ⌊c + 2f + ½⌋ count: when an image shrinks, the filter widens with it
+/// (antialiasing). The bytes between the two passes are rounded, too.    [Pillow, src/libImaging/Resample.c]
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tandem/cpu/simd.hpp"
+#include "tandem/cpu/threads.hpp"
+#include "tandem/tensor/copy.hpp"
+#include "tandem/tensor/tensor.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace clip {
+
+namespace detail {
+
+inline constexpr int resize_bits = 32 - 8 - 2;
+
+/// The cubic of Keys with a = −0.5, in Pillow's own order of operations. The products are rounded by
+/// themselves whatever the compiler would fuse: a last bit can become another byte.
+inline double resize_cubic(double x) {
+  const auto times = [](double first, double second) {
+    const volatile double product = first * second;
+    return product;
+  };
+  constexpr double a = -0.5;
+  if (x < 0) x = -x;
+  if (x < 1) return times(times(times(a + 2, x) - (a + 3), x), x) + 1;
+  if (x < 2) return times(times(times(x - 5, x) + 8, x) - 4, a);
+  return 0;
+}
+
+/// The coefficients of the outputs first … first + count − 1 of an axis that goes from `in` to `out`.
+struct ResizeAxis {
+  std::int64_t count = 0, width = 0;       // outputs, and room for the coefficients of each
+  std::vector<std::int64_t> begin, taps;   // per output: the first input, and how many
+  std::vector<std::int32_t> coefficients;  // (count, width), zeros after the taps
+  bool identity = false;
+
+  ResizeAxis(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs)
+      : count(outputs), identity(in == out) {
+    const double scale = static_cast<double>(in) / static_cast<double>(out);
+    const double filter_scale = scale < 1 ? 1 : scale;
+    const double support = 2 * filter_scale, inverse = 1 / filter_scale;
+    width = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
+    coefficients.assign(static_cast<std::size_t>(count * width), 0);
+    std::vector<double> weights(static_cast<std::size_t>(width));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const double center = (static_cast<double>(first + i) + 0.5) * scale;
+      std::int64_t low = static_cast<std::int64_t>(center - support + 0.5);
+      std::int64_t high = static_cast<std::int64_t>(center + support + 0.5);
+      if (low < 0) low = 0;
+      if (high > in) high = in;
+      double sum = 0;
+      for (std::int64_t x = 0; x < high - low; ++x) {
+        const double w = resize_cubic((static_cast<double>(x + low) - center + 0.5) * inverse);
+        weights[static_cast<std::size_t>(x)] = w;
+        sum += w;
+      }
+      begin.push_back(low);
+      taps.push_back(high - low);
+      std::int32_t* k = coefficients.data() + i * width;
+      for (std::int64_t x = 0; x < high - low; ++x) {
+        double w = weights[static_cast<std::size_t>(x)];
+        if (sum != 0) w /= sum;
+        const double scaled = w * (1 << resize_bits);
+        k[x] = static_cast<std::int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5);
+      }
+    }
+  }
+  const std::int32_t* row(std::int64_t i) const { return coefficients.data() + i * width; }
+};
+
+inline constexpr int resize_half = 1 << (resize_bits - 1);
+
+/// Byte c of every lane, and a sum with resize_bits bits after the point as the byte c of every lane. Four
+/// bytes are kept in one lane, because compilers widen bytes one by one.
+template <int c, class V>
+TANDEM_ALWAYS_INLINE V resize_byte(V words) {
+  return (words >> (8 * c)) & V(255);
+}
+template <int c, class V>
+TANDEM_ALWAYS_INLINE V resize_level(V sum) {
+  return min(max(sum >> resize_bits, V(0)), V(255)) << (8 * c);
+}
+
+/// Sixteen rows of pixels of Channels bytes become rows of `axis->count` pixels. A lane is a row, and holds
+/// a pixel: `words` (pixels that are needed, lanes) is where they are put side by side first. Of the rows
+/// `from` one byte after the end may be read, of `to` written.
+template <int Channels>
+struct ResizeRows {
+  static constexpr std::int64_t rows = 16;
+
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const std::uint8_t* const* from, std::uint8_t* const* to,
+                                       const ResizeAxis* axis, std::int32_t* words) {
+    constexpr std::int64_t N = V::size;
+    const std::size_t last = static_cast<std::size_t>(axis->count - 1);
+    const std::int64_t first = axis->begin[0], needed = axis->begin[last] + axis->taps[last] - first;
+    for (std::int64_t row = 0; row < rows; row += N) {
+      for (std::int64_t x = 0; x < needed; ++x) {
+        for (std::int64_t r = 0; r < N; ++r) {
+          std::memcpy(words + x * N + r, from[row + r] + Channels * (first + x), 4);
+        }
+      }
+      for (std::int64_t x = 0; x < axis->count; ++x) {
+        const std::size_t i = static_cast<std::size_t>(x);
+        const std::int32_t* pixel = words + (axis->begin[i] - first) * N;
+        const std::int32_t* k = axis->row(x);
+        V a(resize_half), b(a), c(a), d(a);
+        for (std::int64_t tap = 0; tap < axis->taps[i]; ++tap, pixel += N) {
+          const V p = V::load(pixel), w(k[tap]);
+          a += resize_byte<0>(p) * w;
+          b += resize_byte<1>(p) * w;
+          c += resize_byte<2>(p) * w;
+          if constexpr (Channels == 4) d += resize_byte<3>(p) * w;
+        }
+        V out = resize_level<0>(a) | resize_level<1>(b) | resize_level<2>(c);
+        if constexpr (Channels == 4) out = out | resize_level<3>(d);
+        std::int32_t pixels[V::size];
+        out.store(pixels);
+        for (std::int64_t r = 0; r < N; ++r) std::memcpy(to[row + r] + Channels * x, pixels + r, 4);
+      }
+    }
+  }
+};
+
+/// One output row of n bytes from `taps` rows that lie `stride` apart, and that may be read up to a
+/// vector beyond their ends.
+struct ResizeColumns {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const std::uint8_t* from, std::int64_t stride,
+                                       const std::int32_t* k, std::int64_t taps, std::uint8_t* to,
+                                       std::int64_t n) {
+    constexpr std::int64_t bytes = 4 * V::size;
+    for (std::int64_t j = 0; j < n; j += bytes) {
+      V a(resize_half), b(a), c(a), d(a);
+      const std::uint8_t* p = from + j;
+      for (std::int64_t tap = 0; tap < taps; ++tap, p += stride) {
+        V words;
+        std::memcpy(&words.raw, p, sizeof words.raw);
+        const V w(k[tap]);
+        a += resize_byte<0>(words) * w;
+        b += resize_byte<1>(words) * w;
+        c += resize_byte<2>(words) * w;
+        d += resize_byte<3>(words) * w;
+      }
+      const V out = (resize_level<0>(a) | resize_level<1>(b)) | (resize_level<2>(c) | resize_level<3>(d));
+      if (j + bytes <= n) {
+        std::memcpy(to + j, &out.raw, sizeof out.raw);
+      } else {
+        std::uint8_t rest[sizeof out.raw];
+        std::memcpy(rest, &out.raw, sizeof rest);
+        std::memcpy(to + j, rest, static_cast<std::size_t>(n - j));
+      }
+    }
+  }
+};
+
+/// Resizes the images of a batch that have one size, or a part of the result.
+class Resizer {
+ public:
+  /// From height × width pixels of `channels` bytes, 3 or 4, to the rows and columns of two axes, of
+  /// which `top` and `left` say where they begin where nothing is resized.
+  Resizer(std::int64_t height, std::int64_t width, std::int64_t channels, ResizeAxis rows,
+          ResizeAxis columns, std::int64_t top, std::int64_t left)
+      : height_(height), row_(width * channels), channels_(channels), rows_(std::move(rows)),
+        columns_(std::move(columns)), top_(top), left_(left) {}
+
+  bool identity() const { return rows_.identity && columns_.identity; }
+
+  /// One image to rows that are `to_stride` bytes apart.
+  void run(const std::uint8_t* image, std::uint8_t* to, std::int64_t to_stride) const {
+    if (rows_.count == 0 || columns_.count == 0) return;
+    // Only the input rows that the output needs.
+    const std::size_t last = static_cast<std::size_t>(rows_.count - 1);
+    const std::int64_t first_row = rows_.identity ? top_ : rows_.begin[0];
+    const std::int64_t end_row =
+        rows_.identity ? top_ + rows_.count : rows_.begin[last] + rows_.taps[last];
+    const std::int64_t bytes = channels_ * columns_.count;
+    const std::int64_t stride = (bytes + 64 + 63) / 64 * 64;  // a vector of 64 bytes may be read at the end
+    const Tensor<std::uint8_t> between(Shape{end_row - first_row, stride});
+    std::uint8_t* middle = between.mutable_data();
+    across(image, first_row, end_row, middle, stride, bytes);
+
+    const std::int64_t work = bytes * (rows_.identity ? 1 : rows_.width) / 8 + 1;
+    cpu::parallel_for(rows_.count, 1 + kGrain / work, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t y = begin; y < end; ++y) {
+        std::uint8_t* out = to + y * to_stride;
+        if (rows_.identity) {
+          std::memcpy(out, middle + y * stride, static_cast<std::size_t>(bytes));
+        } else {
+          const std::size_t i = static_cast<std::size_t>(y);
+          cpu::simd_dispatch<ResizeColumns, std::int32_t>(
+              static_cast<const std::uint8_t*>(middle + (rows_.begin[i] - first_row) * stride), stride,
+              rows_.row(y), rows_.taps[i], out, bytes);
+        }
+      }
+    });
+  }
+
+ private:
+  static constexpr std::int64_t kGrain = 20000;  // multiply-adds of vectors: about 10 µs
+
+  /// The first pass: rows [first, end) of the image, resized in their width, to `middle`.
+  void across(const std::uint8_t* image, std::int64_t first, std::int64_t end_row, std::uint8_t* middle,
+              std::int64_t stride, std::int64_t bytes) const {
+    // The last row of the image is read from a copy that has a byte after it.
+    std::vector<std::uint8_t> copy(image + (height_ - 1) * row_, image + height_ * row_);
+    copy.push_back(0);
+    constexpr std::int64_t most = ResizeRows<3>::rows;
+    const std::int64_t lines = end_row - first, groups = (lines + most - 1) / most;
+    const std::int64_t width = row_ / channels_;
+    const std::int64_t work = columns_.count * (columns_.identity ? 1 : 4 * columns_.width) + width;
+    cpu::parallel_for(groups, 1 + kGrain / work, [&](std::int64_t begin, std::int64_t end) {
+      const Tensor<std::int32_t> words(Shape{columns_.identity ? 0 : width * most});
+      for (std::int64_t y = begin * most; y < end * most && y < lines; y += most) {
+        // A group that is not full computes its last row several times.
+        const std::uint8_t* from[most];
+        std::uint8_t* into[most];
+        for (std::int64_t r = 0; r < most; ++r) {
+          const std::int64_t line = y + r < lines ? y + r : lines - 1;
+          from[r] = first + line == height_ - 1 ? copy.data() : image + (first + line) * row_;
+          into[r] = middle + line * stride;
+          if (columns_.identity) {
+            std::memcpy(into[r], from[r] + channels_ * left_, static_cast<std::size_t>(bytes));
+          }
+        }
+        if (columns_.identity) continue;
+        const std::uint8_t* const* in = from;
+        std::uint8_t* const* out = into;
+        if (channels_ == 3) {
+          cpu::simd_dispatch<ResizeRows<3>, std::int32_t>(in, out, &columns_, words.mutable_data());
+        } else {
+          cpu::simd_dispatch<ResizeRows<4>, std::int32_t>(in, out, &columns_, words.mutable_data());
+        }
+      }
+    });
+  }
+
+  std::int64_t height_, row_, channels_;
+  ResizeAxis rows_, columns_;
+  std::int64_t top_, left_;
+};
+
+/// Colours times alpha, as Pillow resizes them: round(c·a / 255); and back, ⌊255·c / a⌋, at most 255.
+inline void premultiply(const std::uint8_t* from, std::uint8_t* to, std::int64_t pixels) {
+  for (std::int64_t i = 0; i < pixels; ++i, from += 4, to += 4) {
+    const unsigned alpha = from[3];
+    for (int c = 0; c < 3; ++c) {
+      const unsigned product = from[c] * alpha + 128;
+      to[c] = static_cast<std::uint8_t>(((product >> 8) + product) >> 8);
+    }
+    to[3] = from[3];
+  }
+}
+inline void unpremultiply(std::uint8_t* p, std::int64_t pixels) {
+  for (std::int64_t i = 0; i < pixels; ++i, p += 4) {
+    const unsigned alpha = p[3];
+    if (alpha == 0 || alpha == 255) continue;
+    for (int c = 0; c < 3; ++c) {
+      const unsigned level = 255u * p[c] / alpha;
+      p[c] = static_cast<std::uint8_t>(level < 255 ? level : 255);
+    }
+  }
+}
+
+/// The images of (H, W, C) or (N, H, W, C), C = 3 or 4.
+struct ImageBatch {
+  Tensor<std::uint8_t> images;
+  std::int64_t count, height, width, channels;
+
+  ImageBatch(std::string_view op, const Tensor<std::uint8_t>& given) {
+    const int rank = given.rank();
+    TANDEM_CHECK((rank == 3 || rank == 4) && (given.size(-1) == 3 || given.size(-1) == 4) &&
+                     given.device().is_cpu(),
+                 op, "expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got ",
+                 given.shape());
+    height = given.size(-3);
+    width = given.size(-2);
+    channels = given.size(-1);
+    count = rank == 4 ? given.size(0) : 1;
+    TANDEM_CHECK(height > 0 && width > 0, op, "the images ", given.shape(), " have no pixels");
+    images = given.contiguous();
+  }
+  /// Resizes all of them; image i goes to `to` + i·step, in rows of `stride` bytes, of which the first
+  /// `rows` × `columns` pixels are written.
+  void resize(const Resizer& resizer, std::int64_t rows, std::int64_t columns, std::uint8_t* to,
+              std::int64_t step, std::int64_t stride) const {
+    const std::uint8_t* first = images.data();
+    const std::int64_t pixels = height * width;
+    const auto some = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::uint8_t* image = first + i * pixels * channels;
+        if (channels == 3 || resizer.identity()) {
+          resizer.run(image, to + i * step, stride);
+          continue;
+        }
+        const Tensor<std::uint8_t> weighted(Shape{pixels, 4});
+        std::uint8_t* data = weighted.mutable_data();
+        premultiply(image, data, pixels);
+        resizer.run(data, to + i * step, stride);
+        for (std::int64_t y = 0; y < rows; ++y) unpremultiply(to + i * step + y * stride, columns);
+      }
+    };
+    // Many images on many threads; of few, the rows of each.
+    if (count >= cpu::num_threads()) {
+      cpu::parallel_for(count, 1, some);
+    } else {
+      some(0, count);
+    }
+  }
+  /// The shape of the batch with other sizes.
+  Shape shape(std::int64_t rows, std::int64_t columns, std::int64_t depth) const {
+    if (images.rank() == 4) return {count, rows, columns, depth};
+    return {rows, columns, depth};
+  }
+};
+
+}  // namespace detail
+
+/// Pillow's resize to `height` rows of `width` pixels. Pixels of four bytes are red, green, blue and
+/// alpha: as in Pillow, colours are weighted by alpha.
+///   (H, W, C) → (height, width, C);  (N, H, W, C) → (N, height, width, C);  C = 3 or 4
+inline Tensor<std::uint8_t> resize_bicubic(const Tensor<std::uint8_t>& images, std::int64_t height,
+                                           std::int64_t width) {
+  const detail::ImageBatch batch("resize_bicubic", images);
+  TANDEM_CHECK(height > 0 && width > 0, "resize_bicubic", "the new size must be at least 1 x 1, it is ",
+               height, " x ", width);
+  const Tensor<std::uint8_t> out(batch.shape(height, width, batch.channels));
+  const detail::Resizer resizer(batch.height, batch.width, batch.channels,
+                                detail::ResizeAxis(batch.height, height, 0, height),
+                                detail::ResizeAxis(batch.width, width, 0, width), 0, 0);
+  batch.resize(resizer, height, width, out.mutable_data(), height * width * batch.channels,
+               width * batch.channels);
+  return out;
+}
+
+}  // namespace clip
+TANDEM_NAMESPACE_END

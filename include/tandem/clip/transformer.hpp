@@ -1,0 +1,55 @@
+#pragma once
+/// The stack of blocks that both encoders of CLIP are made of.             [Radford et al. 2021,
+/// §2.4]
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/nn/transformer.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace clip {
+
+/// Transformer — pre-LN blocks one after the other, under the names "resblocks.0", "resblocks.1" …
+///   x (N, L, width) → (N, L, width); causal: position i sees 0 … i only.
+/// `scaled`: the weights start as the release's text side does, normal with deviations that follow
+/// from width and depth, instead of with each layer's own default.
+template <FloatingElement T>
+class Transformer final : public nn::Module<T> {
+ public:
+  Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, Activation activation,
+              Generator& random, bool scaled = false) {
+    for (std::int64_t i = 0; i < layers; ++i) {
+      blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
+          width, heads, random, nn::TransformerBlockOptions{.activation = activation}));
+      this->add(concat("resblocks.", i), *blocks_.back());
+      if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
+    }
+  }
+  Tensor<T> forward(Tensor<T> x, bool causal) const {
+    const nn::ModuleScope scope = this->scope();
+    for (const auto& block : blocks_) x = block->forward(x, {}, causal);
+    return x;
+  }
+
+ private:
+  static void scale(nn::TransformerBlock<T>& block, std::int64_t width, std::int64_t layers,
+                    Generator& random) {
+    const double attention = 1 / __builtin_sqrt(static_cast<double>(width)),
+                 inner = 1 / __builtin_sqrt(2 * static_cast<double>(width)),
+                 projection = attention / __builtin_sqrt(2 * static_cast<double>(layers));
+    const NoGrad no_grad;
+    const auto fill = [&random](const Tensor<T>& weight, double deviation) {
+      weight.copy_elements(randn<T>(weight.shape(), random, 0, deviation));
+    };
+    fill(block.attn.in_proj_weight, attention);
+    fill(block.attn.out_proj.weight, projection);
+    fill(block.mlp.c_fc.weight, inner);
+    fill(block.mlp.c_proj.weight, projection);
+  }
+
+  std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+};
+
+}  // namespace clip
+TANDEM_NAMESPACE_END

@@ -1,0 +1,53 @@
+#pragma once
+/// Images: PNG and JPEG files to (H, W, 3) bytes and back to PNG, through stb_image.
+///
+///   Tensor<std::uint8_t> frame = io::read_image("frame.jpg");   // (H, W, 3), red, green, blue
+///   io::write_png("frame.png", frame);
+///
+/// This header only declares. The definitions, and stb with them, are in one source file: link
+/// tandem::image, or compile src/image_stb.cpp with the program (and link zlib).
+///
+/// Pixels are those of Pillow's Image.open(path).convert("RGB"): grey is repeated, alpha and
+/// transparent colours are dropped without blending, palettes are looked up, colours of 16 bits
+/// keep their upper 8, grey of 16 bits without alpha is cut off at 255. For PNG the bytes are equal; a
+/// JPEG's may differ by a few levels, because decoders round differently. As there, **EXIF orientation
+/// is not applied**: pixels come as they are stored. Colour profiles and gamma are not applied either.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tandem/io/file.hpp"
+#include "tandem/tensor/tensor.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace io {
+
+struct ImageOptions {
+  /// Keep alpha: (H, W, 4) for a PNG that has an alpha channel (of its own, not a transparent colour).
+  bool alpha = false;
+  /// More than these, width × height, are an error before anything is decoded; the default is Pillow's.
+  std::int64_t max_pixels = 178956970;
+};
+
+/// The image in the bytes of a PNG or JPEG file; `name` is for messages.
+/// Errors: another format, an image that is damaged (in a PNG the checksums are compared), incomplete or
+/// larger than the limit.
+Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
+                                  const ImageOptions& options = {});
+
+/// Reads a file into (H, W, 3), or with options.alpha perhaps (H, W, 4).
+inline Tensor<std::uint8_t> read_image(const std::string& path, const ImageOptions& options = {}) {
+  return decode_image(MappedFile::open(path)->text(), path, options);
+}
+
+/// The PNG file of an image (H, W, 3), or (H, W) for grey.
+std::string encode_png(const Tensor<std::uint8_t>& image);
+
+/// Writes (H, W, 3) or (H, W) as a PNG file, in one step.
+inline void write_png(const std::string& path, const Tensor<std::uint8_t>& image) {
+  write_text(path, encode_png(image));
+}
+
+}  // namespace io
+TANDEM_NAMESPACE_END

@@ -1,0 +1,101 @@
+#pragma once
+/// linear_bf16 — linear with a bfloat16 weight: y = act(x̃·Wᵀ + b) + r, x̃ = x rounded to bfloat16.
+///   z = x̃·Wᵀ + b;   dz = dy·act′(z);   dx = dz̃·W;   dW = dz̃ᵀ·x̃;   db = Σ rows of dz;   dr = dy
+///   x (…, in) float, W (out, in) bfloat16, b (out), r (…, out) float → (…, out) float.
+///   Products of bfloat16 are exact and added up in float; bias, activation and residual are float.
+///   b and r may be undefined.  Saves W; x̃ only when W needs a gradient; z when there is an
+///   activation.  With W frozen an upstream gradient costs one product.
+///
+///   Tensor<bfloat16> w = weight.to<bfloat16>();                        // once: half the memory
+///   Tensor<float> y = linear_bf16(x, w, bias, Activation::quick_gelu);
+///
+/// Errors: shapes that do not fit.
+
+#include <cstdint>
+#include <tuple>
+
+#include "tandem/cpu/convert.hpp"
+#include "tandem/ops/linear.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+namespace detail {
+
+/// x rounded to bfloat16, dense; records nothing.
+inline Tensor<bfloat16> rounded_rows(const Tensor<float>& x) {
+  const Tensor<float> dense = x.detach().contiguous();
+  const Tensor<bfloat16> out(x.shape());
+  cpu::round_to_bfloat16(dense.data(), out.mutable_data(), x.numel());
+  return out;
+}
+
+}  // namespace detail
+
+inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>& weight,
+                                 const Tensor<float>& bias = {},
+                                 Activation activation = Activation::none,
+                                 const Tensor<float>& residual = {}) {
+  const char* const op = "linear_bf16";
+  detail::require_cpu(op, x, weight, bias, residual);
+  TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
+               "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
+               weight.shape());
+  const std::int64_t in = weight.size(1), out = weight.size(0);
+  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{out}, op, "the bias has shape ",
+               bias.defined() ? bias.shape() : Shape(), ", expected (", out, ",)");
+  Shape shape = x.shape();
+  std::int64_t rows = 1;
+  for (int d = 0; d + 1 < x.rank(); ++d) rows *= shape[d];
+  shape[x.rank() - 1] = out;
+  TANDEM_CHECK(!residual.defined() || residual.shape() == shape, op, "the residual has shape ",
+               residual.defined() ? residual.shape() : Shape(), ", the result ", shape);
+
+  const Tensor<bfloat16> xs = detail::rounded_rows(x), ws = weight.detach().contiguous();
+  const Tensor<float> y(shape);
+  Tensor<float> z, b, r;
+  cpu::Epilogue<float> epilogue;
+  epilogue.activation = activation;
+  if (bias.defined()) epilogue.bias = (b = bias.detach().contiguous()).data();
+  if (residual.defined()) {
+    epilogue.residual = (r = residual.detach().contiguous()).data();
+    epilogue.ld_residual = out;
+  }
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) {
+    z = Tensor<float>(shape);
+    epilogue.pre_activation = z.mutable_data();
+    epilogue.ld_pre = out;
+  }
+  cpu::gemm<bfloat16, float>(cpu::Trans::no, cpu::Trans::yes, rows, out, in, 1.0F, xs.data(), in,
+                             ws.data(), in, 0.0F, y.mutable_data(), out, epilogue);
+
+  return autograd::record(
+      op, y,
+      [xs = autograd::save(autograd::needs_grad(weight) ? xs : Tensor<bfloat16>()),
+       ws = autograd::save(ws), z = autograd::save(z), x_shape = x.shape(), rows, in, out,
+       activation](const Tensor<float>& dy, autograd::Needs need) {
+        Tensor<float> dz = dy.contiguous(), dx, db;
+        Tensor<bfloat16> dw;
+        if (z.defined()) dz = detail::activation_backward(activation, z.get(), dz);
+        if (need[0] || need[1]) {
+          const Tensor<bfloat16> g = detail::rounded_rows(dz);
+          if (need[0]) {
+            dx = Tensor<float>(x_shape);
+            cpu::gemm<bfloat16, float>(cpu::Trans::no, cpu::Trans::no, rows, in, out, 1.0F,
+                                       g.data(), out, ws.get().data(), in, 0.0F, dx.mutable_data(),
+                                       in);
+          }
+          if (need[1]) {
+            const Tensor<float> exact({out, in});
+            cpu::gemm<bfloat16, float>(cpu::Trans::yes, cpu::Trans::no, out, in, rows, 1.0F,
+                                       g.data(), out, xs.get().data(), in, 0.0F,
+                                       exact.mutable_data(), in);
+            dw = detail::rounded_rows(exact);
+          }
+        }
+        if (need[2]) db = detail::column_sums(dz.data(), rows, out);
+        return std::tuple(dx, dw, db, dy);
+      },
+      x, weight, bias, residual);
+}
+
+TANDEM_NAMESPACE_END
