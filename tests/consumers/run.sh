@@ -18,7 +18,7 @@ case $kind in
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
     "$work/consumer"
     ;;
-  find_package)
+  find_package | find_package_cuda)
     cmake --install "$build" --prefix "$work/prefix"
     configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
     ;;

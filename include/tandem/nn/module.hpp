@@ -167,6 +167,7 @@ class Module : public RefCounted {
   void to(Device device) {
     const NoGrad no_grad;
     for (const Entry& entry : entries_) {
+      if (!entry.tensor->defined()) continue;
       const bool wanted = entry.tensor->requires_grad();
       *entry.tensor = entry.tensor->detach().to(device);
       if (wanted) entry.tensor->requires_grad_();
