@@ -30,7 +30,6 @@ TEST_CASE("quick_gelu: special values on every device") {
   devices::each([&](Device device) {
     for (const auto& [x, y] :
          {std::pair<double, double>{0.0, 0.0}, {30.0, 30.0}, {-3000.0, 0.0}, {3000.0, 3000.0}, {nan, nan}}) {
-      CAPTURE(x);
       CHECK(check::same(quick_gelu(full<double>({5}, x, device)), full<double>({5}, y)));
       CHECK(check::same(quick_gelu(full<float>({5}, static_cast<float>(x), device)),
                         full<float>({5}, static_cast<float>(y))));

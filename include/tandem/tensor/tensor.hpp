@@ -130,7 +130,10 @@ class Tensor {
     return value;
   }
   /// One element by its index, negative indices count from the end: x.at({0, -1}).
-  T at(std::initializer_list<std::int64_t> index) const { return *(data() + element("at", index)); }
+  T at(std::initializer_list<std::int64_t> index) const {
+    const std::int64_t where = element("at", index);  // which checks the device by this name
+    return *(data() + where);
+  }
   /// Changes one element.
   void set(std::initializer_list<std::int64_t> index, T value) const {
     refuse_in_place("set");
