@@ -41,8 +41,8 @@ TEST_CASE("layer_norm: float follows double on every device, every size") {
 }
 
 TEST_CASE("layer_norm: gradients on every device, with and without scale and shift") {
-  for (const std::int64_t n : {2, 7, 31, 33, 77}) {
-    const Tensor<double> x = check::normal({2, 3, n}, 1), gamma = check::normal({n}, 2),
+  for (const std::int64_t n : {2, 7, 33}) {  // every element costs two runs: the sizes are above
+    const Tensor<double> x = check::normal({3, n}, 1), gamma = check::normal({n}, 2),
                          beta = check::normal({n}, 3);
     devices::each([&](Device device) {
       devices::gradients(device, f, {x, gamma, beta});
