@@ -1,5 +1,6 @@
-# tandem::cuda, the kernels of kernels/*.cu. It exists where they are built; programs that link it
-# register the kernels when they start.
+# tandem::cuda, the kernels of kernels/*.cu. It exists where they are built (nvcc is needed, a GPU is not);
+# programs that link it register the kernels when they start. What ptxas says of registers, spills and shared
+# memory is kept in <build>/ptxas/<source>.txt.
 
 file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/kernels/*.cu")
 set(build_cuda ${TANDEM_CUDA})
@@ -29,7 +30,9 @@ find_package(CUDAToolkit REQUIRED)
 add_library(tandem_cuda_kernels STATIC ${cuda_sources})
 # CMake 3.25 does not know that nvcc has C++20, so the option is given by hand.
 target_compile_options(tandem_cuda_kernels PRIVATE
-  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra>)
+  $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra;-Xptxas=-v>)
+set_target_properties(tandem_cuda_kernels PROPERTIES CUDA_COMPILER_LAUNCHER
+  "${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.sh;${CMAKE_CURRENT_BINARY_DIR}/ptxas")
 if(TANDEM_WERROR)
   target_compile_options(tandem_cuda_kernels PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)

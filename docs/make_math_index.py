@@ -12,7 +12,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "include" / "tandem" / "ops"
 # Shared pieces, not ops of their own.
 SHARED = {"common", "elementwise", "dim_split", "column_sums", "loss_reduction", "attention_tiles",
-          "extremum"}
+          "extremum", "linear_device"}
+# Ops whose kernels are in a file of another stem.
+KERNELS = {"arithmetic": "add", "linear": "matmul"}
 
 
 def formula(text):
@@ -50,13 +52,13 @@ def rows():
                             if f'ops/{stem}.hpp"' in t.read_text()), None)
         if not test.exists():
             test = shared_test
-        kernel = ROOT / "kernels" / f"{stem}.cu"
+        kernel = ROOT / "kernels" / f"{KERNELS.get(stem, stem)}.cu"
         yield {
             "op": stem,
             "formula": formula(text),
             "forward": f"[{stem}.hpp:{forward}]({relative}#L{forward})" if forward else "",
             "backward": f"[:{backward}]({relative}#L{backward})" if backward else "composed",
-            "kernel": f"[{stem}.cu](../kernels/{stem}.cu)" if kernel.exists() else "CPU only",
+            "kernel": f"[{kernel.name}](../kernels/{kernel.name})" if kernel.exists() else "CPU only",
             "test": f"[{test.name}](../tests/ops/{test.name})" if test else "",
         }
 

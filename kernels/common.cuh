@@ -5,8 +5,14 @@
 
 #include "tandem/cuda/launch.hpp"
 
-/// A static shared array: TANDEM_SHARED(float, partial, 32);
+/// A shared array of a fixed size, TANDEM_SHARED(float, partial, 32), and the launch's shared bytes as an
+/// array, TANDEM_SHARED_BYTES(float, tile). (Whoever runs kernels elsewhere defines them beforehand.)
+#ifndef TANDEM_SHARED
 #define TANDEM_SHARED(type, name, count) __shared__ type name[count]
+#define TANDEM_SHARED_BYTES(type, name)                  \
+  extern __shared__ __align__(16) unsigned char name##_bytes[]; \
+  type* const name = reinterpret_cast<type*>(name##_bytes)
+#endif
 
 namespace tandem_kernels {
 

@@ -20,7 +20,7 @@ __global__ void quick_gelu_kernel(T* y, const T* x, std::int64_t n) {
 }
 
 template <class T>
-__global__ void quick_gelu_backward_kernel(T* dx, const T* x, const T* dy, std::int64_t n) {
+__global__ void quick_gelu_backward_kernel(T* dx, const T* dy, const T* x, std::int64_t n) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     const T z = T(1.702) * x[i], s = sigmoid_of(z);
@@ -33,9 +33,9 @@ void quick_gelu(tandem::cuda::Stream stream, T* y, const T* x, std::int64_t n) {
   tandem::cuda::launch(quick_gelu_kernel<T>, dim3(blocks_for(n, 256)), dim3(256), 0, stream, y, x, n);
 }
 template <class T>
-void quick_gelu_backward(tandem::cuda::Stream stream, T* dx, const T* x, const T* dy, std::int64_t n) {
+void quick_gelu_backward(tandem::cuda::Stream stream, T* dx, const T* dy, const T* x, std::int64_t n) {
   tandem::cuda::launch(quick_gelu_backward_kernel<T>, dim3(blocks_for(n, 256)), dim3(256), 0, stream, dx,
-                       x, dy, n);
+                       dy, x, n);
 }
 
 template void quick_gelu<float>(tandem::cuda::Stream, float*, const float*, std::int64_t);

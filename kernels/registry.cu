@@ -9,6 +9,7 @@ template <class T>
 void fill() {
   tandem::cuda::Kernels<T>& table = tandem::cuda::kernels<T>();
   table.add = add<T>;
+  table.column_sums = column_sums<T>;
   table.quick_gelu = quick_gelu<T>;
   table.quick_gelu_backward = quick_gelu_backward<T>;
   table.layer_norm = layer_norm<T>;

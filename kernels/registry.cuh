@@ -9,6 +9,10 @@ using tandem::cuda::Stream;
 
 template <class T>
 void add(Stream, T*, const T*, const T*, std::int64_t);
+/// For the device interface of tensor/device.hpp.
+void copy_strided(Stream, const tandem::StridedCopy&);
+template <class T>
+void column_sums(Stream, T*, const T*, std::int64_t, std::int64_t);
 template <class T>
 void quick_gelu(Stream, T*, const T*, std::int64_t);
 template <class T>

@@ -3,12 +3,19 @@
 /// Memory comes from a caching pool per device, as on the CPU: cudaMalloc and cudaFree synchronize, so a
 /// training loop must not call them. Blocks of one size class are reused in stream order: everything
 /// that tandem queues goes through the default stream or through streams that the caller orders.
+/// -DTANDEM_CUDA_POOL_KEEPS=0 gives every request to CUDA as it is, for tools that watch the memory.
 
 #include "runtime.cuh"
+
+#include "registry.cuh"
 
 #include <map>
 #include <mutex>
 #include <vector>
+
+#ifndef TANDEM_CUDA_POOL_KEEPS
+#define TANDEM_CUDA_POOL_KEEPS 1
+#endif
 
 namespace tandem_kernels {
 namespace {
@@ -37,12 +44,19 @@ class Pool {
     return block;
   }
   void deallocate(int device, void* block, std::int64_t bytes) {
+    if (!TANDEM_CUDA_POOL_KEEPS) {
+      const DeviceScope scope(device);
+      (void)cudaFree(block);
+      return;
+    }
     const std::lock_guard<std::mutex> guard(mutex_);
     kept_[{device, rounded(bytes)}].push_back(block);
   }
 
  private:
-  static std::int64_t rounded(std::int64_t bytes) { return (bytes + 511) / 512 * 512; }
+  static std::int64_t rounded(std::int64_t bytes) {
+    return TANDEM_CUDA_POOL_KEEPS ? (bytes + 511) / 512 * 512 : bytes;
+  }
   void release(int device) {
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
     for (auto& [key, blocks] : kept_) {
@@ -102,6 +116,9 @@ const bool registered = [] {
   table.copy_on_device = [](int device, void* to, const void* from, std::int64_t bytes) {
     copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
   };
+  table.copy_strided = [](int device, const tandem::StridedCopy& copy) {
+    copy_strided(tandem::cuda::stream_of(tandem::Device::cuda(device)), copy);
+  };
   table.fill_zero = [](int device, void* to, std::int64_t bytes) {
     if (bytes == 0) return;
     const DeviceScope scope(device);
@@ -117,13 +134,19 @@ const bool registered = [] {
 }  // namespace
 
 cublasHandle_t blas_handle(tandem::cuda::Stream stream) {
-  thread_local std::map<int, cublasHandle_t> handles;
-  auto found = handles.find(stream.device);
-  if (found == handles.end()) {
+  struct Handles {
+    std::map<int, cublasHandle_t> of_device;
+    ~Handles() {
+      for (const auto& [device, handle] : of_device) (void)cublasDestroy(handle);
+    }
+  };
+  thread_local Handles handles;
+  auto found = handles.of_device.find(stream.device);
+  if (found == handles.of_device.end()) {
     cublasHandle_t handle = nullptr;
     check_blas(cublasCreate(&handle), "cublasCreate");
     check_blas(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
-    found = handles.emplace(stream.device, handle).first;
+    found = handles.of_device.emplace(stream.device, handle).first;
   }
   check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(stream.handle)), "cublasSetStream");
   return found->second;

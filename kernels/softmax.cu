@@ -14,14 +14,12 @@ __global__ void softmax_kernel(T* y, const T* x, std::int64_t rows, std::int64_t
     T top = -INFINITY;
     for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) top = in[i] > top ? in[i] : top;
     top = block_max(top, partial);
+    if (top == -INFINITY) top = 0;  // nothing takes part, or only NaN, which the sum then finds
     T sum = 0;
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-      sum += top == -INFINITY ? T(0) : exp(in[i] - top);
-    }
+    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += exp(in[i] - top);
     sum = block_sum(sum, partial);
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-      out[i] = sum > T(0) || sum != sum ? exp(in[i] - top) / sum : T(0);
-    }
+    const T scale = sum == T(0) ? T(0) : T(1) / sum;
+    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) out[i] = exp(in[i] - top) * scale;
   }
 }
 

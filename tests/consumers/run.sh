@@ -24,7 +24,7 @@ case $kind in
       -o "$work/consumer_image" -lz
     "$work/consumer_image" "$work"
     ;;
-  find_package)
+  find_package | find_package_cuda)
     cmake --install "$build" --prefix "$work/prefix"
     configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
     ;;

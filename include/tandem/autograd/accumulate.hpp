@@ -29,12 +29,12 @@ void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
   TANDEM_CHECK(sum.shape() == g.shape(), "backward", "a gradient of shape ", g.shape(),
                " arrived where one of shape ", sum.shape(), " had arrived before");
   if (sum.device().is_cuda()) {
-    const auto add = cuda::require("backward", cuda::kernels<T>().add, sum);
-    TANDEM_CHECK(sum.is_contiguous(), "backward", "gradients of this layout cannot be added on ",
-                 sum.device());
-    const Tensor<T> dense = g.contiguous();
-    T* to = sum.mutable_data();
-    add(cuda::stream_of(sum.device()), to, to, dense.data(), sum.numel());
+    const auto add = cuda::require("add", cuda::kernels<T>().add, sum);
+    // The kernel takes dense operands: a part of a larger gradient is added up beside it.
+    const Tensor<T> part = sum.contiguous(), dense = g.contiguous();
+    T* to = part.mutable_device_data();
+    add(cuda::stream_of(sum.device()), to, to, dense.device_data(), sum.numel());
+    if (!sum.is_contiguous()) sum.copy_elements(part);
     return;
   }
   T* to = sum.mutable_data();
@@ -59,11 +59,35 @@ void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
   });
 }
 
+namespace detail {
+/// sum_to_shape on a device: the summed dimensions go first, so that each sum runs down a column.
+template <FloatingElement T>
+Tensor<T> sum_to_shape_on_device(const Tensor<T>& g, const Shape& shape) {
+  const auto column_sums = cuda::require("sum_to_shape", cuda::kernels<T>().column_sums, g);
+  const int shift = g.rank() - shape.rank();
+  Shape summed, kept;
+  std::int64_t rows = 1;
+  for (int d = 0; d < g.rank(); ++d) {
+    if (d < shift || (shape[d - shift] == 1 && g.shape()[d] != 1)) {
+      summed.push_back(d);
+      rows *= g.shape()[d];
+    } else {
+      kept.push_back(d);
+    }
+  }
+  for (const std::int64_t d : kept) summed.push_back(d);
+  const Tensor<T> matrix = g.detach().permute(summed).contiguous(), out(shape, g.device());
+  column_sums(cuda::stream_of(g.device()), out.mutable_device_data(), matrix.device_data(), rows,
+              out.numel());
+  return out;
+}
+}  // namespace detail
+
 /// Sums `g` over the dimensions in which a tensor of `shape` was broadcast to g's shape.
 template <FloatingElement T>
 Tensor<T> sum_to_shape(const Tensor<T>& g, const Shape& shape) {
   if (g.shape() == shape) return g;
-  TANDEM_CHECK(g.device().is_cpu(), "sum_to_shape", "is not available on ", g.device());
+  if (g.device().is_cuda()) return detail::sum_to_shape_on_device(g, shape);
   if constexpr (std::is_same_v<T, bfloat16>) {  // summed in float, rounded once
     const Tensor<float> wide(g.shape());
     tandem::detail::strided_copy(g.shape(), wide.mutable_data(), wide.strides(), g.data(),

@@ -75,7 +75,7 @@ const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
     if (!on) {
       set_node(nullptr);
     } else if (!requires_grad()) {
-      set_node(make_ref<autograd::LeafNode<T>>(shape()));
+      set_node(make_ref<autograd::LeafNode<T>>(shape(), device()));
     }
   } else {
     TANDEM_CHECK(!on, "requires_grad_", "a tensor of ", dtype(), " cannot carry a gradient");
@@ -99,6 +99,8 @@ void Tensor<T>::set_grad(const Tensor& gradient) const {
     TANDEM_CHECK(!gradient.defined() || gradient.shape() == shape(), "set_grad",
                  "a gradient of shape ", gradient.shape(), " was given for a tensor of shape ",
                  shape());
+    TANDEM_CHECK(!gradient.defined() || gradient.device() == device(), "set_grad", "a gradient on ",
+                 gradient.device(), " was given for a tensor on ", device());
     autograd::detail::leaf_of("set_grad", *this).collected =
         gradient.defined() ? gradient.detach() : gradient;
   } else {

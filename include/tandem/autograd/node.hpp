@@ -93,11 +93,11 @@ class Node : public GradNode {
   std::string module_path_;
 };
 
-/// Throws when `x` holds NaN or Inf (CPU tensors of floating type).
+/// Throws when `x` holds NaN or Inf (tensors of floating type, on any device).
 template <Element T>
 void check_finite(const char* op, const char* what, const std::string& path, const Tensor<T>& x) {
   if constexpr (FloatingElement<T>) {
-    if (!x.defined() || !x.device().is_cpu()) return;
+    if (!x.defined()) return;
     const std::vector<T> values = x.to_vector();
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double v = static_cast<double>(values[i]);
@@ -113,8 +113,9 @@ void check_finite(const char* op, const char* what, const std::string& path, con
 template <FloatingElement T>
 class TypedNode : public Node {
  public:
-  /// `shape` is the shape of the op's result, and so of the gradients that arrive.
-  TypedNode(const char* op, const Shape& shape) : Node(op), shape_(shape) {}
+  /// Shape and device of the op's result, and so of the gradients that arrive.
+  TypedNode(const char* op, const Shape& shape, Device device)
+      : Node(op), shape_(shape), device_(device) {}
 
   bool has_gradient() const override { return gradient_.defined(); }
   void drop_gradient() override { gradient_ = Tensor<T>(); }
@@ -123,6 +124,8 @@ class TypedNode : public Node {
   void accumulate(Tensor<T> g) {
     TANDEM_CHECK(g.shape() == shape_, "backward", "a gradient of shape ", g.shape(),
                  " arrived at the result of '", op(), "', whose shape is ", shape_);
+    TANDEM_CHECK(g.device() == device_, "backward", "a gradient on ", g.device(),
+                 " arrived at the result of '", op(), "', which is on ", device_);
     if (!gradient_.defined()) {
       gradient_ = static_cast<Tensor<T>&&>(g);
       return;
@@ -159,13 +162,14 @@ class TypedNode : public Node {
   }
 
   Shape shape_;
+  Device device_;
 };
 
 /// The node of a parameter: backward stops here and the gradient is kept.
 template <FloatingElement T>
 class LeafNode final : public TypedNode<T> {
  public:
-  explicit LeafNode(const Shape& shape) : TypedNode<T>("leaf", shape) {}
+  LeafNode(const Shape& shape, Device device) : TypedNode<T>("leaf", shape, device) {}
   bool is_leaf() const override { return true; }
   void run(bool) override {
     Tensor<T> arrived = static_cast<Tensor<T>&&>(this->gradient_);
@@ -187,8 +191,8 @@ class LeafNode final : public TypedNode<T> {
 template <FloatingElement T>
 class ViewNode final : public TypedNode<T> {
  public:
-  ViewNode(const View& view, const Shape& base, const Ref<GradNode>& input)
-      : TypedNode<T>(view.name(), shape_after(view, base)), view_(view), base_(base) {
+  ViewNode(const View& view, const Shape& base, Device device, const Ref<GradNode>& input)
+      : TypedNode<T>(view.name(), shape_after(view, base), device), view_(view), base_(base) {
     this->add_input(input);
   }
   void run(bool retain_graph) override {
@@ -231,7 +235,7 @@ class ViewNode final : public TypedNode<T> {
 template <FloatingElement T>
 Ref<GradNode> TypedNode<T>::record_view(const View& view, const Shape& base) {
   if (!grad_mode()) return nullptr;
-  return make_ref<ViewNode<T>>(view, base, Ref<GradNode>(this));
+  return make_ref<ViewNode<T>>(view, base, device_, Ref<GradNode>(this));
 }
 
 }  // namespace autograd

@@ -88,8 +88,8 @@ namespace detail {
 template <FloatingElement T, class F, class Given>
 class OpNode final : public TypedNode<T> {
  public:
-  OpNode(const char* op, const Shape& shape, F&& backward)
-      : TypedNode<T>(op, shape), backward_(new F(static_cast<F&&>(backward))) {}
+  OpNode(const char* op, const Tensor<T>& out, F&& backward)
+      : TypedNode<T>(op, out.shape(), out.device()), backward_(new F(static_cast<F&&>(backward))) {}
   ~OpNode() override { delete backward_; }
   using Node::add_input;
 
@@ -151,7 +151,7 @@ Tensor<T> record(const char* op, Tensor<T> out, F backward, const Tensor<In>&...
   if (anomaly_mode()) check_finite(op, "result", tandem::detail::module_path(), out);
   if (!needs_grad(inputs...)) return out;
   using Given = std::tuple<Tensor<In>...>;
-  auto node = make_ref<detail::OpNode<T, F, Given>>(op, out.shape(), std::move(backward));
+  auto node = make_ref<detail::OpNode<T, F, Given>>(op, out, std::move(backward));
   (node->add_input(inputs.defined() ? inputs.node() : Ref<GradNode>()), ...);
   out.set_node(node);
   return out;
@@ -166,7 +166,7 @@ Tensor<T> record_list(const char* op, Tensor<T> out, F backward,
   for (const Tensor<T>& input : inputs) needed = needed || needs_grad(input);
   if (!needed) return out;
   using Given = std::vector<Tensor<T>>;
-  auto node = make_ref<detail::OpNode<T, F, Given>>(op, out.shape(), std::move(backward));
+  auto node = make_ref<detail::OpNode<T, F, Given>>(op, out, std::move(backward));
   for (const Tensor<T>& input : inputs) node->add_input(input.node());
   out.set_node(node);
   return out;

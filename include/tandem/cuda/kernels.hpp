@@ -61,9 +61,11 @@ template <class T>
 struct Kernels {
   /// out = a + b, n elements.                                                   kernels/add.cu
   void (*add)(Stream, T* out, const T* a, const T* b, std::int64_t n) = nullptr;
+  /// to[j] = Σ x[i, j] over the rows of x (rows, n).                     kernels/column_sums.cu
+  void (*column_sums)(Stream, T* to, const T* x, std::int64_t rows, std::int64_t n) = nullptr;
   /// y = x·σ(1.702x);  dx = dy·y′(x).                                    kernels/quick_gelu.cu
   void (*quick_gelu)(Stream, T* y, const T* x, std::int64_t n) = nullptr;
-  void (*quick_gelu_backward)(Stream, T* dx, const T* x, const T* dy, std::int64_t n) = nullptr;
+  void (*quick_gelu_backward)(Stream, T* dx, const T* dy, const T* x, std::int64_t n) = nullptr;
   /// y, mean and 1/σ of each of `rows` rows of n; gamma and beta may be null.  kernels/layer_norm.cu
   void (*layer_norm)(Stream, T* y, T* mean, T* inverse, const T* x, const T* gamma, const T* beta,
                      std::int64_t rows, std::int64_t n, T epsilon) = nullptr;
@@ -95,7 +97,8 @@ Kernels<T>& kernels() {
 /// The entry `kernel` of the table, which must be filled: cuda::require("softmax", kernels<T>().softmax, x).
 template <class F, Element T>
 F require(const char* op, F kernel, const Tensor<T>& x) {
-  TANDEM_CHECK(kernel != nullptr, op, "has no kernel for ", x.dtype(), " on ", x.device());
+  TANDEM_CHECK(kernel != nullptr, op, "has no CUDA kernel for ", x.dtype(), " (an input is on ",
+               x.device(), ")");
   return kernel;
 }
 

@@ -2,9 +2,11 @@
 /// launch(kernel, grid, block, shared bytes, stream, arguments…): the only way to start a kernel.
 ///
 /// Included by kernels/*.cu only. Every launch is checked here, and kernel sources contain no triple
-/// brackets, so that one place decides how a kernel is started.
+/// brackets, so that one place decides how a kernel is started: these sources are also ordinary C++, and
+/// tests/simt runs them without a GPU.
 
 #include <cstdint>
+#include <type_traits>
 
 #include <cuda_runtime.h>
 
@@ -37,9 +39,9 @@ class DeviceScope {
   bool changed_ = false;
 };
 
-template <class... Parameters, class... Arguments>
+template <class... Parameters>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            Stream stream, Arguments... arguments) {
+            Stream stream, std::type_identity_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
   const DeviceScope scope(stream.device);
   if (shared_bytes > 48 * 1024) {
@@ -47,9 +49,11 @@ void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t sh
                                static_cast<int>(shared_bytes)),
           "cudaFuncSetAttribute");
   }
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
-      static_cast<Parameters>(arguments)...);
-  check(cudaGetLastError(), "a kernel launch");
+  void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};
+  const cudaError_t status = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,
+                                              static_cast<cudaStream_t>(stream.handle));
+  if (status != cudaSuccess) (void)cudaGetLastError();  // reported here, not again by the next call
+  check(status, "a kernel launch");
 }
 
 }  // namespace cuda

@@ -36,6 +36,10 @@ TANDEM_ALWAYS_INLINE V wrapping(V a, V b, F f) {
 }
 
 struct Add {
+  template <class T>
+  static auto kernel() {
+    return cuda::kernels<T>().add;
+  }
   template <class V>
   TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
     return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x + y; });
@@ -209,7 +213,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> add(const Tensor<T>& x, S s) {
   const detail::ScalarRight<detail::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
-  Tensor<T> out = detail::map("add", f, x);
+  Tensor<T> out = detail::map("add with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "add", out, [](const Tensor<T>& dy, autograd::Needs) { return std::tuple(dy); }, x);
@@ -221,7 +225,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(const Tensor<T>& x, S s) {
   const detail::ScalarRight<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
-  Tensor<T> out = detail::map("sub", f, x);
+  Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "sub", out, [](const Tensor<T>& dy, autograd::Needs) { return std::tuple(dy); }, x);
@@ -233,7 +237,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(S s, const Tensor<T>& x) {
   const detail::ScalarLeft<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
-  Tensor<T> out = detail::map("sub", f, x);
+  Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "sub", out,
@@ -249,7 +253,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> mul(const Tensor<T>& x, S s) {
   const detail::ScalarRight<detail::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
-  Tensor<T> out = detail::map("mul", f, x);
+  Tensor<T> out = detail::map("mul with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "mul", out,
@@ -263,7 +267,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(const Tensor<T>& x, S s) {
   const detail::ScalarRight<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
-  Tensor<T> out = detail::map("div", f, x);
+  Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "div", out,
@@ -277,7 +281,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(S s, const Tensor<T>& x) {
   const detail::ScalarLeft<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
-  Tensor<T> out = detail::map("div", f, x);
+  Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "div", out,

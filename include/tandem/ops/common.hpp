@@ -5,6 +5,7 @@
 
 #include "tandem/autograd/record.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/cuda/kernels.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -14,15 +15,21 @@ namespace detail {
 template <Element... In>
 void require_cpu(const char* op, const Tensor<In>&... inputs) {
   const auto check = [op](Device device) {
-    TANDEM_CHECK(device.is_cpu(), op, "has no kernel for ", device);
+    TANDEM_CHECK(device.is_cpu(), op, "has no CUDA kernel (an input is on ", device, ")");
   };
   ((inputs.defined() ? check(inputs.device()) : void()), ...);
+}
+
+/// True when an input is on another device than the CPU.
+template <Element... In>
+bool any_on_device(const Tensor<In>&... inputs) {
+  return ((inputs.defined() && !inputs.device().is_cpu()) || ...);
 }
 
 /// Throws unless all inputs that are defined live on one device.
 template <Element A, Element... In>
 void require_same_device(const char* op, const Tensor<A>& first, const Tensor<In>&... rest) {
-  const auto check = [&](Device device) {
+  [[maybe_unused]] const auto check = [&](Device device) {
     TANDEM_CHECK(device == first.device(), op, "inputs are on different devices: ", first.device(),
                  " and ", device);
   };

@@ -297,10 +297,33 @@ void map_into(const Tensor<T>& out, const F& f, const Tensor<In>&... in) {
   }
 }
 
+/// map on a device. A functor that has a kernel there names it:
+///   template <class T> static auto kernel() { return cuda::kernels<T>().add; }
+/// Kernels take dense operands of one shape, so others are copied first.
+template <class F, Element T, class... In>
+Tensor<T> map_on_device(const char* op, const Tensor<T>& first, const Tensor<In>&... rest) {
+  if constexpr (requires { F::template kernel<T>(); }) {
+    require_same_device(op, first, rest...);
+    const auto kernel = cuda::require(op, F::template kernel<T>(), first);
+    Shape shape = first.shape();
+    ((shape = broadcast_shapes(op, shape, rest.shape())), ...);
+    Tensor<T> out(shape, first.device());
+    const auto run = [&](const auto&... dense) {
+      kernel(cuda::stream_of(out.device()), out.mutable_device_data(), dense.device_data()...,
+             out.numel());
+    };
+    run(first.detach().expand(shape).contiguous(), rest.detach().expand(shape).contiguous()...);
+    return out;
+  } else {
+    require_cpu(op, first, rest...);
+    return {};
+  }
+}
+
 /// A new tensor f(in[i]…) of the shape to which the inputs broadcast; checks them at the door.
 template <class F, Element T, class... In>
 Tensor<T> map(const char* op, const F& f, const Tensor<T>& first, const Tensor<In>&... rest) {
-  require_cpu(op, first, rest...);
+  if (any_on_device(first, rest...)) return map_on_device<F>(op, first, rest...);
   Shape shape = first.shape();
   ((shape = broadcast_shapes(op, shape, rest.shape())), ...);
   Tensor<T> out(shape);

@@ -90,6 +90,42 @@ struct LayerNormBackward {
   }
 };
 
+/// The same on a device, by kernels/layer_norm.cu.
+template <FloatingElement T>
+Tensor<T> layer_norm_on_device(const char* op, const Tensor<T>& x, const Tensor<T>& gamma,
+                               const Tensor<T>& beta, std::int64_t rows, std::int64_t n, T eps) {
+  const auto forward = cuda::require(op, cuda::kernels<T>().layer_norm, x);
+  const auto backward = cuda::require(op, cuda::kernels<T>().layer_norm_backward, x);
+  const Device device = x.device();
+  const auto dense = [](const Tensor<T>& t) { return t.defined() ? t.detach().contiguous() : t; };
+  const auto pointer = [](const Tensor<T>& t) { return t.defined() ? t.device_data() : nullptr; };
+  const Tensor<T> xs = dense(x), gs = dense(gamma), bs = dense(beta);
+  const Tensor<T> y(x.shape(), device), mean({rows}, device), inverse({rows}, device);
+  forward(cuda::stream_of(device), y.mutable_device_data(), mean.mutable_device_data(),
+          inverse.mutable_device_data(), xs.device_data(), pointer(gs), pointer(bs), rows, n, eps);
+  return autograd::record(
+      op, y,
+      [xs = autograd::save(xs), gs = autograd::save(gs), mean = autograd::save(mean),
+       inverse = autograd::save(inverse), rows, n, device, pointer,
+       backward](const Tensor<T>& dy, autograd::Needs need) {
+        const Tensor<T> g = dy.contiguous();
+        Tensor<T> dx, dgamma, dbeta;
+        if (need[0]) dx = Tensor<T>(dy.shape(), device);
+        if (need[1] || need[2]) {
+          dgamma = Tensor<T>({n}, device);
+          dbeta = Tensor<T>({n}, device);
+        }
+        const auto target = [](const Tensor<T>& t) {
+          return t.defined() ? t.mutable_device_data() : nullptr;
+        };
+        backward(cuda::stream_of(device), target(dx), target(dgamma), target(dbeta),
+                 g.device_data(), xs.get().device_data(), mean.get().device_data(),
+                 inverse.get().device_data(), pointer(gs.get()), rows, n);
+        return std::tuple(dx, dgamma, dbeta);
+      },
+      x, gamma, beta);
+}
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -97,13 +133,16 @@ template <FloatingElement T>
 Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tensor<T>& beta = {},
                      double eps = 1e-5) {
   const char* const op = "layer_norm";
-  detail::require_cpu(op, x, gamma, beta);
+  detail::require_same_device(op, x, gamma, beta);
   TANDEM_CHECK(x.rank() >= 1, op, "a scalar has no axis to normalise");
   TANDEM_CHECK(static_cast<T>(eps) > 0, op, "eps must be positive, it is ", eps);
   const std::int64_t n = x.shape().back(), rows = n > 0 ? x.numel() / n : 0;
   for (const Tensor<T>& p : {gamma, beta}) {
     TANDEM_CHECK(!p.defined() || p.shape() == Shape{n}, op, "scale and shift must have shape (", n,
                  ",), one has ", p.defined() ? p.shape() : Shape());
+  }
+  if (x.device().is_cuda()) {
+    return detail::layer_norm_on_device(op, x, gamma, beta, rows, n, static_cast<T>(eps));
   }
   const Tensor<T> xs = x.detach().contiguous();
   const Tensor<T> gs = gamma.defined() ? gamma.detach().contiguous() : ones<T>({n});

@@ -17,7 +17,7 @@
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/column_sums.hpp"
-#include "tandem/ops/matmul.hpp"
+#include "tandem/ops/linear_device.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -95,7 +95,7 @@ template <FloatingElement T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
                  Activation activation = Activation::none, const Tensor<T>& residual = {}) {
   const char* const op = "linear";
-  detail::require_cpu(op, x, weight, bias, residual);
+  detail::require_same_device(op, x, weight, bias, residual);
   TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
                "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
                weight.shape());
@@ -106,6 +106,7 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   shape[x.rank() - 1] = out;
   TANDEM_CHECK(!residual.defined() || residual.shape() == shape, op, "the residual has shape ",
                residual.defined() ? residual.shape() : Shape(), ", the result ", shape);
+  if (x.device().is_cuda()) return detail::linear_on_device(x, weight, bias, activation, residual);
 
   const detail::Rows<T> rows(x.detach());
   const detail::MatrixBatch<T> w(weight.detach());

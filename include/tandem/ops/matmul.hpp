@@ -71,15 +71,26 @@ Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>
   Shape shape = batch;
   shape.push_back(m);
   shape.push_back(n);
-  Tensor<Out> c(shape);
+  const Device device = a.device();
+  const auto gemm = device.is_cuda() ? cuda::require(op, cuda::kernels<In>().gemm, a) : nullptr;
+  Tensor<Out> c(shape, device);
+  if (device.is_cuda() && k == 0) return c.zero_();
   Strides to = contiguous_strides(batch);
   for (int d = 0; d < to.rank(); ++d) to[d] *= m * n;
   const Loop<3> loop =
       make_loop<3>(batch, {to, broadcast_strides(left.shape, left.strides, batch),
                            broadcast_strides(right.shape, right.strides, batch)});
-  const In *pa = left.x.data(), *pb = right.x.data();
-  Out* pc = c.mutable_data();
+  const In *pa = left.x.device_data(), *pb = right.x.device_data();
+  Out* pc = c.mutable_device_data();
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {
+    if constexpr (std::is_same_v<In, Out>) {
+      if (gemm != nullptr) {
+        return gemm(cuda::stream_of(device), left.layout.trans == cpu::Trans::yes,
+                    right.layout.trans == cpu::Trans::yes, m, n, k, Out(1), pa + at[1],
+                    left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
+                    loop.inner_strides[2], Out(0), pc + at[0], n, loop.inner_strides[0], loop.inner);
+      }
+    }
     cpu::gemm_batched<In, Out>(left.layout.trans, right.layout.trans, m, n, k, Out(1), pa + at[1],
                                left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
                                loop.inner_strides[2], Out(0), pc + at[0], n, loop.inner_strides[0],
@@ -112,7 +123,7 @@ Tensor<detail::product_t<T>> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   const char* const op = "matmul";
   TANDEM_CHECK(a.rank() > 0 && b.rank() > 0, op, "inputs must have at least one dimension: a is ",
                a.shape(), ", b is ", b.shape());
-  detail::require_cpu(op, a, b);
+  detail::require_same_device(op, a, b);
   TANDEM_CHECK(a.size(-1) == b.size(b.rank() > 1 ? -2 : 0), op, "inner dimensions differ: a is ",
                a.shape(), ", b is ", b.shape());
   if (a.rank() == 1) return matmul(a.unsqueeze(0), b).squeeze(b.rank() == 1 ? 0 : -2);

@@ -16,6 +16,10 @@ namespace detail {
 
 struct QuickGelu {
   static constexpr int cost = 10;
+  template <class T>
+  static auto kernel() {
+    return cuda::kernels<T>().quick_gelu;
+  }
   template <class V>
   TANDEM_ALWAYS_INLINE V operator()(V x) const {
     return x * cpu::sigmoid(x * V(typename V::value_type(1.702)));
@@ -23,6 +27,10 @@ struct QuickGelu {
 };
 struct QuickGeluGradient {
   static constexpr int cost = 12;
+  template <class T>
+  static auto kernel() {
+    return cuda::kernels<T>().quick_gelu_backward;
+  }
   template <class V>
   TANDEM_ALWAYS_INLINE V operator()(V dy, V x) const {
     using C = typename V::value_type;

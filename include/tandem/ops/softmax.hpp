@@ -181,9 +181,38 @@ Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& ma
   return out;
 }
 
+/// softmax on a device, by kernels/softmax.cu, which takes dense rows: the dimension goes last.
+template <class T>
+Tensor<T> softmax_on_device(const char* op, const Tensor<T>& x, int dim) {
+  const auto forward = cuda::require(op, cuda::kernels<T>().softmax, x);
+  const auto backward = cuda::require(op, cuda::kernels<T>().softmax_backward, x);
+  const auto rows_of = [dim](const Tensor<T>& t) {
+    return t.detach().transpose(dim, -1).contiguous();
+  };
+  const Tensor<T> xs = rows_of(x), rows(xs.shape(), x.device());
+  const std::int64_t n = xs.shape().back(), count = n > 0 ? xs.numel() / n : 0;
+  forward(cuda::stream_of(x.device()), rows.mutable_device_data(), xs.device_data(), count, n);
+  return autograd::record(
+      op, rows_of(rows),
+      [y = autograd::save(rows), rows_of, count, n, backward](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = rows_of(dy), dx(g.shape(), g.device());
+        backward(cuda::stream_of(g.device()), dx.mutable_device_data(), y.get().device_data(),
+                 g.device_data(), count, n);
+        return std::tuple(rows_of(dx));
+      },
+      x);
+}
+
 template <bool Log, class T>
 Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
                         const Tensor<bool>& mask) {
+  if constexpr (!Log) {
+    if (x.device().is_cuda() && !mask.defined()) {
+      return softmax_on_device(op, x, normalize_dim(op, dim, x.rank()));
+    }
+    TANDEM_CHECK(x.device().is_cpu() || !mask.defined(), op,
+                 "has no CUDA kernel for a mask (an input is on ", x.device(), ")");
+  }
   require_cpu(op, x, mask);
   const DimSplit s = split_at(x.shape(), normalize_dim(op, dim, x.rank()));
   const Tensor<T> xs = mask.defined() ? masked_copy(op, x.detach(), mask) : x.detach().contiguous();

@@ -18,6 +18,7 @@ template <Element T>
 Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::int64_t dim = 0) {
   TANDEM_CHECK(!tensors.empty(), "stack", "there is nothing to stack: the list is empty");
   std::vector<Tensor<T>> rows;
+  for (const Tensor<T>& x : tensors) detail::require_cpu("stack", x);
   for (const Tensor<T>& x : tensors) {
     TANDEM_CHECK(x.shape() == tensors[0].shape(), "stack", "shapes must be equal: the first is ",
                  tensors[0].shape(), ", number ", rows.size(), " is ", x.shape());

@@ -16,15 +16,10 @@ struct AdamOptions {
 
 namespace detail {
 
-/// The numbers of one Adam step; kernels/adam.cu has the same in cuda::AdamNumbers.
+/// The numbers of one Adam step, on every device: rate = lr/(1 − β₁ᵗ), root_scale = 1/√(1 − β₂ᵗ), decay
+/// is added to the gradient (Adam), θ is first multiplied by shrink = 1 − lr·wd (AdamW).
 template <class T>
-struct AdamStep {
-  T beta1, beta2, epsilon;
-  T rate;        ///< lr/(1 − β₁ᵗ)
-  T root_scale;  ///< 1/√(1 − β₂ᵗ)
-  T decay;       ///< added to the gradient (Adam) …
-  T shrink;      ///< … or what θ is multiplied by first (AdamW): 1 − lr·wd
-};
+using AdamStep = cuda::AdamNumbers<T>;
 
 template <class T>
 struct AdamUpdate {
@@ -93,11 +88,12 @@ class AdamBase final : public Optimizer<T> {
                                    T(1 / __builtin_sqrt(correction2)),
                                    T(decoupled ? 0 : decay),
                                    T(decoupled ? 1 - rate * decay : 1)};
+    step_on_devices(step);
     std::vector<T*> theta, first, second;
     for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
-      theta.push_back(this->parameters_[k].mutable_data());
-      first.push_back(first_[k].mutable_data());
-      second.push_back(second_[k].mutable_data());
+      theta.push_back(this->parameters_[k].mutable_device_data());
+      first.push_back(first_[k].mutable_device_data());
+      second.push_back(second_[k].mutable_device_data());
     }
     this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
       cpu::simd_dispatch<detail::AdamUpdate<T>, T>(step, theta[k] + begin,
@@ -113,6 +109,32 @@ class AdamBase final : public Optimizer<T> {
   }
 
  private:
+  /// The parameters that are not on the CPU: one call of kernels/adam.cu per device updates them all.
+  void step_on_devices(const detail::AdamStep<T>& step) {
+    struct Group {
+      Device device;
+      std::vector<cuda::AdamTensor<T>> tensors;
+    };
+    std::vector<Group> groups;
+    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
+      const Tensor<T>&p = this->parameters_[k], &g = this->gradients_[k];
+      if (p.device().is_cpu() || !g.defined()) continue;
+      std::size_t i = 0;
+      while (i < groups.size() && !(groups[i].device == p.device())) ++i;
+      if (i == groups.size()) groups.push_back({p.device(), {}});
+      groups[i].tensors.push_back({p.mutable_device_data(), g.device_data(),
+                                   first_[k].mutable_device_data(),
+                                   second_[k].mutable_device_data(), p.numel()});
+    }
+    for (const Group& group : groups) {
+      const auto adam = cuda::kernels<T>().adam;
+      TANDEM_CHECK(adam != nullptr, "adam", "has no CUDA kernel for ", dtype_of<T>,
+                   " (a parameter is on ", group.device, ")");
+      adam(cuda::stream_of(group.device), group.tensors.data(),
+           static_cast<std::int64_t>(group.tensors.size()), step);
+    }
+  }
+
   AdamOptions options_;
   std::vector<Tensor<T>> first_, second_;
 };

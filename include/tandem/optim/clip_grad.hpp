@@ -4,6 +4,7 @@
 
 #include "tandem/cpu/threads.hpp"
 #include "tandem/autograd/backward.hpp"
+#include "tandem/ops/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
@@ -16,6 +17,7 @@ double grad_norm(const std::vector<Tensor<T>>& parameters) {
   double total = 0;
   for (const Tensor<T>& p : parameters) {
     if (!p.grad().defined()) continue;
+    tandem::detail::require_cpu("grad_norm", p);
     const Tensor<T> g = p.grad().contiguous();
     const T* data = g.data();
     std::vector<double> partial(static_cast<std::size_t>((g.numel() + chunk - 1) / chunk));

@@ -9,6 +9,7 @@
 #include "tandem/autograd/backward.hpp"
 #include "tandem/cpu/threads.hpp"
 #include "tandem/nn/module.hpp"
+#include "tandem/ops/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
@@ -65,7 +66,8 @@ class Optimizer {
   }
 
  protected:
-  /// Calls update(k, begin, end) for pieces of parameter k, for every parameter with a gradient.
+  /// Calls update(k, begin, end) for pieces of parameter k, for every parameter on the CPU with a
+  /// gradient.
   template <class F>
   void for_each_piece(F&& update) const {
     constexpr std::int64_t piece = 1 << 15;
@@ -75,7 +77,7 @@ class Optimizer {
     };
     std::vector<Piece> pieces;
     for (std::size_t k = 0; k < parameters_.size(); ++k) {
-      if (!gradients_[k].defined()) continue;
+      if (!gradients_[k].defined() || !parameters_[k].device().is_cpu()) continue;
       const std::int64_t n = parameters_[k].numel();
       for (std::int64_t at = 0; at < n; at += piece) {
         pieces.push_back({k, at, at + piece < n ? at + piece : n});

@@ -29,6 +29,7 @@ class Sgd final : public Optimizer<T> {
   }
 
   void step() override {
+    for (const Tensor<T>& p : this->parameters_) tandem::detail::require_cpu("sgd", p);
     this->collect_gradients();
     const bool first = this->steps_ == 0;
     const T rate = T(this->learning_rate_), decay = T(options_.weight_decay),

@@ -31,6 +31,19 @@ class Device {
   int index_ = 0;
 };
 
+/// One copy between two layouts of one shape, for any element type of `element_bytes` (1, 2, 4 or 8).
+struct StridedCopy {
+  static constexpr int max_rank = 8;
+  void* to;
+  const void* from;
+  std::int64_t element_bytes;
+  std::int64_t numel;
+  int rank;
+  std::int64_t sizes[max_rank];
+  std::int64_t to_strides[max_rank];    ///< in elements
+  std::int64_t from_strides[max_rank];  ///< 0 where elements are repeated
+};
+
 /// What tensor/ needs from a device other than the CPU. The library `tandem::cuda` fills the table
 /// when it is linked; without it every pointer is null and using the device says so.
 struct DeviceInterface {
@@ -38,10 +51,13 @@ struct DeviceInterface {
   int (*device_count)() = nullptr;
   void* (*allocate)(int device, std::int64_t bytes) = nullptr;
   void (*deallocate)(int device, void* pointer, std::int64_t bytes) = nullptr;
-  /// Copies are ordered after the work queued on the current stream and complete on return.
+  /// Copies are ordered after the work queued on the current stream; those to or from the host are
+  /// complete on return.
   void (*copy_to_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_to_host)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
+  /// As copy_on_device, between two layouts.                                    kernels/copy.cu
+  void (*copy_strided)(int device, const StridedCopy& copy) = nullptr;
   void (*fill_zero)(int device, void* to, std::int64_t bytes) = nullptr;
   void (*synchronize)(int device) = nullptr;
 };

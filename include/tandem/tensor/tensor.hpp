@@ -100,10 +100,21 @@ class Tensor {
   bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
 
   // --- elements -------------------------------------------------------------------------------
-  /// The first element; the others follow `strides()`. A device pointer for CUDA tensors.
-  const T* data() const { return static_cast<const T*>(impl().storage->data()) + offset(); }
+  /// The first element; the others follow `strides()`. Throws for a tensor that the CPU cannot read.
+  const T* data() const {
+    require_cpu_memory("data");
+    return device_data();
+  }
   /// As data(), for writing; counts as an in-place change.
   T* mutable_data() const {
+    require_cpu_memory("mutable_data");
+    return mutable_device_data();
+  }
+  /// As data(), on whatever device the tensor is: what a kernel of that device takes.
+  const T* device_data() const {
+    return static_cast<const T*>(impl().storage->data()) + offset();
+  }
+  T* mutable_device_data() const {
     TANDEM_CHECK(impl().storage->writable(), "tensor",
                  "this tensor borrows read-only memory: clone() it before changing it");
     impl().storage->bump_version();
@@ -115,11 +126,14 @@ class Tensor {
                  " elements, not one");
     if (device().is_cpu()) return *data();
     T value;
-    cuda_interface().copy_to_host(device().index(), &value, data(), sizeof(T));
+    cuda_interface().copy_to_host(device().index(), &value, device_data(), sizeof(T));
     return value;
   }
   /// One element by its index, negative indices count from the end: x.at({0, -1}).
-  T at(std::initializer_list<std::int64_t> index) const { return *(data() + element("at", index)); }
+  T at(std::initializer_list<std::int64_t> index) const {
+    const std::int64_t where = element("at", index);  // which checks the device by this name
+    return *(data() + where);
+  }
   /// Changes one element.
   void set(std::initializer_list<std::int64_t> index, T value) const {
     refuse_in_place("set");
@@ -242,15 +256,19 @@ class Tensor {
   /// Sets every element.
   const Tensor& fill_(T value) const {
     refuse_in_place("fill_");
-    const Strides zero = Shape::filled(rank(), 0);
-    require_cpu_memory("fill_");
-    detail::strided_copy(shape(), mutable_data(), strides(), &value, zero);
+    if (device().is_cpu()) {
+      detail::strided_copy(shape(), mutable_data(), strides(), &value, Shape::filled(rank(), 0));
+    } else {
+      const Tensor one{Shape()};
+      *one.mutable_data() = value;
+      copy_elements(one);
+    }
     return *this;
   }
   const Tensor& zero_() const {
     if (device().is_cuda() && is_contiguous()) {
       refuse_in_place("zero_");
-      cuda_interface().fill_zero(device().index(), mutable_data(),
+      cuda_interface().fill_zero(device().index(), mutable_device_data(),
                                  numel() * static_cast<std::int64_t>(sizeof(T)));
       return *this;
     }
@@ -312,19 +330,7 @@ class Tensor {
                            detail::broadcast_strides(from.shape(), from.strides(), shape()));
       return;
     }
-    TANDEM_CHECK(is_contiguous() && from.is_contiguous() && shape() == from.shape(), "copy_",
-                 "copies to or from ", device().is_cuda() ? device() : from.device(),
-                 " need dense tensors of one shape: ", shape(), " and ", from.shape());
-    const std::int64_t bytes = numel() * static_cast<std::int64_t>(sizeof(T));
-    const DeviceInterface& table = cuda_interface();
-    if (bytes == 0) return;
-    if (device().is_cpu()) {
-      table.copy_to_host(from.device().index(), mutable_data(), from.data(), bytes);
-    } else if (from.device().is_cpu()) {
-      table.copy_to_device(device().index(), mutable_data(), from.data(), bytes);
-    } else {
-      table.copy_on_device(device().index(), mutable_data(), from.data(), bytes);
-    }
+    if (numel() > 0) copy_with_device(from);
   }
 
  private:
@@ -354,8 +360,46 @@ class Tensor {
     out.copy_elements(*this);
     return out;
   }
+  /// copy_elements where at least one side is not on the CPU. Between devices only whole dense tensors
+  /// travel; what else is asked for happens on the device where they arrive.
+  void copy_with_device(const Tensor& from) const {
+    const DeviceInterface& table = cuda_interface();
+    const int index = (device().is_cpu() ? from : *this).device().index();
+    const std::int64_t bytes = numel() * static_cast<std::int64_t>(sizeof(T));
+    if (is_contiguous() && from.is_contiguous() && shape() == from.shape()) {
+      if (device().is_cpu()) {
+        return table.copy_to_host(index, mutable_data(), from.device_data(), bytes);
+      }
+      if (from.device().is_cpu()) {
+        return table.copy_to_device(index, mutable_device_data(), from.data(), bytes);
+      }
+      if (from.device() == device()) {
+        return table.copy_on_device(index, mutable_device_data(), from.device_data(), bytes);
+      }
+      return copy_with_device(from.detach().cpu_copy());
+    }
+    if (from.device() != device()) {
+      const Tensor there(from.shape(), device());
+      there.copy_elements(from.detach().contiguous());
+      return copy_elements(there);
+    }
+    const auto loop = detail::make_loop<2>(
+        shape(), {strides(), detail::broadcast_strides(from.shape(), from.strides(), shape())});
+    StridedCopy copy = {mutable_device_data(), from.device_data(), sizeof(T), numel(),
+                        loop.shape.rank() + 1, {}, {}, {}};
+    for (int d = 0; d < loop.shape.rank(); ++d) {
+      copy.sizes[d] = loop.shape[d];
+      copy.to_strides[d] = loop.strides[0][d];
+      copy.from_strides[d] = loop.strides[1][d];
+    }
+    copy.sizes[copy.rank - 1] = loop.inner;
+    copy.to_strides[copy.rank - 1] = loop.inner_strides[0];
+    copy.from_strides[copy.rank - 1] = loop.inner_strides[1];
+    table.copy_strided(index, copy);
+  }
   void require_cpu_memory(const char* op) const {
-    TANDEM_CHECK(device().is_cpu(), op, "is not available on ", device());
+    TANDEM_CHECK(device().is_cpu(), op, "needs a tensor on the CPU, this one is on ", device(),
+                 ": move it with .to(Device::cpu())");
   }
   Shape inferred(const char* op, const Shape& sizes) const {
     Shape out = sizes;

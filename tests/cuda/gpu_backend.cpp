@@ -1,0 +1,27 @@
+// Device::cuda() is a GPU, where tandem::cuda is linked and sees one; otherwise everything is skipped.
+
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <cstdio>
+
+#include "backend.hpp"
+#include "tandem/tensor/device.hpp"
+
+namespace backend {
+
+const char* const name = "cuda (GPU)";
+const int orders = 1;
+void set_order(int) {}  // a GPU has its own
+
+}  // namespace backend
+
+int main(int argc, char** argv) {
+  if (!tandem::cuda_available()) {
+    std::puts(tandem::cuda_interface().device_count == nullptr
+                  ? "skipped: the CUDA kernels are not built here (no nvcc), so nothing ran on a GPU"
+                  : "skipped: there is no GPU here, so nothing ran on one");
+    return 77;
+  }
+  return doctest::Context(argc, argv).run();
+}

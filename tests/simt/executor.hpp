@@ -1,0 +1,48 @@
+#pragma once
+/// Runs CUDA kernels on the CPU: the same sources, compiled as C++ against tests/simt/cuda/.
+///
+/// The threads of a block are fibers on one OS thread. Those that can run take turns in an order that the
+/// seed shuffles, as it does the blocks, until all have exited: in every second block a random one goes
+/// on, in the others the warps have ranks and the first runs as far as it can. A barrier waits for every thread of the
+/// block, a warp operation for the lanes of its mask, and what a GPU would answer with a hang or a wrong
+/// number is a Fault that names thread, operation and source line:
+///   - a lane that is not in the mask it passes; lanes that pass different masks or meet in different
+///     operations; a source lane that is not in the mask or has exited; a warp operation that some lane
+///     of its mask never reaches
+///   - a thread that exits before a barrier at which others wait; threads at different barriers
+///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its arrays.
+/// Shared memory is NaN before every block, so a read that no barrier orders after its write shows.
+/// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs.
+
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+#include "cuda/cuda_runtime.h"
+
+namespace simt {
+
+class Fault : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+inline constexpr std::size_t static_shared_limit = 48 << 10, shared_limit = 227 << 10;
+
+/// The order of threads and blocks from now on.
+void set_seed(std::uint64_t seed);
+
+/// A kernel's name with its template arguments, as far as the program's symbols tell.
+std::string kernel_name(const void* kernel);
+
+struct Launch {
+  const void* kernel;
+  dim3 grid, block;
+  std::size_t shared;
+  std::function<void()> thread;  ///< what each thread runs
+};
+/// Runs every block of a launch whose dimensions are valid. Throws Fault.
+void run(const Launch& launch);
+
+}  // namespace simt

@@ -1,0 +1,24 @@
+#pragma once
+/// The runtime behind the executor: two devices whose memory the CPU cannot touch, and streams that
+/// execute nothing before somebody synchronizes with them, so that a missing synchronization shows.
+///
+/// Device memory is NaN when it is allocated and when it is freed, and lies between red zones that are
+/// checked after every kernel. Host code that reads or writes it ends with a segmentation fault, as does
+/// a kernel that touches another device's. A Fault of a kernel arrives where its stream is synchronized.
+
+#include <functional>
+
+#include "executor.hpp"
+
+namespace simt {
+
+inline constexpr int device_count = 2;
+
+/// Queues `work` on a stream of the current device; it may read and write that device's memory.
+cudaError_t queue_work(cudaStream_t stream, const char* what, std::function<void()> work);
+/// Device memory that is allocated now, in bytes.
+std::size_t live_bytes();
+/// Kernels that have been launched so far, by name.
+std::string launched_kernels();
+
+}  // namespace simt

@@ -1,0 +1,44 @@
+#pragma once
+/// The shared memory of a block: arrays in the order in which they are met, each between red zones, all
+/// of it NaN (every bit set) when the block starts.
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace simt {
+
+class SharedMemory {
+ public:
+  ~SharedMemory();
+  void block_starts(std::size_t dynamic_bytes);
+  /// "" or what was damaged: the bytes between the arrays must be as they were.
+  std::string block_ends();
+  void launch_done();
+
+  /// "" or why another array of `bytes` would be too much for a GPU.
+  std::string limit_problem(const void* declaration, std::size_t bytes) const;
+  /// The array of one declaration: the first thread that comes makes it.
+  void* array(const void* declaration, const char* name, std::size_t bytes);
+  void* dynamic() const { return arena_ + red_zone; }
+  /// An address that stands for one meeting of the block's threads (number < 128), for ThreadSanitizer. Two
+  /// numbers take turns: a thread that leaves a meeting late must not seem to have seen the next one.
+  void* meeting_place(std::size_t number) const { return arena_ + number; }
+
+ private:
+  static constexpr std::size_t red_zone = 128;
+  struct Array {
+    const void* declaration;
+    const char* name;
+    std::size_t begin, bytes;
+  };
+  void append(const void* declaration, const char* name, std::size_t bytes);
+  const Array* find(const void* declaration) const;
+
+  unsigned char* arena_ = nullptr;
+  std::size_t used_ = 0, static_bytes_ = 0;
+  std::vector<Array> arrays_;  // the first one is what the launch asked for
+  std::vector<unsigned char*> old_;
+};
+
+}  // namespace simt
