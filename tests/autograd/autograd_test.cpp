@@ -84,6 +84,15 @@ TEST_CASE("backward: what cannot work is refused") {
   }
   CHECK(check::message([&] { y.backward(ones<double>({2})); }) ==
         "[mul] a tensor of shape (2,) that backward needs was changed in place after the forward pass");
+  // A change through a view, or through a detached alias, is the same change.
+  for (const int how : {0, 1}) {
+    const Tensor<double> w = tensor<double>({3, 4});
+    const Tensor<double> z = mul(x, w);
+    if (how == 0) w[1].fill_(0);
+    if (how == 1) w.detach().set({0}, 0);
+    CHECK(check::message([&] { z.backward(ones<double>({2})); })
+              .find("[mul] a tensor of shape (2,) that backward needs was changed in place") == 0);
+  }
   const auto wrong = autograd::record(
       "wrong", zeros<double>({2}),
       [](const Tensor<double>&, autograd::Needs) { return std::tuple(zeros<double>({3})); }, x);

@@ -108,4 +108,43 @@ g.case("cat.dim1", lambda a, b: torch.cat([a, b], 1), a=g.randn(2, 3), b=g.randn
 g.case("stack.dim1", lambda a, b: torch.stack([a, b], 1), a=g.randn(2, 3), b=g.randn(2, 3))
 g.case("pad.constant", lambda x: F.pad(x, (1, 2, 0, 1), value=0.25), x=g.randn(2, 3))
 
+# Later cases come last: those above keep their random numbers.
+g.case("square.tails", lambda x: torch.square(x), x=wide)
+g.case("softplus.tails", lambda x: F.softplus(x, threshold=1e9), x=wide * 4)
+g.case("pow.p2_5", lambda x: x ** 2.5, x=g.rand(19) * 9 + 0.01)
+g.case("pow.minus_3", lambda x: x ** -3.0, x=g.rand(19) * 9 + 0.5)
+g.case("clamp_min.half", lambda x: x.clamp(min=-0.5), x=g.randn(3, 7))
+g.case("clamp_max.half", lambda x: x.clamp(max=0.5), x=g.randn(3, 7))
+g.case("where.scalar", lambda mask, a: torch.where(mask.bool(), a, 2.5),
+       mask=g.randint(2, 3, 5).to(torch.uint8), a=g.randn(3, 5))
+x = g.randn(2, 3, 5)
+g.case("argmin.dim1", lambda x: x.min(1).values, x=x)
+g.put("argmin.dim1.indices", x.argmin(1))
+g.case("cumsum.dim0", lambda x: x.cumsum(0), x=g.randn(4, 3))
+g.case("index_select.dim1", lambda index, x: x.index_select(1, index),
+       index=torch.tensor([3, 0, 3, 2]), x=g.randn(2, 4, 3))
+g.case("scatter_add.dim0", lambda x, index, src: x.scatter_add(0, index, src), x=g.randn(4, 3),
+       index=torch.tensor([[3, 0, 1], [3, 2, 1]]), src=g.randn(2, 3))
+g.case("topk.smallest3", lambda x: x.topk(3, dim=0, largest=False).values, x=g.randn(7, 3))
+g.case("l2_normalize.dim0", lambda x: F.normalize(x, dim=0, eps=1e-12), x=g.randn(3, 5))
+g.case("cat.three", lambda a, b, c: torch.cat([a, b, c], 0), a=g.randn(2, 3), b=g.randn(1, 3),
+       c=g.randn(4, 3))
+g.case("stack.last", lambda a, b: torch.stack([a, b], -1), a=g.randn(2, 3), b=g.randn(2, 3))
+for name, fn in [("none", lambda z: z), ("relu", torch.relu), ("gelu", F.gelu),
+                 ("quick_gelu", lambda z: z * torch.sigmoid(1.702 * z))]:
+    g.case(f"linear.{name}", lambda x, weight, bias, residual, fn=fn: fn(
+        F.linear(x, weight, bias)) + residual, x=g.randn(2, 3, 7), weight=g.randn(5, 7),
+        bias=g.randn(5), residual=g.randn(2, 3, 5))
+g.case("cross_entropy.ignore_sum", lambda input, target: F.cross_entropy(
+    input, target, ignore_index=1, reduction="sum"), input=g.randn(4, 5),
+    target=torch.tensor([1, 0, 4, 1]))
+g.case("cross_entropy.probabilities", lambda input, target: F.cross_entropy(
+    input, target.detach(), reduction="none"), input=g.randn(4, 5), target=g.rand(4, 5).softmax(-1))
+g.case("bce_with_logits.weight_none", lambda input, target, weight:
+       F.binary_cross_entropy_with_logits(input, target.detach(), weight.detach(),
+                                          reduction="none"),
+       input=g.randn(4, 5) * 3, target=g.rand(4, 5), weight=g.rand(4, 5))
+g.case("mse.sum", lambda input, target: F.mse_loss(input, target, reduction="sum"),
+       input=g.randn(3, 7), target=g.randn(3, 7))
+
 g.write()

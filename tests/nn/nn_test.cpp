@@ -155,6 +155,31 @@ TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {
   CHECK_FALSE(block.forward(x).requires_grad());
 }
 
+TEST_CASE("modules: a shared parameter is learned once and saved under every name") {
+  struct Tied final : nn::Module<float> {
+    explicit Tied(Generator& random) : table(5, 3, random), out(3, 5, random, false) {
+      add("table", table);
+      add("out", out);
+      out.weight = table.weight;
+    }
+    nn::Embedding<float> table;
+    nn::Linear<float> out;
+  };
+  Generator random(2);
+  Tied net(random);
+  CHECK(net.named_parameters().size() == 1);
+  CHECK(net.named_parameters()[0].name == "table.weight");
+  CHECK(net.parameter_count() == 15);
+  CHECK(net.state_dict().size() == 2);
+  net.load_state_dict({{"table.weight", ones<float>({5, 3})}, {"out.weight", ones<float>({5, 3})}});
+  CHECK(net.out.weight.at({4, 2}) == 1);
+  // Both uses arrive in one gradient: Σ over the looked-up row and over the product with ones.
+  const Tensor<float> y = net.out.forward(net.table.forward(tensor<std::int64_t>({2})));
+  y.backward(ones<float>({1, 5}));
+  CHECK(net.table.weight.grad().at({0, 0}) == 1);
+  CHECK(net.table.weight.grad().at({2, 0}) == 1 + 5);
+}
+
 TEST_CASE("modules: errors name the module; dropout needs a generator and follows train/eval") {
   Generator random(1);
   nn::Sequential<float> net;

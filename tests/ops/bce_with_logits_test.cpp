@@ -15,6 +15,11 @@ TEST_CASE("bce_with_logits agrees with PyTorch") {
   const Tensor<double> target = golden::get("bce_with_logits.mean.target");
   golden::compare("bce_with_logits.mean", {"input"},
                   [&](const auto& x) { return bce_with_logits(x[0], target); });
+  const std::string key = "bce_with_logits.weight_none";
+  const Tensor<double> t = golden::get(key + ".target"), w = golden::get(key + ".weight");
+  golden::compare(key, {"input"}, [&](const auto& x) {
+    return bce_with_logits(x[0], t, {.reduction = Reduction::none, .weight = w});
+  });
 }
 
 TEST_CASE("bce_with_logits: gradients with every reduction, weights and a mask") {

@@ -1,16 +1,17 @@
-#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/clamp.hpp"
 
 #include <cmath>
 
 #include "golden.hpp"
-#include "tandem/ops/arithmetic.hpp"
 #include "tandem/cpu/isa.hpp"
+#include "tandem/ops/arithmetic.hpp"
 
 using namespace tandem;
 
 TEST_CASE("clamp agrees with PyTorch") {
   golden::compare("clamp.both", {"x"}, [](const auto& x) { return clamp(x[0], -0.5, 0.7); });
+  golden::compare("clamp_min.half", {"x"}, [](const auto& x) { return clamp_min(x[0], -0.5); });
+  golden::compare("clamp_max.half", {"x"}, [](const auto& x) { return clamp_max(x[0], 0.5); });
 }
 
 TEST_CASE("clamp: gradients and values") {

@@ -8,6 +8,13 @@ TEST_CASE("cross_entropy agrees with PyTorch") {
   const Tensor<std::int64_t> target = golden::ids("cross_entropy.mean.target");
   golden::compare("cross_entropy.mean", {"input"},
                   [&](const auto& x) { return cross_entropy(x[0], target); });
+  const Tensor<std::int64_t> some = golden::ids("cross_entropy.ignore_sum.target");
+  golden::compare("cross_entropy.ignore_sum", {"input"}, [&](const auto& x) {
+    return cross_entropy(x[0], some, {.reduction = Reduction::sum, .ignore_index = 1});
+  });
+  const Tensor<double> p = golden::get("cross_entropy.probabilities.target");
+  golden::compare("cross_entropy.probabilities", {"input"},
+                  [&](const auto& x) { return cross_entropy(x[0], p, Reduction::none); });
 }
 
 TEST_CASE("cross_entropy: gradients for ids and probabilities, every reduction, odd sizes") {

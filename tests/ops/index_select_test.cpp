@@ -1,8 +1,14 @@
 #include "tandem/ops/index_select.hpp"
 
-#include "check.hpp"
+#include "golden.hpp"
 
 using namespace tandem;
+
+TEST_CASE("index_select agrees with PyTorch") {
+  const Tensor<std::int64_t> ids = golden::ids("index_select.dim1.index");
+  golden::compare("index_select.dim1", {"x"},
+                  [&](const auto& x) { return index_select(x[0], 1, ids); });
+}
 
 TEST_CASE("index_select picks along any dimension") {
   const Tensor<float> x = tensor<float>({{1, 2, 3}, {4, 5, 6}});

@@ -1,6 +1,6 @@
 #include "tandem/ops/linear.hpp"
 
-#include "check.hpp"
+#include "golden.hpp"
 
 using namespace tandem;
 
@@ -24,6 +24,14 @@ double apply(Activation activation, double z) {
 }
 
 }  // namespace
+
+TEST_CASE("linear agrees with PyTorch") {
+  const char* const names[] = {"none", "relu", "gelu", "quick_gelu"};
+  for (std::size_t i = 0; i < 4; ++i) {
+    golden::compare(concat("linear.", names[i]), {"x", "weight", "bias", "residual"},
+                    [&](const auto& x) { return linear(x[0], x[1], x[2], activations[i], x[3]); });
+  }
+}
 
 TEST_CASE("linear is its formula, for every activation, with and without bias and residual") {
   for (const std::int64_t n : {1, 3, 33}) {

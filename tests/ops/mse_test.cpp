@@ -6,6 +6,8 @@ using namespace tandem;
 
 TEST_CASE("mse agrees with PyTorch") {
   golden::compare("mse.mean", {"input", "target"}, [](const auto& x) { return mse(x[0], x[1]); });
+  golden::compare("mse.sum", {"input", "target"},
+                  [](const auto& x) { return mse(x[0], x[1], Reduction::sum); });
 }
 
 TEST_CASE("mse: gradients with every reduction") {

@@ -8,6 +8,7 @@ using namespace tandem;
 
 TEST_CASE("normalize agrees with PyTorch") {
   golden::compare("l2_normalize.last", {"x"}, [](const auto& x) { return normalize(x[0]); });
+  golden::compare("l2_normalize.dim0", {"x"}, [](const auto& x) { return normalize(x[0], 0); });
 }
 
 TEST_CASE("normalize: gradients on every dimension and odd lengths") {

@@ -16,6 +16,11 @@ TEST_CASE("pow") {
   }
 }
 
+TEST_CASE("pow agrees with PyTorch") {
+  golden::compare("pow.p2_5", {"x"}, [](const auto& x) { return pow(x[0], 2.5); });
+  golden::compare("pow.minus_3", {"x"}, [](const auto& x) { return pow(x[0], -3); });
+}
+
 TEST_CASE("pow: zero and negative arguments") {
   const Tensor<double> x = tensor<double>({0, -2, 3});
   x.requires_grad_();

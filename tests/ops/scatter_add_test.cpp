@@ -5,9 +5,12 @@
 using namespace tandem;
 
 TEST_CASE("scatter_add agrees with PyTorch") {
-  const Tensor<std::int64_t> index = golden::ids("scatter_add.dim1.index");
-  golden::compare("scatter_add.dim1", {"x", "src"},
-                  [&](const auto& x) { return scatter_add(x[0], 1, index, x[1]); });
+  for (const int dim : {0, 1}) {
+    const std::string key = concat("scatter_add.dim", dim);
+    const Tensor<std::int64_t> index = golden::ids(key + ".index");
+    golden::compare(key, {"x", "src"},
+                    [&](const auto& x) { return scatter_add(x[0], dim, index, x[1]); });
+  }
 }
 
 TEST_CASE("scatter_add: repeated indices, strided inputs, gradients") {

@@ -10,6 +10,7 @@ TEST_CASE("softplus") {
   const auto f = [](const auto& x) { return softplus(x); };
   // exp, log1p (which passes the error of exp on, at most once) and one addition.
   unary::check("softplus", f, [](long double x) { return std::log1p(std::exp(x)); }, -9, 9, 6);
+  unary::golden("softplus", f);
 }
 
 TEST_CASE("softplus: special values") {

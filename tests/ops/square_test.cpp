@@ -10,6 +10,7 @@ TEST_CASE("square") {
   const auto f = [](const auto& x) { return square(x); };
   // One rounding.
   unary::check("square", f, [](long double x) { return x * x; }, -9, 9, 0.5);
+  unary::golden("square", f);
 }
 
 TEST_CASE("square: special values") {

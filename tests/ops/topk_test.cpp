@@ -7,6 +7,8 @@ using namespace tandem;
 TEST_CASE("topk agrees with PyTorch") {
   golden::compare("topk.k4", {"x"}, [](const auto& x) { return topk(x[0], 4, 1).values; });
   CHECK(check::same(topk(golden::get("topk.k4.x"), 4, 1).indices, golden::ids("topk.k4.indices")));
+  golden::compare("topk.smallest3", {"x"},
+                  [](const auto& x) { return topk(x[0], 3, 0, false).values; });
 }
 
 TEST_CASE("topk: ties take the lower index, NaN is largest") {

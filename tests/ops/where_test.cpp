@@ -1,4 +1,3 @@
-#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/where.hpp"
 
 #include <cmath>
@@ -12,6 +11,8 @@ TEST_CASE("where agrees with PyTorch") {
   const Tensor<bool> mask = golden::mask("where.broadcast.mask");
   golden::compare("where.broadcast", {"a", "b"},
                   [&](const auto& x) { return where(mask, x[0], x[1]); });
+  const Tensor<bool> other = golden::mask("where.scalar.mask");
+  golden::compare("where.scalar", {"a"}, [&](const auto& x) { return where(other, x[0], 2.5); });
 }
 
 TEST_CASE("where: gradients, with each operand broadcast") {

@@ -48,6 +48,18 @@ TEST_CASE("sgd: PyTorch's trajectories") {
   }
 }
 
+TEST_CASE("sgd: dampening, by hand") {
+  Tensor<double> p = tensor<double>({1});
+  p.requires_grad_();
+  optim::Sgd<double> sgd({p}, {.learning_rate = 0.5, .momentum = 0.5, .dampening = 0.25});
+  p.set_grad(tensor<double>({2}));
+  sgd.step();  // the first step takes the gradient whole: b = 2
+  CHECK(p.at({0}) == 0);
+  sgd.step();  // b = 0.5·2 + 0.75·2 = 2.5
+  CHECK(p.at({0}) == -1.25);
+  CHECK(sgd.state()[0].tensor.at({0}) == 2.5);
+}
+
 TEST_CASE("adam and adamw: PyTorch's trajectories, on every instruction set") {
   for (const cpu::Isa isa : cpu::supported_isas()) {
     const cpu::IsaScope scope(isa);

@@ -27,6 +27,9 @@ TEST_CASE("tensor: views share memory and read the right elements") {
   CHECK(x.unsqueeze(-1).shape() == Shape{2, 3, 4, 1});
   CHECK(x.unsqueeze(0).squeeze(0).shape() == x.shape());
   CHECK(tensor<float>({{1}, {2}}).expand({2, 3}).to_vector() == std::vector<float>{1, 1, 1, 2, 2, 2});
+  // Steps beyond the end: one element, or none, and no product that overflows.
+  CHECK(x.slice(1, 1, 3, INT64_MAX).to_vector() == Values{4, 5, 6, 7, 16, 17, 18, 19});
+  CHECK(x.slice(1, 2, 2, INT64_MAX).shape() == Shape{2, 0, 4});
   x.select(0, 1).slice(1, 0, 1).fill_(-7);
   CHECK(x.at({1, 2, 0}) == -7);
   CHECK(x.at({0, 0, 0}) == 0);
@@ -118,6 +121,9 @@ TEST_CASE("tensor: shapes, sizes and indices are checked") {
   CHECK(check::message([&] { Tensor<float>(Shape{-1}); }) == "[shape] sizes must not be negative: (-1,)");
   CHECK(check::message([&] { Tensor<float>(Shape{1LL << 40, 1LL << 40}); }) ==
         "[shape] too many elements: (1099511627776, 1099511627776)");
+  CHECK(check::message([&] { Tensor<float>(Shape{0, 1LL << 40, 1LL << 40}); }) ==
+        "[shape] too many elements: (0, 1099511627776, 1099511627776)");
+  CHECK(Tensor<float>(Shape{1LL << 40, 0}).numel() == 0);
   CHECK(check::message([&] { Tensor<float>(Shape{1LL << 62}); }) ==
         "[tensor] too many bytes for shape (4611686018427387904,)");
   CHECK(check::message([&] { (void)x.item(); }) == "[item] a tensor of shape (2, 3) has 6 elements, not one");
@@ -230,6 +236,15 @@ TEST_CASE("random: Philox's published vectors, splitting, and moments") {
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size(); ++i) REQUIRE(order[i] == static_cast<std::int64_t>(i));
   for (std::int64_t v : randint<std::int64_t>({200}, -2, 3, random).to_vector()) REQUIRE((v >= -2 && v < 3));
+  bool negative = false, positive = false;  // a range longer than the largest int64
+  for (std::int64_t v : randint<std::int64_t>({64}, INT64_MIN, INT64_MAX, random).to_vector()) {
+    negative = negative || v < INT64_MIN / 2;
+    positive = positive || v > INT64_MAX / 2;
+  }
+  CHECK(negative);
+  CHECK(positive);
+  CHECK(check::message([&] { randint<std::int64_t>({1}, 3, 3, random); }) ==
+        "[randint] the range [3, 3) is empty");
 }
 
 TEST_CASE("allocator: bytes in use are counted and blocks come back") {

@@ -108,10 +108,17 @@ class Module : public RefCounted {
  public:
   Module() = default;
 
-  /// All parameters with their full names, own ones first, in order of registration.
+  /// All parameters with their full names, own ones first, in order of registration. One that is
+  /// shared (`out.weight = embedding.weight`) appears once, under its first name: an optimizer must
+  /// not step it twice. A state dict has it under every name.
   std::vector<Named<T>> named_parameters() const {
-    std::vector<Named<T>> out;
-    collect(out, "", true, false);
+    std::vector<Named<T>> all, out;
+    collect(all, "", true, false);
+    for (Named<T>& named : all) {
+      bool seen = false;
+      for (const Named<T>& earlier : out) seen = seen || earlier.tensor.is_same(named.tensor);
+      if (!seen) out.push_back(std::move(named));
+    }
     return out;
   }
   std::vector<Tensor<T>> parameters() const {

@@ -110,7 +110,8 @@ void for_each_random_word(std::int64_t n, Generator& random, F&& fill) {
   }
 }
 
-/// Uniform in [low, high): element i is low + (high − low)·(word i ≫ 8)·2⁻²⁴.
+/// Uniform in [low, high): element i is low + (high − low)·(word i ≫ 8)·2⁻²⁴, rounded to T; for
+/// [0, 1) that is exact in float, while other bounds, and bfloat16, may round the last step up to high.
 template <FloatingElement T>
 Tensor<T> rand(const Shape& shape, Generator& random, double low = 0, double high = 1) {
   Tensor<T> out(shape);
@@ -143,9 +144,11 @@ Tensor<T> randint(const Shape& shape, std::int64_t low, std::int64_t high, Gener
   TANDEM_CHECK(low < high, "randint", "the range [", low, ", ", high, ") is empty");
   Tensor<T> out(shape);
   T* p = out.mutable_data();
+  // Unsigned: the range may be longer than the largest int64.
+  const std::uint64_t first = static_cast<std::uint64_t>(low),
+                      length = static_cast<std::uint64_t>(high) - first;
   for (std::int64_t i = 0; i < out.numel(); ++i) {
-    p[i] = T(low + static_cast<std::int64_t>(
-                       random.next_below(static_cast<std::uint64_t>(high - low))));
+    p[i] = T(static_cast<std::int64_t>(first + random.next_below(length)));
   }
   return out;
 }

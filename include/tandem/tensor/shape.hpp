@@ -58,14 +58,18 @@ class Shape {
     return true;
   }
 
-  /// The number of elements; throws when a size is negative or the product exceeds 2⁶³ − 1.
+  /// The number of elements; throws when a size is negative or the product of those that are not 0
+  /// exceeds 2⁶³ − 1 (strides are such products, also where there are no elements).
   std::int64_t numel() const {
     std::int64_t n = 1;
+    bool none = false;
     for (std::int64_t size : *this) {
       TANDEM_CHECK(size >= 0, "shape", "sizes must not be negative: ", str());
-      TANDEM_CHECK(!__builtin_mul_overflow(n, size, &n), "shape", "too many elements: ", str());
+      none = none || size == 0;
+      TANDEM_CHECK(size == 0 || !__builtin_mul_overflow(n, size, &n), "shape", "too many elements: ",
+                   str());
     }
-    return n;
+    return none ? 0 : n;
   }
 
   /// "(2, 3)", "(5,)" and "()", as NumPy prints them.

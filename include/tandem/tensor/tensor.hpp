@@ -157,6 +157,7 @@ class Tensor {
     if (end < 0) end += n;
     TANDEM_CHECK(begin >= 0 && begin <= n && end >= begin && end <= n, "slice", "range [", begin,
                  ", ", end, ") does not lie in dimension ", d, " of shape ", shape());
+    if (step > n) step = n > 0 ? n : 1;  // one element or none: no product below overflows
     return view_of({View::slice, d, begin, step, Shape{(end - begin + step - 1) / step}});
   }
   /// Index `index` of `dim`, which is dropped.
@@ -285,7 +286,8 @@ class Tensor {
   /// True when a gradient flows back to this tensor.
   bool requires_grad() const { return static_cast<bool>(impl().node); }
   bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
-  /// Makes this tensor a leaf that collects a gradient (or stops it from doing so).
+  /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets the
+  /// gradient and cuts it off from what was computed before).
   const Tensor& requires_grad_(bool on = true) const;
   /// The collected gradient of a leaf; undefined before the first backward.
   Tensor grad() const;
