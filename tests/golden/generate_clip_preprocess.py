@@ -12,11 +12,13 @@ import json
 import pathlib
 import platform
 import struct
+import sys
 import warnings
 import zlib
 
 import numpy as np
 import torchvision.transforms as T
+import PIL
 from PIL import Image
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -114,6 +116,8 @@ def image_files():
 
 
 def main():
+    if int(PIL.__version__.split(".")[0]) > 12:
+        sys.exit(f"Pillow {PIL.__version__} resizes columns first for some sizes: use a version up to 12")
     rng = np.random.default_rng(SEED)
     table = sizes(rng)
     arrays, crc = {"sizes": table}, []
