@@ -25,22 +25,6 @@ struct Data {
   std::string note;  ///< "simulated data" where a file SIMULATED.txt says so
 };
 
-/// A source whose I3D rows have the CLIP rows beside them when `concat` is set.
-class ConcatSource final : public VideoSource {
- public:
-  ConcatSource(const VideoSource& source, bool concat) : source_(source), concat_(concat) {}
-  const GroundTruth& truth() const override { return source_.truth(); }
-  Tensor<float> i3d(std::size_t video) const override {
-    const Tensor<float> rows = source_.i3d(video);
-    return concat_ ? cat(std::vector<Tensor<float>>{rows, source_.clip(video)}, 1) : rows;
-  }
-  Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
-
- private:
-  const VideoSource& source_;
-  bool concat_;
-};
-
 inline Data open_data(const Options& o) {
   TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && !o.i3d.empty() && !o.clip.empty()),
                "train_dcl",

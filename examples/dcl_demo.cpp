@@ -1,19 +1,25 @@
 /// dcl_demo — the paper's comparisons in two minutes, on simulated videos.
 ///
 ///   build/release/examples/dcl_demo
+///   build/release/examples/dcl_demo --rounds 4 --ablations
 ///
 /// Trains DCL and its variants on a small simulated data set (no file is read or written), three seeds
 /// each, and prints the mAP and, round by round, the quality of the pseudo-labels of both branches.
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <map>
+#include <future>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common_cli.hpp"
+#include "simulation_options.hpp"
 #include "tandem/wtal/evaluation.hpp"
 #include "tandem/wtal/inference.hpp"
 #include "tandem/wtal/simulate.hpp"
@@ -24,11 +30,39 @@ namespace {
 using namespace tandem;
 using namespace tandem::wtal;
 
+/// Sizes like those of THUMOS14 (200 training videos, 20 classes, 29 % action), at widths and lengths that
+/// train in seconds. docs/simulation.md says how each value was found.
+SimulationOptions demo_simulation() {
+  SimulationOptions s;
+  s.train_videos = 200;
+  s.test_videos = 60;
+  s.rows_low = 60;
+  s.rows_high = 100;
+  s.second_class = 0.135;
+  s.length_median = 8;
+  s.i3d_width = 128;
+  s.clip_width = 64;
+  s.scene = 0.5;
+  s.spill = 2;
+  s.clip_scale = 1;
+  return s;
+}
+TrainerOptions demo_training() {
+  TrainerOptions t;
+  t.batch = 10;
+  t.learning_rate = 1e-3;
+  t.warm_up_steps = 150;
+  t.rounds = 2;
+  t.b_steps = 300;
+  t.f_steps = 50;
+  return t;
+}
+
 struct Options {
-  std::int64_t seeds = 3, width = 64, rounds = 2, warm_up = 300, b_steps = 150, f_steps = 150;
-  std::int64_t train_videos = 100, test_videos = 60, i3d_width = 128, clip_width = 64;
-  double learning_rate = 1e-3;
-  bool softmax = true;
+  SimulationOptions simulation = demo_simulation();
+  TrainerOptions train = demo_training();
+  std::int64_t seeds = 3, width = 64, layers = 2;
+  bool no_softmax = false, ablations = false;
 };
 
 /// The class names as token ids of the small vocabulary, two words each.
@@ -37,146 +71,154 @@ std::vector<std::vector<std::int64_t>> class_tokens(std::int64_t classes) {
   for (std::int64_t c = 0; c < classes; ++c) names.push_back({2 + 2 * c, 3 + 2 * c});
   return names;
 }
-
-struct World {
-  GroundTruth truth;
-  Ref<clip::TextEncoder<float>> text;
-  std::unique_ptr<SimulatedSource> train, test;
-  SimulationOptions simulation;
-};
-
 VlpOptions vlp_options(const Options& o) {
-  return {.width = o.clip_width, .layers = 2, .heads = 4, .table = 200};
+  return {.width = o.simulation.clip_width, .layers = 2, .heads = 4, .table = o.simulation.rows_high};
 }
 typename PromptLearner<float>::Options prompt_options() {
   return {.vectors = 4, .start_token = 0, .end_token = 1};
 }
 
-/// The parts that a seed decides: the branches' initial values and the order of the videos. The videos
-/// and the text encoder are the same for all seeds, as a real data set and real weights would be.
-struct Run {
-  Run(const Options& o, const World& world, const TrainerOptions& t)
-      : random(t.seed + 1),
-        cbp({.input = o.i3d_width,
-             .classes = world.simulation.classes,
+/// What does not depend on a run's seed: the videos and the text encoder, as a real data set and real
+/// weights would not.
+struct World {
+  explicit World(const Options& o) {
+    Generator random(7);
+    const std::int64_t classes = o.simulation.classes, width = o.simulation.clip_width;
+    text = make_ref<clip::TextEncoder<float>>(
+        clip::TextEncoderOptions{
+            .vocabulary = 2 + 2 * classes, .context = 16, .width = width, .layers = 2, .heads = 4, .output = width},
+        random);
+    // What CLIP's image encoder would say of an action is what its text encoder says of the class.
+    Generator prompt_random(3);
+    const VlpBranch<float> probe(vlp_options(o), text, class_tokens(classes), prompt_options(), prompt_random);
+    const NoGrad no_grad;
+    const GroundTruth truth = simulate_annotations(o.simulation);
+    const Simulator simulator(o.simulation, probe.text_features());
+    train = std::make_unique<SimulatedSource>(truth, "train", simulator);
+    test = std::make_unique<SimulatedSource>(truth, "test", simulator);
+    for (std::size_t v = 0; v < train->size(); ++v) lengths.push_back(train->clip(v).size(0));
+  }
+  Ref<clip::TextEncoder<float>> text;
+  std::unique_ptr<SimulatedSource> train, test;
+  std::vector<std::int64_t> lengths;  ///< of the training videos
+};
+
+/// One line of the table.
+struct Row {
+  std::string name;
+  Variant variant = Variant::both;
+  bool contrast = true, kd_background = true;
+};
+
+/// How good a run was after its warm-up or after a round. Percent.
+struct Round {
+  double cbp_foreground = 0, cbp_background = 0, vlp_foreground = 0, vlp_background = 0;
+  double cbp_map = 0, vlp_map = 0, fused_map = 0;
+};
+
+/// The rows that share a seed, a reading and CBP's input also share their warm-up, which is trained once.
+struct Chain {
+  Reading reading = Reading::sigmoid;
+  bool concat_clip = false;
+  std::uint64_t seed = 0;
+  std::vector<Row> rows;
+  std::vector<std::vector<Round>> results;  ///< per row: after the warm-up, then after each round
+};
+
+TrainerOptions trainer_options(const Options& o, const Chain& chain, const Row& row) {
+  TrainerOptions t = o.train;
+  t.variant = row.variant;
+  t.crop = o.simulation.rows_high;  // whole videos, as the paper's T is longer than most of THUMOS14
+  t.cbp_reading = t.vlp_reading = chain.reading;
+  t.seed = chain.seed;
+  if (!row.contrast) t.lambda = 0;
+  t.kd_background = row.kd_background;
+  return t;
+}
+
+/// The branches of a run. Their initial values follow from the seed.
+struct Branches {
+  Branches(const Options& o, const World& world, const Chain& chain)
+      : random(chain.seed + 1),
+        cbp({.input = o.simulation.i3d_width + (chain.concat_clip ? o.simulation.clip_width : 0),
+             .classes = o.simulation.classes,
              .width = o.width,
-             .layers = 2,
-             .heads = 4,
-             .positions = Positions::none,
-             .table = 200},
+             .layers = o.layers,
+             .heads = 4},
             random),
-        vlp(vlp_options(o), world.text, class_tokens(world.simulation.classes), prompt_options(),
-            random),
-        trainer(t, cbp, vlp) {}
+        vlp(vlp_options(o), world.text, class_tokens(o.simulation.classes), prompt_options(), random) {}
   Generator random;
   CbpBranch<float> cbp;
   VlpBranch<float> vlp;
-  Trainer<float> trainer;
 };
 
-World make_world(const Options& o) {
-  World world;
-  Generator random(7);
-  SimulationOptions& s = world.simulation;
-  s.train_videos = o.train_videos;
-  s.test_videos = o.test_videos;
-  s.i3d_width = o.i3d_width;
-  s.clip_width = o.clip_width;
-  world.text = make_ref<clip::TextEncoder<float>>(
-      clip::TextEncoderOptions{.vocabulary = 2 + 2 * s.classes,
-                               .context = 16,
-                               .width = o.clip_width,
-                               .layers = 2,
-                               .heads = 4,
-                               .output = o.clip_width},
-      random);
-  // What CLIP's image encoder would say of an action is what its text encoder says of the class.
-  Generator prompt_random(3);
-  const VlpBranch<float> probe(vlp_options(o), world.text, class_tokens(s.classes), prompt_options(),
-                               prompt_random);
-  const NoGrad no_grad;
-  world.truth = simulate_annotations(s);
-  const Simulator simulator(s, probe.text_features());
-  world.train = std::make_unique<SimulatedSource>(world.truth, "train", simulator);
-  world.test = std::make_unique<SimulatedSource>(world.truth, "test", simulator);
-  return world;
+/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that both give
+/// for the training videos.
+Round judge(Branches& branches, const VideoSource& train, const VideoSource& test, const TrainerOptions& t) {
+  branches.vlp.begin_teaching();  // the text features are computed once
+  Round out;
+  const PseudoLabelQuality
+      c = judge_pseudo_labels(branches.cbp, train, [&](std::size_t i) { return train.i3d(i); }, t.cbp_reading),
+      v = judge_pseudo_labels(branches.vlp, train, [&](std::size_t i) { return train.clip(i); }, t.vlp_reading);
+  out.cbp_foreground = 100 * c.foreground();
+  out.cbp_background = 100 * c.background();
+  out.vlp_foreground = 100 * v.foreground();
+  out.vlp_background = 100 * v.background();
+  const auto map = [&](Fusion fusion) {
+    InferenceOptions inference;
+    inference.fusion = fusion;
+    inference.cbp_reading = t.cbp_reading;
+    inference.vlp_reading = t.vlp_reading;
+    const DetectionSet detections =
+        detect(branches.cbp, branches.vlp, test, inference, [](std::size_t, std::size_t) {});
+    return 100 * evaluate(test.truth(), detections, {.protocol = Protocol::thumos_seconds}).average("0.3:0.7");
+  };
+  out.cbp_map = map(Fusion::cbp);
+  out.vlp_map = map(Fusion::vlp);
+  out.fused_map = map(Fusion::mean);
+  return out;
 }
 
-struct Quality {
-  double cbp_foreground = 0, cbp_background = 0, vlp_foreground = 0, vlp_background = 0;
-};
-
-struct Result {
-  std::map<std::string, double> map;  ///< by fusion
-  std::vector<Quality> rounds;        ///< after the warm-up, then after each round
-};
-
-double mean_ap(Run& run, const World& world, const TrainerOptions& t, Fusion fusion) {
-  InferenceOptions inference;
-  inference.fusion = fusion;
-  inference.cbp_reading = t.cbp_reading;
-  inference.vlp_reading = t.vlp_reading;
-  run.cbp.eval();
-  run.vlp.eval();
-  run.vlp.begin_teaching();
-  const DetectionSet detections =
-      detect(run.cbp, run.vlp, *world.test, inference, [](std::size_t, std::size_t) {});
-  run.cbp.train();
-  run.vlp.train();
-  run.trainer.interrupted();
-  return 100 * evaluate(world.test->truth(), detections, {.protocol = Protocol::thumos_seconds})
-                   .average("0.3:0.7");
-}
-
-Quality judge(Run& run, const World& world, const TrainerOptions& t) {
-  run.vlp.begin_teaching();
-  const auto i3d = [&](std::size_t v) { return world.train->i3d(v); };
-  const auto clip = [&](std::size_t v) { return world.train->clip(v); };
-  const PseudoLabelQuality c = judge_pseudo_labels(run.cbp, *world.train, i3d, t.cbp_reading),
-                           v = judge_pseudo_labels(run.vlp, *world.train, clip, t.vlp_reading);
-  run.trainer.interrupted();
-  return {100 * c.foreground(), 100 * c.background(), 100 * v.foreground(), 100 * v.background()};
-}
-
-/// What a run was after its warm-up, which is the same for all variants of a seed and a reading.
+/// A run after its warm-up.
 struct WarmedUp {
   std::vector<nn::Named<float>> state;
   std::vector<std::int64_t> counters;
-  Quality quality;
+  Round quality;
 };
 
-Result train(const Options& o, const World& world, const TrainerOptions& t, WarmedUp& warm,
-             cli::Progress& progress, std::size_t& done) {
-  Run run(o, world, t);
-  std::vector<std::int64_t> lengths;
-  for (std::size_t v = 0; v < world.train->size(); ++v) lengths.push_back(world.train->clip(v).size(0));
-  const Sampler sampler(lengths, t.batch, t.crop, Generator(t.seed).split(5));
-  Result result;
-  if (t.variant == Variant::vanilla_vlp) result.rounds.push_back(judge(run, world, t));
-  if (!warm.counters.empty() && t.variant != Variant::vanilla_vlp) {
-    run.trainer.load(warm.state, warm.counters);
-    result.rounds.push_back(warm.quality);
-  }
-  while (!run.trainer.finished()) {
-    const Phase phase = run.trainer.current_phase();
-    const StepReport report =
-        run.trainer.step(make_batch<float>(*world.train, sampler.crops(run.trainer.steps())));
-    progress.update(++done, concat(phase.name(), ", loss ", cli::fixed(report.total, 3)));
-    const bool round_over = run.trainer.finished() || run.trainer.current_phase().round != phase.round;
-    if (!round_over) continue;
-    result.rounds.push_back(judge(run, world, t));
-    if (phase.kind == Phase::Kind::warm_up) {
-      warm = {run.trainer.state(), run.trainer.counters(), result.rounds.back()};
-      for (nn::Named<float>& named : warm.state) named.tensor = named.tensor.clone();
+/// Trains all rows of a chain. `tick(note)` is called after every step.
+template <class Tick>
+void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
+  const ConcatSource train(*world.train, chain.concat_clip), test(*world.test, chain.concat_clip);
+  std::optional<WarmedUp> warm;
+  for (const Row& row : chain.rows) {
+    const TrainerOptions t = trainer_options(o, chain, row);
+    const Sampler sampler(world.lengths, t.batch, t.crop, Generator(t.seed).split(5));
+    Branches branches(o, world, chain);
+    Trainer<float> trainer(t, branches.cbp, branches.vlp);
+    std::vector<Round> rounds;
+    if (row.variant == Variant::vanilla_vlp) {
+      rounds.push_back(judge(branches, train, test, t));
+    } else if (warm) {
+      trainer.load(warm->state, warm->counters);
+      rounds.push_back(warm->quality);
     }
+    while (!trainer.finished()) {
+      const Phase phase = trainer.current_phase();
+      const StepReport report = trainer.step(make_batch<float>(train, sampler.crops(trainer.steps())));
+      tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
+      if (!trainer.finished() && trainer.current_phase().round == phase.round) continue;
+      rounds.push_back(judge(branches, train, test, t));
+      trainer.interrupted();
+      if (phase.kind != Phase::Kind::warm_up) continue;
+      warm = {trainer.state(), trainer.counters(), rounds.back()};
+      for (nn::Named<float>& named : warm->state) named.tensor = named.tensor.clone();
+    }
+    chain.results.push_back(std::move(rounds));
   }
-  result.map["cbp"] = mean_ap(run, world, t, Fusion::cbp);
-  result.map["vlp"] = mean_ap(run, world, t, Fusion::vlp);
-  result.map["mean"] = mean_ap(run, world, t, Fusion::mean);
-  return result;
 }
 
-/// "41.2 ± 0.8" of the seeds.
+/// "41.2 ± 0.8" of the seeds: mean and standard deviation.
 std::string spread(const std::vector<double>& values) {
   double mean = 0, square = 0;
   for (double v : values) mean += v / static_cast<double>(values.size());
@@ -186,79 +228,130 @@ std::string spread(const std::vector<double>& values) {
   return cli::fixed(mean, 1) + " ± " + cli::fixed(deviation, 1);
 }
 
+/// A group of rows, one chain per seed.
+struct Group {
+  Reading reading = Reading::sigmoid;
+  bool concat_clip = false;
+  std::vector<Row> rows;
+};
+
+std::vector<Group> groups(const Options& o) {
+  std::vector<Group> out;
+  out.push_back({Reading::sigmoid, false,
+                 {{"vanilla VLP (no training)", Variant::vanilla_vlp},
+                  {"warm-up only (CBP)", Variant::warm_up},
+                  {"only F", Variant::only_f},
+                  {"only B", Variant::only_b},
+                  {"both", Variant::both}}});
+  if (o.ablations) {
+    out[0].rows.push_back({"both, no L_fb", Variant::both, false, true});
+    out[0].rows.push_back({"both, no L_kd background", Variant::both, true, false});
+    out.push_back({Reading::sigmoid, true,
+                   {{"warm-up only, I3D and CLIP concatenated", Variant::warm_up},
+                    {"both, I3D and CLIP concatenated", Variant::both}}});
+  }
+  if (!o.no_softmax) {
+    out.push_back({Reading::softmax, false,
+                   {{"vanilla VLP, softmax", Variant::vanilla_vlp},
+                    {"warm-up only, softmax", Variant::warm_up},
+                    {"both, softmax", Variant::both}}});
+  }
+  return out;
+}
+
+/// The steps that a chain will make.
+std::size_t steps(const Options& o, const Chain& chain) {
+  std::int64_t total = 0;
+  bool warm = false;
+  for (const Row& row : chain.rows) {
+    const std::vector<Phase> phases = training_phases(trainer_options(o, chain, row));
+    if (phases.empty()) continue;
+    total += phases.back().end - (warm ? o.train.warm_up_steps : 0);
+    warm = true;
+  }
+  return static_cast<std::size_t>(total);
+}
+
+/// Mean and spread over a group's chains of one value of row `row` after round `round`.
+std::string cell(const std::vector<Chain>& chains, std::size_t row, std::size_t round, double Round::*value) {
+  std::vector<double> values;
+  for (const Chain& chain : chains) values.push_back(chain.results[row][round].*value);
+  return spread(values);
+}
+
+void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
+  std::printf("\nRound by round, '%s': IoU of the pseudo-labels of the training videos (foreground, background) "
+              "and\nmAP@0.3:0.7 on the test videos, in %%:\n",
+              chains[0].rows[row].name.c_str());
+  cli::Table table({"after", "CBP fg", "CBP bg", "VLP fg", "VLP bg", "mAP CBP", "mAP VLP", "mAP fused"});
+  for (std::size_t round = 0; round < chains[0].results[row].size(); ++round) {
+    std::vector<std::string> cells{round == 0 ? "warm-up" : "round " + std::to_string(round)};
+    for (double Round::*value : {&Round::cbp_foreground, &Round::cbp_background, &Round::vlp_foreground,
+                                  &Round::vlp_background, &Round::cbp_map, &Round::vlp_map, &Round::fused_map}) {
+      cells.push_back(cell(chains, row, round, value));
+    }
+    table.row(cells);
+  }
+  table.print();
+}
+
 void demo(const Options& o) {
   std::printf("DCL on SIMULATED videos: the numbers show how the parts work together, not how good they "
               "are on real video.\n\n");
-  const World world = make_world(o);
-  TrainerOptions base;
-  base.batch = 10;
-  base.crop = 120;
-  base.learning_rate = o.learning_rate;
-  base.warm_up_steps = o.warm_up;
-  base.rounds = o.rounds;
-  base.b_steps = o.b_steps;
-  base.f_steps = o.f_steps;
-
-  struct Row {
-    const char* name;
-    Variant variant;
-    Reading reading;
-  };
-  std::vector<Row> rows{{"vanilla VLP (no training)", Variant::vanilla_vlp, Reading::sigmoid},
-                        {"warm-up only (CBP)", Variant::warm_up, Reading::sigmoid},
-                        {"only F", Variant::only_f, Reading::sigmoid},
-                        {"only B", Variant::only_b, Reading::sigmoid},
-                        {"both", Variant::both, Reading::sigmoid}};
-  if (o.softmax) {
-    rows.push_back({"warm-up only, softmax", Variant::warm_up, Reading::softmax});
-    rows.push_back({"both, softmax", Variant::both, Reading::softmax});
-  }
-  std::size_t total = 0, done = 0;
-  for (const Row& row : rows) {
-    TrainerOptions t = base;
-    t.variant = row.variant;
-    const std::vector<Phase> phases = training_phases(t);
-    if (phases.empty()) continue;
-    const std::int64_t warm_up = row.variant == Variant::warm_up ? 0 : o.warm_up;  // done once
-    total += static_cast<std::size_t>((phases.back().end - warm_up) * o.seeds);
-  }
-  cli::Progress progress("training", total);
-  cli::Table table({"mAP@0.3:0.7 in %, " + std::to_string(o.seeds) + " seeds", "CBP", "VLP", "fused (mean)"});
-  std::vector<Result> both;
-  std::map<std::pair<Reading, std::int64_t>, WarmedUp> warmed_up;
-  for (const Row& row : rows) {
-    std::map<std::string, std::vector<double>> values;
+  const World world(o);
+  std::vector<std::vector<Chain>> all;
+  for (const Group& group : groups(o)) {
+    std::vector<Chain>& chains = all.emplace_back();
     for (std::int64_t seed = 0; seed < o.seeds; ++seed) {
-      TrainerOptions t = base;
-      t.variant = row.variant;
-      t.cbp_reading = t.vlp_reading = row.reading;
-      t.seed = static_cast<std::uint64_t>(seed);
-      const Result result = train(o, world, t, warmed_up[{row.reading, seed}], progress, done);
-      for (const auto& [name, value] : result.map) values[name].push_back(value);
-      if (row.variant == Variant::both && row.reading == Reading::sigmoid) both.push_back(result);
+      chains.push_back({group.reading, group.concat_clip, static_cast<std::uint64_t>(seed), group.rows, {}});
     }
-    table.row({row.name, row.variant == Variant::vanilla_vlp ? "-" : spread(values["cbp"]),
-               spread(values["vlp"]),
-               row.variant == Variant::vanilla_vlp ? "-" : spread(values["mean"])});
   }
+  // Chains are independent and small: one per thread is faster than many threads in each operation.
+  std::vector<Chain*> queue;
+  std::size_t total = 0, done = 0;
+  for (std::vector<Chain>& chains : all) {
+    for (Chain& chain : chains) {
+      queue.push_back(&chain);
+      total += steps(o, chain);
+    }
+  }
+  std::stable_sort(queue.begin(), queue.end(),
+                   [&](const Chain* a, const Chain* b) { return steps(o, *a) > steps(o, *b); });
+  const auto workers = std::min(static_cast<std::size_t>(cpu::num_threads()), queue.size());
+  cpu::set_num_threads(1);
+  cli::Progress progress("training", total);
+  std::mutex mutex;
+  std::atomic<std::size_t> next = 0;
+  std::vector<std::future<void>> threads;
+  for (std::size_t i = 0; i < workers; ++i) {
+    threads.push_back(std::async(std::launch::async, [&] {
+      for (std::size_t job = next++; job < queue.size(); job = next++) {
+        run(o, world, *queue[job], [&](const std::string& note) {
+          const std::scoped_lock lock(mutex);
+          progress.update(++done, note);
+        });
+      }
+    }));
+  }
+  for (std::future<void>& thread : threads) thread.get();
   progress.finish();
-  table.print();
 
-  std::printf("\nPseudo-labels of 'both' on the training videos, IoU in %% (foreground, background):\n");
-  cli::Table quality({"after", "CBP fg", "CBP bg", "VLP fg", "VLP bg"});
-  for (std::size_t round = 0; round < both[0].rounds.size(); ++round) {
-    std::vector<std::vector<double>> columns(4);
-    for (const Result& result : both) {
-      const Quality& q = result.rounds[round];
-      columns[0].push_back(q.cbp_foreground);
-      columns[1].push_back(q.cbp_background);
-      columns[2].push_back(q.vlp_foreground);
-      columns[3].push_back(q.vlp_background);
+  cli::Table table({"mAP@0.3:0.7 in %, " + std::to_string(o.seeds) + " seeds", "CBP", "VLP", "fused (mean)"});
+  for (const std::vector<Chain>& chains : all) {
+    for (std::size_t row = 0; row < chains[0].rows.size(); ++row) {
+      const std::size_t last = chains[0].results[row].size() - 1;
+      const bool untrained = chains[0].rows[row].variant == Variant::vanilla_vlp;
+      table.row({chains[0].rows[row].name, untrained ? "-" : cell(chains, row, last, &Round::cbp_map),
+                 cell(chains, row, last, &Round::vlp_map),
+                 untrained ? "-" : cell(chains, row, last, &Round::fused_map)});
     }
-    quality.row({round == 0 ? "warm-up" : "round " + std::to_string(round), spread(columns[0]),
-                 spread(columns[1]), spread(columns[2]), spread(columns[3])});
   }
-  quality.print();
+  table.print();
+  for (const std::vector<Chain>& chains : all) {
+    for (std::size_t row = 0; row < chains[0].rows.size(); ++row) {
+      if (chains[0].rows[row].variant == Variant::both) print_rounds(chains, row);
+    }
+  }
 }
 
 }  // namespace
@@ -270,13 +363,25 @@ int main(int argc, char** argv) {
       "dcl_demo");
   Options o;
   app.add_option("--seeds", o.seeds, "Runs of each variant")->capture_default_str()->check(CLI::Range(1, 100));
-  app.add_option("--rounds", o.rounds, "Rounds of a B and an F phase")->capture_default_str();
-  app.add_option("--warm-up-steps", o.warm_up, "Steps of the CBP warm-up")->capture_default_str();
-  app.add_option("--b-steps", o.b_steps, "Steps of a B phase")->capture_default_str();
-  app.add_option("--f-steps", o.f_steps, "Steps of an F phase")->capture_default_str();
-  app.add_option("--learning-rate", o.learning_rate, "Adam's rate (the paper's 1e-4 is for 100 times "
-                 "as many steps)")->capture_default_str();
-  app.add_flag("!--no-softmax", o.softmax, "Leave out the softmax readings");
+  app.add_flag("--no-softmax", o.no_softmax, "Leave out the softmax readings");
+  app.add_flag("--ablations", o.ablations,
+               "Also without L_fb, without the background in L_kd, and with CLIP rows beside the I3D rows");
+  const auto training = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->group("Training")->capture_default_str();
+  };
+  training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(CLI::NonNegativeNumber);
+  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(CLI::PositiveNumber);
+  training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(CLI::NonNegativeNumber);
+  training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(CLI::NonNegativeNumber);
+  training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")
+      ->check(CLI::NonNegativeNumber);
+  training("--batch", o.train.batch, "Videos per step")->check(CLI::PositiveNumber);
+  training("--lambda", o.train.lambda, "Weight of L_fb")->check(CLI::NonNegativeNumber);
+  training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")
+      ->check(CLI::PositiveNumber);
+  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(CLI::PositiveNumber);
+  training("--layers", o.layers, "CBP: transformer blocks")->check(CLI::NonNegativeNumber);
+  cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] { demo(o); });
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "simulation_options.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/wtal/branches.hpp"
 #include "tandem/wtal/datasets.hpp"
@@ -127,26 +128,13 @@ int main(int argc, char** argv) {
       "  simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos",
       "simulate_features");
   Options o;
-  SimulationOptions& s = o.simulation;
   app.add_option("--out", o.out, "Folder to write")->required();
   app.add_option("--annotations", o.annotations,
                  "Take videos, durations and instances from real annotations: a W-TALC folder, gt.json …");
-  app.add_option("--classes", s.classes, "Classes")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--train-videos", s.train_videos, "Training videos")->capture_default_str();
-  app.add_option("--test-videos", s.test_videos, "Test videos")->capture_default_str();
-  app.add_option("--rows-low", s.rows_low, "Shortest video, in snippets")->capture_default_str();
-  app.add_option("--rows-high", s.rows_high, "Longest video, in snippets")->capture_default_str();
-  app.add_option("--i3d-width", s.i3d_width, "Columns of I3D rows")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--clip-width", s.clip_width, "Columns of CLIP rows")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--edge", s.edge, "I3D: strength outside the core of an instance")->capture_default_str();
-  app.add_option("--core", s.core, "I3D: middle share of an instance that is its core")->capture_default_str();
-  app.add_option("--scene", s.scene, "I3D: strength of the video's own direction")->capture_default_str();
-  app.add_option("--i3d-noise", s.i3d_noise, "I3D: norm of the noise, the action's is 1")->capture_default_str();
-  app.add_option("--clip-noise", s.clip_noise, "CLIP: norm of the noise, the text's is 1")->capture_default_str();
-  app.add_option("--spill", s.spill, "CLIP: rows around an instance that also look like it")->capture_default_str();
   app.add_option("--prompt-vectors", o.prompt_vectors, "Learned vectors that the prompts will have")
       ->capture_default_str();
-  app.add_option("--seed", s.seed, "Everything random follows from it")->capture_default_str();
+  app.add_option("--seed", o.simulation.seed, "Everything random follows from it")->capture_default_str();
+  cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] { simulate(o); });
 }

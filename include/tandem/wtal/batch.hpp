@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/ops/cat.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/wtal/types.hpp"
@@ -34,6 +35,23 @@ struct Crop {
   std::size_t video = 0;
   std::int64_t begin = 0;
   std::int64_t rows = 0;
+};
+
+/// A source whose I3D rows have the CLIP rows beside them when `concat` is set: what CBP reads in the
+/// paper's naive combination.
+class ConcatSource final : public VideoSource {
+ public:
+  ConcatSource(const VideoSource& source, bool concat) : source_(source), concat_(concat) {}
+  const GroundTruth& truth() const override { return source_.truth(); }
+  Tensor<float> i3d(std::size_t video) const override {
+    const Tensor<float> rows = source_.i3d(video);
+    return concat_ ? cat(std::vector<Tensor<float>>{rows, source_.clip(video)}, 1) : rows;
+  }
+  Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
+
+ private:
+  const VideoSource& source_;
+  bool concat_;
 };
 
 /// B videos, cut or padded to one length. Padding is zero and false in `valid`.
