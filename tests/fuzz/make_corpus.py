@@ -66,7 +66,7 @@ FILES = {
     "pickle/bad_call.pkl": b"cos\nsystem\n(S'true'\ntR.",
     "pickle/bad_cycle.pkl": b"]q\0h\0a.",
     # 60 lists, each twice the one before: 2^60 values in 250 bytes, which the reader must not walk.
-    "pickle/shared.pkl": b"]q\0" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60)) + b".",
+    "pickle/shared.pkl": b"(]q\0" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60)) + b"t.",
     "inflate/bad_promise": struct.pack("<I", 0xFFFFFFF0) + deflate(b"a" * 1000),
     "inflate/bad_more": struct.pack("<I", 999) + deflate(b"a" * 1000),
     "npz/deflated.npz": npz([entry(b"x.npy", four)]),
