@@ -30,23 +30,14 @@ namespace {
 using namespace tandem;
 using namespace tandem::wtal;
 
-/// Sizes like those of THUMOS14 (200 training videos, 20 classes, 29 % action), at widths and lengths that
-/// train in seconds. docs/simulation.md says how each value was found.
+/// Narrow rows, so that a run takes seconds.
 SimulationOptions demo_simulation() {
   SimulationOptions s;
-  s.train_videos = 200;
-  s.test_videos = 60;
-  s.rows_low = 60;
-  s.rows_high = 100;
-  s.second_class = 0.135;
-  s.length_median = 8;
   s.i3d_width = 128;
   s.clip_width = 64;
-  s.scene = 0.5;
-  s.spill = 2;
-  s.clip_scale = 1;
   return s;
 }
+/// docs/simulation.md says how these were found.
 TrainerOptions demo_training() {
   TrainerOptions t;
   t.batch = 10;
