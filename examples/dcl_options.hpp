@@ -120,8 +120,8 @@ inline void add_options(CLI::App& app, Options& o) {
   number("--warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up", group)
       ->check(CLI::NonNegativeNumber);
   number("--rounds", o.train.rounds, "Rounds of a B and an F phase", group)->check(CLI::NonNegativeNumber);
-  number("--b-steps", o.train.b_steps, "Steps of a B phase", group)->check(CLI::NonNegativeNumber);
-  number("--f-steps", o.train.f_steps, "Steps of an F phase", group)->check(CLI::NonNegativeNumber);
+  number("--b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background", group)->check(CLI::NonNegativeNumber);
+  number("--f-steps", o.train.f_steps, "Steps of an F phase; too many drift", group)->check(CLI::NonNegativeNumber);
   number("--learning-rate", o.train.learning_rate, "Adam's learning rate", group)
       ->check(CLI::NonNegativeNumber);
   choice("--schedule", o.schedule, "Learning rate over all steps: constant or cosine", {"constant", "cosine"}, group);
