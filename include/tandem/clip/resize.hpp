@@ -6,9 +6,9 @@
 ///   w(x, i) = cubic((first(x) + i + ½ − c) / f),  c = (x + ½)·s,  s = in / out,  f = max(s, 1)
 ///   cubic(t) = 1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < 2, else 0
 /// Pixels from ⌊c − 2f + ½⌋ to ⌊c + 2f + ½⌋ count: when an image shrinks, the filter widens with it
-/// (antialiasing). The bytes between the two passes are rounded, too.    [Pillow, src/libImaging/Resample.c]
-/// Pillow 13 resizes the columns first for some sizes and rounds differently there; this is the order of
-/// all versions up to 12, with which CLIP and its checkpoints were made.
+/// (antialiasing). The bytes between the two passes are rounded, too, so their order matters: this is that
+/// of Pillow up to 12; Pillow 13.0.0 does columns first for some sizes that shrink more in height than in
+/// width, and then gives other bytes.    [Pillow, src/libImaging/Resample.c]
 
 #include <cmath>
 #include <cstdint>
