@@ -22,7 +22,6 @@ import zlib
 import numpy as np
 import PIL
 import torchvision.transforms as T
-import PIL
 from PIL import Image
 
 HERE = pathlib.Path(__file__).resolve().parent
