@@ -45,4 +45,6 @@ set_target_properties(tandem_cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE O
 add_library(tandem_cuda INTERFACE)
 add_library(tandem::cuda ALIAS tandem_cuda)
 target_link_libraries(tandem_cuda INTERFACE
-  "$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem_cuda_kernels>")
+  "$<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem_cuda_kernels>>"
+  "$<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem::cuda_kernels>>"  # as it is called there
+  tandem CUDA::cudart CUDA::cublas)

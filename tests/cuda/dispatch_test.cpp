@@ -67,6 +67,7 @@ std::vector<Case> cases() {
       {"layer_norm", "layer_norm",
        [] { layer_norm(there(), ones<float>({3})); }},
       {"linear", "linear", [] { linear(there(), there({4, 3}), {}, Activation::relu); }},
+      {"linear_bf16", "linear_bf16", [] { linear_bf16(there(), zeros<bfloat16>({4, 3})); }},
       {"log", "log", [] { log(there()); }},
       {"logsumexp", "logsumexp", [] { logsumexp(there(), 0); }},
       {"matmul", "matmul", [] {
