@@ -33,7 +33,7 @@ bool intact(const Block& b) {
 }  // namespace
 
 TEST_CASE("arena: blocks of random sizes never overlap, whatever the order of their release") {
-  Arena& arena = *new Arena;  // as the allocator's: its addresses live until the end
+  static Arena& arena = *new Arena;  // as the allocator's: its addresses live until the end
   Generator random(1);
   std::vector<Block> live;
   std::int64_t in_use = 0, most = 0;
@@ -76,7 +76,7 @@ TEST_CASE("arena: blocks of random sizes never overlap, whatever the order of th
 }
 
 TEST_CASE("arena: released bytes serve requests of other sizes; given back, they read as zero") {
-  Arena& arena = *new Arena;
+  static Arena& arena = *new Arena;
   const std::int64_t mb = 1 << 20;
   auto* const a = static_cast<unsigned char*>(arena.allocate(mb));
   auto* const b = static_cast<unsigned char*>(arena.allocate(2 * mb));
