@@ -89,7 +89,27 @@ bool check_png(const Source& file, std::string& patched, bool& alpha) {
   }
 }
 
-/// stb fills a JPEG that ends too early with grey; the end marker must follow the first scan.
+/// The Huffman tables of the DHT segment whose length is at `at`: at most 256 codes each, as the standard
+/// has it. Some versions of stb write as many as are promised, beyond the end of their table.
+void check_huffman_tables(const Source& file, std::size_t at) {
+  const std::size_t size = file.bytes.size();
+  if (size - at < 2) return;  // ends here: stb finds no table either
+  auto left = static_cast<std::int64_t>(file.big_endian(at, 2)) - 2;
+  for (std::size_t table = at + 2; left > 0 && table < size;) {
+    std::size_t codes = 0;
+    for (std::size_t i = 1; i <= 16 && table + i < size; ++i) {
+      codes += static_cast<unsigned char>(file.bytes[table + i]);
+    }
+    if (codes > 256) {
+      file.error("the Huffman table at byte ", table, " has ", codes, " codes, at most 256 are allowed");
+    }
+    table += 17 + codes;
+    left -= static_cast<std::int64_t>(17 + codes);
+  }
+}
+
+/// stb fills a JPEG that ends too early with grey; the end marker must follow the first scan. Every
+/// Huffman table is looked at: in a scan the bytes FF C4 are always a marker.
 void check_jpeg(const Source& file) {
   const std::string_view bytes = file.bytes;
   for (std::size_t at = 2; bytes.size() - at >= 4;) {
@@ -99,9 +119,13 @@ void check_jpeg(const Source& file) {
     if (marker == 0xFF) {  // padding
       ++at;
     } else if (marker == 0xDA) {
+      for (std::size_t dht = at; (dht = bytes.find("\xFF\xC4", dht)) != std::string_view::npos;) {
+        check_huffman_tables(file, dht += 2);
+      }
       if (bytes.find("\xFF\xD9", at) != std::string_view::npos) return;
       break;
     } else {
+      if (marker == 0xC4) check_huffman_tables(file, at + 2);
       const std::size_t length = file.big_endian(at + 2, 2);
       if (length < 2 || length > bytes.size() - at - 2) break;
       at += 2 + length;

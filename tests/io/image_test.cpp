@@ -108,6 +108,13 @@ TEST_CASE("image: damaged files and limits are refused in a sentence") {
   flipped[png.size() - 30] ^= 1;
   CHECK(contains(decode_error(flipped), "the file is damaged"));
   // Cut anywhere: always an error, for both formats.
+  for (const std::string& good : {jpeg, bytes_of("progressive.jpg")}) {
+    for (const std::size_t dht : {good.find("\xFF\xC4"), good.rfind("\xFF\xC4")}) {  // of a later scan, too
+      std::string many = good;
+      for (std::size_t n = 0; n < 16; ++n) many[dht + 5 + n] = '\xFF';
+      CHECK(contains(decode_error(many), "has 4080 codes, at most 256 are allowed"));
+    }
+  }
   for (const std::string& whole : {png, jpeg, bytes_of("progressive.jpg")}) {
     for (std::size_t size = 0; size < whole.size(); ++size) {
       // A JPEG without the two bytes of its end marker is one without its end.
