@@ -139,6 +139,9 @@ class Runtime {
                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (arena == MAP_FAILED) return cudaErrorMemoryAllocation;
       device.arena = static_cast<unsigned char*>(arena);
+#if defined(MADV_HUGEPAGE)
+      madvise(arena, arena_bytes, MADV_HUGEPAGE);  // opened and closed for every queued item: few pages
+#endif
     }
     unsigned char* block = nullptr;
     for (auto it = device.freed.begin(); it != device.freed.end(); ++it) {
