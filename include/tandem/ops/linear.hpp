@@ -88,6 +88,23 @@ Tensor<T> activation_backward(Activation activation, const Tensor<T>& z, const T
   return dz;
 }
 
+/// The shape of the result; throws unless everything fits. W: the weight's element.
+template <class T, class W>
+Shape linear_shape(const char* op, const Tensor<T>& x, const Tensor<W>& weight, const Tensor<T>& bias,
+                   const Tensor<T>& residual) {
+  TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
+               "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
+               weight.shape());
+  const std::int64_t out = weight.size(0);
+  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{out}, op, "the bias has shape ",
+               bias.defined() ? bias.shape() : Shape(), ", expected (", out, ",)");
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = out;
+  TANDEM_CHECK(!residual.defined() || residual.shape() == shape, op, "the residual has shape ",
+               residual.defined() ? residual.shape() : Shape(), ", the result ", shape);
+  return shape;
+}
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -96,16 +113,8 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
                  Activation activation = Activation::none, const Tensor<T>& residual = {}) {
   const char* const op = "linear";
   detail::require_same_device(op, x, weight, bias, residual);
-  TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
-               "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
-               weight.shape());
+  const Shape shape = detail::linear_shape(op, x, weight, bias, residual);
   const std::int64_t in = weight.size(1), out = weight.size(0);
-  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{out}, op, "the bias has shape ",
-               bias.defined() ? bias.shape() : Shape(), ", expected (", out, ",)");
-  Shape shape = x.shape();
-  shape[x.rank() - 1] = out;
-  TANDEM_CHECK(!residual.defined() || residual.shape() == shape, op, "the residual has shape ",
-               residual.defined() ? residual.shape() : Shape(), ", the result ", shape);
   if (x.device().is_cuda()) return detail::linear_on_device(x, weight, bias, activation, residual);
 
   const detail::Rows<T> rows(x.detach());

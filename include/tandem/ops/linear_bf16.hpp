@@ -37,18 +37,10 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
                                  const Tensor<float>& residual = {}) {
   const char* const op = "linear_bf16";
   detail::require_cpu(op, x, weight, bias, residual);
-  TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
-               "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
-               weight.shape());
+  const Shape shape = detail::linear_shape(op, x, weight, bias, residual);
   const std::int64_t in = weight.size(1), out = weight.size(0);
-  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{out}, op, "the bias has shape ",
-               bias.defined() ? bias.shape() : Shape(), ", expected (", out, ",)");
-  Shape shape = x.shape();
   std::int64_t rows = 1;
   for (int d = 0; d + 1 < x.rank(); ++d) rows *= shape[d];
-  shape[x.rank() - 1] = out;
-  TANDEM_CHECK(!residual.defined() || residual.shape() == shape, op, "the residual has shape ",
-               residual.defined() ? residual.shape() : Shape(), ", the result ", shape);
 
   const Tensor<bfloat16> xs = detail::rounded_rows(x), ws = weight.detach().contiguous();
   const Tensor<float> y(shape);
