@@ -28,6 +28,7 @@ struct ClipSpec {
   AVColorRange range = AVCOL_RANGE_UNSPECIFIED;
   /// Options of the encoder, "name=value:…".
   const char* options = "";
+  const char* muxer = "";  ///< and of the container
   /// Display matrix (a, b, c, d) in sixteenths of 2^16; all zero: none.
   int matrix[4] = {0, 0, 0, 0};
   int video_streams = 1;  ///< the later ones are half as wide
@@ -113,7 +114,10 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
   }
   require(avio_open(&format->pb, path.c_str(), AVIO_FLAG_WRITE) >= 0, "opening the file");
   format->flags |= AVFMT_FLAG_BITEXACT;
-  require(avformat_write_header(format, nullptr) >= 0, "header");
+  AVDictionary* muxing = nullptr;
+  av_dict_parse_string(&muxing, spec.muxer, "=", ":", 0);
+  require(avformat_write_header(format, &muxing) >= 0, "header");
+  av_dict_free(&muxing);
   AVPacket* packet = av_packet_alloc();
   for (int i = 0; i <= spec.frames; ++i) {
     for (std::size_t k = 0; k < encoders.size(); ++k) {
