@@ -8,6 +8,7 @@ extern "C" {
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tandem/cpu/threads.hpp"
@@ -80,9 +81,10 @@ Demuxer::Demuxer(const std::string& path, const VideoOptions& options, LogSink& 
     fail("read_video", path, ": is no video file that FFmpeg can read: ", why);
   }
   format_.reset(opened);
-  // This decodes a few pictures, so the limit is told here too.
+  // This decodes a few pictures, so it gets a limit too: not the caller's, which would hide the size.
+  constexpr std::int64_t most_probed = std::int64_t{1} << 28;
   std::vector<AVDictionary*> limits(opened->nb_streams, nullptr);
-  for (AVDictionary*& limit : limits) av_dict_set_int(&limit, "max_pixels", options.max_pixels, 0);
+  for (AVDictionary*& limit : limits) av_dict_set_int(&limit, "max_pixels", std::max(most_probed, options.max_pixels), 0);
   const int found = avformat_find_stream_info(opened, limits.data());
   for (AVDictionary*& limit : limits) av_dict_free(&limit);
   if (found < 0) fail("read_video", path, ": FFmpeg cannot make out the streams: ", error_text(found));

@@ -87,7 +87,7 @@ class VideoReader::Impl {
   void rewind() {
     source_.restart();
     held_.reset(), ahead_.reset();
-    next_ = 0;
+    next_ = 0, shown_ = -1;
   }
 
  private:
@@ -137,9 +137,10 @@ class VideoReader::Impl {
 
   /// Makes held_ the source of output frame next_ and steps on; false at the end.
   bool advance() {
+    shown_ = -1;
     if (!resampled()) {
       if (!source_.pull(held_)) return false;
-      next_ = held_.index + 1;
+      shown_ = held_.index, next_ = shown_ + 1;
       return true;
     }
     if (!held_.valid && !source_.pull(held_)) return false;
@@ -149,26 +150,20 @@ class VideoReader::Impl {
       ahead_.reset();
     }
     if (!ahead_.valid && next_ >= output_count(held_.end)) return false;
-    ++next_;
+    shown_ = next_++;
     return true;
   }
 
   /// Makes held_ the source of output frame `index` (with `or_last`: or the last one before it).
   void go_to(std::int64_t index, bool or_last = false) {
-    if (held_.valid && next_ == index + 1) return;
+    if (shown_ == index) return;
     const FrameList& list = source_.list();
     if (list.trusted && jump(list, index, or_last)) return;
     if (index < next_ || source_.sought()) rewind();
-    bool found = false;
-    while (next_ <= index && advance()) found = true;
-    if (next_ > index) return;
-    if (or_last && (found || held_.valid)) return;
-    if (or_last && next_ > 0) {  // the end was behind us already
-      rewind();
-      while (advance()) {
-      }
-      return;
+    while (shown_ != index && advance()) {
     }
+    if (shown_ == index) return;
+    if (or_last && next_ > 0) return go_to(next_ - 1);
     fail("read_video", path_, ": frame ", index, " was asked for, the video has ", next_, " frames",
          resampled() ? concat(" at ", options_.fps, " a second") : std::string());
   }
@@ -204,7 +199,7 @@ class VideoReader::Impl {
         return false;
       }
     }
-    next_ = index + 1;
+    shown_ = index, next_ = index + 1;
     return true;
   }
 
@@ -233,8 +228,7 @@ class VideoReader::Impl {
     while (source_.pull(following) && nearer(held_.pts, following.pts)) std::swap(held_, following);
     const std::int64_t index = held_.index;  // one frame too many was read: back to it
     rewind();
-    while (next_ <= index && advance()) {
-    }
+    go_to(index);
   }
 
   void hand_out(VideoFrame& frame) {
@@ -246,7 +240,7 @@ class VideoReader::Impl {
       source_.warn("The size of the pictures changes within the video; they are scaled to that of the first.");
     }
     converter_->convert(*held_.frame, frame.rgb.mutable_data());
-    frame.index = next_ - 1;
+    frame.index = shown_;
     frame.source_seconds = static_cast<double>(held_.pts) * av_q2d(source_.time_base());
     frame.seconds = resampled() ? static_cast<double>(frame.index) * rate_.den / rate_.num : frame.source_seconds;
   }
@@ -260,6 +254,7 @@ class VideoReader::Impl {
   AVRational rate_{0, 1};
   Picture held_, ahead_;       // ahead_: read already, not yet due; only when resampled
   std::int64_t next_ = 0;      // the output frame that next() hands out
+  std::int64_t shown_ = -1;    // the output frame whose source is held_, or -1
   std::int64_t count_ = -1;
 };
 

@@ -7,6 +7,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <cstdio>
 
 #include "tandem/tensor/error.hpp"
 
@@ -104,7 +105,7 @@ void Source::stamp(Picture& picture) {
   }
   picture.pts = last_ = stamp;
   const std::int64_t duration = duration_of(frame);
-  picture.end = stamp + (duration > 0 && duration < longest_gap() ? duration : step_);
+  picture.end = end_ = stamp + (duration > 0 && duration < longest_gap() ? duration : step_);
 }
 
 bool Source::pull(Picture& picture) {
@@ -122,6 +123,20 @@ bool Source::pull(Picture& picture) {
   }
   collect();
   return true;
+}
+
+/// Where the stream should end, in seconds, if the file says so without a number of frames.
+double Source::declared_end() const {
+  const AVFormatContext& format = *demuxer().format();
+  if (format.duration_estimation_method != AVFMT_DURATION_FROM_STREAM) return -1;  // found by looking
+  if (const AVDictionaryEntry* tag = av_dict_get(demuxer().stream()->metadata, "DURATION", nullptr, 0)) {
+    int hours = 0, minutes = 0;
+    double seconds = 0;
+    if (std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3 && hours >= 0 && minutes >= 0) {
+      return hours * 3600.0 + minutes * 60.0 + seconds;
+    }
+  }
+  return format.nb_streams == 1 ? static_cast<double>(format.duration) / AV_TIME_BASE : -1;
 }
 
 /// Turns what has happened into sentences.
@@ -150,6 +165,14 @@ void Source::finish() {
   }
   if (declared > position_) {
     warn(concat("The file declares ", declared, " frames, ", position_, " were decoded."));
+  }
+  // Matroska declares no number but a duration, of the stream or of the whole file.
+  if (const double end = declared_end(); declared <= 0 && end > 0 && position_ > 0) {
+    const double reached = static_cast<double>(end_) * av_q2d(base_);
+    if (reached < end - std::max(0.1, 2.5 * static_cast<double>(step_) * av_q2d(base_))) {
+      report_.truncated = true;
+      warn(concat("The file declares ", end, " seconds, the last frame ends at ", reached, "."));
+    }
   }
   if (position_ == 0) warn("No frame could be decoded.");
   if (listed_ && position_ != list_.size()) list_.trusted = false;

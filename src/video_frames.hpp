@@ -60,6 +60,7 @@ class Source {
   void make_list();
   bool seek_to(const FrameList::Key& key);
   std::int64_t longest_gap() const;
+  double declared_end() const;
 
   std::string path_;
   VideoOptions options_;
@@ -71,7 +72,7 @@ class Source {
   FrameList list_;
   bool listed_ = false;
   std::int64_t position_ = 0;          // of the next frame; −1 right after a seek
-  std::int64_t last_ = AV_NOPTS_VALUE, shift_ = 0;
+  std::int64_t last_ = AV_NOPTS_VALUE, end_ = 0, shift_ = 0;
   bool sought_ = false;                // the frames before position_ were not all decoded
   bool untimed_ = false;               // the container knows no time stamps of presentation
 };
