@@ -16,7 +16,7 @@
 #include <tuple>
 
 #include "tandem/ops/channel_sums.hpp"
-#include "tandem/ops/conv3d_tiles.hpp"
+#include "tandem/ops/conv3d_gradients.hpp"
 #include "tandem/ops/relu.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -42,12 +42,12 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, cons
                " takes ", k[1]);
   TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{k[0]}, op, "the bias has shape ",
                bias.defined() ? bias.shape() : Shape(), ", expected (", k[0], ",)");
-  const detail::ConvShape<T> shape{window, x.size(0), k[1], k[0]};
+  const detail::ConvShape shape{window, x.size(0), k[1], k[0]};
   const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
   const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
   const Tensor<T> y({shape.samples, shape.out, window[0].out, window[1].out, window[2].out});
-  detail::conv_forward(shape, xs.data(), ws.data(), b.defined() ? b.data() : nullptr, options.relu,
-                       y.mutable_data());
+  cpu::conv3d_forward(shape.cpu_shape(), xs.data(), ws.data(), b.defined() ? b.data() : nullptr,
+                      options.relu, y.mutable_data());
   const auto keep = [](bool wanted, const Tensor<T>& t) {
     return autograd::save(wanted ? t : Tensor<T>());
   };
@@ -66,7 +66,9 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, cons
         }
         if (need[1]) {
           dw = shape.samples > 0 ? Tensor<T>(w_shape) : zeros<T>(w_shape);
-          detail::conv_weight_gradient(shape, xs.get().data(), dz.data(), dw.mutable_data());
+          if (shape.samples > 0) {
+            detail::conv_weight_gradient(shape, xs.get().data(), dz.data(), dw.mutable_data());
+          }
         }
         if (need[2]) db = detail::channel_sums(dz.data(), detail::split_at(dz.shape(), 1));
         return std::tuple(dx, dw, db);

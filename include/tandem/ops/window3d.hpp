@@ -70,12 +70,13 @@ struct Window3d {
   std::int64_t inputs() const { return axis[0].in * axis[1].in * axis[2].in; }
   std::int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
   std::int64_t outputs() const { return axis[0].out * axis[1].out * axis[2].out; }
+  bool has_stride_one() const {
+    return axis[0].stride == 1 && axis[1].stride == 1 && axis[2].stride == 1;
+  }
   /// One tap, no step, no padding: every output sees the input at its own place.
   bool is_pointwise() const {
-    bool one = true;
-    for (const WindowAxis& a : axis) {
-      one = one && a.kernel == 1 && a.stride == 1 && a.front == 0 && a.back == 0;
-    }
+    bool one = has_stride_one();
+    for (const WindowAxis& a : axis) one = one && a.kernel == 1 && a.front == 0 && a.back == 0;
     return one;
   }
 };

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tandem/cpu/conv3d.hpp"
+#include "tandem/cpu/conv3d_weight_gradient.hpp"
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/ops/common.hpp"
 #include "tandem/ops/window3d.hpp"
@@ -97,7 +99,6 @@ struct ScatterTile {
 };
 
 /// What a convolution of dense tensors works on.
-template <class T>
 struct ConvShape {
   Window3d window;
   std::int64_t samples, in, out;  // N, C, O
@@ -105,111 +106,78 @@ struct ConvShape {
   std::int64_t k() const { return in * window.taps(); }
   std::int64_t x_size() const { return in * window.inputs(); }
   std::int64_t y_size() const { return out * window.outputs(); }
-};
-
-/// Rows of y, `ld` apart: max(0, y).
-struct ReluRows {
-  template <class V, class T>
-  static TANDEM_ALWAYS_INLINE void run(T* y, std::int64_t rows, std::int64_t cols,
-                                       std::int64_t ld) {
-    for (std::int64_t r = 0; r < rows; ++r, y += ld) {
-      cpu::vec_map<V>(
-          cols, y, [](V v) TANDEM_INLINE_LAMBDA { return max(V(T(0)), v); }, y);
-    }
+  /// The same for the loops in cpu/.
+  cpu::Conv3dShape cpu_shape() const {
+    const Window3d& w = window;
+    return {samples,
+            in,
+            w[0].in,
+            w[1].in,
+            w[2].in,
+            out,
+            {w[0].kernel, w[1].kernel, w[2].kernel},
+            {w[0].stride, w[1].stride, w[2].stride},
+            {w[0].front, w[1].front, w[2].front},
+            {w[0].back, w[1].back, w[2].back}};
   }
 };
 
-/// Calls f(k0, k1, tile, ld) on all rows of col and columns [l0, l1) of one sample, in blocks of
-/// rows; once with no rows when there are none. A pointwise window needs no copy.
-template <class T, class F>
-void each_tile(const ConvShape<T>& s, const T* x, std::int64_t begin, std::int64_t end,
-               std::int64_t l0, std::int64_t l1, T* buffer, F f) {
-  std::int64_t k0 = begin;
-  do {
-    const std::int64_t k1 = end - k0 < conv_tile_rows ? end : k0 + conv_tile_rows;
-    if (s.window.is_pointwise()) {
-      const std::int64_t ld = s.window.outputs();
-      f(k0, k1, x + k0 * ld + l0, ld);
-    } else {
-      gather_tile(s.window, x, k0, k1, l0, l1, buffer);
-      f(k0, k1, static_cast<const T*>(buffer), l1 - l0);
-    }
-    k0 = k1;
-  } while (k0 < end);
-}
-
 /// How many elements a tile of at most `rows` rows takes.
-template <class T>
-Shape conv_tile(const ConvShape<T>& s, std::int64_t rows) {
+inline Shape conv_tile(const ConvShape& s, std::int64_t rows) {
   const std::int64_t l = s.window.outputs();
   return {(rows < conv_tile_rows ? rows : conv_tile_rows) *
           (l < conv_tile_cols ? l : conv_tile_cols)};
 }
 
-/// y = W·col + b, then ReLU if asked; b may be null.
+/// dW = dy·colᵀ in tiles, for any stride. A block of 128 columns of dW is one thread's.
 template <class T>
-void conv_forward(const ConvShape<T>& s, const T* x, const T* w, const T* bias, bool relu, T* y) {
-  const std::int64_t l = s.window.outputs(), k = s.k();
-  const std::int64_t tiles = cpu::num_chunks(l, conv_tile_cols);
-  cpu::parallel_chunks(s.samples * tiles, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
-    const std::int64_t n = task / tiles, l0 = task % tiles * conv_tile_cols;
-    const std::int64_t l1 = l - l0 < conv_tile_cols ? l : l0 + conv_tile_cols;
-    T* const to = y + n * s.y_size() + l0;
-    for (std::int64_t o = 0; o < s.out && bias != nullptr; ++o) {
-      for (std::int64_t i = 0; i < l1 - l0; ++i) to[o * l + i] = bias[o];
-    }
-    const Tensor<T> buffer(s.window.is_pointwise() ? Shape{0} : conv_tile(s, k));
-    each_tile(s, x + n * s.x_size(), 0, k, l0, l1, buffer.mutable_data(),
-              [&](std::int64_t k0, std::int64_t k1, const T* tile, std::int64_t ld) {
-                const T beta = k0 == 0 && bias == nullptr ? T(0) : T(1);
-                cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::no, s.out, l1 - l0, k1 - k0, T(1),
-                                w + k0, k > 0 ? k : 1, tile, ld, beta, to, l);
-              });
-    if (relu) cpu::simd_dispatch<ReluRows, T>(to, s.out, l1 - l0, l);
-  });
-}
-
-/// dW = Σ samples of dy·colᵀ. A block of 128 columns of dW is one thread's.
-template <class T>
-void conv_weight_gradient(const ConvShape<T>& s, const T* x, const T* dy, T* dw) {
+void conv_weight_gradient_tiles(const ConvShape& s, const T* x, const T* dy, T* dw) {
   constexpr std::int64_t block = 128;
   const std::int64_t l = s.window.outputs(), k = s.k();
   cpu::parallel_chunks(k, block, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-    const Tensor<T> buffer(s.window.is_pointwise() ? Shape{0} : conv_tile(s, block));
-    T* const tile_memory = buffer.mutable_data();
-    T beta(0);
+    const Tensor<T> buffer(conv_tile(s, block));
+    T* const tile = buffer.mutable_data();
     for (std::int64_t n = 0; n < s.samples; ++n) {
       for (std::int64_t l0 = 0; l0 < l; l0 += conv_tile_cols) {
         const std::int64_t l1 = l - l0 < conv_tile_cols ? l : l0 + conv_tile_cols;
-        each_tile(s, x + n * s.x_size(), begin, end, l0, l1, tile_memory,
-                  [&](std::int64_t, std::int64_t, const T* tile, std::int64_t ld) {
-                    cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, end - begin, l1 - l0,
-                                    T(1), dy + n * s.y_size() + l0, l, tile, ld, beta, dw + begin,
-                                    k);
-                  });
-        beta = T(1);
+        gather_tile(s.window, x + n * s.x_size(), begin, end, l0, l1, tile);
+        cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, end - begin, l1 - l0, T(1),
+                        dy + n * s.y_size() + l0, l, tile, l1 - l0, n + l0 > 0 ? T(1) : T(0),
+                        dw + begin, k);
       }
     }
   });
 }
 
-/// dx = Wᵀ·dy, each row added where its tap was read. Some channels of one sample are one thread's.
+/// dW for at least one sample.
 template <class T>
-void conv_input_gradient(const ConvShape<T>& s, const T* w, const T* dy, T* dx) {
+void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw) {
+  const std::int64_t l = s.window.outputs();
+  if (s.window.is_pointwise()) {
+    for (std::int64_t n = 0; n < s.samples; ++n) {
+      cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, s.in, l, T(1), dy + n * s.y_size(), l,
+                      x + n * s.x_size(), l, n > 0 ? T(1) : T(0), dw, s.in > 0 ? s.in : 1);
+    }
+  } else if (s.window.has_stride_one() && s.in >= 8) {  // fewer would leave most of a vector empty
+    cpu::conv3d_weight_gradient(s.cpu_shape(), x, dy, dw);
+  } else {
+    conv_weight_gradient_tiles(s, x, dy, dw);
+  }
+}
+
+/// dx = Wᵀ·dy in tiles, each row added where its tap was read, for any stride. Some channels of one
+/// sample are one thread's.
+template <class T>
+void conv_input_gradient_tiles(const ConvShape& s, const T* w, const T* dy, T* dx) {
   const std::int64_t l = s.window.outputs(), k = s.k(), taps = s.window.taps();
-  const std::int64_t channels = taps < 128 ? 128 / taps : 1,
-                     blocks = cpu::num_chunks(s.in, channels);
+  const std::int64_t channels = taps < 128 ? 128 / taps : 1;
+  const std::int64_t blocks = cpu::num_chunks(s.in, channels);
   cpu::parallel_chunks(s.samples * blocks, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
     const std::int64_t n = task / blocks, c0 = task % blocks * channels;
     const std::int64_t c1 = s.in - c0 < channels ? s.in : c0 + channels;
     const std::int64_t end = c1 * taps;
     T* const sample = dx + n * s.x_size();
     const T* const from = dy + n * s.y_size();
-    if (s.window.is_pointwise()) {
-      cpu::gemm<T, T>(cpu::Trans::yes, cpu::Trans::no, c1 - c0, l, s.out, T(1), w + c0, k, from, l,
-                      T(0), sample + c0 * l, l);
-      return;
-    }
     std::memset(sample + c0 * s.window.inputs(), 0,
                 static_cast<std::size_t>((c1 - c0) * s.window.inputs()) * sizeof(T));
     const Tensor<T> buffer(conv_tile(s, end - c0 * taps));
@@ -225,6 +193,52 @@ void conv_input_gradient(const ConvShape<T>& s, const T* w, const T* dy, T* dx) 
       }
     }
   });
+}
+
+/// dx for stride 1: the convolution of dy with the weight, its taps in reverse and its channels
+/// swapped; kernel − 1 − padding is what pads dy.
+template <class T>
+void conv_input_gradient_forward(const ConvShape& s, const T* w, const T* dy, T* dx) {
+  const std::int64_t taps = s.window.taps();
+  cpu::Conv3dShape shape = s.cpu_shape();
+  shape.channels = s.out;
+  shape.out_channels = s.in;
+  shape.depth = s.window[0].out;
+  shape.height = s.window[1].out;
+  shape.width = s.window[2].out;
+  for (int a = 0; a < 3; ++a) {
+    shape.pad_front[a] = s.window[a].kernel - 1 - s.window[a].front;
+    shape.pad_back[a] = s.window[a].kernel - 1 - s.window[a].back;
+  }
+  const Tensor<T> turned({s.in * s.out * taps});
+  T* const to = turned.mutable_data();
+  for (std::int64_t c = 0; c < s.in; ++c) {
+    for (std::int64_t o = 0; o < s.out; ++o) {
+      for (std::int64_t t = 0; t < taps; ++t) {
+        to[(c * s.out + o) * taps + t] = w[(o * s.in + c + 1) * taps - 1 - t];
+      }
+    }
+  }
+  cpu::conv3d_forward(shape, dy, static_cast<const T*>(to), static_cast<const T*>(nullptr), false,
+                      dx);
+}
+
+template <class T>
+void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
+  const std::int64_t l = s.window.outputs();
+  bool as_forward = s.window.has_stride_one() && s.out > 0;
+  for (const WindowAxis& a : s.window.axis) {
+    as_forward = as_forward && a.front < a.kernel && a.back < a.kernel;
+  }
+  if (s.window.is_pointwise()) {
+    cpu::gemm_batched<T, T>(cpu::Trans::yes, cpu::Trans::no, s.in, l, s.out, T(1), w,
+                            s.in > 0 ? s.in : 1, 0, dy, l, s.y_size(), T(0), dx, l, s.x_size(),
+                            s.samples);
+  } else if (as_forward) {
+    conv_input_gradient_forward(s, w, dy, dx);
+  } else {
+    conv_input_gradient_tiles(s, w, dy, dx);
+  }
 }
 
 }  // namespace detail
