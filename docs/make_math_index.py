@@ -51,7 +51,7 @@ def functions(text):
         end = re.search(r"[^\\]\n", text[macro:])
         if macro >= 0:
             yield match[1], text[: match.start()].count("\n") + 1, text[macro: macro + end.start()]
-    for match in re.finditer(r"^(?:inline )?[\w:]+(?:<[^;{}()]*>)? (?:Tensor<T>::)?(\w+)\(", text, re.MULTILINE):
+    for match in re.finditer(r"^(?:requires\(.*\) )?(?:inline )?[\w:]+(?:<[^;{}()]*>)? (?:Tensor<T>::)?(\w+)\(", text, re.MULTILINE):
         end = text.find("\n}", match.start())
         body = text[match.start(): end if end >= 0 else len(text)]
         if "{" in body.split(";")[0]:
@@ -80,9 +80,22 @@ class Header:
         return match[1] if match else "definition"
 
 
+GRADIENT = re.compile(r"d\w*[^ ,]*(?: |\[|,).*[=:]|dx is|z = .*dz = ")
+
+
+def sentence(lines):
+    """The first line and those that go on with it."""
+    text = lines[0]
+    for line in lines[1:]:
+        if re.search(r"[.;:\]]$", text) or GRADIENT.match(line) or re.search(r" → |Saves|^\w+: |^[a-zA-Z]\w* \(", line):
+            break
+        text += " " + line
+    return text
+
+
 def formula(names, lines, name):
     """The first line without the names; of a list with one formula for each name, the name's own."""
-    text = tidy(re.sub(r"^(?:\w+, )*\w+(?: — |\s{2,})", "", lines[0]))
+    text = tidy(re.sub(r"^(?:\w+, )*\w+(?: — |\s{2,})", "", sentence(lines)))
     if len(names) > 1:
         parts = text.split(", ")
         if len(parts) >= len(names):
@@ -94,9 +107,9 @@ def gradient(lines, name):
     text = "\n".join(lines[1:])
     if own := re.search(rf"\b{name}: (d\w+ = .*?)(?=\s{{2,}}\w+:|$)", text, re.MULTILINE):
         return tidy(own[1])
-    for line in lines[1:]:
-        if re.match(r"d\w*[^ ,]*(?: |\[|,).*[=:]|dx is|z = .*dz = ", line):
-            return tidy(line)
+    for i, line in enumerate(lines[1:], 1):
+        if GRADIENT.match(line):
+            return tidy(sentence(lines[i:]))
     return ""
 
 
