@@ -18,6 +18,12 @@ endif()
 
 add_library(tandem_build INTERFACE)
 target_link_libraries(tandem_build INTERFACE tandem::io tandem::image)
+if(TARGET tandem_video)
+  target_link_libraries(tandem_build INTERFACE tandem::video)
+else()
+  message(STATUS "FFmpeg's libraries are not here, so what reads videos is not built (Debian, Ubuntu: "
+                 "libavformat-dev, libavcodec-dev, libswscale-dev, libavutil-dev, pkg-config)")
+endif()
 target_compile_options(tandem_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
@@ -38,6 +44,10 @@ if(TANDEM_SANITIZE)
   # stb's arithmetic on damaged files overflows, which is harmless there, so that is not looked for.
   target_compile_options(tandem_image PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all
     -fno-sanitize=signed-integer-overflow,shift -fno-omit-frame-pointer -g1)
+  if(TARGET tandem_video)
+    target_compile_options(tandem_video PRIVATE
+      -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
+  endif()
   if("undefined" IN_LIST TANDEM_SANITIZE)
     # A check of every pointer addition for wrapping around: half the time that the matrix product's
     # kernels take to compile, and AddressSanitizer sees what is read through such a pointer.

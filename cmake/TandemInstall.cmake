@@ -18,6 +18,12 @@ if(TARGET tandem_image)
   install(EXPORT tandemImageTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
 endif()
 
+if(TARGET tandem_video)
+  set_target_properties(tandem_video PROPERTIES EXPORT_NAME video)
+  install(TARGETS tandem_video EXPORT tandemVideoTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tandemVideoTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+endif()
+
 if(TARGET tandem_cuda)
   set_target_properties(tandem_cuda PROPERTIES EXPORT_NAME cuda)
   set_target_properties(tandem_cuda_kernels PROPERTIES EXPORT_NAME cuda_kernels)

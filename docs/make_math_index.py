@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes docs/math_index.md: every op with its formula, the lines of its forward and of its graph entry,
-its CUDA kernel and its test. `--check` fails when a row or cell differs from the sources (line numbers aside) or is empty.
+"""Writes docs/math_index.md: every public op with its formula, its gradient, the lines of its forward and of its
+backward, its CUDA kernel, its test and its source. `--check` fails when the page differs from the sources, line
+numbers included, or a cell is empty.
 """
 
 import argparse
@@ -10,66 +11,178 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "include" / "tandem" / "ops"
-# Shared pieces, not ops of their own.
-SHARED = {"common", "elementwise", "dim_split", "column_sums", "loss_reduction", "attention_tiles",
-          "extremum", "linear_device"}
-# Ops whose kernels are in a file of another stem.
-KERNELS = {"arithmetic": "add", "linear": "matmul"}
+TESTS = ROOT / "tests" / "ops"
+KERNELS = ROOT / "kernels"
+# Op → the kernel file of another stem that it launches.
+KERNEL_OF = {"add": "add", "linear": "matmul"}
+CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 
 
-def formula(text):
-    """The first lines of the header's doc comment, up to its first blank line or sentence of shapes."""
+def doc_lines(text):
+    """The lines of the header's doc comment, up to the first empty one."""
     lines = []
     for line in text.splitlines():
         if line.startswith("///"):
+            if not line[3:].strip():
+                break
             lines.append(line[3:].strip())
         elif lines:
             break
-    first = lines[0] if lines else ""
-    return first.replace("|", "\\|")
+    return lines
 
 
-def line_of(text, pattern):
-    match = re.search(pattern, text, re.MULTILINE)
-    return text[: match.start()].count("\n") + 1 if match else None
+def entries(lines):
+    """What the header's comment describes: ([names], lines) for each "add, sub, mul — …" and the lines under it;
+    nothing for a shared piece."""
+    found = []
+    for line in lines:
+        match = re.match(r"((?:[a-z]\w*, )*[a-z]\w+)(?: — |\s{2,}y)", line)
+        if match and (found or line is lines[0]):
+            found.append((match[1].split(", "), [line]))
+        elif found:
+            found[-1][1].append(line)
+    return found
+
+
+def functions(text):
+    """(name, first line, body) of every function that a line begins, or a macro of this file defines."""
+    for match in re.finditer(r"^[A-Z_]+\((\w+), .*\)$", text, re.MULTILINE):
+        macro = text.find(f"#define {match[0].split('(')[0]}(")
+        end = re.search(r"[^\\]\n", text[macro:])
+        if macro >= 0:
+            yield match[1], text[: match.start()].count("\n") + 1, text[macro: macro + end.start()]
+    for match in re.finditer(r"^(?:inline )?[\w:]+(?:<[^;{}()]*>)? (?:Tensor<T>::)?(\w+)\(", text, re.MULTILINE):
+        end = text.find("\n}", match.start())
+        body = text[match.start(): end if end >= 0 else len(text)]
+        if "{" in body.split(";")[0]:
+            yield match[1], text[: match.start()].count("\n") + 1, body
+
+
+def tidy(formula):
+    return re.sub(r"\s{2,}", "  ", CITATION.sub("", formula)).strip(" .;")
+
+
+class Header:
+    def __init__(self, path):
+        self.path, self.text = path, path.read_text()
+        self.doc = doc_lines(self.text)
+        self.entries = entries(self.doc)
+        self.functions = list(functions(self.text))
+
+    def link(self, line):
+        return f"[{self.path.name}:{line}](../{self.path.relative_to(ROOT)}#L{line})"
+
+    def named(self, name):
+        return [f for f in self.functions if f[0] == name]
+
+    def source(self):
+        match = CITATION.search(" ".join(self.doc))
+        return match[1] if match else "definition"
+
+
+def formula(names, lines, name):
+    """The first line without the names; of a list with one formula for each name, the name's own."""
+    text = tidy(re.sub(r"^(?:\w+, )*\w+(?: — |\s{2,})", "", lines[0]))
+    if len(names) > 1:
+        parts = text.split(", ")
+        if len(parts) >= len(names):
+            return parts[names.index(name)]
+    return text
+
+
+def gradient(lines, name):
+    text = "\n".join(lines[1:])
+    if own := re.search(rf"\b{name}: (d\w+ = .*?)(?=\s{{2,}}\w+:|$)", text, re.MULTILINE):
+        return tidy(own[1])
+    for line in lines[1:]:
+        if re.match(r"d\w*[^ ,]*(?: |\[|,).*[=:]|dx is|z = .*dz = ", line):
+            return tidy(line)
+    return ""
+
+
+def backward_of(headers, header, name, depth=0, seen=()):
+    """Where the gradient of a function is: the lambda it records, or that of the function it calls."""
+    for _, start, body in header.named(name):
+        recorded = re.search(r"record(?:_list)?\(|RecordedOp", body)
+        if recorded:
+            entry = re.search(r"\]\s*\(const (?:Tensor|std::vector)", body[recorded.start():])
+            offset = recorded.start() + (entry.start() if entry else 0)
+            return header, start + body[:offset].count("\n")
+    if depth > 4:
+        return None
+    for _, _, body in header.named(name):
+        for callee in re.findall(r"\b(\w+)(?:<[-\w, ]+>)?\(", body):
+            if callee == name or callee in seen:
+                continue
+            for other in [header] + [h for h in headers if h is not header]:
+                if other.named(callee) and (found := backward_of(headers, other, callee, depth + 1, (*seen, name))):
+                    return found
+    return None
+
+
+def refuses(headers, header, name):
+    """Whether a function, or one that it calls, throws when an input needs a gradient."""
+    bodies = [body for _, _, body in header.named(name)]
+    for callee in {c for body in bodies for c in re.findall(r"\bdetail::(\w+)(?:<[^;()]*>)?\(", body)}:
+        bodies += [body for h in headers for _, _, body in h.named(callee)]
+    return any("refuse_grad" in body for body in bodies)
+
+
+def test_of(header, name):
+    path = TESTS / f"{header.path.stem}_test.cpp"
+    if not path.exists():
+        include = f'ops/{header.path.name}"'
+        path = next((t for t in sorted(TESTS.glob("*_test.cpp")) if include in t.read_text()), None)
+    if path is None:
+        return ""
+    lines = path.read_text().splitlines()
+    cases = [i for i, line in enumerate(lines, 1) if line.startswith("TEST_CASE")]
+    line = next((i for i in cases if re.search(rf"\b{name}\b", lines[i - 1])), cases[0] if cases else None)
+    return f"[{path.name}:{line}](../tests/ops/{path.name}#L{line})" if line else ""
+
+
+def kernel_of(name, stem):
+    path = KERNELS / f"{KERNEL_OF.get(name, name if (KERNELS / f'{name}.cu').exists() else stem)}.cu"
+    if not path.exists() or (stem == "arithmetic" and name != "add"):
+        return "CPU only"
+    lines = path.read_text().splitlines()
+    line = next((i for i, text in enumerate(lines, 1) if "__global__" in text or text.startswith("void ")), 1)
+    return f"[{path.name}:{line}](../kernels/{path.name}#L{line})"
 
 
 def rows():
-    for path in sorted(OPS.glob("*.hpp")):
-        stem = path.stem
-        if stem in SHARED:
-            continue
-        text = path.read_text()
-        relative = f"../{path.relative_to(ROOT)}"
-        public = [m for m in re.finditer(r"^(?:inline )?Tensor<[^>]*> (\w+)\(", text, re.MULTILINE)]
-        if not public:
-            public = [m for m in re.finditer(r"^(?:\w[\w:<>, ]*) (\w+)\(const Tensor", text, re.MULTILINE)]
-        public = [m for m in public if m[1] == stem] or public
-        forward = text[: public[0].start()].count("\n") + 1 if public else line_of(text, r"^struct|^template")
-        backward = line_of(text, r"record(_list)?\(|refuse_grad|map_unary|unary\(|detail::map|binary\(")
-        test = ROOT / "tests" / "ops" / f"{stem}_test.cpp"
-        shared_test = next((t for t in sorted((ROOT / "tests" / "ops").glob("*_test.cpp"))
-                            if f'ops/{stem}.hpp"' in t.read_text()), None)
-        if not test.exists():
-            test = shared_test
-        kernel = ROOT / "kernels" / f"{KERNELS.get(stem, stem)}.cu"
-        yield {
-            "op": stem,
-            "formula": formula(text),
-            "forward": f"[{stem}.hpp:{forward}]({relative}#L{forward})" if forward else "",
-            "backward": f"[:{backward}]({relative}#L{backward})" if backward else "composed",
-            "kernel": f"[{kernel.name}](../kernels/{kernel.name})" if kernel.exists() else "CPU only",
-            "test": f"[{test.name}](../tests/ops/{test.name})" if test else "",
-        }
+    headers = [Header(path) for path in sorted(OPS.glob("*.hpp"))]
+    for header, names, lines in ((h, *entry) for h in headers for entry in h.entries):
+        for name in names:
+            defined = header.named(name)
+            # The overload that does the work is the longest.
+            forward = max(defined, key=lambda f: len(f[2]))[1] if defined else None
+            found = backward_of(headers, header, name)
+            if found:
+                backward = found[0].link(found[1])
+            else:
+                backward = "none: an input that needs a gradient is refused" if refuses(headers, header, name) else ""
+            yield {
+                "op": f"`{name}`",
+                "formula": formula(names, lines, name),
+                "gradient": gradient(lines, name) or ("" if found else "–"),
+                "forward": header.link(forward) if forward else "",
+                "backward": backward,
+                "kernel": kernel_of(name, header.path.stem),
+                "test": test_of(header, name),
+                "source": header.source(),
+            }
 
 
 def page():
     out = ["# Math index", "",
-           "Generated by `docs/make_math_index.py`; the test suite fails while it is stale.", "",
-           "| op | formula | forward | graph | CUDA kernel | test |", "|---|---|---|---|---|---|"]
-    empty = []
+           "Generated by `docs/make_math_index.py`; the test suite fails while it is stale.", ""]
+    empty, count = [], 0
     for row in rows():
-        out.append("| " + " | ".join(row.values()) + " |")
+        if count == 0:
+            out += ["| " + " | ".join(row) + " |", "|" + "---|" * len(row)]
+        count += 1
+        out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row.values()) + " |")
         empty += [f"{row['op']}: no {name}" for name, cell in row.items() if not cell]
     return "\n".join(out) + "\n", empty
 
@@ -83,9 +196,7 @@ def main():
     if empty:
         print("docs/math_index.md has empty cells: " + "; ".join(empty), file=sys.stderr)
     if check:
-        # Line numbers move with every edit above them; what must never be missing are the rows and cells.
-        bare = lambda page: re.sub(r"(#L|:)\d+", "", page)
-        stale = not target.exists() or bare(target.read_text()) != bare(text)
+        stale = not target.exists() or target.read_text() != text
         if stale:
             print("docs/math_index.md is stale: run python3 docs/make_math_index.py", file=sys.stderr)
         sys.exit(1 if stale or empty else 0)

@@ -20,8 +20,9 @@
 namespace dcl {
 namespace {
 
-/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, so that the
-/// file of an interrupted run equals that of an uninterrupted one.
+/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
+/// evaluation, which it will write again, so that the file of an interrupted run equals that of an
+/// uninterrupted one.
 class Metrics {
  public:
   Metrics(const std::string& path, bool resume, std::int64_t steps) : path_(path) {
@@ -33,7 +34,9 @@ class Metrics {
         if (end == std::string::npos) break;  // a line that was cut short
         const std::string line = text.substr(at, end - at);
         const auto document = io::JsonDocument::parse(line, path);
-        if (document.root()["step"].integer() <= steps) kept += line + "\n";
+        const auto root = document.root();
+        const bool final = root.get("evaluation", "") == "final";
+        if (root["step"].integer() <= steps && !final) kept += line + "\n";
         at = end + 1;
       }
     }

@@ -49,6 +49,13 @@ need nlohmann-json3-dev header nlohmann/json.hpp
 need zlib1g-dev header zlib.h
 need libstb-dev header stb/stb_image.h
 need pkg-config command -v pkg-config
+multiarch_header() { # multiarch_header NAME: as header, also where Debian puts those that depend on the machine
+  header "$1" || ls /usr/include/*-linux-gnu*/"$1"
+}
+need libavformat-dev multiarch_header libavformat/avformat.h
+need libavcodec-dev multiarch_header libavcodec/avcodec.h
+need libswscale-dev multiarch_header libswscale/swscale.h
+need libavutil-dev multiarch_header libavutil/avutil.h
 need python3 python3 --version
 if [ "$bench" = yes ]; then
   need python3-venv python3 -c 'import ensurepip, venv'

@@ -8,7 +8,7 @@ using namespace tandem;
 
 namespace {
 
-constexpr Activation activations[] = {Activation::none, Activation::relu, Activation::gelu,
+constexpr Activation every_activation[] = {Activation::none, Activation::relu, Activation::gelu,
                                       Activation::quick_gelu};
 
 /// Values and gradients of one call: y, dx, dw, db, dr.
@@ -90,11 +90,11 @@ TEST_CASE("linear_bf16: values and gradients follow double within the rounding o
   const auto bound = [](std::int64_t n) {
     return 6 * 1.4143 * 0x1p-9 / 1.732 * std::sqrt(double(n));
   };
-  for (const Activation activation : activations) {
+  for (const Activation activation : every_activation) {
     const Outcome ours = run(x, w, b, r, activation, g),
                   exact = reference(x, w, b, r, activation, g);
     const double slope =
-        activation == Activation::none ? 1 : 1.2;  // the steepest of the activations
+        activation == Activation::none ? 1 : 1.2;  // the steepest of the every_activation
     CHECK(check::distance(ours.y, exact.y) < slope * bound(in));
     if (activation != Activation::relu) {  // whose slope jumps where z is rounded to the other side
       // dz carries z's error times the curvature (below 0.9) and is rounded itself.

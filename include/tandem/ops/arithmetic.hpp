@@ -1,7 +1,7 @@
 #pragma once
 /// add, sub, mul, div, neg — a + b, a − b, a·b, a / b, −a, with NumPy's broadcasting.
 ///   add: da = dy,    db = dy            sub: da = dy,    db = −dy
-///   mul: da = dy·b,  db = dy·a          div: da = dy/b,  db = −(dy/b)·(a/b)
+///   mul: da = dy·b,  db = dy·a          div: da = dy/b,  db = −(dy/b)·(a/b)          neg: da = −dy
 ///   each summed over the dimensions in which its operand was broadcast.
 ///   a, b of shapes that broadcast → the common shape.  mul saves both operands, div b and the
 ///   quotient; add, sub and scalars save nothing.

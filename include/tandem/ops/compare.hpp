@@ -1,6 +1,6 @@
 #pragma once
-/// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, … element by element → Tensor<bool>, with NumPy's
-/// broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
+/// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b, element by element → Tensor<bool>,
+/// with NumPy's broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
 ///
 ///   Tensor<bool> confident = logical_or(gt(p, 0.3), lt(p, 0.1));
 ///

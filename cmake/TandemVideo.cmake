@@ -1,0 +1,24 @@
+# tandem::video, the definitions of tandem/io/video.hpp over FFmpeg's libraries. It exists where their
+# development files (FFmpeg 5.1 or later) are found through pkg-config.
+
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND AND NOT TARGET PkgConfig::TANDEM_FFMPEG)
+  pkg_check_modules(TANDEM_FFMPEG QUIET IMPORTED_TARGET GLOBAL
+    libavformat>=59.27 libavcodec>=59.37 libswscale>=6.7 libavutil>=57.28)
+endif()
+if(NOT TARGET PkgConfig::TANDEM_FFMPEG)
+  return()
+endif()
+
+add_library(tandem_video STATIC
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_convert.cpp"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_decoder.cpp"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_ffmpeg.cpp"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_frames.cpp"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_log.cpp")
+add_library(tandem::video ALIAS tandem_video)
+target_link_libraries(tandem_video PUBLIC tandem PRIVATE PkgConfig::TANDEM_FFMPEG)
+set_target_properties(tandem_video PROPERTIES POSITION_INDEPENDENT_CODE ON)
+if(NOT PROJECT_IS_TOP_LEVEL)
+  set_target_properties(tandem_video PROPERTIES EXCLUDE_FROM_ALL ON)
+endif()

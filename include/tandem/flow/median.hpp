@@ -1,0 +1,130 @@
+#pragma once
+/// Median filters of 3×3 and 5×5 pixels by sorting networks; beyond the border the end pixel is repeated.
+///
+/// Sorting one column of the window is shared by the windows that contain the column. What is then known
+/// of the order in the window leaves 58 comparisons for a 5×5 median, of which some need only one half.
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <utility>
+
+#include "tandem/cpu/simd.hpp"
+#include "tandem/cpu/threads.hpp"
+#include "tandem/flow/planes.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace flow::detail {
+
+/// A comparator puts the smaller of two wires first: w[low], w[high] = min, max.
+struct Comparator {
+  int low, high;
+};
+
+/// Of Side·Side values, wire rank·Side + column in columns that are sorted, the median ends on wire `median`.
+template <int Side>
+struct MedianNetwork;
+
+template <>
+struct MedianNetwork<3> {
+  static constexpr Comparator column[] = {{0, 2}, {0, 1}, {1, 2}};
+  /// The largest of the least, the middle of the middle, the least of the largest; and the middle of these.
+  static constexpr Comparator window[] = {{0, 1}, {1, 2}, {3, 4}, {4, 5}, {3, 4}, {6, 7}, {6, 8},
+                                          {2, 4}, {4, 6}, {2, 4}};
+  static constexpr int median = 4;
+};
+
+/// Batcher's network of the 13 values that can still be the median, without the comparators that never
+/// matter; correct for all 0-1 inputs with sorted columns, and so for all inputs.
+template <>
+struct MedianNetwork<5> {
+  static constexpr Comparator column[] = {{0, 3}, {1, 4}, {0, 2}, {1, 3}, {0, 1},
+                                          {2, 4}, {1, 2}, {3, 4}, {2, 3}};
+  static constexpr Comparator window[] = {
+    {1, 4}, {0, 2}, {0, 1}, {2, 4}, {1, 2}, {3, 4}, {2, 3}, {5, 8}, {5, 7}, {6, 8}, {5, 6}, {7, 9}, {6, 7},
+    {8, 9}, {7, 8}, {10, 13}, {11, 14}, {10, 12}, {11, 13}, {10, 11}, {12, 14}, {11, 12}, {13, 14},
+    {12, 13}, {15, 18}, {16, 19}, {15, 17}, {16, 18}, {15, 16}, {17, 19}, {16, 17}, {17, 18}, {20, 23},
+    {21, 24}, {21, 23}, {20, 21}, {22, 24}, {21, 22}, {3, 7}, {11, 15}, {4, 8}, {12, 16}, {20, 9}, {13, 17},
+    {7, 15}, {4, 12}, {8, 16}, {20, 13}, {8, 12}, {20, 21}, {15, 8}, {13, 21}, {8, 12}, {9, 13}, {8, 9},
+    {15, 8}, {12, 20}, {8, 12}};
+  static constexpr int median = 12;
+};
+
+template <const auto& Network, class V, int Wires, std::size_t... I>
+TANDEM_ALWAYS_INLINE void compare_all(V (&w)[Wires], std::index_sequence<I...>) {
+  const auto compare = [&w](int low, int high) TANDEM_INLINE_LAMBDA {
+    const V a = w[low], b = w[high];
+    w[low] = min(a, b);
+    w[high] = max(a, b);
+  };
+  (compare(Network[I].low, Network[I].high), ...);
+}
+
+template <int Side>
+struct MedianRow {
+  static constexpr int reach = Side / 2;
+
+  /// One output row from `Side` input rows. `sorted` is room for as many rows, `pitch` floats apart, that
+  /// have a vector before and after them.
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(const float* const* rows, std::int64_t width, float* sorted,
+                                       std::int64_t pitch, float* out) {
+    using Network = MedianNetwork<Side>;
+    for (std::int64_t x = 0; x < width; x += V::size) {
+      V w[Side];
+      for (int r = 0; r < Side; ++r) w[r] = V::load(rows[r] + x);
+      compare_all<Network::column>(w, std::make_index_sequence<std::size(Network::column)>());
+      for (int r = 0; r < Side; ++r) w[r].store(sorted + r * pitch + x);
+    }
+    for (int r = 0; r < Side; ++r) {
+      float* row = sorted + r * pitch;
+      for (int k = 1; k <= reach; ++k) {
+        row[-k] = row[0];
+        row[width - 1 + k] = row[width - 1];
+      }
+    }
+    for (std::int64_t x = 0; x < width; x += V::size) {
+      V w[Side * Side];
+      for (int r = 0; r < Side; ++r) {
+        for (int c = 0; c < Side; ++c) w[r * Side + c] = V::load(sorted + r * pitch + x + c - reach);
+      }
+      compare_all<Network::window>(w, std::make_index_sequence<std::size(Network::window)>());
+      const V median = w[Network::median];
+      if (x + V::size <= width) {
+        median.store(out + x);
+      } else {
+        median.store_partial(out + x, width - x);
+      }
+    }
+  }
+};
+
+/// Filters one plane in place, by way of the plane `spare`.
+template <int Side>
+void median_filter(const Planes& planes, int plane, int spare) {
+  const std::int64_t height = planes.height(), width = planes.width();
+  const std::int64_t pitch = Planes::padded(width) + 2 * Planes::guard;
+  cpu::parallel_for(height, 1 + 2000 / width, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<float> sorted({Side, pitch});
+    for (std::int64_t y = begin; y < end; ++y) {
+      const float* rows[Side];
+      for (int r = 0; r < Side; ++r) {
+        const std::int64_t at = y + r - Side / 2;
+        rows[r] = planes.row(plane, at < 0 ? 0 : at < height ? at : height - 1);
+      }
+      const float* const* in = rows;
+      cpu::simd_dispatch<MedianRow<Side>, float>(in, width, sorted.mutable_data() + Planes::guard, pitch,
+                                                 planes.row(spare, y));
+    }
+  });
+  for (std::int64_t y = 0; y < height; ++y) {
+    std::copy(planes.row(spare, y), planes.row(spare, y) + width, planes.row(plane, y));
+  }
+}
+
+inline void median_filter(const Planes& planes, int plane, int spare, int side) {
+  side == 3 ? median_filter<3>(planes, plane, spare) : median_filter<5>(planes, plane, spare);
+}
+
+}  // namespace flow::detail
+TANDEM_NAMESPACE_END

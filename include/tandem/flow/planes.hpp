@@ -1,0 +1,50 @@
+#pragma once
+/// Rows of several float planes of one size, in one block of memory.
+
+#include <cstdint>
+
+#include "tandem/tensor/factory.hpp"
+#include "tandem/tensor/tensor.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace flow::detail {
+
+/// `count` planes of height × width floats. The rows y of all planes lie side by side, so that a sweep
+/// over the image is one stream through memory:
+///
+///   | 16 zeros | row y of plane 0, zeros to a multiple of 16 | 16 zeros | row y of plane 1 … | 16 zeros |
+///
+/// The zeros are read as the neighbours of the first and the last pixel and stay zero.
+class Planes {
+ public:
+  static constexpr std::int64_t guard = 16;  // floats: the widest vector
+
+  Planes() = default;
+  Planes(std::int64_t count, std::int64_t height, std::int64_t width)
+      : height_(height), width_(width), stride_(guard + padded(width)), pitch_(0) {
+    // Rows of two planes that lie a multiple of 4096 bytes apart would disturb each other in the cache.
+    if (stride_ / guard % 2 == 0) stride_ += guard;
+    pitch_ = count * stride_ + guard;
+    memory_ = zeros<float>({height, pitch_});
+    data_ = memory_.mutable_data();
+  }
+
+  std::int64_t height() const { return height_; }
+  std::int64_t width() const { return width_; }
+  /// Floats from a row to the next one of the same plane.
+  std::int64_t pitch() const { return pitch_; }
+  float* row(std::int64_t plane, std::int64_t y) const {
+    return data_ + y * pitch_ + plane * stride_ + guard;
+  }
+
+  /// The next multiple of the widest vector.
+  static constexpr std::int64_t padded(std::int64_t n) { return (n + guard - 1) / guard * guard; }
+
+ private:
+  Tensor<float> memory_;
+  float* data_ = nullptr;
+  std::int64_t height_ = 0, width_ = 0, stride_ = 0, pitch_ = 0;
+};
+
+}  // namespace flow::detail
+TANDEM_NAMESPACE_END

@@ -1,0 +1,107 @@
+"""The code in README.md and docs/ compiles, its programs run, and the options it shows exist.
+
+usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [FLAG…]
+Flags (include folders of the packages) come from CMake.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMPILER, PROGRAMS, FLAGS = sys.argv[1], pathlib.Path(sys.argv[2]), [f for f in sys.argv[3:] if f]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "weights" / "README.md",
+         ROOT / "benchmarks" / "README.md"]
+# What a fragment takes as given: the headers, and variables that its page speaks of.
+GIVEN = {
+    "README.md": ['#include "tandem/io.hpp"', '#include "tandem/io/image.hpp"', '#include "tandem/clip/load.hpp"',
+                  '#include "tandem/clip/preprocess.hpp"', '#include "tandem/clip/tokenizer.hpp"'],
+    "cuda.md": ["nn::Linear<float>& module", "const Tensor<float>& x", "const Tensor<float>& gamma",
+                "const Tensor<float>& beta"],
+    "flow.md": ['#include "tandem/io/image.hpp"', '#include "tandem/flow/tvl1.hpp"', '#include "tandem/flow/color.hpp"',
+                '#include "tandem/flow/flo.hpp"', '#include "tandem/flow/gray.hpp"'],
+}
+scratch = tempfile.TemporaryDirectory()
+work = pathlib.Path(scratch.name)
+failures = []
+
+
+def blocks(page, language):
+    for match in re.finditer(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        yield page.read_text()[: match.start()].count("\n") + 2, match[1]
+
+
+def compiles(name, source, *more):
+    path = work / "code.cpp"
+    path.write_text(source)
+    result = subprocess.run([COMPILER, "-std=c++20", "-O1", "-I", ROOT / "include", "-I", ROOT / "benchmarks", *FLAGS,
+                             path, *more], capture_output=True, text=True)
+    if result.returncode != 0:
+        failures.append(f"{name} does not compile:\n{result.stderr[:2000]}")
+    return result.returncode == 0
+
+
+def runs(name, program):
+    result = subprocess.run([program], capture_output=True, text=True, timeout=120)
+    if result.returncode != 0:
+        failures.append(f"{name} fails:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
+
+
+def wrapped(page, code):
+    includes, body = [], []
+    for line in code.splitlines():
+        (includes if line.startswith("#include") else body).append(line)
+    given = GIVEN.get(page.name, [])
+    includes += [line for line in given if line.startswith("#include")]
+    variables = [line for line in given if not line.startswith("#include")]
+    return "\n".join(['#include "tandem/tandem.hpp"', *includes, "using namespace tandem;",
+                      f"void fragment({', '.join(variables)}) {{", *body, "}", "int main() {}"])
+
+
+checked = 0
+for page in PAGES:
+    found = list(blocks(page, "cpp"))
+    if page.name == "adding_an_op.md":  # an op and its test: together a program
+        op, test = (code for _, code in found)
+        source = ('#include "tandem/tandem.hpp"\n' + op.replace("#pragma once", "") +
+                  "\n#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n"
+                  "using namespace tandem;\n" + test)
+        if compiles(page.name, source, "-o", work / "op", "-pthread"):
+            runs(page.name, work / "op")
+        checked += 2
+        continue
+    for line, code in found:
+        name = f"{page.name}:{line}"
+        if "int main(" not in code:
+            compiles(name, wrapped(page, code), "-fsyntax-only")
+        elif "harness.hpp" in code:
+            compiles(name, code, "-fsyntax-only")
+        elif compiles(name, code, "-o", work / "program", "-pthread"):
+            runs(name, work / "program")
+        checked += 1
+
+# Options: in code, every --option after a program's name, up to the next program or the end of the command.
+programs = {path.name: path for path in PROGRAMS.iterdir() if path.is_file() and path.stat().st_mode & 0o100}
+helps = {}
+options = 0
+for page in PAGES:
+    text = page.read_text()
+    code = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code += re.findall(r"(?:^    .*\n)+", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+    for command in re.split(r"(?<!\\)\n|&&|\|", "\n".join(code)):
+        words = command.replace("\\\n", " ").split()
+        name = words[0].rsplit("/", 1)[-1] if words else ""
+        if name not in programs:
+            continue
+        if name not in helps:
+            helps[name] = subprocess.run([programs[name], "--help"], capture_output=True, text=True).stdout
+        for option in re.findall(r"(?<=\s)--[a-z][\w-]*", command.split("#")[0]):
+            options += 1
+            if option not in re.findall(r"--[a-z][\w-]*", helps[name]):
+                failures.append(f"{page.name}: `{command.strip()}`: {name} --help does not know {option}")
+
+for failure in failures:
+    print(failure)
+print(f"{checked} pieces of code and {options} options checked, {len(failures)} failures")
+sys.exit(1 if failures or checked < 5 else 0)
