@@ -132,7 +132,7 @@ class Session {
     cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),
                            static_cast<std::size_t>(trainer_.steps()));
     const auto save = [&] {
-      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), options_json_});
+      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), options_json_, notes()});
     };
     while (!trainer_.finished()) {
       const Phase phase = trainer_.current_phase();
@@ -252,6 +252,15 @@ class Session {
     std::printf("\ndetections: %s\n", io::join_path(o_.out, "detections.json").c_str());
   }
 
+  /// What localize needs to name what it finds, and to say what the numbers are worth.
+  io::Metadata notes() const {
+    io::Json::array_t classes;
+    for (const std::string& name : data_.train->truth().classes) classes.emplace_back(name);
+    io::Metadata out{{"classes", io::json_text(io::Json(std::move(classes)))}};
+    if (!data_.note.empty()) out["data"] = data_.note;
+    if (!text_.note.empty()) out["text"] = text_.note;
+    return out;
+  }
   Tensor<float> cbp_rows(const VideoSource& source, std::size_t v) const {
     return ConcatSource(source, o_.train.concat_clip).i3d(v);
   }

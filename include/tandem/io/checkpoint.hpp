@@ -22,6 +22,7 @@ struct Checkpoint {
   std::vector<nn::Named<T>> tensors;
   std::vector<std::int64_t> counters;
   std::string options;  ///< JSON
+  Metadata notes = {};  ///< further metadata by name: whatever a reader of the file may want to know
 };
 
 /// Writes a checkpoint, atomically.
@@ -31,6 +32,7 @@ void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   for (const nn::Named<T>& named : checkpoint.tensors) out.add(named.name, named.tensor);
   std::string counters;
   for (std::int64_t n : checkpoint.counters) counters += concat(counters.empty() ? "" : ",", n);
+  out.metadata = checkpoint.notes;
   out.metadata["format"] = "tandem checkpoint 1";
   out.metadata["version"] = TANDEM_VERSION_STRING;
   out.metadata["counters"] = "[" + counters + "]";
@@ -55,6 +57,9 @@ Checkpoint<T> load_checkpoint(const std::string& path) {
   const auto counters = JsonDocument::parse(entry("counters"), path + " (counters)");
   for (const auto& value : counters.root().array()) {
     out.counters.push_back(counters.root().of(value).integer());
+  }
+  for (const auto& [key, value] : file.metadata()) {
+    if (key != "format" && key != "version" && key != "counters" && key != "options") out.notes[key] = value;
   }
   for (const std::string& name : file.names()) {
     out.tensors.push_back({name, file.get<T>(name).clone()});

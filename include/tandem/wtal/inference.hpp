@@ -55,6 +55,19 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
   return {mix(a.frames, b.frames), mix(a.video, b.video)};
 }
 
+/// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows, or both
+/// fused. Rows that the asked branch does not read may be undefined.
+template <FloatingElement T>
+VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tensor<float>& i3d,
+                         const Tensor<float>& clip, const InferenceOptions& options) {
+  VideoScores scores;
+  if (options.fusion != Fusion::vlp) scores = score_video(cbp, i3d, options.cbp_reading, options.topk_divisor);
+  if (options.fusion == Fusion::cbp) return scores;
+  const VideoScores other = score_video(vlp, clip, options.vlp_reading, options.topk_divisor);
+  const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
+  return options.fusion == Fusion::vlp ? other : fuse(scores, other, w);
+}
+
 /// Localizes the actions of every video of `source`. `progress(done, total)` is called per video.
 template <FloatingElement T, class Progress>
 DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSource& source,
@@ -62,16 +75,9 @@ DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSourc
   DetectionSet out;
   out.classes = source.truth().classes;
   for (std::size_t v = 0; v < source.size(); ++v) {
-    VideoScores scores;
-    if (options.fusion != Fusion::vlp) {
-      scores = score_video(cbp, source.i3d(v), options.cbp_reading, options.topk_divisor);
-    }
-    if (options.fusion != Fusion::cbp) {
-      const VideoScores other =
-          score_video(vlp, source.clip(v), options.vlp_reading, options.topk_divisor);
-      const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
-      scores = options.fusion == Fusion::vlp ? other : fuse(scores, other, w);
-    }
+    const VideoScores scores =
+        fused_scores(cbp, vlp, options.fusion != Fusion::vlp ? source.i3d(v) : Tensor<float>(),
+                     options.fusion != Fusion::cbp ? source.clip(v) : Tensor<float>(), options);
     const auto rows = static_cast<std::size_t>(scores.frames.size(0)), classes = source.classes();
     out.videos.push_back(
         {source.truth().videos[v].id,

@@ -1,0 +1,150 @@
+#pragma once
+/// A checkpoint of train_dcl opened for use: its options, class names and branches.
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dcl_data.hpp"
+#include "tandem/io/checkpoint.hpp"
+
+namespace dcl {
+
+/// The options that options_json wrote, with all that follows from them.
+inline Options options_from_json(const std::string& text, const std::string& path) {
+  Options o;
+  CLI::App app("", "train_dcl");
+  add_options(app, o);
+  const auto document = io::JsonDocument::parse(text, path + " (options)");
+  std::vector<std::string> words;
+  for (const auto& [key, json] : document.root().members()) {
+    const std::string name = "--" + key;
+    const CLI::Option* option = app.get_option_no_throw(name);
+    if (option == nullptr) document.root().error("the option ", name, " is unknown here");
+    const std::string value = document.root().of(json).string();
+    if (value.empty()) continue;
+    if (option->get_expected_max() == 0) {
+      words.push_back(name);
+    } else if (option->get_expected_max() == 1) {
+      words.push_back(name + "=" + value);
+    } else {  // "[0.3,0.45]" as a default, "0.3 0.45" as given
+      words.push_back(name);
+      std::string word;
+      for (const char c : value + " ") {
+        if (c != ' ' && c != ',' && c != '[' && c != ']') {
+          word += c;
+        } else if (!word.empty()) {
+          words.push_back(std::exchange(word, {}));
+        }
+      }
+    }
+  }
+  std::reverse(words.begin(), words.end());  // as the parser wants them
+  try {
+    app.parse(words);
+  } catch (const CLI::ParseError& error) {
+    document.root().error(error.what());
+  }
+  finish_options(o);
+  return o;
+}
+
+/// Where what a checkpoint leaves out is found. Only needed where VLP speaks.
+struct TextFiles {
+  std::string data, clip_weights, vocabulary, tokens;
+};
+
+/// The branches of a checkpoint, ready to score videos.
+class Model {
+ public:
+  /// `classes` are used where the checkpoint does not name them.
+  Model(const std::string& path, std::vector<std::string> classes)
+      : path_(path),
+        checkpoint_(io::load_checkpoint<float>(path)),
+        options_(options_from_json(checkpoint_.options, path)),
+        classes_(std::move(classes)) {
+    if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
+      const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
+      classes_.clear();
+      for (const auto& name : document.root().array()) classes_.push_back(document.root().of(name).string());
+    }
+    TANDEM_CHECK(!classes_.empty(), "localize", path, " does not name its classes (it was written by an older ",
+                 "train_dcl): give the annotations it was trained with, --classes");
+    const Tensor<float>& embed = tensor(path, "cbp.embed.weight");
+    const Tensor<float>& head = tensor(path, "cbp.head.bias");
+    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "localize", path, " scores ",
+                 head.numel(), " classes, ", classes_.size(), " are named");
+    Generator random(0);
+    options_.cbp.classes = head.numel();
+    options_.cbp.input = embed.size(1);
+    cbp_ = std::make_unique<CbpBranch<float>>(options_.cbp, random);
+    cbp_->load_state_dict(part("cbp."));
+    cbp_->eval();
+  }
+
+  /// Makes VLP ready to speak, which needs the text encoder.
+  void open_vlp(const TextFiles& files) {
+    const Tensor<float>& position = tensor(path_, "vlp.temporal.position");
+    options_.vlp.width = position.size(1);
+    options_.data = files.data;
+    options_.clip_weights = files.clip_weights;
+    options_.vocabulary = files.vocabulary;
+    options_.tokens = files.tokens;
+    text_ = open_text(options_, classes_, options_.vlp.width);
+    PromptLearner<float>::Options prompts = options_.prompts;
+    prompts.start_token = text_.tokens.start;
+    prompts.end_token = text_.tokens.end;
+    Generator random(0);
+    vlp_ = std::make_unique<VlpBranch<float>>(options_.vlp, text_.encoder, text_.tokens.names, prompts, random);
+    vlp_->load_state_dict(part("vlp."));
+    vlp_->eval();
+    vlp_->begin_teaching();
+  }
+
+  const Options& options() const { return options_; }
+  const std::vector<std::string>& classes() const { return classes_; }
+  std::int64_t input() const { return options_.cbp.input; }
+  /// What the checkpoint says of its training data and text encoder: "simulated data" …
+  std::vector<std::string> notes() const {
+    std::vector<std::string> out;
+    for (const char* key : {"data", "text"}) {
+      const auto found = checkpoint_.notes.find(key);
+      if (found != checkpoint_.notes.end()) out.push_back(concat("The model was trained with this note: ", found->second));
+    }
+    return out;
+  }
+  std::int64_t steps() const { return checkpoint_.counters.empty() ? 0 : checkpoint_.counters[0]; }
+
+  /// i3d (T, D), clip (T, W); the one that is not read may be undefined.
+  VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip, const InferenceOptions& how) const {
+    const Tensor<float> x = options_.train.concat_clip ? cat(std::vector<Tensor<float>>{i3d, clip}, 1) : i3d;
+    const Branch<float>& vlp = vlp_ ? static_cast<const Branch<float>&>(*vlp_) : *cbp_;
+    return fused_scores<float>(*cbp_, vlp, x, clip, how);
+  }
+
+ private:
+  const Tensor<float>& tensor(const std::string& path, const char* name) const {
+    for (const auto& named : checkpoint_.tensors) {
+      if (named.name == name) return named.tensor;
+    }
+    fail("localize", path, " has no tensor ", name, ": it is not a checkpoint of train_dcl, or has other branches");
+  }
+  std::vector<nn::Named<float>> part(const std::string& prefix) const {
+    std::vector<nn::Named<float>> out;
+    for (const auto& named : checkpoint_.tensors) {
+      if (named.name.starts_with(prefix)) out.push_back({named.name.substr(prefix.size()), named.tensor});
+    }
+    return out;
+  }
+
+  std::string path_;
+  io::Checkpoint<float> checkpoint_;
+  Options options_;
+  std::vector<std::string> classes_;
+  Text text_;
+  std::unique_ptr<CbpBranch<float>> cbp_;
+  std::unique_ptr<VlpBranch<float>> vlp_;
+};
+
+}  // namespace dcl

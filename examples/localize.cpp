@@ -1,0 +1,321 @@
+/// localize — when which action happens in a video: detections, a table, and a page to look at.
+///
+///   localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data/mine --page video.html
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dcl_checkpoint.hpp"
+#include "tandem/clip/class_names.hpp"
+#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/html_page.hpp"
+
+namespace {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+struct Options {
+  std::string video, checkpoint, features, clip_features, classes, id, annotations, out, page, fusion;
+  std::vector<std::string> truth;
+  std::vector<double> theta_loc;
+  double theta_cls = -1, seconds_per_row = 0, duration = 0;
+  std::int64_t show_classes = 10, threads = 0;
+  bool embed = false;
+  dcl::TextFiles text;
+};
+
+/// The rows of one video.
+struct Rows {
+  Tensor<float> i3d, clip;
+  std::string source;
+  std::vector<std::string> warnings;
+  double seconds_per_row = 0;  // 0: not said
+};
+
+/// What extract_features wrote beside its arrays: how long a row is, and whether the weights were random.
+void read_provenance(const std::string& path, Rows& rows) {
+  if (!io::is_file(path)) return;
+  const auto document = io::JsonDocument::load(path);
+  const io::JsonRef root = document.root();
+  rows.seconds_per_row = root.get("seconds_per_row", 0.0);
+  if (root.get("random_weights", false)) {
+    rows.warnings.push_back("The features come from encoders with RANDOM weights: this shows that the programs "
+                            "work together, not how good they are.");
+  }
+}
+
+Rows open_rows(const Options& o, bool need_clip) {
+  Rows rows;
+  const auto one_file = [](const std::string& path) {
+    const io::Array array = io::load_npy(path);
+    wtal::detail::check_rows(array, "features");
+    return wtal::detail::float_rows(array);
+  };
+  TANDEM_CHECK(!o.features.empty(), "localize", "give the video's rows, --features: a file (T, columns), or a ",
+               "folder that extract_features wrote");
+  rows.source = o.features;
+  if (!io::is_directory(o.features)) {
+    rows.i3d = one_file(o.features);
+  } else {
+    GroundTruth one;
+    one.videos.push_back({.id = o.id});
+    const auto inner = [&](std::initializer_list<const char*> names) {
+      for (const char* name : names) {
+        if (const std::string path = io::join_path(o.features, name); io::is_directory(path)) return path;
+      }
+      return o.features;
+    };
+    const std::string folder = inner({"features", "i3d", "i3d_features"});
+    const FeatureFiles files(folder, one);
+    TANDEM_CHECK(files.has(0), "localize", folder, " holds no features of a video '", o.id,
+                 "'; --id names it as the files do");
+    rows.i3d = files.read(0);
+    const std::string clip = inner({"clip", "clip_features"});
+    if (need_clip && o.clip_features.empty() && clip != o.features) {
+      const FeatureFiles clip_files(clip, one);
+      TANDEM_CHECK(clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id, "'");
+      rows.clip = clip_files.read(0);
+    }
+    read_provenance(io::join_path(o.features, concat("provenance/", o.id, ".json")), rows);
+  }
+  if (!o.clip_features.empty()) rows.clip = one_file(o.clip_features);
+  TANDEM_CHECK(!need_clip || rows.clip.defined(), "localize", "these scores need CLIP rows: --clip-features");
+  if (rows.clip.defined() && rows.clip.size(0) != rows.i3d.size(0)) {
+    const std::int64_t shared = std::min(rows.clip.size(0), rows.i3d.size(0));
+    TANDEM_CHECK(std::max(rows.clip.size(0), rows.i3d.size(0)) - shared <= 4, "localize", "there are ",
+                 rows.i3d.size(0), " I3D rows and ", rows.clip.size(0), " CLIP rows of one video");
+    rows.i3d = rows.i3d.slice(0, 0, shared);
+    rows.clip = rows.clip.slice(0, 0, shared);
+  }
+  return rows;
+}
+
+/// What is known to happen: from annotations, and from --truth "Clean and jerk:5.8-16.2".
+struct Truth {
+  std::vector<std::pair<std::string, Segment>> segments;
+  double duration = 0;
+};
+
+Truth read_truth(const Options& o) {
+  Truth out;
+  if (!o.annotations.empty()) {
+    const GroundTruth truth = read_ground_truth(o.annotations);
+    const std::string bare = o.id.starts_with("v_") ? o.id.substr(2) : o.id;
+    const std::string file = std::filesystem::path(o.video).filename().string();
+    const VideoTruth* found = nullptr;
+    std::vector<std::string> ids;
+    for (const VideoTruth& video : truth.videos) {
+      ids.push_back(video.id);
+      if (video.id == o.id || video.id == bare || video.id == "v_" + o.id || video.id == file) found = &video;
+    }
+    TANDEM_CHECK(found != nullptr, "localize", o.annotations, " does not name the video '", o.id, "'",
+                 io::did_you_mean(o.id, ids), "; --id names it");
+    out.duration = found->duration;
+    for (const Instance& one : found->instances) {
+      out.segments.push_back({truth.classes[static_cast<std::size_t>(one.cls)], one.segment});
+    }
+  }
+  for (const std::string& text : o.truth) {
+    const std::size_t colon = text.rfind(':'), dash = text.find('-', colon == text.npos ? 0 : colon);
+    Segment segment;
+    int used = 0;
+    const bool good = colon != text.npos && colon > 0 && dash != text.npos &&
+                      std::sscanf(text.c_str() + colon + 1, "%lf-%lf%n", &segment.start, &segment.end, &used) == 2 &&
+                      colon + 1 + static_cast<std::size_t>(used) == text.size() && segment.start >= 0 &&
+                      segment.end > segment.start && std::isfinite(segment.end);
+    TANDEM_CHECK(good, "localize", "--truth takes CLASS:START-END in seconds, as in 'LongJump:5.8-16.2', got '", text, "'");
+    out.segments.push_back({text.substr(0, colon), segment});
+  }
+  return out;
+}
+
+/// "data:video/mp4;base64,…": the video inside the page.
+std::string data_url(const std::string& path) {
+  constexpr std::size_t most = std::size_t{64} << 20;
+  const auto file = io::MappedFile::open(path);
+  TANDEM_CHECK(file->size() <= most, "localize", path, " has ", file->size() >> 20,
+               " MiB, too much to lie inside a page (64); leave --embed-video out");
+  const std::string extension = std::filesystem::path(path).extension().string();
+  const std::string type = extension == ".webm" ? "video/webm" : extension == ".ogv" ? "video/ogg"
+                           : extension == ".mkv" ? "video/x-matroska" : "video/mp4";
+  std::string out = "data:" + type + ";base64,";
+  constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const unsigned char* p = file->data();
+  for (std::size_t i = 0; i < file->size(); i += 3) {
+    const std::size_t left = file->size() - i;
+    const unsigned b = unsigned{p[i]} << 16 | (left > 1 ? unsigned{p[i + 1]} << 8 : 0U) | (left > 2 ? unsigned{p[i + 2]} : 0U);
+    out += {digits[b >> 18], digits[b >> 12 & 63], left > 1 ? digits[b >> 6 & 63] : '=', left > 2 ? digits[b & 63] : '='};
+  }
+  return out;
+}
+
+LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows& rows, const VideoScores& scores,
+                           const std::vector<Detection>& found, const Truth& truth, const InferenceOptions& how) {
+  const double seconds = how.localization.seconds_per_row;
+  LocalizationPage page{.title = o.id, .seconds_per_row = seconds};
+  page.duration = std::max({o.duration, truth.duration, seconds * static_cast<double>(scores.frames.size(0))});
+  for (const auto& [name, segment] : truth.segments) page.duration = std::max(page.duration, segment.end);
+  if (!o.video.empty()) {
+    namespace fs = std::filesystem;
+    page.video_name = fs::path(o.video).filename().string();
+    const fs::path folder = fs::absolute(o.page).parent_path();
+    page.video = o.embed ? data_url(o.video) : page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
+  }
+  page.facts = {{"checkpoint", concat(o.checkpoint, " (step ", model.steps(), ")")},
+                {"features", rows.source},
+                {"rows", concat(scores.frames.size(0), " of ", cli::fixed(seconds, 3), " s")},
+                {"classes", std::to_string(model.classes().size())}};
+  page.warnings = rows.warnings;
+  for (const std::string& note : model.notes()) page.warnings.push_back(note);
+
+  const std::int64_t frames = scores.frames.size(0);
+  const auto classes = static_cast<std::int64_t>(model.classes().size());
+  struct Candidate {
+    std::int64_t cls;
+    bool annotated;
+    double best;
+  };
+  std::vector<Candidate> order;
+  std::vector<PageTrack> tracks;
+  for (std::int64_t c = 0; c < classes; ++c) {
+    const std::string& name = model.classes()[static_cast<std::size_t>(c)];
+    PageTrack track{.name = name, .video_score = static_cast<double>(scores.video.data()[c])};
+    float low = 1, high = 0;
+    for (std::int64_t t = 0; t < frames; ++t) {
+      const float p = std::clamp(scores.frames.data()[t * classes + c], 0.0F, 1.0F);
+      track.scores.push_back(p);
+      low = std::min(low, p);
+      high = std::max(high, p);
+    }
+    const double theta = how.localization.thresholds[0];
+    const bool stretched = how.localization.normalize && high > low;
+    track.threshold = stretched ? static_cast<double>(low) + theta * static_cast<double>(high - low) : theta;
+    double best = -1;
+    for (const Detection& one : found) {
+      if (one.cls == c) track.predicted.push_back(one), best = std::max(best, one.score);
+    }
+    for (const auto& [label, segment] : truth.segments) {
+      if (clip::readable_class_name(label) == clip::readable_class_name(name)) track.truth.push_back(segment);
+    }
+    if (!track.predicted.empty() || !track.truth.empty()) order.push_back({c, !track.truth.empty(), best});
+    tracks.push_back(std::move(track));
+  }
+  std::stable_sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) {
+    return a.annotated != b.annotated ? a.annotated : a.best > b.best;
+  });
+  for (std::size_t i = 0; i < order.size() && i < static_cast<std::size_t>(o.show_classes); ++i) {
+    page.tracks.push_back(std::move(tracks[static_cast<std::size_t>(order[i].cls)]));
+  }
+  // What is annotated under a name that the model does not know is shown too.
+  for (const auto& [label, segment] : truth.segments) {
+    const auto same = [&label = label](const auto& track) {
+      return clip::readable_class_name(track.name) == clip::readable_class_name(label);
+    };
+    const auto shown = std::find_if(page.tracks.begin(), page.tracks.end(), same);
+    if (shown == page.tracks.end()) {
+      page.tracks.push_back({.name = label, .truth = {segment}});
+    } else if (shown->scores.empty()) {
+      shown->truth.push_back(segment);
+    }
+  }
+  return page;
+}
+
+void run(Options& o) {
+  if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
+  TANDEM_CHECK(!o.video.empty() || !o.features.empty(), "localize", "name a video, or --features");
+  if (o.id.empty()) o.id = std::filesystem::path(o.video.empty() ? o.features : o.video).stem().string();
+  std::vector<std::string> classes;
+  if (!o.classes.empty()) classes = read_ground_truth(o.classes).classes;
+  dcl::Model model(o.checkpoint, classes);
+  const bool concat_clip = model.options().train.concat_clip;
+  InferenceOptions how = model.options().inference;
+  if (!o.fusion.empty()) {
+    how.fusion = o.fusion == "vlp" ? Fusion::vlp : o.fusion == "mean" ? Fusion::mean : Fusion::cbp;
+  }
+  if (!o.theta_loc.empty()) how.localization.thresholds = o.theta_loc;
+  if (o.theta_cls >= 0) how.localization.class_threshold = o.theta_cls;
+  const bool with_vlp = how.fusion != Fusion::cbp;
+  if (with_vlp) model.open_vlp(o.text);
+  const Rows rows = open_rows(o, with_vlp || concat_clip);
+  const std::int64_t columns = rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0);
+  TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
+               model.input());
+  if (rows.seconds_per_row > 0) how.localization.seconds_per_row = rows.seconds_per_row;
+  if (o.seconds_per_row > 0) how.localization.seconds_per_row = o.seconds_per_row;
+  const VideoScores scores = model.score(rows.i3d, rows.clip, how);
+  const auto frames = static_cast<std::size_t>(scores.frames.size(0)), count = model.classes().size();
+  const std::vector<Detection> found =
+      localize(std::span(scores.frames.data(), frames * count), frames, count,
+               std::span(scores.video.data(), count), how.localization);
+  const Truth truth = read_truth(o);
+
+  std::printf("%s: %zu rows of %s s, %zu detections\n", o.id.c_str(), frames,
+              cli::fixed(how.localization.seconds_per_row, 3).c_str(), found.size());
+  for (const std::string& warning : rows.warnings) std::printf("%s\n", warning.c_str());
+  for (const std::string& note : model.notes()) std::printf("%s\n", note.c_str());
+  cli::Table table({"class", "start s", "end s", "score"});
+  for (const Detection& one : found) {
+    table.row({model.classes()[static_cast<std::size_t>(one.cls)], cli::fixed(one.segment.start, 2),
+               cli::fixed(one.segment.end, 2), cli::fixed(one.score, 3)});
+  }
+  table.print();
+  if (!o.out.empty()) {
+    std::string details;
+    for (const std::string& warning : rows.warnings) details += (details.empty() ? "" : " ") + warning;
+    write_detections(o.out, {model.classes(), {{o.id, found}}}, {.details = details});
+    std::printf("detections: %s\n", o.out.c_str());
+  }
+  if (!o.page.empty()) {
+    io::write_text(o.page, localization_page(make_page(o, model, rows, scores, found, truth, how)));
+    std::printf("page: %s\n", o.page.c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "When which action happens in a video: a table, detections as ActivityNet JSON, and a page with the\n"
+      "video, the frame scores and the segments on a timeline.\n\n"
+      "  extract_features video.mp4 --out data …\n"
+      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data --page video.html\n\n"
+      "A click on the timeline of the page moves the video there; it needs nothing but the page and the video.",
+      "localize");
+  Options o;
+  app.add_option("video", o.video, "The video, for the page and its name")->check(CLI::ExistingFile);
+  app.add_option("--checkpoint", o.checkpoint, "checkpoint.safetensors of train_dcl")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--features", o.features, "I3D rows: a file (T, 2048), or the --out folder of extract_features")
+      ->check(CLI::ExistingPath);
+  app.add_option("--clip-features", o.clip_features, "CLIP rows (T, 512), where the scores need them")
+      ->check(CLI::ExistingFile);
+  app.add_option("--id", o.id, "The video's name in features, annotations and detections (default: the file's)");
+  app.add_option("--out", o.out, "Detections, ActivityNet JSON");
+  app.add_option("--page", o.page, "The page, HTML");
+  app.add_flag("--embed-video", o.embed, "The video inside the page instead of beside it, up to 64 MiB");
+  app.add_option("--annotations", o.annotations, "What really happens: gt.json, a W-TALC folder …")
+      ->check(CLI::ExistingPath);
+  app.add_option("--truth", o.truth, "What really happens: CLASS:START-END in seconds, once or more");
+  app.add_option("--classes", o.classes, "Annotations with the class names, where the checkpoint lacks them")
+      ->check(CLI::ExistingPath);
+  cli::add_choice(app, "--fusion", o.fusion, {"cbp", "vlp", "mean"}, "Scores from these branches (default: as trained)");
+  app.add_option("--theta-loc", o.theta_loc, "Frame thresholds of proposals (default: as trained)");
+  app.add_option("--theta-cls", o.theta_cls, "Video score of a class to localize (default: as trained)")
+      ->check(CLI::Range(0.0, 1.0));
+  app.add_option("--seconds-per-row", o.seconds_per_row, "Length of a row (default: what extract_features wrote, or 0.64)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(CLI::PositiveNumber);
+  app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(CLI::Range(1, 1000));
+  app.add_option("--data", o.text.data, "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");
+  app.add_option("--clip-weights", o.text.clip_weights, "CLIP weights elsewhere");
+  app.add_option("--vocabulary", o.text.vocabulary, "CLIP's vocabulary elsewhere");
+  app.add_option("--tokens", o.text.tokens, "Token ids of the class names instead");
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")->check(CLI::Range(0, cpu::max_threads));
+  cli::add_config(app);
+  return cli::run(app, argc, argv, [&] { run(o); });
+}
