@@ -42,6 +42,9 @@ def rivals(work):
         name, shape = found.groups()
         args = ["--work", name, "--shape", shape.replace("x", ",")]
         return [("pillow" if name == "resize_bicubic" else "torchvision", "preprocess_peer.py", args, False)]
+    if found := re.fullmatch(r"decode/(.+)", work):
+        return [(mode, "decode_peer.py", ["--work", "decode", "--mode", mode, "--clip", found.group(1)], False)
+                for mode in ("pyav", "opencv", "torchcodec")]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(1)]
