@@ -57,15 +57,16 @@ TEST_CASE("tvl1: real pairs against the truth and against OpenCV") {
     const char *first, *second, *truth, *opencv;
     double most_error, most_distance;
   };
-  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Both methods stop where rounding errors decide, so
-  // they part by more where the flow is ambiguous (chairs1); the video pair has no such places.
+  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Where the flow is ambiguous, rounding errors decide:
+  // noise of 1e-7 in the image moves the error of chairs1 by 0.002 (standard deviation, around 1.165) and of
+  // rubberwhale by 0.0001. From OpenCV's flow this one differs at the borders, see docs/flow.md.
   const Pair pairs[] = {
       {"rubberwhale/gray0.png", "rubberwhale/gray1.png", "rubberwhale/flow10.flo",
-       "rubberwhale/opencv46_dualtvl1_default.flo", 0.16, 0.02},
+       "rubberwhale/opencv46_dualtvl1_default.flo", 0.16, 0.03},
       {"chairs1/0000001-gray0.png", "chairs1/0000001-gray1.png", "chairs1/0000001-gt.flo",
-       "chairs1/0000001-opencv46_dualtvl1_default.flo", 1.17, 0.06},
+       "chairs1/0000001-opencv46_dualtvl1_default.flo", 1.175, 0.1},
       {"video_pair/v_BaseballPitch_g01_c01_f0040_gray0.png", "video_pair/v_BaseballPitch_g01_c01_f0040_gray1.png",
-       "", "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.003},
+       "", "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.03},
   };
   for (const Pair& pair : pairs) {
     const std::string first = test_data(std::string("flow/") + pair.first);
