@@ -1,7 +1,5 @@
 #include "tandem/flow/tvl1.hpp"
 
-#include <doctest/doctest.h>
-
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -9,7 +7,7 @@
 
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
-#include "tandem/cpu/isa.hpp"
+#include "golden.hpp"
 #include "tandem/flow/flo.hpp"
 #include "tandem/io/image.hpp"
 
@@ -44,12 +42,6 @@ bool same_bits(const Tensor<float>& a, const Tensor<float>& b) {
          std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(float)) == 0;
 }
 
-/// Restores the number of threads.
-struct Threads {
-  const int before = cpu::num_threads();
-  ~Threads() { cpu::set_num_threads(before); }
-};
-
 }  // namespace
 
 TEST_CASE("tvl1: real pairs against the truth and against OpenCV") {
@@ -57,15 +49,16 @@ TEST_CASE("tvl1: real pairs against the truth and against OpenCV") {
     const char *first, *second, *truth, *opencv;
     double most_error, most_distance;
   };
-  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Both methods stop where rounding errors decide, so
-  // they part by more where the flow is ambiguous (chairs1); the video pair has no such places.
+  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Where the flow is ambiguous, rounding errors decide:
+  // noise of 1e-7 in the image moves the error of chairs1 by 0.002 (standard deviation, around 1.165) and of
+  // rubberwhale by 0.0001. From OpenCV's flow this one differs at the borders, see docs/flow.md.
   const Pair pairs[] = {
       {"rubberwhale/gray0.png", "rubberwhale/gray1.png", "rubberwhale/flow10.flo",
-       "rubberwhale/opencv46_dualtvl1_default.flo", 0.16, 0.02},
+       "rubberwhale/opencv46_dualtvl1_default.flo", 0.16, 0.03},
       {"chairs1/0000001-gray0.png", "chairs1/0000001-gray1.png", "chairs1/0000001-gt.flo",
-       "chairs1/0000001-opencv46_dualtvl1_default.flo", 1.17, 0.06},
+       "chairs1/0000001-opencv46_dualtvl1_default.flo", 1.175, 0.1},
       {"video_pair/v_BaseballPitch_g01_c01_f0040_gray0.png", "video_pair/v_BaseballPitch_g01_c01_f0040_gray1.png",
-       "", "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.003},
+       "", "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.03},
   };
   for (const Pair& pair : pairs) {
     const std::string first = test_data(std::string("flow/") + pair.first);
@@ -79,6 +72,45 @@ TEST_CASE("tvl1: real pairs against the truth and against OpenCV") {
     if (*pair.truth != '\0') CHECK(distance(pair.truth) <= pair.most_error);
     CHECK(distance(pair.opencv) <= pair.most_distance);
   }
+}
+
+TEST_CASE("tvl1: the algorithm in float64, every iteration counted") {
+  struct Case {
+    const char* name;
+    flow::TvL1Options options;
+  };
+  const Tensor<float> first = flow_golden<float>("tvl1.first"), second = flow_golden<float>("tvl1.second");
+  const Case cases[] = {
+      {"fixed", {.warps = 3, .epsilon = 0, .inner_iterations = 7, .outer_iterations = 2, .sampling_steps = 0}},
+      {"other",
+       {.tau = 0.2, .lambda = 0.05, .theta = 0.4, .scales = 3, .scale_step = 0.5, .warps = 2, .epsilon = 0.003,
+        .inner_iterations = 12, .outer_iterations = 3, .median = 3, .sampling_steps = 0}},
+      {"plain", {.scales = 2, .epsilon = 0.02, .median = 1, .sampling_steps = 0}},
+      {"initial", {.scales = 2, .sampling_steps = 0, .initial = flow_golden<float>("tvl1.initial")}},
+      {"exact", {.sampling_steps = 0}},
+      {"defaults", {}},
+  };
+  on_every_isa([&] {
+    for (const Case& c : cases) {
+      CAPTURE(c.name);
+      flow::TvL1Report report;
+      const Tensor<float> flow = flow::tvl1(first, second, c.options, &report);
+      const auto counts = flow_golden<std::int64_t>(concat("tvl1.", c.name, ".iterations")).to_vector();
+      REQUIRE(report.iterations.size() == counts.size());
+      CHECK(report.scales * c.options.warps == static_cast<int>(counts.size()));
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        CAPTURE(i);
+        CHECK(report.iterations[i] == counts[i]);
+      }
+      // Float carries grey values to 2^-17, which the data term divides by gradients of about 1; iterations
+      // contract errors, so they do not add up. A point that is sampled at multiples of 1/32 of a pixel can
+      // fall on the other side of a rounding, which moves some pixels by a fraction of that.
+      const bool rounded = c.options.sampling_steps != 0;
+      const Tensor<float> expected = flow_golden<float>(concat("tvl1.", c.name, ".out"));
+      CHECK(flow::endpoint_error(flow, expected) < (rounded ? 2e-4 : 1e-5));
+      CHECK(largest_difference(flow, expected) < (rounded ? 1.0 / 32 : 2e-4));
+    }
+  });
 }
 
 TEST_CASE("tvl1: a texture that moves by fractions of a pixel") {
@@ -100,7 +132,7 @@ TEST_CASE("tvl1: a texture that moves by fractions of a pixel") {
 }
 
 TEST_CASE("tvl1: the same bits on 1, 2 and 3 threads, alone and in a batch") {
-  const Threads restore;
+  const ThreadScope restore;
   const Tensor<float> a = texture(61, 83, 0, 0), b = texture(61, 83, 1.3, -0.4), c = texture(61, 83, -2, 1);
   cpu::set_num_threads(1);
   const Tensor<float> ab = flow::tvl1(a, b), bc = flow::tvl1(b, c), ca = flow::tvl1(c, a);

@@ -4,7 +4,6 @@
 /// Sorting one column of the window is shared by the windows that contain the column. What is then known
 /// of the order in the window leaves 58 comparisons for a 5×5 median, of which some need only one half.
 
-#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <utility>
@@ -69,13 +68,7 @@ struct MedianRow {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const float* const* rows, std::int64_t width, float* sorted,
                                        std::int64_t pitch, float* out) {
-    using Network = MedianNetwork<Side>;
-    for (std::int64_t x = 0; x < width; x += V::size) {
-      V w[Side];
-      for (int r = 0; r < Side; ++r) w[r] = V::load(rows[r] + x);
-      compare_all<Network::column>(w, std::make_index_sequence<std::size(Network::column)>());
-      for (int r = 0; r < Side; ++r) w[r].store(sorted + r * pitch + x);
-    }
+    for (std::int64_t x = 0; x < width; x += V::size) sort_column<V>(rows, x, sorted, pitch, Ranks());
     for (int r = 0; r < Side; ++r) {
       float* row = sorted + r * pitch;
       for (int k = 1; k <= reach; ++k) {
@@ -84,12 +77,7 @@ struct MedianRow {
       }
     }
     for (std::int64_t x = 0; x < width; x += V::size) {
-      V w[Side * Side];
-      for (int r = 0; r < Side; ++r) {
-        for (int c = 0; c < Side; ++c) w[r * Side + c] = V::load(sorted + r * pitch + x + c - reach);
-      }
-      compare_all<Network::window>(w, std::make_index_sequence<std::size(Network::window)>());
-      const V median = w[Network::median];
+      const V median = window_median<V>(sorted + x - reach, pitch, Window());
       if (x + V::size <= width) {
         median.store(out + x);
       } else {
@@ -97,33 +85,49 @@ struct MedianRow {
       }
     }
   }
+
+ private:
+  using Network = MedianNetwork<Side>;
+  using Ranks = std::make_index_sequence<Side>;
+  using Window = std::make_index_sequence<Side * Side>;
+
+  // Written out by pack expansion, so that the wires are registers.
+  template <class V, std::size_t... R>
+  static TANDEM_ALWAYS_INLINE void sort_column(const float* const* rows, std::int64_t x, float* sorted,
+                                               std::int64_t pitch, std::index_sequence<R...>) {
+    V w[Side] = {V::load(rows[R] + x)...};
+    compare_all<Network::column>(w, std::make_index_sequence<std::size(Network::column)>());
+    (w[R].store(sorted + static_cast<std::int64_t>(R) * pitch + x), ...);
+  }
+  template <class V, std::size_t... I>
+  static TANDEM_ALWAYS_INLINE V window_median(const float* corner, std::int64_t pitch,
+                                              std::index_sequence<I...>) {
+    V w[Side * Side] = {V::load(corner + static_cast<std::int64_t>(I / Side) * pitch + I % Side)...};
+    compare_all<Network::window>(w, std::make_index_sequence<std::size(Network::window)>());
+    return w[Network::median];
+  }
 };
 
-/// Filters one plane in place, by way of the plane `spare`.
+/// Filters planes[0 … count) in place, each by way of a spare plane.
 template <int Side>
-void median_filter(const Planes& planes, int plane, int spare) {
+void median_filter(Planes& planes, const int* plane, const int* spare, int count) {
   const std::int64_t height = planes.height(), width = planes.width();
   const std::int64_t pitch = Planes::padded(width) + 2 * Planes::guard;
-  cpu::parallel_for(height, 1 + 2000 / width, [&](std::int64_t begin, std::int64_t end) {
+  cpu::parallel_for(height * count, 1 + 2000 / width, [&](std::int64_t begin, std::int64_t end) {
     const Tensor<float> sorted({Side, pitch});
-    for (std::int64_t y = begin; y < end; ++y) {
+    float* const room = sorted.mutable_data() + Planes::guard;
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t k = i / height, y = i % height;
       const float* rows[Side];
       for (int r = 0; r < Side; ++r) {
         const std::int64_t at = y + r - Side / 2;
-        rows[r] = planes.row(plane, at < 0 ? 0 : at < height ? at : height - 1);
+        rows[r] = planes.row(plane[k], at < 0 ? 0 : at < height ? at : height - 1);
       }
       const float* const* in = rows;
-      cpu::simd_dispatch<MedianRow<Side>, float>(in, width, sorted.mutable_data() + Planes::guard, pitch,
-                                                 planes.row(spare, y));
+      cpu::simd_dispatch<MedianRow<Side>, float>(in, width, room, pitch, planes.row(spare[k], y));
     }
   });
-  for (std::int64_t y = 0; y < height; ++y) {
-    std::copy(planes.row(spare, y), planes.row(spare, y) + width, planes.row(plane, y));
-  }
-}
-
-inline void median_filter(const Planes& planes, int plane, int spare, int side) {
-  side == 3 ? median_filter<3>(planes, plane, spare) : median_filter<5>(planes, plane, spare);
+  for (int k = 0; k < count; ++k) planes.swap_planes(plane[k], spare[k]);
 }
 
 }  // namespace flow::detail

@@ -2,6 +2,7 @@
 /// Rows of several float planes of one size, in one block of memory.
 
 #include <cstdint>
+#include <utility>
 
 #include "tandem/tensor/factory.hpp"
 #include "tandem/tensor/tensor.hpp"
@@ -18,13 +19,16 @@ namespace flow::detail {
 class Planes {
  public:
   static constexpr std::int64_t guard = 16;  // floats: the widest vector
+  static constexpr int most = 12;
 
   Planes() = default;
-  Planes(std::int64_t count, std::int64_t height, std::int64_t width)
-      : height_(height), width_(width), stride_(guard + padded(width)), pitch_(0) {
+  /// At most `most` planes.
+  Planes(int count, std::int64_t height, std::int64_t width) : height_(height), width_(width) {
     // Rows of two planes that lie a multiple of 4096 bytes apart would disturb each other in the cache.
-    if (stride_ / guard % 2 == 0) stride_ += guard;
-    pitch_ = count * stride_ + guard;
+    const std::int64_t rounded = guard + padded(width);
+    const std::int64_t stride = rounded / guard % 2 == 0 ? rounded + guard : rounded;
+    pitch_ = count * stride + guard;
+    for (int plane = 0; plane < count; ++plane) offset_[plane] = plane * stride + guard;
     memory_ = zeros<float>({height, pitch_});
     data_ = memory_.mutable_data();
   }
@@ -33,9 +37,9 @@ class Planes {
   std::int64_t width() const { return width_; }
   /// Floats from a row to the next one of the same plane.
   std::int64_t pitch() const { return pitch_; }
-  float* row(std::int64_t plane, std::int64_t y) const {
-    return data_ + y * pitch_ + plane * stride_ + guard;
-  }
+  float* row(int plane, std::int64_t y) const { return data_ + y * pitch_ + offset_[plane]; }
+  /// Exchanges two planes without moving them.
+  void swap_planes(int a, int b) { std::swap(offset_[a], offset_[b]); }
 
   /// The next multiple of the widest vector.
   static constexpr std::int64_t padded(std::int64_t n) { return (n + guard - 1) / guard * guard; }
@@ -43,7 +47,8 @@ class Planes {
  private:
   Tensor<float> memory_;
   float* data_ = nullptr;
-  std::int64_t height_ = 0, width_ = 0, stride_ = 0, pitch_ = 0;
+  std::int64_t height_ = 0, width_ = 0, pitch_ = 0;
+  std::int64_t offset_[most] = {};
 };
 
 }  // namespace flow::detail

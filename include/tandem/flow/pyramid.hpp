@@ -33,8 +33,8 @@ struct LinearAxis {
 
 /// One plane of `from`, resized to the size of `to` and multiplied by `factor`, into a plane of `to`. The
 /// scales are how many input pixels an output pixel is wide and high.
-inline void resize_linear(const Planes& from, std::int64_t from_plane, double scale_y, double scale_x,
-                          const Planes& to, std::int64_t to_plane, float factor) {
+inline void resize_linear(const Planes& from, int from_plane, double scale_y, double scale_x,
+                          const Planes& to, int to_plane, float factor) {
   const LinearAxis rows(from.height(), to.height(), scale_y);
   const LinearAxis columns(from.width(), to.width(), scale_x);
   const std::int64_t width = to.width();

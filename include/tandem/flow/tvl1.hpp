@@ -134,7 +134,7 @@ class TvL1Solver {
   }
 
   /// Refines the flow in the planes u1 and u2 of `work`.
-  int* solve_scale(const Planes& images, const Planes& work, int* iterations) const {
+  int* solve_scale(const Planes& images, Planes& work, int* iterations) const {
     const std::int64_t height = work.height(), width = work.width();
     const GradientImage second(images, 1);
     const std::vector<float> zero_row(static_cast<std::size_t>(Planes::padded(width)), 0.0F);
@@ -147,24 +147,24 @@ class TvL1Solver {
     std::int64_t bands = cpu::in_parallel_region() ? 1 : cpu::num_threads();
     bands = bands < most ? bands : most;
     const std::int64_t band = (height + bands - 1) / bands;
+    constexpr int flows[] = {u1, u2}, spares[] = {plane_count, plane_count + 1};
     const double stop = options_.epsilon * options_.epsilon * static_cast<double>(height * width);
 
+    const Planes* const planes = &work;
     for (int warp = 0; warp < options_.warps; ++warp) {
       linearise(images, second, work);
       int done = 0;
       bool converged = false;
       for (int outer = 0; outer < options_.outer_iterations && !converged; ++outer) {
-        if (options_.median > 1) {
-          median_filter(work, u1, plane_count, options_.median);
-          median_filter(work, u2, plane_count, options_.median);
-        }
+        if (options_.median == 3) median_filter<3>(work, flows, spares, 2);
+        if (options_.median == 5) median_filter<5>(work, flows, spares, 2);
         for (int inner = 0; inner < options_.inner_iterations && !converged; ++inner, ++done) {
           cpu::parallel_chunks(height, band, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-            cpu::simd_dispatch<Sweep, float>(&work, begin, end, constants, zero_row.data(),
+            cpu::simd_dispatch<Sweep, float>(planes, begin, end, constants, zero_row.data(),
                                              errors.data());
           });
           for (std::int64_t end = band; end < height + band; end += band) {
-            cpu::simd_dispatch<FinishRow, float>(&work, (end < height ? end : height) - 1, constants);
+            cpu::simd_dispatch<FinishRow, float>(planes, (end < height ? end : height) - 1, constants);
           }
           double error = 0;
           for (const double e : errors) error += e;

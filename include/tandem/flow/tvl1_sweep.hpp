@@ -127,7 +127,8 @@ struct FinishRow {
   }
 };
 
-/// From the warped pixels of a row, (I1w, Ix, Iy, 0) each, the planes gx, gy, rho0 and inv.
+/// From the warped pixels of a row, (I1w, Ix, Iy, 0) each, the planes gx, gy, rho0 and inv. Where the flow
+/// leads out of the image, nothing is known: the three are zero, and v = u.
 struct DataTerm {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const Planes* planes, std::int64_t y, const float* first,
@@ -136,17 +137,25 @@ struct DataTerm {
     float* const iy = planes->row(gy, y);
     float* const constant = planes->row(rho0, y);
     float* const inverse = planes->row(inv, y);
+    const float* const u = planes->row(u1, y);
+    const float* const v = planes->row(u2, y);
     const std::int64_t width = planes->width();
     for (std::int64_t x = 0; x < width; ++x) {
-      constant[x] = warped[4 * x] - first[x];
+      constant[x] = warped[4 * x];
       ix[x] = warped[4 * x + 1];
       iy[x] = warped[4 * x + 2];
     }
-    const float* const u = planes->row(u1, y);
-    const float* const v = planes->row(u2, y);
+    const V zero(0.0F), right(static_cast<float>(width - 1)), bottom(static_cast<float>(planes->height() - 1));
     for (std::int64_t x = 0; x < width; x += V::size) {
-      const V i = V::load(ix + x), j = V::load(iy + x);
-      (V::load(constant + x) - fma(i, V::load(u + x), j * V::load(v + x))).store(constant + x);
+      const V s = V::load(u + x), t = V::load(v + x);
+      const V at_x = V(static_cast<float>(x)) + cpu::convert<float>(V::Int::iota()) + s;
+      const V at_y = V(static_cast<float>(y)) + t;
+      const auto inside = (at_x >= zero) & (at_x <= right) & (at_y >= zero) & (at_y <= bottom);
+      const V i = select(inside, V::load(ix + x), zero), j = select(inside, V::load(iy + x), zero);
+      const V rho = V::load(constant + x) - V::load(first + x) - fma(i, s, j * t);
+      i.store(ix + x);
+      j.store(iy + x);
+      select(inside, rho, zero).store(constant + x);
       // Where the gradient is zero, the number does not matter: the step is a multiple of the gradient.
       (V(1.0F) / max(fma(i, i, j * j), V(1e-30F))).store(inverse + x);
     }

@@ -1,0 +1,177 @@
+// The parts of TV-L1: median filter, pyramid, warping; and grey images.
+
+#include <cstring>
+#include <vector>
+
+#include "../io/util.hpp"
+#include "golden.hpp"
+#include "tandem/flow/gray.hpp"
+#include "tandem/flow/median.hpp"
+#include "tandem/flow/pyramid.hpp"
+#include "tandem/flow/tvl1_sweep.hpp"
+#include "tandem/flow/warp.hpp"
+
+using namespace tandem;
+using namespace tandem_test;
+using flow::detail::Planes;
+
+namespace {
+
+template <int Side>
+Tensor<float> filtered(const Tensor<float>& image) {
+  Planes planes(2, image.size(0), image.size(1));
+  put(image, planes, 0);
+  const int plane = 0, spare = 1;
+  flow::detail::median_filter<Side>(planes, &plane, &spare, 1);
+  return get(planes, 0);
+}
+
+/// The median of every 0-1 window whose columns are sorted: by the 0-1 principle, that is all there is.
+template <int Side>
+int wrong_medians() {
+  using Network = flow::detail::MedianNetwork<Side>;
+  int wrong = 0, ones[Side] = {};
+  for (;;) {
+    int w[Side * Side], total = 0;
+    for (int c = 0; c < Side; ++c) {
+      total += ones[c];
+      for (int r = 0; r < Side; ++r) w[r * Side + c] = r >= Side - ones[c];
+    }
+    for (const auto [low, high] : Network::window) {
+      const int a = w[low], b = w[high];
+      w[low] = std::min(a, b);
+      w[high] = std::max(a, b);
+    }
+    wrong += w[Network::median] != (2 * total > Side * Side);
+    int c = 0;
+    while (c < Side && ++ones[c] > Side) ones[c++] = 0;
+    if (c == Side) return wrong;
+  }
+}
+
+template <int Side>
+int unsorted_columns() {
+  int wrong = 0;
+  for (int bits = 0; bits < 1 << Side; ++bits) {
+    int w[Side];
+    for (int r = 0; r < Side; ++r) w[r] = bits >> r & 1;
+    for (const auto [low, high] : flow::detail::MedianNetwork<Side>::column) {
+      const int a = w[low], b = w[high];
+      w[low] = std::min(a, b);
+      w[high] = std::max(a, b);
+    }
+    wrong += !std::is_sorted(w, w + Side);
+  }
+  return wrong;
+}
+
+}  // namespace
+
+TEST_CASE("median networks: every input of zeros and ones") {
+  CHECK(unsorted_columns<3>() == 0);
+  CHECK(unsorted_columns<5>() == 0);
+  CHECK(wrong_medians<3>() == 0);
+  CHECK(wrong_medians<5>() == 0);
+}
+
+TEST_CASE("median filter: the numbers of OpenCV's medianBlur") {
+  on_every_isa([] {
+    for (const char* size : {"1x1", "1x9", "6x2", "13x37"}) {
+      CAPTURE(size);
+      const std::string name = std::string(".") + size;
+      CHECK(largest_difference(filtered<3>(flow_golden<float>("median.3" + name + ".in")),
+                               flow_golden<float>("median.3" + name + ".out")) == 0);
+      CHECK(largest_difference(filtered<5>(flow_golden<float>("median.5" + name + ".in")),
+                               flow_golden<float>("median.5" + name + ".out")) == 0);
+    }
+  });
+}
+
+TEST_CASE("pyramid: OpenCV's bilinear resize, and its sizes") {
+  const Tensor<float> image = flow_golden<float>("resize.in");
+  Planes from(1, 29, 41), down(1, 23, 33), up(1, 37, 52);
+  put(image, from, 0);
+  // Interpolation is three roundings of numbers below 4; OpenCV rounds in another order.
+  flow::detail::resize_linear(from, 0, 1.25, 1.25, down, 0, 1.0F);
+  CHECK(largest_difference(get(down, 0), flow_golden<float>("resize.down")) < 4e-6);
+  flow::detail::resize_linear(from, 0, 29.0 / 37, 41.0 / 52, up, 0, 1.0F);
+  CHECK(largest_difference(get(up, 0), flow_golden<float>("resize.up")) < 4e-6);
+
+  const auto sizes = flow::detail::pyramid_sizes(256, 340, 5, 0.8);
+  const std::int64_t expected[5][2] = {{256, 340}, {205, 272}, {164, 218}, {131, 174}, {105, 139}};
+  REQUIRE(sizes.size() == 5);
+  for (std::size_t s = 0; s < 5; ++s) {
+    CHECK(sizes[s].height == expected[s][0]);
+    CHECK(sizes[s].width == expected[s][1]);
+  }
+  CHECK(flow::detail::pyramid_sizes(25, 400, 5, 0.8).size() == 3);  // 25, 20, 16
+  CHECK(flow::detail::pyramid_sizes(3, 400, 5, 0.8).size() == 1);
+}
+
+TEST_CASE("warp and data term: cubic convolution by its definition") {
+  const Tensor<float> image = flow_golden<float>("warp.image"), u = flow_golden<float>("warp.flow");
+  const std::int64_t height = image.size(0), width = image.size(1);
+  on_every_isa([&] {
+    Planes work(flow::detail::plane_count, height, width), source(1, height, width);
+    put(image, source, 0);
+    put(u.select(2, 0).contiguous(), work, flow::detail::u1);
+    put(u.select(2, 1).contiguous(), work, flow::detail::u2);
+    const flow::detail::GradientImage gradient(source, 0);
+    for (const int steps : {0, 32}) {
+      CAPTURE(steps);
+      const std::string name = concat("warp.", steps);
+      const Tensor<float> expected = flow_golden<float>(name + ".out");
+      const Tensor<std::uint8_t> inside = flow_golden<std::uint8_t>(name + ".inside");
+      std::vector<float> warped(static_cast<std::size_t>(4 * width)), zero(64);
+      double most = 0, most_data = 0;
+      for (std::int64_t y = 0; y < height; ++y) {
+        cpu::simd_dispatch<flow::detail::WarpRow, float>(
+            gradient.origin(), gradient.pitch, height, width, y, static_cast<float>(steps),
+            static_cast<const float*>(work.row(flow::detail::u1, y)),
+            static_cast<const float*>(work.row(flow::detail::u2, y)), warped.data());
+        cpu::simd_dispatch<flow::detail::DataTerm, float>(static_cast<const Planes*>(&work), y,
+                                                          static_cast<const float*>(source.row(0, y)),
+                                                          static_cast<const float*>(warped.data()));
+        for (std::int64_t x = 0; x < width; ++x) {
+          const float* w = expected.data() + 3 * (y * width + x);
+          double known[4] = {0, 0, 0, 0};  // ρ0, Ix, Iy
+          for (int c = 0; c < 3; ++c) {
+            most = std::max(most, std::fabs(static_cast<double>(warped[static_cast<std::size_t>(4 * x + c)]) -
+                                            static_cast<double>(w[c])));
+          }
+          if (inside.at({y, x}) != 0) {
+            known[1] = static_cast<double>(w[1]);
+            known[2] = static_cast<double>(w[2]);
+            known[0] = static_cast<double>(w[0]) - static_cast<double>(image.at({y, x})) -
+                       known[1] * static_cast<double>(u.at({y, x, 0})) -
+                       known[2] * static_cast<double>(u.at({y, x, 1}));
+          }
+          const int planes[3] = {flow::detail::rho0, flow::detail::gx, flow::detail::gy};
+          for (int c = 0; c < 3; ++c) {
+            most_data = std::max(most_data,
+                                 std::fabs(static_cast<double>(work.row(planes[c], y)[x]) - known[c]));
+          }
+        }
+      }
+      // The point itself is known to 2^-20 of a pixel (35 + u in float) where grey changes by up to 60 per
+      // pixel, sixteen products of grey values up to 255 round to 2^-17 each, and |∇I·u| is below 500.
+      CHECK(most < 1e-3);
+      CHECK(most_data < 2e-3);
+    }
+  });
+}
+
+TEST_CASE("grey: the bytes of cvtColor, in batches and views") {
+  const Tensor<std::uint8_t> rgb = flow_golden<std::uint8_t>("gray.rgb");
+  const Tensor<std::uint8_t> expected = flow_golden<std::uint8_t>("gray.out");
+  CHECK(flow::rgb_to_gray(rgb).to_vector() == expected.to_vector());
+  const Tensor<std::uint8_t> batch({2, 17, 23, 3});
+  batch[0].copy_(rgb);
+  batch[1].copy_(rgb);
+  const Tensor<std::uint8_t> gray = flow::rgb_to_gray(batch);
+  CHECK(gray.shape() == Shape{2, 17, 23});
+  CHECK(gray[1].to_vector() == expected.to_vector());
+  CHECK(flow::rgb_to_gray(rgb.transpose(0, 1)).to_vector() == expected.transpose(0, 1).to_vector());
+  CHECK(contains(error_of([] { flow::rgb_to_gray(Tensor<std::uint8_t>({4, 4})); }), "got (4, 4)"));
+  CHECK(contains(error_of([] { flow::rgb_to_gray(Tensor<std::uint8_t>()); }), "undefined"));
+}
