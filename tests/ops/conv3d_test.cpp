@@ -193,7 +193,8 @@ TEST_CASE("conv3d: nothing to do, NaN, what is saved") {
     x.fill_(7);
   }
   y.backward(ones<float>(y.shape()));
-  CHECK(check::same(x.grad(), frozen));
+  // Sums of ones, up to the rounding of Winograd's transforms.
+  CHECK(check::distance(x.grad(), frozen) < 64 * 0x1p-24);
 }
 
 TEST_CASE("conv3d says what is wrong") {

@@ -10,6 +10,8 @@
 ///   Tensor<float> y = conv3d(x, weight, bias);
 ///   y = conv3d(x, weight, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same(), .relu = true});
 ///
+/// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of the
+/// direct sum's, and an infinity or NaN in x reaches all outputs of its tile.
 /// Errors: shapes that do not fit, a kernel larger than the padded x.
 
 #include <cstdint>
