@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   struct Case {
     long height, width;
   };
-  for (const Case c : {Case{240, 320}, Case{720, 1280}, Case{1080, 1920}}) {
+  for (const Case c : {Case{256, 340}, Case{720, 1280}, Case{1080, 1920}}) {
     const std::string sizes = "/" + std::to_string(c.height) + "x" + std::to_string(c.width);
     const double input = 3.0 * static_cast<double>(c.height) * static_cast<double>(c.width);
     const tandem::clip::ImageSize to = tandem::clip::resized_size(c.height, c.width, 224);
@@ -40,8 +40,8 @@ int main(int argc, char** argv) {
       return [=] { bench::keep(tandem::clip::preprocess(image)); };
     });
   }
-  suite.add("preprocess_u8/32x240x320", {.bytes = 32 * 3.0 * (240 * 320 + 4 * 224 * 224)}, [] {
-    const Image frames = noise({32, 240, 320, 3});
+  suite.add("preprocess_u8/32x256x340", {.bytes = 32 * 3.0 * (256 * 340 + 4 * 224 * 224)}, [] {
+    const Image frames = noise({32, 256, 340, 3});
     return [=] { bench::keep(tandem::clip::preprocess(frames)); };
   });
   return suite.run();

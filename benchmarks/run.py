@@ -18,6 +18,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 DTYPES = {"f32": "float", "f64": "double", "bf16": "bfloat16"}
+PEER_DTYPES = {"f32": "float32", "bf16": "bfloat16"}
 
 
 # --- which peer does which work ----------------------------------------------------------------
@@ -45,12 +46,30 @@ def rivals(work):
     if found := re.fullmatch(r"decode/(.+)", work):
         return [(mode, "decode_peer.py", ["--work", "decode", "--mode", mode, "--clip", found.group(1)], False)
                 for mode in ("pyav", "opencv", "torchcodec")]
+    if found := re.fullmatch(r"clip_image_(f32|bf16)/(\d+)", work):
+        dtype, batch = found.groups()
+        args = ["--work", "image", "--batch", batch]
+        modes = ["eager", "compile", "openvino"] + (["onnxruntime"] if dtype == "f32" else [])
+        return [(mode if mode in ("openvino", "onnxruntime") else f"torch {mode}", "clip_peer.py",
+                 args + ["--mode", mode, "--dtype", PEER_DTYPES[dtype]], False) for mode in modes]
+    # With 77 positions as the original computes them, and with as many as the longest prompt needs.
+    if found := re.fullmatch(r"clip_text_(f32|bf16)/20x(\d+)", work):
+        dtype, length = found.groups()
+        return [(f"torch {mode}, {positions} positions", "clip_peer.py",
+                 ["--work", "text", "--positions", positions, "--mode", mode,
+                  "--dtype", PEER_DTYPES[dtype]], False)
+                for positions in ("77", length) for mode in ("eager", "compile")]
+    if found := re.fullmatch(r"clip_load/(openai|hugging_face)_(?:to_)?(f32|bf16)", work):
+        layout, dtype = found.groups()
+        return [("safetensors", "clip_peer.py",
+                 ["--work", "load", "--layout", layout, "--dtype", PEER_DTYPES[dtype]],
+                 False)]
     # The peer asks the teacher in every step, as the published code of the field does.
-    if found := re.fullmatch(r"step/(warmup|b|f)(?:_known)?", work):
-        args = ["--work", found.group(1)]
+    if found := re.fullmatch(r"step(_bf16)?/(warmup|b|f)(?:_known)?", work):
+        args = ["--work", found.group(2), "--dtype", "bfloat16" if found.group(1) else "float32"]
         peers = [(f"torch {mode}", "step_peer.py", args + ["--mode", mode], False)
                  for mode in ("eager", "compile")]
-        if found.group(1) == "b":
+        if found.group(2) == "b":
             # The same step with the text cut at its longest prompt, which the original does not do.
             peers += [(f"torch {mode}, 38 positions", "step_peer.py",
                        args + ["--mode", mode, "--positions", "38"], False)

@@ -7,6 +7,7 @@
 ///     step/b_known, step/f_known
 ///                   the same when the teacher has been asked about these crops before in this phase, as
 ///                   from the second epoch of a phase on: only the student's part (wtal/label_memory.hpp)
+///     step_bf16/…   the same with the products of linear layers and attention in bfloat16
 ///
 /// H is given, so that every program that is compared learns from the same amount of confident frames:
 /// in runs of ten frames, 10 % foreground, 50 % background, the rest undecided (peers/step_peer.py).
@@ -28,7 +29,7 @@ constexpr std::int64_t videos = 10, frames = 1000, classes = 20, i3d_width = 204
 
 struct Step {
   Generator random{1};
-  CbpBranch<float> cbp{{.input = i3d_width, .classes = classes, .width = width, .table = frames}, random};
+  CbpBranch<float> cbp;
   Ref<clip::TextEncoder<float>> text;
   std::unique_ptr<VlpBranch<float>> vlp;
   Tensor<float> i3d, clip, y = zeros<float>({videos, classes});
@@ -36,7 +37,10 @@ struct Step {
   Tensor<std::int32_t> h = full<std::int32_t>({videos, frames, classes}, 0);
   std::unique_ptr<optim::Adam<float>> adam;
 
-  explicit Step(bool with_vlp) {
+  Step(bool with_vlp, Precision precision)
+      : cbp({.input = i3d_width, .classes = classes, .width = width, .table = frames,
+             .precision = precision},
+            random) {
     i3d = randn<float>({videos, frames, i3d_width}, random);
     float* rows = i3d.mutable_data();
     for (std::int64_t i = 0; i < i3d.numel(); ++i) rows[i] = rows[i] > 0 ? rows[i] : 0;
@@ -62,8 +66,9 @@ struct Step {
       for (std::int64_t i = 0; i <= c % 4; ++i) names[static_cast<std::size_t>(c)].push_back(100 + 10 * c + i);
     }
     // Blocks that start as the identity would give zero gradients, which is not the work of a step.
-    vlp = std::make_unique<VlpBranch<float>>(VlpOptions{.table = frames, .identity_start = false}, text,
-                                             names, PromptLearner<float>::Options{}, random);
+    vlp = std::make_unique<VlpBranch<float>>(
+        VlpOptions{.table = frames, .identity_start = false, .precision = precision}, text, names,
+        PromptLearner<float>::Options{}, random);
   }
 
   void learn(const Tensor<float>& loss) {
@@ -124,9 +129,11 @@ constexpr double contrast = 3 * 2 * 1000.0 * 5050 * w;
 
 int main(int argc, char** argv) {
   bench::Suite suite(argc, argv);
-  const auto add = [&suite](const char* name, double cost, bool learns_vlp, bool with_vlp, Run run) {
-    suite.add(name, {.flops = cost}, [=] {
-      const auto step = std::make_shared<Step>(with_vlp);
+  const auto add_one = [&suite](const std::string& name, double cost, bool learns_vlp, bool with_vlp,
+                                Run run, Precision precision) {
+    const char* unit = precision == Precision::full ? "f32" : "bf16";
+    suite.add(name, {.flops = cost, .unit = unit}, [=] {
+      const auto step = std::make_shared<Step>(with_vlp, precision);
       step->adam = std::make_unique<optim::Adam<float>>(
           learns_vlp ? step->vlp->trainable_parameters() : step->cbp.trainable_parameters(),
           optim::AdamOptions{.learning_rate = 1e-4});
@@ -134,12 +141,16 @@ int main(int argc, char** argv) {
       return [=] { run(*step); };
     });
   };
-  add("step/warmup", flops::cbp + flops::cbp_backward, false, false, warm_up);
+  const auto add = [&](const std::string& name, double cost, bool learns_vlp, bool with_vlp, Run run) {
+    add_one("step/" + name, cost, learns_vlp, with_vlp, run, Precision::full);
+    add_one("step_bf16/" + name, cost, learns_vlp, with_vlp, run, Precision::bfloat16);
+  };
+  add("warmup", flops::cbp + flops::cbp_backward, false, false, warm_up);
   const double b = flops::vlp + flops::vlp_backward + flops::text + flops::contrast - flops::saved;
   const double f = flops::cbp + flops::cbp_backward + flops::contrast - flops::saved;
-  add("step/b", flops::cbp + b, true, true, b_step);
-  add("step/f", flops::vlp + f, false, true, f_step);
-  add("step/b_known", b, true, true, b_known);
-  add("step/f_known", f, false, true, f_known);
+  add("b", flops::cbp + b, true, true, b_step);
+  add("f", flops::vlp + f, false, true, f_step);
+  add("b_known", b, true, true, b_known);
+  add("f_known", f, false, true, f_known);
   return suite.run();
 }

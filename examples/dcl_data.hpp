@@ -107,8 +107,10 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
                "clip.safetensors into --data (or try --random-text-encoder, which needs no weights)");
   TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "train_dcl",
                "there is neither a vocabulary nor a file of token ids: name one with --vocabulary or --tokens");
+  // Frozen matrices that products round anyway are kept rounded.
+  const bool rounded = o.clip_bfloat16 || o.vlp.precision == Precision::bfloat16;
   text.encoder = clip::load_text_encoder<float>(
-      weights, {.bfloat16 = o.clip_bfloat16, .activation = clip::activation_named(o.clip_activation)});
+      weights, {.bfloat16 = rounded, .activation = clip::activation_named(o.clip_activation)});
   const std::int64_t known = text.encoder->options().vocabulary;
   if (!tokens.empty()) {
     text.tokens = load_class_tokens(tokens, classes, known);

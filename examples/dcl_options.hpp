@@ -27,7 +27,7 @@ struct Options {
   CbpOptions cbp;
   VlpOptions vlp;
   PromptLearner<float>::Options prompts;
-  std::string positions = "none";
+  std::string positions = "none", precision = "float";
   // training
   TrainerOptions train;
   std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid", schedule = "constant";
@@ -96,6 +96,9 @@ inline void add_options(CLI::App& app, Options& o) {
       ->check(CLI::PositiveNumber);
   number("--dropout", o.cbp.dropout, "Both branches: dropout probability", group)
       ->check(CLI::Range(0.0, 0.99));
+  choice("--precision", o.precision,
+         "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay float)",
+         {"float", "bf16"}, group);
   choice("--positions", o.positions, "CBP: none, sinusoid or learned", {"none", "sinusoid", "learned"}, group);
   number("--temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks", group)
       ->check(CLI::NonNegativeNumber);
@@ -186,6 +189,7 @@ inline void finish_options(Options& o) {
                     : o.positions == "learned" ? Positions::learned
                                                : Positions::none;
   o.cbp.table = o.vlp.table = t.crop;
+  o.cbp.precision = o.vlp.precision = o.precision == "bf16" ? Precision::bfloat16 : Precision::full;
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   o.inference.fusion = o.fusion == "vlp"        ? Fusion::vlp

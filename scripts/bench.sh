@@ -12,11 +12,13 @@ cmake --preset release -B build/bench -DTANDEM_BENCHMARKS=ON -DTANDEM_TESTS=OFF 
 cmake --build build/bench --parallel "$(nproc)"
 
 venv=.venv-bench
-if ! [ -e "$venv/ready-3" ]; then
-  echo "Installing PyTorch, torchvision, Pillow, NumPy, PyAV, OpenCV and torchcodec in $venv (several gigabytes, once)"
+peers=(torch torchvision torchcodec pillow numpy threadpoolctl safetensors onnx onnxruntime openvino av
+  opencv-contrib-python-headless)
+ready="$venv/ready-$(printf '%s\n' "${peers[@]}" | cksum | cut -d' ' -f1)"
+if ! [ -e "$ready" ]; then
+  echo "Installing the peers in $venv (several gigabytes, once): ${peers[*]}"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check torch torchvision pillow numpy threadpoolctl \
-    av opencv-python-headless torchcodec
-  touch "$venv/ready-3"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "${peers[@]}"
+  touch "$ready"
 fi
 exec "$venv/bin/python" benchmarks/run.py --build build/bench/benchmarks "$@"

@@ -1,6 +1,7 @@
 """One training step of DCL in PyTorch at THUMOS14 size: warm-up, B step or F step.
 
     step_peer.py --work warmup|b|f --threads 2 --mode eager|compile --repeat 5 [--positions 38]
+                 [--dtype bfloat16]                      # the branches under autocast, the losses not
 
 Both the features and the pseudo-labels are synthetic and follow from --seed: about 10 % of the
 frames are confident foreground and 50 % confident background. The teacher's forward and its own
@@ -39,6 +40,7 @@ def main():
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--text-layers", type=int, default=12)
     parser.add_argument("--vocabulary", type=int, default=49408)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--positions", type=int, default=77,
                         help="text positions computed: 77, or 38 = up to the longest EOT here")
     args = parser.parse_args()
@@ -56,7 +58,20 @@ def main():
     fg, bg, _ = dcl.confident(h, y, valid)
     i3d = torch.randn(b, t, 2048, generator=generator).clamp_(min=0)
     cbp = dcl.CBPBranch(c, 2048, w, max_len=t)
-    cbp_forward = maybe_compile(cbp, args)
+
+    def under_autocast(branch):
+        """The branch as it is called: in bfloat16 where autocast wants that, with float results."""
+        compiled = maybe_compile(branch, args)
+        if args.dtype == "float32":
+            return compiled
+
+        def forward(*inputs):
+            with torch.autocast("cpu", torch.bfloat16):
+                f, s = compiled(*inputs)
+            return f.float(), s.float()
+        return forward
+
+    cbp_forward = under_autocast(cbp)
     kd = maybe_compile(dcl.loss_kd, args)
 
     def total(s, f):
@@ -78,7 +93,7 @@ def main():
                                     length=args.positions)
         vlp = dcl.VLPBranch(text, prompts, dcl.TemporalTransformer(w, max_len=t))
         clip = torch.randn(b, t, w, generator=generator)
-        vlp_forward = maybe_compile(vlp, args)
+        vlp_forward = under_autocast(vlp)
         students = [vlp] if args.work == "b" else [cbp]
         learned = vlp.learned() if args.work == "b" else list(cbp.parameters())
         optimizer = torch.optim.Adam(learned, lr=1e-4, fused=True)
@@ -106,7 +121,7 @@ def main():
         step = step_b if args.work == "b" else step_f
 
     result = measurement.run(step, args)
-    report(args, result, batch=b, frames=t, classes=c, width=w,
+    report(args, result, dtype=args.dtype, batch=b, frames=t, classes=c, width=w,
            positions=args.positions if args.work == "b" else None,
            foreground=round(fg.float().mean().item(), 3),
            background=round(bg.float().mean().item(), 3),

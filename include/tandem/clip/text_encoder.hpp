@@ -6,7 +6,6 @@
 
 #include "tandem/clip/transformer.hpp"
 #include "tandem/nn/embedding.hpp"
-#include "tandem/ops/index_select.hpp"
 #include "tandem/ops/matmul.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -66,13 +65,8 @@ class TextEncoder final : public nn::Module<T> {
     }
     TANDEM_CHECK(length <= options_.context, "text_encoder", "a text of ", length,
                  " tokens is longer than the context of ", options_.context);
-    Tensor<T> x = add(embedded.slice(1, 0, length), positional_embedding.slice(0, 0, length));
-    x = transformer.forward(x, true);
-    Tensor<std::int64_t> rows(Shape{texts});
-    std::int64_t* row = rows.mutable_data();
-    for (std::int64_t n = 0; n < texts; ++n) row[n] = n * length + end[static_cast<std::size_t>(n)];
-    const Tensor<T> last = index_select(x.reshape({texts * length, options_.width}), 0, rows);
-    return matmul(ln_final.forward(last), text_projection);
+    const Tensor<T> x = add(embedded.slice(1, 0, length), positional_embedding.slice(0, 0, length));
+    return matmul(ln_final.forward(transformer.forward_at(x, true, end)), text_projection);
   }
   /// The features of token ids (SOS … EOT), which may differ in length.
   Tensor<T> encode(const std::vector<std::vector<std::int64_t>>& texts) const {

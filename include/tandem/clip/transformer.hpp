@@ -11,7 +11,7 @@ TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
 /// Transformer — pre-LN blocks one after the other, under the names "resblocks.0", "resblocks.1" …
-///   x (N, L, width) → (N, L, width); causal: position i sees 0 … i only.
+///   x (N, L, width), at (N) → (N, width); causal: position i sees 0 … i only.
 /// `scaled`: the weights start as the release's text side does, normal with deviations that follow
 /// from width and depth, instead of with each layer's own default.
 template <FloatingElement T>
@@ -19,6 +19,7 @@ class Transformer final : public nn::Module<T> {
  public:
   Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, Activation activation,
               Generator& random, bool scaled = false) {
+    TANDEM_CHECK(layers >= 1, "transformer", "expected at least one layer, got ", layers);
     for (std::int64_t i = 0; i < layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
           width, heads, random, nn::TransformerBlockOptions{.activation = activation}));
@@ -26,10 +27,14 @@ class Transformer final : public nn::Module<T> {
       if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
     }
   }
-  Tensor<T> forward(Tensor<T> x, bool causal) const {
+  /// The result at one position of each sequence, at[n]. Of the last block only these rows are computed,
+  /// behind the keys and values of all.
+  Tensor<T> forward_at(Tensor<T> x, bool causal, const std::vector<std::int64_t>& at) const {
     const nn::ModuleScope scope = this->scope();
-    for (const auto& block : blocks_) x = block->forward(x, {}, causal);
-    return x;
+    Tensor<bool> wanted = full<bool>({x.size(0), x.size(1)}, false);
+    for (std::size_t n = 0; n < at.size(); ++n) wanted.set({static_cast<std::int64_t>(n), at[n]}, true);
+    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x, {}, causal);
+    return blocks_.back()->forward_rows(x, wanted, {}, causal);
   }
 
  private:

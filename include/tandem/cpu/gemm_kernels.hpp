@@ -1,6 +1,7 @@
 #pragma once
 /// Which kernels compute a matrix product: kernels<In, Out>(isa) for (float, float),
-/// (double, double) and (bfloat16, float).
+/// (double, double), (bfloat16, float) and (Rounded, float). Rounded operands make no AMX tiles: there
+/// they take the vector kernels, which AMX's CPUs have too.
 
 #include "tandem/cpu/gemm_kernels_amx.hpp"
 #include "tandem/cpu/gemm_kernels_avx2.hpp"
@@ -40,6 +41,12 @@ const Kernels<In, Out>& kernels(Isa isa) {
     if constexpr (std::is_same_v<In, bfloat16>) {
       static const Kernels<In, Out> on_amx = amx::make_kernels();
       if (isa >= Isa::amx_bf16) return on_amx;
+      static const Kernels<In, Out> on_avx512_bf16 =
+          avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
+                                                            Heights<12>{}, Heights<6>{});
+      if (isa >= Isa::avx512_bf16) return on_avx512_bf16;
+    }
+    if constexpr (std::is_same_v<In, Rounded>) {
       static const Kernels<In, Out> on_avx512_bf16 =
           avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
                                                             Heights<12>{}, Heights<6>{});

@@ -43,6 +43,20 @@ struct F32 {
     }
     return load(all);
   }
+  /// To the nearest bfloat16, ties to even; NaN stays NaN.
+  TANDEM_AVX2 Vec round(Vec x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+    const __m256i high = _mm256_and_si256(up, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U)));
+    return _mm256_blendv_ps(x, _mm256_castsi256_ps(high), _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+  }
+  TANDEM_AVX2 Vec load(const Rounded* p) {
+    return round(_mm256_loadu_ps(reinterpret_cast<const float*>(p)));
+  }
+  TANDEM_AVX2 Vec load(const Rounded* p, int64_t count) {
+    return round(load(reinterpret_cast<const float*>(p), count));
+  }
   TANDEM_AVX2 void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
   TANDEM_AVX2 void store(float* p, Vec v, int64_t count) {
     _mm256_maskstore_ps(p, first_lanes(count), v);

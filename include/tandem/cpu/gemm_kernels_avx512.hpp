@@ -49,6 +49,19 @@ struct F32 {
   TANDEM_AVX512 Vec load(const bfloat16* p, int64_t count) {
     return widen(_mm256_maskz_loadu_epi16(first16(count), p));
   }
+  /// To the nearest bfloat16, ties to even; NaN stays NaN.
+  TANDEM_AVX512 Vec round(Vec x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+    const __mmask16 number = _mm512_cmp_ps_mask(x, x, _CMP_ORD_Q);
+    return _mm512_castsi512_ps(
+        _mm512_mask_and_epi32(bits, number, up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U))));
+  }
+  TANDEM_AVX512 Vec load(const Rounded* p) { return round(_mm512_loadu_ps(p)); }
+  TANDEM_AVX512 Vec load(const Rounded* p, int64_t count) {
+    return round(_mm512_maskz_loadu_ps(first16(count), p));
+  }
   TANDEM_AVX512 void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
   TANDEM_AVX512 void store(float* p, Vec v, int64_t count) {
     _mm512_mask_storeu_ps(p, first16(count), v);

@@ -37,6 +37,17 @@ struct Pairs {
     const uint32_t mask = count >= 32 ? 0xffffffffU : (uint32_t{1} << count) - 1;
     return _mm512_maskz_loadu_epi16(mask, p);
   }
+  TANDEM_AVX512 Vec narrow(__m512 low, __m512 high) {
+    return reinterpret_cast<Vec>(_mm512_cvtne2ps_pbh(high, low));
+  }
+  TANDEM_AVX512 Vec load(const Rounded* p) {
+    return narrow(_mm512_loadu_ps(p), _mm512_loadu_ps(p + 16));
+  }
+  TANDEM_AVX512 Vec load(const Rounded* p, int64_t count) {
+    const int64_t above = count > 16 ? count - 16 : 0;
+    return narrow(_mm512_maskz_loadu_ps(avx512::first16(count), p),
+                  _mm512_maskz_loadu_ps(avx512::first16(above), p + 16));
+  }
   TANDEM_AVX512 void store(uint32_t* p, Vec v) { _mm512_storeu_si512(p, v); }
   TANDEM_AVX512 void store(uint32_t* p, Vec v, int64_t count) {
     _mm512_mask_storeu_epi32(p, avx512::first16(count), v);
@@ -81,6 +92,18 @@ struct Pairs {
     const __mmask16 mask = avx512::first16(count);
     return interleave(_mm256_maskz_loadu_epi16(mask, p),
                       q != nullptr ? _mm256_maskz_loadu_epi16(mask, q) : _mm256_setzero_si256());
+  }
+  TANDEM_AVX512 Vec interleave(__m512 p, __m512 q) {
+    return interleave(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(p)),
+                      reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(q)));
+  }
+  TANDEM_AVX512 Vec combine(const Rounded* p, const Rounded* q) {
+    return interleave(_mm512_loadu_ps(p), _mm512_loadu_ps(q));
+  }
+  TANDEM_AVX512 Vec combine(const Rounded* p, const Rounded* q, int64_t count) {
+    const __mmask16 mask = avx512::first16(count);
+    return interleave(_mm512_maskz_loadu_ps(mask, p),
+                      q != nullptr ? _mm512_maskz_loadu_ps(mask, q) : _mm512_setzero_ps());
   }
 };
 

@@ -40,6 +40,13 @@ struct Lanes {
     }
     return v;
   }
+  static TANDEM_ALWAYS_INLINE Vec load(const Rounded* p, int64_t count = lanes) {
+    Vec v = {};
+    for (int i = 0; i < lanes; ++i) {
+      if (i < count) v[i] = static_cast<float>(static_cast<bfloat16>(p[i].value));
+    }
+    return v;
+  }
   static TANDEM_ALWAYS_INLINE void store(T* p, Vec v) { std::memcpy(p, &v, sizeof v); }
   static TANDEM_ALWAYS_INLINE void store(T* p, Vec v, int64_t count) {
     for (int i = 0; i < lanes; ++i) {

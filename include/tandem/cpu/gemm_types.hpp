@@ -21,6 +21,14 @@ namespace cpu {
 /// Whether an operand is used as stored (no) or transposed (yes).
 enum class Trans : bool { no, yes };
 
+/// A float that a product rounds to bfloat16, on its way into the packed panels: gemm<Rounded, float>
+/// multiplies float arrays at bfloat16's speed and precision, without a copy of them. Its sums are float.
+///   gemm<Rounded, float>(Trans::no, Trans::yes, m, n, k, 1.0F, rounded(x), k, rounded(w), k, 0.0F, y, n);
+struct Rounded {
+  float value;
+};
+inline const Rounded* rounded(const float* x) { return reinterpret_cast<const Rounded*>(x); }
+
 /// What an epilogue applies to each element: the identity, max(x, 0), x·Φ(x) with the exact erf, or
 /// x·σ(1.702 x).
 enum class Activation { none, relu, gelu, quick_gelu };

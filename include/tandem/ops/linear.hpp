@@ -4,6 +4,7 @@
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
 ///   Saves x (when W needs a gradient), W and, when there is an activation, z.
 ///   act: none, relu, gelu (exact, with erf), quick_gelu x·σ(1.702 x).
+///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz (precision.hpp).
 ///
 ///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
 ///   Tensor<float> y = linear(h, weight2, bias2, Activation::none, x);   // + x
@@ -18,6 +19,7 @@
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/column_sums.hpp"
 #include "tandem/ops/linear_device.hpp"
+#include "tandem/ops/precision.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -105,6 +107,20 @@ Shape linear_shape(const char* op, const Tensor<T>& x, const Tensor<W>& weight, 
   return shape;
 }
 
+/// C = op(A)·op(B) with the epilogue, factors rounded to bfloat16 where `precision` says so.
+template <class T>
+void product(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
+             std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
+             std::int64_t ldc, const cpu::Epilogue<T>& epilogue = {}) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (precision == Precision::bfloat16) {
+      return cpu::gemm<cpu::Rounded, float>(ta, tb, m, n, k, 1.0F, cpu::rounded(a), lda,
+                                            cpu::rounded(b), ldb, 0.0F, c, ldc, epilogue);
+    }
+  }
+  cpu::gemm<T, T>(ta, tb, m, n, k, T(1), a, lda, b, ldb, T(0), c, ldc, epilogue);
+}
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -137,15 +153,16 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   const auto flip = [](cpu::Trans t) {
     return t == cpu::Trans::no ? cpu::Trans::yes : cpu::Trans::no;
   };
-  cpu::gemm<T, T>(cpu::Trans::no, flip(w.layout.trans), rows.count, out, in, T(1), rows.x.data(),
-                  rows.ld, w.x.data(), w.layout.ld, T(0), y.mutable_data(), out, epilogue);
+  const Precision precision = product_precision();
+  detail::product(precision, cpu::Trans::no, flip(w.layout.trans), rows.count, out, in, rows.x.data(),
+                  rows.ld, w.x.data(), w.layout.ld, y.mutable_data(), out, epilogue);
 
   return autograd::record(
       op, y,
       [x_shape = x.shape(),
        xs = autograd::save(autograd::needs_grad(weight) ? rows.x : Tensor<T>()),
        ws = autograd::save(w.x), z = autograd::save(z), w_layout = w.layout, ld = rows.ld,
-       n = rows.count, in, out, activation](const Tensor<T>& dy, autograd::Needs need) {
+       n = rows.count, in, out, activation, precision](const Tensor<T>& dy, autograd::Needs need) {
         Tensor<T> dz = dy.contiguous();
         if (activation != Activation::none && (need[0] || need[1] || need[2])) {
           dz = detail::activation_backward(activation, z.get(), dz);
@@ -153,13 +170,13 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
         Tensor<T> dx, dw, db;
         if (need[0]) {
           dx = Tensor<T>(x_shape);
-          cpu::gemm<T, T>(cpu::Trans::no, w_layout.trans, n, in, out, T(1), dz.data(), out,
-                          ws.get().data(), w_layout.ld, T(0), dx.mutable_data(), in);
+          detail::product(precision, cpu::Trans::no, w_layout.trans, n, in, out, dz.data(), out,
+                          ws.get().data(), w_layout.ld, dx.mutable_data(), in);
         }
         if (need[1]) {
           dw = Tensor<T>({out, in});
-          cpu::gemm<T, T>(cpu::Trans::yes, cpu::Trans::no, out, in, n, T(1), dz.data(), out,
-                          xs.get().data(), ld, T(0), dw.mutable_data(), in);
+          detail::product(precision, cpu::Trans::yes, cpu::Trans::no, out, in, n, dz.data(), out,
+                          xs.get().data(), ld, dw.mutable_data(), in);
         }
         if (need[2]) db = detail::column_sums(dz.data(), n, out);
         return std::tuple(dx, dw, db, dy);

@@ -127,6 +127,7 @@ struct CbpOptions {
   double dropout = 0;            ///< (reading)
   Positions positions = Positions::none;  ///< (reading)
   std::int64_t table = 1000;     ///< rows of the learned position table
+  Precision precision = Precision::full;  ///< of the products in linear layers and attention  (ours)
 };
 
 /// CBP — x = Linear(F_i3d) (+ positions) → n pre-LN transformer blocks → f^cb → Linear → S^cb.
@@ -157,6 +158,7 @@ class CbpBranch final : public Branch<T> {
   BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                           const Tensor<bool>& wanted = {}) const override {
     const nn::ModuleScope scope("cbp");
+    const PrecisionScope products(options_.precision);
     detail::check_frames("cbp", x, options_.input, valid);
     Tensor<T> f = embed.forward(x);
     if (options_.positions == Positions::sinusoid) {
@@ -252,6 +254,7 @@ struct VlpOptions {
   /// The temporal transformer starts as the identity plus the positions: the output projections of its
   /// blocks are zero, so that untrained VLP is vanilla CLIP (reading). false: random, as CLIP's own.
   bool identity_start = true;
+  Precision precision = Precision::full;  ///< of the products, the text encoder's among them  (ours)
 };
 
 /// VLP — F_vid = Φ_temp(F_vis); F_txt = Φ_txt(Φ_prmp(C_name));
@@ -304,6 +307,7 @@ class VlpBranch final : public Branch<T> {
     const std::uint64_t version = prompts.before.version() + prompts.after.version();
     if (!learns && cached_.defined() && cached_version_ == version) return cached_;
     const nn::ModuleScope scope("vlp");
+    const PrecisionScope products(options_.precision);
     const Tensor<T> features =
         normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
     if (!learns) {
@@ -315,6 +319,7 @@ class VlpBranch final : public Branch<T> {
   BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                           const Tensor<bool>& wanted = {}) const override {
     const nn::ModuleScope scope("vlp");
+    const PrecisionScope products(options_.precision);
     detail::check_frames("vlp", x, options_.width, valid);
     Tensor<T> f = x;
     if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1)));

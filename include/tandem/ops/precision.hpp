@@ -1,0 +1,42 @@
+#pragma once
+/// Precision — how exactly linear layers and attention multiply floats, for a scope of the program.
+///
+///   {
+///     const PrecisionScope products(Precision::bfloat16);
+///     loss = model.forward(x);       // linear, self_attention, scaled_dot_product_attention
+///   }
+///   loss.backward();                 // an op's backward multiplies as its forward did
+///
+/// bfloat16: the factors of each product are rounded to bfloat16 (8 bits of fraction), products and sums
+/// are float, and so is everything between products: weights, activations, softmax, gradients. So each
+/// element of a product of length k is off by at most 2⁻⁸·Σ|aᵢ·bᵢ| and some float roundings. On CPUs with
+/// AVX512-BF16 that takes half the time; on others the result is the same up to the order of sums, and
+/// nothing is gained. Concerns float on the CPU: double, devices and all other ops are as ever.
+
+#include <utility>
+
+#include "tandem/tensor/config.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+enum class Precision { full, bfloat16 };
+
+/// What holds on this thread.
+inline Precision& product_precision() {
+  thread_local Precision precision = Precision::full;
+  return precision;
+}
+
+class PrecisionScope {
+ public:
+  explicit PrecisionScope(Precision precision)
+      : outer_(std::exchange(product_precision(), precision)) {}
+  ~PrecisionScope() { product_precision() = outer_; }
+  PrecisionScope(const PrecisionScope&) = delete;
+  PrecisionScope& operator=(const PrecisionScope&) = delete;
+
+ private:
+  Precision outer_;
+};
+
+TANDEM_NAMESPACE_END
