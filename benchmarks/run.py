@@ -42,6 +42,10 @@ def rivals(work):
         name, shape = found.groups()
         args = ["--work", name, "--shape", shape.replace("x", ",")]
         return [("pillow" if name == "resize_bicubic" else "torchvision", "preprocess_peer.py", args, False)]
+    if found := re.fullmatch(r"tvl1_f32(_fixed)?/(\d+(?:x\d+)+)", work):
+        fixed, shape = found.groups()
+        args = ["--work", "tvl1", "--shape", shape.replace("x", ",")] + (["--fixed"] if fixed else [])
+        return [("opencv", "tvl1_peer.py", args, False)]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(1)]
