@@ -64,6 +64,10 @@ def rivals(work):
         return [("safetensors", "clip_peer.py",
                  ["--work", "load", "--layout", layout, "--dtype", PEER_DTYPES[dtype]],
                  False)]
+    if found := re.fullmatch(r"tvl1_f32(_fixed)?/(\d+(?:x\d+)+)", work):
+        fixed, shape = found.groups()
+        args = ["--work", "tvl1", "--shape", shape.replace("x", ",")] + (["--fixed"] if fixed else [])
+        return [("opencv", "tvl1_peer.py", args, False)]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step(_bf16)?/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(2), "--dtype", "bfloat16" if found.group(1) else "float32"]
