@@ -39,6 +39,12 @@ def rivals(work):
         args = ["--work", name, "--shape", shape.replace("x", ",")]
         return [(f"torch {mode}", "ops_peer.py", args + ["--mode", mode], bool(forward))
                 for mode in ("eager", "compile")]
+    if found := re.fullmatch(r"(conv3d_train|max_pool3d|batch_norm)_f32(_forward)?/(\d+(?:x\d+)+)", work):
+        name, forward, shape = found.groups()
+        args = ["--work", name.removesuffix("_train"), "--shape", shape.replace("x", ",")]
+        peers = [(f"torch {mode}", "volume_peer.py", args + ["--mode", mode], bool(forward))
+                 for mode in ("eager", "compile")]
+        return peers + [("torch channels last", "volume_peer.py", args + ["--channels-last"], bool(forward))]
     if found := re.fullmatch(r"(resize_bicubic|preprocess)_u8/(\d+(?:x\d+)+)", work):
         name, shape = found.groups()
         args = ["--work", name, "--shape", shape.replace("x", ",")]
