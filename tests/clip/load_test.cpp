@@ -274,3 +274,32 @@ TEST_CASE("load: files of another kind and damaged files are refused in a senten
     }
   }
 }
+
+TEST_CASE("load: perceptrons of any width") {
+  // Units whose output weights are zero change nothing: without them the model is narrower.
+  Checkpoint full = open_clip(), cut = open_clip();
+  for (auto& [name, tensor] : full.tensors) {
+    const bool in = name.find("mlp.c_fc.") != std::string::npos;
+    const bool out = name.ends_with("mlp.c_proj.weight");
+    if (!in && !out) continue;
+    const int axis = in ? 0 : 1;
+    const std::int64_t keep = tensor.size(axis) / 4 * 3 - 1;
+    cut.tensors[name] = tensor.slice(axis, 0, keep).contiguous();
+    if (out) tensor.slice(axis, keep, tensor.size(axis)).zero_();
+  }
+  tandem_test::TempDir dir;
+  full.save<float>(dir.path("full.safetensors"));
+  cut.save<float>(dir.path("cut.safetensors"));
+  const auto a = clip::load<float>(dir.path("full.safetensors"));
+  const auto b = clip::load<float>(dir.path("cut.safetensors"));
+  CHECK(b.image->options().hidden == a.image->options().width * 3 - 1);
+  Generator random(1);
+  const NoGrad no_grad;
+  const auto images = randn<float>({2, 3, 32, 32}, random);
+  // The sums are the same but for their order.
+  CHECK(check::distance(a.image->forward(images), b.image->forward(images)) < 1e-4);
+  CHECK(check::distance(a.text->encode({{1, 2, 3}}), b.text->encode({{1, 2, 3}})) < 1e-4);
+  cut.tensors["visual.transformer.resblocks.1.mlp.c_fc.bias"] = zeros<float>({7});
+  cut.save<float>(dir.path("wrong.safetensors"));
+  CHECK(refusal(dir.path("wrong.safetensors")).find("mlp.c_fc.bias\" has shape (7,)") != std::string::npos);
+}

@@ -268,6 +268,48 @@ TEST_CASE("gemm: bfloat16, all transposes and odd shapes") {
   on_each_isa([] { check_all<bfloat16, float>(); });
 }
 
+TEST_CASE("gemm: floats that are rounded on the way give the bits of bfloat16 operands") {
+  on_each_isa([] {
+    if (isa() > Isa::avx512_bf16) return;  // tiles add in another order than the vectors of Rounded
+    uint32_t seed = 1;
+    for (const Shape& s : {Shape{1, 1, 1}, {5, 9, 3}, {13, 33, 31}, {40, 3, 65}, {197, 96, 1100}}) {
+      for (Trans ta : {Trans::no, Trans::yes}) {
+        for (Trans tb : {Trans::no, Trans::yes}) {
+          CAPTURE(s.m);
+          Random random(++seed);
+          const auto numbers = [&random](int64_t n) {
+            std::vector<float> out(static_cast<size_t>(n));
+            for (float& x : out) x = static_cast<float>(random.number());
+            return out;
+          };
+          const auto narrow = [](const std::vector<float>& x) {
+            std::vector<bfloat16> out;
+            for (float value : x) out.push_back(static_cast<bfloat16>(value));
+            return out;
+          };
+          std::vector<float> a = numbers(s.m * s.k), b = numbers(s.k * s.n);
+          a[0] = 1.00390625F;  // halfway between two bfloat16: to the even one
+          if (s.k > 2) b[1] = std::numeric_limits<float>::quiet_NaN();
+          const int64_t lda = ta == Trans::no ? s.k : s.m, ldb = tb == Trans::no ? s.n : s.k;
+          std::vector<float> c(static_cast<size_t>(s.m * s.n)), d = c;
+          gemm<Rounded, float>(ta, tb, s.m, s.n, s.k, 1, rounded(a.data()), lda, rounded(b.data()), ldb, 0,
+                               c.data(), s.n);
+          const std::vector<bfloat16> a_low = narrow(a), b_low = narrow(b);
+          gemm<bfloat16, float>(ta, tb, s.m, s.n, s.k, 1, a_low.data(), lda, b_low.data(), ldb, 0,
+                                d.data(), s.n);
+          int64_t different = 0, nans = 0;
+          for (size_t i = 0; i < c.size(); ++i) {
+            different += std::isnan(c[i]) ? !std::isnan(d[i]) : c[i] != d[i];
+            nans += std::isnan(c[i]);
+          }
+          CHECK(different == 0);
+          CHECK((nans > 0) == (s.k > 2));
+        }
+      }
+    }
+  });
+}
+
 TEST_CASE("gemm: AMX on emulated tiles") {
   auto kernels = gemm_detail::amx::make_emulated_kernels();
   check_all<bfloat16, float>(&kernels);

@@ -121,7 +121,7 @@ TEST_CASE("no op is missing above") {
   for (const Case& c : cases()) known.insert(c.stem);
   // Shared pieces, not ops.
   for (const char* stem : {"common", "elementwise", "dim_split", "column_sums", "loss_reduction",
-                           "attention_tiles", "extremum", "linear_device"}) {
+                           "attention_tiles", "extremum", "linear_device", "precision"}) {
     known.insert(stem);
   }
   for (const auto& entry :

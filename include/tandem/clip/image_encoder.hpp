@@ -20,6 +20,7 @@ struct ImageEncoderOptions {
   std::int64_t width = 768;
   std::int64_t layers = 12;
   std::int64_t heads = 12;
+  std::int64_t hidden = 0;  ///< width inside the perceptrons; 0: 4·width
   std::int64_t output = 512;
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
 };
@@ -61,7 +62,7 @@ class ImageEncoder final : public nn::Module<T> {
         positional_embedding(
             nn::normal<T>({patches(options) + 1, options.width}, random, deviation(options))),
         ln_pre(options.width),
-        transformer(options.width, options.layers, options.heads, options.activation, random),
+        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random),
         ln_post(options.width),
         proj(nn::normal<T>({options.width, options.output}, random, deviation(options))),
         options_(options) {

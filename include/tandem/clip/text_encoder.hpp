@@ -18,6 +18,7 @@ struct TextEncoderOptions {
   std::int64_t width = 512;
   std::int64_t layers = 12;
   std::int64_t heads = 8;
+  std::int64_t hidden = 0;  ///< width inside the perceptrons; 0: 4·width
   std::int64_t output = 512;
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
 };
@@ -36,7 +37,7 @@ class TextEncoder final : public nn::Module<T> {
   TextEncoder(const TextEncoderOptions& options, Generator& random)
       : token_embedding(options.vocabulary, options.width, random, 0.02),
         positional_embedding(nn::normal<T>({options.context, options.width}, random, 0.01)),
-        transformer(options.width, options.layers, options.heads, options.activation, random,
+        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random,
                     true),
         ln_final(options.width),
         text_projection(nn::normal<T>({options.width, options.output}, random,

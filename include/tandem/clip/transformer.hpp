@@ -12,17 +12,18 @@ namespace clip {
 
 /// Transformer — pre-LN blocks one after the other, under the names "resblocks.0", "resblocks.1" …
 ///   x (N, L, width), at (N) → (N, width); causal: position i sees 0 … i only.
+/// `hidden`: the width inside the perceptrons, 0 for 4·width.
 /// `scaled`: the weights start as the release's text side does, normal with deviations that follow
 /// from width and depth, instead of with each layer's own default.
 template <FloatingElement T>
 class Transformer final : public nn::Module<T> {
  public:
-  Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, Activation activation,
-              Generator& random, bool scaled = false) {
+  Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t hidden,
+              Activation activation, Generator& random, bool scaled = false) {
     TANDEM_CHECK(layers >= 1, "transformer", "expected at least one layer, got ", layers);
     for (std::int64_t i = 0; i < layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
-          width, heads, random, nn::TransformerBlockOptions{.activation = activation}));
+          width, heads, random, nn::TransformerBlockOptions{.activation = activation, .hidden = hidden}));
       this->add(concat("resblocks.", i), *blocks_.back());
       if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
     }

@@ -177,6 +177,7 @@ class WeightFile {
     out.resolution = side * out.patch;
     out.output = shape("visual.proj", 2)[1];
     out.layers = layers("visual.transformer.resblocks.");
+    out.hidden = shape("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)[0];
     out.heads = heads("image", out.width, options.image_heads, config_image_heads_);
     out.activation = activation(options);
     return out;
@@ -190,6 +191,7 @@ class WeightFile {
     out.context = shape("positional_embedding", 2)[0];
     out.output = shape("text_projection", 2)[1];
     out.layers = layers("transformer.resblocks.");
+    out.hidden = shape("transformer.resblocks.0.mlp.c_fc.weight", 2)[0];
     out.heads = heads("text", out.width, options.text_heads, config_text_heads_);
     out.activation = activation(options);
     return out;

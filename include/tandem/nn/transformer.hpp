@@ -45,6 +45,7 @@ struct TransformerBlockOptions {
   std::int64_t mlp_ratio = 4;
   Activation activation = Activation::gelu;
   double dropout = 0;  ///< on both residual branches
+  std::int64_t hidden = 0;  ///< width inside the perceptron; 0: mlp_ratio·width
 };
 
 /// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
@@ -58,7 +59,8 @@ class TransformerBlock final : public Module<T> {
       : ln_1(width),
         attn(width, heads, random),
         ln_2(width),
-        mlp(width, width * options.mlp_ratio, options.activation, random),
+        mlp(width, options.hidden > 0 ? options.hidden : width * options.mlp_ratio, options.activation,
+            random),
         drop(options.dropout) {
     this->add("ln_1", ln_1);
     this->add("attn", attn);

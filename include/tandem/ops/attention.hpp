@@ -4,6 +4,7 @@
 ///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q       [Dao et al. 2022, App. B.4]
 ///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B, heads).
 ///   Saves q, k, v, the output and L, one number per row: no matrix of size T_q × T_k exists.
+///   Under PrecisionScope(Precision::bfloat16) the products round their factors (precision.hpp).
 ///
 /// self_attention — the same from the packed projections that a transformer layer makes.
 ///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.
@@ -50,18 +51,22 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
             std::int64_t end) {
   const RowSet& keys = visible.keys;
   const std::int64_t n = keys.count(), d = p.width, padded = product.padded(d);
-  const std::int64_t cols = product.cols(), panel = cols * d;
   const std::int64_t rows = even_tile(end - begin, query_tile, 1);
-  const std::int64_t width = even_tile(n, key_tile, cols);
-  TileMemory<T> memory({product.padded(n) * d, n * padded, keys.masked() ? n * d : 0, rows * d,
-                        rows * width, rows * d, rows, rows});
-  T *kt = memory.take(product.padded(n) * d), *vs = memory.take(n * padded);
-  T *ks = memory.take(keys.masked() ? n * d : 0), *qs = memory.take(rows * d);
-  T *s = memory.take(rows * width), *acc = memory.take(rows * d);
+  const std::int64_t width = even_tile(n, key_tile, product.cols());
+  const std::int64_t panels = product.padded(n) * product.units(d);
+  const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
+  TileMemory<T> memory({panels, n * padded, low * n * padded, keys.masked() ? n * d : 0, rows * d,
+                        rows * width, low * rows * width, low * rows * d, rows * d, rows, rows});
+  T *kt = memory.take(panels), *vs = memory.take(n * padded);
+  T *v_low = memory.take(low * n * padded), *ks = memory.take(keys.masked() ? n * d : 0);
+  T *qs = memory.take(rows * d), *s = memory.take(rows * width);
+  T *s_low = memory.take(low * rows * width), *q_low = memory.take(low * rows * d);
+  T* acc = memory.take(rows * d);
   T *m = memory.take(rows), *l = memory.take(rows);
   if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, keys);
   product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d, kt);
   copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
+  const T* const vp = product.across(vs, padded, n, padded, v_low);
 
   for (std::int64_t i0 = begin; i0 < end; i0 += rows) {
     const std::int64_t i1 = i0 + rows < end ? i0 + rows : end;
@@ -72,12 +77,13 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
       l[r] = 0;
     }
     const std::int64_t last = visible.limit(i1 - 1);  // limits only grow: later tiles are all masked
+    const LeftTile<T> queries = product.along(qs, d, i1 - i0, d, q_low);
     for (std::int64_t j0 = 0; j0 < last; j0 += width) {
       const std::int64_t w = last - j0 < width ? last - j0 : width;
-      product(i1 - i0, w, d, p.scale, qs, d, 1, kt + j0 / cols * panel, panel, cols, T(0), s, width);
+      product(i1 - i0, w, d, p.scale, queries, product.transposed(kt, d, j0), T(0), s, width);
       cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, visible.limits(i0), j0, acc, d, m, l);
-      product(i1 - i0, d, w, T(1), s, width, 1, vs + j0 * padded, cols, padded,
-              j0 == 0 ? T(0) : T(1), acc, d);
+      product(i1 - i0, d, w, T(1), product.along(s, width, i1 - i0, w, s_low),
+              product.across_right(vp, padded, j0), j0 == 0 ? T(0) : T(1), acc, d);
     }
     T* const row_lse = lse + (b * p.heads + h) * p.queries + i0;
     if (!visible.queries.masked()) {
@@ -97,7 +103,7 @@ template <class T>
 void attention_forward(const AttentionProblem<T>& p, const HeadView<const T>& q,
                        const HeadView<const T>& k, const HeadView<const T>& v,
                        const HeadView<T>& out, T* lse) {
-  const TileProduct<T> product;
+  const TileProduct<T> product(p.precision);
   // Few heads: split the queries too (in fixed pieces), at the price of packing the keys again.
   const std::int64_t heads = p.batch * p.heads;
   const std::int64_t piece = heads < 16 ? 8 * query_tile : p.queries;
@@ -125,16 +131,21 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   const Visible visible(p, b);
   const RowSet &queries = visible.queries, &keys = visible.keys;
   const std::int64_t n = keys.count(), t = queries.count(), d = p.width, padded = product.padded(d);
-  const std::int64_t cols = product.cols(), panel = cols * d;
-  const std::int64_t rows = even_tile(t, query_tile, 1), width = even_tile(n, key_tile, cols);
-  const std::int64_t panels = product.padded(n) * d;
+  const std::int64_t rows = even_tile(t, query_tile, product.unit());
+  const std::int64_t width = even_tile(n, key_tile, product.cols());
+  const std::int64_t panels = product.padded(n) * product.units(d);
+  const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
   TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d, n * d,
-                        n * d, rows * width, rows * width, t});
+                        n * d, rows * width, rows * width, t, low * n * padded, low * t * padded,
+                        low * t * padded, low * t * d, low * t * d, low * rows * width});
   T *kt = memory.take(panels), *vt = memory.take(panels);
   T *ks = memory.take(n * padded), *vs = memory.take(n * padded);
   T *qs = memory.take(t * padded), *gs = memory.take(t * padded);
   T *dqs = memory.take(t * d), *dks = memory.take(n * d), *dvs = memory.take(n * d);
   T *s = memory.take(rows * width), *ds = memory.take(rows * width), *along = memory.take(t);
+  T *k_low = memory.take(low * n * padded), *q_low = memory.take(low * t * padded);
+  T *g_low = memory.take(low * t * padded), *q_left = memory.take(low * t * d);
+  T *g_left = memory.take(low * t * d), *s_low = memory.take(low * rows * width);
 
   copy_rows(k.at(b, h), k.row_step, n, d, ks, padded, keys);
   copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
@@ -148,21 +159,27 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
   for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
   lse += (b * p.heads + h) * p.queries;
+  // K, Q and dO with their positions as the inner dimension, and Q and dO with their columns as it.
+  const T *const kp = product.across(ks, padded, n, padded, k_low),
+          *const qp = product.across(qs, padded, t, padded, q_low),
+          *const gp = product.across(gs, padded, t, padded, g_low);
+  const LeftTile<T> ql = product.along(qs, padded, t, d, q_left), gl = product.along(gs, padded, t, d, g_left);
 
   for (std::int64_t j0 = 0; j0 < n; j0 += width) {
     for (std::int64_t i0 = 0; i0 < t; i0 += rows) {
       const std::int64_t i1 = i0 + rows < t ? i0 + rows : t, m = i1 - i0;
       const std::int64_t left = visible.limit(i1 - 1) - j0, w = left < width ? left : width;
       if (w <= 0) continue;  // none of these queries sees any of these keys
-      product(m, w, d, p.scale, qs + i0 * padded, padded, 1, kt + j0 / cols * panel, panel, cols,
-              T(0), s, width);
-      product(m, w, d, T(1), gs + i0 * padded, padded, 1, vt + j0 / cols * panel, panel, cols, T(0),
-              ds, width);
+      product(m, w, d, p.scale, ql.from(i0), product.transposed(kt, d, j0), T(0), s, width);
+      product(m, w, d, T(1), gl.from(i0), product.transposed(vt, d, j0), T(0), ds, width);
       cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, visible.limits(i0), j0, lse + i0,
                                                  static_cast<const T*>(along + i0), p.scale);
-      product(w, d, m, T(1), s, 1, width, gs + i0 * padded, cols, padded, T(1), dvs + j0 * d, d);
-      product(w, d, m, T(1), ds, 1, width, qs + i0 * padded, cols, padded, T(1), dks + j0 * d, d);
-      product(m, d, w, T(1), ds, width, 1, ks + j0 * padded, cols, padded, T(1), dqs + i0 * d, d);
+      product(w, d, m, T(1), product.across_left(product.across(s, width, m, w, s_low), width),
+              product.across_right(gp, padded, i0), T(1), dvs + j0 * d, d);
+      product(w, d, m, T(1), product.across_left(product.across(ds, width, m, w, s_low), width),
+              product.across_right(qp, padded, i0), T(1), dks + j0 * d, d);
+      product(m, d, w, T(1), product.along(ds, width, m, w, s_low),
+              product.across_right(kp, padded, j0), T(1), dqs + i0 * d, d);
     }
   }
   scatter_rows(dqs, d, p.queries, queries, dq.at(b, h), dq.row_step);
@@ -175,7 +192,7 @@ void attention_backward(const AttentionProblem<T>& p, const HeadView<const T>& q
                         const HeadView<const T>& k, const HeadView<const T>& v,
                         const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
                         const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
-  const TileProduct<T> product;
+  const TileProduct<T> product(p.precision);
   cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
                     [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t head = begin; head < end; ++head) {
@@ -243,7 +260,8 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
                                       static_cast<T>(scale),
                                       options.causal,
                                       detail::data_or_null(mask),
-                                      detail::data_or_null(wanted)};
+                                      detail::data_or_null(wanted),
+                                      product_precision()};
   const Tensor<T> qs = detail::with_dense_rows(q.detach()), ks = detail::with_dense_rows(k.detach()),
                   vs = detail::with_dense_rows(v.detach());
   const Tensor<T> out = wanted.defined() ? zeros<T>(q.shape()) : Tensor<T>(q.shape());
@@ -284,7 +302,7 @@ Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<
                      wanted = detail::checked_mask(op, "query", query_mask, batch, t);
   const detail::AttentionProblem<T> p{
       batch,  heads,  t, t, d, static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
-      causal, detail::data_or_null(mask), detail::data_or_null(wanted)};
+      causal, detail::data_or_null(mask), detail::data_or_null(wanted), product_precision()};
   const Tensor<T> xs = qkv.detach().contiguous(), lse({batch, heads, t});
   const Tensor<T> out = wanted.defined() ? zeros<T>({batch, t, all}) : Tensor<T>({batch, t, all});
   const detail::HeadView<const T> q{xs.data(), t * 3 * all, d, 3 * all};
