@@ -75,6 +75,7 @@ TEST_CASE("conv3d: gradients of every input in every layout") {
       {{2, 3, 2, 3, 5}, {2, 3, 1, 1, 1}, {.stride = {1, 2, 2}}},
       {{1, 2, 3, 4, 5}, {3, 2, 3, 3, 3}, {.padding = Padding3d::same()}},
       {{1, 2, 3, 4, 5}, {3, 2, 3, 3, 3}, {.padding = Padding3d::same(), .relu = true}},
+      {{2, 9, 2, 3, 4}, {2, 9, 2, 3, 1}, {.padding = uneven_padding}},
       {{1, 1, 5, 6, 3}, {1, 1, 7, 7, 7}, {Triple::all(2), Padding3d::same()}},
       {{2, 2, 4, 3, 5}, {3, 2, 2, 3, 1}, {{1, 2, 3}, uneven_padding}},
       {{1, 1, 1, 1, 2}, {1, 1, 4, 2, 3}, {{1, 1, 2}, Padding3d::all(2)}}};
@@ -89,13 +90,15 @@ TEST_CASE("conv3d: gradients of every input in every layout") {
 }
 
 TEST_CASE("conv3d: several tiles of rows and columns, against the definition") {
-  // 17·27 = 459 and 3·343 = 1029 rows, up to 9·11·13 = 1287 columns.
+  // 17·27 = 459 and 3·343 = 1029 rows, up to 9·11·13 = 1287 columns; more channels, outputs and
+  // positions of a frame than one panel of the products has.
   struct Case {
     Shape x, weight;
     Triple stride;
   };
   const Case cases[] = {{{2, 17, 9, 11, 13}, {5, 17, 3, 3, 3}, {}},
                         {{1, 3, 9, 14, 13}, {4, 3, 7, 7, 7}, Triple::all(2)},
+                        {{2, 37, 3, 25, 26}, {29, 37, 1, 3, 3}, {}},
                         {{1, 300, 3, 14, 17}, {3, 300, 1, 1, 1}, {}}};
   for (const Case& c : cases) {
     const Tensor<double> x = check::normal(c.x, 1), w = check::normal(c.weight, 2),
@@ -143,8 +146,9 @@ TEST_CASE("conv3d: float follows double, same bits for any thread count") {
 }
 
 TEST_CASE("conv3d never holds the matrix of all taps") {
-  // That matrix has 343 rows per channel and 8·30·30 columns: 9.9 MB for each of 12 channels, 118 MB.
-  // x, y, W and the gradients together take 3.7 MB; x with its padding, twice, in panels of 32, 10 MB.
+  // That matrix has 343 rows per channel and 8·30·30 columns: 9.9 MB for each of 12 channels, 118
+  // MB. x, y, W and the gradients together take 3.7 MB; x with its padding, twice, in panels of 32,
+  // 10 MB.
   const auto resident = [] {
     std::ifstream file("/proc/self/statm");
     std::int64_t pages = 0;

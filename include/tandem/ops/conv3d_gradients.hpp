@@ -212,13 +212,15 @@ void conv_input_gradient_forward(const ConvShape& s, const T* w, const T* dy, T*
   }
   const Tensor<T> turned({s.in * s.out * taps});
   T* const to = turned.mutable_data();
-  for (std::int64_t c = 0; c < s.in; ++c) {
-    for (std::int64_t o = 0; o < s.out; ++o) {
-      for (std::int64_t t = 0; t < taps; ++t) {
-        to[(c * s.out + o) * taps + t] = w[(o * s.in + c + 1) * taps - 1 - t];
+  cpu::parallel_for(s.in, grain_for(s.out * taps), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) {
+      for (std::int64_t o = 0; o < s.out; ++o) {
+        for (std::int64_t t = 0; t < taps; ++t) {
+          to[(c * s.out + o) * taps + t] = w[(o * s.in + c + 1) * taps - 1 - t];
+        }
       }
     }
-  }
+  });
   cpu::conv3d_forward(shape, dy, static_cast<const T*>(to), static_cast<const T*>(nullptr), false,
                       dx);
 }

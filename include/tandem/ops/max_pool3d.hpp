@@ -163,11 +163,13 @@ struct MaxPoolPlane {
 template <class T>
 void max_pool_backward(const Window3d& window, const T* dy, const std::int32_t* at, T* dx) {
   const WindowAxis &d = window[0], &h = window[1], &w = window[2];
-  const std::int64_t rows = h.in + h.front + h.back, cols = w.in + w.front + w.back;
+  const auto rows = static_cast<std::uint32_t>(h.in + h.front + h.back);
+  const auto cols = static_cast<std::uint32_t>(w.in + w.front + w.back);
   for (std::int64_t i = 0; i < window.inputs(); ++i) dx[i] = T(0);
   for (std::int64_t o = 0; o < window.outputs(); ++o) {
-    const std::int64_t p = at[o], q = p / cols;
-    const std::int64_t x = p % cols - w.front, y = q % rows - h.front, z = q / rows - d.front;
+    const auto p = static_cast<std::uint32_t>(at[o]);  // 32-bit divisions are the fast ones
+    const std::uint32_t q = p / cols;
+    const std::int64_t x = p - q * cols - w.front, y = q % rows - h.front, z = q / rows - d.front;
     if (x < 0 || x >= w.in || y < 0 || y >= h.in || z < 0 || z >= d.in) continue;  // padding
     dx[(z * h.in + y) * w.in + x] += dy[o];
   }
