@@ -2,11 +2,14 @@
 /// Modules.
 
 #include "tandem/nn/attention.hpp"
+#include "tandem/nn/batch_norm3d.hpp"
+#include "tandem/nn/conv3d.hpp"
 #include "tandem/nn/dropout.hpp"
 #include "tandem/nn/embedding.hpp"
 #include "tandem/nn/init.hpp"
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/module.hpp"
+#include "tandem/nn/pool3d.hpp"
 #include "tandem/nn/sequential.hpp"
 #include "tandem/nn/transformer.hpp"

@@ -1,5 +1,6 @@
 #pragma once
-/// The golden cases of tests/golden/ops.npz: inputs, `out`, a cotangent `cot`, gradients `d_<input>`.
+/// The golden cases of tests/golden/ops.npz and conv.npz: inputs, `out`, a cotangent `cot`, gradients
+/// `d_<input>`.
 
 #include <string>
 #include <vector>
@@ -11,14 +12,16 @@ namespace golden {
 
 using tandem::Tensor;
 
-inline const tandem::io::Npz& file() {
-  static const tandem::io::Npz npz = tandem::io::Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
-  return npz;
+inline const tandem::io::Npz& file(const std::string& key) {
+  using tandem::io::Npz;
+  static const Npz ops = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
+  static const Npz conv = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/conv.npz");
+  return conv.contains(key) ? conv : ops;
 }
 
-inline Tensor<double> get(const std::string& key) { return file().at(key).tensor_as<double>(); }
+inline Tensor<double> get(const std::string& key) { return file(key).at(key).tensor_as<double>(); }
 inline Tensor<std::int64_t> ids(const std::string& key) {
-  return file().at(key).tensor_as<std::int64_t>();
+  return file(key).at(key).tensor_as<std::int64_t>();
 }
 inline Tensor<bool> mask(const std::string& key) {
   const Tensor<std::int64_t> integers = ids(key);

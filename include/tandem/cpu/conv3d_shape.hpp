@@ -74,8 +74,9 @@ struct ChannelSlice {
 };
 
 /// How to compute: as a matrix product with the image's windows (direct), through Winograd's short
-/// convolutions where the shape allows them (winograd), or the one expected to be faster.
-enum class Conv3dMethod { automatic, direct, winograd };
+/// convolutions with tiles of 2 × 2 or 4 × 4 outputs, where kernel and stride allow them, or what is
+/// expected to be fastest for the shape (automatic).
+enum class Conv3dMethod { automatic, direct, winograd2, winograd4 };
 
 /// What products of T are added up in, and what a bias is.
 template <class T>

@@ -15,14 +15,9 @@
 #include <vector>
 
 #include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/window3d.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-
-/// How many elements are put before and after those of a dimension.
-struct Margin {
-  std::int64_t before = 0;
-  std::int64_t after = 0;
-};
 
 template <Element T>
 Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double value = 0) {

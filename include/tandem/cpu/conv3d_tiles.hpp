@@ -1,0 +1,196 @@
+#pragma once
+/// Winograd's tiles: rows of the image into the transformed domain and products out of it, with the
+/// one-dimensional transforms of conv3d_toom.hpp applied along the height and along the width.
+///
+/// With stride s > 1 the kernel is s × s kernels of every sth tap, each of which meets every sth row and
+/// column of the image ("phases") with stride 1; the transformed phases are added up like channels.
+
+#include <cstring>
+
+#include "tandem/cpu/conv3d_shape.hpp"
+#include "tandem/cpu/conv3d_toom.hpp"
+#include "tandem/cpu/gemm_pack.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace cpu::conv3d_detail {
+
+inline constexpr int64_t max_lanes = 16;      // of a vector, in every instruction set
+inline constexpr int64_t product_width = 32;  // output channels that lie side by side, see OutputArgs
+
+/// Some rows of tiles of one frame of one channel.
+template <class T>
+struct TileRows {
+  const T* frame;  // height × width
+  int64_t height, width;
+  int64_t first_row, first_column;  // of the image, may be negative
+  int64_t rows, columns;            // to be staged: `columns` in each of the phases
+  int64_t phases;                   // along the width: s·m, so that tiles are neighbours
+};
+
+/// Copies the rows, zeros outside the image, as [row][phase][column]: element q of phase p is column
+/// q·phases + p.
+template <class T, class Acc>
+void stage_rows(const TileRows<T>& t, Acc* stage) {
+  for (int64_t r = 0; r < t.rows; ++r) {
+    Acc* out = stage + r * t.phases * t.columns;
+    const int64_t h = t.first_row + r;
+    if (h < 0 || h >= t.height) {
+      std::memset(static_cast<void*>(out), 0, static_cast<size_t>(t.phases * t.columns) * sizeof(Acc));
+      continue;
+    }
+    const T* row = t.frame + h * t.width;
+    for (int64_t p = 0; p < t.phases; ++p, out += t.columns) {
+      const int64_t shift = t.first_column + p;
+      const int64_t first = shift < 0 ? gemm_detail::ceil_div(-shift, t.phases) : 0;
+      const int64_t last = t.width > shift ? gemm_detail::ceil_div(t.width - shift, t.phases) : 0;
+      for (int64_t q = 0; q < t.columns; ++q) {
+        out[q] = q >= first && q < last ? static_cast<Acc>(row[q * t.phases + shift]) : Acc(0);
+      }
+    }
+  }
+}
+
+/// Staged rows to the transformed domain: for each phase (e_h, e_w) of the stride, point (i, j) of tile t
+/// goes to out[point · point_stride + (e_h·s + e_w) · row_stride + t].
+template <class Acc>
+struct InputArgs {
+  const Acc* stage;
+  int64_t columns, stride, tiles_x, tiles_y;
+  Acc* out;
+  int64_t row_stride, point_stride;
+};
+
+template <class Tile>
+struct InputTransform {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(InputArgs<typename V::value_type> a) {
+    constexpr int n = Tile::n, m = Tile::m;
+    const int64_t s = a.stride, phases = s * m, row = phases * a.columns;
+    for (int64_t eh = 0; eh < s; ++eh) {
+      for (int64_t ew = 0; ew < s; ++ew, a.out += a.row_stride) {
+        int64_t column[n];
+        for (int64_t j = 0; j < n; ++j) {
+          column[j] = (j * s + ew) % phases * a.columns + (j * s + ew) / phases;
+        }
+        for (int64_t y = 0; y < a.tiles_y; ++y) {
+          // A vector may reach beyond the last tile of the row; the next row's tiles overwrite that.
+          for (int64_t x = 0; x < a.tiles_x; x += V::size) {
+            const auto* from = a.stage + (y * m * s + eh) * row + x;
+            V half[n][n], d[n], v[n];
+            for (int j = 0; j < n; ++j) {
+              TANDEM_UNROLL for (int i = 0; i < n; ++i) d[i] = V::load(from + column[j] + i * s * row);
+              Tile::input(d, v);
+              TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][j] = v[i];
+            }
+            auto* to = a.out + y * a.tiles_x + x;
+            for (int i = 0; i < n; ++i) {
+              Tile::input(half[i], v);
+              TANDEM_UNROLL for (int j = 0; j < n; ++j) v[j].store(to + (i * n + j) * a.point_stride);
+            }
+          }
+        }
+      }
+    }
+  }
+};
+
+/// A row of tiles, `channels` ≤ product_width output channels, out of the transformed domain: point
+/// (i, j) of tile t, channel o is products[t · tile_stride + (i·n + j) · product_width + o].
+template <class Acc, class Out>
+struct OutputArgs {
+  const Acc* products;
+  int64_t tile_stride;
+  int64_t channels;
+  const Acc* bias;  // null: none
+  bool relu;
+  Out* y;  // of the first channel, row and column
+  int64_t channel_stride, row_stride;
+  int64_t rows, columns;  // of y that there are: ≤ m and ≤ m · tiles
+};
+
+/// (a0 b0 a1 b1 …) of the lower and of the upper halves.
+template <class T, int N, int... I>
+TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high,
+                                     std::integer_sequence<int, I...>) {
+  low = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (I / 2 + I % 2 * N)...));
+  high = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (N / 2 + I / 2 + I % 2 * N)...));
+}
+template <class T, int N>
+TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high) {
+  interleave(a, b, low, high, std::make_integer_sequence<int, N>());
+}
+
+/// N × N lanes: log₂ N times, row i and row i + N/2 are interleaved into rows 2i and 2i + 1.
+template <class V>
+TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
+  constexpr int N = V::size;
+  V t[N];
+  for (int step = N; step > 1; step /= 2) {
+    TANDEM_UNROLL for (int i = 0; i < N / 2; ++i) interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1]);
+    TANDEM_UNROLL for (int i = 0; i < N; ++i) r[i] = t[i];
+  }
+}
+
+template <class Tile, class Out>
+struct OutputTransform {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(OutputArgs<typename V::value_type, Out> a) {
+    using Acc = typename V::value_type;
+    constexpr int n = Tile::n, m = Tile::m, N = V::size;
+    constexpr int tiles = N > m ? N / m : 1, width = tiles * m;  // positions turned at a time
+    static_assert(width % N == 0);
+    const V floor(a.relu ? Acc(0) : static_cast<Acc>(-__builtin_inf()));
+    for (int64_t x0 = 0; x0 < a.columns; x0 += width, a.products += tiles * a.tile_stride) {
+      const int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
+      for (int64_t o = 0; o < a.channels; o += N) {
+        const int64_t channels = a.channels - o < N ? a.channels - o : N;
+        const V bias = a.bias != nullptr ? V::load_partial(a.bias + o, channels) : V(Acc(0));
+        V block[m][width];  // lanes are channels
+        for (int64_t t = 0; t * m < columns; ++t) {
+          const Acc* from = a.products + t * a.tile_stride + o;
+          V half[m][n], s[n], y[m];
+          for (int j = 0; j < n; ++j) {
+            TANDEM_UNROLL for (int i = 0; i < n; ++i) {
+              s[i] = V::load(from + (i * n + j) * product_width);
+            }
+            Tile::output(s, y);
+            TANDEM_UNROLL for (int i = 0; i < m; ++i) half[i][j] = y[i];
+          }
+          for (int i = 0; i < m; ++i) {
+            Tile::output(half[i], y);
+            // max gives its second argument if either is NaN.
+            TANDEM_UNROLL for (int j = 0; j < m; ++j) block[i][t * m + j] = max(floor, y[j] + bias);
+          }
+        }
+        for (int64_t i = 0; i < a.rows; ++i) {
+          for (int64_t x = 0; x < columns; x += N) {
+            const int64_t count = columns - x < N ? columns - x : N;
+            V turned[N];
+            TANDEM_UNROLL for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
+            transpose(turned);
+            Out* to = a.y + o * a.channel_stride + i * a.row_stride + x0 + x;
+            for (int64_t c = 0; c < channels; ++c) store(turned[c], to + c * a.channel_stride, count);
+          }
+        }
+      }
+    }
+  }
+
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void store(V v, Out* to, int64_t count) {
+    if constexpr (std::is_same_v<Out, bfloat16>) {
+      if (count == V::size) {
+        to_bf16(v).store(&to->bits);
+      } else {
+        to_bf16(v).store_partial(&to->bits, count);
+      }
+    } else if (count == V::size) {
+      v.store(to);
+    } else {
+      v.store_partial(to, count);
+    }
+  }
+};
+
+}  // namespace cpu::conv3d_detail
+TANDEM_NAMESPACE_END

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "tandem/nn/module.hpp"
+#include "tandem/ops/avg_pool3d.hpp"
+#include "tandem/ops/max_pool3d.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// MaxPool3d — max_pool3d as a layer.
+///   nn::MaxPool3d<float> pool({.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .padding =
+///   Padding3d::same()});
+template <FloatingElement T>
+class MaxPool3d final : public Layer<T> {
+ public:
+  explicit MaxPool3d(const MaxPool3dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return max_pool3d(x, options_);
+  }
+
+ private:
+  MaxPool3dOptions options_;
+};
+
+/// AvgPool3d — avg_pool3d as a layer.
+///   nn::AvgPool3d<float> pool({.kernel = {2, 7, 7}, .stride = Triple::all(1)});
+template <FloatingElement T>
+class AvgPool3d final : public Layer<T> {
+ public:
+  explicit AvgPool3d(const AvgPool3dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return avg_pool3d(x, options_);
+  }
+
+ private:
+  AvgPool3dOptions options_;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

@@ -1,0 +1,123 @@
+#pragma once
+/// How a window moves over a volume (depth, height, width): what conv3d and the 3-d pools share.
+///
+///   Per axis, output o sees positions o·stride − front … o·stride − front + kernel − 1 of the
+///   input; those outside [0, in) are padding.
+///     explicit padding:  out = ⌊(in + front + back − kernel)/stride⌋ + 1
+///     same (TensorFlow): out = ⌈in/stride⌉,  front + back = max((out − 1)·stride + kernel − in,
+///     0),
+///                        front = ⌊(front + back)/2⌋: one more at the back when that is odd
+
+#include <cstdint>
+
+#include "tandem/tensor/error.hpp"
+#include "tandem/tensor/shape.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+/// How many elements are put before and after those of a dimension.
+struct Margin {
+  std::int64_t before = 0;
+  std::int64_t after = 0;
+};
+
+/// A number for each axis of a volume.
+struct Triple {
+  std::int64_t depth = 1, height = 1, width = 1;
+
+  static constexpr Triple all(std::int64_t n) { return {n, n, n}; }
+  std::int64_t operator[](int axis) const { return axis == 0 ? depth : axis == 1 ? height : width; }
+};
+
+/// The padding of each axis, or TensorFlow's "SAME", which follows from the sizes.
+struct Padding3d {
+  Margin depth, height, width;
+  bool automatic = false;  ///< same(); the margins are not used
+
+  static constexpr Padding3d all(std::int64_t n) { return {{n, n}, {n, n}, {n, n}}; }
+  static constexpr Padding3d same() { return {{}, {}, {}, true}; }
+  const Margin& operator[](int axis) const {
+    return axis == 0 ? depth : axis == 1 ? height : width;
+  }
+};
+
+namespace detail {
+
+/// One axis of a moving window.
+struct WindowAxis {
+  std::int64_t in, kernel, stride, front, back, out;
+
+  /// The outputs [first, last) whose tap `tap` falls on an element of the input.
+  std::int64_t first(std::int64_t tap) const {
+    const std::int64_t before = front - tap;  // o·stride ≥ before
+    const std::int64_t o = before > 0 ? (before + stride - 1) / stride : 0;
+    return o < out ? o : out;
+  }
+  std::int64_t last(std::int64_t tap) const {
+    const std::int64_t end = in + front - tap;  // o·stride < end
+    const std::int64_t o = end > 0 ? (end + stride - 1) / stride : 0;
+    return o < out ? o : out;
+  }
+  /// The input's position under tap 0 of output o; negative or ≥ in where that is padding.
+  std::int64_t start(std::int64_t o) const { return o * stride - front; }
+};
+
+/// A window over a volume.
+struct Window3d {
+  WindowAxis axis[3];
+
+  const WindowAxis& operator[](int a) const { return axis[a]; }
+  std::int64_t inputs() const { return axis[0].in * axis[1].in * axis[2].in; }
+  std::int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
+  std::int64_t outputs() const { return axis[0].out * axis[1].out * axis[2].out; }
+  bool has_stride_one() const {
+    return axis[0].stride == 1 && axis[1].stride == 1 && axis[2].stride == 1;
+  }
+  /// One tap, no step, no padding: every output sees the input at its own place.
+  bool is_pointwise() const {
+    bool one = has_stride_one();
+    for (const WindowAxis& a : axis) one = one && a.kernel == 1 && a.front == 0 && a.back == 0;
+    return one;
+  }
+};
+
+inline constexpr const char* axis_names[3] = {"depth", "height", "width"};
+
+/// The window over the last three dimensions of `shape`; throws unless everything fits.
+inline Window3d window3d(const char* op, const Shape& shape, const Triple& kernel,
+                         const Triple& stride, const Padding3d& padding) {
+  constexpr std::int64_t most = std::int64_t{1} << 31;  // no sum below overflows
+  TANDEM_CHECK(shape.rank() == 5, op, "expected x of shape (N, C, depth, height, width), got ",
+               shape);
+  Window3d window{};
+  for (int a = 0; a < 3; ++a) {
+    const std::int64_t in = shape[a + 2], k = kernel[a], s = stride[a];
+    const char* const name = axis_names[a];
+    TANDEM_CHECK(in >= 1, op, "the ", name, " of x is 0: ", shape);
+    TANDEM_CHECK(k >= 1 && k < most, op, "the kernel's ", name,
+                 " must be from 1 to 2^31 - 1, it is ", k);
+    TANDEM_CHECK(s >= 1 && s < most, op, "the stride along the ", name,
+                 " must be from 1 to 2^31 - 1, it is ", s);
+    WindowAxis& axis = window.axis[a];
+    axis = {in, k, s, padding[a].before, padding[a].after, 0};
+    if (padding.automatic) {
+      axis.out = (in - 1) / s + 1;
+      const std::int64_t total = (axis.out - 1) * s + k - in;
+      axis.front = total > 0 ? total / 2 : 0;
+      axis.back = total > 0 ? total - axis.front : 0;
+    } else {
+      TANDEM_CHECK(axis.front >= 0 && axis.front < most && axis.back >= 0 && axis.back < most, op,
+                   "the padding along the ", name, " must be from 0 to 2^31 - 1, it is ",
+                   axis.front, " and ", axis.back);
+      const std::int64_t padded = in + axis.front + axis.back;
+      TANDEM_CHECK(k <= padded, op, "the kernel's ", name, ", ", k,
+                   ", is larger than that of x with its padding, ", padded);
+      axis.out = (padded - k) / s + 1;
+    }
+  }
+  return window;
+}
+
+}  // namespace detail
+
+TANDEM_NAMESPACE_END
