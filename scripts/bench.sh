@@ -12,10 +12,11 @@ cmake --preset release -B build/bench -DTANDEM_BENCHMARKS=ON -DTANDEM_TESTS=OFF 
 cmake --build build/bench --parallel "$(nproc)"
 
 venv=.venv-bench
-if ! [ -e "$venv/ready-2" ]; then
-  echo "Installing PyTorch, torchvision, Pillow and NumPy in $venv (several gigabytes, once)"
+if ! [ -e "$venv/ready-3" ]; then
+  echo "Installing PyTorch, torchvision, OpenVINO, ONNX Runtime, Pillow and NumPy in $venv (several gigabytes, once)"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check torch torchvision pillow numpy threadpoolctl
-  touch "$venv/ready-2"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check torch torchvision pillow numpy threadpoolctl \
+    safetensors onnx onnxruntime openvino
+  touch "$venv/ready-3"
 fi
 exec "$venv/bin/python" benchmarks/run.py --build build/bench/benchmarks "$@"

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 
-def options(description: str, works: list[str]) -> argparse.ArgumentParser:
+def options(description: str, works: list[str],
+            modes: tuple[str, ...] = ("eager", "compile")) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", choices=works, required=True)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
+    parser.add_argument("--mode", choices=modes, default="eager")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     return parser
@@ -71,10 +72,10 @@ class Measurement:
                 "peak_rss_steady_mb": round(steady, 1)}
 
 
-def report(args, result: dict, **extra) -> None:
+def report(args, result: dict, versions: dict | None = None, **extra) -> None:
     line = {"work": args.work, "mode": args.mode, "threads": args.threads, **extra, **result,
             "versions": {"torch": torch.__version__, "numpy": np.__version__,
                          "python": platform.python_version(), "blas": "mkl" if
                          torch.backends.mkl.is_available() else "other",
-                         "isa": torch.backends.cpu.get_cpu_capability()}}
+                         "isa": torch.backends.cpu.get_cpu_capability(), **(versions or {})}}
     print(json.dumps(line), flush=True)

@@ -22,7 +22,7 @@ from i3d_reference import ENDPOINTS, I3D, randomize
 sys.path.insert(0, str(HERE.parent.parent / "weights"))
 import convert  # noqa: E402
 
-SEED, NARROW, CLASSES, WINDOW = 59, 16, 11, (2, 2, 2)
+SEED, NARROW, CLASSES, WINDOW = 60, 16, 11, (2, 2, 2)
 GRADIENTS = ["Conv3d_1a_7x7.conv3d.weight", "Conv3d_1a_7x7.bn.weight", "Conv3d_2c_3x3.conv3d.weight",
              "Mixed_3b.b1b.conv3d.weight", "Mixed_3c.b3b.conv3d.weight", "Mixed_4d.b2b.bn.bias",
              "Mixed_4f.b2a.bn.weight", "Mixed_5b.b2b.conv3d.weight", "Mixed_5c.b0.conv3d.weight",
@@ -77,6 +77,8 @@ for mode in ("eval", "train"):
                         "cot_logits": cot_logits, "d_clip": x.grad.float()}.items():
         g.put(f"{key}.{name}", value)
     parameters = dict(model.named_parameters())
+    # In so narrow a network every value of a unit can be cut off; another seed then.
+    assert all(p.grad.abs().max() > 0 for p in parameters.values())
     for name in GRADIENTS:
         g.put(f"{key}.d.{name}", parameters[name].grad)
     if mode == "train":
