@@ -74,6 +74,13 @@ def rivals(work):
         fixed, shape = found.groups()
         args = ["--work", "tvl1", "--shape", shape.replace("x", ",")] + (["--fixed"] if fixed else [])
         return [("opencv", "tvl1_peer.py", args, False)]
+    if found := re.fullmatch(r"i3d_(rgb|flow)_(f32|bf16)/(\d+)x(\d+x\d+x\d+)", work):
+        stream, dtype, count, sizes = found.groups()
+        shape = ",".join([count, "3" if stream == "rgb" else "2", *sizes.split("x")])
+        args = ["--work", "i3d", "--shape", shape, "--dtype", DTYPES[dtype]]
+        return [(name, "i3d_peer.py", args + ["--mode", mode], False)
+                for name, mode in (("torch eager", "eager"), ("torch channels last", "channels_last"),
+                                   ("torch compile", "compile"), ("openvino", "openvino"))]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step(_bf16)?/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(2), "--dtype", "bfloat16" if found.group(1) else "float32"]

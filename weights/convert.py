@@ -2,12 +2,14 @@
 """Converts published weights into the safetensors files that tandem maps.
 
     python3 weights/convert.py clip ViT-B-16.pt ViT-B-16.safetensors
+    python3 weights/convert.py i3d rgb_imagenet.pt i3d_rgb.safetensors
 
 `clip` reads OpenAI's TorchScript archive, an open_clip checkpoint (.pt, .bin or .safetensors state dict)
 or a Hugging Face CLIPModel (its folder or its weight file), and writes one layout: the tensor names of
 OpenAI's release, with the source, the SHA-256 of the original, activation, heads, sizes and preprocessing
-in the header. Needs torch and safetensors. Nothing in a file is executed: state dicts are read with
-weights_only, TorchScript archives are loaded without being run.
+in the header. `i3d` reads a state dict of the common PyTorch port or a TensorFlow checkpoint of the release
+(without TensorFlow) and writes the port's names. Needs torch and safetensors. Nothing in a file is executed:
+state dicts are read with weights_only, TorchScript archives are loaded without being run.
 """
 from __future__ import annotations
 
@@ -22,6 +24,8 @@ import zipfile
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+import i3d
 
 # SHA-256 of OpenAI's archives, as in their addresses.
 OPENAI = {
@@ -172,6 +176,23 @@ def expected_shapes(state: dict) -> tuple[dict, dict]:
     return shapes, sizes
 
 
+def check_state(state: dict, shapes: dict, what: str) -> None:
+    """Refuses tensors that are missing, unknown, mis-shaped, not floating or not finite."""
+    missing = [name for name in shapes if name not in state]
+    unknown = [name for name in state if name not in shapes]
+    if missing or unknown:
+        wrong = [f"{len(names)} {word} ({', '.join(names[:4])}{' …' if len(names) > 4 else ''})"
+                 for word, names in (("missing", missing), ("unknown", unknown)) if names]
+        raise Refused(f"the tensors are not those of {what}: " + "; ".join(wrong))
+    for name, shape in shapes.items():
+        if tuple(state[name].shape) not in (shape, (1,) if shape == () else shape):
+            raise Refused(f'tensor "{name}" has shape {tuple(state[name].shape)}, expected {shape}')
+        if not state[name].is_floating_point():
+            raise Refused(f'tensor "{name}" holds {state[name].dtype} elements, expected floating point')
+        if not torch.isfinite(state[name]).all():
+            raise Refused(f'tensor "{name}" holds numbers that are not finite')
+
+
 def read_json(path: pathlib.Path) -> dict:
     return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -228,19 +249,7 @@ def convert_clip(source: pathlib.Path, target: pathlib.Path, dtype: str = "float
     if hugging_face:
         state = from_hugging_face(state)
     shapes, sizes = expected_shapes(state)
-    missing = [name for name in shapes if name not in state]
-    unknown = [name for name in state if name not in shapes]
-    if missing or unknown:
-        what = [f"{len(names)} {word} ({', '.join(names[:4])}{' …' if len(names) > 4 else ''})"
-                for word, names in (("missing", missing), ("unknown", unknown)) if names]
-        raise Refused("the tensors are not those of a CLIP model: " + "; ".join(what))
-    for name, shape in shapes.items():
-        if tuple(state[name].shape) not in (shape, (1,) if shape == () else shape):
-            raise Refused(f'tensor "{name}" has shape {tuple(state[name].shape)}, expected {shape}')
-        if not state[name].is_floating_point():
-            raise Refused(f'tensor "{name}" holds {state[name].dtype} elements, expected floating point')
-        if not torch.isfinite(state[name]).all():
-            raise Refused(f'tensor "{name}" holds numbers that are not finite')
+    check_state(state, shapes, "a CLIP model")
 
     digest = sha256(source)
     facts = facts_of(source.parent, hugging_face)
@@ -266,6 +275,11 @@ def convert_clip(source: pathlib.Path, target: pathlib.Path, dtype: str = "float
     return metadata
 
 
+def convert_i3d(source: pathlib.Path, target: pathlib.Path, dtype: str = "float32", window=(2, 7, 7)) -> dict:
+    """Writes `target` and returns its metadata."""
+    return i3d.convert(source, target, dtype, window, sys.modules[__name__])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -278,10 +292,15 @@ def main():
                       help="where the files do not say: OpenAI's models use quick_gelu, most of open_clip's gelu")
     clip.add_argument("--image-heads", type=int, help="where the files do not say")
     clip.add_argument("--text-heads", type=int, help="where the files do not say")
+    video = commands.add_parser("i3d", help="I3D, the RGB or the flow stream")
+    video.add_argument("source", type=pathlib.Path,
+                       help="state dict, or a TensorFlow checkpoint: its index, its prefix (model.ckpt) or its folder")
+    video.add_argument("target", type=pathlib.Path, help="the safetensors file to write")
+    video.add_argument("--dtype", choices=DTYPES, default="float32", help="of the written tensors")
     options = vars(parser.parse_args())
-    options.pop("command")
+    convert = {"clip": convert_clip, "i3d": convert_i3d}[options.pop("command")]
     try:
-        metadata = convert_clip(**options)
+        metadata = convert(**options)
     except Refused as error:
         sys.exit(f"convert.py: {error}")
     print(f"{options['target']}: " + ", ".join(f"{key} {value}" for key, value in metadata.items() if value))

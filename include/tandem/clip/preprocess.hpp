@@ -61,10 +61,11 @@ inline CropAxis crop_axis(std::int64_t size, std::int64_t crop) {
 
 /// The bytes of Resize(size, BICUBIC), CenterCrop(crop) and convert("RGB"): alpha, if there is one,
 /// counts in the resizing and is dropped after it. Where the resized image is smaller than the crop, it
-/// lies in the middle of black.
+/// lies in the middle of black. `filter` in place of BICUBIC.
 ///   (H, W, C) → (crop, crop, 3);  (N, H, W, C) → (N, crop, crop, 3);  C = 3 or 4
 inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images, std::int64_t size = 224,
-                                            std::int64_t crop = 224) {
+                                            std::int64_t crop = 224,
+                                            ResizeFilter filter = ResizeFilter::bicubic) {
   const detail::ImageBatch batch("resize_and_crop", images);
   TANDEM_CHECK(size > 0 && size < 1 << 24 && crop > 0 && crop < 1 << 14, "resize_and_crop",
                "expected a size below 2^24 and a crop below 2^14, both from 1, got ", size, " and ", crop);
@@ -73,8 +74,9 @@ inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images, 
   const detail::CropAxis across = detail::crop_axis(full.width, crop);
   const detail::Resizer resizer(
       batch.height, batch.width, batch.channels,
-      detail::ResizeAxis(batch.height, full.height, down.first, down.count),
-      detail::ResizeAxis(batch.width, full.width, across.first, across.count), down.first, across.first);
+      detail::ResizeAxis(batch.height, full.height, down.first, down.count, filter),
+      detail::ResizeAxis(batch.width, full.width, across.first, across.count, filter), down.first,
+      across.first);
   const std::int64_t channels = batch.channels, bytes = crop * crop * channels;
   const Tensor<std::uint8_t> cropped(batch.shape(crop, crop, channels));
   std::uint8_t* first = cropped.mutable_data();

@@ -1,11 +1,13 @@
 #pragma once
-/// Bicubic resizing of 8-bit images, byte for byte as Pillow's Image.resize(size, Image.BICUBIC) does it.
+/// Bicubic and bilinear resizing of 8-bit images, byte for byte as Pillow's Image.resize(size, BICUBIC) and
+/// (size, BILINEAR) do it.
 ///
 ///   out[x] = clip8(⌊(2²¹ + Σᵢ in[first(x) + i] · k(x, i)) / 2²²⌋)     first along rows, then columns
 ///   k(x, i) = w(x, i) / Σⱼ w(x, j), rounded to 22 bits after the point
-///   w(x, i) = cubic((first(x) + i + ½ − c) / f),  c = (x + ½)·s,  s = in / out,  f = max(s, 1)
-///   cubic(t) = 1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < 2, else 0
-/// Pixels from ⌊c − 2f + ½⌋ to ⌊c + 2f + ½⌋ count: when an image shrinks, the filter widens with it
+///   w(x, i) = filter((first(x) + i + ½ − c) / f),  c = (x + ½)·s,  s = in / out,  f = max(s, 1)
+///   bicubic:  1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < r = 2, else 0
+///   bilinear: 1 − |t| for |t| < r = 1, else 0
+/// Pixels from ⌊c − r·f + ½⌋ to ⌊c + r·f + ½⌋ count: when an image shrinks, the filter widens with it
 /// (antialiasing). The bytes between the two passes are rounded, too, so their order matters: this is that
 /// of Pillow up to 12; Pillow 13.0.0 does columns first for some sizes that shrink more in height than in
 /// width, and then gives other bytes.    [Pillow, src/libImaging/Resample.c]
@@ -25,6 +27,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
+enum class ResizeFilter { bicubic, bilinear };
+
 namespace detail {
 
 inline constexpr int resize_bits = 32 - 8 - 2;
@@ -43,42 +47,60 @@ inline double resize_cubic(double x) {
   return 0;
 }
 
-/// The coefficients of the outputs first … first + count − 1 of an axis that goes from `in` to `out`.
-struct ResizeAxis {
-  std::int64_t count = 0, width = 0;       // outputs, and room for the coefficients of each
-  std::vector<std::int64_t> begin, taps;   // per output: the first input, and how many
-  std::vector<std::int32_t> coefficients;  // (count, width), zeros after the taps
-  bool identity = false;
+/// What the outputs first … first + count − 1 of an axis that goes from `in` to `out` are made of.
+struct ResizeTaps {
+  std::int64_t count = 0, width = 0;      // outputs, and room for the weights of each
+  std::vector<std::int64_t> begin, taps;  // per output: the first input, and how many
+  std::vector<double> weights;            // (count, width), zeros after the taps; each row adds up to 1
 
-  ResizeAxis(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs)
-      : count(outputs), identity(in == out) {
+  ResizeTaps(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs,
+             ResizeFilter filter)
+      : count(outputs) {
+    const bool cubic = filter == ResizeFilter::bicubic;
     const double scale = static_cast<double>(in) / static_cast<double>(out);
     const double filter_scale = scale < 1 ? 1 : scale;
-    const double support = 2 * filter_scale, inverse = 1 / filter_scale;
+    const double support = (cubic ? 2 : 1) * filter_scale, inverse = 1 / filter_scale;
     width = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-    coefficients.assign(static_cast<std::size_t>(count * width), 0);
-    std::vector<double> weights(static_cast<std::size_t>(width));
+    weights.assign(static_cast<std::size_t>(count * width), 0);
     for (std::int64_t i = 0; i < count; ++i) {
       const double center = (static_cast<double>(first + i) + 0.5) * scale;
       std::int64_t low = static_cast<std::int64_t>(center - support + 0.5);
       std::int64_t high = static_cast<std::int64_t>(center + support + 0.5);
       if (low < 0) low = 0;
       if (high > in) high = in;
+      double* const w = weights.data() + i * width;
       double sum = 0;
       for (std::int64_t x = 0; x < high - low; ++x) {
-        const double w = resize_cubic((static_cast<double>(x + low) - center + 0.5) * inverse);
-        weights[static_cast<std::size_t>(x)] = w;
-        sum += w;
+        const volatile double place = (static_cast<double>(x + low) - center + 0.5) * inverse;
+        const double t = place;  // rounded, whatever the compiler would fuse
+        w[x] = cubic ? resize_cubic(t) : std::fabs(t) < 1 ? 1 - std::fabs(t) : 0;
+        sum += w[x];
       }
+      for (std::int64_t x = 0; x < high - low && sum != 0; ++x) w[x] /= sum;
       begin.push_back(low);
       taps.push_back(high - low);
-      std::int32_t* k = coefficients.data() + i * width;
-      for (std::int64_t x = 0; x < high - low; ++x) {
-        double w = weights[static_cast<std::size_t>(x)];
-        if (sum != 0) w /= sum;
-        const double scaled = w * (1 << resize_bits);
-        k[x] = static_cast<std::int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5);
-      }
+    }
+  }
+};
+
+/// The same with whole numbers, as bytes are resized.
+struct ResizeAxis {
+  std::int64_t count = 0, width = 0;
+  std::vector<std::int64_t> begin, taps;
+  std::vector<std::int32_t> coefficients;  // (count, width)
+  bool identity = false;
+
+  ResizeAxis(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs,
+             ResizeFilter filter = ResizeFilter::bicubic)
+      : identity(in == out) {
+    ResizeTaps exact(in, out, first, outputs, filter);
+    count = exact.count;
+    width = exact.width;
+    begin = std::move(exact.begin);
+    taps = std::move(exact.taps);
+    for (const double w : exact.weights) {
+      const double scaled = w * (1 << resize_bits);
+      coefficients.push_back(static_cast<std::int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5));
     }
   }
   const std::int32_t* row(std::int64_t i) const { return coefficients.data() + i * width; }
@@ -335,18 +357,27 @@ struct ImageBatch {
 /// Pillow's resize to `height` rows of `width` pixels. Pixels of four bytes are red, green, blue and
 /// alpha: as in Pillow, colours are weighted by alpha.
 ///   (H, W, C) → (height, width, C);  (N, H, W, C) → (N, height, width, C);  C = 3 or 4
-inline Tensor<std::uint8_t> resize_bicubic(const Tensor<std::uint8_t>& images, std::int64_t height,
-                                           std::int64_t width) {
-  const detail::ImageBatch batch("resize_bicubic", images);
-  TANDEM_CHECK(height > 0 && width > 0, "resize_bicubic", "the new size must be at least 1 x 1, it is ",
-               height, " x ", width);
+inline Tensor<std::uint8_t> resize(const Tensor<std::uint8_t>& images, std::int64_t height,
+                                   std::int64_t width, ResizeFilter filter) {
+  const char* const op = filter == ResizeFilter::bicubic ? "resize_bicubic" : "resize_bilinear";
+  const detail::ImageBatch batch(op, images);
+  TANDEM_CHECK(height > 0 && width > 0, op, "the new size must be at least 1 x 1, it is ", height, " x ",
+               width);
   const Tensor<std::uint8_t> out(batch.shape(height, width, batch.channels));
   const detail::Resizer resizer(batch.height, batch.width, batch.channels,
-                                detail::ResizeAxis(batch.height, height, 0, height),
-                                detail::ResizeAxis(batch.width, width, 0, width), 0, 0);
+                                detail::ResizeAxis(batch.height, height, 0, height, filter),
+                                detail::ResizeAxis(batch.width, width, 0, width, filter), 0, 0);
   batch.resize(resizer, height, width, out.mutable_data(), height * width * batch.channels,
                width * batch.channels);
   return out;
+}
+inline Tensor<std::uint8_t> resize_bicubic(const Tensor<std::uint8_t>& images, std::int64_t height,
+                                           std::int64_t width) {
+  return resize(images, height, width, ResizeFilter::bicubic);
+}
+inline Tensor<std::uint8_t> resize_bilinear(const Tensor<std::uint8_t>& images, std::int64_t height,
+                                            std::int64_t width) {
+  return resize(images, height, width, ResizeFilter::bilinear);
 }
 
 }  // namespace clip

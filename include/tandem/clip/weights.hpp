@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/clip/filler.hpp"
 #include "tandem/clip/image_encoder.hpp"
 #include "tandem/clip/preprocess.hpp"
 #include "tandem/clip/text_encoder.hpp"
@@ -35,13 +36,6 @@ inline std::optional<Activation> activation_named(std::string_view name) {
   if (name == "gelu") return Activation::gelu;
   return std::nullopt;
 }
-
-/// The tensors of a checkpoint that make up one tensor of ours: one, or the query, key and value
-/// projections of a Hugging Face file one below the other.
-struct Pieces {
-  std::vector<std::string> names;
-  bool transposed = false;  ///< Hugging Face keeps projections as (output, width)
-};
 
 namespace detail {
 

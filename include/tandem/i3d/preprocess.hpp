@@ -1,0 +1,145 @@
+#pragma once
+/// What I3D takes: short side resized to 256, the centre 224 × 224 of it, values in [−1, 1].
+///                                                          [Carreira & Zisserman 2017, section 2.5]
+///
+///   RGB:   x(c, t, y, x) = byte(t, y, x, c)·2/255 − 1
+///   flow:  x(c, t, y, x) = clip(v(t, y, x, c), −20, 20)/20, v in pixels of the resized picture
+///
+///   Tensor<float> clip = i3d::preprocess_rgb(frames);    // (T, H, W, 3) bytes → (3, T, 224, 224)
+///   Tensor<float> motion = i3d::preprocess_flow(flow);   // (T, H, W, 2) pixels → (2, T, 224, 224)
+///
+/// Frames are resized byte for byte as Pillow's BILINEAR does it (which widens its filter when an image
+/// shrinks), the long side becoming ⌊256·long/short⌋, and cropped as torchvision's CenterCrop. Flow is
+/// best computed from frames that have that size already; otherwise each component is resized as
+/// Pillow resizes an image of floats, and its vectors grow or shrink with the picture.
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "tandem/clip/preprocess.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace i3d {
+
+using clip::ResizeFilter;
+
+struct PreprocessOptions {
+  std::int64_t size = 256;  ///< the short side after resizing
+  std::int64_t crop = 224;  ///< rows and columns that are kept
+  ResizeFilter filter = ResizeFilter::bilinear;
+  float bound = 20;  ///< pixels of flow that become 1
+};
+
+namespace detail {
+
+inline void check_options(const char* op, const PreprocessOptions& o) {
+  TANDEM_CHECK(o.crop > 0 && o.crop <= o.size && o.size < 1 << 14, op,
+               "expected a crop of at least 1 and at most the size, below 2^14, got ", o.crop, " and ",
+               o.size);
+  TANDEM_CHECK(o.bound > 0, op, "the bound of the flow must be positive, it is ", o.bound);
+}
+
+/// One axis of a picture, resized and cropped.
+struct FlowAxis {
+  clip::detail::ResizeTaps taps;
+  bool identity;
+  std::int64_t first;  ///< of the resized picture
+  double factor;       ///< of the vectors
+
+  FlowAxis(std::int64_t in, std::int64_t out, std::int64_t crop, ResizeFilter filter)
+      : taps(in, out, clip::detail::crop_axis(out, crop).first, crop, filter), identity(in == out),
+        first(clip::detail::crop_axis(out, crop).first),
+        factor(static_cast<double>(out) / static_cast<double>(in)) {}
+  std::int64_t low() const { return identity ? first : taps.begin.front(); }
+  std::int64_t high() const {
+    return identity ? first + taps.count : taps.begin.back() + taps.taps.back();
+  }
+  /// Output i from inputs that lie `step` apart, the first of which is number `base`; added up in
+  /// double and rounded, as in Pillow.
+  float at(std::int64_t i, const float* in, std::int64_t step, std::int64_t base) const {
+    if (identity) return in[(first + i - base) * step];
+    const std::size_t n = static_cast<std::size_t>(i);
+    const double* w = taps.weights.data() + i * taps.width;
+    double sum = 0;
+    for (std::int64_t k = 0; k < taps.taps[n]; ++k) {
+      sum += static_cast<double>(in[(taps.begin[n] - base + k) * step]) * w[k];
+    }
+    return static_cast<float>(sum);
+  }
+};
+
+}  // namespace detail
+
+/// Frames as the RGB stream takes them.   (T, H, W, 3) → (3, T, crop, crop)
+inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
+                                    const PreprocessOptions& options = {}) {
+  const char* const op = "preprocess_rgb";
+  detail::check_options(op, options);
+  TANDEM_CHECK(frames.rank() == 4 && frames.size(3) == 3, op, "expected frames (T, H, W, 3), got ",
+               frames.shape());
+  const std::int64_t count = frames.size(0), crop = options.crop, pixels = crop * crop;
+  const Tensor<float> out({3, count, crop, crop});
+  if (count == 0) return out;
+  const Tensor<std::uint8_t> bytes =
+      clip::resize_and_crop(frames, options.size, crop, options.filter);
+  float level[256];
+  for (int b = 0; b < 256; ++b) level[b] = static_cast<float>(b * 2 / 255.0 - 1);
+  const std::uint8_t* from = bytes.data();
+  float* to = out.mutable_data();
+  cpu::parallel_for(count * crop, 1 + 8192 / crop, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      const std::uint8_t* pixel = from + row * crop * 3;
+      float* line = to + row * crop;
+      for (std::int64_t x = 0; x < crop; ++x, pixel += 3) {
+        for (std::int64_t c = 0; c < 3; ++c) line[x + c * count * pixels] = level[pixel[c]];
+      }
+    }
+  });
+  return out;
+}
+
+/// Flow as the flow stream takes it; u and v, in pixels, are the last axis.
+///   (T, H, W, 2) → (2, T, crop, crop).  Errors: a vector that is NaN.
+inline Tensor<float> preprocess_flow(const Tensor<float>& flow, const PreprocessOptions& options = {}) {
+  const char* const op = "preprocess_flow";
+  detail::check_options(op, options);
+  TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2 && flow.device().is_cpu(), op,
+               "expected flow (T, H, W, 2) on the CPU, got ", flow.shape());
+  const std::int64_t count = flow.size(0), height = flow.size(1), width = flow.size(2),
+                     crop = options.crop;
+  TANDEM_CHECK(height > 0 && width > 0, op, "the flow ", flow.shape(), " has no pixels");
+  const clip::ImageSize to_size = clip::resized_size(height, width, options.size);
+  const detail::FlowAxis rows(height, to_size.height, crop, options.filter);
+  const detail::FlowAxis columns(width, to_size.width, crop, options.filter);
+  const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop});
+  const float* from = given.data();
+  float* to = out.mutable_data();
+  const float bound = options.bound;
+  const std::int64_t low = rows.low(), lines = rows.high() - low;
+  cpu::parallel_for(count * 2, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<float> between({lines, crop});
+    float* middle = between.mutable_data();
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const std::int64_t c = plane / count, t = plane % count;
+      const float* picture = from + t * height * width * 2 + c;
+      for (std::int64_t y = 0; y < lines; ++y) {
+        const float* line = picture + (low + y) * width * 2;
+        for (std::int64_t x = 0; x < crop; ++x) middle[y * crop + x] = columns.at(x, line, 2, 0);
+      }
+      const float scale = static_cast<float>((c == 0 ? columns : rows).factor);
+      float* result = to + plane * crop * crop;
+      for (std::int64_t y = 0; y < crop; ++y) {
+        for (std::int64_t x = 0; x < crop; ++x) {
+          const float v = rows.at(y, middle + x, crop, low) * scale;
+          TANDEM_CHECK(v == v, op, "the flow of frame ", t, " holds NaN");
+          result[y * crop + x] = (v < -bound ? -bound : v > bound ? bound : v) / bound;
+        }
+      }
+    }
+  });
+  return out;
+}
+
+}  // namespace i3d
+TANDEM_NAMESPACE_END
