@@ -22,7 +22,8 @@ Tensor<float> filtered(const Tensor<float>& image) {
   Planes planes(2, image.size(0), image.size(1));
   put(image, planes, 0);
   const int plane = 0, spare = 1;
-  flow::detail::median_filter<Side>(planes, &plane, &spare, 1);
+  flow::detail::Bands bands(image.size(0), image.size(1));
+  flow::detail::median_filter<Side>(planes, &plane, &spare, 1, bands);
   return get(planes, 0);
 }
 
@@ -87,6 +88,25 @@ TEST_CASE("median filter: the numbers of OpenCV's medianBlur") {
   });
 }
 
+TEST_CASE("bands: every row once in every round") {
+  const ThreadScope restore;
+  for (const int threads : {1, 2, 3, 7}) {
+    cpu::set_num_threads(threads);
+    for (const std::int64_t height : {1, 2, 5, 64, 101}) {
+      flow::detail::Bands bands(height, 4000);
+      CHECK(bands.count() <= threads);
+      std::vector<int> rows(static_cast<std::size_t>(height));
+      for (int round = 1; round <= 50; ++round) {
+        bands.run([&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t y = begin; y < end; ++y) ++rows[static_cast<std::size_t>(y)];
+        });
+        REQUIRE(rows == std::vector<int>(static_cast<std::size_t>(height), round));
+      }
+      CHECK(bands.end(bands.count() - 1) == height);
+    }
+  }
+}
+
 TEST_CASE("pyramid: OpenCV's bilinear resize, and its sizes") {
   const Tensor<float> image = flow_golden<float>("resize.in");
   Planes from(1, 29, 41), down(1, 23, 33), up(1, 37, 52);
@@ -106,6 +126,7 @@ TEST_CASE("pyramid: OpenCV's bilinear resize, and its sizes") {
   }
   CHECK(flow::detail::pyramid_sizes(25, 400, 5, 0.8).size() == 3);  // 25, 20, 16
   CHECK(flow::detail::pyramid_sizes(3, 400, 5, 0.8).size() == 1);
+  CHECK(flow::detail::pyramid_sizes(60, 52, 1'000'000, 0.99).size() == 11);  // 50 · 0.99 rounds to 50
 }
 
 TEST_CASE("warp and data term: cubic convolution by its definition") {
@@ -119,13 +140,14 @@ TEST_CASE("warp and data term: cubic convolution by its definition") {
     put(image, images, d::second_image);
     put(u.select(2, 0).contiguous(), work, d::u1);
     put(u.select(2, 1).contiguous(), work, d::u2);
-    d::make_gradient(images);
+    d::Bands bands(height, width);
+    d::make_gradient(images, bands);
     for (const int steps : {0, 32}) {
       CAPTURE(steps);
       const std::string name = concat("warp.", steps);
       const Tensor<float> expected = flow_golden<float>(name + ".out");
       const Tensor<std::uint8_t> inside = flow_golden<std::uint8_t>(name + ".inside");
-      d::linearise(images, work, steps);
+      d::linearise(images, work, steps, bands);
       double most[4] = {0, 0, 0, 0};  // of Ix, Iy, ρ0, and |∇I|²·inv − 1
       for (std::int64_t y = 0; y < height; ++y) {
         for (std::int64_t x = 0; x < width; ++x) {

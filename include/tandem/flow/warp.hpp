@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "tandem/cpu/simd.hpp"
-#include "tandem/cpu/threads.hpp"
+#include "tandem/flow/bands.hpp"
 #include "tandem/flow/planes.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
 
-/// The planes of an image at one scale. The last two are used where the caller gives a flow.
+/// The planes of an image at one scale; the flow to start from only where there is one.
 enum ImagePlane : int { first_image, second_image, second_x, second_y, initial_u1, initial_u2, image_plane_count };
 
 /// The planes that an iteration of TV-L1 works on.
@@ -51,9 +51,9 @@ struct GradientRow {
   }
 };
 
-inline void make_gradient(const Planes& images) {
+inline void make_gradient(const Planes& images, Bands& bands) {
   const Planes* const planes = &images;
-  cpu::parallel_for(images.height(), 1 + 20000 / images.width(), [=](std::int64_t begin, std::int64_t end) {
+  bands.run([=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t y = begin; y < end; ++y) cpu::simd_dispatch<GradientRow, float>(planes, y);
   });
 }
@@ -198,7 +198,7 @@ struct WarpRow {
 };
 
 /// The data term of the whole image.
-inline void linearise(const Planes& images, const Planes& work, int sampling_steps) {
+inline void linearise(const Planes& images, const Planes& work, int sampling_steps, Bands& bands) {
   const auto steps = static_cast<float>(sampling_steps);
   const Planes* const from = &images;
   const Planes* const to = &work;
@@ -208,7 +208,7 @@ inline void linearise(const Planes& images, const Planes& work, int sampling_ste
     offsets.push_back((k < 0 ? 0 : k < height ? k : height - 1) * images.pitch());
   }
   const std::int64_t* const lines = offsets.data();
-  cpu::parallel_for(height, 1 + 2000 / images.width(), [=](std::int64_t begin, std::int64_t end) {
+  bands.run([=](std::int64_t begin, std::int64_t end) {
     for (std::int64_t y = begin; y < end; ++y) cpu::simd_dispatch<WarpRow, float>(from, to, y, steps, lines);
   });
 }
