@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "include" / "tandem" / "ops"
 # Shared pieces, not ops of their own.
 SHARED = {"common", "elementwise", "dim_split", "column_sums", "loss_reduction", "attention_tiles",
-          "extremum", "linear_device", "channel_sums", "conv3d_gradients", "pool3d_rows", "window3d"}
+          "extremum", "linear_device", "channel_sums", "conv3d_loops", "pool3d_rows", "window3d"}
 # Ops whose kernels are in a file of another stem.
 KERNELS = {"arithmetic": "add", "linear": "matmul"}
 
