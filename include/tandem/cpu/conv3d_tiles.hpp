@@ -152,6 +152,62 @@ struct InputTransform {
   }
 };
 
+/// The filters of `count` ≤ `cols` output channels for one channel and depth tap, size × size each, into the
+/// transformed domain, in double: point p of phase e goes to out[p · point_stride + e · cols + channel],
+/// zeros where there is no channel.
+template <class T, class Acc>
+struct FilterArgs {
+  const T* w;
+  int64_t channel_stride, count, cols, size, stride;
+  Acc* out;
+  int64_t point_stride;
+};
+
+template <class Tile, class T>
+struct FilterTransform {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(FilterArgs<T, Accumulator<T>> f) {
+    constexpr int n = Tile::n, r = Tile::r, N = V::size;
+    using Acc = Accumulator<T>;
+    for (int64_t phase = 0; phase < f.stride * f.stride; ++phase, f.out += f.cols) {
+      for (int64_t lane = 0; lane < f.cols; lane += N) {
+        const int64_t have = f.count - lane < N ? f.count - lane : N;
+        const int64_t want = f.cols - lane < N ? f.cols - lane : N;
+        V half[n][r];
+        for (int b = 0; b < r; ++b) {
+          V g[r];
+          for (int a = 0; a < r; ++a) {
+            const int64_t h = a * f.stride + phase / f.stride, w = b * f.stride + phase % f.stride;
+            double taps[N] = {};
+            if (h < f.size && w < f.size) {
+              const T* from = f.w + lane * f.channel_stride + h * f.size + w;
+              for (int64_t o = 0; o < have; ++o) {
+                taps[o] = static_cast<double>(static_cast<Acc>(from[o * f.channel_stride]));
+              }
+            }
+            g[a] = V::load(taps);
+          }
+          TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][b] = filter_row<V>(i, g);
+        }
+        for (int i = 0; i < n; ++i) {
+          TANDEM_UNROLL for (int j = 0; j < n; ++j) {
+            const auto u = convert<Acc>(filter_row<V>(j, half[i]));
+            u.store_partial(f.out + (i * n + j) * f.point_stride + lane, want);
+          }
+        }
+      }
+    }
+  }
+
+  /// Σ_k G_jk g_k.
+  template <class V>
+  static TANDEM_ALWAYS_INLINE V filter_row(int j, const V (&g)[Tile::r]) {
+    V sum = V(Tile::matrices.g[j][0]) * g[0];
+    TANDEM_UNROLL for (int k = 1; k < Tile::r; ++k) sum = fma(V(Tile::matrices.g[j][k]), g[k], sum);
+    return sum;
+  }
+};
+
 /// A row of tiles, `channels` ≤ product_width output channels, out of the transformed domain: point
 /// (i, j) of tile t, channel o is products[t · tile_stride + (i·n + j) · product_width + o].
 template <class Acc, class Out>

@@ -67,10 +67,11 @@ class WinogradWeights {
   }
   template <class T>
   void pack(const Conv3dShape& s, const T* w, std::byte* packed) {
-    data_ = reinterpret_cast<Acc*>(packed);
-    if (kind_ == TileKind::f23) return transform<Toom<2, 3>>(s, w, reinterpret_cast<Acc*>(packed));
-    if (kind_ == TileKind::f43) return transform<Toom<4, 3>>(s, w, reinterpret_cast<Acc*>(packed));
-    transform<Toom<4, 4>>(s, w, reinterpret_cast<Acc*>(packed));
+    Acc* out = reinterpret_cast<Acc*>(packed);
+    data_ = out;
+    if (kind_ == TileKind::f23) return transform<Toom<2, 3>>(s, w, out);
+    if (kind_ == TileKind::f43) return transform<Toom<4, 3>>(s, w, out);
+    transform<Toom<4, 4>>(s, w, out);
   }
 
   const Kernels<Acc, Acc>& kernels() const { return *kernels_; }
@@ -85,42 +86,21 @@ class WinogradWeights {
  private:
   template <class Tile, class T>
   void transform(const Conv3dShape& s, const T* w, Acc* packed) {
-    constexpr int n = Tile::n, r = Tile::r;
-    const int64_t cols = kernels_->cols, stride = s.stride[1], size = s.kernel[1];
-    parallel_for(panels_ * s.channels, 1, [&](int64_t begin, int64_t end) {
+    const int64_t cols = kernels_->cols, taps = s.kernel[1] * s.kernel[2];
+    parallel_for(panels_ * s.channels, 4, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
-        const int64_t panel = item / s.channels, c = item % s.channels;
+        const int64_t panel = item / s.channels, c = item % s.channels, o = panel * cols;
+        FilterArgs<T, Acc> a;
+        a.channel_stride = s.fan_in();
+        a.count = out_channels_ - o < cols ? out_channels_ - o : cols;
+        a.cols = cols;
+        a.size = s.kernel[1];
+        a.stride = s.stride[1];
+        a.point_stride = panels_ * panel_size();
         for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
-          for (int64_t phase = 0; phase < phases_; ++phase) {
-            const int64_t eh = phase / stride, ew = phase % stride;
-            Acc* out = packed + panel * panel_size() + ((kd * s.channels + c) * phases_ + phase) * cols;
-            for (int64_t lane = 0; lane < cols; ++lane) {
-              const int64_t o = panel * cols + lane;
-              double g[r][r] = {}, half[n][r], u[n][n];
-              if (o < out_channels_) {
-                const T* from = w + ((o * s.channels + c) * s.kernel[0] + kd) * size * size;
-                for (int a = 0; a < r; ++a) {
-                  for (int b = 0; b < r; ++b) {
-                    const int64_t h = a * stride + eh, v = b * stride + ew;
-                    if (h < size && v < size) g[a][b] = static_cast<double>(static_cast<Acc>(from[h * size + v]));
-                  }
-                }
-              }
-              for (int i = 0; i < n; ++i) {
-                for (int b = 0; b < r; ++b) {
-                  half[i][b] = 0;
-                  for (int a = 0; a < r; ++a) half[i][b] += Tile::matrices.g[i][a] * g[a][b];
-                }
-              }
-              for (int i = 0; i < n; ++i) {
-                for (int j = 0; j < n; ++j) {
-                  u[i][j] = 0;
-                  for (int b = 0; b < r; ++b) u[i][j] += Tile::matrices.g[j][b] * half[i][b];
-                  out[(i * n + j) * panels_ * panel_size() + lane] = static_cast<Acc>(u[i][j]);
-                }
-              }
-            }
-          }
+          a.w = w + ((o * s.channels + c) * s.kernel[0] + kd) * taps;
+          a.out = packed + panel * panel_size() + (kd * s.channels + c) * phases_ * cols;
+          simd_dispatch<FilterTransform<Tile, T>, double>(a);
         }
       }
     });
