@@ -15,12 +15,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "weig
          ROOT / "benchmarks" / "README.md"]
 # What a fragment takes as given: the headers, and variables that its page speaks of.
 GIVEN = {
-    "README.md": ['#include "tandem/io.hpp"', '#include "tandem/io/image.hpp"', '#include "tandem/clip/load.hpp"',
-                  '#include "tandem/clip/preprocess.hpp"', '#include "tandem/clip/tokenizer.hpp"'],
+    "README.md": ['#include "tandem/io.hpp"', '#include "tandem/io/image.hpp"', '#include "tandem/io/video.hpp"',
+                  '#include "tandem/clip/load.hpp"', '#include "tandem/clip/preprocess.hpp"',
+                  '#include "tandem/clip/tokenizer.hpp"', '#include "tandem/i3d/load.hpp"',
+                  "void (*use)(const Tensor<std::uint8_t>&, double)", "const Tensor<std::uint8_t>& frames"],
     "cuda.md": ["nn::Linear<float>& module", "const Tensor<float>& x", "const Tensor<float>& gamma",
                 "const Tensor<float>& beta"],
-    "flow.md": ['#include "tandem/io/image.hpp"', '#include "tandem/flow/tvl1.hpp"', '#include "tandem/flow/color.hpp"',
-                '#include "tandem/flow/flo.hpp"', '#include "tandem/flow/gray.hpp"'],
+    "flow.md": ['#include "tandem/io/image.hpp"'],
+    "i3d.md": ['#include "tandem/i3d/load.hpp"', "const Tensor<std::uint8_t>& frames",
+               'const decltype(i3d::load<float>(""))& rgb', "const Tensor<float>& clips"],
 }
 scratch = tempfile.TemporaryDirectory()
 work = pathlib.Path(scratch.name)
@@ -51,12 +54,12 @@ def runs(name, program):
 def wrapped(page, code):
     includes, body = [], []
     for line in code.splitlines():
-        (includes if line.startswith("#include") else body).append(line)
+        (includes if line.startswith("#include") else body).append(line.removeprefix("using namespace tandem;"))
     given = GIVEN.get(page.name, [])
     includes += [line for line in given if line.startswith("#include")]
     variables = [line for line in given if not line.startswith("#include")]
     return "\n".join(['#include "tandem/tandem.hpp"', *includes, "using namespace tandem;",
-                      f"void fragment({', '.join(variables)}) {{", *body, "}", "int main() {}"])
+                      f"void fragment({', '.join(variables)}) {{ {{", *body, "} }", "int main() {}"])
 
 
 checked = 0
