@@ -42,6 +42,11 @@ def rivals(work):
         name, shape = found.groups()
         args = ["--work", name, "--shape", shape.replace("x", ",")]
         return [("pillow" if name == "resize_bicubic" else "torchvision", "preprocess_peer.py", args, False)]
+    if found := re.fullmatch(r"conv3d_(f32|bf16)/(\d+)-(\d+)-k(\d+)s(\d+)-(\d+)x(\d+)", work):
+        dtype, *layer = found.groups()
+        args = ["--work", "conv3d", "--layer", ",".join(layer), "--dtype", DTYPES[dtype]]
+        return [(engine, "conv3d_peer.py", args + ["--engine", engine], False)
+                for engine in ("torch", "torch_channels_last")]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(1)]
