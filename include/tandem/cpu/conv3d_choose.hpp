@@ -3,7 +3,7 @@
 /// multiply-add of a float matrix product at its peak.
 ///
 /// The constants were measured on a Zen 4 core with AVX-512 (59 multiply-adds per ns), where the
-/// estimates for the layers of I3D are within a quarter of the measured times. On other machines
+/// estimates for eight layers of I3D were within a quarter of the measured times. On other machines
 /// they need not be right, only in the right order where the difference is large.
 
 #include "tandem/cpu/conv3d_direct.hpp"

@@ -1,23 +1,29 @@
 #pragma once
-/// Short convolutions with few multiplications, F(m, r): m outputs of a filter of r taps from n = m
-/// + r − 1 products instead of m·r.
+/// Short convolutions with few multiplications, F(m, r): m outputs of a filter of r taps from
+/// n = m + r − 1 products instead of m·r.
 ///
 ///   y = Aᵀ [ (G g) ⊙ (Bᵀ d) ],   d: n inputs, g: r taps, y_i = Σ_k g_k d_{i+k}
 ///
 /// One product is formed at each of n points p_j, the last of which is ∞ (Toom 1963, Cook 1966;
 /// minimal by Winograd 1980, Arithmetic Complexity of Computations; for convolution layers Lavin &
 /// Gray 2016, where the filter is transformed once and both transforms are applied along both axes
-/// of a tile):
+/// of a tile). With products over the finite points:
 ///
-///   Aᵀ_ij = p_j^i                              last column: 1 in the last row
-///   G_jk  = p_j^k / Π_{l≠j} (p_j − p_l)        last row: 1 in the last column
-///   Bᵀ_j  = coefficients of Π_{l≠j} (x − p_l)  last row: of Π_l (x − p_l); products over the
-///   finite points
+///   Aᵀ_ij = p_j^i                                last column: 1 in the last row
+///   G_jk  = p_j^k / Π_{l≠j} (p_j − p_l)          last row: 1 in the last column
+///   Bᵀ_j  = coefficients of Π_{l≠j} (x − p_l)    last row: of Π_l (x − p_l)
 ///
-/// The compiler computes the matrices from the points. For the points 0, ±1 they are those of F(2,
-/// 3) in Lavin & Gray up to signs; there F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2
-/// and, for F(4, 4), ±3/8, ±3/4, ±7/4: their A and B are exact in float as well, and of all pairs
-/// of eighths up to 5/2 they gave the smallest error on random data, half of that of 0, ±1, ±2.
+/// The compiler computes the matrices from the points. For the points 0, ±1 they are, up to signs,
+/// those of F(2, 3) in Lavin & Gray:
+///
+///   Bᵀ =  1  0 −1  0    G =  1   0   0    Aᵀ =  1  1  1  0
+///         0  1  1  0         ½   ½   ½          0  1 −1 −1
+///         0 −1  1  0         ½  −½   ½
+///         0  1  0 −1         0   0   1
+///
+/// Their F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2 and, for F(4, 4), ±3/8, ±3/4, ±7/4:
+/// A and B are exact in float as well, and the error on random data is about half. (They are among
+/// the best of the pairs of eighths from 3/8 to 5/2.)
 ///
 /// Points come in pairs ±p, so the rows of a pair are E + O and E − O with the even and the odd
 /// half of one sum, which saves half of the work.

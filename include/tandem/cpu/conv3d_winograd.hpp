@@ -1,7 +1,6 @@
 #pragma once
 /// Convolution through Winograd's short ones: along height and width in tiles of m × m outputs,
-/// along depth as a plain sum.                                                    [Lavin & Gray
-/// 2016]
+/// along depth as a plain sum.                                              [Lavin & Gray 2016]
 ///
 ///   y tile (d) = Aᵀ [ Σ_{kd, c} U(kd, c) ⊙ V(d + kd, c) ] A,   U = G g Gᵀ,  V = Bᵀ x B
 ///
@@ -11,10 +10,10 @@
 /// is copied for depth, and taps that would meet the padding in front or behind are left out.
 ///
 ///   for each block of tile rows (and frames) whose V takes at most 4 MB
-///     transform the image                                   all threads, by frame and channel
-///     for each 32 output channels of some frames            all threads
-///       for each point: multiply                            into at most 512 KB, in the
-///       second-level cache transform the products
+///     transform the image                            all threads, by frame and channel
+///     for each 32 output channels of some frames     all threads
+///       for each point: multiply                     at most 512 KB: the second-level cache
+///       transform the products
 ///
 /// Everything is computed in Acc (float for bfloat16). Each element of y is computed by one thread
 /// in an order that does not depend on the threads.
