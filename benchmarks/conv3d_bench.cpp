@@ -1,12 +1,13 @@
-/// The convolutions of I3D (Inception-v1 inflated) for one clip of 16 × 224 × 224, weights packed once.
-/// Speaks the contract of benchmarks/README.md; works:
+/// The convolutions of I3D (Inception-v1 inflated) for one clip of 16 × 224 × 224, weights packed
+/// once. Speaks the contract of benchmarks/README.md; works:
 ///
-///     conv3d_<f32|bf16>/<layer>      e.g. conv3d_f32/3c-192 (3×3×3 to 192 channels in block 3c)
+///     conv3d_<f32|bf16>/<channels>-<out channels>-k<kernel>s<stride>-<frames>x<size>
 ///
-/// and a table of its own with every layer's time, its share of the FMA peak counting the operations
-/// of the direct sum (Winograd needs fewer and may exceed 100 %), and the total:
+/// and a table of its own with every layer's time, its share of the FMA peak counting the
+/// operations of the direct sum (Winograd needs fewer and may exceed 100 %), and the total:
 ///
-///     conv3d_bench --table [threads] [samples] [f32|bf16|all] [automatic|direct|winograd2|winograd4]
+///     conv3d_bench --table [threads] [samples] [f32|bf16|all]
+///     [automatic|direct|winograd2|winograd4]
 
 #include <chrono>
 #include <memory>
@@ -26,28 +27,44 @@ struct Layer {
 
 Conv3dShape cube(int64_t from, int64_t to, int64_t depth, int64_t size, int64_t kernel) {
   const int64_t pad = kernel / 2;
-  return {.channels = from, .depth = depth, .height = size, .width = size, .out_channels = to,
-          .kernel = {kernel, kernel, kernel}, .pad_front = {pad, pad, pad}, .pad_back = {pad, pad, pad}};
+  return {.channels = from,
+          .depth = depth,
+          .height = size,
+          .width = size,
+          .out_channels = to,
+          .kernel = {kernel, kernel, kernel},
+          .pad_front = {pad, pad, pad},
+          .pad_back = {pad, pad, pad}};
 }
 
 /// [Carreira & Zisserman 2017, figure 3; Szegedy et al. 2015, table 1]
 std::vector<Layer> layers() {
   std::vector<Layer> all;
-  all.push_back({"conv1", {.channels = 3, .depth = 16, .height = 224, .width = 224, .out_channels = 64,
-                           .kernel = {7, 7, 7}, .stride = {2, 2, 2}, .pad_front = {2, 2, 2},
-                           .pad_back = {3, 3, 3}}});
+  all.push_back({"conv1",
+                 {.channels = 3,
+                  .depth = 16,
+                  .height = 224,
+                  .width = 224,
+                  .out_channels = 64,
+                  .kernel = {7, 7, 7},
+                  .stride = {2, 2, 2},
+                  .pad_front = {2, 2, 2},
+                  .pad_back = {3, 3, 3}}});
   all.push_back({"2b-64", cube(64, 64, 8, 56, 1)});
   all.push_back({"2c-192", cube(64, 192, 8, 56, 3)});
   struct Block {
     const char* name;
     int64_t depth, size, from, b0, b1_reduce, b1, b2_reduce, b2, b3;
   };
-  constexpr Block blocks[] = {
-      {"3b", 8, 28, 192, 64, 96, 128, 16, 32, 32},    {"3c", 8, 28, 256, 128, 128, 192, 32, 96, 64},
-      {"4b", 4, 14, 480, 192, 96, 208, 16, 48, 64},   {"4c", 4, 14, 512, 160, 112, 224, 24, 64, 64},
-      {"4d", 4, 14, 512, 128, 128, 256, 24, 64, 64},  {"4e", 4, 14, 512, 112, 144, 288, 32, 64, 64},
-      {"4f", 4, 14, 528, 256, 160, 320, 32, 128, 128}, {"5b", 2, 7, 832, 256, 160, 320, 32, 128, 128},
-      {"5c", 2, 7, 832, 384, 192, 384, 48, 128, 128}};
+  constexpr Block blocks[] = {{"3b", 8, 28, 192, 64, 96, 128, 16, 32, 32},
+                              {"3c", 8, 28, 256, 128, 128, 192, 32, 96, 64},
+                              {"4b", 4, 14, 480, 192, 96, 208, 16, 48, 64},
+                              {"4c", 4, 14, 512, 160, 112, 224, 24, 64, 64},
+                              {"4d", 4, 14, 512, 128, 128, 256, 24, 64, 64},
+                              {"4e", 4, 14, 512, 112, 144, 288, 32, 64, 64},
+                              {"4f", 4, 14, 528, 256, 160, 320, 32, 128, 128},
+                              {"5b", 2, 7, 832, 256, 160, 320, 32, 128, 128},
+                              {"5c", 2, 7, 832, 384, 192, 384, 48, 128, 128}};
   for (const Block& b : blocks) {
     const auto add = [&](int64_t from, int64_t to, int64_t kernel) {
       all.push_back({std::string(b.name) + "-" + std::to_string(from) + "-" + std::to_string(to),
@@ -67,10 +84,12 @@ template <class T>
 class Work {
  public:
   Work(const Conv3dShape& shape, Conv3dMethod method)
-      : shape_(shape), x_(random(shape.channels * shape.in_positions())),
+      : shape_(shape),
+        x_(random(shape.channels * shape.in_positions())),
         y_(static_cast<size_t>(shape.out_channels * shape.out_positions())),
         bias_(static_cast<size_t>(shape.out_channels), 0.1F),
-        weights_(shape, random(shape.out_channels * shape.fan_in()).data(), method_for(shape, method)) {}
+        weights_(shape, random(shape.out_channels * shape.fan_in()).data(),
+                 method_for(shape, method)) {}
 
   void operator()() {
     conv3d_forward(shape_, x_.data(), weights_, bias_.data(), true, y_.data());
@@ -79,10 +98,14 @@ class Work {
 
   const char* method() const {
     switch (weights_.winograd().kind()) {
-      case conv3d_detail::TileKind::none: break;
-      case conv3d_detail::TileKind::f23: return "F(2, 3)";
-      case conv3d_detail::TileKind::f43: return "F(4, 3)";
-      case conv3d_detail::TileKind::f44: return "F(4, 4)";
+      case conv3d_detail::TileKind::none:
+        break;
+      case conv3d_detail::TileKind::f23:
+        return "F(2, 3)";
+      case conv3d_detail::TileKind::f43:
+        return "F(4, 3)";
+      case conv3d_detail::TileKind::f44:
+        return "F(4, 4)";
     }
     return "direct";
   }
@@ -112,15 +135,21 @@ class Work {
 
 template <class T>
 void add_all(bench::Suite& suite, const char* type) {
+  std::vector<std::string> names;  // blocks repeat some shapes
   for (const Layer& layer : layers()) {
     const Conv3dShape& s = layer.shape;
+    const auto number = [](int64_t value) { return std::to_string(value); };
+    const std::string name = std::string("conv3d_") + type + "/" + number(s.channels) + "-" +
+                             number(s.out_channels) + "-k" + number(s.kernel[0]) + "s" +
+                             number(s.stride[0]) + "-" + number(s.depth) + "x" + number(s.height);
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    names.push_back(name);
     const double elements = static_cast<double>(s.channels * s.in_positions() +
                                                 s.out_channels * (s.fan_in() + s.out_positions()));
-    suite.add(std::string("conv3d_") + type + "/" + layer.name,
-              {.flops = s.flops(), .bytes = elements * sizeof(T), .unit = type}, [s] {
-                auto work = std::make_shared<Work<T>>(s, Conv3dMethod::automatic);
-                return [=] { (*work)(); };
-              });
+    suite.add(name, {.flops = s.flops(), .bytes = elements * sizeof(T), .unit = type}, [s] {
+      auto work = std::make_shared<Work<T>>(s, Conv3dMethod::automatic);
+      return [=] { (*work)(); };
+    });
   }
 }
 
@@ -158,9 +187,10 @@ void print_table(int threads, int samples, Conv3dMethod method, const char* type
   for (int i = 0; i < 5; ++i) {
     peak_seconds = std::min(peak_seconds, seconds([&] { simd_dispatch<Peak, float>(sink); }));
   }
-  const double peak = 2.0 * 12 * static_cast<double>(Peak::rounds) * static_cast<double>(sink[1]) / peak_seconds;
-  std::printf("%s, %d thread(s), %s, FMA peak of one %.1f GFLOP/s (float)\n", type, threads, name(isa()),
-              1e-9 * peak);
+  const double peak =
+      2.0 * 12 * static_cast<double>(Peak::rounds) * static_cast<double>(sink[1]) / peak_seconds;
+  std::printf("%s, %d thread(s), %s, FMA peak of one %.1f GFLOP/s (float)\n", type, threads,
+              name(isa()), 1e-9 * peak);
   const std::vector<Layer> all = layers();
   std::vector<std::unique_ptr<Work<T>>> works;
   for (const Layer& layer : all) works.push_back(std::make_unique<Work<T>>(layer.shape, method));
@@ -185,7 +215,8 @@ void print_table(int threads, int samples, Conv3dMethod method, const char* type
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "--table") == 0) {
-    const int threads = argc > 2 ? std::atoi(argv[2]) : 1, samples = argc > 3 ? std::atoi(argv[3]) : 5;
+    const int threads = argc > 2 ? std::atoi(argv[2]) : 1,
+              samples = argc > 3 ? std::atoi(argv[3]) : 5;
     const std::string type = argc > 4 ? argv[4] : "all", how = argc > 5 ? argv[5] : "automatic";
     const Conv3dMethod method = how == "direct"      ? Conv3dMethod::direct
                                 : how == "winograd2" ? Conv3dMethod::winograd2

@@ -1,17 +1,15 @@
-// The convolution against a naive loop in double: shapes × strides × padding × every instruction set
-// of this machine, and AMX on emulated tiles.
+// The convolution against a naive loop in double: shapes × strides × padding × every instruction
+// set of this machine, and AMX on emulated tiles.
 //
-// Tolerance of the direct method: as for the matrix product (see gemm_test.cpp), a sum of k products
-// differs from the exact one by at most γ·Σ|w||x| with γ = (k + 2)u, and adding the bias rounds once
-// more. A result in bfloat16 is rounded once more, by at most 2⁻⁸ of itself.
+// Tolerance of the direct method: as for the matrix product (see gemm_test.cpp), a sum of k
+// products differs from the exact one by at most γ·Σ|w||x| with γ = (k + 2)u, and adding the bias
+// rounds once more. A result in bfloat16 is rounded once more, by at most 2⁻⁸ of itself.
 //
-// Tolerance of Winograd's: the transforms multiply by exact numbers. Each transform rounds at most 2n
-// times in a row (n terms along each axis, a product each), U = G g Gᵀ once (it is computed in double), the
-// sum over k = (kd, channel, phase) as above, alpha once. So the error is at most γ·m with
-// γ = (k + 4n + 4)u and the magnitude m = |A|ᵀ [ Σ_k (|G| |g| |G|ᵀ) ⊙ (|B|ᵀ |d| |B|) ] |A|, which the
-// reference computes from the matrices' definition.
-
-#include "tandem/cpu/conv3d.hpp"
+// Tolerance of Winograd's: the transforms multiply by exact numbers. Each transform rounds at most
+// 2n times in a row (n terms along each axis, a product each), U = G g Gᵀ once (it is computed in
+// double), the sum over k = (kd, channel, phase) as above, alpha once. So the error is at most γ·m
+// with γ = (k + 4n + 4)u and the magnitude m = |A|ᵀ [ Σ_k (|G| |g| |G|ᵀ) ⊙ (|B|ᵀ |d| |B|) ] |A|,
+// which the reference computes from the matrices' definition.
 
 #include <doctest/doctest.h>
 
@@ -22,176 +20,15 @@
 #include <string>
 #include <vector>
 
+#include "conv3d_reference.hpp"
+
 using namespace tandem;
 using namespace tandem::cpu;
+using namespace conv3d_test;
 
 namespace {
 
 constexpr double sentinel = 12345;
-
-template <class T>
-double as_double(T x) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    return static_cast<double>(static_cast<float>(x));
-  } else {
-    return static_cast<double>(x);
-  }
-}
-
-/// A linear congruential generator: cheap, also under a sanitizer.      [Knuth, TAOCP 2, section 3.3.4]
-struct Random {
-  uint64_t state;
-  explicit Random(uint64_t seed) : state(seed) {}
-  uint32_t operator()() {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    return static_cast<uint32_t>(state >> 32);
-  }
-  double number() { return (*this)() * 0x1p-31 - 1; }  // in [−1, 1)
-};
-
-template <class T>
-std::vector<T> numbers(int64_t count, Random& random) {
-  std::vector<T> data(static_cast<size_t>(count));
-  for (T& x : data) x = T(static_cast<Accumulator<T>>(random.number()));
-  return data;
-}
-
-/// The sum at one output element and the sum of its terms' magnitudes.
-struct Exact {
-  double sum = 0, magnitude = 0;
-};
-
-template <class T>
-std::vector<Exact> reference(const Conv3dShape& s, const std::vector<T>& x, const std::vector<T>& w) {
-  std::vector<double> xd(x.size()), wd(w.size());
-  for (size_t i = 0; i < x.size(); ++i) xd[i] = as_double(x[i]);
-  for (size_t i = 0; i < w.size(); ++i) wd[i] = as_double(w[i]);
-  std::vector<Exact> y(static_cast<size_t>(s.n * s.out_channels * s.out_positions()));
-  Exact* out = y.data();
-  const double* taps = wd.data();
-  for (int64_t n = 0; n < s.n; ++n) {
-    for (int64_t o = 0; o < s.out_channels; ++o) {
-      for (int64_t d = 0; d < s.out(0); ++d) {
-        for (int64_t h = 0; h < s.out(1); ++h) {
-          for (int64_t w0 = 0; w0 < s.out(2); ++w0, ++out) {
-            for (int64_t c = 0; c < s.channels; ++c) {
-              for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
-                const int64_t id = d * s.stride[0] + kd - s.pad_front[0];
-                if (id < 0 || id >= s.depth) continue;
-                for (int64_t kh = 0; kh < s.kernel[1]; ++kh) {
-                  const int64_t ih = h * s.stride[1] + kh - s.pad_front[1];
-                  if (ih < 0 || ih >= s.height) continue;
-                  for (int64_t kw = 0; kw < s.kernel[2]; ++kw) {
-                    const int64_t iw = w0 * s.stride[2] + kw - s.pad_front[2];
-                    if (iw < 0 || iw >= s.width) continue;
-                    const double term =
-                        taps[(((o * s.channels + c) * s.kernel[0] + kd) * s.kernel[1] + kh) *
-                                 s.kernel[2] + kw] *
-                        xd[static_cast<size_t>(
-                            (((n * s.channels + c) * s.depth + id) * s.height + ih) * s.width + iw)];
-                    out->sum += term;
-                    out->magnitude += std::fabs(term);
-                  }
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-  return y;
-}
-
-/// The magnitudes m above, one for each output element.
-template <class Tile, class T>
-std::vector<double> tile_magnitudes(const Conv3dShape& s, const std::vector<T>& x, const std::vector<T>& w) {
-  constexpr int n = Tile::n, m = Tile::m, r = Tile::r;
-  const auto& t = Tile::matrices;
-  const int64_t stride = s.stride[1], k = s.channels * s.kernel[0] * stride * stride;
-  const auto tile_of = [&](int size, auto get, auto coefficient) {  // |C| |get| |C|ᵀ
-    std::vector<double> half(static_cast<size_t>(n * size)), out(n * n);
-    for (int i = 0; i < n; ++i) {
-      for (int b = 0; b < size; ++b) {
-        for (int a = 0; a < size; ++a) {
-          half[static_cast<size_t>(i * size + b)] += std::fabs(coefficient(i, a) * get(a, b));
-        }
-      }
-    }
-    for (int i = 0; i < n; ++i) {
-      for (int j = 0; j < n; ++j) {
-        for (int b = 0; b < size; ++b) {
-          out[static_cast<size_t>(i * n + j)] += half[static_cast<size_t>(i * size + b)] * std::fabs(coefficient(j, b));
-        }
-      }
-    }
-    return out;
-  };
-  std::vector<std::vector<double>> u;  // [o][k]
-  for (int64_t o = 0; o < s.out_channels; ++o) {
-    for (int64_t i = 0; i < k; ++i) {
-      const int64_t phase = i % (stride * stride), plane = i / (stride * stride);  // (c, kd)
-      u.push_back(tile_of(
-          r,
-          [&](int a, int b) {
-            const int64_t h = a * stride + phase / stride, v = b * stride + phase % stride;
-            if (h >= s.kernel[1] || v >= s.kernel[2]) return 0.0;
-            const int64_t taps = s.kernel[1] * s.kernel[2];
-            return as_double(w[static_cast<size_t>((o * s.channels * s.kernel[0] + plane) * taps +
-                                                   h * s.kernel[2] + v)]);
-          },
-          [&](int i2, int a) { return t.g[i2][a]; }));
-    }
-  }
-  std::vector<double> y(static_cast<size_t>(s.n * s.out_channels * s.out_positions()));
-  for (int64_t sample = 0; sample < s.n; ++sample) {
-    for (int64_t d = 0; d < s.out(0); ++d) {
-      for (int64_t h0 = 0; h0 < s.out(1); h0 += m) {
-        for (int64_t w0 = 0; w0 < s.out(2); w0 += m) {
-          std::vector<std::vector<double>> v;  // [k]
-          for (int64_t i = 0; i < k; ++i) {
-            const int64_t phase = i % (stride * stride), plane = i / (stride * stride);
-            const int64_t c = plane / s.kernel[0], kd = plane % s.kernel[0];
-            const int64_t depth = d * s.stride[0] + kd - s.pad_front[0];
-            v.push_back(tile_of(
-                n,
-                [&](int a, int b) {
-                  const int64_t row = (h0 + a) * stride + phase / stride - s.pad_front[1];
-                  const int64_t column = (w0 + b) * stride + phase % stride - s.pad_front[2];
-                  if (depth < 0 || depth >= s.depth || row < 0 || row >= s.height || column < 0 ||
-                      column >= s.width) {
-                    return 0.0;
-                  }
-                  return as_double(x[static_cast<size_t>(
-                      (((sample * s.channels + c) * s.depth + depth) * s.height + row) * s.width + column)]);
-                },
-                [&](int i2, int a) { return t.b[i2][a]; }));
-          }
-          for (int64_t o = 0; o < s.out_channels; ++o) {
-            double product[n][n] = {};
-            for (int64_t i = 0; i < k; ++i) {
-              for (int p = 0; p < n * n; ++p) {
-                product[p / n][p % n] += u[static_cast<size_t>(o * k + i)][static_cast<size_t>(p)] *
-                                         v[static_cast<size_t>(i)][static_cast<size_t>(p)];
-              }
-            }
-            for (int64_t i = 0; i < m && h0 + i < s.out(1); ++i) {
-              for (int64_t j = 0; j < m && w0 + j < s.out(2); ++j) {
-                double sum = 0;
-                for (int p = 0; p < n; ++p) {
-                  for (int q = 0; q < n; ++q) sum += std::fabs(t.a[i][p] * t.a[j][q]) * product[p][q];
-                }
-                y[static_cast<size_t>((((sample * s.out_channels + o) * s.out(0) + d) * s.out(1) + h0 + i) *
-                                          s.out(2) + w0 + j)] = sum;
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-  return y;
-}
 
 /// What a case does besides its shape.
 struct Form {
@@ -206,7 +43,8 @@ using Kernels = gemm_detail::Kernels<T, Accumulator<T>>;
 /// Runs one convolution and counts the elements of y outside their error bound, or touched though
 /// they belong to others.
 template <class T, class Out>
-int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed, const Kernels<T>* kernels = nullptr) {
+int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed,
+                       const Kernels<T>* kernels = nullptr) {
   using Acc = Accumulator<T>;
   Random random(seed);
   const auto x = numbers<T>(s.n * s.channels * s.in_positions(), random);
@@ -215,17 +53,20 @@ int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed, const Ker
   const Acc* b = form.bias ? bias.data() : nullptr;
   const int64_t total = form.before + s.out_channels + form.after, positions = s.out_positions();
   std::vector<Out> y(static_cast<size_t>(s.n * total * positions), Out(static_cast<Acc>(sentinel)));
-  const ChannelSlice slice = form.before + form.after > 0 ? ChannelSlice{total, form.before} : ChannelSlice{};
+  const ChannelSlice slice =
+      form.before + form.after > 0 ? ChannelSlice{total, form.before} : ChannelSlice{};
   using conv3d_detail::TileKind;
   TileKind tile = TileKind::none;
   if (kernels != nullptr) {
-    conv3d_forward(s, x.data(), Conv3dWeights<T>(s, w.data(), *kernels), b, form.relu, y.data(), slice);
+    conv3d_forward(s, x.data(), Conv3dWeights<T>(s, w.data(), *kernels), b, form.relu, y.data(),
+                   slice);
   } else {
     const Conv3dWeights<T> packed(s, w.data(), form.method);
     tile = packed.winograd().kind();
     if (form.method == Conv3dMethod::automatic && !form.packed) {
       conv3d_forward(s, x.data(), w.data(), b, form.relu, y.data(), slice);
-      tile = conv3d_detail::choose_tile<T>(s, form.method, gemm_detail::kernels<T, Acc>(isa()), false);
+      tile =
+          conv3d_detail::choose_tile<T>(s, form.method, gemm_detail::kernels<T, Acc>(isa()), false);
     } else {
       conv3d_forward(s, x.data(), packed, b, form.relu, y.data(), slice);
     }
@@ -237,7 +78,8 @@ int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed, const Ker
                  : tile == TileKind::f43 ? tile_magnitudes<conv3d_detail::Toom<4, 3>>(s, x, w)
                                          : tile_magnitudes<conv3d_detail::Toom<4, 4>>(s, x, w);
     const int64_t points = tile == TileKind::f23 ? 4 : tile == TileKind::f43 ? 6 : 7;
-    roundings = static_cast<double>(s.channels * s.kernel[0] * s.stride[1] * s.stride[1] + 4 * points + 4);
+    roundings =
+        static_cast<double>(s.channels * s.kernel[0] * s.stride[1] * s.stride[1] + 4 * points + 4);
   }
 
   const auto exact = reference(s, x, w);
@@ -273,7 +115,8 @@ int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed, const Ker
 /// A spread of shapes: sizes, channels, kernels, strides and padding take turns.
 std::vector<Conv3dShape> shapes() {
   const int64_t sizes[] = {1, 3, 7, 13, 14, 28}, channels[] = {1, 2, 3, 5, 17, 33};
-  const int64_t kernels[][3] = {{1, 1, 1}, {3, 3, 3}, {7, 7, 7}, {1, 3, 3}, {3, 1, 1}, {2, 2, 2}, {2, 3, 5}};
+  const int64_t kernels[][3] = {{1, 1, 1}, {3, 3, 3}, {7, 7, 7}, {1, 3, 3},
+                                {3, 1, 1}, {2, 2, 2}, {2, 3, 5}};
   const int64_t strides[][3] = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2}, {1, 1, 2}, {2, 1, 3}, {1, 1, 1}};
   std::vector<Conv3dShape> all;
   Random random(3);
@@ -290,7 +133,8 @@ std::vector<Conv3dShape> shapes() {
           s.kernel[i] = kernel[i];
           s.stride[i] = stride[i];
           s.pad_front[i] = random() % 3 == 0 ? 0 : random() % static_cast<uint32_t>(kernel[i]);
-          s.pad_back[i] = random() % 3 == 0 ? s.pad_front[i] : random() % static_cast<uint32_t>(kernel[i]);
+          s.pad_back[i] =
+              random() % 3 == 0 ? s.pad_front[i] : random() % static_cast<uint32_t>(kernel[i]);
           const int64_t missing = kernel[i] - (*size[i] + s.pad_front[i] + s.pad_back[i]);
           if (missing > 0) s.pad_back[i] += missing;  // a kernel longer than the image
         }
@@ -304,7 +148,8 @@ std::vector<Conv3dShape> shapes() {
 }
 
 template <class T, class Out>
-void check_all(const std::vector<Conv3dShape>& all, Conv3dMethod method, const Kernels<T>* kernels = nullptr) {
+void check_all(const std::vector<Conv3dShape>& all, Conv3dMethod method,
+               const Kernels<T>* kernels = nullptr) {
   uint32_t seed = 1;
   for (const Conv3dShape& s : all) {
     ++seed;
@@ -320,8 +165,8 @@ void check_all(const std::vector<Conv3dShape>& all, Conv3dMethod method, const K
   }
 }
 
-/// Shapes that Winograd's tiles fit: 3 × 3 with stride 1 and, for tiles of 4 × 4, 4 × 4 … 8 × 8 with
-/// stride 1 or 2.
+/// Shapes that Winograd's tiles fit: 3 × 3 with stride 1 and, for tiles of 4 × 4, 4 × 4 … 8 × 8
+/// with stride 1 or 2.
 std::vector<Conv3dShape> winograd_shapes(bool four) {
   const int64_t sizes[] = {1, 3, 7, 13, 14, 28, 37}, channels[] = {1, 2, 3, 5, 17, 33};
   const int64_t kernels[][2] = {{3, 1}, {3, 1}, {5, 2}, {6, 2}, {4, 1}, {7, 2}, {8, 2}};
@@ -409,14 +254,28 @@ TEST_CASE("conv3d: the method chosen by itself, packed or not") {
 }
 
 TEST_CASE("conv3d: an image in several blocks") {
-  // Products of one tile row of all frames take more than Winograd's 8 MB, then one of a frame each.
+  // Products of one tile row of all frames take more than Winograd's 8 MB, then one of a frame
+  // each.
   const ThreadsScope threads(2);
-  Conv3dShape s{.n = 2, .channels = 2, .depth = 9, .height = 7, .width = 70, .out_channels = 130,
-                .kernel = {3, 3, 3}, .pad_front = {1, 1, 1}, .pad_back = {1, 1, 1}};
+  Conv3dShape s{.n = 2,
+                .channels = 2,
+                .depth = 9,
+                .height = 7,
+                .width = 70,
+                .out_channels = 130,
+                .kernel = {3, 3, 3},
+                .pad_front = {1, 1, 1},
+                .pad_back = {1, 1, 1}};
   CHECK(wrong_elements<float, float>(s, {.method = Conv3dMethod::winograd4}, 1) == 0);
   // Two k blocks and more than one group of columns.
-  s = {.channels = 70, .depth = 3, .height = 20, .width = 19, .out_channels = 30, .kernel = {3, 3, 3},
-       .pad_front = {1, 1, 1}, .pad_back = {1, 1, 1}};
+  s = {.channels = 70,
+       .depth = 3,
+       .height = 20,
+       .width = 19,
+       .out_channels = 30,
+       .kernel = {3, 3, 3},
+       .pad_front = {1, 1, 1},
+       .pad_back = {1, 1, 1}};
   CHECK(wrong_elements<float, float>(s, {}, 2) == 0);
   CHECK(wrong_elements<bfloat16, bfloat16>(s, {}, 3) == 0);
 }
@@ -424,10 +283,24 @@ TEST_CASE("conv3d: an image in several blocks") {
 TEST_CASE("conv3d: the same bits for every number of threads") {
   Random random(7);
   for (const Conv3dShape& s :
-       {Conv3dShape{.n = 2, .channels = 33, .depth = 4, .height = 14, .width = 15, .out_channels = 70,
-                    .kernel = {3, 3, 3}, .pad_front = {1, 1, 1}, .pad_back = {1, 1, 1}},
-        Conv3dShape{.channels = 3, .depth = 9, .height = 40, .width = 40, .out_channels = 40,
-                    .kernel = {7, 7, 7}, .stride = {2, 2, 2}, .pad_front = {2, 2, 2}, .pad_back = {3, 3, 3}},
+       {Conv3dShape{.n = 2,
+       .channels = 33,
+       .depth = 4,
+       .height = 14,
+       .width = 15,
+       .out_channels = 70,
+       .kernel = {3, 3, 3},
+       .pad_front = {1, 1, 1},
+       .pad_back = {1, 1, 1}},
+        Conv3dShape{.channels = 3,
+        .depth = 9,
+        .height = 40,
+        .width = 40,
+        .out_channels = 40,
+        .kernel = {7, 7, 7},
+        .stride = {2, 2, 2},
+        .pad_front = {2, 2, 2},
+        .pad_back = {3, 3, 3}},
         Conv3dShape{.channels = 130, .depth = 2, .height = 7, .width = 7, .out_channels = 300}}) {
     const auto x = numbers<float>(s.n * s.channels * s.in_positions(), random);
     const auto w = numbers<float>(s.out_channels * s.fan_in(), random);
@@ -438,7 +311,8 @@ TEST_CASE("conv3d: the same bits for every number of threads") {
         const ThreadsScope threads(count);
         CAPTURE(count);
         std::vector<float> y(static_cast<size_t>(s.n * s.out_channels * s.out_positions()), 7);
-        conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), bias.data(), true, y.data());
+        conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), bias.data(), true,
+                       y.data());
         if (first.empty()) first = y;
         REQUIRE(y == first);
       }
@@ -446,12 +320,20 @@ TEST_CASE("conv3d: the same bits for every number of threads") {
   }
 }
 
-TEST_CASE("conv3d: packed weights serve other image sizes and outlive a change of instruction set") {
+TEST_CASE(
+    "conv3d: packed weights serve other image sizes and outlive a change of instruction set") {
   Random random(11);
-  Conv3dShape s{.channels = 5, .depth = 2, .height = 9, .width = 9, .out_channels = 20, .kernel = {3, 3, 3},
-                .pad_front = {1, 1, 1}, .pad_back = {1, 1, 1}};
+  Conv3dShape s{.channels = 5,
+                .depth = 2,
+                .height = 9,
+                .width = 9,
+                .out_channels = 20,
+                .kernel = {3, 3, 3},
+                .pad_front = {1, 1, 1},
+                .pad_back = {1, 1, 1}};
   const auto w = numbers<float>(s.out_channels * s.fan_in(), random);
-  for (Conv3dMethod method : {Conv3dMethod::direct, Conv3dMethod::winograd2, Conv3dMethod::winograd4}) {
+  for (Conv3dMethod method :
+       {Conv3dMethod::direct, Conv3dMethod::winograd2, Conv3dMethod::winograd4}) {
     for (Isa packed_on : supported_isas()) {
       const auto weights = [&] {
         const IsaScope scope(packed_on);
@@ -466,27 +348,38 @@ TEST_CASE("conv3d: packed weights serve other image sizes and outlive a change o
         other.n = 2;
         other.pad_front[0] = 0;
         const auto x = numbers<float>(other.n * other.channels * other.in_positions(), random);
-        std::vector<float> y(static_cast<size_t>(other.n * other.out_channels * other.out_positions()));
+        std::vector<float> y(
+            static_cast<size_t>(other.n * other.out_channels * other.out_positions()));
         conv3d_forward(other, x.data(), *weights, nullptr, false, y.data());
         const auto exact = reference(other, x, w);
         double worst = 0;
-        for (size_t i = 0; i < y.size(); ++i) worst = std::max(worst, std::fabs(y[i] - exact[i].sum));
-        CHECK(worst < 1e-4);  // an index that is wrong is off by about 1; the bounds are tested above
+        for (size_t i = 0; i < y.size(); ++i)
+          worst = std::max(worst, std::fabs(y[i] - exact[i].sum));
+        CHECK(worst <
+              1e-4);  // an index that is wrong is off by about 1; the bounds are tested above
       }
     }
   }
 }
 
 TEST_CASE("conv3d: NaN and infinity arrive, nothing else is touched by them") {
-  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const float inf = std::numeric_limits<float>::infinity(),
+              nan = std::numeric_limits<float>::quiet_NaN();
   on_each_isa([=] {
-    const Conv3dShape s{.channels = 2, .depth = 1, .height = 20, .width = 20, .out_channels = 3,
-                        .kernel = {1, 3, 3}, .pad_front = {0, 1, 1}, .pad_back = {0, 1, 1}};
+    const Conv3dShape s{.channels = 2,
+                        .depth = 1,
+                        .height = 20,
+                        .width = 20,
+                        .out_channels = 3,
+                        .kernel = {1, 3, 3},
+                        .pad_front = {0, 1, 1},
+                        .pad_back = {0, 1, 1}};
     for (Conv3dMethod method : {Conv3dMethod::direct, Conv3dMethod::winograd4}) {
       for (float bad : {inf, nan}) {
         std::vector<float> x(2 * 400, 1), w(3 * 18, 1), y(3 * 400);
         x[9 * 20 + 9] = bad;
-        conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), nullptr, true, y.data());
+        conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), nullptr, true,
+                       y.data());
         CHECK(!std::isfinite(y[9 * 20 + 9]));
         CHECK(y[20 + 2] == doctest::Approx(18));
         CHECK(y[17 * 20 + 17] == doctest::Approx(18));
@@ -499,18 +392,24 @@ TEST_CASE("conv3d: empty sizes and sums") {
   float y[2] = {5, 5};
   const float bias[2] = {1, -1}, one = 1;
   conv3d_forward<float, float>({.n = 0}, nullptr, &one, nullptr, false, nullptr);
-  conv3d_forward<float, float>({.out_channels = 0}, &one, static_cast<const float*>(nullptr), nullptr, false, nullptr);
+  conv3d_forward<float, float>({.out_channels = 0}, &one, static_cast<const float*>(nullptr),
+                               nullptr, false, nullptr);
   CHECK(y[0] == 5);
   // No channels, or only padding: the bias.
-  conv3d_forward<float, float>({.channels = 0, .out_channels = 2}, nullptr, static_cast<const float*>(nullptr),
-                               bias, true, y);
+  conv3d_forward<float, float>({.channels = 0, .out_channels = 2}, nullptr,
+                               static_cast<const float*>(nullptr), bias, true, y);
   CHECK(y[0] == 1);
   CHECK(y[1] == 0);
-  const Conv3dShape padding{.depth = 0, .out_channels = 2, .kernel = {3, 3, 3}, .pad_front = {1, 1, 1},
+  const Conv3dShape padding{.depth = 0,
+                            .out_channels = 2,
+                            .kernel = {3, 3, 3},
+                            .pad_front = {1, 1, 1},
                             .pad_back = {2, 1, 1}};
   const std::vector<float> w(2 * 27, 1);
-  for (Conv3dMethod method : {Conv3dMethod::direct, Conv3dMethod::winograd2, Conv3dMethod::winograd4}) {
-    conv3d_forward<float, float>(padding, nullptr, Conv3dWeights<float>(padding, w.data(), method), bias, false, y);
+  for (Conv3dMethod method :
+       {Conv3dMethod::direct, Conv3dMethod::winograd2, Conv3dMethod::winograd4}) {
+    conv3d_forward<float, float>(padding, nullptr, Conv3dWeights<float>(padding, w.data(), method),
+                                 bias, false, y);
     CHECK(y[0] == 1);
     CHECK(y[1] == -1);
   }
@@ -531,9 +430,10 @@ TEST_CASE("conv3d: what does not fit is refused") {
   CHECK_THROWS_AS(forward({}, {.total = 3, .first = -1}), Error);
   const Conv3dShape s{.channels = 2, .height = 4, .width = 4};
   CHECK_THROWS_AS(Conv3dWeights<float>(s, w.data(), Conv3dMethod::winograd2), Error);
-  CHECK_THROWS_AS(Conv3dWeights<float>({.height = 8, .width = 8, .kernel = {1, 7, 7}, .stride = {1, 2, 2}}, w.data(),
-                                       Conv3dMethod::winograd2),
-                  Error);
+  CHECK_THROWS_AS(
+      Conv3dWeights<float>({.height = 8, .width = 8, .kernel = {1, 7, 7}, .stride = {1, 2, 2}},
+                           w.data(), Conv3dMethod::winograd2),
+      Error);
   const Conv3dWeights<float> packed(s, w.data());
   Conv3dShape other = s;
   other.channels = 1;

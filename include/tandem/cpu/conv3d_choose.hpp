@@ -1,10 +1,10 @@
 #pragma once
-/// Which way a convolution is computed: an estimate of the time of each, in the time of one multiply-add
-/// of a float matrix product at its peak.
+/// Which way a convolution is computed: an estimate of the time of each, in the time of one
+/// multiply-add of a float matrix product at its peak.
 ///
-/// The constants were measured on a Zen 4 core with AVX-512 (59 multiply-adds per ns), where the estimates
-/// for the layers of I3D are within a quarter of the measured times. On other machines they need not be
-/// right, only in the right order where the difference is large.
+/// The constants were measured on a Zen 4 core with AVX-512 (59 multiply-adds per ns), where the
+/// estimates for eight layers of I3D were within a quarter of the measured times. On other machines
+/// they need not be right, only in the right order where the difference is large.
 
 #include "tandem/cpu/conv3d_direct.hpp"
 #include "tandem/cpu/conv3d_winograd.hpp"
@@ -12,18 +12,21 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
 
-/// Of the direct method: multiply-adds with whole panels of columns, packing an element of the windows,
-/// reading a weight. bfloat16 in pairs runs at twice the speed of float, in tiles at 16 times.
+/// Of the direct method: multiply-adds with whole panels of columns, packing an element of the
+/// windows, reading a weight. bfloat16 in pairs runs at twice the speed of float, in tiles at 16
+/// times.
 template <class T>
 double direct_cost(const Conv3dShape& s, const Kernels<T, Accumulator<T>>& kernels) {
   const double speed = kernels.k_unit == 1 ? 1 : kernels.k_multiple == 2 ? 2 : 16;
-  const double fan_in = static_cast<double>(s.fan_in()), outputs = static_cast<double>(s.out_channels);
+  const double fan_in = static_cast<double>(s.fan_in()),
+               outputs = static_cast<double>(s.out_channels);
   const double columns = static_cast<double>(s.n * round_up(s.out_positions(), kernels.cols));
   return columns * fan_in * (1.25 * outputs / speed + 6) + 5 * fan_in * outputs;
 }
 
-/// Of Winograd's: multiply-adds, transforming an element of the image and of the products to or from one
-/// point, reading a transformed weight; and transforming it, unless that is done once for many calls.
+/// Of Winograd's: multiply-adds, transforming an element of the image and of the products to or
+/// from one point, reading a transformed weight; and transforming it, unless that is done once for
+/// many calls.
 template <class Tile, class Acc>
 double winograd_cost(const Conv3dShape& s, const Kernels<Acc, Acc>& kernels, bool packed_once) {
   constexpr double points = Tile::n * Tile::n;
@@ -49,8 +52,8 @@ double winograd_cost(const Conv3dShape& s, const Kernels<Acc, Acc>& kernels, boo
 /// The tile that `method` means for the shape, none for the direct method. Throws Error if the
 /// method asks for a tile that does not fit the kernel.
 template <class T>
-TileKind choose_tile(const Conv3dShape& s, Conv3dMethod method, const Kernels<T, Accumulator<T>>& kernels,
-                     bool packed_once) {
+TileKind choose_tile(const Conv3dShape& s, Conv3dMethod method,
+                     const Kernels<T, Accumulator<T>>& kernels, bool packed_once) {
   using Acc = Accumulator<T>;
   if (method == Conv3dMethod::direct) return TileKind::none;
   const int64_t taps = winograd_taps(s);
@@ -59,7 +62,8 @@ TileKind choose_tile(const Conv3dShape& s, Conv3dMethod method, const Kernels<T,
     const Kernels<Acc, Acc>& products = gemm_detail::kernels<Acc, Acc>(isa());
     const double direct = direct_cost<T>(s, kernels);
     if (taps == 4) {
-      return winograd_cost<Toom<4, 4>>(s, products, packed_once) < direct ? TileKind::f44 : TileKind::none;
+      return winograd_cost<Toom<4, 4>>(s, products, packed_once) < direct ? TileKind::f44
+                                                                          : TileKind::none;
     }
     const double two = winograd_cost<Toom<2, 3>>(s, products, packed_once);
     const double four = winograd_cost<Toom<4, 3>>(s, products, packed_once);
@@ -67,9 +71,9 @@ TileKind choose_tile(const Conv3dShape& s, Conv3dMethod method, const Kernels<T,
     return two < four ? TileKind::f23 : TileKind::f43;
   }
   const bool two = method == Conv3dMethod::winograd2;
-  TANDEM_CHECK(taps == 3 || (taps == 4 && !two), "conv3d_forward", "no tile of ", two ? 2 : 4, " × ",
-               two ? 2 : 4, " outputs for a kernel of ", s.kernel[1], " × ", s.kernel[2], " with stride ",
-               s.stride[1], " × ", s.stride[2]);
+  TANDEM_CHECK(taps == 3 || (taps == 4 && !two), "conv3d_forward", "no tile of ", two ? 2 : 4,
+               " × ", two ? 2 : 4, " outputs for a kernel of ", s.kernel[1], " × ", s.kernel[2],
+               " with stride ", s.stride[1], " × ", s.stride[2]);
   return taps == 4 ? TileKind::f44 : two ? TileKind::f23 : TileKind::f43;
 }
 

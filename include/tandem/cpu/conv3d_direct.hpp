@@ -29,30 +29,32 @@ using gemm_detail::Scratch;
 
 /// Kept from call to call: what a call shares among its threads, and what each thread needs.
 struct ConvScratch {
-  Scratch image, weights, taps;        // shared
-  Scratch panel, result;               // of a thread
+  Scratch image, weights, taps;  // shared
+  Scratch panel, result;         // of a thread
 };
 inline ConvScratch& conv_scratch() {
   thread_local ConvScratch scratch;
   return scratch;
 }
 
-/// Rows of weights (rows, k), packed for the micro kernels: k blocks one after the other, in each all
-/// row panels.
+/// Rows of weights (rows, k), packed for the micro kernels: k blocks one after the other, in each
+/// all row panels.
 template <class T>
 class PackedRows {
  public:
   using Acc = Accumulator<T>;
 
   PackedRows(const Kernels<T, Acc>& kernels, int64_t rows, int64_t k)
-      : kernels_(&kernels), k_(k), blocks_(k, kernels.k_block),
+      : kernels_(&kernels),
+        k_(k),
+        blocks_(k, kernels.k_block),
         panels_(Panels::even(rows, kernels.rows)) {}
 
   int64_t bytes() const { return offset(blocks_.count, 0); }
   void pack(const T* rows, std::byte* packed) {
     data_ = packed;
-    gemm_detail::PackSource<T> source{rows, k_, true, kernels_->pack_a_along_k, kernels_->rows,
-                                      kernels_->k_multiple, panels_};
+    gemm_detail::PackSource<T> source{
+        rows, k_, true, kernels_->pack_a_along_k, kernels_->rows, kernels_->k_multiple, panels_};
     parallel_for(blocks_.count * panels_.count, 4, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const int64_t block = i / panels_.count, panel = i % panels_.count;
@@ -97,7 +99,8 @@ struct FinishRow {
       vec_map<Vec<uint16_t, V::size>>(
           n, &y->bits, [=](V x) TANDEM_INLINE_LAMBDA { return to_bf16(max(floor, x + b)); }, c);
     } else {
-      vec_map<V>(n, y, [=](V x) TANDEM_INLINE_LAMBDA { return max(floor, x + b); }, c);
+      vec_map<V>(
+          n, y, [=](V x) TANDEM_INLINE_LAMBDA { return max(floor, x + b); }, c);
     }
   }
 };
@@ -110,8 +113,14 @@ class DirectConv {
   static constexpr bool in_place = std::is_same_v<Out, Acc>;  // sums grow in y itself
 
   DirectConv(const Conv3dShape& shape, const PackedRows<T>& weights, const Acc* bias, bool relu)
-      : s_(shape), layout_(shape), w_(weights), kernels_(weights.kernels()), bias_(bias), relu_(relu),
-        positions_(shape.out_positions()), columns_(Panels::full(positions_, kernels_.cols)) {}
+      : s_(shape),
+        layout_(shape),
+        w_(weights),
+        kernels_(weights.kernels()),
+        bias_(bias),
+        relu_(relu),
+        positions_(shape.out_positions()),
+        columns_(Panels::full(positions_, kernels_.cols)) {}
 
   /// One sample: x (channels, …) to y (out_channels, …).
   void run(const T* x, Out* y, int threads) {
@@ -168,8 +177,8 @@ class DirectConv {
       ldc = positions_;
     } else {
       ldc = (col1 - col0) * kernels_.cols;
-      c = reinterpret_cast<Acc*>(conv_scratch().result.get(
-          (rows.begin(row1) - i0) * ldc * static_cast<int64_t>(sizeof(Acc))));
+      c = reinterpret_cast<Acc*>(conv_scratch().result.get((rows.begin(row1) - i0) * ldc *
+                                                           static_cast<int64_t>(sizeof(Acc))));
     }
     MicroArgs<Acc> args{};
     args.alpha = 1;
@@ -189,8 +198,8 @@ class DirectConv {
         args.cols = columns_.end(col) - j;
         Run runs[max_columns];
         const int64_t run_count = find_runs(s_, layout_, j, args.cols, runs);
-        pack_columns<T>({x_, taps_ + w_.blocks().begin(block), w_.blocks().size(block), runs, run_count,
-                         panel, kernels_.cols, layout_.in_place},
+        pack_columns<T>({x_, taps_ + w_.blocks().begin(block), w_.blocks().size(block), runs,
+                         run_count, panel, kernels_.cols, layout_.in_place},
                         kernels_.k_unit, args.steps, step_bytes);
         for (int64_t row = row0; row < row1; ++row) {
           const int64_t i = rows.begin(row);

@@ -26,7 +26,9 @@ struct ImageLayout {
   int64_t step_d, step_h;                 // from one output frame and row to the next
 
   explicit ImageLayout(const Conv3dShape& s) {
-    const auto reach = [&](int axis) { return (s.out(axis) - 1) * s.stride[axis] + s.kernel[axis]; };
+    const auto reach = [&](int axis) {
+      return (s.out(axis) - 1) * s.stride[axis] + s.kernel[axis];
+    };
     in_place = s.is_pointwise();
     frames = reach(0);
     rows = reach(1);
@@ -96,9 +98,10 @@ struct Run {
 
 inline constexpr int64_t max_columns = 32;  // of a panel, in every instruction set
 
-/// The runs of the panel whose columns are output positions [first, first + count). Returns how many.
-inline int64_t find_runs(const Conv3dShape& s, const ImageLayout& layout, int64_t first, int64_t count,
-                         Run* runs) {
+/// The runs of the panel whose columns are output positions [first, first + count). Returns how
+/// many.
+inline int64_t find_runs(const Conv3dShape& s, const ImageLayout& layout, int64_t first,
+                         int64_t count, Run* runs) {
   const int64_t height = s.out(1), width = s.out(2);
   int64_t w = first % width, h = first / width % height, d = first / (width * height), found = 0;
   for (int64_t to = 0; to < count;) {
@@ -129,14 +132,15 @@ struct PackArgs {
   const Run* runs;
   int64_t run_count;
   void* packed;
-  int64_t width;     // columns of the panel
-  bool exact;        // nothing behind a run's end may be read
+  int64_t width;  // columns of the panel
+  bool exact;     // nothing behind a run's end may be read
 };
 
 /// Each tap's runs one after the other in full vectors: what one writes too much, the next run or
 /// step overwrites. `load(tap, i)` gives a vector of packed elements.
 template <class V, class Elem, class Load, class LoadFirst>
-TANDEM_ALWAYS_INLINE void pack_steps(const PackArgs& a, int64_t steps, Load load, LoadFirst load_first) {
+TANDEM_ALWAYS_INLINE void pack_steps(const PackArgs& a, int64_t steps, Load load,
+                                     LoadFirst load_first) {
   Elem* out = static_cast<Elem*>(a.packed);
   for (int64_t p = 0; p < steps; ++p, out += a.width) {
     for (int64_t r = 0; r < a.run_count; ++r) {
@@ -161,9 +165,8 @@ struct PackPlain {
     pack_steps<V, T>(
         a, a.k,
         [&](int64_t p, int64_t i) TANDEM_INLINE_LAMBDA { return V::load(image + a.taps[p] + i); },
-        [&](int64_t p, int64_t i, int64_t n) TANDEM_INLINE_LAMBDA {
-          return V::load_partial(image + a.taps[p] + i, n);
-        });
+        [&](int64_t p, int64_t i, int64_t n)
+            TANDEM_INLINE_LAMBDA { return V::load_partial(image + a.taps[p] + i, n); });
   }
 };
 
@@ -175,9 +178,8 @@ struct PackWidened {
     const uint16_t* image = static_cast<const uint16_t*>(a.image);
     pack_steps<V, float>(
         a, a.k,
-        [&](int64_t p, int64_t i) TANDEM_INLINE_LAMBDA {
-          return from_bf16(Bits::load(image + a.taps[p] + i));
-        },
+        [&](int64_t p, int64_t i)
+            TANDEM_INLINE_LAMBDA { return from_bf16(Bits::load(image + a.taps[p] + i)); },
         [&](int64_t p, int64_t i, int64_t n) TANDEM_INLINE_LAMBDA {
           return from_bf16(Bits::load_partial(image + a.taps[p] + i, n));
         });
@@ -197,7 +199,8 @@ struct PackPairs {
     pack_steps<Pair, uint32_t>(
         a, a.k / 2,
         [&](int64_t p, int64_t i) TANDEM_INLINE_LAMBDA {
-          return pair(Bits::load(image + a.taps[2 * p] + i), Bits::load(image + a.taps[2 * p + 1] + i));
+          return pair(Bits::load(image + a.taps[2 * p] + i),
+                      Bits::load(image + a.taps[2 * p + 1] + i));
         },
         [&](int64_t p, int64_t i, int64_t n) TANDEM_INLINE_LAMBDA {
           return pair(Bits::load_partial(image + a.taps[2 * p] + i, n),

@@ -50,18 +50,20 @@ struct Conv3dShape {
 
   /// Throws Error unless the sizes make sense together.
   void check(const char* op) const {
-    TANDEM_CHECK(n >= 0 && channels >= 0 && out_channels >= 0 && depth >= 0 && height >= 0 && width >= 0,
-                 op, "sizes must not be negative, got x (", n, ", ", channels, ", ", depth, ", ", height,
-                 ", ", width, ") and ", out_channels, " output channels");
+    TANDEM_CHECK(
+        n >= 0 && channels >= 0 && out_channels >= 0 && depth >= 0 && height >= 0 && width >= 0, op,
+        "sizes must not be negative, got x (", n, ", ", channels, ", ", depth, ", ", height, ", ",
+        width, ") and ", out_channels, " output channels");
     constexpr const char* axes[3] = {"depth", "height", "width"};
     for (int i = 0; i < 3; ++i) {
-      TANDEM_CHECK(kernel[i] >= 1 && stride[i] >= 1, op, "kernel and stride must be at least 1, got ",
-                   kernel[i], " and ", stride[i], " along the ", axes[i]);
+      TANDEM_CHECK(kernel[i] >= 1 && stride[i] >= 1, op,
+                   "kernel and stride must be at least 1, got ", kernel[i], " and ", stride[i],
+                   " along the ", axes[i]);
       TANDEM_CHECK(pad_front[i] >= 0 && pad_back[i] >= 0, op, "padding must not be negative, got ",
                    pad_front[i], " and ", pad_back[i], " along the ", axes[i]);
       TANDEM_CHECK(kernel[i] <= in(i) + pad_front[i] + pad_back[i], op, "the kernel is ", kernel[i],
-                   " along the ", axes[i], ", longer than the padded image: ", pad_front[i], " + ", in(i),
-                   " + ", pad_back[i]);
+                   " along the ", axes[i], ", longer than the padded image: ", pad_front[i], " + ",
+                   in(i), " + ", pad_back[i]);
     }
   }
 };
@@ -74,8 +76,8 @@ struct ChannelSlice {
 };
 
 /// How to compute: as a matrix product with the image's windows (direct), through Winograd's short
-/// convolutions with tiles of 2 × 2 or 4 × 4 outputs, where kernel and stride allow them, or what is
-/// expected to be fastest for the shape (automatic).
+/// convolutions with tiles of 2 × 2 or 4 × 4 outputs, where kernel and stride allow them, or what
+/// is expected to be fastest for the shape (automatic).
 enum class Conv3dMethod { automatic, direct, winograd2, winograd4 };
 
 /// What products of T are added up in, and what a bias is.

@@ -2,8 +2,9 @@
 /// Winograd's tiles: rows of the image into the transformed domain and products out of it, with the
 /// one-dimensional transforms of conv3d_toom.hpp applied along the height and along the width.
 ///
-/// With stride s > 1 the kernel is s × s kernels of every sth tap, each of which meets every sth row and
-/// column of the image ("phases") with stride 1; the transformed phases are added up like channels.
+/// With stride s > 1 the kernel is s × s kernels of every sth tap, each of which meets every sth
+/// row and column of the image ("phases") with stride 1; the transformed phases are added up like
+/// channels.
 
 #include <cstring>
 
@@ -14,8 +15,9 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
 
-inline constexpr int64_t max_lanes = 16;      // of a vector, in every instruction set
-inline constexpr int64_t product_width = 32;  // output channels that lie side by side, see OutputArgs
+inline constexpr int64_t max_lanes = 16;  // of a vector, in every instruction set
+inline constexpr int64_t product_width =
+    32;  // output channels that lie side by side, see OutputArgs
 
 /// Some rows of tiles of one frame of one channel.
 template <class T>
@@ -63,14 +65,16 @@ TANDEM_ALWAYS_INLINE void deal(V (&v)[P]) {
   V t[P];
   TANDEM_UNROLL for (int step = P; step > 1; step /= 2) {
     TANDEM_UNROLL for (int i = 0; i < P / 2; ++i) {
-      separate(v[2 * i], v[2 * i + 1], t[i], t[P / 2 + i], std::make_integer_sequence<int, V::size>());
+      separate(v[2 * i], v[2 * i + 1], t[i], t[P / 2 + i],
+               std::make_integer_sequence<int, V::size>());
     }
     TANDEM_UNROLL for (int i = 0; i < P; ++i) v[i] = t[i];
   }
 }
 
 /// Copies the rows as [row][phase][column], zeros outside the image: element q of phase p is column
-/// q·phases + p. `stage` has one more such row in front, in which a row is first completed by zeros.
+/// q·phases + p. `stage` has one more such row in front, in which a row is first completed by
+/// zeros.
 template <class T, int phases>
 struct StageRows {
   template <class V>
@@ -96,11 +100,13 @@ struct StageRows {
             count, line + at,
             [](Vec<uint16_t, V::size> x) TANDEM_INLINE_LAMBDA { return from_bf16(x); }, &row->bits);
       } else {
-        vec_map<V>(count, line + at, [](V x) TANDEM_INLINE_LAMBDA { return x; }, row);
+        vec_map<V>(
+            count, line + at, [](V x) TANDEM_INLINE_LAMBDA { return x; }, row);
       }
       for (int64_t q = 0; q < t.columns; q += V::size) {
         V v[phases];
-        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p] = V::load(line + q * phases + p * V::size);
+        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p] =
+            V::load(line + q * phases + p * V::size);
         deal(v);
         TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p].store(out + p * t.columns + q);
       }
@@ -108,8 +114,8 @@ struct StageRows {
   }
 };
 
-/// Staged rows to the transformed domain: for each phase (e_h, e_w) of the stride, point (i, j) of tile t
-/// goes to out[point · point_stride + (e_h·s + e_w) · row_stride + t].
+/// Staged rows to the transformed domain: for each phase (e_h, e_w) of the stride, point (i, j) of
+/// tile t goes to out[point · point_stride + (e_h·s + e_w) · row_stride + t].
 template <class Acc>
 struct InputArgs {
   const Acc* stage;
@@ -131,19 +137,22 @@ struct InputTransform {
           column[j] = (j * s + ew) % phases * a.columns + (j * s + ew) / phases;
         }
         for (int64_t y = 0; y < a.tiles_y; ++y) {
-          // A vector may reach beyond the last tile of the row; the next row's tiles overwrite that.
+          // A vector may reach beyond the last tile of the row; the next row's tiles overwrite
+          // that.
           for (int64_t x = 0; x < a.tiles_x; x += V::size) {
             const auto* from = a.stage + (y * m * s + eh) * row + x;
             V half[n][n], d[n], v[n];
             for (int j = 0; j < n; ++j) {
-              TANDEM_UNROLL for (int i = 0; i < n; ++i) d[i] = V::load(from + column[j] + i * s * row);
+              TANDEM_UNROLL for (int i = 0; i < n; ++i) d[i] =
+                  V::load(from + column[j] + i * s * row);
               Tile::input(d, v);
               TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][j] = v[i];
             }
             auto* to = a.out + y * a.tiles_x + x;
             for (int i = 0; i < n; ++i) {
               Tile::input(half[i], v);
-              TANDEM_UNROLL for (int j = 0; j < n; ++j) v[j].store(to + (i * n + j) * a.point_stride);
+              TANDEM_UNROLL for (int j = 0; j < n; ++j) v[j].store(to +
+                                                                   (i * n + j) * a.point_stride);
             }
           }
         }
@@ -152,9 +161,9 @@ struct InputTransform {
   }
 };
 
-/// The filters of `count` ≤ `cols` output channels for one channel and depth tap, size × size each, into the
-/// transformed domain, in double: point p of phase e goes to out[p · point_stride + e · cols + channel],
-/// zeros where there is no channel.
+/// The filters of `count` ≤ `cols` output channels for one channel and depth tap, size × size each,
+/// into the transformed domain, in double: point p of phase e goes to out[p · point_stride + e ·
+/// cols + channel], zeros where there is no channel.
 template <class T, class Acc>
 struct FilterArgs {
   const T* w;
@@ -260,7 +269,8 @@ struct OutputTransform {
             TANDEM_UNROLL for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
             transpose(turned);
             Out* to = a.y + o * a.channel_stride + i * a.row_stride + x0 + x;
-            for (int64_t c = 0; c < channels; ++c) store(turned[c], to + c * a.channel_stride, count);
+            for (int64_t c = 0; c < channels; ++c)
+              store(turned[c], to + c * a.channel_stride, count);
           }
         }
       }

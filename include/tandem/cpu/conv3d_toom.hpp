@@ -1,24 +1,32 @@
 #pragma once
-/// Short convolutions with few multiplications, F(m, r): m outputs of a filter of r taps from n = m + r − 1
-/// products instead of m·r.
+/// Short convolutions with few multiplications, F(m, r): m outputs of a filter of r taps from
+/// n = m + r − 1 products instead of m·r.
 ///
 ///   y = Aᵀ [ (G g) ⊙ (Bᵀ d) ],   d: n inputs, g: r taps, y_i = Σ_k g_k d_{i+k}
 ///
-/// One product is formed at each of n points p_j, the last of which is ∞ (Toom 1963, Cook 1966; minimal by
-/// Winograd 1980, Arithmetic Complexity of Computations; for convolution layers Lavin & Gray 2016, where
-/// the filter is transformed once and both transforms are applied along both axes of a tile):
+/// One product is formed at each of n points p_j, the last of which is ∞ (Toom 1963, Cook 1966;
+/// minimal by Winograd 1980, Arithmetic Complexity of Computations; for convolution layers Lavin &
+/// Gray 2016, where the filter is transformed once and both transforms are applied along both axes
+/// of a tile). With products over the finite points:
 ///
-///   Aᵀ_ij = p_j^i                              last column: 1 in the last row
-///   G_jk  = p_j^k / Π_{l≠j} (p_j − p_l)        last row: 1 in the last column
-///   Bᵀ_j  = coefficients of Π_{l≠j} (x − p_l)  last row: of Π_l (x − p_l); products over the finite points
+///   Aᵀ_ij = p_j^i                                last column: 1 in the last row
+///   G_jk  = p_j^k / Π_{l≠j} (p_j − p_l)          last row: 1 in the last column
+///   Bᵀ_j  = coefficients of Π_{l≠j} (x − p_l)    last row: of Π_l (x − p_l)
 ///
-/// The compiler computes the matrices from the points. For the points 0, ±1 they are those of F(2, 3) in
-/// Lavin & Gray up to signs; there F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2 and, for
-/// F(4, 4), ±3/8, ±3/4, ±7/4: their A and B are exact in float as well, and of all pairs of eighths up to
-/// 5/2 they gave the smallest error on random data, half of that of 0, ±1, ±2.
+/// The compiler computes the matrices from the points. For the points 0, ±1 they are, up to signs,
+/// those of F(2, 3) in Lavin & Gray:
 ///
-/// Points come in pairs ±p, so the rows of a pair are E + O and E − O with the even and the odd half of one
-/// sum, which saves half of the work.
+///   Bᵀ =  1  0 −1  0    G =  1   0   0    Aᵀ =  1  1  1  0
+///         0  1  1  0         ½   ½   ½          0  1 −1 −1
+///         0 −1  1  0         ½  −½   ½
+///         0  1  0 −1         0   0   1
+///
+/// Their F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2 and, for F(4, 4), ±3/8, ±3/4, ±7/4:
+/// A and B are exact in float as well, and the error on random data is about half. (They are among
+/// the best of the pairs of eighths from 3/8 to 5/2.)
+///
+/// Points come in pairs ±p, so the rows of a pair are E + O and E − O with the even and the odd
+/// half of one sum, which saves half of the work.
 
 #include "tandem/cpu/gemm_types.hpp"
 #include "tandem/cpu/simd.hpp"
@@ -42,7 +50,8 @@ struct ToomPoints<7> {
   static constexpr double pair[] = {0.375, 0.75, 1.75};
 };
 
-/// F(m, r). Rows and columns are in the order +pair[0], −pair[0], +pair[1], …, 0 if it is a point, ∞.
+/// F(m, r). Rows and columns are in the order +pair[0], −pair[0], +pair[1], …, 0 if it is a point,
+/// ∞.
 template <int m_, int r_>
 struct Toom {
   static constexpr int m = m_, r = r_, n = m + r - 1;
@@ -54,7 +63,9 @@ struct Toom {
   };
 
   static constexpr double point(int j) {
-    return j >= 2 * pairs ? 0 : j % 2 == 0 ? ToomPoints<n>::pair[j / 2] : -ToomPoints<n>::pair[j / 2];
+    return j >= 2 * pairs ? 0
+           : j % 2 == 0   ? ToomPoints<n>::pair[j / 2]
+                          : -ToomPoints<n>::pair[j / 2];
   }
   static constexpr Matrices make() {
     Matrices t;
@@ -102,10 +113,11 @@ struct Toom {
       if (j < 2 * pairs && j % 2 == 1) continue;
       V half[2];
       bool empty[2] = {true, true};
-      TANDEM_UNROLL for (int k = 0; k < n; ++k) add(half[k % 2], empty[k % 2], matrices.b[j][k], d[k]);
+      TANDEM_UNROLL for (int k = 0; k < n; ++k)
+          add(half[k % 2], empty[k % 2], matrices.b[j][k], d[k]);
       if (j < 2 * pairs) {
-        // The product over the other points is (x + p)·(an even or odd polynomial): its coefficients
-        // for −p are those for p with alternating signs, the leading one fixed.
+        // The product over the other points is (x + p)·(an even or odd polynomial): its
+        // coefficients for −p are those for p with alternating signs, the leading one fixed.
         constexpr int lead = n % 2;  // degree n − 2: the parity of the half that keeps its sign
         v[j] = half[lead] + half[1 - lead];
         v[j + 1] = half[lead] - half[1 - lead];

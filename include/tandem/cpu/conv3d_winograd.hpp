@@ -1,22 +1,22 @@
 #pragma once
-/// Convolution through Winograd's short ones: along height and width in tiles of m × m outputs, along
-/// depth as a plain sum.                                                    [Lavin & Gray 2016]
+/// Convolution through Winograd's short ones: along height and width in tiles of m × m outputs,
+/// along depth as a plain sum.                                              [Lavin & Gray 2016]
 ///
 ///   y tile (d) = Aᵀ [ Σ_{kd, c} U(kd, c) ⊙ V(d + kd, c) ] A,   U = G g Gᵀ,  V = Bᵀ x B
 ///
 /// For each of the n × n points the sum is a matrix product (tiles × out_channels, inner dimension
 /// (kd, c)), so F(4, 3) needs 36 products where the direct sum needs 144. With V stored as
-/// [point][frame][c][tile], the inner indices of an output frame are neighbours in memory: nothing is
-/// copied for depth, and taps that would meet the padding in front or behind are left out.
+/// [point][frame][c][tile], the inner indices of an output frame are neighbours in memory: nothing
+/// is copied for depth, and taps that would meet the padding in front or behind are left out.
 ///
 ///   for each block of tile rows (and frames) whose V takes at most 4 MB
-///     transform the image                                   all threads, by frame and channel
-///     for each 32 output channels of some frames            all threads
-///       for each point: multiply                            into at most 512 KB, in the second-level cache
+///     transform the image                            all threads, by frame and channel
+///     for each 32 output channels of some frames     all threads
+///       for each point: multiply                     at most 512 KB: the second-level cache
 ///       transform the products
 ///
-/// Everything is computed in Acc (float for bfloat16). Each element of y is computed by one thread in
-/// an order that does not depend on the threads.
+/// Everything is computed in Acc (float for bfloat16). Each element of y is computed by one thread
+/// in an order that does not depend on the threads.
 
 #include <cstdint>
 
@@ -57,10 +57,16 @@ template <class Acc>
 class WinogradWeights {
  public:
   WinogradWeights(const Kernels<Acc, Acc>& kernels, const Conv3dShape& s, TileKind kind)
-      : kernels_(&kernels), kind_(kind), out_channels_(s.out_channels),
-        phases_(s.stride[1] * s.stride[1]), depth_k_(s.channels * phases_), k_(s.kernel[0] * depth_k_),
+      : kernels_(&kernels),
+        kind_(kind),
+        out_channels_(s.out_channels),
+        phases_(s.stride[1] * s.stride[1]),
+        depth_k_(s.channels * phases_),
+        k_(s.kernel[0] * depth_k_),
         panels_(ceil_div(s.out_channels, kernels.cols)),
-        points_(kind == TileKind::f23 ? 16 : kind == TileKind::f43 ? 36 : 49) {}
+        points_(kind == TileKind::f23   ? 16
+                : kind == TileKind::f43 ? 36
+                                        : 49) {}
 
   int64_t bytes() const {
     return points_ * panels_ * k_ * kernels_->cols * static_cast<int64_t>(sizeof(Acc));
@@ -122,12 +128,19 @@ class WinogradConv {
   static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(Acc));
   static constexpr int64_t block_bytes = int64_t{4} << 20;      // of V
   static constexpr int64_t product_bytes = int64_t{512} << 10;  // of an item's products
-  static constexpr int64_t item_tiles = product_bytes / (product_stride * static_cast<int64_t>(sizeof(Acc)));
+  static constexpr int64_t item_tiles =
+      product_bytes / (product_stride * static_cast<int64_t>(sizeof(Acc)));
 
-  WinogradConv(const Conv3dShape& shape, const WinogradWeights<Acc>& weights, const Acc* bias, bool relu,
-               ChannelSlice slice)
-      : s_(shape), w_(weights), bias_(bias), relu_(relu), slice_(slice),
-        tiles_x_(ceil_div(s_.out(2), m)), tiles_y_(ceil_div(s_.out(1), m)), slices_(s_.n * s_.out(0)),
+  WinogradConv(const Conv3dShape& shape, const WinogradWeights<Acc>& weights, const Acc* bias,
+               bool relu, ChannelSlice slice)
+      : s_(shape),
+        w_(weights),
+        bias_(bias),
+        relu_(relu),
+        slice_(slice),
+        tiles_x_(ceil_div(s_.out(2), m)),
+        tiles_y_(ceil_div(s_.out(1), m)),
+        slices_(s_.n * s_.out(0)),
         chunks_(ceil_div(s_.out_channels, product_width)) {}
 
   void run(const T* x, Out* y, int threads) {
@@ -135,7 +148,8 @@ class WinogradConv {
     y_ = y;
     // As many tile rows as fit with all frames; where not even one does, fewer frames.
     int64_t rows = tiles_y_, slices = slices_;
-    while (rows > 1 && (block_size(rows, slices) > block_bytes || rows * tiles_x_ > item_tiles)) --rows;
+    while (rows > 1 && (block_size(rows, slices) > block_bytes || rows * tiles_x_ > item_tiles))
+      --rows;
     while (slices > 1 && block_size(rows, slices) > block_bytes) --slices;
     rows = ceil_div(tiles_y_, ceil_div(tiles_y_, rows));
     slices = ceil_div(slices_, ceil_div(slices_, slices));
@@ -158,8 +172,8 @@ class WinogradConv {
   }
 
  private:
-  /// The depth taps [first, first + count) of an output frame meet frames of the image, counted through
-  /// the batch, from `frame` on.
+  /// The depth taps [first, first + count) of an output frame meet frames of the image, counted
+  /// through the batch, from `frame` on.
   struct Taps {
     int64_t first, count, frame;
   };
@@ -213,19 +227,22 @@ class WinogradConv {
           simd_dispatch<StageRows<T, 2 * m>, Acc>(here, stage);
         }
         simd_dispatch<InputTransform<Tile>, Acc>(InputArgs<Acc>{
-            stage + row_size, t.columns, stride, tiles_x_, rows, transformed_ + i * stride * stride * tile_stride_,
-            tile_stride_, point_stride_});
+            stage + row_size, t.columns, stride, tiles_x_, rows,
+            transformed_ + i * stride * stride * tile_stride_, tile_stride_, point_stride_});
       }
     });
   }
 
   void multiply(int threads) {
-    // An item: 32 output channels of some slices, fewer of these where threads would have nothing to do.
+    // An item: 32 output channels of some slices, fewer of these where threads would have nothing
+    // to do.
     const int64_t slices = slice1_ - slice0_;
     int64_t together = item_tiles / tiles_;
     if (together < 1) together = 1;
     if (together > slices) together = slices;
-    while (together > 1 && together * tiles_ > 32 && chunks_ * ceil_div(slices, together) < 8 * threads) --together;
+    while (together > 1 && together * tiles_ > 32 &&
+           chunks_ * ceil_div(slices, together) < 8 * threads)
+      --together;
     const int64_t groups = ceil_div(slices, together);
     gemm_detail::share_out(threads, chunks_ * groups, [&](int64_t begin, int64_t end) {
       Acc* products = reinterpret_cast<Acc*>(winograd_scratch().products.get(
@@ -255,7 +272,8 @@ class WinogradConv {
     const int64_t share =
         w_.panel_size() * static_cast<int64_t>(sizeof(Acc)) / (rows.count * (last - first));
     const int64_t panel1 = (chunk + 1) * product_width / kernels.cols;
-    for (int64_t panel = chunk * product_width / kernels.cols; panel < panel1 && panel < w_.panels(); ++panel) {
+    for (int64_t panel = chunk * product_width / kernels.cols;
+         panel < panel1 && panel < w_.panels(); ++panel) {
       for (int64_t point = 0; point < points; ++point) {
         const bool fetch = point + 1 < points;
         args.prefetch = reinterpret_cast<const char*>(w_.at(fetch ? point + 1 : point, panel));
@@ -265,7 +283,8 @@ class WinogradConv {
           args.steps = t.count * w_.depth_k();
           args.prefetch_step = fetch && args.steps > 0 ? share / args.steps : 0;
           args.b = w_.at(point, panel) + t.first * w_.depth_k() * kernels.cols;
-          const Acc* a = transformed_ + point * point_stride_ + (t.frame - frame0_) * w_.depth_k() * tile_stride_;
+          const Acc* a = transformed_ + point * point_stride_ +
+                         (t.frame - frame0_) * w_.depth_k() * tile_stride_;
           for (int64_t row = 0; row < rows.count; ++row) {
             args.a = a + rows.begin(row);
             args.rows = rows.end(row) - rows.begin(row);
@@ -292,8 +311,10 @@ class WinogradConv {
       const int64_t sample = slice / s_.out(0), d = slice % s_.out(0);
       for (int64_t row = row0_; row < row1_; ++row) {
         const int64_t h = row * m, below = s_.out(1) - h;
-        a.products = products + ((slice - first) * tiles_ + (row - row0_) * tiles_x_) * product_stride;
-        a.y = y_ + (((sample * slice_.total + slice_.first + o) * s_.out(0) + d) * s_.out(1) + h) * s_.out(2);
+        a.products =
+            products + ((slice - first) * tiles_ + (row - row0_) * tiles_x_) * product_stride;
+        a.y = y_ + (((sample * slice_.total + slice_.first + o) * s_.out(0) + d) * s_.out(1) + h) *
+                       s_.out(2);
         a.rows = below < m ? below : m;
         simd_dispatch<OutputTransform<Tile, Out>, Acc>(a);
       }
@@ -318,7 +339,8 @@ template <class T, class Out>
 void winograd(const Conv3dShape& s, const T* x, const WinogradWeights<Accumulator<T>>& weights,
               const Accumulator<T>* bias, bool relu, Out* y, ChannelSlice slice, int threads) {
   switch (weights.kind()) {
-    case TileKind::none: break;
+    case TileKind::none:
+      break;
     case TileKind::f23:
       return WinogradConv<Toom<2, 3>, T, Out>(s, weights, bias, relu, slice).run(x, y, threads);
     case TileKind::f43:

@@ -247,9 +247,11 @@ struct Vec {
       return v;
     }
 #endif
-    Raw in_memory = Vec(T(0)).raw;  // a variable of its own, so that only this path needs memory
-    detail::copy_first<T, N>(&in_memory, from, n);
-    return from_raw(in_memory);
+    // A variable of its own, so that only this path needs memory, and not a Raw: Clang 16 would take
+    // a reference to it for aligned to all of its size.
+    T in_memory[N] = {};
+    detail::copy_first<T, N>(in_memory, from, n);
+    return load(in_memory);
   }
   TANDEM_ALWAYS_INLINE void store_partial(T* to, int64_t n) const {
 #if TANDEM_MASKED_MOVES
@@ -258,8 +260,9 @@ struct Vec {
       return;
     }
 #endif
-    const Raw in_memory = raw;
-    detail::copy_first<T, N>(to, &in_memory, n);
+    T in_memory[N];
+    store(in_memory);
+    detail::copy_first<T, N>(to, in_memory, n);
   }
 
   TANDEM_ALWAYS_INLINE T operator[](int i) const { return raw[i]; }
