@@ -81,20 +81,32 @@ Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   return out;
 }
 
+namespace detail {
+
+/// One encoder of a file. Names for which `other` holds are of no concern to it.
+template <class Encoder, class Sizes, class Other>
+Ref<Encoder> load_one(const WeightFile& file, const Sizes& sizes, const std::string& prefix,
+                      const LoadOptions& options, WeightsReport* report, const Other& other) {
+  WeightsReport found;
+  auto out = make_encoder<Encoder>(sizes, options);
+  Filler filler(file, options.bfloat16, options.allow_missing, found);
+  filler.fill(*out, prefix);
+  filler.finish(other);
+  if (report != nullptr) *report = std::move(found);
+  return out;
+}
+
+}  // namespace detail
+
 /// Loads the text encoder alone; the image side may be missing.
 template <FloatingElement T>
 Ref<TextEncoder<T>> load_text_encoder(const std::string& path, const LoadOptions& options = {},
                                       WeightsReport* report = nullptr) {
   const WeightFile file(path);
-  WeightsReport found;
-  auto out = detail::make_encoder<TextEncoder<T>>(file.text_options(options), options);
-  detail::Filler filler(file, options.bfloat16, options.allow_missing, found);
-  filler.fill(*out, "");
-  filler.finish([](const std::string& name) {
-    return detail::is_image_tensor(name) || name == "logit_scale";
-  });
-  if (report != nullptr) *report = std::move(found);
-  return out;
+  return detail::load_one<TextEncoder<T>>(
+      file, file.text_options(options), "", options, report, [](const std::string& name) {
+        return detail::is_image_tensor(name) || name == "logit_scale";
+      });
 }
 
 /// Loads the image encoder alone; the text side may be missing.
@@ -102,13 +114,9 @@ template <FloatingElement T>
 Ref<ImageEncoder<T>> load_image_encoder(const std::string& path, const LoadOptions& options = {},
                                         WeightsReport* report = nullptr) {
   const WeightFile file(path);
-  WeightsReport found;
-  auto out = detail::make_encoder<ImageEncoder<T>>(file.image_options(options), options);
-  detail::Filler filler(file, options.bfloat16, options.allow_missing, found);
-  filler.fill(*out, "visual.");
-  filler.finish([](const std::string& name) { return !detail::is_image_tensor(name); });
-  if (report != nullptr) *report = std::move(found);
-  return out;
+  return detail::load_one<ImageEncoder<T>>(
+      file, file.image_options(options), "visual.", options, report,
+      [](const std::string& name) { return !detail::is_image_tensor(name); });
 }
 
 }  // namespace clip
