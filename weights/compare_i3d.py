@@ -6,7 +6,7 @@
 A PyTorch I3D written from the paper (tests/golden/i3d_reference.py) computes features, logits and every endpoint of
 clips of 16, 17, 24 and 64 frames of 224 × 224 in float32, for RGB and for flow. tandem loads what convert.py makes
 of its state dict, in float and in bfloat16. Prints the largest ‖ours − theirs‖/‖theirs‖ and fails above 1e-4 in
-float and 3e-2 in bfloat16. Needs torch and safetensors, about 4 GB of memory and a few minutes.
+float and 5e-2 in bfloat16. Needs torch and safetensors, about 4 GB of memory and a few minutes.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import convert
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "golden"))
 from i3d_reference import ENDPOINTS, I3D, randomize  # noqa: E402
 
-LIMITS = {"float": 1e-4, "bfloat16": 3e-2}
+LIMITS = {"float": 1e-4, "bfloat16": 5e-2}
 
 
 def main():

@@ -3,6 +3,7 @@
 /// cache, and every branch of a Mixed block writing into its place of the joint tensor.
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "tandem/cpu/conv3d.hpp"
 #include "tandem/cpu/convert.hpp"
 #include "tandem/i3d/config.hpp"
+#include "tandem/i3d/neighbour_max.hpp"
 #include "tandem/ops/avg_pool3d.hpp"
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/max_pool3d.hpp"
@@ -221,7 +223,8 @@ class Inference final : public RefCounted {
     const std::int64_t half = layer[2]->shape.channels * size.depth * size.height * size.width;
     convolve(*layer[2], middle.data(), size, y, out(0));
     convolve(*layer[3], middle.data() + half, size, y, out(0) + out(2));
-    const Tensor<E> pooled = max_pool(x, Triple::all(3), Triple::all(1));
+    const Tensor<E> pooled(x.shape());
+    detail::neighbour_max(x.data(), x.size(0), size.depth, size.height, size.width, pooled.mutable_data());
     convolve(*layer[4], pooled.data(), size, y, out(0) + out(2) + out(3));
     return y;
   }
