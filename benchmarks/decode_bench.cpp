@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   for (const Clip clip : {Clip{"labelled/v_GGSY1Qvo990.mp4", 355, 320 * 240},
                           Clip{"labelled/women_long_jump.mp4", 871, 480 * 360},
                           Clip{"labelled/mmaction2_demo.mp4", 280, 340 * 256},
+                          Clip{"labelled/v_ZNVhz7ctTq0.mp4", 420, 480 * 360},
                           Clip{"labelled/v_ApplyEyeMakeup_g01_c01.avi", 164, 320 * 240},
                           Clip{"decode_golden/h264_10bits.mp4", 30, 200 * 200},
                           Clip{"decode_golden/h265_video.mp4", 10, 128 * 128},

@@ -54,6 +54,9 @@ struct Options {
   TrainerOptions train = demo_training();
   std::int64_t seeds = 3, width = 64, layers = 2;
   bool no_softmax = false, ablations = false;
+  std::string precision = "float";
+
+  Precision products() const { return precision == "bf16" ? Precision::bfloat16 : Precision::full; }
 };
 
 /// The class names as token ids of the small vocabulary, two words each.
@@ -62,8 +65,12 @@ std::vector<std::vector<std::int64_t>> class_tokens(std::int64_t classes) {
   for (std::int64_t c = 0; c < classes; ++c) names.push_back({2 + 2 * c, 3 + 2 * c});
   return names;
 }
-VlpOptions vlp_options(const Options& o) {
-  return {.width = o.simulation.clip_width, .layers = 2, .heads = 4, .table = o.simulation.rows_high};
+VlpOptions vlp_options(const Options& o, Precision precision) {
+  return {.width = o.simulation.clip_width,
+          .layers = 2,
+          .heads = 4,
+          .table = o.simulation.rows_high,
+          .precision = precision};
 }
 typename PromptLearner<float>::Options prompt_options() {
   return {.vectors = 4, .start_token = 0, .end_token = 1};
@@ -81,7 +88,8 @@ struct World {
         random);
     // What CLIP's image encoder would say of an action is what its text encoder says of the class.
     Generator prompt_random(3);
-    const VlpBranch<float> probe(vlp_options(o), text, class_tokens(classes), prompt_options(), prompt_random);
+    const VlpBranch<float> probe(vlp_options(o, Precision::full), text, class_tokens(classes),
+                                 prompt_options(), prompt_random);
     const NoGrad no_grad;
     const GroundTruth truth = simulate_annotations(o.simulation);
     const Simulator simulator(o.simulation, probe.text_features());
@@ -135,9 +143,11 @@ struct Branches {
              .classes = o.simulation.classes,
              .width = o.width,
              .layers = o.layers,
-             .heads = 4},
+             .heads = 4,
+             .precision = o.products()},
             random),
-        vlp(vlp_options(o), world.text, class_tokens(o.simulation.classes), prompt_options(), random) {}
+        vlp(vlp_options(o, o.products()), world.text, class_tokens(o.simulation.classes), prompt_options(),
+            random) {}
   Generator random;
   CbpBranch<float> cbp;
   VlpBranch<float> vlp;
@@ -372,6 +382,10 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(CLI::PositiveNumber);
   training("--layers", o.layers, "CBP: transformer blocks")->check(CLI::NonNegativeNumber);
+  cli::add_choice(app, "--precision", o.precision, {"float", "bf16"},
+                  "Products of linear layers and attention")
+      ->group("Training")
+      ->capture_default_str();
   cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] { demo(o); });

@@ -4,6 +4,7 @@
 
 extern "C" {
 #include <libavutil/avutil.h>
+#include <libavutil/pixdesc.h>
 }
 
 #include <sys/stat.h>
@@ -39,6 +40,16 @@ void check_file(const std::string& path) {
   TANDEM_CHECK(S_ISREG(about.st_mode), "read_video", path, ": is ", detail::kind_name(about.st_mode),
                ", expected a video file");
   TANDEM_CHECK(about.st_size > 0, "read_video", path, ": the file is empty");
+}
+
+/// Decoding threads wait for each other at every row of a picture, which costs more than it gains on small ones:
+/// 320 × 240 took 0.080 s on two threads and 0.069 s on one, 480 × 360 0.15 to 0.18 s and 0.23 s. Samples of more than 8
+/// bits take longer.
+int useful_threads(const AVCodecParameters& parameters) {
+  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(parameters.format));
+  const std::int64_t weight = format != nullptr && format->comp[0].depth > 8 ? 4 : 1;
+  const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
+  return static_cast<int>(std::clamp<std::int64_t>(weight * pixels / 50000, 1, cpu::num_threads()));
 }
 
 std::string kind(const AVStream& stream) {
@@ -104,7 +115,7 @@ Demuxer::Demuxer(const std::string& path, const VideoOptions& options, LogSink& 
     if (opened->streams[i] != stream_) opened->streams[i]->discard = AVDISCARD_ALL;
   }
   if (opened->start_time != AV_NOPTS_VALUE && opened->start_time > 0) {
-    origin_ = av_rescale_q(opened->start_time, AV_TIME_BASE_Q, stream_->time_base);
+    origin_ = av_rescale_q(opened->start_time, AVRational{1, AV_TIME_BASE}, stream_->time_base);
   }
 }
 
@@ -154,7 +165,7 @@ Decoder::Decoder(const std::string& path, const VideoOptions& options, LogSink& 
   codec_->opaque = &log;
   codec_->pkt_timebase = demuxer_->stream()->time_base;
   codec_->max_pixels = options.max_pixels;
-  codec_->thread_count = options.threads > 0 ? options.threads : cpu::num_threads();
+  codec_->thread_count = options.threads > 0 ? options.threads : useful_threads(parameters);
   const int code = avcodec_open2(codec_.get(), codec, nullptr);
   TANDEM_CHECK(code >= 0, "read_video", path, ": the decoder ", codec->name, " cannot start: ", error_text(code));
 }

@@ -6,8 +6,9 @@ import argparse
 import json
 import os
 import platform
-import statistics
-import time
+import sys
+
+from peer_common import Measurement
 
 
 def pyav(path, threads):
@@ -45,12 +46,9 @@ def torchcodec(path, threads):
     torch.set_num_threads(threads)
 
     def step():
-        # "approximate": without reading all packets first, which would only cost time here.
+        # "approximate" reads no packets ahead, which would only cost time here.
         decoder = VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=threads, seek_mode="approximate")
-        count = 0
-        for frame in decoder:
-            count += frame.shape[0] > 0
-        return count
+        return sum(frame.shape[0] > 0 for frame in decoder)
     return step, {"torchcodec": package.__version__, "torch": torch.__version__}
 
 
@@ -64,14 +62,12 @@ def main():
     args = parser.parse_args()
     path = os.path.join(os.environ.get("TANDEM_TEST_DATA") or "../shared/data", "video", args.clip)
     step, versions = {"pyav": pyav, "opencv": opencv, "torchcodec": torchcodec}[args.mode](path, args.threads)
+    measurement = Measurement()
     frames = step()
-    wall = []
-    for _ in range(args.repeat):
-        start = time.perf_counter()
-        step()
-        wall.append(time.perf_counter() - start)
-    print(json.dumps({"work": args.work, "mode": args.mode, "threads": args.threads, "frames": frames,
-                      "seconds_min": min(wall), "seconds_median": statistics.median(wall),
+    if frames == 0:
+        sys.exit(f"{args.mode} reads no frame of {path}")
+    result = measurement.run(step, args)
+    print(json.dumps({"work": args.work, "mode": args.mode, "threads": args.threads, "frames": frames, **result,
                       "versions": {**versions, "python": platform.python_version()}}), flush=True)
 
 

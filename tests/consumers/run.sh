@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs one consumer program the way KIND says, in WORK (emptied first).
-# usage: run.sh KIND SOURCE BUILD WORK CXX VERSION
+# usage: run.sh KIND SOURCE BUILD WORK CXX VERSION VIDEO (yes: the build has tandem::video)
 set -euo pipefail
-kind=$1 source=$2 build=$3 work=$4 cxx=$5 version=$6
+kind=$1 source=$2 build=$3 work=$4 cxx=$5 version=$6 video=$7
 here=$source/tests/consumers
 rm -rf "$work"
 mkdir -p "$work"
@@ -14,6 +14,7 @@ configure_build_run() {
   [ "$kind" = find_package_cuda ] && return  # a consumer of the kernels alone
   "$work/build/consumer_io" "$work"
   "$work/build/consumer_image" "$work"
+  if [ "$video" = yes ]; then "$work/build/consumer_video" "$work"; fi
 }
 
 case $kind in
@@ -24,6 +25,12 @@ case $kind in
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/image.cpp" "$source/src/image_stb.cpp" \
       -o "$work/consumer_image" -lz
     "$work/consumer_image" "$work"
+    if [ "$video" = yes ]; then
+      # shellcheck disable=SC2046  # flags are words
+      "$cxx" -std=c++20 -pthread -I "$source/include" "$here/video.cpp" "$source"/src/video_*.cpp \
+        -o "$work/consumer_video" $(pkg-config --cflags --libs libavformat libavcodec libswscale libavutil)
+      "$work/consumer_video" "$work"
+    fi
     ;;
   find_package | find_package_cuda)
     cmake --install "$build" --prefix "$work/prefix"

@@ -11,6 +11,7 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/flow/planes.hpp"
 #include "tandem/io/npz.hpp"
+#include "tandem/tensor/factory.hpp"
 
 namespace tandem_test {
 

@@ -213,6 +213,19 @@ TEST_CASE("tvl1: an initial flow") {
   CHECK(error() < 0.1);
 }
 
+TEST_CASE("tvl1: a start far outside of the picture") {
+  const Tensor<float> image = texture(33, 40, 0, 0);
+  Tensor<float> start({33, 40, 2});
+  float* p = start.mutable_data();
+  for (std::int64_t i = 0; i < start.numel(); ++i) {
+    p[i] = (i % 3 == 0 ? -1.0F : 1.0F) * std::pow(10.0F, static_cast<float>(i % 7));
+  }
+  for (const int scales : {1, 3}) {
+    const Tensor<float> flow = flow::tvl1(image, image, {.scales = scales, .sampling_steps = 3, .initial = start});
+    for (std::int64_t i = 0; i < flow.numel(); ++i) REQUIRE(std::isfinite(flow.data()[i]));
+  }
+}
+
 TEST_CASE("tvl1: what is refused") {
   const Tensor<float> image = texture(20, 24, 0, 0);
   const auto message = [&](const flow::TvL1Options& options) {

@@ -179,7 +179,10 @@ def main():
     u = (4 * rng.standard_normal((19, 35, 2))).astype(np.float32)
     u[::3] = 0
     u[5, 7] = (-7, -5)  # exactly the first pixel
+    u[2, 3] = (31, 16)  # the last
+    u[11:14, 8:20] = (1.25, -2.5)  # neighbours that move alike
     arrays["warp.image"], arrays["warp.flow"] = image, u
+    arrays["warp.first"] = texture(np.random.default_rng(SEED + 1), 19, 35, 1.5)
     for steps in (0, 32):
         w, gx, gy, inside = warp(image.astype(np.float64), u.astype(np.float64), steps)
         arrays[f"warp.{steps}.out"] = np.stack([w, gx, gy], -1).astype(np.float32)

@@ -47,9 +47,9 @@ class Conv3dWeights {
   /// In memory that outlives the weights and may be used again after them.
   Conv3dWeights(const Conv3dShape& shape, const T* w, Conv3dMethod method,
                 const gemm_detail::Kernels<T, Acc>& kernels, gemm_detail::Scratch& memory)
-      : shape_(shape), direct_(kernels, shape.out_channels, shape.fan_in()),
+      : shape_(checked(shape)), direct_(kernels, shape.out_channels, shape.fan_in()),
         winograd_(gemm_detail::kernels<Acc, Acc>(isa()), shape,
-                  conv3d_detail::choose_tile<T>(shape, method, kernels, &memory != &memory_)) {
+                  conv3d_detail::choose_tile<T>(shape, method, kernels, &memory == &memory_)) {
     if (winograd_.kind() == conv3d_detail::TileKind::none) {
       direct_.pack(w, memory.get(direct_.bytes()));
     } else {
@@ -62,6 +62,11 @@ class Conv3dWeights {
   const conv3d_detail::WinogradWeights<Acc>& winograd() const { return winograd_; }
 
  private:
+  static const Conv3dShape& checked(const Conv3dShape& shape) {
+    shape.check("Conv3dWeights");
+    return shape;
+  }
+
   Conv3dShape shape_;
   gemm_detail::Scratch memory_;
   conv3d_detail::PackedRows<T> direct_;
@@ -106,6 +111,7 @@ template <class T, class Out>
 void conv3d_forward(const Conv3dShape& shape, const T* x, const T* w,
                     const std::type_identity_t<Accumulator<T>>* bias, bool relu, Out* y,
                     ChannelSlice slice = {}) {
+  shape.check("conv3d_forward");
   const Conv3dWeights<T> packed(shape, w, Conv3dMethod::automatic,
                                 gemm_detail::kernels<T, Accumulator<T>>(isa()),
                                 conv3d_detail::conv_scratch().weights);

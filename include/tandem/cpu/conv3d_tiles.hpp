@@ -23,32 +23,90 @@ struct TileRows {
   const T* frame;  // height × width
   int64_t height, width;
   int64_t first_row, first_column;  // of the image, may be negative
-  int64_t rows, columns;            // to be staged: `columns` in each of the phases
+  int64_t rows;                     // to be staged
   int64_t phases;                   // along the width: s·m, so that tiles are neighbours
+  int64_t columns;                  // of each phase, a multiple of max_lanes
 };
 
-/// Copies the rows, zeros outside the image, as [row][phase][column]: element q of phase p is column
-/// q·phases + p.
-template <class T, class Acc>
-void stage_rows(const TileRows<T>& t, Acc* stage) {
-  for (int64_t r = 0; r < t.rows; ++r) {
-    Acc* out = stage + r * t.phases * t.columns;
-    const int64_t h = t.first_row + r;
-    if (h < 0 || h >= t.height) {
-      std::memset(static_cast<void*>(out), 0, static_cast<size_t>(t.phases * t.columns) * sizeof(Acc));
-      continue;
+/// (a0 b0 a1 b1 …) of the lower and of the upper halves.
+template <class T, int N, int... I>
+TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high,
+                                     std::integer_sequence<int, I...>) {
+  low = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (I / 2 + I % 2 * N)...));
+  high = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (N / 2 + I / 2 + I % 2 * N)...));
+}
+/// The reverse: a's and b's even lanes, then their odd ones.
+template <class T, int N, int... I>
+TANDEM_ALWAYS_INLINE void separate(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& even, Vec<T, N>& odd,
+                                   std::integer_sequence<int, I...>) {
+  even = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (2 * I)...));
+  odd = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (2 * I + 1)...));
+}
+
+/// N × N lanes: log₂ N times, row i and row i + N/2 are interleaved into rows 2i and 2i + 1.
+template <class V>
+TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
+  constexpr int N = V::size;
+  V t[N];
+  TANDEM_UNROLL for (int step = N; step > 1; step /= 2) {
+    TANDEM_UNROLL for (int i = 0; i < N / 2; ++i) {
+      interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1], std::make_integer_sequence<int, N>());
     }
-    const T* row = t.frame + h * t.width;
-    for (int64_t p = 0; p < t.phases; ++p, out += t.columns) {
-      const int64_t shift = t.first_column + p;
-      const int64_t first = shift < 0 ? gemm_detail::ceil_div(-shift, t.phases) : 0;
-      const int64_t last = t.width > shift ? gemm_detail::ceil_div(t.width - shift, t.phases) : 0;
-      for (int64_t q = 0; q < t.columns; ++q) {
-        out[q] = q >= first && q < last ? static_cast<Acc>(row[q * t.phases + shift]) : Acc(0);
+    TANDEM_UNROLL for (int i = 0; i < N; ++i) r[i] = t[i];
+  }
+}
+
+/// Deals P·N consecutive elements to P vectors, element i to vector i mod P: log₂ P times, pairs of
+/// vectors are separated, even lanes to the first half of the vectors.
+template <class V, int P>
+TANDEM_ALWAYS_INLINE void deal(V (&v)[P]) {
+  V t[P];
+  TANDEM_UNROLL for (int step = P; step > 1; step /= 2) {
+    TANDEM_UNROLL for (int i = 0; i < P / 2; ++i) {
+      separate(v[2 * i], v[2 * i + 1], t[i], t[P / 2 + i], std::make_integer_sequence<int, V::size>());
+    }
+    TANDEM_UNROLL for (int i = 0; i < P; ++i) v[i] = t[i];
+  }
+}
+
+/// Copies the rows as [row][phase][column], zeros outside the image: element q of phase p is column
+/// q·phases + p. `stage` has one more such row in front, in which a row is first completed by zeros.
+template <class T, int phases>
+struct StageRows {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(TileRows<T> t, typename V::value_type* stage) {
+    using Acc = typename V::value_type;
+    const int64_t size = phases * t.columns;
+    Acc* line = stage;
+    std::memset(static_cast<void*>(line), 0, static_cast<size_t>(size) * sizeof(Acc));
+    // Columns [from, from + count) of the image are columns [at, at + count) of the line.
+    const int64_t at = t.first_column < 0 ? -t.first_column : 0, from = t.first_column + at;
+    int64_t count = t.width - from < size - at ? t.width - from : size - at;
+    if (count < 0) count = 0;
+    for (int64_t r = 0; r < t.rows; ++r) {
+      Acc* out = stage + (r + 1) * size;
+      const int64_t h = t.first_row + r;
+      if (h < 0 || h >= t.height) {
+        std::memset(static_cast<void*>(out), 0, static_cast<size_t>(size) * sizeof(Acc));
+        continue;
+      }
+      const T* row = t.frame + h * t.width + from;
+      if constexpr (std::is_same_v<T, bfloat16>) {
+        vec_map<V>(
+            count, line + at,
+            [](Vec<uint16_t, V::size> x) TANDEM_INLINE_LAMBDA { return from_bf16(x); }, &row->bits);
+      } else {
+        vec_map<V>(count, line + at, [](V x) TANDEM_INLINE_LAMBDA { return x; }, row);
+      }
+      for (int64_t q = 0; q < t.columns; q += V::size) {
+        V v[phases];
+        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p] = V::load(line + q * phases + p * V::size);
+        deal(v);
+        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p].store(out + p * t.columns + q);
       }
     }
   }
-}
+};
 
 /// Staged rows to the transformed domain: for each phase (e_h, e_w) of the stride, point (i, j) of tile t
 /// goes to out[point · point_stride + (e_h·s + e_w) · row_stride + t].
@@ -94,6 +152,62 @@ struct InputTransform {
   }
 };
 
+/// The filters of `count` ≤ `cols` output channels for one channel and depth tap, size × size each, into the
+/// transformed domain, in double: point p of phase e goes to out[p · point_stride + e · cols + channel],
+/// zeros where there is no channel.
+template <class T, class Acc>
+struct FilterArgs {
+  const T* w;
+  int64_t channel_stride, count, cols, size, stride;
+  Acc* out;
+  int64_t point_stride;
+};
+
+template <class Tile, class T>
+struct FilterTransform {
+  template <class V>
+  static TANDEM_ALWAYS_INLINE void run(FilterArgs<T, Accumulator<T>> f) {
+    constexpr int n = Tile::n, r = Tile::r, N = V::size;
+    using Acc = Accumulator<T>;
+    for (int64_t phase = 0; phase < f.stride * f.stride; ++phase, f.out += f.cols) {
+      for (int64_t lane = 0; lane < f.cols; lane += N) {
+        const int64_t have = f.count - lane < N ? f.count - lane : N;
+        const int64_t want = f.cols - lane < N ? f.cols - lane : N;
+        V half[n][r];
+        for (int b = 0; b < r; ++b) {
+          V g[r];
+          for (int a = 0; a < r; ++a) {
+            const int64_t h = a * f.stride + phase / f.stride, w = b * f.stride + phase % f.stride;
+            double taps[N] = {};
+            if (h < f.size && w < f.size) {
+              const T* from = f.w + lane * f.channel_stride + h * f.size + w;
+              for (int64_t o = 0; o < have; ++o) {
+                taps[o] = static_cast<double>(static_cast<Acc>(from[o * f.channel_stride]));
+              }
+            }
+            g[a] = V::load(taps);
+          }
+          TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][b] = filter_row<V>(i, g);
+        }
+        for (int i = 0; i < n; ++i) {
+          TANDEM_UNROLL for (int j = 0; j < n; ++j) {
+            const auto u = convert<Acc>(filter_row<V>(j, half[i]));
+            u.store_partial(f.out + (i * n + j) * f.point_stride + lane, want);
+          }
+        }
+      }
+    }
+  }
+
+  /// Σ_k G_jk g_k.
+  template <class V>
+  static TANDEM_ALWAYS_INLINE V filter_row(int j, const V (&g)[Tile::r]) {
+    V sum = V(Tile::matrices.g[j][0]) * g[0];
+    TANDEM_UNROLL for (int k = 1; k < Tile::r; ++k) sum = fma(V(Tile::matrices.g[j][k]), g[k], sum);
+    return sum;
+  }
+};
+
 /// A row of tiles, `channels` ≤ product_width output channels, out of the transformed domain: point
 /// (i, j) of tile t, channel o is products[t · tile_stride + (i·n + j) · product_width + o].
 template <class Acc, class Out>
@@ -108,29 +222,6 @@ struct OutputArgs {
   int64_t rows, columns;  // of y that there are: ≤ m and ≤ m · tiles
 };
 
-/// (a0 b0 a1 b1 …) of the lower and of the upper halves.
-template <class T, int N, int... I>
-TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high,
-                                     std::integer_sequence<int, I...>) {
-  low = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (I / 2 + I % 2 * N)...));
-  high = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (N / 2 + I / 2 + I % 2 * N)...));
-}
-template <class T, int N>
-TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high) {
-  interleave(a, b, low, high, std::make_integer_sequence<int, N>());
-}
-
-/// N × N lanes: log₂ N times, row i and row i + N/2 are interleaved into rows 2i and 2i + 1.
-template <class V>
-TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
-  constexpr int N = V::size;
-  V t[N];
-  for (int step = N; step > 1; step /= 2) {
-    TANDEM_UNROLL for (int i = 0; i < N / 2; ++i) interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1]);
-    TANDEM_UNROLL for (int i = 0; i < N; ++i) r[i] = t[i];
-  }
-}
-
 template <class Tile, class Out>
 struct OutputTransform {
   template <class V>
@@ -140,14 +231,14 @@ struct OutputTransform {
     constexpr int tiles = N > m ? N / m : 1, width = tiles * m;  // positions turned at a time
     static_assert(width % N == 0);
     const V floor(a.relu ? Acc(0) : static_cast<Acc>(-__builtin_inf()));
-    for (int64_t x0 = 0; x0 < a.columns; x0 += width, a.products += tiles * a.tile_stride) {
-      const int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
-      for (int64_t o = 0; o < a.channels; o += N) {
-        const int64_t channels = a.channels - o < N ? a.channels - o : N;
-        const V bias = a.bias != nullptr ? V::load_partial(a.bias + o, channels) : V(Acc(0));
+    for (int64_t o = 0; o < a.channels; o += N) {
+      const int64_t channels = a.channels - o < N ? a.channels - o : N;
+      const V bias = a.bias != nullptr ? V::load_partial(a.bias + o, channels) : V(Acc(0));
+      for (int64_t x0 = 0; x0 < a.columns; x0 += width) {
+        const int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
         V block[m][width];  // lanes are channels
-        for (int64_t t = 0; t * m < columns; ++t) {
-          const Acc* from = a.products + t * a.tile_stride + o;
+        const Acc* from = a.products + x0 / m * a.tile_stride + o;
+        for (int64_t t = 0; t * m < columns; ++t, from += a.tile_stride) {
           V half[m][n], s[n], y[m];
           for (int j = 0; j < n; ++j) {
             TANDEM_UNROLL for (int i = 0; i < n; ++i) {

@@ -9,10 +9,11 @@
 /// [point][frame][c][tile], the inner indices of an output frame are neighbours in memory: nothing is
 /// copied for depth, and taps that would meet the padding in front or behind are left out.
 ///
-///   for each block of tile rows (and frames) whose V and products take at most 8 MB
-///     transform the image                             all threads, by frame and channel
-///     for each point, 32 output channels: multiply    all threads
-///     transform the products                          all threads, by frame, tile row and 32 channels
+///   for each block of tile rows (and frames) whose V takes at most 4 MB
+///     transform the image                                   all threads, by frame and channel
+///     for each 32 output channels of some frames            all threads
+///       for each point: multiply                            into at most 512 KB, in the second-level cache
+///       transform the products
 ///
 /// Everything is computed in Acc (float for bfloat16). Each element of y is computed by one thread in
 /// an order that does not depend on the threads.
@@ -33,8 +34,8 @@ using gemm_detail::round_up;
 using gemm_detail::Scratch;
 
 struct WinogradScratch {
-  Scratch transformed, products;  // shared by a call's threads
-  Scratch stage;                  // of a thread
+  Scratch transformed;      // shared by a call's threads
+  Scratch stage, products;  // of a thread
 };
 inline WinogradScratch& winograd_scratch() {
   thread_local WinogradScratch scratch;
@@ -66,10 +67,11 @@ class WinogradWeights {
   }
   template <class T>
   void pack(const Conv3dShape& s, const T* w, std::byte* packed) {
-    data_ = reinterpret_cast<Acc*>(packed);
-    if (kind_ == TileKind::f23) return transform<Toom<2, 3>>(s, w, reinterpret_cast<Acc*>(packed));
-    if (kind_ == TileKind::f43) return transform<Toom<4, 3>>(s, w, reinterpret_cast<Acc*>(packed));
-    transform<Toom<4, 4>>(s, w, reinterpret_cast<Acc*>(packed));
+    Acc* out = reinterpret_cast<Acc*>(packed);
+    data_ = out;
+    if (kind_ == TileKind::f23) return transform<Toom<2, 3>>(s, w, out);
+    if (kind_ == TileKind::f43) return transform<Toom<4, 3>>(s, w, out);
+    transform<Toom<4, 4>>(s, w, out);
   }
 
   const Kernels<Acc, Acc>& kernels() const { return *kernels_; }
@@ -84,42 +86,21 @@ class WinogradWeights {
  private:
   template <class Tile, class T>
   void transform(const Conv3dShape& s, const T* w, Acc* packed) {
-    constexpr int n = Tile::n, r = Tile::r;
-    const int64_t cols = kernels_->cols, stride = s.stride[1], size = s.kernel[1];
-    parallel_for(panels_ * s.channels, 1, [&](int64_t begin, int64_t end) {
+    const int64_t cols = kernels_->cols, taps = s.kernel[1] * s.kernel[2];
+    parallel_for(panels_ * s.channels, 4, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
-        const int64_t panel = item / s.channels, c = item % s.channels;
+        const int64_t panel = item / s.channels, c = item % s.channels, o = panel * cols;
+        FilterArgs<T, Acc> a;
+        a.channel_stride = s.fan_in();
+        a.count = out_channels_ - o < cols ? out_channels_ - o : cols;
+        a.cols = cols;
+        a.size = s.kernel[1];
+        a.stride = s.stride[1];
+        a.point_stride = panels_ * panel_size();
         for (int64_t kd = 0; kd < s.kernel[0]; ++kd) {
-          for (int64_t phase = 0; phase < phases_; ++phase) {
-            const int64_t eh = phase / stride, ew = phase % stride;
-            Acc* out = packed + panel * panel_size() + ((kd * s.channels + c) * phases_ + phase) * cols;
-            for (int64_t lane = 0; lane < cols; ++lane) {
-              const int64_t o = panel * cols + lane;
-              double g[r][r] = {}, half[n][r], u[n][n];
-              if (o < out_channels_) {
-                const T* from = w + ((o * s.channels + c) * s.kernel[0] + kd) * size * size;
-                for (int a = 0; a < r; ++a) {
-                  for (int b = 0; b < r; ++b) {
-                    const int64_t h = a * stride + eh, v = b * stride + ew;
-                    if (h < size && v < size) g[a][b] = static_cast<double>(static_cast<Acc>(from[h * size + v]));
-                  }
-                }
-              }
-              for (int i = 0; i < n; ++i) {
-                for (int b = 0; b < r; ++b) {
-                  half[i][b] = 0;
-                  for (int a = 0; a < r; ++a) half[i][b] += Tile::matrices.g[i][a] * g[a][b];
-                }
-              }
-              for (int i = 0; i < n; ++i) {
-                for (int j = 0; j < n; ++j) {
-                  u[i][j] = 0;
-                  for (int b = 0; b < r; ++b) u[i][j] += Tile::matrices.g[j][b] * half[i][b];
-                  out[(i * n + j) * panels_ * panel_size() + lane] = static_cast<Acc>(u[i][j]);
-                }
-              }
-            }
-          }
+          a.w = w + ((o * s.channels + c) * s.kernel[0] + kd) * taps;
+          a.out = packed + panel * panel_size() + (kd * s.channels + c) * phases_ * cols;
+          simd_dispatch<FilterTransform<Tile, T>, double>(a);
         }
       }
     });
@@ -137,7 +118,11 @@ class WinogradConv {
  public:
   using Acc = Accumulator<T>;
   static constexpr int m = Tile::m, n = Tile::n, points = n * n;
-  static constexpr int64_t block_bytes = int64_t{8} << 20;
+  static constexpr int64_t product_stride = points * product_width;
+  static constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(Acc));
+  static constexpr int64_t block_bytes = int64_t{4} << 20;      // of V
+  static constexpr int64_t product_bytes = int64_t{512} << 10;  // of an item's products
+  static constexpr int64_t item_tiles = product_bytes / (product_stride * static_cast<int64_t>(sizeof(Acc)));
 
   WinogradConv(const Conv3dShape& shape, const WinogradWeights<Acc>& weights, const Acc* bias, bool relu,
                ChannelSlice slice)
@@ -150,7 +135,7 @@ class WinogradConv {
     y_ = y;
     // As many tile rows as fit with all frames; where not even one does, fewer frames.
     int64_t rows = tiles_y_, slices = slices_;
-    while (rows > 1 && block_size(rows, slices) > block_bytes) --rows;
+    while (rows > 1 && (block_size(rows, slices) > block_bytes || rows * tiles_x_ > item_tiles)) --rows;
     while (slices > 1 && block_size(rows, slices) > block_bytes) --slices;
     rows = ceil_div(tiles_y_, ceil_div(tiles_y_, rows));
     slices = ceil_div(slices_, ceil_div(slices_, slices));
@@ -168,7 +153,6 @@ class WinogradConv {
         }
         transform_image(threads);
         multiply(threads);
-        transform_products(threads);
       }
     }
   }
@@ -195,14 +179,14 @@ class WinogradConv {
   }
   int64_t block_size(int64_t rows, int64_t slices) const {
     const int64_t frames = slices * s_.stride[0] + s_.kernel[0] - s_.stride[0];
-    return points * static_cast<int64_t>(sizeof(Acc)) *
-           (frames * w_.depth_k() * padded_tiles(rows) + slices * rows * tiles_x_ * chunks_ * product_width);
+    return points * static_cast<int64_t>(sizeof(Acc)) * frames * w_.depth_k() * padded_tiles(rows);
   }
 
   void transform_image(int threads) {
     const int64_t stride = s_.stride[1], rows = row1_ - row0_, frames = frame1_ - frame0_;
     const int64_t k = frames * w_.depth_k();
-    point_stride_ = k * tile_stride_;
+    // An odd number of cache lines: the points of a tile must not compete for the same sets.
+    point_stride_ = (ceil_div(k * tile_stride_, line) | 1) * line;
     transformed_ = reinterpret_cast<Acc*>(winograd_scratch().transformed.get(
         points * point_stride_ * static_cast<int64_t>(sizeof(Acc))));
     TileRows<T> t{};
@@ -212,8 +196,9 @@ class WinogradConv {
     t.first_column = -s_.pad_front[2];
     t.rows = ((rows - 1) * m + n) * stride;
     t.phases = stride * m;
-    t.columns = tiles_x_ + (n * stride - 1) / t.phases;
-    const int64_t stage_size = t.rows * t.phases * t.columns + max_lanes;
+    t.columns = round_up(tiles_x_ + (n * stride - 1) / t.phases, max_lanes);
+    const int64_t row_size = t.phases * t.columns;
+    const int64_t stage_size = row_size + t.rows * row_size + max_lanes;  // a line, then the rows
     gemm_detail::share_out(threads, frames * s_.channels, [&](int64_t begin, int64_t end) {
       Acc* stage = reinterpret_cast<Acc*>(
           winograd_scratch().stage.get(stage_size * static_cast<int64_t>(sizeof(Acc))));
@@ -222,78 +207,97 @@ class WinogradConv {
         TileRows<T> here = t;
         here.frame = x_ + ((frame / s_.depth * s_.channels + c) * s_.depth + frame % s_.depth) *
                               s_.height * s_.width;
-        stage_rows(here, stage);
+        if (stride == 1) {
+          simd_dispatch<StageRows<T, m>, Acc>(here, stage);
+        } else {
+          simd_dispatch<StageRows<T, 2 * m>, Acc>(here, stage);
+        }
         simd_dispatch<InputTransform<Tile>, Acc>(InputArgs<Acc>{
-            stage, t.columns, stride, tiles_x_, rows, transformed_ + i * stride * stride * tile_stride_,
+            stage + row_size, t.columns, stride, tiles_x_, rows, transformed_ + i * stride * stride * tile_stride_,
             tile_stride_, point_stride_});
       }
     });
   }
 
-  /// Products are [slice][tile][chunk of 32 channels][point][32].
-  int64_t product_stride() const { return chunks_ * points * product_width; }
-
   void multiply(int threads) {
-    products_ = reinterpret_cast<Acc*>(winograd_scratch().products.get(
-        (slice1_ - slice0_) * tiles_ * product_stride() * static_cast<int64_t>(sizeof(Acc))));
-    const Kernels<Acc, Acc>& kernels = w_.kernels();
-    const Panels rows = Panels::even(tiles_, kernels.rows);
-    const int64_t calls = rows.count * (slice1_ - slice0_);
-    gemm_detail::share_out(threads, points * w_.panels(), [&](int64_t begin, int64_t end) {
-      MicroArgs<Acc> args{};
-      args.alpha = 1;
-      args.beta = 0;
-      args.a_row = 1;
-      args.a_step = tile_stride_;
-      args.b_step = kernels.cols;
-      args.ldc = product_stride();
-      args.cols = kernels.cols;
+    // An item: 32 output channels of some slices, fewer of these where threads would have nothing to do.
+    const int64_t slices = slice1_ - slice0_;
+    int64_t together = item_tiles / tiles_;
+    if (together < 1) together = 1;
+    if (together > slices) together = slices;
+    while (together > 1 && together * tiles_ > 32 && chunks_ * ceil_div(slices, together) < 8 * threads) --together;
+    const int64_t groups = ceil_div(slices, together);
+    gemm_detail::share_out(threads, chunks_ * groups, [&](int64_t begin, int64_t end) {
+      Acc* products = reinterpret_cast<Acc*>(winograd_scratch().products.get(
+          together * tiles_ * product_stride * static_cast<int64_t>(sizeof(Acc))));
       for (int64_t item = begin; item < end; ++item) {
-        const int64_t point = item / w_.panels(), panel = item % w_.panels();
-        const Acc* b = w_.at(point, panel);
-        const int64_t channel = panel * kernels.cols;
-        Acc* c = products_ + (channel / product_width * points + point) * product_width + channel % product_width;
-        // Each micro kernel fetches its share of the next panel.
-        const int64_t share = item + 1 < end ? w_.panel_size() * static_cast<int64_t>(sizeof(Acc)) / calls : 0;
-        args.prefetch = reinterpret_cast<const char*>(b + (item + 1 < end ? w_.panel_size() : 0));
-        for (int64_t slice = slice0_; slice < slice1_; ++slice) {
-          const Taps t = taps(slice);
-          args.steps = t.count * w_.depth_k();
-          args.prefetch_step = args.steps > 0 ? share / args.steps : 0;
-          args.b = b + t.first * w_.depth_k() * kernels.cols;
-          const Acc* a = transformed_ + point * point_stride_ + (t.frame - frame0_) * w_.depth_k() * tile_stride_;
-          for (int64_t row = 0; row < rows.count; ++row, args.prefetch += share) {
-            args.a = a + rows.begin(row);
-            args.rows = rows.end(row) - rows.begin(row);
-            args.c = c + ((slice - slice0_) * tiles_ + rows.begin(row)) * product_stride();
-            kernels.micro[args.rows - 1](args);
-          }
-        }
+        const int64_t first = slice0_ + item % groups * together;
+        const int64_t last = slice1_ - first < together ? slice1_ : first + together;
+        multiply(item / groups, first, last, products);
+        transform_products(item / groups, first, last, products);
       }
     });
   }
 
-  void transform_products(int threads) {
-    const int64_t rows = row1_ - row0_, height = s_.out(1), width = s_.out(2);
-    gemm_detail::share_out(threads, (slice1_ - slice0_) * rows * chunks_, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t chunk = i % chunks_, row = i / chunks_ % rows, slice = i / chunks_ / rows;
-        const int64_t o = chunk * product_width, left = s_.out_channels - o, h = (row0_ + row) * m;
-        const int64_t sample = (slice0_ + slice) / s_.out(0), d = (slice0_ + slice) % s_.out(0);
-        OutputArgs<Acc, Out> a;
-        a.products = products_ + (slice * tiles_ + row * tiles_x_) * product_stride() + chunk * points * product_width;
-        a.tile_stride = product_stride();
-        a.channels = left < product_width ? left : product_width;
-        a.bias = bias_ != nullptr ? bias_ + o : nullptr;
-        a.relu = relu_;
-        a.y = y_ + (((sample * slice_.total + slice_.first + o) * s_.out(0) + d) * height + h) * width;
-        a.channel_stride = s_.out_positions();
-        a.row_stride = width;
-        a.rows = height - h < m ? height - h : m;
-        a.columns = width;
+  /// Products of one chunk of 32 output channels are [slice][tile][point][32].
+  void multiply(int64_t chunk, int64_t first, int64_t last, Acc* products) {
+    const Kernels<Acc, Acc>& kernels = w_.kernels();
+    const Panels rows = Panels::even(tiles_, kernels.rows);
+    MicroArgs<Acc> args{};
+    args.alpha = 1;
+    args.beta = 0;
+    args.a_row = 1;
+    args.a_step = tile_stride_;
+    args.b_step = kernels.cols;
+    args.ldc = product_stride;
+    args.cols = kernels.cols;
+    // Each micro kernel fetches its share of the next point's panel.
+    const int64_t share =
+        w_.panel_size() * static_cast<int64_t>(sizeof(Acc)) / (rows.count * (last - first));
+    const int64_t panel1 = (chunk + 1) * product_width / kernels.cols;
+    for (int64_t panel = chunk * product_width / kernels.cols; panel < panel1 && panel < w_.panels(); ++panel) {
+      for (int64_t point = 0; point < points; ++point) {
+        const bool fetch = point + 1 < points;
+        args.prefetch = reinterpret_cast<const char*>(w_.at(fetch ? point + 1 : point, panel));
+        Acc* c = products + point * product_width + panel * kernels.cols % product_width;
+        for (int64_t slice = first; slice < last; ++slice) {
+          const Taps t = taps(slice);
+          args.steps = t.count * w_.depth_k();
+          args.prefetch_step = fetch && args.steps > 0 ? share / args.steps : 0;
+          args.b = w_.at(point, panel) + t.first * w_.depth_k() * kernels.cols;
+          const Acc* a = transformed_ + point * point_stride_ + (t.frame - frame0_) * w_.depth_k() * tile_stride_;
+          for (int64_t row = 0; row < rows.count; ++row) {
+            args.a = a + rows.begin(row);
+            args.rows = rows.end(row) - rows.begin(row);
+            args.c = c + ((slice - first) * tiles_ + rows.begin(row)) * product_stride;
+            kernels.micro[args.rows - 1](args);
+            if (fetch) args.prefetch += share;
+          }
+        }
+      }
+    }
+  }
+
+  void transform_products(int64_t chunk, int64_t first, int64_t last, const Acc* products) {
+    const int64_t o = chunk * product_width, left = s_.out_channels - o;
+    OutputArgs<Acc, Out> a;
+    a.tile_stride = product_stride;
+    a.channels = left < product_width ? left : product_width;
+    a.bias = bias_ != nullptr ? bias_ + o : nullptr;
+    a.relu = relu_;
+    a.channel_stride = s_.out_positions();
+    a.row_stride = s_.out(2);
+    a.columns = s_.out(2);
+    for (int64_t slice = first; slice < last; ++slice) {
+      const int64_t sample = slice / s_.out(0), d = slice % s_.out(0);
+      for (int64_t row = row0_; row < row1_; ++row) {
+        const int64_t h = row * m, below = s_.out(1) - h;
+        a.products = products + ((slice - first) * tiles_ + (row - row0_) * tiles_x_) * product_stride;
+        a.y = y_ + (((sample * slice_.total + slice_.first + o) * s_.out(0) + d) * s_.out(1) + h) * s_.out(2);
+        a.rows = below < m ? below : m;
         simd_dispatch<OutputTransform<Tile, Out>, Acc>(a);
       }
-    });
+    }
   }
 
   const Conv3dShape& s_;
@@ -307,7 +311,7 @@ class WinogradConv {
   // The block at hand.
   int64_t slice0_ = 0, slice1_ = 0, row0_ = 0, row1_ = 0, frame0_ = 0, frame1_ = 0;
   int64_t tiles_ = 0, tile_stride_ = 0, point_stride_ = 0;
-  Acc *transformed_ = nullptr, *products_ = nullptr;
+  Acc* transformed_ = nullptr;
 };
 
 template <class T, class Out>

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "tandem/cpu/simd.hpp"
-#include "tandem/cpu/threads.hpp"
+#include "tandem/flow/bands.hpp"
 #include "tandem/flow/planes.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -108,23 +108,24 @@ struct MedianRow {
   }
 };
 
-/// Filters planes[0 … count) in place, each by way of a spare plane.
+/// Filters `count` planes in place, each by way of a spare plane.
 template <int Side>
-void median_filter(Planes& planes, const int* plane, const int* spare, int count) {
+void median_filter(Planes& planes, const int* plane, const int* spare, int count, Bands& bands) {
   const std::int64_t height = planes.height(), width = planes.width();
   const std::int64_t pitch = Planes::padded(width) + 2 * Planes::guard;
-  cpu::parallel_for(height * count, 1 + 2000 / width, [&](std::int64_t begin, std::int64_t end) {
+  bands.run([&](std::int64_t begin, std::int64_t end) {
     const Tensor<float> sorted({Side, pitch});
     float* const room = sorted.mutable_data() + Planes::guard;
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t k = i / height, y = i % height;
-      const float* rows[Side];
-      for (int r = 0; r < Side; ++r) {
-        const std::int64_t at = y + r - Side / 2;
-        rows[r] = planes.row(plane[k], at < 0 ? 0 : at < height ? at : height - 1);
+    for (std::int64_t y = begin; y < end; ++y) {
+      for (int k = 0; k < count; ++k) {
+        const float* rows[Side];
+        for (int r = 0; r < Side; ++r) {
+          const std::int64_t at = y + r - Side / 2;
+          rows[r] = planes.row(plane[k], at < 0 ? 0 : at < height ? at : height - 1);
+        }
+        const float* const* in = rows;
+        cpu::simd_dispatch<MedianRow<Side>, float>(in, width, room, pitch, planes.row(spare[k], y));
       }
-      const float* const* in = rows;
-      cpu::simd_dispatch<MedianRow<Side>, float>(in, width, room, pitch, planes.row(spare[k], y));
     }
   });
   for (int k = 0; k < count; ++k) planes.swap_planes(plane[k], spare[k]);

@@ -1,10 +1,11 @@
 #pragma once
 /// Rows of several float planes of one size, in one block of memory.
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 
-#include "tandem/tensor/factory.hpp"
+#include "tandem/cpu/threads.hpp"
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -15,7 +16,8 @@ namespace flow::detail {
 ///
 ///   | 16 zeros | row y of plane 0, zeros to a multiple of 16 | 16 zeros | row y of plane 1 … | 16 zeros |
 ///
-/// The zeros are read as the neighbours of the first and the last pixel and stay zero.
+/// The zeros are read as the neighbours of the first and the last pixel; planes that need other neighbours
+/// put them there.
 class Planes {
  public:
   static constexpr std::int64_t guard = 16;  // floats: the widest vector
@@ -29,8 +31,11 @@ class Planes {
     const std::int64_t stride = rounded / guard % 2 == 0 ? rounded + guard : rounded;
     pitch_ = count * stride + guard;
     for (int plane = 0; plane < count; ++plane) offset_[plane] = plane * stride + guard;
-    memory_ = zeros<float>({height, pitch_});
+    memory_ = Tensor<float>({height, pitch_});
     data_ = memory_.mutable_data();
+    cpu::parallel_for(height, 1 + 20000 / pitch_, [&](std::int64_t begin, std::int64_t end) {
+      std::fill(data_ + begin * pitch_, data_ + end * pitch_, 0.0F);
+    });
   }
 
   std::int64_t height() const { return height_; }

@@ -62,7 +62,7 @@ struct ScaleSize {
 };
 
 /// The sizes of the pyramid, finest first: each is the one before times `step`, rounded; it ends after
-/// `scales` sizes or before one side would be shorter than 16 pixels.
+/// `scales` sizes, before one side would be shorter than 16 pixels, or where rounding leaves a size as it is.
 inline std::vector<ScaleSize> pyramid_sizes(std::int64_t height, std::int64_t width, int scales,
                                             double step) {
   std::vector<ScaleSize> sizes{{height, width}};
@@ -72,6 +72,7 @@ inline std::vector<ScaleSize> pyramid_sizes(std::int64_t height, std::int64_t wi
     };
     const ScaleSize smaller{next(sizes.back().height), next(sizes.back().width)};
     if (smaller.height < 16 || smaller.width < 16) break;
+    if (smaller.height == sizes.back().height && smaller.width == sizes.back().width) break;
     sizes.push_back(smaller);
   }
   return sizes;

@@ -21,6 +21,7 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/flow/bands.hpp"
 #include "tandem/flow/median.hpp"
 #include "tandem/flow/planes.hpp"
 #include "tandem/flow/pyramid.hpp"
@@ -71,25 +72,29 @@ class TvL1Solver {
 
   /// Two images of height × width, and the flow to start from or null, to a flow of height × width × 2;
   /// iterations has room for scales() · warps numbers.
-  void run(const float* first, const float* second, const float* initial, float* flow, int* iterations) {
+  void run(const float* first, const float* second, const float* initial, float* flow,
+           int* iterations) const {
     const auto factor = static_cast<float>(options_.scale_step);
     // Planes of a pyramid level: the images, and the flow to start from.
     std::vector<Planes> levels;
     for (std::size_t s = 0; s < sizes_.size(); ++s) {
-      levels.emplace_back(4, sizes_[s].height, sizes_[s].width);
+      levels.emplace_back(initial != nullptr ? image_plane_count : initial_u1, sizes_[s].height, sizes_[s].width);
       if (s == 0) {
         load(levels[0], first, second, initial);
         continue;
       }
       const double scale = 1 / options_.scale_step;
-      for (int plane = 0; plane < (initial != nullptr ? 4 : 2); ++plane) {
-        resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, plane < 2 ? 1.0F : factor);
+      for (const int plane : {first_image, second_image}) {
+        resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, 1.0F);
+      }
+      for (const int plane : {initial_u1, initial_u2}) {
+        if (initial != nullptr) resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, factor);
       }
     }
     Planes coarser;
     for (std::size_t s = sizes_.size(); s-- > 0;) {
       const ScaleSize size = sizes_[s];
-      Planes work(plane_count + 2, size.height, size.width);
+      Planes work(plane_count, size.height, size.width);
       if (s + 1 < sizes_.size()) {
         const double y = ratio(coarser.height(), size.height), x = ratio(coarser.width(), size.width);
         for (const int plane : {u1, u2}) {
@@ -98,7 +103,7 @@ class TvL1Solver {
       } else if (initial != nullptr) {
         for (std::int64_t y = 0; y < size.height; ++y) {
           for (const int plane : {u1, u2}) {
-            const float* from = levels[s].row(2 + plane, y);
+            const float* from = levels[s].row(initial_u1 + plane, y);
             std::copy(from, from + size.width, work.row(plane, y));
           }
         }
@@ -124,11 +129,11 @@ class TvL1Solver {
   void load(const Planes& level, const float* first, const float* second, const float* initial) const {
     const std::int64_t width = level.width();
     for (std::int64_t y = 0; y < level.height(); ++y) {
-      std::copy(first + y * width, first + (y + 1) * width, level.row(0, y));
-      std::copy(second + y * width, second + (y + 1) * width, level.row(1, y));
+      std::copy(first + y * width, first + (y + 1) * width, level.row(first_image, y));
+      std::copy(second + y * width, second + (y + 1) * width, level.row(second_image, y));
       for (std::int64_t x = 0; initial != nullptr && x < width; ++x) {
-        level.row(2, y)[x] = initial[2 * (y * width + x)];
-        level.row(3, y)[x] = initial[2 * (y * width + x) + 1];
+        level.row(initial_u1, y)[x] = initial[2 * (y * width + x)];
+        level.row(initial_u2, y)[x] = initial[2 * (y * width + x) + 1];
       }
     }
   }
@@ -136,35 +141,32 @@ class TvL1Solver {
   /// Refines the flow in the planes u1 and u2 of `work`.
   int* solve_scale(const Planes& images, Planes& work, int* iterations) const {
     const std::int64_t height = work.height(), width = work.width();
-    const GradientImage second(images, 1);
+    Bands bands(height, width);
+    make_gradient(images, bands);
     const std::vector<float> zero_row(static_cast<std::size_t>(Planes::padded(width)), 0.0F);
     std::vector<double> errors(static_cast<std::size_t>(height));
     const SweepConstants constants{static_cast<float>(options_.lambda * options_.theta),
                                    static_cast<float>(options_.theta),
                                    static_cast<float>(options_.tau / options_.theta)};
-    // A band of rows for every thread; which rows form a band does not change any result.
-    const std::int64_t most = height * width / 4000 + 1;
-    std::int64_t bands = cpu::in_parallel_region() ? 1 : cpu::num_threads();
-    bands = bands < most ? bands : most;
-    const std::int64_t band = (height + bands - 1) / bands;
-    constexpr int flows[] = {u1, u2}, spares[] = {plane_count, plane_count + 1};
+    constexpr int flows[] = {u1, u2}, spares[] = {spare1, spare2};
     const double stop = options_.epsilon * options_.epsilon * static_cast<double>(height * width);
 
     const Planes* const planes = &work;
+    const float* const zeros = zero_row.data();
+    double* const row_errors = errors.data();
     for (int warp = 0; warp < options_.warps; ++warp) {
-      linearise(images, second, work);
+      linearise(images, work, options_.sampling_steps, bands);
       int done = 0;
       bool converged = false;
       for (int outer = 0; outer < options_.outer_iterations && !converged; ++outer) {
-        if (options_.median == 3) median_filter<3>(work, flows, spares, 2);
-        if (options_.median == 5) median_filter<5>(work, flows, spares, 2);
+        if (options_.median == 3) median_filter<3>(work, flows, spares, 2, bands);
+        if (options_.median == 5) median_filter<5>(work, flows, spares, 2, bands);
         for (int inner = 0; inner < options_.inner_iterations && !converged; ++inner, ++done) {
-          cpu::parallel_chunks(height, band, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-            cpu::simd_dispatch<Sweep, float>(planes, begin, end, constants, zero_row.data(),
-                                             errors.data());
+          bands.run([&](std::int64_t begin, std::int64_t end) {
+            cpu::simd_dispatch<Sweep, float>(planes, begin, end, constants, zeros, row_errors);
           });
-          for (std::int64_t end = band; end < height + band; end += band) {
-            cpu::simd_dispatch<FinishRow, float>(planes, (end < height ? end : height) - 1, constants);
+          for (std::int64_t band = 0; band < bands.count(); ++band) {
+            cpu::simd_dispatch<FinishRow, float>(planes, bands.end(band) - 1, constants);
           }
           double error = 0;
           for (const double e : errors) error += e;
@@ -174,23 +176,6 @@ class TvL1Solver {
       *iterations++ = done;
     }
     return iterations;
-  }
-
-  /// The data term around the present flow.
-  void linearise(const Planes& images, const GradientImage& second, const Planes& work) const {
-    const std::int64_t width = work.width();
-    const auto steps = static_cast<float>(options_.sampling_steps);
-    cpu::parallel_for(work.height(), 1 + 1000 / width, [&](std::int64_t begin, std::int64_t end) {
-      const Tensor<float> warped({Planes::padded(width), 4});
-      float* const out = warped.mutable_data();
-      for (std::int64_t y = begin; y < end; ++y) {
-        cpu::simd_dispatch<WarpRow, float>(second.origin(), second.pitch, second.height, width, y, steps,
-                                           static_cast<const float*>(work.row(u1, y)),
-                                           static_cast<const float*>(work.row(u2, y)), out);
-        cpu::simd_dispatch<DataTerm, float>(&work, y, static_cast<const float*>(images.row(0, y)),
-                                            static_cast<const float*>(out));
-      }
-    });
   }
 
   TvL1Options options_;
@@ -269,7 +254,7 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
   const float* to = b.data();
   const float* start = initial.defined() ? initial.data() : nullptr;
   float* out = flow.mutable_data();
-  detail::TvL1Solver solver(options, height, width);
+  const detail::TvL1Solver solver(options, height, width);
   const std::int64_t per_pair = static_cast<std::int64_t>(solver.scales()) * options.warps;
   std::vector<int> iterations(static_cast<std::size_t>(pairs * per_pair));
   const std::int64_t pixels = height * width;

@@ -5,19 +5,10 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/flow/planes.hpp"
+#include "tandem/flow/warp.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
-
-/// The planes of one scale.
-enum Plane : int {
-  u1, u2,              // flow
-  p11, p12, p21, p22,  // dual variables: p1 = (p11, p12) of u1, p2 of u2
-  gx, gy,              // gradient of the warped image
-  rho0,                // the part of ρ that does not change: I1w − ∇I1w·u0 − I0
-  inv,                 // 1/|∇I1w|²
-  plane_count
-};
 
 /// What an iteration needs beside the planes.
 struct SweepConstants {
@@ -124,41 +115,6 @@ struct FinishRow {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const Planes* planes, std::int64_t y, SweepConstants c) {
     Sweep::dual<V>(*planes, y, y + 1 < planes->height() ? y + 1 : y, c.tau_theta);
-  }
-};
-
-/// From the warped pixels of a row, (I1w, Ix, Iy, 0) each, the planes gx, gy, rho0 and inv. Where the flow
-/// leads out of the image, nothing is known: the three are zero, and v = u.
-struct DataTerm {
-  template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const Planes* planes, std::int64_t y, const float* first,
-                                       const float* warped) {
-    float* const ix = planes->row(gx, y);
-    float* const iy = planes->row(gy, y);
-    float* const constant = planes->row(rho0, y);
-    float* const inverse = planes->row(inv, y);
-    const float* const u = planes->row(u1, y);
-    const float* const v = planes->row(u2, y);
-    const std::int64_t width = planes->width();
-    for (std::int64_t x = 0; x < width; ++x) {
-      constant[x] = warped[4 * x];
-      ix[x] = warped[4 * x + 1];
-      iy[x] = warped[4 * x + 2];
-    }
-    const V zero(0.0F), right(static_cast<float>(width - 1)), bottom(static_cast<float>(planes->height() - 1));
-    for (std::int64_t x = 0; x < width; x += V::size) {
-      const V s = V::load(u + x), t = V::load(v + x);
-      const V at_x = V(static_cast<float>(x)) + cpu::convert<float>(V::Int::iota()) + s;
-      const V at_y = V(static_cast<float>(y)) + t;
-      const auto inside = (at_x >= zero) & (at_x <= right) & (at_y >= zero) & (at_y <= bottom);
-      const V i = select(inside, V::load(ix + x), zero), j = select(inside, V::load(iy + x), zero);
-      const V rho = V::load(constant + x) - V::load(first + x) - fma(i, s, j * t);
-      i.store(ix + x);
-      j.store(iy + x);
-      select(inside, rho, zero).store(constant + x);
-      // Where the gradient is zero, the number does not matter: the step is a multiple of the gradient.
-      (V(1.0F) / max(fma(i, i, j * j), V(1e-30F))).store(inverse + x);
-    }
   }
 };
 

@@ -37,7 +37,7 @@ struct VideoOptions {
   Resampling resampling = Resampling::nearest;
   /// Turn and mirror frames as the file's display matrix asks.
   bool rotate = true;
-  /// Decoding threads; 0 takes cpu::num_threads().
+  /// Decoding threads; 0 takes cpu::num_threads(), or fewer where the pictures are too small for so many.
   int threads = 0;
   /// More than these, width × height, are an error before anything is decoded.
   std::int64_t max_pixels = 178956970;
@@ -67,7 +67,9 @@ struct VideoReport {
   std::int64_t packets = 0;          ///< packets of the stream that were read
   std::int64_t frames = 0;           ///< frames that were decoded
   std::int64_t skipped_packets = 0;  ///< packets that the decoder refused
-  std::int64_t damaged_frames = 0;   ///< frames that were decoded with errors and are handed out nevertheless
+  /// Frames that were decoded with errors and are handed out nevertheless. At least these: with several
+  /// threads, FFmpeg may notice an error only after it has handed out the frame.
+  std::int64_t damaged_frames = 0;
   bool at_end = false;               ///< the end of the stream was reached
   bool truncated = false;            ///< … before the end that the container declares, or amid a packet
   std::vector<std::string> warnings; ///< sentences, each once; at most 32

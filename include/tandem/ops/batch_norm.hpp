@@ -30,7 +30,8 @@ struct BatchNormOptions {
 
 namespace detail {
 
-/// Σ x, Σ (x − centre)² and Σ x·(z − centre) over a row, in blocks added up in double.
+/// Over a row, in blocks added up in double.  z null: product += Σ (x − centre)²;
+/// else sum += Σ x and product += Σ x·(z − centre).
 struct BatchNormSums {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(const T* x, const T* z, T centre, std::int64_t n,
@@ -50,7 +51,7 @@ struct BatchNormSums {
   }
 };
 
-/// y = x·scale + z·slope + shift over a row; z null: without it.
+/// Over a row.  z null: y = (x − centre)·scale + shift;  else y = x·scale + (z − centre)·slope + shift.
 struct BatchNormRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(const T* x, const T* z, T centre, T scale, T slope, T shift,

@@ -10,15 +10,15 @@
 ///   Tensor<float> y = conv3d(x, weight, bias);
 ///   y = conv3d(x, weight, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same(), .relu = true});
 ///
-/// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of the
-/// direct sum's, and an infinity or NaN in x reaches all outputs of its tile.
-/// Errors: shapes that do not fit, a kernel larger than the padded x.
+/// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
+/// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile. Errors: shapes
+/// that do not fit, a kernel larger than the padded x.
 
 #include <cstdint>
 #include <tuple>
 
 #include "tandem/ops/channel_sums.hpp"
-#include "tandem/ops/conv3d_gradients.hpp"
+#include "tandem/ops/conv3d_loops.hpp"
 #include "tandem/ops/relu.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -48,8 +48,8 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, cons
   const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
   const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
   const Tensor<T> y({shape.samples, shape.out, window[0].out, window[1].out, window[2].out});
-  cpu::conv3d_forward(shape.cpu_shape(), xs.data(), ws.data(), b.defined() ? b.data() : nullptr,
-                      options.relu, y.mutable_data());
+  detail::conv_forward(shape.cpu_shape(), xs.data(), ws.data(), b.defined() ? b.data() : nullptr,
+                       options.relu, y.mutable_data());
   const auto keep = [](bool wanted, const Tensor<T>& t) {
     return autograd::save(wanted ? t : Tensor<T>());
   };

@@ -1,18 +1,24 @@
 #pragma once
-/// Tiles of the matrix that turns a convolution into a product: conv3d's loops.
+/// conv3d's loops, and its gradients in the ways that their shapes allow:
+///
+///   y   the fast loops of cpu/conv3d.hpp
+///   dx  pointwise: one product;  large, with stride 1: those loops with the weight turned around;
+///       else tiles
+///   dW  pointwise: one product;  else tiles
+///
+/// Tiles are pieces of the matrix that turns the convolution into a product, y = W·col:
 ///
 ///   col[k, l] = x under tap k of output l, 0 where that is padding;   k = (c, kd, kh, kw) in the
-///   weight's order, l = (od, oh, ow) in the result's.  y = W·col,  dW = dy·colᵀ,  dcol = Wᵀ·dy
+///   weight's order, l = (od, oh, ow) in the result's.  dW = dy·colᵀ,  dcol = Wᵀ·dy
 ///
 /// The whole matrix would take taps times the memory of the result, so only tiles of at most
-/// tile_rows × tile_cols elements exist, one per thread. Their bounds depend on sizes alone, and
-/// each result is summed by one thread in a fixed order: same bits for any thread count.
+/// conv_tile_rows × conv_tile_cols elements exist, one per thread. Their bounds depend on sizes
+/// alone, and each result is summed by one thread in a fixed order: same bits for any thread count.
 
 #include <cstdint>
 #include <cstring>
 
 #include "tandem/cpu/conv3d.hpp"
-#include "tandem/cpu/conv3d_weight_gradient.hpp"
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/ops/common.hpp"
 #include "tandem/ops/window3d.hpp"
@@ -23,9 +29,9 @@ namespace detail {
 inline constexpr std::int64_t conv_tile_rows = 256;
 inline constexpr std::int64_t conv_tile_cols = 512;
 
-/// Calls f(tap row k − k0, segment) for every piece of an output row in [l0, l1): a segment is
-/// `count` neighbouring outputs from column `col` of the tile, of which [valid0, valid1) see an
-/// element of the input; `x` is the position that the one at valid0 sees.
+/// Calls f(row, col, count, first, last, at) for every piece of an output row in [l0, l1) and every
+/// tap row in [k0, k1): `count` neighbouring outputs from column `col` of the tile's row `row`, of which
+/// [first, last) see an element of x, the first of them that at position `at`.
 template <class F>
 TANDEM_ALWAYS_INLINE void each_segment(const Window3d& window, std::int64_t k0, std::int64_t k1,
                                        std::int64_t l0, std::int64_t l1, F f) {
@@ -129,6 +135,21 @@ inline Shape conv_tile(const ConvShape& s, std::int64_t rows) {
           (l < conv_tile_cols ? l : conv_tile_cols)};
 }
 
+/// From how many elements per channel, all samples together, the weight is worth transforming.
+inline constexpr std::int64_t conv_large = 1500;
+
+/// y = act(W·x + b). The weight is packed for this call alone: below conv_large outputs, the
+/// transforms that Winograd's tiles need for it take longer than the products that they save.
+template <class T>
+void conv_forward(const cpu::Conv3dShape& s, const T* x, const T* w, const T* bias, bool relu,
+                  T* y) {
+  const bool few = s.n * s.out_positions() < conv_large;
+  const cpu::Conv3dWeights<T> packed(
+      s, w, few ? cpu::Conv3dMethod::direct : cpu::Conv3dMethod::automatic,
+      cpu::gemm_detail::kernels<T, T>(cpu::isa()), cpu::conv3d_detail::conv_scratch().weights);
+  cpu::conv3d_forward(s, x, packed, bias, relu, y);
+}
+
 /// dW = dy·colᵀ in tiles, for any stride. A block of 128 columns of dW is one thread's.
 template <class T>
 void conv_weight_gradient_tiles(const ConvShape& s, const T* x, const T* dy, T* dw) {
@@ -158,8 +179,6 @@ void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw) {
       cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, s.in, l, T(1), dy + n * s.y_size(), l,
                       x + n * s.x_size(), l, n > 0 ? T(1) : T(0), dw, s.in > 0 ? s.in : 1);
     }
-  } else if (s.window.has_stride_one() && s.in >= 8) {  // fewer would leave most of a vector empty
-    cpu::conv3d_weight_gradient(s.cpu_shape(), x, dy, dw);
   } else {
     conv_weight_gradient_tiles(s, x, dy, dw);
   }
@@ -221,14 +240,14 @@ void conv_input_gradient_forward(const ConvShape& s, const T* w, const T* dy, T*
       }
     }
   });
-  cpu::conv3d_forward(shape, dy, static_cast<const T*>(to), static_cast<const T*>(nullptr), false,
-                      dx);
+  conv_forward<T>(shape, dy, to, nullptr, false, dx);
 }
 
 template <class T>
 void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
   const std::int64_t l = s.window.outputs();
-  bool as_forward = s.window.has_stride_one() && s.out > 0;
+  bool as_forward =
+      s.window.has_stride_one() && s.out > 0 && s.samples * s.window.inputs() >= conv_large;
   for (const WindowAxis& a : s.window.axis) {
     as_forward = as_forward && a.front < a.kernel && a.back < a.kernel;
   }
