@@ -8,6 +8,9 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
+#if defined(TANDEM_VIDEO)
+#include "extract_options.hpp"
+#endif
 #include "tandem/clip/class_names.hpp"
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/html_page.hpp"
@@ -25,6 +28,9 @@ struct Options {
   std::int64_t show_classes = 10, threads = 0;
   bool embed = false;
   dcl::TextFiles text;
+#if defined(TANDEM_VIDEO)
+  extract::Options extraction;
+#endif
 };
 
 /// The rows of one video.
@@ -32,8 +38,12 @@ struct Rows {
   Tensor<float> i3d, clip;
   std::string source;
   std::vector<std::string> warnings;
-  double seconds_per_row = 0;  // 0: not said
+  double seconds_per_row = 0, seconds = 0;  // of a row, of the video; 0: not said
 };
+
+const char* random_warning =
+    "The features come from encoders with RANDOM weights: this shows that the programs work together, not how good "
+    "they are.";
 
 /// What extract_features wrote beside its arrays: how long a row is, and whether the weights were random.
 void read_provenance(const std::string& path, Rows& rows) {
@@ -41,11 +51,40 @@ void read_provenance(const std::string& path, Rows& rows) {
   const auto document = io::JsonDocument::load(path);
   const io::JsonRef root = document.root();
   rows.seconds_per_row = root.get("seconds_per_row", 0.0);
-  if (root.get("random_weights", false)) {
-    rows.warnings.push_back("The features come from encoders with RANDOM weights: this shows that the programs "
-                            "work together, not how good they are.");
-  }
+  if (const auto video = root.find("video")) rows.seconds = video->get("seconds", 0.0);
+  if (root.get("random_weights", false)) rows.warnings.push_back(random_warning);
 }
+
+#if defined(TANDEM_VIDEO)
+/// The rows of the video itself.
+Rows extract_rows(Options& o, bool need_clip) {
+  extract::Options& e = o.extraction;
+  TANDEM_CHECK(e.random() || (!e.i3d_rgb.empty() && !e.i3d_flow.empty() && (!need_clip || !e.clip.empty())), "localize",
+               "give the video's rows, --features, or the weights to make them: --i3d-rgb and --i3d-flow",
+               need_clip ? " and --clip-weights" : "");
+  e.streams = {"flow", "rgb"};
+  if (need_clip) e.streams.insert(e.streams.begin(), "clip");
+  extract::finish_options(e);
+  extract::Extractor extractor(e);
+  const SnippetOptions& s = e.extraction.snippets;
+  const io::VideoInfo info = io::VideoReader(o.video, {.threads = 1}).info();
+  const double fps = s.fps > 0 ? s.fps : info.fps;
+  cli::Progress progress("frames", static_cast<std::size_t>(std::max(info.duration * fps, 1.0)));
+  const VideoFeatures f = extractor.extract(o.video, e.streams, [&](std::int64_t done) {
+    progress.update(static_cast<std::size_t>(done));
+  });
+  progress.finish();
+  Rows rows;
+  rows.source = concat(o.video, ", read here");
+  rows.i3d = cat(std::vector<Tensor<float>>{f.rgb, f.flow}, 1);
+  rows.clip = f.clip;
+  rows.seconds_per_row = f.seconds_per_row;
+  rows.seconds = f.seconds;
+  rows.warnings = f.warnings;
+  if (e.random()) rows.warnings.push_back(random_warning);
+  return rows;
+}
+#endif
 
 Rows open_rows(const Options& o, bool need_clip) {
   Rows rows;
@@ -55,7 +94,7 @@ Rows open_rows(const Options& o, bool need_clip) {
     return wtal::detail::float_rows(array);
   };
   TANDEM_CHECK(!o.features.empty(), "localize", "give the video's rows, --features: a file (T, columns), or a ",
-               "folder that extract_features wrote");
+               "folder that extract_features wrote; this program was built without FFmpeg");
   rows.source = o.features;
   if (!io::is_directory(o.features)) {
     rows.i3d = one_file(o.features);
@@ -156,7 +195,7 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
                            const std::vector<Detection>& found, const Truth& truth, const InferenceOptions& how) {
   const double seconds = how.localization.seconds_per_row;
   LocalizationPage page{.title = o.id, .seconds_per_row = seconds};
-  page.duration = std::max({o.duration, truth.duration, seconds * static_cast<double>(scores.frames.size(0))});
+  page.duration = std::max({o.duration, rows.seconds, truth.duration, seconds * static_cast<double>(scores.frames.size(0))});
   for (const auto& [name, segment] : truth.segments) page.duration = std::max(page.duration, segment.end);
   if (!o.video.empty()) {
     namespace fs = std::filesystem;
@@ -240,7 +279,12 @@ void run(Options& o) {
   if (o.theta_cls >= 0) how.localization.class_threshold = o.theta_cls;
   const bool with_vlp = how.fusion != Fusion::cbp;
   if (with_vlp) model.open_vlp(o.text);
+#if defined(TANDEM_VIDEO)
+  const bool extracting = o.features.empty();
+  const Rows rows = extracting ? extract_rows(o, with_vlp || concat_clip) : open_rows(o, with_vlp || concat_clip);
+#else
   const Rows rows = open_rows(o, with_vlp || concat_clip);
+#endif
   const std::int64_t columns = rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0);
   TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
                model.input());
@@ -281,8 +325,10 @@ int main(int argc, char** argv) {
   CLI::App app(
       "When which action happens in a video: a table, detections as ActivityNet JSON, and a page with the\n"
       "video, the frame scores and the segments on a timeline.\n\n"
-      "  extract_features video.mp4 --out data …\n"
-      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data --page video.html\n\n"
+      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data --page video.html\n"
+      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --page video.html \\\n"
+      "      --i3d-rgb i3d_rgb.safetensors --i3d-flow i3d_flow.safetensors\n\n"
+      "Rows come from --features, or are read from the video as extract_features does.\n"
       "A click on the timeline of the page moves the video there; it needs nothing but the page and the video.",
       "localize");
   Options o;
@@ -312,10 +358,21 @@ int main(int argc, char** argv) {
   app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(CLI::PositiveNumber);
   app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(CLI::Range(1, 1000));
   app.add_option("--data", o.text.data, "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");
-  app.add_option("--clip-weights", o.text.clip_weights, "CLIP weights elsewhere");
   app.add_option("--vocabulary", o.text.vocabulary, "CLIP's vocabulary elsewhere");
   app.add_option("--tokens", o.text.tokens, "Token ids of the class names instead");
+#if defined(TANDEM_VIDEO)
+  extract::add_options(app, o.extraction);
+  app.remove_option(app.get_option("--streams"));  // the model decides
+#else
+  app.add_option("--clip-weights", o.text.clip_weights, "CLIP weights elsewhere");
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")->check(CLI::Range(0, cpu::max_threads));
+#endif
   cli::add_config(app);
-  return cli::run(app, argc, argv, [&] { run(o); });
+  return cli::run(app, argc, argv, [&] {
+#if defined(TANDEM_VIDEO)
+    o.text.clip_weights = o.extraction.clip;  // one file has both sides
+    o.threads = o.extraction.threads;
+#endif
+    run(o);
+  });
 }

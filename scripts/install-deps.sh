@@ -2,20 +2,22 @@
 # Installs what building and testing tandem needs and this machine lacks (Debian 12 and 13, Ubuntu
 # 24.04), through apt-get, without asking. Says what it installs; does nothing when all is there.
 #
-# usage: scripts/install-deps.sh [--bench] [--clang] [--dry-run]
+# usage: scripts/install-deps.sh [--bench] [--clang] [--extra] [--dry-run]
 #   --bench    also what `make bench` needs
+#   --extra    also Chromium, for the test of localize's page, and ffmpeg, for scripts/ucf101_end_to_end.sh
 #   --clang    also Clang 16 or later, for the header tests
 #   --dry-run  only print the packages that are missing
 set -euo pipefail
 
-bench=no clang=no dry_run=no
+bench=no clang=no extra=no dry_run=no
 for option in "$@"; do
   case $option in
     --bench) bench=yes ;;
     --clang) clang=yes ;;
+    --extra) extra=yes ;;
     --dry-run) dry_run=yes ;;
     *)
-      echo "install-deps.sh: unknown option '$option' (known: --bench, --clang, --dry-run)" >&2
+      echo "install-deps.sh: unknown option '$option' (known: --bench, --clang, --extra, --dry-run)" >&2
       exit 2
       ;;
   esac
@@ -62,6 +64,16 @@ if [ "$bench" = yes ]; then
   # torch.compile builds Python modules.
   need python3-dev python3 -c \
     'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
+fi
+
+if [ "$extra" = yes ]; then
+  need ffmpeg command -v ffmpeg
+  has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+  . /etc/os-release
+  case ${ID:-} in
+    ubuntu) need chromium-browser has_browser ;;
+    *) need chromium has_browser ;;
+  esac
 fi
 
 if [ "$clang" = yes ]; then

@@ -56,6 +56,21 @@ def make_page(programs, folder, video):
     return page, found
 
 
+def check_reading(programs, folder, video):
+    """Rows that localize reads from the video itself are those that extract_features writes."""
+    if not (programs / "extract_features").exists():
+        return
+    quick = ["--random-weights", 7, "--random-narrow", 64, "--flow-size", 32, "--flow-scales", 1, "--flow-warps", 1]
+    run(programs / "extract_features", video, "--out", folder / "rows", "--streams", "rgb,flow", *quick)
+    common = [programs / "localize", video, "--checkpoint", folder / "run/checkpoint.safetensors", "--theta-cls", 0]
+    said = run(*common, "--features", folder / "rows", "--out", folder / "from_files.json")
+    check("RANDOM" in said, "the terminal does not say that the weights are random:\n" + said)
+    said = run(*common, *quick, "--out", folder / "direct.json")
+    check("RANDOM" in said, "the terminal does not say that the weights are random:\n" + said)
+    check(json.loads((folder / "from_files.json").read_text()) == json.loads((folder / "direct.json").read_text()),
+          "rows from files and from the video itself give different detections")
+
+
 def main():
     programs = pathlib.Path(sys.argv[1])
     data = pathlib.Path(os.environ.get("TANDEM_TEST_DATA") or "../shared/data")
@@ -67,6 +82,7 @@ def main():
             sys.exit(SKIPPED)
     with tempfile.TemporaryDirectory(prefix="tandem-page-") as name:
         page, found = make_page(programs, pathlib.Path(name), video)
+        check_reading(programs, pathlib.Path(name), video)
         text = page.read_text()
         check("http://" not in text and "https://" not in text, "the page refers to another host")
         check("<img" not in text, "a class name was not escaped")

@@ -1,0 +1,117 @@
+// The networks behind extract_features and localize.
+
+#include <map>
+
+#include "../extract_options.hpp"
+#include "tandem/clip/load.hpp"
+#include "tandem/i3d/load.hpp"
+#include "tandem/io/sha256.hpp"
+#include "tandem/wtal/extraction.hpp"
+
+namespace extract {
+
+namespace {
+
+io::Json hash_of(const std::string& path) {
+  io::Json entry = io::Json::object();
+  entry["sha256"] = io::sha256_of_file(path);
+  return entry;
+}
+
+/// Variance 2/fan_in, so that random features neither vanish nor explode; modules start with 1/(3·fan_in).
+void draw_for_relu(i3d::InceptionI3d<float>& model) {
+  for (i3d::Unit<float>* unit : model.units()) {
+    float* w = unit->conv3d.weight.mutable_data();
+    for (std::int64_t i = 0; i < unit->conv3d.weight.numel(); ++i) w[i] *= 2.4494897F;
+  }
+}
+
+Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& weights) {
+  const std::int64_t channels = rgb ? 3 : 2;
+  if (!o.random()) {
+    const std::string& path = rgb ? o.i3d_rgb : o.i3d_flow;
+    const auto model = i3d::load<float>(path, {.bfloat16 = o.bfloat16}).model;
+    TANDEM_CHECK(model->config().channels == channels, "extract_features", path, " is the ", rgb ? "flow" : "RGB",
+                 " stream of I3D (", model->config().channels, " channels), --i3d-", rgb ? "rgb" : "flow",
+                 " takes the other");
+    weights = hash_of(path);
+    return model;
+  }
+  Generator random = Generator(static_cast<std::uint64_t>(o.random_weights)).split(rgb ? 1 : 2);
+  const auto model =
+      make_ref<i3d::InceptionI3d<float>>(i3d::Config{.channels = channels}.narrowed(o.random_narrow), random);
+  const NoGrad no_grad;
+  draw_for_relu(*model);
+  model->prepare({.bfloat16 = o.bfloat16});
+  return model;
+}
+
+Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
+  if (!o.random()) {
+    const clip::WeightFile file(o.clip);
+    auto encoder = clip::load_image_encoder<float>(
+        o.clip, {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.clip_activation)});
+    o.extraction.clip = file.preprocessing(encoder->options().resolution);
+    weights = hash_of(file.path());
+    return encoder;
+  }
+  Generator random = Generator(static_cast<std::uint64_t>(o.random_weights)).split(3);
+  const std::int64_t by = o.random_narrow;
+  const clip::ImageEncoderOptions sizes{.width = std::max<std::int64_t>(768 / by / 12, 1) * 12,
+                                        .layers = by > 1 ? 2 : 12,
+                                        .heads = by > 1 ? 3 : 12,
+                                        .output = std::max<std::int64_t>(512 / by, 1)};
+  auto encoder = make_ref<clip::ImageEncoder<float>>(sizes, random);
+  for (const nn::Slot<float>& slot : encoder->slots()) {
+    if (!o.bfloat16 || slot.low == nullptr) continue;
+    *slot.low = slot.tensor->detach().to<bfloat16>();
+    *slot.tensor = {};
+  }
+  encoder->freeze();
+  encoder->eval();
+  return encoder;
+}
+
+}  // namespace
+
+struct Extractor::Parts {
+  Options options;
+  FeatureEncoders encoders;
+  io::Json weights = io::Json::object();
+  std::map<std::vector<std::string>, std::unique_ptr<FeatureExtractor>> extractors;
+};
+
+Extractor::Extractor(const Options& options) : parts_(std::make_unique<Parts>()) {
+  Options& o = parts_->options = options;
+  io::Json random = io::Json::object();
+  random["random_seed"] = o.random_weights;
+  random["narrow"] = o.random_narrow;
+  for (const std::string& stream : o.streams) {
+    io::Json& weights = parts_->weights[stream] = random;
+    if (stream == "rgb") parts_->encoders.rgb = open_i3d(o, true, weights);
+    if (stream == "flow") parts_->encoders.flow = open_i3d(o, false, weights);
+    if (stream == "clip") parts_->encoders.clip = open_clip(o, weights);
+  }
+}
+Extractor::~Extractor() = default;
+
+const Options& Extractor::options() const { return parts_->options; }
+const io::Json& Extractor::weights() const { return parts_->weights; }
+
+VideoFeatures Extractor::extract(const std::string& path, const std::vector<std::string>& streams,
+                                 const std::function<void(std::int64_t)>& progress) {
+  auto& extractor = parts_->extractors[streams];
+  if (!extractor) {
+    FeatureEncoders encoders = parts_->encoders;
+    const auto wants = [&](const char* stream) {
+      return std::find(streams.begin(), streams.end(), stream) != streams.end();
+    };
+    if (!wants("rgb")) encoders.rgb = {};
+    if (!wants("flow")) encoders.flow = {};
+    if (!wants("clip")) encoders.clip = {};
+    extractor = std::make_unique<FeatureExtractor>(std::move(encoders), parts_->options.extraction);
+  }
+  return extractor->extract(path, progress);
+}
+
+}  // namespace extract
