@@ -50,11 +50,11 @@ template <class V>
 TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
   constexpr int N = V::size;
   V t[N];
-  TANDEM_UNROLL for (int step = N; step > 1; step /= 2) {
-    TANDEM_UNROLL for (int i = 0; i < N / 2; ++i) {
+  TANDEM_UNROLL_TILE for (int step = N; step > 1; step /= 2) {
+    TANDEM_UNROLL_TILE for (int i = 0; i < N / 2; ++i) {
       interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1], std::make_integer_sequence<int, N>());
     }
-    TANDEM_UNROLL for (int i = 0; i < N; ++i) r[i] = t[i];
+    TANDEM_UNROLL_TILE for (int i = 0; i < N; ++i) r[i] = t[i];
   }
 }
 
@@ -63,12 +63,12 @@ TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
 template <class V, int P>
 TANDEM_ALWAYS_INLINE void deal(V (&v)[P]) {
   V t[P];
-  TANDEM_UNROLL for (int step = P; step > 1; step /= 2) {
-    TANDEM_UNROLL for (int i = 0; i < P / 2; ++i) {
+  TANDEM_UNROLL_TILE for (int step = P; step > 1; step /= 2) {
+    TANDEM_UNROLL_TILE for (int i = 0; i < P / 2; ++i) {
       separate(v[2 * i], v[2 * i + 1], t[i], t[P / 2 + i],
                std::make_integer_sequence<int, V::size>());
     }
-    TANDEM_UNROLL for (int i = 0; i < P; ++i) v[i] = t[i];
+    TANDEM_UNROLL_TILE for (int i = 0; i < P; ++i) v[i] = t[i];
   }
 }
 
@@ -105,10 +105,10 @@ struct StageRows {
       }
       for (int64_t q = 0; q < t.columns; q += V::size) {
         V v[phases];
-        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p] =
+        TANDEM_UNROLL_TILE for (int p = 0; p < phases; ++p) v[p] =
             V::load(line + q * phases + p * V::size);
         deal(v);
-        TANDEM_UNROLL for (int p = 0; p < phases; ++p) v[p].store(out + p * t.columns + q);
+        TANDEM_UNROLL_TILE for (int p = 0; p < phases; ++p) v[p].store(out + p * t.columns + q);
       }
     }
   }
@@ -143,15 +143,15 @@ struct InputTransform {
             const auto* from = a.stage + (y * m * s + eh) * row + x;
             V half[n][n], d[n], v[n];
             for (int j = 0; j < n; ++j) {
-              TANDEM_UNROLL for (int i = 0; i < n; ++i) d[i] =
+              TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) d[i] =
                   V::load(from + column[j] + i * s * row);
               Tile::input(d, v);
-              TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][j] = v[i];
+              TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) half[i][j] = v[i];
             }
             auto* to = a.out + y * a.tiles_x + x;
             for (int i = 0; i < n; ++i) {
               Tile::input(half[i], v);
-              TANDEM_UNROLL for (int j = 0; j < n; ++j) v[j].store(to +
+              TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) v[j].store(to +
                                                                    (i * n + j) * a.point_stride);
             }
           }
@@ -196,10 +196,10 @@ struct FilterTransform {
             }
             g[a] = V::load(taps);
           }
-          TANDEM_UNROLL for (int i = 0; i < n; ++i) half[i][b] = filter_row<V>(i, g);
+          TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) half[i][b] = filter_row<V>(i, g);
         }
         for (int i = 0; i < n; ++i) {
-          TANDEM_UNROLL for (int j = 0; j < n; ++j) {
+          TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) {
             const auto u = convert<Acc>(filter_row<V>(j, half[i]));
             u.store_partial(f.out + (i * n + j) * f.point_stride + lane, want);
           }
@@ -212,7 +212,7 @@ struct FilterTransform {
   template <class V>
   static TANDEM_ALWAYS_INLINE V filter_row(int j, const V (&g)[Tile::r]) {
     V sum = V(Tile::matrices.g[j][0]) * g[0];
-    TANDEM_UNROLL for (int k = 1; k < Tile::r; ++k) sum = fma(V(Tile::matrices.g[j][k]), g[k], sum);
+    TANDEM_UNROLL_TILE for (int k = 1; k < Tile::r; ++k) sum = fma(V(Tile::matrices.g[j][k]), g[k], sum);
     return sum;
   }
 };
@@ -250,23 +250,23 @@ struct OutputTransform {
         for (int64_t t = 0; t * m < columns; ++t, from += a.tile_stride) {
           V half[m][n], s[n], y[m];
           for (int j = 0; j < n; ++j) {
-            TANDEM_UNROLL for (int i = 0; i < n; ++i) {
+            TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) {
               s[i] = V::load(from + (i * n + j) * product_width);
             }
             Tile::output(s, y);
-            TANDEM_UNROLL for (int i = 0; i < m; ++i) half[i][j] = y[i];
+            TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) half[i][j] = y[i];
           }
           for (int i = 0; i < m; ++i) {
             Tile::output(half[i], y);
             // max gives its second argument if either is NaN.
-            TANDEM_UNROLL for (int j = 0; j < m; ++j) block[i][t * m + j] = max(floor, y[j] + bias);
+            TANDEM_UNROLL_TILE for (int j = 0; j < m; ++j) block[i][t * m + j] = max(floor, y[j] + bias);
           }
         }
         for (int64_t i = 0; i < a.rows; ++i) {
           for (int64_t x = 0; x < columns; x += N) {
             const int64_t count = columns - x < N ? columns - x : N;
             V turned[N];
-            TANDEM_UNROLL for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
+            TANDEM_UNROLL_TILE for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
             transpose(turned);
             Out* to = a.y + o * a.channel_stride + i * a.row_stride + x0 + x;
             for (int64_t c = 0; c < channels; ++c)

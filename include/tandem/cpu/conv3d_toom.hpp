@@ -31,6 +31,13 @@
 #include "tandem/cpu/gemm_types.hpp"
 #include "tandem/cpu/simd.hpp"
 
+// Unrolled loops under a sanitizer, with every index checked, would take minutes to compile.
+#if defined(__SANITIZE_ADDRESS__) || TANDEM_HAS_FEATURE(address_sanitizer)
+#define TANDEM_UNROLL_TILE
+#else
+#define TANDEM_UNROLL_TILE TANDEM_UNROLL
+#endif
+
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
 
@@ -109,11 +116,11 @@ struct Toom {
   /// v = Bᵀ d.
   template <class V>
   static TANDEM_ALWAYS_INLINE void input(const V (&d)[n], V (&v)[n]) {
-    TANDEM_UNROLL for (int j = 0; j < n; ++j) {
+    TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) {
       if (j < 2 * pairs && j % 2 == 1) continue;
       V half[2];
       bool empty[2] = {true, true};
-      TANDEM_UNROLL for (int k = 0; k < n; ++k)
+      TANDEM_UNROLL_TILE for (int k = 0; k < n; ++k)
           add(half[k % 2], empty[k % 2], matrices.b[j][k], d[k]);
       if (j < 2 * pairs) {
         // The product over the other points is (x + p)·(an even or odd polynomial): its
@@ -131,13 +138,13 @@ struct Toom {
   template <class V>
   static TANDEM_ALWAYS_INLINE void output(const V (&s)[n], V (&y)[m]) {
     bool empty[m] = {};
-    TANDEM_UNROLL for (int i = 0; i < m; ++i) empty[i] = true;
-    TANDEM_UNROLL for (int j = 0; j < 2 * pairs; j += 2) {
+    TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) empty[i] = true;
+    TANDEM_UNROLL_TILE for (int j = 0; j < 2 * pairs; j += 2) {
       const V half[2] = {s[j] + s[j + 1], s[j] - s[j + 1]};
-      TANDEM_UNROLL for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], half[i % 2]);
+      TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], half[i % 2]);
     }
-    TANDEM_UNROLL for (int j = 2 * pairs; j < n; ++j) {
-      TANDEM_UNROLL for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], s[j]);
+    TANDEM_UNROLL_TILE for (int j = 2 * pairs; j < n; ++j) {
+      TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], s[j]);
     }
   }
 };
