@@ -119,8 +119,9 @@ constexpr double cbp = embed + blocks(2) + head;
 constexpr double cbp_backward = embed + blocks_backward(2) + 2 * head;
 constexpr double vlp = blocks(2) + head;
 constexpr double vlp_backward = blocks_backward(2) + head;
-/// The text encoder, frozen: 20 prompts of 38 positions, forward and backward by the input.
-constexpr double text = 2 * 12 * 20 * 38 * 24 * w * w;
+/// The text encoder, frozen, forward and backward by the input: 20 prompts of up to 38 positions, the 17
+/// that all begin with once and 19.5 others of each.
+constexpr double text = 2 * 12 * (17 + 20 * 19.5) * 24 * w * w;
 /// About 1000 foreground frames against their class and 5000 background frames, three products.
 constexpr double contrast = 3 * 2 * 1000.0 * 5050 * w;
 }  // namespace flops

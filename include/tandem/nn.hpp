@@ -10,6 +10,7 @@
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/module.hpp"
+#include "tandem/nn/packed_rows.hpp"
 #include "tandem/nn/pool3d.hpp"
 #include "tandem/nn/sequential.hpp"
 #include "tandem/nn/transformer.hpp"

@@ -106,6 +106,26 @@ TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in plac
   CHECK(check::distance(after.grad(), get("text.d_after")) < tolerance);
   for (const auto& p : text.named_parameters()) CHECK_FALSE(p.tensor.requires_grad());
 
+  // The same with what all texts begin with once, and no padding.
+  const Tensor<double> shared = before.detach().clone(), own = after.detach().clone();
+  shared.requires_grad_();
+  own.requires_grad_();
+  std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})), shared};
+  std::vector<std::int64_t> lengths;
+  for (int c = 0; c < 3; ++c) {
+    parts.push_back(text.token_embedding.forward(ids("text.name" + std::to_string(c))));
+    parts.push_back(own);
+    parts.push_back(text.token_embedding.forward(tensor<std::int64_t>({eot})));
+    lengths.push_back(end[static_cast<std::size_t>(c)] + 1);
+  }
+  const nn::PackedRows packed(lengths, 1 + shared.size(0));
+  CHECK(packed.rows < longest * 3);
+  const Tensor<double> z = text.forward_packed(cat(parts, 0), packed);
+  CHECK(check::distance(z.detach(), get("text.out")) < tolerance);
+  z.backward(get("text.cot"));
+  CHECK(check::distance(shared.grad(), get("text.d_before")) < tolerance);
+  CHECK(check::distance(own.grad(), get("text.d_after")) < tolerance);
+
   const Tensor<std::int64_t> plain = ids("text.plain.ids");
   std::vector<std::vector<std::int64_t>> texts;
   for (std::int64_t i = 0; i < plain.size(0); ++i) {
@@ -115,6 +135,47 @@ TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in plac
     texts.push_back(row);
   }
   CHECK(check::distance(text.encode(texts), get("text.plain.out")) < tolerance);
+}
+
+TEST_CASE("PackedRows: where rows stand, and what cannot be packed") {
+  const nn::PackedRows packed({4, 3, 6}, 2);  // rows: 0 1 | 2 3 | 4 | 5 6 7 8
+  CHECK(packed.rows == 9);
+  CHECK(packed.longest == 6);
+  CHECK(packed.position.to_vector() == std::vector<std::int64_t>{0, 1, 2, 3, 2, 2, 3, 4, 5});
+  CHECK(packed.place.to_vector() == std::vector<std::int64_t>{0, 1, 2, 3, 8, 14, 15, 16, 17});
+  CHECK(packed.last.to_vector() == std::vector<std::int64_t>{3, 4, 8});
+  CHECK(packed.last_place.to_vector() == std::vector<std::int64_t>{3, 8, 17});
+  CHECK(packed.spread.to_vector() ==
+        std::vector<std::int64_t>{0, 1, 2, 3, 3, 3, 0, 1, 4, 4, 4, 4, 0, 1, 5, 6, 7, 8});
+  for (const std::int64_t n : {1, 2, 5}) {  // nothing in common, and texts that end at once
+    const nn::PackedRows apart(std::vector<std::int64_t>(static_cast<std::size_t>(n), 1), 0);
+    CHECK(apart.rows == n);
+  }
+  CHECK(check::message([] { nn::PackedRows({}, 0); }) ==
+        "[packed_rows] expected at least one sequence and a prefix of 0 or more rows, got 0 and 0");
+  CHECK(check::message([] { nn::PackedRows({3, 2}, 2); }) ==
+        "[packed_rows] a sequence of 2 rows has none behind the common 2");
+  Generator random(1);
+  const nn::TransformerBlock<float> block(8, 2, random);
+  CHECK(check::message([&] { static_cast<void>(block.forward_packed(zeros<float>({8, 8}), packed)); }) ==
+        "[transformer_block] expected 9 packed rows, got (8, 8)");
+}
+
+TEST_CASE("TransformerBlock: packed rows give what padded sequences give, at every row and at the ends") {
+  Generator random(2);
+  const nn::TransformerBlock<double> block(12, 3, random);
+  const std::vector<std::int64_t> lengths{5, 3, 7, 4};
+  const nn::PackedRows packed(lengths, 2);
+  const Tensor<double> rows = randn<double>({packed.rows, 12}, random);
+  const Tensor<double> padded = index_select(rows, 0, packed.spread).reshape({4, 7, 12});
+  const Tensor<double> expected = block.forward(padded, {}, true).reshape({28, 12});
+  CHECK(check::distance(block.forward_packed(rows, packed).detach(),
+                        index_select(expected, 0, packed.place).detach()) < 1e-12);
+  CHECK(check::distance(block.forward_packed(rows, packed, true).detach(),
+                        index_select(expected, 0, packed.last_place).detach()) < 1e-12);
+  for (const bool ends : {false, true}) {
+    gradcheck([&](const auto& in) { return block.forward_packed(in[0], packed, ends); }, {rows});
+  }
 }
 
 TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {

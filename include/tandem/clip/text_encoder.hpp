@@ -26,7 +26,8 @@ struct TextEncoderOptions {
 /// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its EOT,
 /// after ln_final, times text_projection.
 ///   embedded (N, L, width), end (N) positions of EOT → (N, output), not normalised.
-/// Causal: positions after the last EOT change nothing and are not computed.
+/// Causal: positions after a text's EOT change nothing and are not computed, and rows that all texts
+/// begin with (SOS, the learned vectors in front) are computed once for all (nn/packed_rows.hpp).
 /// Parameter names are those of OpenAI's release (token_embedding.weight, positional_embedding,
 /// transformer.resblocks.0.attn.in_proj_weight …, ln_final.weight, text_projection). The initial
 /// values are those of the release too: N(0, 0.02) tokens, N(0, 0.01) positions, and the blocks'
@@ -57,33 +58,53 @@ class TextEncoder final : public nn::Module<T> {
     const std::int64_t texts = embedded.size(0), given = embedded.size(1);
     TANDEM_CHECK(static_cast<std::int64_t>(end.size()) == texts, "text_encoder", "expected ", texts,
                  " end positions, got ", end.size());
-    std::int64_t length = 0;
+    std::vector<std::int64_t> lengths, rows;
     for (std::int64_t n = 0; n < texts; ++n) {
       const std::int64_t at = end[static_cast<std::size_t>(n)];
       TANDEM_CHECK(at >= 0 && at < given, "text_encoder", "the end position ", at, " of text ", n,
                    " lies outside its ", given, " tokens");
-      length = at + 1 > length ? at + 1 : length;
+      lengths.push_back(at + 1);
+      for (std::int64_t t = 0; t <= at; ++t) rows.push_back(n * given + t);
     }
-    TANDEM_CHECK(length <= options_.context, "text_encoder", "a text of ", length,
-                 " tokens is longer than the context of ", options_.context);
-    const Tensor<T> x = add(embedded.slice(1, 0, length), positional_embedding.slice(0, 0, length));
-    return matmul(ln_final.forward(transformer.forward_at(x, true, end)), text_projection);
+    return forward_packed(index_select(embedded.reshape({texts * given, options_.width}), 0,
+                                       from_vector<std::int64_t>(rows)),
+                          nn::PackedRows(lengths, 0));
   }
-  /// The features of token ids (SOS … EOT), which may differ in length.
+  /// The same for embeddings without padding whose common beginning is there once: rows as `packed` says
+  /// (rows, width) → (N, output).
+  Tensor<T> forward_packed(const Tensor<T>& embedded, const nn::PackedRows& packed) const {
+    const nn::ModuleScope scope = this->scope();
+    TANDEM_CHECK(embedded.rank() == 2 && embedded.size(1) == options_.width &&
+                     embedded.size(0) == packed.rows,
+                 "text_encoder", "expected embeddings (", packed.rows, ", ", options_.width, "), got ",
+                 embedded.shape());
+    TANDEM_CHECK(packed.longest <= options_.context, "text_encoder", "a text of ", packed.longest,
+                 " tokens is longer than the context of ", options_.context);
+    const Tensor<T> x = add(embedded, index_select(positional_embedding, 0, packed.position));
+    return matmul(ln_final.forward(transformer.forward_packed(x, packed)), text_projection);
+  }
+  /// The features of token ids (SOS … EOT), which may differ in length. What all texts begin with is
+  /// computed once.
   Tensor<T> encode(const std::vector<std::vector<std::int64_t>>& texts) const {
-    std::size_t longest = 1;
-    for (const auto& ids : texts) longest = ids.size() > longest ? ids.size() : longest;
-    Tensor<std::int64_t> ids =
-        zeros<std::int64_t>({static_cast<std::int64_t>(texts.size()), static_cast<std::int64_t>(longest)});
-    std::vector<std::int64_t> end;
+    std::vector<std::int64_t> lengths;
     for (std::size_t n = 0; n < texts.size(); ++n) {
       TANDEM_CHECK(!texts[n].empty(), "text_encoder", "text ", n, " has no tokens");
-      for (std::size_t i = 0; i < texts[n].size(); ++i) {
-        ids.set({static_cast<std::int64_t>(n), static_cast<std::int64_t>(i)}, texts[n][i]);
-      }
-      end.push_back(static_cast<std::int64_t>(texts[n].size()) - 1);
+      lengths.push_back(static_cast<std::int64_t>(texts[n].size()));
     }
-    return forward(token_embedding.forward(ids), end);
+    TANDEM_CHECK(!texts.empty(), "text_encoder", "there are no texts");
+    // The end of a text is its own, even where a longer text goes on with the same tokens.
+    std::size_t prefix = texts[0].size() - 1;
+    for (const auto& ids : texts) {
+      std::size_t same = 0;
+      while (same < prefix && same + 1 < ids.size() && ids[same] == texts[0][same]) ++same;
+      prefix = same;
+    }
+    std::vector<std::int64_t> rows(texts[0].begin(), texts[0].begin() + static_cast<std::ptrdiff_t>(prefix));
+    for (const auto& ids : texts) {
+      rows.insert(rows.end(), ids.begin() + static_cast<std::ptrdiff_t>(prefix), ids.end());
+    }
+    return forward_packed(token_embedding.forward(from_vector<std::int64_t>(rows)),
+                          nn::PackedRows(lengths, static_cast<std::int64_t>(prefix)));
   }
   const TextEncoderOptions& options() const { return options_; }
 

@@ -38,6 +38,15 @@ class Transformer final : public nn::Module<T> {
     return blocks_.back()->forward_rows(x, wanted, {}, causal);
   }
 
+  /// The rows that end packed causal sequences, (N, width); of the last block only these are computed.
+  Tensor<T> forward_packed(Tensor<T> x, const nn::PackedRows& packed) const {
+    const nn::ModuleScope scope = this->scope();
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      x = blocks_[i]->forward_packed(x, packed, i + 1 == blocks_.size());
+    }
+    return x;
+  }
+
  private:
   static void scale(nn::TransformerBlock<T>& block, std::int64_t width, std::int64_t layers,
                     Generator& random) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "tandem/nn/linear.hpp"
+#include "tandem/nn/packed_rows.hpp"
 #include "tandem/ops/attention.hpp"
+#include "tandem/ops/index_select.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -43,6 +45,18 @@ class MultiHeadAttention final : public Module<T> {
     const ModuleScope scope = this->scope();
     const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
     return self_attention(qkv, heads_, key_mask, causal, query_mask);
+  }
+
+  /// mix() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` (N, width), what
+  /// is said at the end of each sequence.
+  Tensor<T> mix_packed(const Tensor<T>& x, const PackedRows& packed, bool ends) const {
+    const ModuleScope scope = this->scope();
+    const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
+    const Tensor<T> all = index_select(qkv, 0, packed.spread)
+                              .reshape({packed.sequences, packed.longest, qkv.size(1)});
+    const Tensor<T> mixed = self_attention(all, heads_, {}, true, ends ? packed.wanted_last : packed.wanted);
+    return index_select(mixed.reshape({packed.sequences * packed.longest, x.size(1)}), 0,
+                        ends ? packed.last_place : packed.place);
   }
 
   Tensor<T> in_proj_weight, in_proj_bias;

@@ -96,6 +96,20 @@ class TransformerBlock final : public Module<T> {
     return mlp.forward(ln_2.forward(attended), attended);
   }
 
+  /// forward() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` the rows that
+  /// end a sequence, (N, width).
+  Tensor<T> forward_packed(const Tensor<T>& x, const PackedRows& packed, bool ends = false) const {
+    TANDEM_CHECK(x.rank() == 2 && x.size(0) == packed.rows, "transformer_block", "expected ", packed.rows,
+                 " packed rows, got ", x.shape());
+    TANDEM_CHECK(drop.probability() == 0 || !this->training(), "transformer_block",
+                 "rows that sequences share cannot be dropped for each sequence: packed rows need dropout 0");
+    const ModuleScope scope = this->scope();
+    const Tensor<T> mixed = attn.mix_packed(ln_1.forward(x), packed, ends);
+    const Tensor<T> from = ends ? index_select(x, 0, packed.last) : x;
+    const Tensor<T> attended = attn.out_proj.forward(mixed, Activation::none, from);
+    return mlp.forward(ln_2.forward(attended), attended);
+  }
+
   LayerNorm<T> ln_1;
   MultiHeadAttention<T> attn;
   LayerNorm<T> ln_2;

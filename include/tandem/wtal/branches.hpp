@@ -202,44 +202,38 @@ class PromptLearner final : public nn::Module<T> {
     after = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
     this->add("before", before);
     this->add("after", after);
-    for (const auto& ids : names_) {
-      TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
-      const auto end = static_cast<std::int64_t>(ids.size()) + 2 * options.vectors + 1;
-      end_.push_back(end);
-      length_ = end + 1 > length_ ? end + 1 : length_;
-    }
+    for (const auto& ids : names_) TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
   }
-  /// The embedded prompts (C, longest, width); positions behind an EOT are zero.
+  /// The embedded prompts as the rows of packed(): what all begin with once, then the rest of each.
   Tensor<T> forward(const nn::Embedding<T>& tokens) const {
     const nn::ModuleScope scope = this->scope();
-    const std::int64_t width = before.size(2);
-    const Tensor<T> start = tokens.forward(ids({options_.start_token})),
-                    stop = tokens.forward(ids({options_.end_token}));
-    std::vector<Tensor<T>> rows;
+    const Tensor<T> start = tokens.forward(from_vector<std::int64_t>({options_.start_token})),
+                    stop = tokens.forward(from_vector<std::int64_t>({options_.end_token}));
+    std::vector<Tensor<T>> parts{start};
+    if (!options_.per_class) parts.push_back(before.select(0, 0));
     for (std::size_t c = 0; c < names_.size(); ++c) {
       const std::int64_t set = options_.per_class ? static_cast<std::int64_t>(c) : 0;
-      std::vector<Tensor<T>> parts{start, before.select(0, set), tokens.forward(ids(names_[c])),
-                                   after.select(0, set), stop};
-      if (const std::int64_t rest = length_ - end_[c] - 1; rest > 0) {
-        parts.push_back(zeros<T>({rest, width}));
-      }
-      rows.push_back(cat(parts, 0));
+      if (options_.per_class) parts.push_back(before.select(0, set));
+      parts.push_back(tokens.forward(from_vector<std::int64_t>(names_[c])));
+      parts.push_back(after.select(0, set));
+      parts.push_back(stop);
     }
-    return stack(rows, 0);
+    return cat(parts, 0);
   }
-  /// The position of EOT in each prompt.
-  const std::vector<std::int64_t>& end() const { return end_; }
+  /// Where the rows of forward() stand in the prompts.
+  nn::PackedRows packed() const {
+    std::vector<std::int64_t> lengths;
+    for (const auto& ids : names_) {
+      lengths.push_back(static_cast<std::int64_t>(ids.size()) + 2 * options_.vectors + 2);
+    }
+    return {lengths, options_.per_class ? 1 : 1 + options_.vectors};
+  }
 
   Tensor<T> before, after;  ///< (1 or C, n, width)
 
  private:
-  static Tensor<std::int64_t> ids(const std::vector<std::int64_t>& values) {
-    return from_vector<std::int64_t>(values);
-  }
   std::vector<std::vector<std::int64_t>> names_;
   Options options_;
-  std::vector<std::int64_t> end_;
-  std::int64_t length_ = 0;
 };
 
 struct VlpOptions {
@@ -308,8 +302,8 @@ class VlpBranch final : public Branch<T> {
     if (!learns && cached_.defined() && cached_version_ == version) return cached_;
     const nn::ModuleScope scope("vlp");
     const PrecisionScope products(options_.precision);
-    const Tensor<T> features =
-        normalize(text_->forward(prompts.forward(text_->token_embedding), prompts.end()), -1);
+    const Tensor<T> features = normalize(
+        text_->forward_packed(prompts.forward(text_->token_embedding), prompts.packed()), -1);
     if (!learns) {
       cached_ = features;
       cached_version_ = version;
