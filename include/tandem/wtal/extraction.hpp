@@ -52,17 +52,18 @@ struct ExtractionFrame {
   bool last = false;
 };
 
-/// Adds the time of its life to a counter.
+/// Adds the time of its life, of `threads` threads, to a counter.
 class StageTimer {
  public:
-  explicit StageTimer(std::atomic<double>& counter) : counter_(counter) {}
+  explicit StageTimer(std::atomic<double>& counter, int threads = 1) : counter_(counter), threads_(threads) {}
   StageTimer(const StageTimer&) = delete;
   StageTimer& operator=(const StageTimer&) = delete;
-  ~StageTimer() { counter_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  ~StageTimer() { counter_ += threads_ * std::chrono::duration<double>(Clock::now() - start_).count(); }
 
  private:
   using Clock = std::chrono::steady_clock;
   std::atomic<double>& counter_;
+  int threads_;
   Clock::time_point start_ = Clock::now();
 };
 
@@ -290,7 +291,7 @@ class FeatureExtractor {
       const ThreadBudget::Lease lease = budget_.acquire(least, budget_.total());
       cpu::set_num_threads(lease.threads());
       if (encoders_.rgb) {
-        const detail::StageTimer timer(clock_.i3d_rgb);
+        const detail::StageTimer timer(clock_.i3d_rgb, lease.threads());
         std::vector<Tensor<std::uint8_t>> crops;
         for (std::int64_t i = 0; i < s_.stack; ++i) crops.push_back(frame(first + i).crop);
         // They have their size already.
@@ -299,11 +300,11 @@ class FeatureExtractor {
         rgb_.add(encoders_.rgb->features(i3d::preprocess_rgb(stack(crops, 0), prepared).unsqueeze(0)));
       }
       if (encoders_.flow) {
-        const detail::StageTimer timer(clock_.i3d_flow);
+        const detail::StageTimer timer(clock_.i3d_flow, lease.threads());
         flow_.add(encoders_.flow->features(flow_clip(first)));
       }
       if (encoders_.clip) {
-        const detail::StageTimer timer(clock_.clip);
+        const detail::StageTimer timer(clock_.clip, lease.threads());
         std::vector<Tensor<float>> images;
         for (const std::int64_t offset : offsets_) images.push_back(frame(first + offset).clip);
         clip_.add(mean(encoders_.clip->forward(stack(images, 0)), {0}));

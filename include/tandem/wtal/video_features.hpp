@@ -25,7 +25,7 @@ struct ExtractionOptions {
   int decoding_threads = 1;      ///< of the decoder itself
 };
 
-/// Seconds that the threads spent in each stage, without waiting.
+/// Seconds that threads were held by each stage, added up over the threads, without waiting.
 struct StageSeconds {
   double decode = 0, prepare = 0, flow = 0, i3d_rgb = 0, i3d_flow = 0, clip = 0;
   double total() const { return decode + prepare + flow + i3d_rgb + i3d_flow + clip; }
