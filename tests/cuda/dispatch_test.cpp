@@ -44,6 +44,9 @@ std::vector<Case> cases() {
       {"attention", "scaled_dot_product_attention",
        [] { scaled_dot_product_attention(there(), there(), there()); }},
       {"attention", "self_attention", [] { self_attention(there({1, 2, 6}), 1); }},
+      {"avg_pool3d", "avg_pool3d", [] { avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
+      {"batch_norm", "batch_norm",
+       [] { batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {}); }},
       {"bce_with_logits", "bce_with_logits", [] { bce_with_logits(there(), there()); }},
       {"cat", "cat", [] { cat(std::vector<F>{there(), there()}, 0); }},
       {"clamp", "clamp", [] { clamp(there(), 0, 1); }},
@@ -53,6 +56,7 @@ std::vector<Case> cases() {
       {"compare", "lt", [] { lt(there(), 0.0); }},
       {"compare", "logical_and", [=] { logical_and(bits(), bits()); }},
       {"compare", "logical_not", [=] { logical_not(bits()); }},
+      {"conv3d", "conv3d", [] { conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1})); }},
       {"cross_entropy", "cross_entropy",
        [] { cross_entropy(there(), zeros<std::int64_t>({2}, Device::cuda())); }},
       {"cross_entropy", "cross_entropy", [] { cross_entropy(there(), there()); }},
@@ -60,6 +64,10 @@ std::vector<Case> cases() {
       {"dropout", "dropout", [] { dropout(there(), 0.5, random); }},
       {"embedding", "embedding", [=] { embedding(ids(), there()); }},
       {"exp", "exp", [] { exp(there()); }},
+      {"fold_batch_norm", "fold_batch_norm",
+       [] {
+         fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}), 1e-3);
+       }},
       {"gather", "gather", [=] { gather(there(), 0, ids()); }},
       {"gelu", "gelu", [] { gelu(there()); }},
       {"index_select", "index_select",
@@ -74,6 +82,7 @@ std::vector<Case> cases() {
          matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()), Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
        }},
       {"max", "max", [] { max(there(), 0); }},
+      {"max_pool3d", "max_pool3d", [] { max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
       {"mean", "mean", [] { mean(there()); }},
       {"min", "min", [] { min(there(), 0); }},
       {"mse", "mse", [] { mse(there(), there()); }},
@@ -121,7 +130,8 @@ TEST_CASE("no op is missing above") {
   for (const Case& c : cases()) known.insert(c.stem);
   // Shared pieces, not ops.
   for (const char* stem : {"common", "elementwise", "dim_split", "column_sums", "loss_reduction",
-                           "attention_tiles", "extremum", "linear_device", "precision"}) {
+                           "attention_tiles", "extremum", "linear_device", "precision", "channel_sums",
+                           "conv3d_loops", "pool3d_rows", "window3d"}) {
     known.insert(stem);
   }
   for (const auto& entry :
