@@ -19,6 +19,7 @@ JSON, ZLIB = "/nlohmann/", "/zlib.h"
 ALLOWED = {
     "tandem/io.hpp": (JSON, ZLIB),
     "tandem/wtal.hpp": (JSON, ZLIB),  # text_files.hpp
+    "tandem/clip/filler.hpp": (JSON,),  # safetensors headers
     "tandem/clip/load.hpp": (JSON,),  # safetensors headers, config.json
     "tandem/clip/tokenizer.hpp": (ZLIB,),  # the vocabulary as it is published, compressed
     "tandem/clip/weights.hpp": (JSON,),
@@ -32,6 +33,7 @@ ALLOWED = {
     "tandem/wtal/annotations.hpp": (JSON,),
     "tandem/wtal/datasets.hpp": (JSON,),
     "tandem/wtal/detections_json.hpp": (JSON,),
+    "tandem/i3d/load.hpp": (JSON,),  # safetensors headers
     "tandem/wtal/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
     "tandem/wtal/wtalc.hpp": (JSON,),
 }

@@ -21,6 +21,7 @@
 #include "tandem/cpu/conv3d.hpp"
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/ops/common.hpp"
+#include "tandem/ops/dim_split.hpp"
 #include "tandem/ops/window3d.hpp"
 
 TANDEM_NAMESPACE_BEGIN
