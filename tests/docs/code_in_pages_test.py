@@ -38,7 +38,7 @@ def blocks(page, language):
 def compiles(name, source, *more):
     path = work / "code.cpp"
     path.write_text(source)
-    result = subprocess.run([COMPILER, "-std=c++20", "-O1", "-I", ROOT / "include", "-I", ROOT / "benchmarks", *FLAGS,
+    result = subprocess.run([COMPILER, "-std=c++20", "-O0", "-I", ROOT / "include", "-I", ROOT / "benchmarks", *FLAGS,
                              path, *more], capture_output=True, text=True)
     if result.returncode != 0:
         failures.append(f"{name} does not compile:\n{result.stderr[:2000]}")
