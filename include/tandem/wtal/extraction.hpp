@@ -307,7 +307,7 @@ class FeatureExtractor {
         const detail::StageTimer timer(clock_.clip, lease.threads());
         std::vector<Tensor<float>> images;
         for (const std::int64_t offset : offsets_) images.push_back(frame(first + offset).clip);
-        clip_.add(mean(encoders_.clip->forward(stack(images, 0)), {0}));
+        clip_.add(mean(encoders_.clip->forward(stack(images, 0)), 0));
       }
       // The last frame that has come is the row's last; where it repeats, each time is an interval more.
       const std::int64_t repeated = first + s_.stack - frames_;
