@@ -84,8 +84,7 @@ class ImageEncoder final : public nn::Module<T> {
     const Tensor<T> patches = conv1.forward(unfold_patches(images, options_.patch));
     const Tensor<T> first = class_embedding.expand({images.size(0), 1, width});
     const Tensor<T> x = add(cat(std::vector<Tensor<T>>{first, patches}, 1), positional_embedding);
-    const std::vector<std::int64_t> first_token(static_cast<std::size_t>(images.size(0)), 0);
-    const Tensor<T> last = transformer.forward_at(ln_pre.forward(x), false, first_token);
+    const Tensor<T> last = transformer.forward_first(ln_pre.forward(x));
     return matmul(ln_post.forward(last), proj);
   }
   const ImageEncoderOptions& options() const { return options_; }

@@ -4,11 +4,10 @@
 ///
 ///   const auto model = clip::load<float>("ViT-B-16.safetensors");
 ///   std::puts(model.report.str().c_str());
-///   Tensor<float> pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}),
-///   model.preprocessing); Tensor<float> images =
-///   normalize(model.image->forward(pixels.unsqueeze(0)), -1); Tensor<float> texts =
-///   normalize(model.text->encode(token_ids), -1); Tensor<float> p = softmax(mul(matmul(images,
-///   texts.transpose(0, 1)), model.logit_scale), -1);
+///   auto pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}), model.preprocessing);
+///   auto images = normalize(model.image->forward(pixels.unsqueeze(0)), -1);
+///   auto texts = normalize(model.text->encode(token_ids), -1);
+///   auto p = softmax(mul(matmul(images, texts.transpose(0, 1)), model.logit_scale), -1);
 
 #include <cmath>
 #include <cstdint>

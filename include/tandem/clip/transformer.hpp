@@ -11,7 +11,7 @@ TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
 /// Transformer — pre-LN blocks one after the other, under the names "resblocks.0", "resblocks.1" …
-///   x (N, L, width), at (N) → (N, width); causal: position i sees 0 … i only.
+///   one row of each sequence → (N, width): the first, or, causal, where row i sees 0 … i, the last.
 /// `hidden`: the width inside the perceptrons, 0 for 4·width.
 /// `scaled`: the weights start as the release's text side does, normal with deviations that follow
 /// from width and depth, instead of with each layer's own default.
@@ -28,14 +28,14 @@ class Transformer final : public nn::Module<T> {
       if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
     }
   }
-  /// The result at one position of each sequence, at[n]. Of the last block only these rows are computed,
-  /// behind the keys and values of all.
-  Tensor<T> forward_at(Tensor<T> x, bool causal, const std::vector<std::int64_t>& at) const {
+  /// The first row of each sequence, where all rows see all: x (N, L, width) → (N, width). Of the last
+  /// block only these rows are computed, behind the keys and values of all.
+  Tensor<T> forward_first(Tensor<T> x) const {
     const nn::ModuleScope scope = this->scope();
-    Tensor<bool> wanted = full<bool>({x.size(0), x.size(1)}, false);
-    for (std::size_t n = 0; n < at.size(); ++n) wanted.set({static_cast<std::int64_t>(n), at[n]}, true);
-    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x, {}, causal);
-    return blocks_.back()->forward_rows(x, wanted, {}, causal);
+    const Tensor<bool> first = full<bool>({x.size(0), x.size(1)}, false);
+    first.slice(1, 0, 1).fill_(true);
+    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x);
+    return blocks_.back()->forward_rows(x, first);
   }
 
   /// The rows that end packed causal sequences, (N, width); of the last block only these are computed.

@@ -4,7 +4,8 @@
 ///   op(A) (m, k), op(B) (k, n), C (m, n); `ld…` is the distance between rows as stored
 ///
 /// for (float, float), (double, double), (bfloat16, float) and (Rounded, float), floats that are rounded
-/// to bfloat16: products of bfloat16 are added up in float. As in BLAS, beta = 0 never reads C, alpha = 0 never reads A and B, and k = 0 gives beta·C.
+/// to bfloat16: products of bfloat16 are added up in float. As in BLAS, beta = 0 never reads C,
+/// alpha = 0 never reads A and B, and k = 0 gives beta·C.
 /// The bits of the result do not depend on the number of threads.
 ///
 ///   float x[2 * 3] = {…}, w[4 * 3] = {…}, y[2 * 4];       // y = x·wᵀ, as in a Linear layer
