@@ -1,6 +1,7 @@
 /// CLIP ViT-B/16 with random weights, which cost what trained ones do.
 ///
-///     clip_image_f32/B      B preprocessed images (3, 224, 224) to features, nothing recorded
+///     clip_image_f32/B      B preprocessed images (3, 224, 224) to features, nothing recorded, with weights from
+///                           a mapped file that were packed once (nn::pack_weights), as the programs do
 ///     clip_image_bf16/B     the same with the matrices kept as bfloat16
 ///     clip_text_f32/20xL    features of 20 prompts with 32 learned vectors, L positions long, and the
 ///                           gradient of their sum of squares by those vectors
@@ -36,14 +37,27 @@ double image_flops(double images) {
          last_block_flops(rows, images, positions, width) + images * 2 * width * 512;
 }
 
+/// Both encoders' parameters under the names of OpenAI's release or of a Hugging Face model.
+void write_weights(const std::string& path, bool hugging_face);
+
+/// A file of random weights in OpenAI's layout (or Hugging Face's) in the temporary folder, gone with the last owner.
+std::shared_ptr<const std::string> weight_file(bool hugging_face) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            concat("tandem_clip_bench_", hugging_face ? "hugging_face" : "openai", ".safetensors"))
+                               .string();
+  write_weights(path, hugging_face);
+  return {new std::string(path), [](const std::string* p) { std::filesystem::remove(*p), delete p; }};
+}
+
 void add_image(bench::Suite& suite, std::int64_t images, bool bf16) {
   const std::string name = concat("clip_image_", bf16 ? "bf16" : "f32", "/", images);
   const double flops = image_flops(static_cast<double>(images));
   suite.add(name, {.flops = flops, .unit = bf16 ? "bf16" : "f32"}, [=] {
+    const auto file = weight_file(false);
+    bench::prepared();
+    const auto encoder = clip::load_image_encoder<float>(*file, {.bfloat16 = bf16});
+    nn::pack_weights(*encoder);
     Generator random(1);
-    const auto encoder = make_ref<clip::ImageEncoder<float>>(clip::ImageEncoderOptions{}, random);
-    encoder->freeze();
-    if (bf16) nn::keep_bfloat16(*encoder);
     const auto x = randn<float>({images, 3, 224, 224}, random);
     return [=] {
       const NoGrad no_grad;
@@ -81,7 +95,6 @@ void add_text(bench::Suite& suite, bool bf16) {
             });
 }
 
-/// Both encoders' parameters under the names of OpenAI's release or of a Hugging Face model.
 void write_weights(const std::string& path, bool hugging_face) {
   Generator random(1);
   clip::ImageEncoder<float> image({}, random);
@@ -107,13 +120,10 @@ void write_weights(const std::string& path, bool hugging_face) {
 void add_load(bench::Suite& suite, const std::string& layout, bool bf16) {
   const double bytes = 149.6e6 * (bf16 ? 4 + 2 : 0);  // mapped weights are not read
   suite.add(concat("clip_load/", layout, bf16 ? "_to_bf16" : "_f32"), {.bytes = bytes}, [=] {
-    const std::string path =
-        (std::filesystem::temp_directory_path() / ("tandem_clip_bench_" + layout + ".safetensors")).string();
-    write_weights(path, layout == "hugging_face");
-    const std::shared_ptr<void> cleanup(nullptr, [path](void*) { std::filesystem::remove(path); });
+    const auto file = weight_file(layout == "hugging_face");
+    bench::prepared();
     return [=] {
-      (void)cleanup;
-      bench::keep(clip::load<float>(path, {.bfloat16 = bf16}));
+      bench::keep(clip::load<float>(*file, {.bfloat16 = bf16}));
     };
   });
 }

@@ -11,8 +11,6 @@
 ///       return suite.run();
 ///     }
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -24,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "tandem/tensor/config.hpp"
+#include "tandem/tensor/allocator.hpp"
 
 namespace bench {
 
@@ -39,6 +37,35 @@ struct Cost {
 template <class T>
 inline void keep(const T& value) {
   asm volatile("" : : "r,m"(&value) : "memory");
+}
+
+/// A line of /proc/self/status in MiB.
+inline double status_mb(const char* field) {
+  double kb = 0;
+  if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, file) != nullptr) {
+      if (std::strncmp(line, field, std::strlen(field)) == 0) kb = std::atof(line + std::strlen(field) + 1);
+    }
+    std::fclose(file);
+  }
+  return kb / 1024;
+}
+
+/// The resident memory that a work's peak is counted above.
+inline double& memory_before() {
+  static double mb = 0;
+  return mb;
+}
+
+/// Counts memory from here on, as the peers' `Measurement` does: for set-ups that write files first.
+inline void prepared() {
+  tandem::release_kept_memory();
+  if (std::FILE* file = std::fopen("/proc/self/clear_refs", "w")) {  // VmHWM back to VmRSS: proc(5)
+    std::fputs("5", file);
+    std::fclose(file);
+  }
+  memory_before() = status_mb("VmRSS");
 }
 
 class Suite {
@@ -129,14 +156,8 @@ class Suite {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
-  static double peak_mb() {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    return static_cast<double>(usage.ru_maxrss) / 1024.0;
-  }
-
   void time(const Work& work) const {
-    const double before = peak_mb();  // the program itself, and works that ran earlier
+    prepared();
     const Call call = work.setup();
     // One call to warm caches, pools and dispatch; short calls are batched to at least 2 ms, where
     // the clock's resolution and the loop no longer matter.
@@ -160,7 +181,7 @@ class Suite {
         "\"compiler\": \"%s\"}}\n",
         work.name.c_str(), threads_, samples.front(), samples[samples.size() / 2], samples.size(),
         work.cost.flops, work.cost.bytes, work.cost.unit,
-        peak_mb() - before, TANDEM_VERSION_STRING, compiler());
+        status_mb("VmHWM") - memory_before(), TANDEM_VERSION_STRING, compiler());
     std::fflush(stdout);
   }
 

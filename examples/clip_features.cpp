@@ -32,6 +32,7 @@ void run(const Options& o) {
   const clip::WeightFile file(o.weights);
   const clip::LoadOptions how = clip_cli::load_options(o);
   const auto encoder = clip::load_image_encoder<float>(o.weights, how, &report);
+  nn::pack_weights(*encoder);
   const clip::PreprocessOptions images = file.preprocessing(encoder->options().resolution);
   std::printf("%s: %s\n", file.path().c_str(), report.str().c_str());
 

@@ -52,6 +52,7 @@ void run(const Options& o) {
     paths.insert(paths.end(), found.begin(), found.end());
   }
 
+  if (paths.size() >= 8) nn::pack_weights(*model.image);  // takes as long as it saves on a few images
   const NoGrad no_grad;
   const Tensor<float> text = normalize(model.text->encode(texts), -1);
   const Tensor<float> image = normalize(clip_cli::encode_images(*model.image, model.preprocessing,

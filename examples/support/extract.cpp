@@ -51,6 +51,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
     const clip::WeightFile file(o.clip);
     auto encoder = clip::load_image_encoder<float>(
         o.clip, {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.clip_activation)});
+    nn::pack_weights(*encoder);
     o.extraction.clip = file.preprocessing(encoder->options().resolution);
     weights = hash_of(file.path());
     return encoder;
@@ -67,7 +68,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
     *slot.low = slot.tensor->detach().to<bfloat16>();
     *slot.tensor = {};
   }
-  encoder->freeze();
+  nn::pack_weights(*encoder);
   encoder->eval();
   return encoder;
 }

@@ -24,6 +24,7 @@
 #include "tandem/ops/layer_norm.hpp"
 #include "tandem/ops/linear.hpp"
 #include "tandem/ops/linear_bf16.hpp"
+#include "tandem/ops/linear_packed.hpp"
 #include "tandem/ops/log.hpp"
 #include "tandem/ops/logsumexp.hpp"
 #include "tandem/ops/matmul.hpp"

@@ -76,6 +76,8 @@ std::vector<Case> cases() {
        [] { layer_norm(there(), ones<float>({3})); }},
       {"linear", "linear", [] { linear(there(), there({4, 3}), {}, Activation::relu); }},
       {"linear_bf16", "linear_bf16", [] { linear_bf16(there(), zeros<bfloat16>({4, 3})); }},
+      {"linear_packed", "linear_packed",
+       [] { linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3}))); }},
       {"log", "log", [] { log(there()); }},
       {"logsumexp", "logsumexp", [] { logsumexp(there(), 0); }},
       {"matmul", "matmul", [] {

@@ -37,7 +37,39 @@ Tensor<T> ramp(std::initializer_list<T> values) {
   return from_vector<T>(std::vector<T>(values), {2, 3});
 }
 
+/// Kilobytes of physical memory behind the mapping that `address` lies in, as /proc/self/smaps says.
+long resident_kb(const void* address) {
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  std::ifstream maps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0;
+    long kb = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = begin <= wanted && wanted < end;
+    if (inside && std::sscanf(line.c_str(), "Rss: %ld kB", &kb) == 1) return kb;
+  }
+  return -1;
+}
+
 }  // namespace
+
+TEST_CASE("safetensors: a mapped tensor gives its pages back and stays what it is") {
+  const TempDir dir;
+  const Tensor<float> x = arange<float>(0, 1 << 20);  // 4 MiB
+  io::SafetensorsWriter out;
+  out.add("x", x);
+  out.save(dir.path("x"));
+  const io::SafetensorsFile file(dir.path("x"));
+  const Tensor<float> mapped = file.at("x").tensor<float>();
+  REQUIRE_FALSE(mapped.storage()->writable());
+  CHECK(mapped.to_vector() == x.to_vector());
+  CHECK(resident_kb(mapped.data()) >= 4096);
+  mapped.storage()->give_back_pages();
+  CHECK(resident_kb(mapped.data()) < 256);  // the pages at both ends, and what the kernel maps around them
+  CHECK(mapped.to_vector() == x.to_vector());
+  x.storage()->give_back_pages();  // memory of its own: stays
+  CHECK(x.at({1000}) == 1000);
+}
 
 TEST_CASE("safetensors: a file that the Python package wrote") {
   const io::SafetensorsFile file(golden("numpy.safetensors"));

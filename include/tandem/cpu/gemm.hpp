@@ -106,7 +106,7 @@ class PackedMatrix {
     const auto bytes = [&](int64_t length) {
       return gemm_detail::round_up(length, ks.k_multiple) / ks.k_unit * ks.element_size * ks.cols;
     };
-    std::byte* packed = memory_.get(bytes(k) * source.panels.count);
+    std::byte* packed = memory_.get_exactly(bytes(k) * source.panels.count);
     const auto pack_items = [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t block = item / source.panels.count, panel = item % source.panels.count;

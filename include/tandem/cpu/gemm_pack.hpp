@@ -23,20 +23,28 @@ class Scratch {
 
   /// At least `bytes` bytes with unspecified content, aligned to 4 KiB or more.
   std::byte* get(int64_t bytes) {
-    if (bytes > size_) grow(bytes);
+    if (bytes > size_) grow(bytes, bytes >= huge_page / 2 ? huge_page : page);
+    return data_;
+  }
+  /// The same for memory that will not grow again: no more than whole small pages.
+  std::byte* get_exactly(int64_t bytes) {
+    if (bytes > size_) grow(bytes, page);
     return data_;
   }
 
  private:
-  TANDEM_NOINLINE void grow(int64_t bytes) {
+  static constexpr int64_t page = 4096, huge_page = int64_t{2} << 20;
+
+  TANDEM_NOINLINE void grow(int64_t bytes, int64_t unit) {
     release();
-    constexpr int64_t page = 4096, huge_page = int64_t{2} << 20;
-    const int64_t unit = bytes >= huge_page / 2 ? huge_page : page;
+    const bool huge = bytes >= huge_page / 2;
     const int64_t rounded = round_up(bytes, unit);
-    void* memory = std::aligned_alloc(static_cast<size_t>(unit), static_cast<size_t>(rounded));
-    if (memory == nullptr) throw std::bad_alloc();
+    void* memory = nullptr;
+    if (posix_memalign(&memory, static_cast<size_t>(huge ? huge_page : page), static_cast<size_t>(rounded)) != 0) {
+      throw std::bad_alloc();
+    }
 #if defined(MADV_HUGEPAGE)
-    if (unit == huge_page) madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
+    if (huge) madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
 #endif
     data_ = static_cast<std::byte*>(memory);
     size_ = rounded;

@@ -185,6 +185,15 @@ struct Array {
     return Tensor<T>(std::move(storage), Layout{sizes, contiguous_strides(sizes), 0});
   }
 
+  /// Frees the physical memory behind a mapped array until it is read again, where nobody needs it for now:
+  /// after it was converted, say. The bytes stay what they are.
+  void give_back_pages() const {
+    const auto* lender = dynamic_cast<const PageLender*>(owner.get());
+    if (lender != nullptr) {
+      lender->give_back_pages(const_cast<unsigned char*>(data), static_cast<std::int64_t>(bytes));
+    }
+  }
+
   /// A copy converted to T: any number to a floating type, integers to integers that hold them.
   template <Element T>
   Tensor<T> tensor_as() const {

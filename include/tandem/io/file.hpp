@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "tandem/tensor/error.hpp"
-#include "tandem/tensor/ref.hpp"
+#include "tandem/tensor/storage.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -96,7 +96,7 @@ inline std::string join_path(std::string_view folder, std::string_view name) {
 ///     file->data(), file->size(), file->path();
 ///
 /// Errors: a missing or unreadable file, a directory, pipe, socket or device, an empty file.
-class MappedFile final : public RefCounted {
+class MappedFile final : public PageLender {
  public:
   static Ref<MappedFile> open(const std::string& path) { return Ref(new MappedFile(path)); }
   ~MappedFile() override {
@@ -107,6 +107,14 @@ class MappedFile final : public RefCounted {
   std::size_t size() const { return size_; }
   const std::string& path() const { return path_; }
   std::string_view text() const { return {static_cast<const char*>(data_), size_}; }
+  /// Unmaps whole pages inside [data, data + bytes) from this process; the next read maps them again.
+  void give_back_pages(void* data, std::int64_t bytes) const override {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
+    const auto end = (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / page * page;
+    // Read-only and private: the pages are the file's own, so nothing can be lost.
+    if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
 
  private:
   explicit MappedFile(const std::string& path) : path_(path) {

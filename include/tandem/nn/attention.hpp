@@ -27,7 +27,7 @@ class MultiHeadAttention final : public Module<T> {
       const NoGrad no_grad;
       out_proj.bias.zero_();
     }
-    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16);
+    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16, &in_proj_weight_packed);
     this->add("in_proj_bias", in_proj_bias);
     this->add("out_proj", out_proj);
   }
@@ -43,7 +43,7 @@ class MultiHeadAttention final : public Module<T> {
   Tensor<T> mix(const Tensor<T>& x, const Tensor<bool>& key_mask, bool causal,
                 const Tensor<bool>& query_mask = {}) const {
     const ModuleScope scope = this->scope();
-    const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
+    const Tensor<T> qkv = project(x);
     return self_attention(qkv, heads_, key_mask, causal, query_mask);
   }
 
@@ -51,7 +51,7 @@ class MultiHeadAttention final : public Module<T> {
   /// is said at the end of each sequence.
   Tensor<T> mix_packed(const Tensor<T>& x, const PackedRows& packed, bool ends) const {
     const ModuleScope scope = this->scope();
-    const Tensor<T> qkv = linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_bias);
+    const Tensor<T> qkv = project(x);
     const Tensor<T> all = index_select(qkv, 0, packed.spread)
                               .reshape({packed.sequences, packed.longest, qkv.size(1)});
     const Tensor<T> mixed = self_attention(all, heads_, {}, true, ends ? packed.wanted_last : packed.wanted);
@@ -61,9 +61,14 @@ class MultiHeadAttention final : public Module<T> {
 
   Tensor<T> in_proj_weight, in_proj_bias;
   Tensor<bfloat16> in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
+  Packed<T> in_proj_weight_packed;       ///< by pack_weights
   Linear<T> out_proj;
 
  private:
+  /// Queries, keys and values side by side.
+  Tensor<T> project(const Tensor<T>& x) const {
+    return linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_weight_packed, in_proj_bias);
+  }
   std::int64_t heads_;
 };
 

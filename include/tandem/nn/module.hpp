@@ -16,7 +16,8 @@
 /// members by address, so it is neither copied nor moved; Ref<M> shares one.
 ///
 /// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half the
-/// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict.
+/// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict. And they can
+/// be packed (pack_weights in linear.hpp), for faster products.
 
 #include <string>
 #include <string_view>
@@ -28,7 +29,18 @@
 #include "tandem/tensor/random.hpp"
 
 TANDEM_NAMESPACE_BEGIN
+
+template <FloatingElement W>
+class PackedWeight;  // ops/linear_packed.hpp
+
 namespace nn {
+
+/// The packed copy of a matrix, in the precision it is kept in; see pack_weights in linear.hpp.
+template <FloatingElement T>
+struct Packed {
+  Ref<PackedWeight<T>> full;
+  Ref<PackedWeight<bfloat16>> low;
+};
 
 /// A tensor with its full name.
 template <FloatingElement T>
@@ -39,12 +51,13 @@ struct Named {
 
 /// Where a module keeps one of its tensors, for loaders that put another tensor there instead of
 /// copying into it. `low` is null unless the module also computes with the tensor as bfloat16; then
-/// one of the two is defined.
+/// one of the two is defined. `packed` is null unless the module multiplies by the tensor.
 template <FloatingElement T>
 struct Slot {
   std::string name;
   Tensor<T>* tensor;
   Tensor<bfloat16>* low;
+  Packed<T>* packed = nullptr;
 };
 
 /// What load_state_dict found.
@@ -215,16 +228,17 @@ class Module : public RefCounted {
   /// Registers a parameter: it collects a gradient from now on.
   void add(std::string name, Tensor<T>& parameter) {
     parameter.requires_grad_();
-    entries_.push_back({std::move(name), &parameter, nullptr, true});
+    entries_.push_back({std::move(name), &parameter, nullptr, nullptr, true});
   }
-  /// Registers a parameter that may be kept as bfloat16 instead, where T is float.
-  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low) {
+  /// Registers a parameter that may be kept as bfloat16 instead, where T is float, and packed.
+  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low, Packed<T>* packed = nullptr) {
     parameter.requires_grad_();
-    entries_.push_back({std::move(name), &parameter, std::is_same_v<T, float> ? &low : nullptr, true});
+    entries_.push_back(
+        {std::move(name), &parameter, std::is_same_v<T, float> ? &low : nullptr, packed, true});
   }
   /// Registers a tensor that is saved but not learned.
   void add_buffer(std::string name, Tensor<T>& buffer) {
-    entries_.push_back({std::move(name), &buffer, nullptr, false});
+    entries_.push_back({std::move(name), &buffer, nullptr, nullptr, false});
   }
   /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
   void add(std::string name, Module& child) {
@@ -239,6 +253,7 @@ class Module : public RefCounted {
     std::string name;
     Tensor<T>* tensor;
     Tensor<bfloat16>* low;
+    Packed<T>* packed;
     bool parameter;
   };
   struct Child {
@@ -258,7 +273,9 @@ class Module : public RefCounted {
   }
 
   void collect_slots(std::vector<Slot<T>>& out, const std::string& prefix) const {
-    for (const Entry& entry : entries_) out.push_back({prefix + entry.name, entry.tensor, entry.low});
+    for (const Entry& entry : entries_) {
+      out.push_back({prefix + entry.name, entry.tensor, entry.low, entry.packed});
+    }
     for (const Child& child : children_) {
       child.module->collect_slots(out, concat(prefix, child.name, "."));
     }
