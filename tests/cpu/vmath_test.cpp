@@ -34,6 +34,7 @@ constexpr T nan = std::numeric_limits<T>::quiet_NaN();
     static constexpr const char* name = #ours;                                             \
   };
 FUNCTION(Exp, exp, std::exp(x))
+FUNCTION(ExpNormal, exp_normal, std::exp(x))
 FUNCTION(Expm1, expm1, std::expm1(x))
 FUNCTION(Log, log, std::log(x))
 FUNCTION(Log1p, log1p, std::log1p(x))
@@ -199,4 +200,41 @@ TEST_CASE("vmath: errors stay within their bounds on every instruction set") {
   SUBCASE("tanh") { check_all<Tanh>(2.0, 2.0, xf, xd); }
   SUBCASE("sigmoid") { check_all<Sigmoid>(2.0, 2.0, xf, xd); }
   SUBCASE("erf") { check_all<Erf>(1.5, 1.5, xf, xd); }
+}
+
+namespace {
+/// exp_normal has the bits of exp where that is a normal number, and the smallest one below.
+template <class T>
+void check_exp_normal(const std::vector<T>& given) {
+  constexpr T least = std::numeric_limits<T>::min();
+  std::vector<T> x{-inf<T>, std::numeric_limits<T>::lowest(), std::log(least) - 1, std::log(least), T(-0.0), T(0)};
+  for (const T a : given) {
+    if (a < (sizeof(T) == 4 ? T(88) : T(709))) x.push_back(a);
+  }
+  REQUIRE(x.size() > given.size() / 2);
+  std::vector<T> exact(x.size()), ours(x.size());
+  for (const Isa isa : supported_isas()) {
+    const IsaScope scope(isa);
+    INFO("instruction set ", name(isa));
+    simd_dispatch<Exp, T>(x.data(), exact.data(), static_cast<int64_t>(x.size()));
+    simd_dispatch<ExpNormal, T>(x.data(), ours.data(), static_cast<int64_t>(x.size()));
+    std::size_t wrong = 0, small = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      // Beside log(least) the two may fall on either side of it.
+      const bool subnormal = exact[i] < least * T(1.001);
+      small += subnormal;
+      wrong += subnormal ? !(ours[i] >= least && ours[i] <= least * T(1.01)) : ours[i] != exact[i];
+    }
+    CHECK(wrong == 0);
+    CHECK(small >= 3);
+    T result = 0;
+    simd_dispatch<ExpNormal, T>(&nan<T>, &result, int64_t{1});
+    CHECK(std::isnan(result));
+  }
+}
+}  // namespace
+
+TEST_CASE("vmath: exp_normal") {
+  check_exp_normal(arguments<float>());
+  check_exp_normal(arguments<double>());
 }

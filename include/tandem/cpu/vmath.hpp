@@ -51,6 +51,7 @@ struct Elementary<float> {
   static constexpr float ln2_high = 0x1.62e4p-1F, ln2_low = 0x1.7f7d1cp-20F;
   static constexpr float log2_e = 0x1.715476p+0F;
   static constexpr float exp_low = -104, exp_high = 89;  // beyond: 0 and ∞
+  static constexpr float exp_normal_low = -0x1.5d589ep+6F;  // log 2^−126
   static constexpr float expm1_low = -18;                // below: −1
   static constexpr float tanh_high = 10;                 // beyond: 1
   // (e^r − 1 − r)/r² on ±ln2/2; (log((1+s)/(1−s)) − 2s)/s³ in s² up to s = (√2−1)/(√2+1)
@@ -70,6 +71,7 @@ struct Elementary<double> {
   static constexpr double ln2_high = 0x1.62e42fefa2p-1, ln2_low = 0x1.9ef35793c7673p-41;
   static constexpr double log2_e = 0x1.71547652b82fep+0;
   static constexpr double exp_low = -746, exp_high = 710;
+  static constexpr double exp_normal_low = -0x1.6232bdd7abcd0p+9;  // log 2^−1022
   static constexpr double expm1_low = -40;
   static constexpr double tanh_high = 20;
   static constexpr double exp_tail[] = {
@@ -171,6 +173,15 @@ TANDEM_ALWAYS_INLINE Vec<T, N> exp(Vec<T, N> x) {
   using E = detail::Elementary<T>;
   const detail::ExpReduction<T, N> e(detail::clamp(x, E::exp_low, E::exp_high));
   return e.scale(e.expm1_r() + Vec<T, N>(T(1)));
+}
+
+/// e^x where it is a normal number, in three quarters of exp's time and with its bits; 2^−126 (double:
+/// 2^−1022) instead of anything smaller, so also at −∞. For weights beside a largest one of 1. x < 88 (709).
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> exp_normal(Vec<T, N> x) {
+  using V = Vec<T, N>;
+  const detail::ExpReduction<T, N> e(max(V(detail::Elementary<T>::exp_normal_low), x));
+  return (e.expm1_r() + V(T(1))) * e.power_of_two(e.bits);
 }
 
 /// e^x − 1, accurate near 0.

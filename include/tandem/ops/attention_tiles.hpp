@@ -331,7 +331,7 @@ struct SoftmaxTile {
       V sum0(T(0)), sum1(T(0));
       std::int64_t c = 0;
       for (; c + 2 * N <= count; c += 2 * N) {
-        const V e0 = cpu::exp(V::load(s + c) - by), e1 = cpu::exp(V::load(s + c + N) - by);
+        const V e0 = cpu::exp_normal(V::load(s + c) - by), e1 = cpu::exp_normal(V::load(s + c + N) - by);
         e0.store(s + c);
         e1.store(s + c + N);
         sum0 += e0;
@@ -339,7 +339,7 @@ struct SoftmaxTile {
       }
       for (; c < count; c += N) {
         const std::int64_t part = count - c < N ? count - c : N;
-        const V e = cpu::exp(V::load_partial(s + c, part) - by);
+        const V e = cpu::exp_normal(V::load_partial(s + c, part) - by);
         e.store_partial(s + c, part);
         sum0 += cpu::select(cpu::Mask<T, V::size>::first(part), e, V(T(0)));
       }
@@ -349,7 +349,7 @@ struct SoftmaxTile {
       } else if (m[r] == largest) {
         l[r] += sum;
       } else {
-        const V factor = cpu::exp(V(m[r] - shift));
+        const V factor = cpu::exp_normal(V(m[r] - shift));
         l[r] = l[r] * factor[0] + sum;
         cpu::vec_map<V>(
             acc_width, acc, [factor](V x) TANDEM_INLINE_LAMBDA { return x * factor; }, acc);
@@ -404,13 +404,13 @@ struct SoftmaxTileBackward {
       const V shift(lse[r]), along(d[r]);
       std::int64_t c = 0;
       for (; c + N <= count; c += N) {
-        const V p = cpu::exp(V::load(s + c) - shift);
+        const V p = cpu::exp_normal(V::load(s + c) - shift);
         p.store(s + c);
         (p * (V::load(dp + c) - along) * factor).store(dp + c);
       }
       if (c < count) {
         const std::int64_t part = count - c;
-        const V p = cpu::exp(V::load_partial(s + c, part) - shift);
+        const V p = cpu::exp_normal(V::load_partial(s + c, part) - shift);
         p.store_partial(s + c, part);
         (p * (V::load_partial(dp + c, part) - along) * factor).store_partial(dp + c, part);
       }
