@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "../io/picture.hpp"
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
 #include "tandem/cpu/isa.hpp"
@@ -18,26 +19,6 @@ namespace {
 const io::Npz& golden_arrays() {
   static const auto npz = io::Npz::open(TANDEM_GOLDEN_DIR "/clip_preprocess.npz");
   return npz;
-}
-
-/// The picture of generate_clip_preprocess.py.
-Image picture(std::int64_t height, std::int64_t width, std::int64_t channels, std::uint32_t seed) {
-  Image image({height, width, channels});
-  std::uint8_t* p = image.mutable_data();
-  for (std::int64_t i = 0; i < image.numel(); ++i) {
-    std::uint32_t x = static_cast<std::uint32_t>(i) * 2654435761u + seed * 40503u;
-    x ^= x >> 15;
-    x *= 2246822519u;
-    x ^= x >> 13;
-    const auto level = static_cast<std::uint8_t>(x >> 8 & 255u);
-    p[i] = seed % 3 != 0 ? level : level < 128 ? std::uint8_t{0} : std::uint8_t{255};
-  }
-  return image;
-}
-
-std::int64_t checksum(const Image& image) {
-  const Image dense = image.contiguous();
-  return io::crc32({reinterpret_cast<const char*>(dense.data()), static_cast<std::size_t>(dense.numel())});
 }
 
 std::size_t differences(const Image& a, const Image& b) {
