@@ -33,4 +33,14 @@ std::int64_t checksum(const tandem::Tensor<T>& x) {
                             static_cast<std::size_t>(dense.numel()) * sizeof(T)});
 }
 
+/// How many elements differ; all of them where the shapes do.
+inline std::size_t differences(const tandem::Tensor<std::uint8_t>& a,
+                               const tandem::Tensor<std::uint8_t>& b) {
+  if (a.shape() != b.shape()) return static_cast<std::size_t>(-1);
+  const auto x = a.to_vector(), y = b.to_vector();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) count += x[i] != y[i];
+  return count;
+}
+
 }  // namespace tandem_test
