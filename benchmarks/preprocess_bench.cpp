@@ -3,6 +3,7 @@
 
 #include "harness.hpp"
 #include "tandem/clip/preprocess.hpp"
+#include "tandem/io/resize_and_crop.hpp"
 
 namespace {
 
@@ -29,11 +30,11 @@ int main(int argc, char** argv) {
   for (const Case c : {Case{256, 340}, Case{720, 1280}, Case{1080, 1920}}) {
     const std::string sizes = "/" + std::to_string(c.height) + "x" + std::to_string(c.width);
     const double input = 3.0 * static_cast<double>(c.height) * static_cast<double>(c.width);
-    const tandem::clip::ImageSize to = tandem::clip::resized_size(c.height, c.width, 224);
+    const tandem::io::ImageSize to = tandem::io::resized_size(c.height, c.width, 224);
     const double resized = 3.0 * static_cast<double>(to.height) * static_cast<double>(to.width);
     suite.add("resize_bicubic_u8" + sizes, {.bytes = input + resized}, [=] {
       const Image image = noise({c.height, c.width, 3});
-      return [=] { bench::keep(tandem::clip::resize_bicubic(image, to.height, to.width)); };
+      return [=] { bench::keep(tandem::io::resize_bicubic(image, to.height, to.width)); };
     });
     suite.add("preprocess_u8" + sizes, {.bytes = input + 3.0 * 4 * 224 * 224}, [=] {
       const Image image = noise({c.height, c.width, 3});

@@ -107,7 +107,7 @@ inline void add_options(CLI::App& app, Options& o) {
 inline void finish_options(Options& o) {
   o.extraction.snippets.tail = o.tail == "repeat" ? Tail::repeat : Tail::drop;
   o.extraction.snippets.last_flow = o.last_flow == "drop" ? LastFlow::drop : LastFlow::repeat;
-  o.extraction.i3d.filter = o.resize == "bicubic" ? clip::ResizeFilter::bicubic : clip::ResizeFilter::bilinear;
+  o.extraction.i3d.filter = o.resize == "bicubic" ? io::ResizeFilter::bicubic : io::ResizeFilter::bilinear;
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   o.extraction.threads = cpu::num_threads();
   std::sort(o.streams.begin(), o.streams.end());

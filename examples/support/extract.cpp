@@ -1,20 +1,38 @@
 // The networks behind extract_features and localize.
 
+extern "C" {
+#include <libavutil/mem.h>
+#include <libavutil/sha.h>
+}
+
+#include <array>
 #include <map>
+#include <memory>
 
 #include "../extract_options.hpp"
 #include "tandem/clip/load.hpp"
 #include "tandem/i3d/load.hpp"
-#include "tandem/io/sha256.hpp"
+#include "tandem/io/file.hpp"
 #include "tandem/wtal/extraction.hpp"
 
 namespace extract {
 
 namespace {
 
+/// Says which weights rows were made with, as `sha256sum` prints it.
 io::Json hash_of(const std::string& path) {
+  const auto file = io::MappedFile::open(path);
+  const std::unique_ptr<AVSHA, void (*)(void*)> sha(av_sha_alloc(), av_free);
+  TANDEM_CHECK(sha && av_sha_init(sha.get(), 256) == 0, "extract_features", "libavutil cannot hash ", path);
+  av_sha_update(sha.get(), reinterpret_cast<const std::uint8_t*>(file->text().data()), file->text().size());
+  std::array<std::uint8_t, 32> digest;
+  av_sha_final(sha.get(), digest.data());
+  std::string hex;
+  for (const unsigned byte : digest) {
+    for (const unsigned digit : {byte >> 4, byte & 15}) hex += "0123456789abcdef"[digit];
+  }
   io::Json entry = io::Json::object();
-  entry["sha256"] = io::sha256_of_file(path);
+  entry["sha256"] = hex;
   return entry;
 }
 

@@ -6,33 +6,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "shared.hpp"
 #include "tandem/cpu/conv3d.hpp"
 
-namespace conv3d_test {
+namespace tandem_test {
 
 using namespace tandem;
 using namespace tandem::cpu;
-
-template <class T>
-double as_double(T x) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    return static_cast<double>(static_cast<float>(x));
-  } else {
-    return static_cast<double>(x);
-  }
-}
-
-/// A linear congruential generator: cheap, also under a sanitizer.      [Knuth, TAOCP 2,
-/// section 3.3.4]
-struct Random {
-  uint64_t state;
-  explicit Random(uint64_t seed) : state(seed) {}
-  uint32_t operator()() {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    return static_cast<uint32_t>(state >> 32);
-  }
-  double number() { return (*this)() * 0x1p-31 - 1; }  // in [−1, 1)
-};
 
 template <class T>
 std::vector<T> numbers(int64_t count, Random& random) {
@@ -187,4 +167,4 @@ std::vector<double> tile_magnitudes(const Conv3dShape& s, const std::vector<T>& 
   return y;
 }
 
-}  // namespace conv3d_test
+}  // namespace tandem_test

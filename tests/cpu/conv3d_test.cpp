@@ -24,7 +24,7 @@
 
 using namespace tandem;
 using namespace tandem::cpu;
-using namespace conv3d_test;
+using namespace tandem_test;
 
 namespace {
 
@@ -200,21 +200,6 @@ std::vector<Conv3dShape> winograd_shapes(bool four) {
   return all;
 }
 
-struct ThreadsScope {
-  int outer = num_threads();
-  explicit ThreadsScope(int count) { set_num_threads(count); }
-  ~ThreadsScope() { set_num_threads(outer); }
-};
-
-template <class F>
-void on_each_isa(F f) {
-  for (Isa isa : supported_isas()) {
-    const IsaScope scope(isa);
-    INFO(std::string(name(isa)));
-    f();
-  }
-}
-
 }  // namespace
 
 TEST_CASE("conv3d: as a matrix product, float and double") {
@@ -256,7 +241,7 @@ TEST_CASE("conv3d: the method chosen by itself, packed or not") {
 TEST_CASE("conv3d: an image in several blocks") {
   // Products of one tile row of all frames take more than Winograd's 8 MB, then one of a frame
   // each.
-  const ThreadsScope threads(2);
+  const Threads threads(2);
   Conv3dShape s{.n = 2,
                 .channels = 2,
                 .depth = 9,
@@ -308,7 +293,7 @@ TEST_CASE("conv3d: the same bits for every number of threads") {
     for (Conv3dMethod method : {Conv3dMethod::automatic, Conv3dMethod::direct}) {
       std::vector<float> first;
       for (int count : {1, 2, 3, 5}) {
-        const ThreadsScope threads(count);
+        const Threads threads(count);
         CAPTURE(count);
         std::vector<float> y(static_cast<size_t>(s.n * s.out_channels * s.out_positions()), 7);
         conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), bias.data(), true,

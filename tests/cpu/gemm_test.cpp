@@ -16,34 +16,15 @@
 #include <memory>
 #include <vector>
 
+#include "shared.hpp"
+
 using namespace tandem;
 using namespace tandem::cpu;
+using namespace tandem_test;
 
 namespace {
 
 constexpr double sentinel = 12345;
-
-template <class T>
-double as_double(T x) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    return static_cast<double>(static_cast<float>(x));
-  } else {
-    return static_cast<double>(x);
-  }
-}
-
-/// Numbers that cost little to make, also under a sanitizer: a linear congruential generator.
-///                                                             [Knuth, TAOCP 2, section 3.3.4]
-struct Random {
-  uint64_t state;
-  explicit Random(uint64_t seed) : state(seed) {}
-  uint32_t operator()() {
-    state = state * 6364136223846793005U + 1442695040888963407U;
-    return static_cast<uint32_t>(state >> 32);
-  }
-  /// In [−1, 1).
-  double number() { return (*this)() * 0x1p-31 - 1; }
-};
 
 /// rows × cols numbers in [−1, 1], rows ld apart, sentinels between them.
 template <class T>
@@ -239,21 +220,6 @@ void check_all(const Kernels<In, Out>* kernels = nullptr) {
   }
 }
 
-template <class F>
-void on_each_isa(F f) {
-  for (Isa isa : supported_isas()) {
-    const IsaScope scope(isa);
-    CAPTURE(name(isa));
-    f();
-  }
-}
-
-struct ThreadsScope {
-  int outer = num_threads();
-  explicit ThreadsScope(int count) { set_num_threads(count); }
-  ~ThreadsScope() { set_num_threads(outer); }
-};
-
 }  // namespace
 
 TEST_CASE("gemm: float, all transposes and odd shapes") {
@@ -434,7 +400,7 @@ TEST_CASE("gemm: the same bits for every number of threads, in every form") {
                                       b.ld, 0.5F, out, s.n, epilogue);
           });
           for (int threads : {1, 2, 3, 4}) {
-            const ThreadsScope scope(threads);
+            const Threads scope(threads);
             CAPTURE(threads);
             REQUIRE(product([&](float* out) {
                       gemm<float, float>(ta, tb, s.m, s.n, s.k, 1, a.data.data(), a.ld,
@@ -449,7 +415,7 @@ TEST_CASE("gemm: the same bits for every number of threads, in every form") {
 
 TEST_CASE("gemm: groups of columns and k blocks beyond the packing memory") {
   // Packed B of more than 8 MB, packed A as well: several groups, A packed block by block.
-  const ThreadsScope threads(2);
+  const Threads threads(2);
   for (Trans ta : both) {
     for (Trans tb : both) {
       const Shape s{26, 2500, 3100};
@@ -464,7 +430,7 @@ TEST_CASE("gemm: groups of columns and k blocks beyond the packing memory") {
 TEST_CASE("gemm_batched: strides, shared operands, threads") {
   Random random(5);
   for (int threads : {1, 3}) {
-    const ThreadsScope scope(threads);
+    const Threads scope(threads);
     for (int64_t batch : {1, 2, 30}) {
       const Shape s{17, 45, 64};
       for (bool shared_b : {false, true}) {
@@ -489,7 +455,7 @@ TEST_CASE("gemm_batched: strides, shared operands, threads") {
 }
 
 TEST_CASE("gemm inside a parallel region") {
-  const ThreadsScope scope(3);
+  const Threads scope(3);
   Random random(9);
   const int64_t m = 150, n = 170, k = 190;
   Matrix<float> a(m, k, 0, random), b(n, k, 0, random), expected(m, n, 0, random);

@@ -19,21 +19,12 @@
 #include <utility>
 #include <vector>
 
+#include "shared.hpp"
+
 using namespace tandem::cpu;
+using namespace tandem_test;
 
 namespace {
-
-/// Sets the thread count for a test.
-class Threads {
- public:
-  explicit Threads(int count) : outer_(num_threads()) { set_num_threads(count); }
-  ~Threads() { set_num_threads(outer_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int outer_;
-};
 
 template <class F>
 std::string message(F f) {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "../io/util.hpp"
+#include "../io/picture.hpp"
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 
@@ -18,28 +18,6 @@ namespace {
 const io::Npz& golden() {
   static const auto npz = io::Npz::open(TANDEM_GOLDEN_DIR "/i3d_preprocess.npz");
   return npz;
-}
-
-/// The picture of the generator.
-Bytes picture(std::int64_t height, std::int64_t width, std::int64_t channels, std::uint32_t seed) {
-  Bytes image({height, width, channels});
-  std::uint8_t* p = image.mutable_data();
-  for (std::int64_t i = 0; i < image.numel(); ++i) {
-    std::uint32_t x = static_cast<std::uint32_t>(i) * 2654435761u + seed * 40503u;
-    x ^= x >> 15;
-    x *= 2246822519u;
-    x ^= x >> 13;
-    const auto level = static_cast<std::uint8_t>(x >> 8 & 255u);
-    p[i] = seed % 3 != 0 ? level : level < 128 ? std::uint8_t{0} : std::uint8_t{255};
-  }
-  return image;
-}
-
-template <class T>
-std::int64_t checksum(const Tensor<T>& x) {
-  const Tensor<T> dense = x.contiguous();
-  return io::crc32({reinterpret_cast<const char*>(dense.data()),
-                    static_cast<std::size_t>(dense.numel()) * sizeof(T)});
 }
 
 /// The bytes from which preprocess_rgb made x (3, 1, crop, crop), as (crop, crop, 3).

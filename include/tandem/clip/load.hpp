@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "tandem/clip/filler.hpp"
 #include "tandem/clip/weights.hpp"
+#include "tandem/io/filler.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace clip {
@@ -60,7 +60,7 @@ Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   Clip<T> out;
   out.image = detail::make_encoder<ImageEncoder<T>>(file.image_options(options), options);
   out.text = detail::make_encoder<TextEncoder<T>>(file.text_options(options), options);
-  detail::Filler filler(file, options.bfloat16, options.allow_missing, out.report);
+  io::Filler filler(file, options.bfloat16, options.allow_missing, out.report);
   filler.fill(*out.image, "visual.");
   filler.fill(*out.text, "");
   if (file.contains("logit_scale") && file.file().at("logit_scale").numel() == 1) {
@@ -88,7 +88,7 @@ Ref<Encoder> load_one(const WeightFile& file, const Sizes& sizes, const std::str
                       const LoadOptions& options, WeightsReport* report, const Other& other) {
   WeightsReport found;
   auto out = make_encoder<Encoder>(sizes, options);
-  Filler filler(file, options.bfloat16, options.allow_missing, found);
+  io::Filler filler(file, options.bfloat16, options.allow_missing, found);
   filler.fill(*out, prefix);
   filler.finish(other);
   if (report != nullptr) *report = std::move(found);

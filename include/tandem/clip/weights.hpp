@@ -11,15 +11,18 @@
 #include <utility>
 #include <vector>
 
-#include "tandem/clip/filler.hpp"
 #include "tandem/clip/image_encoder.hpp"
 #include "tandem/clip/preprocess.hpp"
 #include "tandem/clip/text_encoder.hpp"
+#include "tandem/io/filler.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/safetensors.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace clip {
+
+using io::Pieces;
+using io::WeightsReport;
 
 struct LoadOptions {
   bool bfloat16 = false;  ///< keep the matrices as bfloat16 (encoders of float)

@@ -12,15 +12,15 @@
 #include <utility>
 #include <vector>
 
-#include "tandem/clip/filler.hpp"
 #include "tandem/i3d/inception.hpp"
 #include "tandem/i3d/preprocess.hpp"
+#include "tandem/io/filler.hpp"
 #include "tandem/io/json_reader.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {
 
-using WeightsReport = clip::WeightsReport;
+using io::WeightsReport;
 
 struct LoadOptions {
   bool bfloat16 = false;  ///< infer in bfloat16 (a model of float that is prepared)
@@ -54,7 +54,7 @@ class WeightFile {
   const io::SafetensorsFile& file() const { return file_; }
 
   /// The checkpoint's tensors for one of ours: that of its name, and none for a count of batches.
-  clip::Pieces pieces(const std::string& name) const {
+  io::Pieces pieces(const std::string& name) const {
     if (name.ends_with(".num_batches_tracked")) return {};
     return {{name}};
   }
@@ -136,7 +136,7 @@ I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
     const nn::SkipInit skip;
     out.model = make_ref<InceptionI3d<T>>(config, random);
   }
-  clip::detail::Filler filler(file, false, options.allow_missing, out.report);
+  io::Filler filler(file, false, options.allow_missing, out.report);
   filler.fill(*out.model, "");
   filler.finish([](const std::string&) { return false; });
   if (options.fold) {

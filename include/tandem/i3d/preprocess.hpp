@@ -17,12 +17,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "tandem/clip/preprocess.hpp"
+#include "tandem/io/resize_and_crop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {
 
-using clip::ResizeFilter;
+using io::ResizeFilter;
 
 struct PreprocessOptions {
   std::int64_t size = 256;  ///< the short side after resizing
@@ -42,14 +42,14 @@ inline void check_options(const char* op, const PreprocessOptions& o) {
 
 /// One axis of a picture, resized and cropped.
 struct FlowAxis {
-  clip::detail::ResizeTaps taps;
+  io::detail::ResizeTaps taps;
   bool identity;
   std::int64_t first;  ///< of the resized picture
   double factor;       ///< of the vectors
 
   FlowAxis(std::int64_t in, std::int64_t out, std::int64_t crop, ResizeFilter filter)
-      : taps(in, out, clip::detail::crop_axis(out, crop).first, crop, filter), identity(in == out),
-        first(clip::detail::crop_axis(out, crop).first),
+      : taps(in, out, io::detail::crop_axis(out, crop).first, crop, filter), identity(in == out),
+        first(io::detail::crop_axis(out, crop).first),
         factor(static_cast<double>(out) / static_cast<double>(in)) {}
   std::int64_t low() const { return identity ? first : taps.begin.front(); }
   std::int64_t high() const {
@@ -82,7 +82,7 @@ inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
   const Tensor<float> out({3, count, crop, crop});
   if (count == 0) return out;
   const Tensor<std::uint8_t> bytes =
-      clip::resize_and_crop(frames, options.size, crop, options.filter);
+      io::resize_and_crop(frames, options.size, crop, options.filter);
   float level[256];
   for (int b = 0; b < 256; ++b) level[b] = static_cast<float>(b * 2 / 255.0 - 1);
   const std::uint8_t* from = bytes.data();
@@ -109,7 +109,7 @@ inline Tensor<float> preprocess_flow(const Tensor<float>& flow, const Preprocess
   const std::int64_t count = flow.size(0), height = flow.size(1), width = flow.size(2),
                      crop = options.crop;
   TANDEM_CHECK(height > 0 && width > 0, op, "the flow ", flow.shape(), " has no pixels");
-  const clip::ImageSize to_size = clip::resized_size(height, width, options.size);
+  const io::ImageSize to_size = io::resized_size(height, width, options.size);
   const detail::FlowAxis rows(height, to_size.height, crop, options.filter);
   const detail::FlowAxis columns(width, to_size.width, crop, options.filter);
   const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop});

@@ -136,15 +136,16 @@ inline Shape conv_tile(const ConvShape& s, std::int64_t rows) {
           (l < conv_tile_cols ? l : conv_tile_cols)};
 }
 
-/// From how many elements per channel, all samples together, the weight is worth transforming.
-inline constexpr std::int64_t conv_large = 1500;
+/// Below so many outputs per channel, all samples together, Winograd's tiles are left out whatever
+/// conv3d_choose.hpp estimates: its constants are AVX-512's. With AVX2, transforming a weight that is
+/// packed for one call alone can take longer there than the products that it saves.
+inline constexpr std::int64_t conv_few = 350;
 
-/// y = act(W·x + b). The weight is packed for this call alone: below conv_large outputs, the
-/// transforms that Winograd's tiles need for it take longer than the products that they save.
+/// y = act(W·x + b).
 template <class T>
 void conv_forward(const cpu::Conv3dShape& s, const T* x, const T* w, const T* bias, bool relu,
                   T* y) {
-  const bool few = s.n * s.out_positions() < conv_large;
+  const bool few = s.n * s.out_positions() < conv_few;
   const cpu::Conv3dWeights<T> packed(
       s, w, few ? cpu::Conv3dMethod::direct : cpu::Conv3dMethod::automatic,
       cpu::gemm_detail::kernels<T, T>(cpu::isa()), cpu::conv3d_detail::conv_scratch().weights);
@@ -243,6 +244,11 @@ void conv_input_gradient_forward(const ConvShape& s, const T* w, const T* dy, T*
   });
   conv_forward<T>(shape, dy, to, nullptr, false, dx);
 }
+
+/// From how many elements of x per channel, all samples together, dx goes through the loops of
+/// cpu/conv3d.hpp. For fewer, turning and packing the weight can take longer than all of the tiles;
+/// conv3d_choose.hpp cannot tell, it compares those loops alone.
+inline constexpr std::int64_t conv_large = 1500;
 
 template <class T>
 void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {

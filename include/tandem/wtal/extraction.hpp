@@ -23,6 +23,7 @@
 #include "tandem/clip/image_encoder.hpp"
 #include "tandem/flow/gray.hpp"
 #include "tandem/i3d/inception.hpp"
+#include "tandem/io/resize_and_crop.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/stack.hpp"
 #include "tandem/wtal/pipeline.hpp"
@@ -209,11 +210,11 @@ class FeatureExtractor {
       frame.index = picture.index;
       frame.seconds = picture.seconds;
       if (encoders_.rgb && frame_is_used(frame.index, s_)) {
-        frame.crop = clip::resize_and_crop(picture.rgb, o_.i3d.size, o_.i3d.crop, o_.i3d.filter);
+        frame.crop = io::resize_and_crop(picture.rgb, o_.i3d.size, o_.i3d.crop, o_.i3d.filter);
       }
       if (encoders_.flow) {
-        const clip::ImageSize size = clip::resized_size(picture.rgb.size(0), picture.rgb.size(1), o_.flow_size);
-        frame.gray = flow::rgb_to_gray(clip::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
+        const io::ImageSize size = io::resized_size(picture.rgb.size(0), picture.rgb.size(1), o_.flow_size);
+        frame.gray = flow::rgb_to_gray(io::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
       }
       if (encoders_.clip) {
         if (clip_sees(frame.index, offsets_, s_)) {

@@ -1,5 +1,6 @@
 #pragma once
-/// Filling the slots of a module from a safetensors file: what the loaders of CLIP and I3D share.
+/// Filling the slots of a module from a safetensors file: what the loaders of CLIP and I3D share. It is not
+/// in nn/ because that needs the standard library alone.
 
 #include <cstdint>
 #include <cstring>
@@ -14,7 +15,7 @@
 #include "tandem/nn/module.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-namespace clip {
+namespace io {
 
 /// The tensors of a checkpoint that make up one tensor of ours: one, or the query, key and value
 /// projections of a Hugging Face file one below the other.
@@ -48,22 +49,22 @@ namespace detail {
 
 /// The elements of `from` as T at `to`, in row-major order.
 template <FloatingElement T>
-void copy_elements(const io::Array& from, T* to) {
+void copy_elements(const Array& from, T* to) {
   const std::int64_t n = from.numel();
   const bool plain = !from.swapped && !from.column_major &&
                      reinterpret_cast<std::uintptr_t>(from.data) % from.item_size == 0;
   const auto* half = reinterpret_cast<const std::uint16_t*>(from.data);
   if constexpr (std::is_same_v<T, float>) {
-    if (plain && from.kind == io::ElementKind::f16) return cpu::widen_half(half, to, n);
-    if (plain && from.kind == io::ElementKind::bf16) {
+    if (plain && from.kind == ElementKind::f16) return cpu::widen_half(half, to, n);
+    if (plain && from.kind == ElementKind::bf16) {
       return cpu::widen(reinterpret_cast<const bfloat16*>(from.data), to, n);
     }
   }
   if constexpr (std::is_same_v<T, bfloat16>) {
-    if (plain && from.kind == io::ElementKind::f32) {
+    if (plain && from.kind == ElementKind::f32) {
       return cpu::round_to_bfloat16(reinterpret_cast<const float*>(from.data), to, n);
     }
-    if (plain && from.kind == io::ElementKind::f16) {
+    if (plain && from.kind == ElementKind::f16) {
       const Tensor<float> wide(Shape{n});
       cpu::widen_half(half, wide.mutable_data(), n);
       return cpu::round_to_bfloat16(wide.data(), to, n);
@@ -71,6 +72,8 @@ void copy_elements(const io::Array& from, T* to) {
   }
   from.copy_to(to);
 }
+
+}  // namespace detail
 
 /// Puts the tensors of a checkpoint into the slots of a module. The checkpoint says by `pieces` which of
 /// its tensors make up one of ours (none: it keeps its initial value), by `error` what is wrong, and has
@@ -140,14 +143,14 @@ class Filler {
         good = false;
         continue;
       }
-      const io::Array& array = file_.file().at(name);
+      const Array& array = file_.file().at(name);
       if (array.shape != expected) {
-        wrong_.push_back(concat("\"", name, "\" has shape ", io::shape_text(array.shape),
-                                ", expected ", io::shape_text(expected)));
+        wrong_.push_back(concat("\"", name, "\" has shape ", shape_text(array.shape),
+                                ", expected ", shape_text(expected)));
         good = false;
-      } else if (array.kind != io::ElementKind::f32 && array.kind != io::ElementKind::f16 &&
-                 array.kind != io::ElementKind::bf16 && array.kind != io::ElementKind::f64) {
-        wrong_.push_back(concat("\"", name, "\" holds ", io::kind_name(array.kind),
+      } else if (array.kind != ElementKind::f32 && array.kind != ElementKind::f16 &&
+                 array.kind != ElementKind::bf16 && array.kind != ElementKind::f64) {
+        wrong_.push_back(concat("\"", name, "\" holds ", kind_name(array.kind),
                                 " elements, expected float32, float16 or bfloat16"));
         good = false;
       }
@@ -158,7 +161,7 @@ class Filler {
   template <FloatingElement T>
   Tensor<T> make(const Pieces& pieces, const Shape& shape) {
     const auto bytes = shape.numel() * static_cast<std::int64_t>(sizeof(T));
-    const io::Array& first = file_.file().at(pieces.names[0]);
+    const Array& first = file_.file().at(pieces.names[0]);
     if (pieces.names.size() == 1 && !pieces.transposed && first.shareable<T>()) {
       report_.mapped_bytes += bytes;
       return first.tensor<T>();
@@ -167,8 +170,8 @@ class Filler {
     const Tensor<T> out(pieces.transposed ? Shape{shape[1], shape[0]} : shape);
     T* to = out.mutable_data();
     for (const std::string& name : pieces.names) {
-      const io::Array& array = file_.file().at(name);
-      copy_elements(array, to);
+      const Array& array = file_.file().at(name);
+      detail::copy_elements(array, to);
       to += array.numel();
     }
     return pieces.transposed ? out.transpose(0, 1).contiguous() : out;
@@ -181,6 +184,5 @@ class Filler {
   std::vector<std::string> wrong_;
 };
 
-}  // namespace detail
-}  // namespace clip
+}  // namespace io
 TANDEM_NAMESPACE_END

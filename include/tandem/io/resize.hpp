@@ -25,7 +25,7 @@
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-namespace clip {
+namespace io {
 
 enum class ResizeFilter { bicubic, bilinear };
 
@@ -380,5 +380,5 @@ inline Tensor<std::uint8_t> resize_bilinear(const Tensor<std::uint8_t>& images, 
   return resize(images, height, width, ResizeFilter::bilinear);
 }
 
-}  // namespace clip
+}  // namespace io
 TANDEM_NAMESPACE_END
