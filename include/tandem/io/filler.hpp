@@ -172,6 +172,7 @@ class Filler {
     for (const std::string& name : pieces.names) {
       const Array& array = file_.file().at(name);
       detail::copy_elements(array, to);
+      array.give_back_pages();  // converted: the file is not read again
       to += array.numel();
     }
     return pieces.transposed ? out.transpose(0, 1).contiguous() : out;
