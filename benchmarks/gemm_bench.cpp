@@ -20,6 +20,7 @@
 
 #include "harness.hpp"
 #include "tandem/cpu/gemm.hpp"
+#include "tandem/tensor/factory.hpp"
 
 #ifdef TANDEM_BENCH_OPENBLAS
 #include <cblas.h>
@@ -61,18 +62,25 @@ constexpr Shape shapes[] = {
 
 template <class T>
 struct Operands {
-  std::vector<T> a, b;
   using Out = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
-  std::vector<Out> c, bias;
+  /// Memory as tensors have it: large ones on huge pages.
+  template <class U>
+  struct Memory {
+    tandem::Tensor<U> x;
+    Memory(int64_t n, U value) : x(tandem::full<U>({n}, value)) {}
+    U* data() { return x.mutable_data(); }
+  };
+  Memory<T> a, b;
+  Memory<Out> c, bias;
 
   explicit Operands(const Shape& s)
-      : a(static_cast<size_t>(s.m * s.k)), b(static_cast<size_t>(s.n * s.k)),
-        c(static_cast<size_t>(s.m * s.n)), bias(static_cast<size_t>(s.n), Out(0.1)) {
+      : a(s.m * s.k, T(0)), b(s.n * s.k, T(0)), c(s.m * s.n, Out(0)), bias(s.n, Out(0.1)) {
     uint32_t state = 1;
-    for (std::vector<T>* x : {&a, &b}) {
-      for (T& value : *x) {
+    for (Memory<T>* operand : {&a, &b}) {
+      T* const x = operand->data();
+      for (int64_t i = 0; i < operand->x.numel(); ++i) {
         state = state * 1664525U + 1013904223U;
-        value = T(static_cast<float>(state >> 8) * 0x1p-23F - 1);
+        x[i] = T(static_cast<float>(state >> 8) * 0x1p-23F - 1);
       }
     }
   }
@@ -91,7 +99,7 @@ void add_product(bench::Suite& suite, const char* type, const Shape& s) {
               auto x = std::make_shared<Operands<T>>(s);
               return [=] {
                 x->multiply(s);
-                bench::keep(x->c[0]);
+                bench::keep(*x->c.data());
               };
             });
 }
@@ -108,14 +116,14 @@ void add_all(bench::Suite& suite) {
       auto packed = std::make_shared<PackedMatrix<float>>(s.tb(), s.n, s.k, x->b.data(), s.ldb());
       return [=] {
         gemm_packed<float, float>(s.ta(), s.m, 1, x->a.data(), s.lda(), *packed, 0, x->c.data(), s.n);
-        bench::keep(x->c[0]);
+        bench::keep(*x->c.data());
       };
     });
     suite.add("gemm_gelu_f32_" + s.str(), {.flops = s.flops(), .bytes = 4 * s.elements()}, [s] {
       auto x = std::make_shared<Operands<float>>(s);
       return [=] {
         x->multiply(s, {.bias = x->bias.data(), .activation = Activation::gelu});
-        bench::keep(x->c[0]);
+        bench::keep(*x->c.data());
       };
     });
   }

@@ -126,13 +126,14 @@ class BlockedGemm {
     const int64_t column_bytes = packed_bytes(k_blocks_.length) * kernels_.cols;
     int64_t columns = b_.panels.count, k_group = k_blocks_.count;
     if (p_.packed_b == nullptr && !read_b_in_place_ && !pack_b_late_) {
-      // As many columns as one k block allows, then as many k blocks as those columns allow.
+      // As many columns as one k block allows, since A is packed again for each group of them, then as
+      // many k blocks as those columns allow.
       const auto fit = [](int64_t count, int64_t bytes) {
         int64_t most = bytes > 0 ? shared_bytes / bytes : count;
         if (most < 1) most = 1;
         return count <= most ? count : ceil_div(count, ceil_div(count, most));
       };
-      columns = fit(columns, column_bytes * (k_group < 4 ? k_group : 4));
+      columns = fit(columns, column_bytes);
       k_group = fit(k_group, column_bytes * columns);
     }
     for (col0_ = 0; col0_ < b_.panels.count; col0_ = col1_) {
