@@ -2,6 +2,8 @@
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CTEST_ARGS ?=
+# WERROR=ON: warnings are errors, as in CI. Off by default: a compiler that came out later may warn of more.
+WERROR ?= OFF
 DEMO_COMMAND ?= build/release/examples/dcl_demo
 VENV := .venv-bench
 
@@ -17,7 +19,7 @@ deps: ## Install the packages that building and testing need (Debian, Ubuntu)
 # $(call build,PRESET,CMAKE OPTIONS): configuring is cheap when nothing changed, and silent.
 define build
 	@mkdir -p build
-	@cmake --preset $(1) $(2) > build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
+	@cmake --preset $(1) -DTANDEM_WERROR=$(WERROR) $(2) > build/$(1).log 2>&1 || { cat build/$(1).log; exit 1; }
 	cmake --build --preset $(1) --parallel $(JOBS)
 endef
 
@@ -28,7 +30,7 @@ build: deps ## Build the examples to build/release/examples
 .PHONY: demo
 demo: deps ## Train every variant of DCL on simulated data and print the table of mAP
 	@mkdir -p build
-	@cmake --preset release -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF > build/release.log 2>&1 || \
+	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF > build/release.log 2>&1 || \
 	  { cat build/release.log; exit 1; }
 	cmake --build --preset release --parallel $(JOBS) --target $(notdir $(firstword $(DEMO_COMMAND)))
 	$(DEMO_COMMAND)
@@ -54,7 +56,7 @@ use_after_return = $(if $(has_avx2),$(filter tensor autograd nn io,$(or $(LABELS
 .PHONY: asan
 asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@mkdir -p build
-	@cmake --preset asan-ubsan > build/asan-ubsan.log 2>&1 || { cat build/asan-ubsan.log; exit 1; }
+	@cmake --preset asan-ubsan -DTANDEM_WERROR=$(WERROR) > build/asan-ubsan.log 2>&1 || { cat build/asan-ubsan.log; exit 1; }
 	cmake --build --preset asan-ubsan --parallel $(JOBS) $(sanitizer_targets)
 	ctest --preset asan-ubsan --parallel $(JOBS) $(sanitizer_tests) $(CTEST_ARGS)
 	@for program in $(addprefix build/asan-ubsan/tests/tandem_test_,$(use_after_return)); do \
@@ -67,7 +69,7 @@ asan: deps ## Run the tests under AddressSanitizer and UndefinedBehaviorSanitize
 .PHONY: tsan
 tsan: deps ## Run the tests under ThreadSanitizer
 	@mkdir -p build
-	@cmake --preset tsan > build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
+	@cmake --preset tsan -DTANDEM_WERROR=$(WERROR) > build/tsan.log 2>&1 || { cat build/tsan.log; exit 1; }
 	cmake --build --preset tsan --parallel $(JOBS) $(sanitizer_targets)
 	@if setarch --addr-no-randomize true 2>/dev/null; then run="setarch --addr-no-randomize"; fi; \
 	  $$run ctest --preset tsan --parallel $(JOBS) $(sanitizer_tests) $(CTEST_ARGS)

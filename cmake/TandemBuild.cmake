@@ -26,11 +26,13 @@ else()
 endif()
 target_compile_options(tandem_build INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;-Wshadow>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # GCC 12 warns about std::string's own operator+ (GCC bug 105651).
-  # and about reads past a vector of one element that is never reached (tensor/ref.hpp).
-  target_compile_options(tandem_build INTERFACE
-    "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict;-Wno-array-bounds>")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 to 14 warn about reads past a vector of one element that are never reached (tensor/ref.hpp).
+  target_compile_options(tandem_build INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds>")
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+    # GCC 12 warns about std::string's own operator+ (GCC bug 105651).
+    target_compile_options(tandem_build INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>")
+  endif()
 endif()
 if(TANDEM_WERROR)
   target_compile_options(tandem_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
