@@ -61,9 +61,11 @@ def rivals(work):
         stream, dtype, count, sizes = found.groups()
         shape = ",".join([count, "3" if stream == "rgb" else "2", *sizes.split("x")])
         args = ["--work", "i3d", "--shape", shape, "--dtype", DTYPES[dtype]]
+        # PyTorch has no bfloat16 average pooling in three dimensions on the CPU.
+        torch = [("torch eager", "eager"), ("torch channels last", "channels_last"),
+                 ("torch compile", "compile")] if dtype == "f32" else []
         return [(name, "i3d_peer.py", args + ["--mode", mode], False)
-                for name, mode in (("torch eager", "eager"), ("torch channels last", "channels_last"),
-                                   ("torch compile", "compile"), ("openvino", "openvino"))]
+                for name, mode in [*torch, ("openvino", "openvino")]]
     if found := re.fullmatch(r"conv3d_(f32|bf16)/(\d+)-(\d+)-k(\d+)s(\d+)-(\d+)x(\d+)", work):
         dtype, *layer = found.groups()
         args = ["--work", "conv3d", "--layer", ",".join(layer), "--dtype", DTYPES[dtype]]

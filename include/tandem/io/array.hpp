@@ -188,10 +188,7 @@ struct Array {
   /// Frees the physical memory behind a mapped array until it is read again, where nobody needs it for now:
   /// after it was converted, say. The bytes stay what they are.
   void give_back_pages() const {
-    const auto* lender = dynamic_cast<const PageLender*>(owner.get());
-    if (lender != nullptr) {
-      lender->give_back_pages(const_cast<unsigned char*>(data), static_cast<std::int64_t>(bytes));
-    }
+    tandem::give_back_pages(owner.get(), data, static_cast<std::int64_t>(bytes));
   }
 
   /// A copy converted to T: any number to a floating type, integers to integers that hold them.

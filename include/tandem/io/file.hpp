@@ -108,7 +108,7 @@ class MappedFile final : public PageLender {
   const std::string& path() const { return path_; }
   std::string_view text() const { return {static_cast<const char*>(data_), size_}; }
   /// Unmaps whole pages inside [data, data + bytes) from this process; the next read maps them again.
-  void give_back_pages(void* data, std::int64_t bytes) const override {
+  void give_back_pages(const void* data, std::int64_t bytes) const override {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
     const auto end = (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / page * page;

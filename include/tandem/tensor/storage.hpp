@@ -13,8 +13,14 @@ TANDEM_NAMESPACE_BEGIN
 /// An owner of memory that can do without its pages until somebody reads them again, as a mapped file can.
 class PageLender : public RefCounted {
  public:
-  virtual void give_back_pages(void* data, std::int64_t bytes) const = 0;
+  virtual void give_back_pages(const void* data, std::int64_t bytes) const = 0;
 };
+/// Frees the physical memory behind bytes of `owner` that can be read again; the bytes stay what they are.
+/// Does nothing where the owner is null or no such lender.
+inline void give_back_pages(const RefCounted* owner, const void* data, std::int64_t bytes) {
+  const auto* lender = dynamic_cast<const PageLender*>(owner);
+  if (lender != nullptr) lender->give_back_pages(data, bytes);
+}
 
 /// A block of bytes that tensors and their views share. `version` counts in-place changes, so that
 /// backward can tell when a saved tensor is no longer what it was.
@@ -44,12 +50,8 @@ class Storage final : public RefCounted {
   std::int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   bool writable() const { return writable_; }
-  /// Frees the physical memory behind borrowed pages whose owner can read them again; the bytes stay what
-  /// they are. Does nothing for other memory.
-  void give_back_pages() const {
-    const auto* lender = dynamic_cast<const PageLender*>(owner_.get());
-    if (lender != nullptr) lender->give_back_pages(data_, bytes_);
-  }
+  /// As above, for borrowed memory; memory of its own stays.
+  void give_back_pages() const { tandem::give_back_pages(owner_.get(), data_, bytes_); }
   std::uint64_t version() const { return __atomic_load_n(&version_, __ATOMIC_RELAXED); }
   void bump_version() { __atomic_fetch_add(&version_, 1, __ATOMIC_RELAXED); }
 
