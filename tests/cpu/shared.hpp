@@ -1,5 +1,5 @@
 #pragma once
-/// What the cpu tests share.
+/// What the cpu tests share, and the thread count also those of the ops.
 
 #include <doctest/doctest.h>
 

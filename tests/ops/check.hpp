@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "../cpu/shared.hpp"
 #include "tandem/autograd.hpp"
-#include "tandem/cpu/threads.hpp"
 
 namespace check {
 
@@ -58,19 +58,7 @@ std::string message(F&& f) {
   return "";
 }
 
-/// Sets the thread count for a scope.
-class Threads {
- public:
-  explicit Threads(int count) : before_(tandem::cpu::num_threads()) {
-    tandem::cpu::set_num_threads(count);
-  }
-  ~Threads() { tandem::cpu::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
+using tandem_test::Threads;
 
 /// Runs f (which returns a vector of tensors) with 1, 2 and 3 threads: all must have the same bits.
 template <class F>
