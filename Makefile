@@ -49,7 +49,7 @@ sanitizer_tests = $(if $(LABELS),-L '^($(subst $(space),|,$(strip $(LABELS))))$$
 
 # Stack use after return is looked for in a second run, on AVX2: GCC 12 puts locals on a stack of its own
 # for it, aligned to 32 bytes, and stores 64-byte vectors there with an instruction that needs 64. Only
-# folders whose tests do not choose the instruction set themselves, and only on CPUs that have AVX2.
+# folders whose tests choose no instruction set above TANDEM_ISA, and only on CPUs that have AVX2.
 has_avx2 := $(shell grep -qw avx2 /proc/cpuinfo 2>/dev/null && echo yes)
 use_after_return = $(if $(has_avx2),$(filter tensor autograd nn io,$(or $(LABELS),tensor autograd nn io)))
 
