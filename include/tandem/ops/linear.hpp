@@ -107,6 +107,27 @@ Shape linear_shape(const char* op, const Tensor<T>& x, const Tensor<W>& weight, 
   return shape;
 }
 
+/// What is done to the product x·Wᵀ before it leaves the cache, with the tensors that it reads.
+template <class T>
+struct LinearEpilogue {
+  LinearEpilogue(const Tensor<T>& bias, Activation activation, const Tensor<T>& residual) {
+    call.activation = activation;
+    if (bias.defined()) call.bias = (b = bias.detach().contiguous()).data();
+    if (residual.defined()) {
+      call.residual = (r = residual.detach().contiguous()).data();
+      call.ld_residual = residual.shape().back();
+    }
+  }
+  /// Writes z = x·Wᵀ + b too, of the result's shape: act′ needs it.
+  void keep_z(const Shape& shape) {
+    z = Tensor<T>(shape);
+    call.pre_activation = z.mutable_data();
+    call.ld_pre = shape.back();
+  }
+  Tensor<T> b, r, z;
+  cpu::Epilogue<T> call;
+};
+
 /// C = op(A)·op(B) with the epilogue, factors rounded to bfloat16 where `precision` says so.
 template <class T>
 void product(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
@@ -135,38 +156,24 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
 
   const detail::Rows<T> rows(x.detach());
   const detail::MatrixBatch<T> w(weight.detach());
-  Tensor<T> y(shape), z;
-  cpu::Epilogue<T> epilogue;
-  epilogue.activation = activation;
-  Tensor<T> b, r;
-  if (bias.defined()) epilogue.bias = (b = bias.detach().contiguous()).data();
-  if (residual.defined()) {
-    epilogue.residual = (r = residual.detach().contiguous()).data();
-    epilogue.ld_residual = out;
-  }
-  const bool recorded = autograd::needs_grad(x, weight, bias, residual);
-  if (recorded && activation != Activation::none) {
-    z = Tensor<T>(shape);
-    epilogue.pre_activation = z.mutable_data();
-    epilogue.ld_pre = out;
-  }
+  const Tensor<T> y(shape);
+  detail::LinearEpilogue<T> epilogue(bias, activation, residual);
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape);
   const auto flip = [](cpu::Trans t) {
     return t == cpu::Trans::no ? cpu::Trans::yes : cpu::Trans::no;
   };
   const Precision precision = product_precision();
   detail::product(precision, cpu::Trans::no, flip(w.layout.trans), rows.count, out, in, rows.x.data(),
-                  rows.ld, w.x.data(), w.layout.ld, y.mutable_data(), out, epilogue);
+                  rows.ld, w.x.data(), w.layout.ld, y.mutable_data(), out, epilogue.call);
 
   return autograd::record(
       op, y,
       [x_shape = x.shape(),
        xs = autograd::save(autograd::needs_grad(weight) ? rows.x : Tensor<T>()),
-       ws = autograd::save(w.x), z = autograd::save(z), w_layout = w.layout, ld = rows.ld,
+       ws = autograd::save(w.x), z = autograd::save(epilogue.z), w_layout = w.layout, ld = rows.ld,
        n = rows.count, in, out, activation, precision](const Tensor<T>& dy, autograd::Needs need) {
         Tensor<T> dz = dy.contiguous();
-        if (activation != Activation::none && (need[0] || need[1] || need[2])) {
-          dz = detail::activation_backward(activation, z.get(), dz);
-        }
+        if (z.defined()) dz = detail::activation_backward(activation, z.get(), dz);
         Tensor<T> dx, dw, db;
         if (need[0]) {
           dx = Tensor<T>(x_shape);

@@ -44,26 +44,15 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
 
   const Tensor<bfloat16> xs = detail::rounded_rows(x), ws = weight.detach().contiguous();
   const Tensor<float> y(shape);
-  Tensor<float> z, b, r;
-  cpu::Epilogue<float> epilogue;
-  epilogue.activation = activation;
-  if (bias.defined()) epilogue.bias = (b = bias.detach().contiguous()).data();
-  if (residual.defined()) {
-    epilogue.residual = (r = residual.detach().contiguous()).data();
-    epilogue.ld_residual = out;
-  }
-  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) {
-    z = Tensor<float>(shape);
-    epilogue.pre_activation = z.mutable_data();
-    epilogue.ld_pre = out;
-  }
+  detail::LinearEpilogue<float> epilogue(bias, activation, residual);
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape);
   cpu::gemm<bfloat16, float>(cpu::Trans::no, cpu::Trans::yes, rows, out, in, 1.0F, xs.data(), in,
-                             ws.data(), in, 0.0F, y.mutable_data(), out, epilogue);
+                             ws.data(), in, 0.0F, y.mutable_data(), out, epilogue.call);
 
   return autograd::record(
       op, y,
       [xs = autograd::save(autograd::needs_grad(weight) ? xs : Tensor<bfloat16>()),
-       ws = autograd::save(ws), z = autograd::save(z), x_shape = x.shape(), rows, in, out,
+       ws = autograd::save(ws), z = autograd::save(epilogue.z), x_shape = x.shape(), rows, in, out,
        activation](const Tensor<float>& dy, autograd::Needs need) {
         Tensor<float> dz = dy.contiguous(), dx, db;
         Tensor<bfloat16> dw;

@@ -62,17 +62,11 @@ Tensor<T> linear_packed(const Tensor<T>& x, const PackedWeight<W>& packed, const
   const Shape shape = detail::linear_shape(op, x, packed.weight(), bias, residual);
   autograd::refuse_grad(op, x, bias, residual);
   const std::int64_t out = packed.matrix().n(), in = packed.matrix().k();
-  Tensor<T> y(shape), b, r;
-  cpu::Epilogue<T> epilogue;
-  epilogue.activation = activation;
-  if (bias.defined()) epilogue.bias = (b = bias.detach().contiguous()).data();
-  if (residual.defined()) {
-    epilogue.residual = (r = residual.detach().contiguous()).data();
-    epilogue.ld_residual = out;
-  }
+  const Tensor<T> y(shape);
+  const detail::LinearEpilogue<T> epilogue(bias, activation, residual);
   const auto multiply = [&](std::int64_t rows, const W* from, std::int64_t ld) {
     cpu::gemm_packed<W, T>(cpu::Trans::no, rows, T(1), from, ld, packed.matrix(), T(0), y.mutable_data(),
-                           out, epilogue);
+                           out, epilogue.call);
   };
   if constexpr (std::is_same_v<W, bfloat16>) {
     const Tensor<bfloat16> rounded = detail::rounded_rows(x);
