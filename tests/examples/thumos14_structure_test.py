@@ -17,7 +17,7 @@ LAYOUTS = {"W-TALC": (data / "wtal/Thumos14reduced-Annotations", 200, 212),
            "BaS-Net": (data / "wtal/basnet_thumos14/gt.json", 200, 210)}
 missing = [str(path) for path, _, _ in LAYOUTS.values() if not path.exists()]
 if missing:
-    print(f"skipped: {', '.join(missing)} is not there (set TANDEM_TEST_DATA to the folder of test data)")
+    print(f"skipped: there is no {', no '.join(missing)} (set TANDEM_TEST_DATA to the folder of test data)")
     sys.exit(77)
 
 

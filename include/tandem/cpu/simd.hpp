@@ -499,23 +499,37 @@ TANDEM_ALWAYS_INLINE Vec<T, N> sqrt(Vec<T, N> a) {
   return a;
 }
 
-/// The sum and the largest of the lanes (NaN if there is one). The order is fixed: lane i meets lane
-/// i + N/2, then the same in the lower half.
-template <class T, int N>
-TANDEM_ALWAYS_INLINE T reduce_sum(Vec<T, N> v) {
+namespace detail {
+/// Lane i meets lane i + N/2, then the same in the lower half. The last 16 bytes are not halved any more:
+/// smaller vectors go through memory in GCC.
+template <class T, int N, class F>
+TANDEM_ALWAYS_INLINE T reduce(Vec<T, N> v, F f) {
   if constexpr (N == 2) {
-    return v.raw[0] + v.raw[1];
+    return f(v, Vec<T, N>::from_raw(__builtin_shufflevector(v.raw, v.raw, 1, 0))).raw[0];
+  } else if constexpr (N == 4) {
+    v = f(v, Vec<T, N>::from_raw(__builtin_shufflevector(v.raw, v.raw, 2, 3, 0, 1)));
+    return f(v, Vec<T, N>::from_raw(__builtin_shufflevector(v.raw, v.raw, 1, 0, 3, 2))).raw[0];
   } else {
-    return reduce_sum(v.low() + v.high());
+    return reduce(f(v.low(), v.high()), f);
   }
 }
 template <class T, int N>
+TANDEM_ALWAYS_INLINE T largest_number(Vec<T, N> v) {
+  return reduce(v, [](auto a, auto b) TANDEM_INLINE_LAMBDA { return max(a, b); });
+}
+}  // namespace detail
+
+/// The sum and the largest of the lanes (NaN if there is one). The order is fixed.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE T reduce_sum(Vec<T, N> v) {
+  return detail::reduce(v, [](auto a, auto b) TANDEM_INLINE_LAMBDA { return a + b; });
+}
+template <class T, int N>
 TANDEM_ALWAYS_INLINE T reduce_max(Vec<T, N> v) {
-  if constexpr (N == 2) {
-    return v.raw[0] > v.raw[1] || v.raw[0] != v.raw[0] ? v.raw[0] : v.raw[1];
-  } else {
-    return reduce_max(max_nan(v.low(), v.high()));
+  if constexpr (std::is_floating_point_v<T>) {
+    if (isnan(v).any()) return static_cast<T>(__builtin_nan(""));
   }
+  return detail::largest_number(v);
 }
 
 /// bfloat16, the upper half of a float: widening is exact; narrowing rounds to nearest, halves to
@@ -598,7 +612,7 @@ TANDEM_ALWAYS_INLINE typename V::value_type vec_max(int64_t n, F f, const X*... 
     step(select(Mask<T, V::size>::first(n - i), rest, least), m1, nan1);
   }
   if ((nan0 | nan1).any()) return static_cast<T>(__builtin_nan(""));
-  return reduce_max(max(m0, m1));
+  return detail::largest_number(max(m0, m1));
 }
 
 /// Of a contiguous row: Σx, max x, Σ(x − c)², Σxy, Σx².

@@ -13,8 +13,10 @@
 ///
 /// Errors: a mask that does not broadcast to x.
 
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
+#include <utility>
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/vmath.hpp"
@@ -25,11 +27,74 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// Softmax of rows of Full vectors and less than one more, which stay in registers, two rows at a time: a
+/// row alone is one long chain of dependent operations. The same bits as the general loop below.
+template <class V, class T, std::size_t... Full>
+TANDEM_ALWAYS_INLINE void softmax_short_rows(std::int64_t rows, std::int64_t n, const T* x, T* y,
+                                             std::index_sequence<Full...>) {
+  constexpr std::int64_t N = V::size;
+  constexpr std::size_t full = sizeof...(Full);
+  const std::int64_t rest = n - static_cast<std::int64_t>(full) * N;
+  const auto first = cpu::Mask<T, V::size>::first(rest);
+  const V zero(T(0)), none(static_cast<T>(-__builtin_inf()));
+  const auto load = [&](V* e, const T* from) TANDEM_INLINE_LAMBDA {
+    ((e[Full] = V::load(from + static_cast<std::int64_t>(Full) * N)), ...);
+    e[full] = cpu::select(first, V::load_partial(from + n - rest, rest), none);
+    V most = e[full];
+    ((most = cpu::max_nan(most, e[Full])), ...);
+    return most;
+  };
+  const auto subtract = [](V* e, T largest) TANDEM_INLINE_LAMBDA {
+    const V m(largest == static_cast<T>(-__builtin_inf()) ? T(0) : largest);  // −∞: nothing takes part
+    ((e[Full] = e[Full] - m), ...);
+    e[full] = e[full] - m;
+  };
+  const auto add = [&](const V* e) TANDEM_INLINE_LAMBDA {
+    V total = zero;
+    ((total += e[Full]), ...);
+    return total + e[full];
+  };
+  const auto scale = [&](const V* e, T sum, T* to) TANDEM_INLINE_LAMBDA {
+    const V factor(sum == 0 ? T(0) : 1 / sum);
+    ((e[Full] * factor).store(to + static_cast<std::int64_t>(Full) * N), ...);
+    (e[full] * factor).store_partial(to + n - rest, rest);
+  };
+  std::int64_t r = 0;
+  for (; r + 2 <= rows; r += 2, x += 2 * n, y += 2 * n) {
+    V a[full + 1], b[full + 1];
+    const V most_a = load(a, x), most_b = load(b, x + n);
+    subtract(a, cpu::reduce_max(most_a));
+    subtract(b, cpu::reduce_max(most_b));
+    ((a[Full] = cpu::exp(a[Full]), b[Full] = cpu::exp(b[Full])), ...);
+    a[full] = cpu::exp(a[full]);
+    b[full] = cpu::exp(b[full]);
+    const T sum_a = cpu::reduce_sum(add(a)), sum_b = cpu::reduce_sum(add(b));
+    scale(a, sum_a, y);
+    scale(b, sum_b, y + n);
+  }
+  if (r < rows) {
+    V a[full + 1];
+    subtract(a, cpu::reduce_max(load(a, x)));
+    ((a[Full] = cpu::exp(a[Full])), ...);
+    a[full] = cpu::exp(a[full]);
+    scale(a, cpu::reduce_sum(add(a)), y);
+  }
+}
+
 /// Softmax (or its logarithm) of `rows` rows of length n; y may be x.
 template <bool Log>
 struct SoftmaxRows {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, T* y) {
+    if constexpr (!Log) {
+      switch (n / V::size) {
+        case 0: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<0>());
+        case 1: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<1>());
+        case 2: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<2>());
+        case 3: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<3>());
+        default: break;
+      }
+    }
     for (std::int64_t r = 0; r < rows; ++r, x += n, y += n) {
       T largest = cpu::row_max<V>(x, n);
       if (largest == static_cast<T>(-__builtin_inf())) largest = 0;  // nothing takes part
