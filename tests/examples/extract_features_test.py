@@ -185,6 +185,13 @@ for stack, step, fps, count in ((24, 24, 25, 18), (24, 12, 15, 21)):
         ours = npy(out / f"timestamps/{whole.stem}_timestamps_ms.npy")
         assert ours == theirs, (ours, theirs)
 
+# --fps 0 takes every frame once, at the video's own rate.
+out = work / "as_is"
+run(whole, "--out", out, "--fps", 0)
+about = json.loads((out / f"provenance/{whole.stem}.json").read_text())
+assert about["frames"] == 355 and abs(about["fps"] - 19.62) < 1e-9, about
+assert check_rows(out, whole.stem, fps=about["fps"]) == 22
+
 # Weights from files: the converted miniature of the converter's own test, whose widths follow from its shapes.
 mini = pathlib.Path(__file__).parent.parent / "golden/i3d/rgb.safetensors"
 run(clips[0], "--out", work / "f", "--streams", "rgb", "--i3d-rgb", mini, quick=[])

@@ -5,6 +5,7 @@ the video is missing."""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -71,6 +72,42 @@ def check_reading(programs, folder, video):
           "rows from files and from the video itself give different detections")
 
 
+def curves(page):
+    """The frame scores on a page, by class name."""
+    text = page.read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S).group(1))
+    return dict(zip(re.findall(r'class="name">([^<]*)<', text), data["scores"]))
+
+
+def check_fusion(programs, folder, video):
+    """Scores of one branch, of the other, and their mean; "as trained" is the first."""
+    common = [programs / "localize", video, "--checkpoint", folder / "run/checkpoint.safetensors", "--features",
+              folder / "sim", "--data", folder / "sim", "--theta-cls", 0]
+    scores = {}
+    for name, words in (("trained", []), *((f, ["--fusion", f]) for f in ("cbp", "vlp", "mean"))):
+        page = folder / (name + ".html")
+        run(*common, *words, "--page", page)
+        scores[name] = curves(page)
+    check(len(scores["cbp"]) == 2 and scores["cbp"] == scores["trained"], "--fusion cbp is not what was trained")
+    check(scores["cbp"] != scores["vlp"], "both branches give the same scores")
+    for name, mean in scores["mean"].items():  # printed with three digits
+        both = zip(mean, scores["cbp"][name], scores["vlp"][name])
+        check(all(abs(m - (c + v) / 2) < 0.00101 for m, c, v in both), "%s: mean is not the mean" % name)
+
+
+def check_embedded(b, programs, folder, video):
+    """A page with --embed-video needs no file beside it."""
+    page = folder / "embedded.html"
+    copy = folder / "gone.mp4"
+    shutil.copyfile(video, copy)
+    run(programs / "localize", copy, "--id", video.stem, "--checkpoint", folder / "run/checkpoint.safetensors",
+        "--features", folder / "sim", "--page", page, "--embed-video")
+    copy.unlink()
+    b.open(page.as_uri())
+    check(b.wait_for("document.querySelector('video').readyState >= 2"), "the embedded video does not load: %s" % b.errors)
+    check(abs(b.value("document.querySelector('video').duration") - 18.1) < 0.3, "the embedded video has another length")
+
+
 def main():
     programs = pathlib.Path(sys.argv[1])
     data = pathlib.Path(os.environ.get("TANDEM_TEST_DATA") or "../shared/data")
@@ -83,11 +120,13 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tandem-page-") as name:
         page, found = make_page(programs, pathlib.Path(name), video)
         check_reading(programs, pathlib.Path(name), video)
+        check_fusion(programs, pathlib.Path(name), video)
         text = page.read_text()
         check("http://" not in text and "https://" not in text, "the page refers to another host")
         check("<img" not in text, "a class name was not escaped")
         with Browser(chromium) as b:
             look(b, page, found)
+            check_embedded(b, programs, pathlib.Path(name), video)
 
 
 def look(b, page, found):
