@@ -51,7 +51,7 @@ inline void add_options(CLI::App& app, Options& o) {
   };
   const char* group = "Data";
   text("--data", o.data,
-       "Folder with everything: annotations, features, weights.safetensors and the vocabulary",
+       "Folder with everything: annotations, features, clip.safetensors and its vocabulary",
        group);
   text("--annotations", o.annotations,
        "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)", group);
