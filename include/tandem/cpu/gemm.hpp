@@ -32,8 +32,10 @@ inline void check_sizes(const char* op, Trans ta, Trans tb, int64_t m, int64_t n
   TANDEM_CHECK(ldc >= n, op, "rows of c are ", n, " long, got ldc = ", ldc);
 }
 
-inline double flops(int64_t m, int64_t n, int64_t k) {
-  return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+/// The time of a product on one thread, in multiplications and additions. Reading the other operand takes
+/// as long for one or two rows or columns as for three.
+inline double work(int64_t m, int64_t n, int64_t k) {
+  return 2.0 * static_cast<double>(m > 3 ? m : 3) * static_cast<double>(n > 3 ? n : 3) * static_cast<double>(k);
 }
 
 }  // namespace gemm_detail
@@ -47,7 +49,7 @@ void gemm(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const 
   gemm_detail::check_sizes("gemm", ta, tb, m, n, k, lda, ldb, ldc);
   gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha, a, lda,
                              b, ldb, beta, c, ldc, epilogue,
-                             gemm_detail::useful_threads(gemm_detail::flops(m, n, k))});
+                             gemm_detail::useful_threads(gemm_detail::work(m, n, k))});
 }
 
 /// gemm on the calling thread alone, for use inside a parallel region and for small products. Gives
@@ -71,14 +73,14 @@ void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha
   TANDEM_CHECK(batch >= 0, "gemm_batched", "the batch must not be negative, got ", batch);
   const Epilogue<Out> none;
   const int threads =
-      gemm_detail::useful_threads(gemm_detail::flops(m, n, k) * static_cast<double>(batch));
+      gemm_detail::useful_threads(gemm_detail::work(m, n, k) * static_cast<double>(batch));
   const auto product = [&](int64_t i, int threads_each) {
     gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha,
                                a + i * stride_a, lda, b + i * stride_b, ldb, beta,
                                c + i * stride_c, ldc, none, threads_each});
   };
   if (batch < 4 * threads) {  // too few to share out evenly: all threads on one after the other
-    const int each = gemm_detail::useful_threads(gemm_detail::flops(m, n, k));
+    const int each = gemm_detail::useful_threads(gemm_detail::work(m, n, k));
     if (each > 1 || threads == 1) {
       for (int64_t i = 0; i < batch; ++i) product(i, each);
       return;
@@ -140,7 +142,7 @@ void gemm_packed(Trans ta, int64_t m, Out alpha, const In* a, int64_t lda,
   gemm_detail::check_sizes("gemm_packed", ta, Trans::no, m, b.n(), b.k(), lda, b.n(), ldc);
   gemm_detail::run<In, Out>({b.kernels(), ta, Trans::yes, m, b.n(), b.k(), alpha, a, lda, nullptr,
                              b.k(), beta, c, ldc, epilogue,
-                             gemm_detail::useful_threads(gemm_detail::flops(m, b.n(), b.k())),
+                             gemm_detail::useful_threads(gemm_detail::work(m, b.n(), b.k())),
                              b.data()});
 }
 
