@@ -1,6 +1,6 @@
 """THUMOS14's annotations in both layouts of the field, from rows simulated over them to the mAP: all 200 training and
-212 test videos (210 in BaS-Net's layout, whose lists leave out the two that the field calls unusable), and `evaluate` gives
-for the detections what `train_dcl` said of them. The rows are narrow and the training is short.
+212 test videos, and `evaluate` gives for the detections what `train_dcl` said of them. BaS-Net's layout has 210 test
+videos: video_test_0000270 and video_test_0001496 are left out of its lists. The rows are narrow, the training is short.
 
 usage: thumos14_structure_test.py FOLDER_WITH_THE_PROGRAMS
 """
