@@ -6,7 +6,8 @@
 ///   struct Axpy {  // y += a·x
 ///     template <class V>
 ///     static TANDEM_ALWAYS_INLINE void run(float a, const float* x, float* y, int64_t n) {
-///       vec_map<V>(n, y, [&](V xi, V yi) TANDEM_INLINE_LAMBDA { return fma(V(a), xi, yi); }, x, y);
+///       const V factor(a);  // outside: GCC 12 at -O3 would fill it lane by lane in every round of the loop
+///       vec_map<V>(n, y, [&](V xi, V yi) TANDEM_INLINE_LAMBDA { return fma(factor, xi, yi); }, x, y);
 ///     }
 ///   };
 ///   simd_dispatch<Axpy, float>(2.0F, x, y, n);
@@ -637,8 +638,8 @@ TANDEM_ALWAYS_INLINE T row_sum_squares_around(const T* x, std::type_identity_t<T
                                               int64_t n) {
   return vec_sum<V>(
       n,
-      [centre](V a) TANDEM_INLINE_LAMBDA {
-        const V d = a - V(centre);
+      [c = V(centre)](V a) TANDEM_INLINE_LAMBDA {
+        const V d = a - c;
         return d * d;
       },
       x);

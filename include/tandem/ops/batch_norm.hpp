@@ -45,7 +45,7 @@ struct BatchNormSums {
       }
       *sum += static_cast<double>(cpu::row_sum<V>(x + i, count));
       *product += static_cast<double>(cpu::vec_sum<V>(
-          count, [centre](V a, V b) TANDEM_INLINE_LAMBDA { return a * (b - V(centre)); }, x + i,
+          count, [c = V(centre)](V a, V b) TANDEM_INLINE_LAMBDA { return a * (b - c); }, x + i,
           z + i));
     }
   }
@@ -56,15 +56,14 @@ struct BatchNormRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(const T* x, const T* z, T centre, T scale, T slope, T shift,
                                        std::int64_t n, T* y) {
+    const V c(centre), s(scale), up(shift);
     if (z == nullptr) {
-      cpu::vec_map<V>(
-          n, y,
-          [=](V a) TANDEM_INLINE_LAMBDA { return cpu::fma(a - V(centre), V(scale), V(shift)); }, x);
+      cpu::vec_map<V>(n, y, [=](V a) TANDEM_INLINE_LAMBDA { return cpu::fma(a - c, s, up); }, x);
     } else {
       cpu::vec_map<V>(
           n, y,
-          [=](V a, V b) TANDEM_INLINE_LAMBDA {
-            return cpu::fma(b - V(centre), V(slope), cpu::fma(a, V(scale), V(shift)));
+          [=, k = V(slope)](V a, V b) TANDEM_INLINE_LAMBDA {
+            return cpu::fma(b - c, k, cpu::fma(a, s, up));
           },
           x, z);
     }

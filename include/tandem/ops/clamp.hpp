@@ -21,21 +21,22 @@ namespace detail {
 template <class C>
 struct Clamp {
   C low, high;
+  TANDEM_ALWAYS_INLINE C operator()(C x) const { return x < low ? low : x > high ? high : x; }
   template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V x) const {
-    if constexpr (std::is_same_v<V, C>) {
-      return x < low ? low : x > high ? high : x;
-    } else {
-      return min(V(high), max(V(low), x));  // both give x if it is NaN
-    }
+  TANDEM_ALWAYS_INLINE auto vectors() const {
+    return [least = V(low), most = V(high)](V x) TANDEM_INLINE_LAMBDA {
+      return min(most, max(least, x));  // both give x if it is NaN
+    };
   }
 };
 template <class C>
 struct ClampGradient {
   C low, high;
   template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V dy, V x) const {
-    return select((x < V(low)) | (x > V(high)), V(C(0)), dy);
+  TANDEM_ALWAYS_INLINE auto vectors() const {
+    return [least = V(low), most = V(high)](V dy, V x) TANDEM_INLINE_LAMBDA {
+      return select((x < least) | (x > most), V(C(0)), dy);
+    };
   }
 };
 

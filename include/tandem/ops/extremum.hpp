@@ -39,9 +39,10 @@ struct ExtremumRow {
     for (int l = 0; l < V::size; ++l) best = pick(best, lanes[l]);
     for (; i < n; ++i) best = pick(best, x[i]);
     const bool nan = best != best;
+    const V wanted(best);
     for (i = 0; i + V::size <= n; i += V::size) {
       const V v = V::load(x + i);
-      if ((nan ? v != v : v == V(best)).any()) break;
+      if ((nan ? v != v : v == wanted).any()) break;
     }
     while (nan ? x[i] == x[i] : x[i] != best) ++i;
     return i;

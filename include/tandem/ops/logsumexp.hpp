@@ -33,7 +33,7 @@ struct LogSumExpRow {
     const T m = reduce_max(lanes);
     if (!(m - m == 0)) return m;  // infinite or NaN: there is nothing to add up
     const T sum = cpu::vec_sum<V>(
-        n, [m](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - V(m)); }, x);
+        n, [most = V(m)](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - most); }, x);
     return m + cpu::log(V(sum))[0];
   }
 };

@@ -81,7 +81,7 @@ inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bo
 struct ExpRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE T run(T* x, T shift, std::int64_t n) {
-    cpu::vec_map<V>(n, x, [shift](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - V(shift)); }, x);
+    cpu::vec_map<V>(n, x, [by = V(shift)](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - by); }, x);
     return cpu::row_sum<V>(static_cast<const T*>(x), n);
   }
 };
@@ -94,7 +94,7 @@ struct MaxRow {
 struct ScaleRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(T* x, T factor, std::int64_t n) {
-    cpu::vec_map<V>(n, x, [factor](V v) TANDEM_INLINE_LAMBDA { return v * V(factor); }, x);
+    cpu::vec_map<V>(n, x, [by = V(factor)](V v) TANDEM_INLINE_LAMBDA { return v * by; }, x);
   }
 };
 
