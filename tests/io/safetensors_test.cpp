@@ -132,7 +132,7 @@ TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
   CHECK(contains(header_error(good, 9), "cover 8 bytes of data, the file has 9"));
   CHECK(contains(header_error(good, 7), "tensor \"a\" lies at data offsets 0 to 8, the file has 7"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}})"),
-                 "tensor \"a\" has the unknown dtype \"F8\""));
+                 "a: the tensor has the type \"F8\", which is not read here"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"),
                  "needs 12 bytes, its data offsets give 8"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
@@ -180,4 +180,72 @@ TEST_CASE("safetensors: every truncation is an error, every changed byte an erro
     changed[n] = static_cast<char>(changed[n] ^ 0x11);
     open_error(changed);
   }
+}
+
+TEST_CASE("safetensors: a tensor of a type that is not read does not hide the others") {
+  const TempDir dir;
+  for (const char* type : {"F8_E4M3", "F8_E5M2", "C64", "F4", "", "whatever"}) {
+    CAPTURE(type);
+    const std::string header = concat(R"({"a":{"dtype":")", type, R"(","shape":[3],"data_offsets":[0,3]},)",
+                                      R"("b":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}})");
+    std::ofstream(dir.path("x"), std::ios::binary) << file_bytes(header, std::string("abc\0\0\x80?", 7));
+    const io::SafetensorsFile file(dir.path("x"));
+    CHECK(file.names() == std::vector<std::string>{"a", "b"});
+    CHECK(file.contains("a"));
+    CHECK(file.get_as<float>("b").to_vector() == std::vector<float>{1});
+    const std::string message = error_of([&] { file.get_as<float>("a"); });
+    CHECK(contains(message, "/x: a: the tensor has the type \""));
+    CHECK(contains(message, "which is not read here; these are: U64, I64, F64, F32"));
+  }
+  // Its place in the data still counts.
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[0,9]}})"), "\"a\" lies at"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[1,8]}})"), "a gap between"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[-1],"data_offsets":[0,8]}})"), "from 0"));
+}
+
+TEST_CASE("safetensors: metadata that is null is none") {
+  CHECK(header_error(R"({"__metadata__":null})", 0) == "no error");
+  CHECK(header_error(R"({"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})") == "no error");
+}
+
+TEST_CASE("safetensors: a model in several files is read through its index") {
+  const TempDir dir;
+  io::SafetensorsWriter one, two;
+  one.add("a", tensor<float>(1.5f));
+  one.add("b", tensor<float>(2.5f));
+  one.metadata["format"] = "pt";
+  two.add("c", tensor<std::int64_t>({3, 4}));
+  one.save(dir.path("m-00001-of-00002.safetensors"));
+  two.save(dir.path("m-00002-of-00002.safetensors"));
+  const std::string path = dir.path("m.safetensors.index.json");
+  const auto with = [&](const std::string& map) {
+    io::write_text(path, R"({"metadata":{"total_size":24},"weight_map":{)" + map + "}}");
+    return error_of([&] { const io::SafetensorsFile file(path); });
+  };
+  const std::string a = R"("a":"m-00001-of-00002.safetensors",)", b = R"("b":"m-00001-of-00002.safetensors",)",
+                    c = R"("c":"m-00002-of-00002.safetensors")";
+  CHECK(with(a + b + c) == "no error");
+  const io::SafetensorsFile file(path);
+  CHECK(file.path() == path);
+  CHECK(file.names() == std::vector<std::string>{"a", "b", "c"});
+  CHECK(file.get<float>("b").item() == 2.5f);
+  CHECK(file.at("b").shareable<float>());
+  CHECK(file.get<std::int64_t>("c").to_vector() == std::vector<std::int64_t>{3, 4});
+  CHECK(file.metadata().at("format") == "pt");
+  CHECK(contains(error_of([&] { file.at("d"); }), "there is no tensor \"d\""));
+
+  CHECK(contains(with(a + c), "m-00001-of-00002.safetensors holds the tensor \"b\", which the index does not have"));
+  CHECK(contains(with(a + b + R"("x":"m-00001-of-00002.safetensors",)" + c),
+                 "tensor \"x\" is not in m-00001-of-00002.safetensors, where the index has it"));
+  CHECK(contains(with(R"("a":"gone.safetensors")"), "gone.safetensors: cannot open the file"));
+  CHECK(contains(with(R"("a":"../m-00001-of-00002.safetensors")"), "weight_map.a: expected the name of a file beside"));
+  CHECK(contains(with(R"("a":"/etc/passwd")"), "expected the name of a file beside"));
+  CHECK(contains(with(R"("a":"")"), "expected the name of a file beside"));
+  CHECK(contains(with(R"("a":7)"), "weight_map.a: expected a string"));
+  CHECK(contains(with(""), "the index names no tensors"));
+  io::write_text(path, "{}");
+  CHECK(contains(error_of([&] { const io::SafetensorsFile none(path); }), "the key \"weight_map\" is missing"));
+  // The same tensor in both files.
+  one.save(dir.path("m-00002-of-00002.safetensors"));
+  CHECK(contains(with(a + b + c), "is also in"));
 }

@@ -5,10 +5,14 @@
 ///   N bytes  JSON {"name": {"dtype": "F32", "shape": […], "data_offsets": [begin, end]}, …,
 ///                  "__metadata__": {string: string}}, padded with spaces
 ///   data     offsets count from here; the tensors cover it without gaps or overlaps
+/// A model too large for one file is several of them and an index, "model.safetensors.index.json":
+///   {"metadata": {…}, "weight_map": {tensor: file beside the index, …}}
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,38 +43,52 @@ constexpr std::size_t kMaxSafetensorsHeader = 100'000'000;  // the reference imp
 
 }  // namespace detail
 
-/// An open safetensors file; tensors are views into the mapped file.
+/// An open safetensors file, or all files of an index; tensors are views into the mapped files.
 ///
-///     io::SafetensorsFile file("clip.safetensors");
+///     io::SafetensorsFile file("clip.safetensors");               // or "model.safetensors.index.json"
 ///     Tensor<float> w = file.get<float>("text_projection");       // exactly float32, shared
 ///     Tensor<float> x = file.get_as<float>("logit_scale");        // converted, copied
 ///     for (const std::string& name : file.names()) file.at(name).shape;
 ///
 /// Errors, each with the tensor's name: a header that runs past the file or is not JSON of the form
-/// above, an unknown dtype, offsets that lie outside the data, do not match shape × dtype, overlap
-/// or leave gaps, names that appear twice.
+/// above, offsets that lie outside the data, do not match shape × dtype, overlap or leave gaps, names
+/// that appear twice; of an index, files that are not beside it, or hold other tensors than it says.
+/// A tensor of a type that is not read here (F8_E4M3, C64 …) is listed, and refused when it is used.
 class SafetensorsFile {
  public:
-  explicit SafetensorsFile(const std::string& path) : file_(MappedFile::open(path)) { read_header(); }
+  explicit SafetensorsFile(const std::string& path) : path_(path) {
+    if (path.ends_with(".index.json")) {
+      read_index();
+    } else {
+      read_file(path);
+    }
+  }
 
-  const std::string& path() const { return file_->path(); }
+  const std::string& path() const { return path_; }
   const Metadata& metadata() const { return metadata_; }
   /// Names in alphabetical order.
   std::vector<std::string> names() const {
     std::vector<std::string> out;
-    for (const auto& [name, array] : arrays_) out.push_back(name);
+    for (const auto& [name, entry] : entries_) out.push_back(name);
     return out;
   }
-  bool contains(const std::string& name) const { return arrays_.count(name) > 0; }
-  std::size_t size() const { return arrays_.size(); }
+  bool contains(const std::string& name) const { return entries_.count(name) > 0; }
+  std::size_t size() const { return entries_.size(); }
 
   /// Element kind, shape and bytes of a tensor.
   const Array& at(const std::string& name) const {
-    const auto found = arrays_.find(name);
-    if (found == arrays_.end()) {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) {
       fail("safetensors", path(), ": there is no tensor \"", name, "\"", did_you_mean(name, names()));
     }
-    return found->second;
+    const Entry& entry = found->second;
+    if (!entry.unread_type.empty()) {
+      std::string known;
+      for (const auto& type : detail::safetensors_types) known += concat(known.empty() ? "" : ", ", type.name);
+      fail("safetensors", entry.array.name, ": the tensor has the type \"", entry.unread_type,
+           "\", which is not read here; these are: ", known);
+    }
+    return entry.array;
   }
   /// A tensor whose elements are exactly T. Shares the file's bytes when they are aligned (clone() it
   /// to change it), copies otherwise.
@@ -85,16 +103,19 @@ class SafetensorsFile {
   }
 
  private:
-  template <class... Pieces>
-  [[noreturn]] void error(const Pieces&... pieces) const {
-    fail("safetensors", path(), ": ", pieces...);
-  }
+  struct Entry {
+    Array array;
+    std::string unread_type;  ///< the type, where it is none of safetensors_types
+  };
 
-  void read_header() {
-    const std::size_t size = file_->size();
+  /// Adds the tensors and the metadata of one file; returns the tensors' names.
+  std::set<std::string> read_file(const std::string& path) {
+    const Ref<MappedFile> file = MappedFile::open(path);
+    const auto error = [&path](const auto&... words) { fail("safetensors", path, ": ", words...); };
+    const std::size_t size = file->size();
     if (size < 8) error("the file has ", size, " bytes, expected at least 8");
     std::uint64_t length = 0;
-    std::memcpy(&length, file_->data(), 8);
+    std::memcpy(&length, file->data(), 8);
     if (length > size - 8) {
       error("the header of ", length, " bytes runs past the end of the file (", size, " bytes)");
     }
@@ -102,24 +123,29 @@ class SafetensorsFile {
       error("the header has ", length, " bytes, at most ", detail::kMaxSafetensorsHeader,
             " are allowed");
     }
-    const std::string_view header = file_->text().substr(8, length);
+    const std::string_view header = file->text().substr(8, length);
     if (!header.starts_with('{')) error("expected '{' at offset 8, the start of the header");
-    const JsonDocument document = JsonDocument::parse(header, path() + " (header)", {.max_depth = 4});
+    const JsonDocument document = JsonDocument::parse(header, path + " (header)", {.max_depth = 4});
     const std::size_t data_start = 8 + static_cast<std::size_t>(length);
     struct Span {
       std::size_t begin, end;
       const std::string* name;
     };
     std::vector<Span> spans;
+    std::set<std::string> names;
     for (const auto& [name, value] : document.root().members()) {
       const JsonRef entry = document.root().of(value);
       if (name == "__metadata__") {
+        if (entry.is_null()) continue;
         for (const auto& [key, text] : entry.members()) metadata_[key] = entry.of(text).string();
         continue;
       }
-      const auto [place, is_new] = arrays_.emplace(name, read_entry(name, entry, data_start));
-      const std::size_t begin = place->second.data_offset - data_start;
-      spans.push_back({begin, begin + place->second.bytes, &place->first});
+      const auto [place, is_new] = entries_.emplace(name, read_entry(*file, name, entry, data_start));
+      if (!is_new) error("tensor \"", name, "\" is also in ", place->second.array.name);
+      place->second.array.owner = file;
+      names.insert(name);
+      const std::size_t begin = place->second.array.data_offset - data_start;
+      spans.push_back({begin, begin + place->second.array.bytes, &place->first});
     }
     std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
       return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
@@ -135,50 +161,87 @@ class SafetensorsFile {
     if (covered != size - data_start) {
       error("the tensors cover ", covered, " bytes of data, the file has ", size - data_start);
     }
+    return names;
   }
 
-  Array read_entry(const std::string& name, const JsonRef& entry, std::size_t data_start) const {
+  static Entry read_entry(const MappedFile& file, const std::string& name, const JsonRef& entry,
+                          std::size_t data_start) {
+    const auto error = [&file](const auto&... words) { fail("safetensors", file.path(), ": ", words...); };
     entry.only_keys({"dtype", "shape", "data_offsets"});
-    Array array;
-    array.name = concat(path(), ": ", name);
-    array.owner = file_;
+    Entry out;
+    Array& array = out.array;
+    array.name = concat(file.path(), ": ", name);
     const std::string& dtype = entry.at("dtype").string();
-    bool known = false;
+    out.unread_type = dtype.empty() ? "(none)" : dtype.substr(0, 40);
     for (const auto& type : detail::safetensors_types) {
       if (dtype != type.name) continue;
-      known = true;
+      out.unread_type.clear();
       array.kind = type.kind;
       array.item_size = kind_size(type.kind);
     }
-    if (!known) error("tensor \"", name, "\" has the unknown dtype \"", dtype.substr(0, 40), "\"");
+    const bool known = out.unread_type.empty();
     const JsonRef shape = entry.at("shape");
     if (shape.array().size() > 32) error("tensor \"", name, "\" has ", shape.size(), " dimensions");
     for (const Json& value : shape.array()) array.shape.push_back(shape.of(value).integer(0));
-    const std::size_t needed =
-        static_cast<std::size_t>(element_count(array.shape, array.item_size, array.name)) *
-        array.item_size;
     const JsonRef offsets = entry.at("data_offsets");
     if (offsets.array().size() != 2) offsets.error("expected [begin, end]");
     const auto begin = static_cast<std::size_t>(offsets[0].integer(0));
     const auto end = static_cast<std::size_t>(offsets[1].integer(0));
-    const std::size_t available = file_->size() - data_start;
+    const std::size_t available = file.size() - data_start;
     if (begin > end || end > available) {
       error("tensor \"", name, "\" lies at data offsets ", begin, " to ", end, ", the file has ",
             available, " bytes of data");
     }
-    if (end - begin != needed) {
-      error("tensor \"", name, "\" of shape ", shape_text(array.shape), " and dtype ", dtype, " needs ",
-            needed, " bytes, its data offsets give ", end - begin);
+    if (known) {
+      const std::size_t needed =
+          static_cast<std::size_t>(element_count(array.shape, array.item_size, array.name)) *
+          array.item_size;
+      if (end - begin != needed) {
+        error("tensor \"", name, "\" of shape ", shape_text(array.shape), " and dtype ", dtype, " needs ",
+              needed, " bytes, its data offsets give ", end - begin);
+      }
     }
-    array.bytes = needed;
+    array.bytes = end - begin;
     array.data_offset = data_start + begin;
-    array.data = file_->data() + array.data_offset;
-    return array;
+    array.data = file.data() + array.data_offset;
+    return out;
   }
 
-  Ref<MappedFile> file_;
+  /// The files that an index names, each of which must hold just the tensors that it says.
+  void read_index() {
+    const JsonDocument index = JsonDocument::load(path_);
+    const JsonRef map = index.root().at("weight_map");
+    if (map.members().empty()) map.error("the index names no tensors");
+    std::map<std::string, std::set<std::string>> files;
+    for (const auto& [name, value] : map.members()) {
+      const std::string& file = map.of(value).string();
+      // Only what lies beside the index: an index from a stranger opens no other files.
+      if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos ||
+          file.find('\0') != std::string::npos) {
+        map.of(value).error("expected the name of a file beside the index, found \"", file.substr(0, 80), "\"");
+      }
+      files[file].insert(name);
+    }
+    const std::string folder = path_.substr(0, path_.rfind('/') + 1);
+    for (const auto& [file, expected] : files) {
+      const std::set<std::string> found = read_file(folder + file);
+      for (const std::string& name : expected) {
+        if (found.count(name) == 0) {
+          fail("safetensors", path_, ": tensor \"", name, "\" is not in ", file, ", where the index has it");
+        }
+      }
+      for (const std::string& name : found) {
+        if (expected.count(name) == 0) {
+          fail("safetensors", path_, ": ", file, " holds the tensor \"", name,
+               "\", which the index does not have there");
+        }
+      }
+    }
+  }
+
+  std::string path_;
   Metadata metadata_;
-  std::map<std::string, Array> arrays_;
+  std::map<std::string, Entry> entries_;
 };
 
 /// Tensors of any element types, by name, to be saved. Holds references, not copies: an in-place
