@@ -28,8 +28,13 @@
 #include <vector>
 
 #include "tandem/io/json_reader.hpp"
+#include "tandem/io/utf8.hpp"
 
 namespace cli {
+
+/// A name, label or message from a file as it may go to a terminal, its control characters written out:
+/// std::printf("%s\n", cli::printable(video.id).c_str()). Table, Progress and run() do so with all that they are given.
+using tandem::io::printable;
 
 // ---------------------------------------------------------------- options
 
@@ -201,7 +206,7 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
   app.formatter(std::make_shared<HelpFormatter>());
   const auto usage = [&](const std::string& message) {
     std::fprintf(stderr, "%s: %s\n%s --help explains the options.\n", name.c_str(),
-                 message.c_str(), name.c_str());
+                 printable(message).c_str(), name.c_str());
     return 2;
   };
   try {
@@ -222,7 +227,7 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
     return 0;
   } catch (const std::exception& error) {
     std::fflush(stdout);
-    std::fprintf(stderr, "%s: error: %s\n", name.c_str(), error.what());
+    std::fprintf(stderr, "%s: error: %s\n", name.c_str(), printable(error.what()).c_str());
     return 1;
   }
 }
@@ -256,8 +261,9 @@ inline std::string duration(double seconds) {
 ///   table.print();
 class Table {
  public:
-  explicit Table(std::vector<std::string> header) { rows_.push_back(std::move(header)); }
+  explicit Table(std::vector<std::string> header) { row(std::move(header)); }
   Table& row(std::vector<std::string> cells) {
+    for (std::string& cell : cells) cell = printable(cell);
     rows_.push_back(std::move(cells));
     return *this;
   }
@@ -337,7 +343,7 @@ class Progress {
  public:
   /// `first`: steps done before, by an earlier run; they do not count for the time.
   Progress(std::string label, std::size_t total, std::size_t first = 0, std::FILE* file = stderr)
-      : label_(std::move(label)),
+      : label_(printable(label)),
         total_(total),
         first_(first),
         file_(file),
@@ -348,7 +354,7 @@ class Progress {
 
   void update(std::size_t done, std::string_view note = "") {
     done_ = done;
-    note_ = note;
+    note_ = printable(note);
     const Clock::time_point now = Clock::now();
     const double pause = terminal_ ? 0.1 : 15.0;
     if (std::chrono::duration<double>(now - drawn_).count() < pause) return;
@@ -357,7 +363,7 @@ class Progress {
 
   /// Shows the last state and ends the line.
   void finish(std::string_view note = "") {
-    if (!note.empty()) note_ = note;
+    if (!note.empty()) note_ = printable(note);
     draw(Clock::now());
     leave_line();
   }
@@ -365,7 +371,7 @@ class Progress {
   /// Prints a line above the bar.
   void print(const std::string& line) {
     if (terminal_) std::fputs("\r\x1b[K", file_);
-    std::fprintf(file_, "%s\n", line.c_str());
+    std::fprintf(file_, "%s\n", printable(line).c_str());
     if (open_) draw(Clock::now());
   }
 

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct Program {
   std::string kind = "mean";
   bool quiet = false;
   bool ran = false;
+  std::function<void()> body = [this] { ran = true; };
 
   Program() {
     app.add_option("--epochs", epochs, "Passes");
@@ -39,7 +41,7 @@ struct Program {
     const int saved = ::dup(2);
     std::FILE* file = std::fopen(dir.path("err").c_str(), "w");
     ::dup2(::fileno(file), 2);
-    const int status = cli::run(app, static_cast<int>(argv.size()), argv.data(), [&] { ran = true; });
+    const int status = cli::run(app, static_cast<int>(argv.size()), argv.data(), body);
     std::fflush(stderr);
     ::dup2(saved, 2);
     ::close(saved);
@@ -86,6 +88,31 @@ TEST_CASE("common_cli: a program that fails says why and returns 1") {
   char* argv[] = {word.data(), nullptr};
   std::fflush(stderr);
   CHECK(cli::run(app, 1, argv, [] { tandem::fail("op", "a reason (expected in this test)"); }) == 1);
+}
+
+TEST_CASE("common_cli: nothing from a file commands the terminal") {
+  const std::string evil = "a\x1b[2J\nb";
+  tandem_test::TempDir dir;
+  std::string said;
+  Program failing;
+  failing.body = [&] { tandem::fail("open", evil, ": no such file"); };
+  CHECK(failing.run({}, &said) == 1);
+  CHECK(said == "program: error: [open] a\\x1b[2J\\nb: no such file\n");
+  Program wrong;
+  CHECK(wrong.run({"--kind", evil}, &said) == 2);
+  CHECK(said.find('\x1b') == std::string::npos);
+  CHECK(cli::Table({evil, evil}).row({evil}).str().find('\x1b') == std::string::npos);
+  std::FILE* file = std::fopen(dir.path("log").c_str(), "w");
+  {
+    cli::Progress progress(evil, 10, 0, file);
+    progress.update(3, evil);
+    progress.print(evil);
+    progress.finish(evil);
+  }
+  std::fclose(file);
+  const std::string log = tandem::io::read_text(dir.path("log"));
+  CHECK(log.find("a\\x1b[2J\\nb") != std::string::npos);
+  CHECK(log.find('\x1b') == std::string::npos);
 }
 
 TEST_CASE("common_cli: the config file") {

@@ -1,5 +1,5 @@
 #pragma once
-/// UTF-8: encoding one character, and decoding with every rule checked.
+/// UTF-8: encoding one character, decoding with every rule checked, and text from files made fit for a terminal.
 
 #include <cstddef>
 #include <cstdint>
@@ -51,6 +51,45 @@ inline std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
   }
   constexpr std::uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
   return code < smallest[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : length;
+}
+
+/// Text that came from outside (a file's name, a label, an error message that quotes them), fit to be printed: what
+/// a terminal would obey instead of show is written out. Control characters (C0, DEL, C1) and bytes that are not UTF-8
+/// become \n, \t, \r or \x1b; marks that turn the direction of writing and separate lines become \u202e.
+///   printable("a\x1b[2Jb\xff") == "a\\x1b[2Jb\\xff"
+/// A backslash stays as it is: this is for reading, not for turning back.
+inline std::string printable(std::string_view text) {
+  constexpr const char* hex = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    std::uint32_t code = 0;
+    const std::size_t length = decode_utf8(text, code);
+    const bool control = length > 0 && (code < 0x20 || (code >= 0x7F && code < 0xA0));
+    const bool layout = code == 0x061C || (code >= 0x200E && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+                        (code >= 0x2066 && code <= 0x2069);
+    if (length == 0 || control) {
+      const std::uint32_t byte = length == 0 ? static_cast<unsigned char>(text[0]) : code;
+      if (byte == '\n') {
+        out += "\\n";
+      } else if (byte == '\t') {
+        out += "\\t";
+      } else if (byte == '\r') {
+        out += "\\r";
+      } else {
+        out += "\\x";
+        out += hex[byte >> 4 & 15];
+        out += hex[byte & 15];
+      }
+    } else if (layout) {
+      out += "\\u";
+      for (const unsigned shift : {12u, 8u, 4u, 0u}) out += hex[code >> shift & 15];
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return out;
 }
 
 }  // namespace io
