@@ -35,6 +35,13 @@ demo: deps ## Train every variant of DCL on simulated data and print the table o
 	cmake --build --preset release --parallel $(JOBS) --target $(notdir $(firstword $(DEMO_COMMAND)))
 	$(DEMO_COMMAND)
 
+PREFIX ?= /usr/local
+.PHONY: install-evaluate
+install-evaluate: ## Build the evaluator alone and install it to PREFIX/bin (needs no stb, no FFmpeg, no CUDA)
+	cmake -S . -B build/evaluate -DCMAKE_BUILD_TYPE=Release -DTANDEM_EXAMPLES=evaluate -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF
+	cmake --build build/evaluate --target evaluate
+	cmake --install build/evaluate --component evaluate --prefix $(PREFIX)
+
 .PHONY: test
 test: deps ## Build everything and run the whole test suite
 	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO)

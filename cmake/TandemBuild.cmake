@@ -11,16 +11,24 @@ if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
                       "them; tandem::tandem alone needs neither.")
 endif()
 
-if(NOT TARGET tandem_image)
+# The evaluator alone reads no pictures.
+set(evaluator_only FALSE)
+if(TANDEM_EXAMPLES STREQUAL "evaluate" AND NOT TANDEM_TESTS AND NOT TANDEM_BENCHMARKS)
+  set(evaluator_only TRUE)
+endif()
+if(NOT TARGET tandem_image AND NOT evaluator_only)
   message(FATAL_ERROR "The tests, examples and benchmarks need stb (Debian, Ubuntu: libstb-dev). "
                       "scripts/install-deps.sh installs it; tandem::tandem alone does not need it.")
 endif()
 
 add_library(tandem_build INTERFACE)
-target_link_libraries(tandem_build INTERFACE tandem::io tandem::image)
-if(TARGET tandem_video)
+target_link_libraries(tandem_build INTERFACE tandem::io)
+if(NOT evaluator_only)
+  target_link_libraries(tandem_build INTERFACE tandem::image)
+endif()
+if(TARGET tandem_video AND NOT evaluator_only)
   target_link_libraries(tandem_build INTERFACE tandem::video)
-else()
+elseif(NOT TARGET tandem_video)
   message(STATUS "FFmpeg's libraries are not here, so what reads videos is not built (Debian, Ubuntu: "
                  "libavformat-dev, libavcodec-dev, libswscale-dev, libavutil-dev, pkg-config)")
 endif()

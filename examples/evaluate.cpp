@@ -3,6 +3,7 @@
 #include "tandem/wtal/evaluation.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -120,6 +121,30 @@ void report_mismatches(const GroundTruth& truth, const Evaluation& e, const Opti
   }
 }
 
+/// What equal scores, equal overlaps and segments without length did to the numbers.
+void print_ties_and_points(const Evaluation& e, Protocol protocol) {
+  if (e.empty_instances + e.empty_detections > 0) {
+    std::printf("no length     %s%s, counted as missed; %s, counted as false positives (the official\n"
+                "              code divides 0 by 0 for two equal points and takes that for a match)\n",
+                count(e.empty_instances, "instance").c_str(),
+                protocol == Protocol::thumos_index ? " (rounded to rows)" : "",
+                count(e.empty_detections, "detection").c_str());
+  }
+  if (!e.ties_decide()) return;
+  std::size_t most = 0;
+  for (std::size_t t = 1; t < e.map.size(); ++t) {
+    const auto gap = [&](std::size_t i) { return std::fabs(e.map[i] - e.map_ties_first[i]); };
+    if (gap(t) > gap(most)) most = t;
+  }
+  std::printf("ties          decide here: %s with a score that another one of the class has, %s with "
+              "several instances\n              overlapped equally; the last in the file comes first, "
+              "as in the official code; the other\n              order gives %s instead of %s %% at "
+              "tIoU %s\n",
+              count(e.tied_scores, "detection").c_str(), count(e.tied_overlaps, "detection").c_str(),
+              cli::percent(e.map_ties_first[most]).c_str(), cli::percent(e.map[most]).c_str(),
+              tandem::concat(e.thresholds[most]).c_str());
+}
+
 void print_result(const Evaluation& e, bool per_class) {
   std::vector<std::string> header{"tIoU"}, values{"mAP %"};
   for (std::size_t t = 0; t < e.thresholds.size(); ++t) {
@@ -168,7 +193,11 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
     for (const std::vector<double>& ap : e.ap) entry["ap"].push_back(ap[c]);
     root["classes"].push_back(std::move(entry));
   }
+  root["tied_scores"] = e.tied_scores;
+  root["tied_overlaps"] = e.tied_overlaps;
+  root["map_with_ties_reversed"] = e.map_ties_first;
   root["empty_instances"] = e.empty_instances;
+  root["empty_detections"] = e.empty_detections;
   root["ambiguous_removed"] = e.ambiguous_removed;
   root["detections_of_unknown_classes"] = e.unknown_class;
   root["unknown_videos"] = e.unknown_videos;
@@ -205,23 +234,23 @@ void evaluate_files(const Options& options) {
     instances += video.instances.size();
     ambiguous += video.ambiguous.size();
   }
-  std::printf("ground truth  %s, subset %s: %s, %s, %zu classes\n", options.ground_truth.c_str(),
+  std::printf("ground truth  %s, subset %s: %s, %s, %zu %s\n", options.ground_truth.c_str(),
               subset.empty() ? "all" : subset.c_str(), count(videos, "video").c_str(),
-              count(instances, "instance").c_str(), e.classes.size());
+              count(instances, "instance").c_str(), e.classes.size(),
+              e.classes.size() == 1 ? "class" : "classes");
   std::printf("detections    %s: %s, %s\n", options.detections.c_str(),
               count(detected.videos.size(), "video").c_str(),
               count(detected.size(), "detection").c_str());
   if (protocol == Protocol::thumos_index) {
-    std::printf("index units   %s removed for touching one of %s; %s rounded to nothing, "
-                "counted as missed\n",
+    std::printf("index units   %s removed for touching one of %s\n",
                 count(e.ambiguous_removed, "detection").c_str(),
-                count(ambiguous, "ambiguous segment").c_str(),
-                count(e.empty_instances, "instance").c_str());
+                count(ambiguous, "ambiguous segment").c_str());
     if (ambiguous == 0) {
       warn("the ground truth has no ambiguous segments, which this protocol filters by; give "
            "Ambiguous_test.txt with --ambiguous");
     }
   }
+  print_ties_and_points(e, protocol);
   std::fflush(stdout);
   report_mismatches(truth, e, options);
   print_result(e, options.per_class);
@@ -273,6 +302,8 @@ int main(int argc, char** argv) {
       "           --protocol thumos-index --per-class\n\n"
       "Matching is that of the official ActivityNet evaluator: per class, detections by falling\n"
       "score take the free instance of their video with the highest tIoU, if it is at least the\n"
-      "threshold; AP interpolates over all points; the mean is over the classes of the ground truth.");
+      "threshold; AP interpolates over all points; the mean is over the classes of the ground truth.\n"
+      "Of equal scores and equal overlaps the last in the file comes first, as there; when that decides,\n"
+      "it is said. Segments without length match nothing.");
   return cli::run(app, argc, argv, [&] { evaluate_files(options); });
 }

@@ -32,6 +32,16 @@ case $kind in
       "$work/consumer_video" "$work"
     fi
     ;;
+  evaluate_alone)
+    # As `make install-evaluate`, where neither stb nor FFmpeg is; -O1 compiles faster.
+    cmake -S "$source" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=None \
+      -DCMAKE_CXX_FLAGS=-O1 -DTANDEM_EXAMPLES=evaluate -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF \
+      -DSTB_INCLUDE_DIR=STB_INCLUDE_DIR-NOTFOUND -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON
+    cmake --build "$work/build" --target evaluate
+    cmake --install "$work/build" --component evaluate --prefix "$work/prefix"
+    [ "$(find "$work/prefix" -type f)" = "$work/prefix/bin/evaluate" ] # nothing else comes along
+    "$work/prefix/bin/evaluate" --help
+    ;;
   find_package | find_package_cuda)
     cmake --install "$build" --prefix "$work/prefix"
     configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"

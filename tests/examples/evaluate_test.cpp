@@ -105,6 +105,59 @@ TEST_CASE("evaluate: a small data set, from files to the JSON result") {
   CHECK(run({"--help"}).says("Example:"));
 }
 
+TEST_CASE("evaluate: ties that decide and segments without length are said") {
+  tandem_test::TempDir dir;
+  const std::string truth = dir.path("gt.json"), detections = dir.path("d.json"), out = dir.path("o.json");
+  // One detection covers two instances equally, a second fits one of them: the official evaluator
+  // gives the first detection the last instance, and AP 0.5.
+  tandem::io::write_text(truth, R"({"database": {"a": {"subset": "test", "annotations": [
+    {"segment": [0, 3], "label": "X"}, {"segment": [3, 6], "label": "X"}]}}})");
+  tandem::io::write_text(detections, R"({"results": {"a": [
+    {"label": "X", "score": 0.9, "segment": [0, 6]}, {"label": "X", "score": 0.8, "segment": [3, 6]}]}})");
+  const Run ties = run({"--ground-truth", truth, "--detections", detections, "--protocol", "activitynet",
+                        "--tiou", "0.5", "--json", out});
+  CHECK(ties.status == 0);
+  CHECK(ties.says("ties          decide here: 0 detections"));
+  CHECK(ties.says("1 detection with several instances"));
+  CHECK(ties.says("100.00 instead of 50.00 % at tIoU 0.5"));
+  const auto json = tandem::io::load_json(out);
+  CHECK(json.at("map").at(0).get<double>() == 0.5);
+  CHECK(json.at("map_with_ties_reversed").at(0).get<double>() == 1.0);
+  CHECK(json.at("tied_overlaps").get<int>() == 1);
+  CHECK_FALSE(ties.says("no length"));
+
+  tandem::io::write_text(truth, R"({"database": {"a": {"subset": "test", "annotations": [
+    {"segment": [5, 5], "label": "X"}, {"segment": [10, 20], "label": "X"}]}}})");
+  tandem::io::write_text(detections, R"({"results": {"a": [
+    {"label": "X", "score": 0.9, "segment": [5, 5]}, {"label": "X", "score": 0.8, "segment": [10, 20]}]}})");
+  for (const char* protocol : {"activitynet", "thumos-seconds", "thumos-index"}) {
+    const Run points = run({"--ground-truth", truth, "--detections", detections, "--protocol", protocol,
+                            "--subset", "test", "--json", out});
+    CHECK(points.status == 0);
+    CHECK(points.says("1 instance"));
+    CHECK(points.says("1 detection, counted as false positives (the official"));
+    CHECK_FALSE(points.says("decide here"));
+    CHECK(tandem::io::load_json(out).at("map").at(0).get<double>() == 0.25);
+    CHECK(tandem::io::load_json(out).at("empty_detections").get<int>() == 1);
+  }
+}
+
+TEST_CASE("evaluate: the handed cases of ties and points") {
+  const std::string data = tandem_test::test_data("../cases/evaluate");
+  if (data.empty()) return;
+  tandem_test::TempDir dir;
+  const std::string out = dir.path("o.json");
+  const auto ap = [&](const std::string& name, const char* subset) {
+    const Run r = run({"--ground-truth", data + "/" + name + "_gt.json", "--detections",
+                       data + "/" + name + "_det.json", "--protocol", "activitynet", "--tiou", "0.5",
+                       "--subset", subset, "--json", out});
+    REQUIRE_MESSAGE(r.status == 0, r.err);
+    return tandem::io::load_json(out).at("map").at(0).get<double>();
+  };
+  CHECK(ap("ties", "test") == 0.5);
+  CHECK(ap("zero_length", "validation") == 0.25);
+}
+
 TEST_CASE("evaluate: the published numbers of mmaction2's evaluator test") {
   const std::string folder = tandem_test::test_data("wtal/mmaction2_eval_localization");
   if (folder.empty()) return;

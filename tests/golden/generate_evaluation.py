@@ -57,7 +57,8 @@ def average_precision(instances, detections, iou, threshold):
     """instances: (video, key); detections: (video, key, score); official ActivityNet matching."""
     if not detections:
         return 0.0
-    order = np.argsort([-d[2] for d in detections], kind="stable")
+    # As the official code: sorted upwards, read backwards, so the last of equals comes first.
+    order = np.argsort([d[2] for d in detections], kind="stable")[::-1]
     taken = [False] * len(instances)
     tp = []
     for d in order:
@@ -65,7 +66,7 @@ def average_precision(instances, detections, iou, threshold):
         mine = [g for g, inst in enumerate(instances) if inst[0] == video]
         overlaps = [iou(key, instances[g][1]) for g in mine]
         hit = 0
-        for j in sorted(range(len(mine)), key=lambda j: -overlaps[j]):  # stable
+        for j in sorted(range(len(mine)), key=lambda j: overlaps[j])[::-1]:  # stable, so as above
             if overlaps[j] < threshold:
                 break
             if taken[mine[j]]:

@@ -186,7 +186,7 @@ TEST_CASE("evaluation: perfect detections give 1, and any order of distinct scor
   CHECK(problem.run().ap == before.ap);
 }
 
-TEST_CASE("evaluation: an instance is matched once, the next best is tried, ties keep their order") {
+TEST_CASE("evaluation: an instance is matched once, the next best is tried, the last of equals comes first") {
   Problem problem;
   problem.instance("v", "a", 0, 10).instance("v", "a", 8, 18);
   // Both overlap the first instance most; the second falls back to the other one (IoU 10/15 each).
@@ -194,12 +194,52 @@ TEST_CASE("evaluation: an instance is matched once, the next best is tried, ties
   CHECK(problem.run(Protocol::activitynet, {0.3}).map[0] == 1.0);
   CHECK(problem.run(Protocol::activitynet, {0.5}).map[0] == 0.5);  // 5/15 with the other is too low
 
-  Problem ties;  // equal scores: the first in the file ranks first
+  Problem ties;  // equal scores: the last in the file ranks first
   ties.instance("v", "a", 0, 10);
-  ties.detection("v", "a", 0, 10, 0.5).detection("v", "a", 50, 60, 0.5);
-  CHECK(ties.run().map[0] == 1.0);
+  ties.detection("v", "a", 0, 10, 0.5).detection("v", "a", 50, 60, 0.5).detection("v", "a", 70, 80, 0.4);
+  Evaluation e = ties.run();
+  CHECK(e.map[0] == 0.5);
+  CHECK(e.map_ties_first[0] == 1.0);
+  CHECK(e.ties_decide());
+  CHECK(e.tied_scores == 2);
+  CHECK(e.tied_overlaps == 0);
   std::swap(ties.detected.videos[0].detections[0], ties.detected.videos[0].detections[1]);
-  CHECK(ties.run().map[0] == 0.5);
+  CHECK(ties.run().map[0] == 1.0);
+
+  Problem harmless;  // two equals, both hits
+  harmless.instance("v", "a", 0, 10).instance("v", "a", 20, 30);
+  harmless.detection("v", "a", 0, 10, 0.5).detection("v", "a", 20, 30, 0.5);
+  e = harmless.run();
+  CHECK(e.tied_scores == 2);
+  CHECK_FALSE(e.ties_decide());
+
+  // Equal scores in two videos: file order goes over all of them.
+  Problem videos;
+  videos.instance("v", "a", 0, 10);
+  videos.detection("v", "a", 0, 10, 0.5).detection("w", "a", 0, 10, 0.5);
+  CHECK(videos.run().map[0] == 0.5);
+
+  // Equal overlaps: the detection takes the last instance, and leaves nothing to the second one.
+  Problem overlaps;
+  overlaps.instance("v", "a", 0, 2).instance("v", "a", 2, 4);
+  overlaps.detection("v", "a", 0, 4, 0.9).detection("v", "a", 2, 4, 0.8);
+  e = overlaps.run(Protocol::activitynet, {0.5});
+  CHECK(e.map[0] == 0.5);
+  CHECK(e.map_ties_first[0] == 1.0);
+  CHECK(e.tied_scores == 0);
+  CHECK(e.tied_overlaps == 1);
+}
+
+TEST_CASE("evaluation: what has no length matches nothing and is counted, in every protocol") {
+  Problem points;
+  points.instance("v", "a", 5, 5).instance("v", "a", 10, 20);
+  points.detection("v", "a", 5, 5, 0.9).detection("v", "a", 10, 20, 0.8).detection("v", "a", 9, 3, 0.1);
+  for (Protocol protocol : {Protocol::activitynet, Protocol::thumos_seconds, Protocol::thumos_index}) {
+    const Evaluation e = points.run(protocol);
+    CHECK(e.empty_instances == 1);
+    CHECK(e.empty_detections == 2);
+    CHECK(e.map[0] == 0.25);  // miss, hit, miss of 2
+  }
 }
 
 TEST_CASE("evaluation: IoU of exactly t is a match at every protocol threshold") {

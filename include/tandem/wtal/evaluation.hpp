@@ -90,13 +90,21 @@ struct Evaluation {
   std::vector<double> map;              ///< [threshold]: mean of ap over classes
   std::vector<AverageMap> averages;     ///< what papers report
 
-  std::size_t empty_instances = 0;     ///< index units: instances rounded to nothing (they count)
+  std::vector<double> map_ties_first;   ///< [threshold]: `map` with equals the other way round
+
+  std::size_t tied_scores = 0;    ///< detections that share their score with another of their class
+  std::size_t tied_overlaps = 0;  ///< detections that overlap several instances equally, and most
+  std::size_t empty_instances = 0;     ///< instances of no length: nothing matches them; they count
+  std::size_t empty_detections = 0;    ///< detections of no length: false positives
   std::size_t ambiguous_removed = 0;   ///< index units: detections that touched an ambiguous stretch
   std::size_t unknown_class = 0;       ///< detections whose class has no instance: left out
   std::vector<std::string> unknown_classes;      ///< the names of those classes
   std::vector<std::string> unknown_videos;       ///< with detections, not in the ground truth
   std::vector<std::string> undetected_videos;    ///< with instances, without any detection entry
   std::vector<std::string> instanceless_videos;  ///< with detections, in the ground truth, no instance
+
+  /// True when another order of equals would give another mAP.
+  bool ties_decide() const { return map_ties_first != map; }
 
   /// The average over a range by its name; error when it was not computed.
   double average(std::string_view range) const {
@@ -162,18 +170,42 @@ inline double interpolated_average_precision(const std::vector<std::uint8_t>& hi
 
 namespace detail {
 
+/// Which of two equals comes first: among detections of one score, and among instances that one
+/// detection overlaps equally.
+enum class TieOrder { last_first, first_first };
+
+/// AP of one class, and how often order in the input was all there was to go by.
+struct ClassResult {
+  std::vector<double> ap;            ///< [threshold]
+  std::size_t tied_scores = 0;       ///< detections whose score another one has too
+  std::size_t tied_overlaps = 0;     ///< detections whose highest IoU ≥ t several instances have
+};
+
 /// AP of one class at every threshold. `detections` in input order; `truth` in input order.
-inline std::vector<double> class_average_precision(const std::vector<Placed>& truth,
-                                                   const std::vector<Placed>& detections,
-                                                   const std::vector<double>& thresholds) {
+inline ClassResult class_average_precision(const std::vector<Placed>& truth,
+                                           const std::vector<Placed>& detections,
+                                           const std::vector<double>& thresholds, TieOrder ties) {
   std::unordered_map<std::size_t, std::vector<std::size_t>> truth_of_video;
   for (std::size_t g = 0; g < truth.size(); ++g) truth_of_video[truth[g].video].push_back(g);
 
+  // Stable sorts keep equals as they stand before: in input order, or turned round.
   std::vector<std::size_t> order(detections.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
+  if (ties == TieOrder::last_first) {
+    std::reverse(order.begin(), order.end());
+    for (auto& [video, instances] : truth_of_video) std::reverse(instances.begin(), instances.end());
+  }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return detections[a].score > detections[b].score;
   });
+
+  ClassResult result;
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const double score = detections[order[i]].score;
+    const bool before = i > 0 && detections[order[i - 1]].score == score;
+    const bool after = i + 1 < order.size() && detections[order[i + 1]].score == score;
+    if (before || after) ++result.tied_scores;
+  }
 
   const double lowest = *std::min_element(thresholds.begin(), thresholds.end());
   std::vector<std::vector<std::uint8_t>> taken(thresholds.size(),
@@ -192,6 +224,7 @@ inline std::vector<double> class_average_precision(const std::vector<Placed>& tr
     }
     std::stable_sort(candidates.begin(), candidates.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
+    if (candidates.size() > 1 && candidates[0].first == candidates[1].first) ++result.tied_overlaps;
     for (std::size_t t = 0; t < thresholds.size(); ++t) {
       for (const auto& [iou, g] : candidates) {
         if (iou < thresholds[t]) break;
@@ -203,9 +236,10 @@ inline std::vector<double> class_average_precision(const std::vector<Placed>& tr
     }
   }
 
-  std::vector<double> ap;
-  for (const auto& ranked : hits) ap.push_back(interpolated_average_precision(ranked, truth.size()));
-  return ap;
+  for (const auto& ranked : hits) {
+    result.ap.push_back(interpolated_average_precision(ranked, truth.size()));
+  }
+  return result;
 }
 
 /// True when a detection (in rows) shares a row with the ambiguous stretch (in seconds). Both are
@@ -243,8 +277,13 @@ inline std::vector<AverageMap> reported_averages(const Evaluation& e, bool own_t
 /// detections by falling score; for each, the ground truths of its video by falling IoU, skipping
 /// those already taken; true positive if IoU ≥ t, else false positive; detections in videos without
 /// that class are false positives; AP by all-point interpolation (VOC 2011); mean over the classes
-/// present in the ground truth; a class without detections has AP 0. Equal scores and equal overlaps
-/// keep their input order (the Python evaluators leave such ties to an unstable sort).
+/// present in the ground truth; a class without detections has AP 0. Of equal scores, and of equal
+/// overlaps, the last in the file comes first: the official code sorts upwards and reads backwards. The
+/// result counts such ties and holds the mAP of the other order, so that it is seen when they decide.
+///
+/// An instance or a detection without length (start ≥ end) matches nothing: it is a missed positive, or
+/// a false positive. The result counts both. (The official code divides 0 by 0 for two equal points and
+/// takes that for a match.)
 ///
 /// Index units (Protocol::thumos_index):
 ///   - ground truth: start and end → round-half-to-even(seconds·25/16). 17 instances of the THUMOS14
@@ -293,8 +332,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
       if (index_units) {
         segment.start = detail::round_half_even(detail::to_index(segment.start));
         segment.end = detail::round_half_even(detail::to_index(segment.end));
-        if (!(segment.end > segment.start)) ++result.empty_instances;
       }
+      if (!(segment.end > segment.start)) ++result.empty_instances;
       truth_of[static_cast<std::size_t>(instance.cls)].push_back({v, segment, 0});
     }
   }
@@ -359,6 +398,7 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
           }
         }
       }
+      if (!(segment.end > segment.start)) ++result.empty_detections;
       detections_of[static_cast<std::size_t>(cls)].push_back({position, segment, detection.score});
     }
   }
@@ -373,19 +413,30 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
 
   result.ap.resize(result.thresholds.size());
   result.map.assign(result.thresholds.size(), 0);
+  result.map_ties_first = result.map;
   for (std::size_t c = 0; c < truth.classes.size(); ++c) {
     if (truth_of[c].empty()) continue;
     result.classes.push_back(truth.classes[c]);
     result.instances.push_back(truth_of[c].size());
     result.detections.push_back(detections_of[c].size());
-    const std::vector<double> ap =
-        detail::class_average_precision(truth_of[c], detections_of[c], result.thresholds);
-    for (std::size_t t = 0; t < ap.size(); ++t) {
-      result.ap[t].push_back(ap[t]);
-      result.map[t] += ap[t];
+    const detail::ClassResult ranked = detail::class_average_precision(
+        truth_of[c], detections_of[c], result.thresholds, detail::TieOrder::last_first);
+    result.tied_scores += ranked.tied_scores;
+    result.tied_overlaps += ranked.tied_overlaps;
+    const bool tied = ranked.tied_scores + ranked.tied_overlaps > 0;
+    const std::vector<double> other =
+        tied ? detail::class_average_precision(truth_of[c], detections_of[c], result.thresholds,
+                                               detail::TieOrder::first_first)
+                   .ap
+             : ranked.ap;
+    for (std::size_t t = 0; t < ranked.ap.size(); ++t) {
+      result.ap[t].push_back(ranked.ap[t]);
+      result.map[t] += ranked.ap[t];
+      result.map_ties_first[t] += other[t];
     }
   }
   for (double& map : result.map) map /= static_cast<double>(result.classes.size());
+  for (double& map : result.map_ties_first) map /= static_cast<double>(result.classes.size());
   result.averages = detail::reported_averages(result, !options.thresholds.empty());
   return result;
 }
