@@ -1,5 +1,5 @@
 #pragma once
-/// Videos, crops and batches: what a training step sees.                               [spec §2, §5]
+/// Videos, crops and batches: what a training step sees.                              [method §2, §5]
 
 #include <cstdint>
 #include <vector>

@@ -1,6 +1,6 @@
 #pragma once
 /// The two branches: classification-based pre-training (CBP) and vision-language pre-training (VLP).
-///                                                                                        [spec §3]
+///                                                                                       [method §3]
 
 #include <cstdint>
 #include <string>
@@ -40,7 +40,7 @@ class Branch : public nn::Module<T> {
   virtual void end_teaching() {}
 };
 
-/// How frames know where they are.  (reading; spec: option)
+/// How frames know where they are.  (reading; method.md: an option)
 enum class Positions { none, sinusoid, learned };
 
 /// sinusoid — PE(t, 2i) = sin(t/10000^{2i/W}), PE(t, 2i+1) = cos(…).    [Vaswani et al. 2017, §3.5]
@@ -131,7 +131,7 @@ struct CbpOptions {
 };
 
 /// CBP — x = Linear(F_i3d) (+ positions) → n pre-LN transformer blocks → f^cb → Linear → S^cb.
-///   x (B, T, input) → f (B, T, width), S (B, T, classes).                          [spec §3, P]
+///   x (B, T, input) → f (B, T, width), S (B, T, classes).                         [method §3, P]
 /// A linear head on frame features; a video is never seen whole except through attention.
 template <FloatingElement T>
 class CbpBranch final : public Branch<T> {
@@ -181,7 +181,7 @@ class CbpBranch final : public Branch<T> {
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
 };
 
-/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].     [spec §3, P]
+/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].    [method §3, P]
 /// The vectors are shared by all classes (reading) or each class has its own (option).
 template <FloatingElement T>
 class PromptLearner final : public nn::Module<T> {
@@ -252,7 +252,7 @@ struct VlpOptions {
 };
 
 /// VLP — F_vid = Φ_temp(F_vis); F_txt = Φ_txt(Φ_prmp(C_name));
-///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                            [spec §3, P]
+///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                           [method §3, P]
 ///   x (B, T, width) CLIP rows → f = F_vid/‖F_vid‖ (B, T, width), S (B, T, C).
 /// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. Wherever
 /// the prompts do not learn (the branch teaches, is evaluated, or its prompts are frozen), the text

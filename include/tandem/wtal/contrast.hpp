@@ -1,5 +1,5 @@
 #pragma once
-/// L_fb, the foreground–background contrast.                                          [spec §4, P]
+/// L_fb, the foreground–background contrast.                                         [method §4, P]
 
 #include <algorithm>
 #include <cstdint>
@@ -128,7 +128,7 @@ double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int
 }  // namespace detail
 
 /// loss_fb — L_fb = mean_i −log( Σ_{m∈Ψ⁺_i} exp(f_i·f_m/τ) / Σ_{j∈Ψ⁺_i∪Ψ⁻} exp(f_i·f_j/τ) ).
-///                                                                                    [spec §4, P]
+///                                                                                   [method §4, P]
 ///   i: confident foreground frames; Ψ⁺_i: the other ones that share a class with i, in the batch or
 ///   in the same video (reading); Ψ⁻: all confident background frames (reading). A frame with empty
 ///   Ψ⁺ is skipped; without any anchor the loss is 0.

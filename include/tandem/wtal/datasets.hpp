@@ -1,6 +1,6 @@
 #pragma once
 /// Data sets on disk: annotations in any layout of the field, joined with I3D and CLIP features.
-///                                                                                     [spec §2, §8]
+///                                                                                    [method §2, §8]
 ///   THUMOS14 and ActivityNet1.2, W-TALC layout   <name>-Annotations/, <name>-I3D-JOINTFeatures.npy
 ///   THUMOS14, BaS-Net layout                      gt.json, split_*.txt, features/{train,test}/…
 ///   either with CLIP features in                  clip/<id>.npy of (T, 512)

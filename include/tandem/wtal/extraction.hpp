@@ -1,6 +1,6 @@
 #pragma once
 /// From a video to feature rows: decode → flow → networks, at the same time, in bounded memory.
-///                                                                                        [spec §2, §9]
+///                                                                                       [method §2, §9]
 ///   FeatureEncoders encoders{.rgb = rgb.model, .flow = flow.model, .clip = clip};
 ///   FeatureExtractor extractor(encoders, {});
 ///   const VideoFeatures f = extractor.extract("video.mp4");     // f.rgb (T, 1024), f.clip (T, 512) …

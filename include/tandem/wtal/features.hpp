@@ -1,5 +1,5 @@
 #pragma once
-/// Feature rows of videos from the layouts of the field, opened lazily.                 [spec §2, §8]
+/// Feature rows of videos from the layouts of the field, opened lazily.                [method §2, §8]
 
 #include <memory>
 #include <string>

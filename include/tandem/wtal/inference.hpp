@@ -1,5 +1,5 @@
 #pragma once
-/// From trained branches to detections and to the quality of their pseudo-labels.      [spec §6, §7]
+/// From trained branches to detections and to the quality of their pseudo-labels.     [method §6, §7]
 
 #include <cmath>
 #include <cstdint>
@@ -16,7 +16,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison.  [spec §5, §6]
+/// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison. [method §5, §6]
 enum class Fusion { cbp, vlp, mean, weighted };
 
 /// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
@@ -89,7 +89,7 @@ DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSourc
 }
 
 /// The pseudo-labels that a branch would give for every video of `source`, judged against the
-/// annotation. The labels of the videos are used, as in training.                     [spec §4, §7]
+/// annotation. The labels of the videos are used, as in training.                    [method §4, §7]
 template <FloatingElement T, class Features>
 PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSource& source,
                                        Features&& features, Reading reading,

@@ -1,6 +1,6 @@
 #pragma once
 /// The losses of DCL: L_cls of the warm-up, L_kd and their helper, the top-k mean along time.
-/// The foreground–background contrast L_fb is in contrast.hpp.                            [spec §4]
+/// The foreground–background contrast L_fb is in contrast.hpp.                           [method §4]
 
 #include <algorithm>
 #include <cstdint>
@@ -17,7 +17,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// What σ means for scores over classes.                                    [spec §3 "σ", reading]
+/// What σ means for scores over classes.                                   [method §3 "σ", reading]
 enum class Reading { sigmoid, softmax };
 
 /// P = σ(S) over the last axis.
@@ -27,7 +27,7 @@ Tensor<T> frame_probabilities(const Tensor<T>& logits, Reading reading) {
 }
 
 /// topk_mean — (1/k) Σ of the k largest scores along time, per class; k = max(1, ⌊T_valid/divisor⌋).
-///                                                                   [spec §4, P; k: C, an option]
+///                                                                  [method §4, P; k: C, an option]
 ///   scores (B, T, C), valid (B, T) → (B, C). Equal scores: the earlier frame is taken.
 ///   dscores = dy/k at the frames taken.  Saves their indices. A video without frames: an error.
 template <FloatingElement T>
@@ -83,7 +83,7 @@ Tensor<T> topk_mean(const Tensor<T>& scores, const Tensor<bool>& valid, std::int
       scores);
 }
 
-/// loss_cls — the warm-up loss on ŷ = σ(topk_mean(S)), mean over videos.                 [spec §4]
+/// loss_cls — the warm-up loss on ŷ = σ(topk_mean(S)), mean over videos.                [method §4]
 ///   sigmoid (default, reading): Σ_c BCE(y_c, ŷ_c);   softmax: −Σ_c ȳ_c log ŷ_c, ȳ = y/Σy [C].
 ///   logits (B, T, C), y (B, C) in {0, 1}, valid (B, T) → ().
 ///   With softmax a video without a label contributes 0.
@@ -120,7 +120,7 @@ struct DistillationOptions {
 };
 
 /// loss_kd — L_kd = (1/O) Σ_c Σ_{t confident} KL(Bernoulli(h_{t,c}) ‖ Bernoulli(p_{t,c})),  p = σ(s).
-///   KL = −log p for h = 1, −log(1 − p) for h = 0.            [spec §4, P; Bernoulli, O: reading]
+///   KL = −log p for h = 1, −log(1 − p) for h = 0.           [method §4, P; Bernoulli, O: reading]
 ///   logits (B, T, C), h (B, T, C) in {1, 0, −1}, valid (B, T) → (). O = number of frames taught.
 ///   sigmoid: ds = (p − h)/O.  softmax: ds_j = p_j(g_j − Σ_c g_c p_c)/O with g_c = −1/p_c or 1/(1 − p_c).
 ///   Saves the gradient itself (it has the size of the logits): loss and gradient share one pass.

@@ -1,5 +1,5 @@
 #pragma once
-/// Pseudo-labels: what one branch, frozen, teaches the other.                          [spec §4, P]
+/// Pseudo-labels: what one branch, frozen, teaches the other.                         [method §4, P]
 
 #include <cstdint>
 #include <vector>
@@ -16,7 +16,7 @@ struct PseudoLabelOptions {
 };
 
 /// pseudo_labels — h_{t,c} = 1 if p_{t,c} > δ_h and y_c = 1; 0 if p_{t,c} < δ_l or y_c = 0;
-///   −1 (ignored) otherwise.                                                           [spec §4, P]
+///   −1 (ignored) otherwise.                                                          [method §4, P]
 ///   p (B, T, C) probabilities, y (B, C) labels in {0, 1}, valid (B, T) → H (B, T, C).
 ///   Padded frames (valid = false) are −1 in every class, so they never enter a loss.
 ///   A NaN probability is neither above nor below a threshold: −1.
@@ -57,7 +57,7 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y, const
 /// class of the video's label. Confident: foreground, or no class of the label is undecided.
 enum class FrameState : std::uint8_t { undecided, background, foreground };
 
-/// The state of each of the B·T frames.                                       [spec §4: P, reading]
+/// The state of each of the B·T frames.                                      [method §4: P, reading]
 ///   A video without a label has background frames only.
 inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h, const Tensor<bool>& valid) {
   TANDEM_CHECK(h.rank() == 3 && h.is_contiguous() && valid.is_contiguous() &&

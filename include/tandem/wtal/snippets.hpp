@@ -1,5 +1,5 @@
 #pragma once
-/// Which frames make which feature row, and when a row ends.                              [spec §2, C]
+/// Which frames make which feature row, and when a row ends.                             [method §2, C]
 ///
 ///   row r holds frames [r·step, r·step + stack);  n frames → ⌊(n − stack)/step⌋ + 1 rows
 ///

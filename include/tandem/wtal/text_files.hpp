@@ -55,7 +55,7 @@ inline ClassTokens load_class_tokens(const std::string& path, const std::vector<
 }
 
 /// The token ids of class names by CLIP's vocabulary: lower-cased, in words ("ThrowDiscus" → "throw
-/// discus"), as clip::readable_class_name writes them.                                   [spec §3, C]
+/// discus"), as clip::readable_class_name writes them.                                  [method §3, C]
 inline ClassTokens tokenize_classes(const clip::Tokenizer& tokenizer,
                                     const std::vector<std::string>& classes) {
   ClassTokens out{tokenizer.start_token(), tokenizer.end_token(), {}};

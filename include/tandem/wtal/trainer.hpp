@@ -1,5 +1,5 @@
 #pragma once
-/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps.  [spec §5]
+/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps. [method §5]
 
 #include <cstdint>
 #include <string>
@@ -18,7 +18,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The paper's comparisons.                                                            [spec §5, P]
+/// The paper's comparisons.                                                           [method §5, P]
 enum class Variant {
   both,         ///< warm-up, then B and F steps in turn
   only_b,       ///< warm-up, then B steps only

@@ -1,5 +1,5 @@
 #pragma once
-/// What extraction is told and what it gives; extraction.hpp does it.                     [spec §2, §9]
+/// What extraction is told and what it gives; extraction.hpp does it.                    [method §2, §9]
 
 #include <cstdint>
 #include <string>

@@ -1,6 +1,6 @@
 #pragma once
 /// The W-TALC layout of annotations, used by most repositories of the field: a folder of npy files
-/// with one row per video.                                                             [spec §8, C]
+/// with one row per video.                                                            [method §8, C]
 ///   classlist |S (C,)   videoname |S (N,)   subset |S (N,)   duration <f8 (N,) or (N, 1)
 ///   segments |O: per video a list of [start, end]   labels |O: per video one name per segment
 ///   labels_all |O: per video its video-level names   Ambiguous_test.txt: "video  start end" lines
