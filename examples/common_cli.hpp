@@ -27,6 +27,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli_process.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/utf8.hpp"
 
@@ -199,11 +200,18 @@ inline void add_config(CLI::App& app) {
 }
 
 /// Parses the command line and runs the program. Exit status: 0 when `body` returns, 1 when it throws
-/// (the message goes to stderr), 2 for a wrong command line.
+/// (the message goes to stderr) or the standard output cannot be written, 2 for a wrong command line, 128 + n
+/// when `body` throws Stopped because of signal n.
 template <class Body>
 int run(CLI::App& app, int argc, char** argv, const Body& body) {
   const std::string name = app.get_name();
+  prepare_process(name);
   app.formatter(std::make_shared<HelpFormatter>());
+  const auto error_line = [&](const std::string& message) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s: error: %s\n", name.c_str(), printable(message).c_str());
+    return 1;
+  };
   const auto usage = [&](const std::string& message) {
     std::fprintf(stderr, "%s: %s\n%s --help explains the options.\n", name.c_str(),
                  printable(message).c_str(), name.c_str());
@@ -215,7 +223,13 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
     }
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
-    return app.exit(help);
+    const int status = app.exit(help);
+    try {
+      flush_output();
+      return status;
+    } catch (const std::exception& error) {
+      return error_line(error.what());
+    }
   } catch (const CLI::ParseError& error) {
     return usage(error.what());
   } catch (const std::exception& error) {  // a config file
@@ -223,12 +237,15 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
   }
   try {
     body();
-    std::fflush(stdout);
+    flush_output();
     return 0;
-  } catch (const std::exception& error) {
+  } catch (const Stopped& stop) {
     std::fflush(stdout);
-    std::fprintf(stderr, "%s: error: %s\n", name.c_str(), printable(error.what()).c_str());
-    return 1;
+    std::fprintf(stderr, "%s: stopped by %s%s%s\n", name.c_str(), stop.name().c_str(), *stop.what() != '\0' ? ": " : "",
+                 printable(stop.what()).c_str());
+    return 128 + stop.signal();
+  } catch (const std::exception& error) {
+    return error_line(error.what());
   }
 }
 

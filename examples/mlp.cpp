@@ -45,4 +45,7 @@ int main() {
     loss.backward();
     adam.step();
   }
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
+  std::perror("mlp: cannot write to the standard output");
+  return 1;
 }

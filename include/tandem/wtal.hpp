@@ -11,6 +11,7 @@
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/evaluation.hpp"
 #include "tandem/wtal/features.hpp"
+#include "tandem/wtal/fingerprint.hpp"
 #include "tandem/wtal/html_page.hpp"
 #include "tandem/wtal/inference.hpp"
 #include "tandem/wtal/localization.hpp"

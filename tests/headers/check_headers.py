@@ -33,6 +33,7 @@ ALLOWED = {
     "tandem/wtal/annotations.hpp": (JSON,),
     "tandem/wtal/datasets.hpp": (JSON,),
     "tandem/wtal/detections_json.hpp": (JSON,),
+    "tandem/wtal/fingerprint.hpp": (JSON,),
     "tandem/i3d/load.hpp": (JSON,),  # safetensors headers
     "tandem/wtal/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
     "tandem/wtal/wtalc.hpp": (JSON,),

@@ -148,3 +148,80 @@ TEST_CASE("file: folders and names") {
   CHECK(join_path("a/", "b") == "a/b");
   CHECK(join_path("", "b") == "b");
 }
+
+namespace {
+
+/// Runs f in a child; its exit status (negative: the signal that ended it) and what it wrote to stderr.
+template <class F>
+int in_child(const tandem_test::TempDir& dir, std::string& said, const F& f) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (const int number : {SIGBUS, SIGSEGV}) ::signal(number, SIG_DFL);  // not the test program's handlers
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    const int fd = ::open(dir.path("said").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    ::dup2(fd, 2);
+    f();
+    ::_exit(0);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  said = read_text(dir.path("said"));
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/// Reads every page.
+unsigned sum_of(const MappedFile& file) {
+  unsigned sum = 0;
+  for (std::size_t i = 0; i < file.size(); i += 512) sum += *static_cast<const volatile unsigned char*>(file.data() + i);
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("file: one that is shortened while it is mapped is named in a sentence") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("other"), "still here");
+  write_text(dir.path("rows\t.npy"), std::string(1 << 16, 'x'));
+  std::string said;
+  const int status = in_child(dir, said, [&] {
+    name_shortened_files("program");
+    name_shortened_files("program");  // again: not its own predecessor
+    const auto before = MappedFile::open(dir.path("other"));
+    const auto file = MappedFile::open(dir.path("rows\t.npy"));
+    const auto after = MappedFile::open(dir.path("other"));
+    sum_of(*file);
+    if (::truncate(dir.path("rows\t.npy").c_str(), 100) != 0) ::_exit(2);
+    sum_of(*file);
+  });
+  CHECK(status == 1);
+  CHECK(said == "program: error: [read] " + dir.path("rows?.npy") + ": the file was shortened by another program while "
+                "it was being read, or its disk cannot be read\n");
+  // Faults elsewhere, and signals that somebody sends, end the program as they always did.
+  CHECK(in_child(dir, said, [&] {
+    name_shortened_files("program");
+    const int fd = ::open(dir.path("other").c_str(), O_RDONLY);
+    const void* wild = ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE, fd, 0);
+    static_cast<void>(*(static_cast<const volatile char*>(wild) + 8192));
+  }) == -SIGBUS);
+  CHECK(in_child(dir, said, [&] {
+    name_shortened_files("program");
+    ::raise(SIGBUS);
+  }) == -SIGBUS);
+  CHECK(said.empty());
+}
+
+TEST_CASE("file: shortened within its last page there is no signal, so it is looked for") {
+  const tandem_test::TempDir dir;
+  write_text(dir.path("a"), "0123456789");
+  write_text(dir.path("b"), "0123456789");
+  const auto a = MappedFile::open(dir.path("a")), b = MappedFile::open(dir.path("b"));
+  check_mapped_files();
+  write_text(dir.path("b"), "new");  // replaced, not shortened: the mapping is that of the old file
+  check_mapped_files();
+  CHECK(b->text() == "0123456789");
+  REQUIRE(::truncate(dir.path("a").c_str(), 4) == 0);
+  CHECK(message([] { check_mapped_files(); }) ==
+        "[read] " + dir.path("a") + ": the file had 10 bytes when it was opened and has 4 now: another program shortened "
+        "it while it was being read");
+}

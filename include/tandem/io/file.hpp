@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "tandem/io/mapped_ranges.hpp"
 #include "tandem/tensor/error.hpp"
 #include "tandem/tensor/storage.hpp"
 
@@ -88,9 +89,9 @@ inline std::string join_path(std::string_view folder, std::string_view name) {
 /// A whole regular file mapped into memory, for reading.
 ///
 /// Arrays and tensors may borrow the mapping: it lives as long as its last owner. A file that
-/// another program *shortens in place* while it is mapped gives SIGBUS, as with every memory map;
-/// AtomicFile replaces files and never shortens them, so files written by this library are safe to
-/// rewrite while they are being read.
+/// another program *shortens in place* while it is mapped gives SIGBUS, as with every memory map:
+/// name_shortened_files makes a sentence of it that names the file. AtomicFile replaces files and never
+/// shortens them, so files written by this library are safe to rewrite while they are being read.
 ///
 ///     auto file = io::MappedFile::open("weights.safetensors");   // Ref<MappedFile>
 ///     file->data(), file->size(), file->path();
@@ -100,7 +101,9 @@ class MappedFile final : public PageLender {
  public:
   static Ref<MappedFile> open(const std::string& path) { return Ref(new MappedFile(path)); }
   ~MappedFile() override {
-    if (size_ > 0) ::munmap(data_, size_);
+    if (size_ == 0) return;
+    detail::mapped_ranges.remove(range_);
+    ::munmap(data_, size_);
   }
 
   const unsigned char* data() const { return static_cast<const unsigned char*>(data_); }
@@ -136,11 +139,18 @@ class MappedFile final : public PageLender {
       fail("open", path, ": cannot map ", size, " bytes: ", detail::system_message(errno));
     }
     size_ = size;
+    range_.begin = data();
+    range_.size = size;
+    range_.path = path_.c_str();
+    range_.device = info.st_dev;
+    range_.inode = info.st_ino;
+    detail::mapped_ranges.add(range_);
   }
 
   std::string path_;
   void* data_ = nullptr;
   std::size_t size_ = 0;
+  detail::MappedRange range_;
 };
 
 /// Bytes in memory of their own that arrays may share: an inflated zip entry, a decoded string.
