@@ -350,14 +350,10 @@ const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Te
   const Shape common = broadcast_shapes(op, x.shape(), y.shape());
   TANDEM_CHECK(common == x.shape(), op, "shape ", y.shape(), " does not broadcast to ", x.shape(),
                ", which an operation in place cannot change");
-  for (int d = 0; d < x.rank(); ++d) {
-    TANDEM_CHECK(x.shape()[d] <= 1 || x.strides()[d] != 0, op, "dimension ", d, " of shape ",
-                 x.shape(), " was expanded, so its elements share memory: clone() it first");
-  }
+  x.refuse_shared_elements(op);
   // Reading a differently laid out view of what is being written would read results.
-  const bool overlaps = x.storage() == y.storage() &&
-                        !(x.offset() == y.offset() && x.shape() == y.shape() &&
-                          x.strides() == y.strides());
+  const bool overlaps = may_share_memory(x, y) && !(x.offset() == y.offset() && x.shape() == y.shape() &&
+                                                    x.strides() == y.strides() && x.storage() == y.storage());
   map_into(x, f, x, overlaps ? y.detach().clone() : y);
   return x;
 }

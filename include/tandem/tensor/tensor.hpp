@@ -8,6 +8,8 @@
 /// Only the element type is a template parameter; shapes are run-time values. Copying a Tensor copies
 /// a reference: both see the same elements. Views share memory too. `data()` reads, `mutable_data()`
 /// writes and counts as an in-place change, so that backward notices when a saved tensor changed.
+///
+///   x[0].copy_(y);            // writes into x; `x[0] = y` would only rename a temporary and does not compile
 
 #include <cstdint>
 #include <initializer_list>
@@ -16,6 +18,7 @@
 
 #include "tandem/tensor/dtype.hpp"
 #include "tandem/tensor/grad_node.hpp"
+#include "tandem/tensor/overlap.hpp"
 #include "tandem/tensor/storage.hpp"
 #include "tandem/tensor/view.hpp"
 
@@ -35,6 +38,9 @@ struct TensorImpl final : RefCounted {
   Ref<GradNode> node;
 };
 
+template <class T>
+struct TensorPlace;  // place.hpp
+
 /// Copies `from` into `to` (same shape, any strides, both on the CPU); defined in copy.hpp.
 template <class To, class From>
 void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const From* from,
@@ -49,6 +55,25 @@ class Tensor {
 
   /// An undefined tensor: no shape, no memory; `defined()` is false.
   Tensor() = default;
+  Tensor(const Tensor& other) noexcept : impl_(other.impl_) {}
+  Tensor(Tensor&& other) noexcept : impl_(static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_)) {
+    if (other.place_) [[unlikely]] inherit_place(other);
+  }
+  ~Tensor() {
+    if (place_) [[unlikely]] leave_place();
+  }
+  /// Makes this variable refer to what `other` refers to; elements are copied by copy_().
+  Tensor& operator=(const Tensor& other) & noexcept {
+    impl_ = other.impl_;
+    return *this;
+  }
+  Tensor& operator=(Tensor&& other) & noexcept {
+    impl_ = static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_);
+    return *this;
+  }
+  /// `x[0] = y`, `x.slice(…) = y` would rename a temporary and leave x as it is: write x[0].copy_(y).
+  Tensor& operator=(const Tensor& other) && = delete;
+  Tensor& operator=(Tensor&& other) && = delete;
   /// Uninitialised elements. Factories that fill: zeros, ones, full, tensor, rand … (factory.hpp).
   explicit Tensor(const Shape& shape, Device device = Device::cpu()) {
     const std::int64_t n = shape.numel();
@@ -137,6 +162,7 @@ class Tensor {
   /// Changes one element.
   void set(std::initializer_list<std::int64_t> index, T value) const {
     refuse_in_place("set");
+    refuse_shared_elements("set");
     const std::int64_t where = element("set", index);
     *(mutable_data() + where) = value;
   }
@@ -253,10 +279,11 @@ class Tensor {
     return out;
   }
 
-  // --- in-place changes (refused where a gradient would be lost) -------------------------------
+  // --- in-place changes (refused where a gradient would be lost, or elements share memory) ---------
   /// Sets every element.
   const Tensor& fill_(T value) const {
     refuse_in_place("fill_");
+    refuse_shared_elements("fill_");
     if (device().is_cpu()) {
       detail::strided_copy(shape(), mutable_data(), strides(), &value, Shape::filled(rank(), 0));
     } else {
@@ -275,9 +302,12 @@ class Tensor {
     }
     return fill_(T(0));
   }
-  /// Copies `from`, broadcast to this shape, into this tensor.
+  /// Copies `from`, broadcast to this shape, into this tensor. `from` may be a view of the same memory: the
+  /// result is as if it had been copied out first.  Errors: this tensor was expanded; `from` needs a gradient.
   const Tensor& copy_(const Tensor& from) const {
     refuse_in_place("copy_");
+    TANDEM_CHECK(!(grad_mode() && from.requires_grad()), "copy_",
+                 "has no backward, but what is copied needs a gradient: detach() it or use NoGrad");
     copy_elements(from);
     return *this;
   }
@@ -292,6 +322,11 @@ class Tensor {
   /// The collected gradient of a leaf; undefined before the first backward.
   Tensor grad() const;
   void set_grad(const Tensor& gradient) const;
+  /// Gives this tensor, through every variable that refers to it, the memory of `other` (same shape, any
+  /// device) in place of its own. It stays the same leaf: optimizers and ties keep it, and its gradient
+  /// moves to the new device. Views and detached aliases made before keep the old memory.
+  /// Errors: the result of an op; another shape.
+  const Tensor& replace_(const Tensor& other) const;
   /// Forgets the gradient.
   void zero_grad() const { set_grad(Tensor()); }
   /// Back-propagates from this one-element tensor with gradient 1.
@@ -307,6 +342,8 @@ class Tensor {
   // --- for autograd and ops ----------------------------------------------------------------------
   const Ref<GradNode>& node() const { return impl().node; }
   void set_node(Ref<GradNode> node) const { impl().node = static_cast<Ref<GradNode>&&>(node); }
+  /// Where this variable is, for those who must find it again when it was moved (place.hpp).
+  const Ref<detail::TensorPlace<T>>& place();
   /// The same memory in another layout, without a link to the graph.
   Tensor alias(const Layout& layout) const {
     Tensor out;
@@ -321,11 +358,29 @@ class Tensor {
                  is_leaf() ? "collects a gradient" : "is part of the graph",
                  " cannot be changed in place while gradients are recorded: use NoGrad or detach()");
   }
-  /// Copies without the check of copy_ (optimizers and loaders run under NoGrad).
+  /// Throws where several elements are one place in memory, as in a view made by expand().
+  void refuse_shared_elements(const char* op) const {
+    if (is_contiguous()) return;
+    for (int d = 0; d < rank(); ++d) {
+      TANDEM_CHECK(shape()[d] <= 1 || strides()[d] != 0 || numel() == 0, op, "dimension ", d, " of shape ",
+                   shape(), " was expanded, so its elements share memory: clone() it first");
+    }
+    TANDEM_CHECK(!detail::overlaps_itself(shape(), strides()), op, "the elements of a tensor of shape ",
+                 shape(), " and strides ", strides(), " share memory: clone() it first");
+  }
+  /// Copies without the gradient's checks of copy_ (optimizers and loaders run under NoGrad).
   void copy_elements(const Tensor& from) const {
     const Shape common = broadcast_shapes("copy_", shape(), from.shape());
     TANDEM_CHECK(common == shape(), "copy_", "shape ", from.shape(), " does not broadcast to ",
                  shape());
+    refuse_shared_elements("copy_");
+    if (device() == from.device() && detail::may_share_memory(*this, from)) {
+      if (from.shape() == shape() && from.strides() == strides() && from.offset() == offset() &&
+          from.storage() == storage()) {
+        return;  // onto itself
+      }
+      return copy_elements(from.detach().clone());
+    }
     if (device().is_cpu() && from.device().is_cpu()) {
       const T* source = from.data();
       detail::strided_copy(shape(), mutable_data(), strides(), source,
@@ -362,43 +417,7 @@ class Tensor {
     out.copy_elements(*this);
     return out;
   }
-  /// copy_elements where at least one side is not on the CPU. Between devices only whole dense tensors
-  /// travel; what else is asked for happens on the device where they arrive.
-  void copy_with_device(const Tensor& from) const {
-    const DeviceInterface& table = cuda_interface();
-    const int index = (device().is_cpu() ? from : *this).device().index();
-    const std::int64_t bytes = numel() * static_cast<std::int64_t>(sizeof(T));
-    if (is_contiguous() && from.is_contiguous() && shape() == from.shape()) {
-      if (device().is_cpu()) {
-        return table.copy_to_host(index, mutable_data(), from.device_data(), bytes);
-      }
-      if (from.device().is_cpu()) {
-        return table.copy_to_device(index, mutable_device_data(), from.data(), bytes);
-      }
-      if (from.device() == device()) {
-        return table.copy_on_device(index, mutable_device_data(), from.device_data(), bytes);
-      }
-      return copy_with_device(from.detach().cpu_copy());
-    }
-    if (from.device() != device()) {
-      const Tensor there(from.shape(), device());
-      there.copy_elements(from.detach().contiguous());
-      return copy_elements(there);
-    }
-    const auto loop = detail::make_loop<2>(
-        shape(), {strides(), detail::broadcast_strides(from.shape(), from.strides(), shape())});
-    StridedCopy copy = {mutable_device_data(), from.device_data(), sizeof(T), numel(),
-                        loop.shape.rank() + 1, {}, {}, {}};
-    for (int d = 0; d < loop.shape.rank(); ++d) {
-      copy.sizes[d] = loop.shape[d];
-      copy.to_strides[d] = loop.strides[0][d];
-      copy.from_strides[d] = loop.strides[1][d];
-    }
-    copy.sizes[copy.rank - 1] = loop.inner;
-    copy.to_strides[copy.rank - 1] = loop.inner_strides[0];
-    copy.from_strides[copy.rank - 1] = loop.inner_strides[1];
-    table.copy_strided(index, copy);
-  }
+  void copy_with_device(const Tensor& from) const;  // device_copy.hpp
   void require_cpu_memory(const char* op) const {
     TANDEM_CHECK(device().is_cpu(), op, "needs a tensor on the CPU, this one is on ", device(),
                  ": move it with .to(Device::cpu())");
@@ -441,9 +460,15 @@ class Tensor {
     return where;
   }
 
+  void inherit_place(Tensor& other) noexcept;
+  void leave_place() noexcept;
+
   Ref<detail::TensorImpl<T>> impl_;
+  Ref<detail::TensorPlace<T>> place_;  // null but for the variables that a module has registered
 };
 
 TANDEM_NAMESPACE_END
 
 #include "tandem/tensor/copy.hpp"
+#include "tandem/tensor/device_copy.hpp"
+#include "tandem/tensor/place.hpp"
