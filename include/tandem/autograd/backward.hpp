@@ -11,45 +11,66 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace autograd {
 
-/// Back-propagates from `root`, whose gradient has been accumulated already.
-inline void run_backward(const Ref<Node>& root, bool retain_graph) {
+namespace detail {
+
+/// Makes this thread's backward the one that nodes see, for a scope. (A backward may begin another one.)
+class BackwardScope {
+ public:
+  BackwardScope() : outer_(std::exchange(current_backward(), next())) {}
+  ~BackwardScope() { current_backward() = outer_; }
+  BackwardScope(const BackwardScope&) = delete;
+  BackwardScope& operator=(const BackwardScope&) = delete;
+
+ private:
+  static std::uint64_t next() {
+    static std::uint64_t counter = 0;
+    return __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+  }
+  std::uint64_t outer_;
+};
+
+}  // namespace detail
+
+/// Back-propagates `cotangent` from `root`, the node of a tensor of its shape.
+template <FloatingElement T>
+void run_backward(const Ref<TypedNode<T>>& root, const Tensor<T>& cotangent, bool retain_graph) {
   const NoGrad no_grad;
+  const detail::BackwardScope scope;
   const auto earlier = [](const Ref<Node>& a, const Ref<Node>& b) {
     return a->sequence() < b->sequence();
   };
-  std::vector<Ref<Node>> heap{root};
-  root->queued = true;
+  std::vector<Ref<Node>> heap;
   // Whatever happens, no node keeps a mark or a half-finished gradient.
   struct Cleanup {
     std::vector<Ref<Node>>& heap;
     ~Cleanup() {
-      for (const Ref<Node>& node : heap) {
-        node->queued = false;
-        node->drop_gradient();
-      }
+      for (const Ref<Node>& node : heap) node->forget();
     }
   } cleanup{heap};
+  root->accumulate(cotangent);
+  root->enqueue();
+  heap.push_back(root);
   while (!heap.empty()) {
     std::pop_heap(heap.begin(), heap.end(), earlier);
     const Ref<Node> node = std::move(heap.back());
     heap.pop_back();
-    node->queued = false;
     // run() may cut the edges, so they are copied first.
     const std::vector<Ref<Node>> inputs = node->inputs();
-    struct DropArrived {
+    struct Forget {
+      Node& node;
       const std::vector<Ref<Node>>& inputs;
       bool failed = true;
-      ~DropArrived() {
+      ~Forget() {
+        node.forget();
         for (const Ref<Node>& input : inputs) {
-          if (failed && input && !input->queued) input->drop_gradient();
+          if (failed && input) input->forget();
         }
       }
-    } guard{inputs};
+    } forget{*node, inputs};
     node->run(retain_graph);
-    guard.failed = false;
+    forget.failed = false;
     for (const Ref<Node>& input : inputs) {
-      if (!input || input->queued || !input->has_gradient()) continue;
-      input->queued = true;
+      if (!input || !input->enqueue()) continue;
       heap.push_back(input);
       std::push_heap(heap.begin(), heap.end(), earlier);
     }
@@ -86,7 +107,7 @@ const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
 template <Element T>
 Tensor<T> Tensor<T>::grad() const {
   if constexpr (FloatingElement<T>) {
-    return requires_grad() ? autograd::detail::leaf_of("grad", *this).collected : Tensor<T>();
+    return requires_grad() ? autograd::detail::leaf_of("grad", *this).collected() : Tensor<T>();
   } else {
     return Tensor<T>();
   }
@@ -101,11 +122,25 @@ void Tensor<T>::set_grad(const Tensor& gradient) const {
                  shape());
     TANDEM_CHECK(!gradient.defined() || gradient.device() == device(), "set_grad", "a gradient on ",
                  gradient.device(), " was given for a tensor on ", device());
-    autograd::detail::leaf_of("set_grad", *this).collected =
-        gradient.defined() ? gradient.detach() : gradient;
+    autograd::detail::leaf_of("set_grad", *this)
+        .set_collected(gradient.defined() ? gradient.detach() : gradient);
   } else {
     TANDEM_CHECK(!gradient.defined(), "set_grad", "a tensor of ", dtype(), " carries no gradient");
   }
+}
+
+template <Element T>
+const Tensor<T>& Tensor<T>::replace_(const Tensor& other) const {
+  TANDEM_CHECK(is_leaf(), "replace_", "this tensor is the result of an op; detach() it first");
+  TANDEM_CHECK(other.shape() == shape(), "replace_", "a tensor of shape ", shape(),
+               " cannot get the memory of one of shape ", other.shape());
+  if constexpr (FloatingElement<T>) {
+    if (requires_grad()) autograd::detail::leaf_of("replace_", *this).move_to(other.device());
+  }
+  if (is_same(other)) return *this;
+  impl().storage = other.storage();
+  set_layout(other.layout());
+  return *this;
 }
 
 template <Element T>
@@ -122,9 +157,8 @@ void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph) const {
   TANDEM_CHECK(cotangent.shape() == shape(), "backward", "the cotangent has shape ",
                cotangent.shape(), ", the tensor ", shape());
   if constexpr (FloatingElement<T>) {
-    auto* typed = static_cast<autograd::TypedNode<T>*>(node().get());
-    typed->accumulate(cotangent.detach());
-    autograd::run_backward(Ref<autograd::Node>(typed), retain_graph);
+    const Ref<autograd::TypedNode<T>> typed(static_cast<autograd::TypedNode<T>*>(node().get()));
+    autograd::run_backward(typed, cotangent.detach(), retain_graph);
   }
 }
 

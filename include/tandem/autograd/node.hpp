@@ -6,8 +6,11 @@
 /// points back, so dropping the last tensor of a graph frees it. Saved tensors (autograd/record.hpp)
 /// hold memory, never nodes.
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tandem/autograd/accumulate.hpp"
@@ -36,6 +39,26 @@ class AnomalyMode {
   bool before_;
 };
 
+namespace detail {
+
+/// The number of the backward() that runs on this thread, 0 when none does: what arrives at a node is kept by it,
+/// so that the backwards of several threads can meet in the leaves of their graphs.
+inline std::uint64_t& current_backward() {
+  thread_local std::uint64_t number = 0;
+  return number;
+}
+
+/// What has arrived at a node in one backward.
+template <class T>
+struct Arrived {
+  Tensor<T> gradient;
+  bool queued = false;      ///< the engine's mark
+  std::uint64_t owner = 0;  ///< the backward; 0: free
+  Arrived* next = nullptr;
+};
+
+}  // namespace detail
+
 /// A node of unknown element type: what the engine needs to walk the graph.
 class Node : public GradNode {
  public:
@@ -56,10 +79,10 @@ class Node : public GradNode {
   /// Turns the gradient that has arrived into those of the inputs and forgets it; unless the graph
   /// is retained, frees what was saved and cuts the edges.
   virtual void run(bool retain_graph) = 0;
-  virtual bool has_gradient() const = 0;
-  virtual void drop_gradient() = 0;
-
-  bool queued = false;  ///< the engine's mark
+  /// True once in each backward: when a gradient has arrived and the node was not queued before.
+  virtual bool enqueue() = 0;
+  /// Forgets what has arrived in this thread's backward; the node is free for others.
+  virtual void forget() = 0;
 
  protected:
   void add_input(const Ref<GradNode>& input) {
@@ -117,33 +140,32 @@ class TypedNode : public Node {
   TypedNode(const char* op, const Shape& shape, Device device)
       : Node(op), shape_(shape), device_(device) {}
 
-  bool has_gradient() const override { return gradient_.defined(); }
-  void drop_gradient() override { gradient_ = Tensor<T>(); }
-
   /// Adds `g`: in place when nobody else can see the sum so far.
   void accumulate(Tensor<T> g) {
     TANDEM_CHECK(g.shape() == shape_, "backward", "a gradient of shape ", g.shape(),
                  " arrived at the result of '", op(), "', whose shape is ", shape_);
     TANDEM_CHECK(g.device() == device_, "backward", "a gradient on ", g.device(),
                  " arrived at the result of '", op(), "', which is on ", device_);
-    if (!gradient_.defined()) {
-      gradient_ = static_cast<Tensor<T>&&>(g);
+    Tensor<T>& sum = arrived().gradient;
+    if (!sum.defined()) {
+      sum = static_cast<Tensor<T>&&>(g);
       return;
     }
-    own_gradient();
-    add_into(gradient_, g);
+    make_own(sum);
+    add_into(sum, g);
   }
 
   /// Adds `g` to the part of the gradient that `view` of a tensor of shape `base` covers, so that
   /// the slices of one tensor share one buffer.
   void accumulate_view(const View& view, const Shape& base, const Tensor<T>& g) {
-    const bool fresh = !gradient_.defined();
+    Tensor<T>& sum = arrived().gradient;
+    const bool fresh = !sum.defined();
     if (fresh) {
-      gradient_ = zeros<T>(base, g.device());
+      sum = zeros<T>(base, g.device());
     } else {
-      own_gradient();
+      make_own(sum);
     }
-    const Tensor<T> part = gradient_.alias(tandem::detail::apply_view(view, gradient_.layout()));
+    const Tensor<T> part = sum.alias(tandem::detail::apply_view(view, sum.layout()));
     if (fresh) {
       part.copy_elements(g);
     } else {
@@ -151,54 +173,177 @@ class TypedNode : public Node {
     }
   }
 
+  bool enqueue() override {
+    detail::Arrived<T>* const at = find_arrived();
+    if (at == nullptr || at->queued || !at->gradient.defined()) return false;
+    return at->queued = true;
+  }
+
   Ref<GradNode> record_view(const View& view, const Shape& base) override;
 
  protected:
-  Tensor<T> gradient_;
-
- private:
-  void own_gradient() {
-    if (!gradient_.is_unshared() || !gradient_.is_contiguous()) gradient_ = gradient_.clone();
-  }
+  /// What has arrived in this thread's backward; makes a place for it first when it is the first.
+  virtual detail::Arrived<T>& arrived() = 0;
+  /// As arrived(), or null when nothing has.
+  virtual detail::Arrived<T>* find_arrived() = 0;
+  Tensor<T> take_gradient() { return static_cast<Tensor<T>&&>(arrived().gradient); }
 
   Shape shape_;
   Device device_;
+
+ private:
+  static void make_own(Tensor<T>& sum) {
+    if (!sum.is_unshared() || !sum.is_contiguous()) sum = sum.clone();
+  }
 };
 
-/// The node of a parameter: backward stops here and the gradient is kept.
+/// The node of an op's result: one backward at a time goes through it.
+template <FloatingElement T>
+class InnerNode : public TypedNode<T> {
+ public:
+  using TypedNode<T>::TypedNode;
+  void forget() final {
+    if (find_arrived() == nullptr) return;
+    arrived_.gradient = Tensor<T>();
+    arrived_.queued = false;
+    __atomic_store_n(&arrived_.owner, 0, __ATOMIC_RELEASE);
+  }
+
+ protected:
+  detail::Arrived<T>& arrived() final {
+    const std::uint64_t mine = detail::current_backward();
+    std::uint64_t owner = 0;
+    TANDEM_CHECK(__atomic_compare_exchange_n(&arrived_.owner, &owner, mine, false, __ATOMIC_ACQUIRE,
+                                             __ATOMIC_ACQUIRE) ||
+                     owner == mine,
+                 "backward", "another backward is at the result of '", this->op(),
+                 "' just now: graphs of several threads may share parameters, not results");
+    return arrived_;
+  }
+  detail::Arrived<T>* find_arrived() final {
+    const bool mine = __atomic_load_n(&arrived_.owner, __ATOMIC_ACQUIRE) == detail::current_backward();
+    return mine ? &arrived_ : nullptr;
+  }
+
+ private:
+  detail::Arrived<T> arrived_;
+};
+
+/// The node of a parameter: backward stops here and the gradient is kept. Any number of backwards may arrive at
+/// once; each adds the sum of what it brought, whole, to the gradient.
 template <FloatingElement T>
 class LeafNode final : public TypedNode<T> {
  public:
   LeafNode(const Shape& shape, Device device) : TypedNode<T>("leaf", shape, device) {}
+  ~LeafNode() override { pthread_mutex_destroy(&mutex_); }
   bool is_leaf() const override { return true; }
   void run(bool) override {
-    Tensor<T> arrived = static_cast<Tensor<T>&&>(this->gradient_);
-    if (!collected.defined()) {
+    Tensor<T> arrived = this->take_gradient();
+    const Guard guard(mutex_);
+    if (!collected_.defined()) {
       // A dense gradient that nobody else holds is kept as it is; anything else is copied.
       const bool own = arrived.is_contiguous() && arrived.is_unshared();
-      collected = own ? static_cast<Tensor<T>&&>(arrived) : arrived.clone();
-    } else if (collected.is_unshared()) {
-      add_into(collected, arrived);
+      collected_ = own ? static_cast<Tensor<T>&&>(arrived) : arrived.clone();
+    } else if (collected_.is_unshared()) {
+      add_into(collected_, arrived);
     } else {  // somebody holds x.grad(): what he sees must not change under him
-      collected = collected.clone();
-      add_into(collected, arrived);
+      collected_ = collected_.clone();
+      add_into(collected_, arrived);
     }
   }
-  Tensor<T> collected;
+  void forget() override {
+    detail::Arrived<T>* unused = nullptr;
+    {
+      const Guard guard(arrivals_mutex_);
+      const std::uint64_t mine = detail::current_backward();
+      if (first_.owner == mine) {
+        first_.gradient = Tensor<T>();
+        first_.queued = false;
+        first_.owner = 0;
+        return;
+      }
+      for (detail::Arrived<T>** at = &first_.next; *at != nullptr; at = &(*at)->next) {
+        if ((*at)->owner != mine) continue;
+        unused = *at;
+        *at = unused->next;
+        break;
+      }
+    }
+    delete unused;
+  }
+
+  Tensor<T> collected() const {
+    const Guard guard(mutex_);
+    return collected_;
+  }
+  void set_collected(Tensor<T> gradient) {
+    const Guard guard(mutex_);
+    std::swap(collected_, gradient);
+  }
+  /// The leaf of a tensor that goes to another device, with its gradient.
+  void move_to(Device device) {
+    const Guard guard(mutex_);
+    if (collected_.defined() && !(collected_.device() == device)) {
+      const Tensor<T> there(collected_.shape(), device);
+      there.copy_elements(collected_.contiguous());
+      collected_ = there;
+    }
+    this->device_ = device;
+  }
+
+ protected:
+  detail::Arrived<T>& arrived() override {
+    if (detail::Arrived<T>* const known = find_arrived()) return *known;
+    const std::uint64_t mine = detail::current_backward();
+    {
+      const Guard guard(arrivals_mutex_);
+      if (first_.owner == 0) {
+        first_.owner = mine;
+        return first_;
+      }
+    }
+    auto* const more = new detail::Arrived<T>;
+    more->owner = mine;
+    const Guard guard(arrivals_mutex_);
+    more->next = first_.next;
+    first_.next = more;
+    return *more;
+  }
+  /// Each backward finds only what it put there itself, so the lock is for the list alone.
+  detail::Arrived<T>* find_arrived() override {
+    const Guard guard(arrivals_mutex_);
+    for (detail::Arrived<T>* at = &first_; at != nullptr; at = at->next) {
+      if (at->owner == detail::current_backward()) return at;
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Guard {
+    explicit Guard(pthread_mutex_t& mutex) : mutex_(mutex) { pthread_mutex_lock(&mutex_); }
+    ~Guard() { pthread_mutex_unlock(&mutex_); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+    pthread_mutex_t& mutex_;
+  };
+  Tensor<T> collected_;
+  mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // of collected_
+  detail::Arrived<T> first_;  // of one backward; those of others at the same time hang on it
+  pthread_mutex_t arrivals_mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
 /// The node of a view: its backward is the same view, seen from the gradient's side.
 template <FloatingElement T>
-class ViewNode final : public TypedNode<T> {
+class ViewNode final : public InnerNode<T> {
  public:
   ViewNode(const View& view, const Shape& base, Device device, const Ref<GradNode>& input)
-      : TypedNode<T>(view.name(), shape_after(view, base), device), view_(view), base_(base) {
+      : InnerNode<T>(view.name(), shape_after(view, base), device), view_(view), base_(base) {
     this->add_input(input);
   }
   void run(bool retain_graph) override {
     TANDEM_CHECK(!this->inputs_.empty(), "backward", "the graph of '", this->op(),
                  "' was freed by an earlier backward: pass retain_graph = true to that one");
-    Tensor<T> g = static_cast<Tensor<T>&&>(this->gradient_);
+    Tensor<T> g = this->take_gradient();
     auto& input = static_cast<TypedNode<T>&>(*this->inputs_[0]);
     switch (view_.kind) {
       case View::slice:

@@ -86,10 +86,10 @@ void refuse_grad(const char* op, const Tensor<In>&... inputs) {
 namespace detail {
 
 template <FloatingElement T, class F, class Given>
-class OpNode final : public TypedNode<T> {
+class OpNode final : public InnerNode<T> {
  public:
   OpNode(const char* op, const Tensor<T>& out, F&& backward)
-      : TypedNode<T>(op, out.shape(), out.device()), backward_(new F(static_cast<F&&>(backward))) {}
+      : InnerNode<T>(op, out.shape(), out.device()), backward_(new F(static_cast<F&&>(backward))) {}
   ~OpNode() override { delete backward_; }
   using Node::add_input;
 
@@ -105,7 +105,7 @@ class OpNode final : public TypedNode<T> {
     for (std::size_t i = 0; i < this->inputs_.size() && i < 64; ++i) {
       if (this->inputs_[i]) bits |= std::uint64_t{1} << i;
     }
-    Tensor<T> g = static_cast<Tensor<T>&&>(this->gradient_);
+    Tensor<T> g = this->take_gradient();
     auto gradients = (*backward_)(g, Needs(bits));
     g = Tensor<T>();
     if (!retain_graph) {

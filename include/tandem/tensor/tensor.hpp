@@ -395,7 +395,7 @@ class Tensor {
     TANDEM_CHECK(impl_.get() != nullptr, "tensor", "this tensor is undefined (default-constructed)");
     return *impl_;
   }
-  void set_layout(const Layout& layout) {
+  void set_layout(const Layout& layout) const {
     impl_->layout = layout;
     impl_->numel = layout.shape.numel();
     impl_->contiguous = tandem::is_contiguous(layout.shape, layout.strides);
