@@ -28,7 +28,7 @@ std::vector<Detection> soft_by_definition(std::vector<Detection> all, double sig
       const double low = std::min(all[i].segment.start, all[best].segment.start);
       const double high = std::max(all[i].segment.end, all[best].segment.end);
       const double iou = right > left ? (right - left) / (high - low) : 0;
-      all[i].score *= std::exp(-iou * iou / sigma);
+      if (all[i].score > 0) all[i].score *= std::exp(-iou * iou / sigma);
     }
   }
   return out;
@@ -110,10 +110,39 @@ TEST_CASE("nms: limits, ties, negative scores") {
   CHECK(nms({{{0, 1}, 0, 0.5}, {{0, 1}, 0, 0.4}}, {.min_score = 0.1}).size() == 1);
   CHECK(nms({{{0, 1}, 0, 0.5}, {{0, 1}, 0, 0.4}}, {.kind = Suppression::none, .min_score = 0.1})
             .size() == 2);
-  // A negative score decays towards zero, as in the formula.
   const auto negative = nms({{{0, 1}, 0, 0.5}, {{0, 1}, 0, -0.4}});
-  CHECK(negative[1].score == doctest::Approx(-0.4 * std::exp(-1 / 0.3)));
+  CHECK(negative[1].score == -0.4);  // times exp(−1/σ) it would rise to −0.014
   CHECK(nms({}).empty());
+}
+
+TEST_CASE("nms: no kind raises a score, whatever its sign") {
+  std::mt19937 rng(9);
+  std::vector<Detection> input = random_detections(rng, 120, 2);
+  for (Detection& d : input) d.score = 3 * d.score - 2;  // two thirds below zero
+  input.push_back({{0, 30}, 0, -INFINITY});
+  input.push_back({{0, 30}, 0, INFINITY});
+  input.push_back({{0, 30}, 1, 0.0});
+  const auto before = [&](const Detection& kept) {
+    for (const Detection& d : input) {
+      if (d.segment == kept.segment && d.cls == kept.cls) {
+        if (d.score >= kept.score) return true;
+      }
+    }
+    return false;
+  };
+  for (const Suppression kind : {Suppression::soft, Suppression::hard, Suppression::none}) {
+    for (const double offset : {0.0, 1.0}) {
+      for (const double sigma : {1e-300, 0.3, 1e300}) {
+        const std::vector<Detection> kept =
+            nms(input, {.kind = kind, .sigma = sigma, .length_offset = offset});
+        REQUIRE(!kept.empty());
+        bool ok = true;
+        for (const Detection& d : kept) ok = ok && before(d);
+        CHECK(ok);
+        if (kind != Suppression::hard) CHECK(kept.size() == input.size());
+      }
+    }
+  }
 }
 
 TEST_CASE("nms: bad input") {

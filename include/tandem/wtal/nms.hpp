@@ -66,7 +66,8 @@ inline std::vector<Detection> suppress_class(std::vector<Detection> rest, const 
     } else if (options.kind == Suppression::soft) {
       for (Detection& other : rest) {
         const double iou = suppression_iou(chosen.segment, other.segment, options.length_offset);
-        other.score *= std::exp(-(iou * iou) / options.sigma);
+        // A factor below 1 would raise a negative score, which has nothing left to lose.
+        other.score = std::min(other.score, other.score * std::exp(-(iou * iou) / options.sigma));
       }
     }
   }
@@ -77,7 +78,8 @@ inline std::vector<Detection> suppress_class(std::vector<Detection> rest, const 
 
 /// nms — suppression within each class.                      [Bodla et al. 2017, Gaussian form]
 ///   soft: repeatedly take the detection with the highest score; every remaining one of its class
-///   gets  score ← score · exp(−IoU² / σ).   hard: those with IoU > max_iou are dropped instead.
+///   gets  score ← min(score, score · exp(−IoU² / σ)), so a negative score stays as it is.
+///   hard: those with IoU > max_iou are dropped instead. No kind ever raises a score.
 ///
 /// Returns all classes together by falling final score; equal scores keep the order of selection,
 /// which starts from the input order. O(n²) per class. Errors: a NaN score, σ ≤ 0.
