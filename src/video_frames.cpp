@@ -7,6 +7,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "tandem/tensor/error.hpp"
@@ -171,7 +172,9 @@ void Source::finish() {
     const double reached = static_cast<double>(end_) * av_q2d(base_);
     if (reached < end - std::max(0.1, 2.5 * static_cast<double>(step_) * av_q2d(base_))) {
       report_.truncated = true;
-      warn(concat("The file declares ", end, " seconds, the last frame ends at ", reached, "."));
+      const auto milliseconds = [](double seconds) { return std::round(seconds * 1000) / 1000; };
+      warn(concat("The file declares ", milliseconds(end), " seconds, the last frame ends at ", milliseconds(reached),
+                  "."));
     }
   }
   if (position_ == 0) warn("No frame could be decoded.");

@@ -11,13 +11,15 @@
 ///
 /// A scalar operand is converted to the element type first. Integers wrap around; integer division
 /// truncates as in C++ and throws when a divisor is zero. bfloat16 is computed in float.
-/// Errors: shapes do not broadcast; a scalar with a fraction for an integer tensor; in place: the
+/// Errors: shapes do not broadcast; a scalar that the element type does not hold: a fraction or a number
+/// outside the range of an integer type, a finite one too large for a floating type; in place: the
 /// result's shape would change, or a gradient would be lost.
 
 #include <tuple>
 #include <type_traits>
 
 #include "tandem/ops/elementwise.hpp"
+#include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -107,14 +109,10 @@ struct ScalarLeft {
   }
 };
 
-/// `s` as a value of what T is computed in; refuses to drop a fraction.
+/// `s` as a value of what T is computed in; refuses one that T does not hold.
 template <class T, class S>
 compute_t<T> scalar_of(const char* op, S s) {
-  const auto value = convert_element<compute_t<T>>(s);
-  if constexpr (std::is_integral_v<T>) {
-    TANDEM_CHECK(static_cast<S>(value) == s, op, "the scalar ", s, " is not a value of ", dtype_of<T>);
-  }
-  return value;
+  return scalar_value<compute_t<T>>(op, s, dtype_of<T>);
 }
 
 }  // namespace detail

@@ -5,14 +5,16 @@
 ///
 ///   clamp(p, 1e-6, 1 - 1e-6)
 ///
-/// NaN stays NaN (and passes its gradient on). The bounds are converted to the element type.
-/// Errors: low above high, or a bound that is NaN.
+/// NaN stays NaN (and passes its gradient on). For integers the bounds mean what they say: between 0.5 and
+/// 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
+/// Errors: low above high, a bound that is NaN, bounds between which the type has no value.
 
 #include <limits>
 #include <tuple>
 #include <type_traits>
 
 #include "tandem/ops/elementwise.hpp"
+#include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -55,6 +57,57 @@ Tensor<T> clamp(const char* op, const Tensor<T>& x, compute_t<T> low, compute_t<
   return out;
 }
 
+/// The smallest value of C that is not below `s` (or the largest not above it): a bound of clamp.
+template <class C, bool Upper, class S>
+C bound(const char* op, S s, DType type) {
+  if constexpr (std::is_floating_point_v<S>) TANDEM_CHECK(!is_nan(s), op, "a bound is NaN");
+  const auto refuse = [&] {
+    fail(op, type, " has no value ", Upper ? "at or below " : "at or above ", s);
+  };
+  if constexpr (std::is_floating_point_v<C>) {
+    const C value = static_cast<C>(s);
+    if constexpr (std::is_floating_point_v<S>) {
+      // Beyond the largest number on the far side there is no bound; on the near one only infinity is left.
+      if (is_finite(s) && !is_finite(value) && (s < 0) == Upper) refuse();
+    }
+    return value;
+  } else if (holds<C>(s)) {
+    return static_cast<C>(s);
+  } else {
+    constexpr C least = std::numeric_limits<C>::min(), most = std::numeric_limits<C>::max();
+    bool below = false, above = false;  // the range of C
+    if constexpr (std::is_floating_point_v<S>) {
+      below = s < static_cast<S>(least);
+      above = s >= above_largest<S, C>;
+      if (!below && !above) {               // a fraction
+        C whole = static_cast<C>(s);        // towards zero
+        if (Upper && s < 0) --whole;
+        if (!Upper && s > 0) {
+          if (whole == most) refuse();
+          ++whole;
+        }
+        return whole;
+      }
+    } else {
+      if constexpr (std::is_signed_v<S>) below = s < 0;
+      above = !below;
+    }
+    if (Upper ? below : above) refuse();
+    return Upper ? most : least;
+  }
+}
+
+/// clamp for any two numbers, checked in their own types first.
+template <ArithmeticElement T, class A, class B>
+Tensor<T> clamp_between(const char* op, const Tensor<T>& x, A low, B high) {
+  using C = compute_t<T>;
+  const C least = bound<C, false>(op, low, dtype_of<T>), most = bound<C, true>(op, high, dtype_of<T>);
+  if constexpr (std::is_integral_v<C>) {
+    TANDEM_CHECK(least <= most, op, "no value of ", dtype_of<T>, " lies between the bounds ", low, " and ", high);
+  }
+  return clamp(op, x, least, most);
+}
+
 /// No bound: the infinities, or the limits of an integer type.
 template <class C>
 constexpr C no_bound(bool upper) {
@@ -68,20 +121,17 @@ constexpr C no_bound(bool upper) {
 template <ArithmeticElement T, class A, class B>
   requires(std::is_arithmetic_v<A> && std::is_arithmetic_v<B>)
 Tensor<T> clamp(const Tensor<T>& x, A low, B high) {
-  using C = detail::compute_t<T>;
-  return detail::clamp("clamp", x, detail::convert_element<C>(low), detail::convert_element<C>(high));
+  return detail::clamp_between("clamp", x, low, high);
 }
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> clamp_min(const Tensor<T>& x, S low) {
-  using C = detail::compute_t<T>;
-  return detail::clamp("clamp_min", x, detail::convert_element<C>(low), detail::no_bound<C>(true));
+  return detail::clamp_between("clamp_min", x, low, detail::no_bound<detail::compute_t<T>>(true));
 }
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> clamp_max(const Tensor<T>& x, S high) {
-  using C = detail::compute_t<T>;
-  return detail::clamp("clamp_max", x, detail::no_bound<C>(false), detail::convert_element<C>(high));
+  return detail::clamp_between("clamp_max", x, detail::no_bound<detail::compute_t<T>>(false), high);
 }
 
 TANDEM_NAMESPACE_END

@@ -4,13 +4,15 @@
 ///
 ///   Tensor<bool> confident = logical_or(gt(p, 0.3), lt(p, 0.1));
 ///
-/// A comparison with NaN is false, except ne. A scalar is compared by its value: ge(x, 0.5) of
-/// integers means what it says. Comparisons have no derivative: under recording, an input that needs
+/// A comparison with NaN is false, except ne. A scalar is compared by its value, also one that the
+/// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say. Only
+/// floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made from 0.1. Comparisons have no derivative: under recording, an input that needs
 /// a gradient is refused (detach() it). Errors: shapes do not broadcast.
 
 #include <type_traits>
 
 #include "tandem/ops/elementwise.hpp"
+#include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -62,20 +64,46 @@ Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tenso
   return out;
 }
 
-/// The scalar of a comparison. Against floating elements it is rounded to their type, as a tensor of
-/// that type would hold it; against integers both are compared as the wider of the two types.
+/// The scalar of a comparison, by its value. Against integers every number x is equal to the integer k, or
+/// lies beside it: x < s is x < k for a whole s = k, and x ≤ k where s = k + a fraction.
 template <class F, class T, class S>
 Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s) {
   require_cpu(op, a);
   autograd::refuse_grad(op, a);
   const Tensor<bool> out(a.shape());
   if constexpr (FloatingElement<T>) {
-    const auto value = static_cast<compute_t<T>>(s);
-    each_into(out, [f, value](compute_t<T> x) { return f(x, value); }, a);
+    using C = compute_t<T>;
+    const C value = static_cast<C>(s);
+    if constexpr (std::is_floating_point_v<S> && sizeof(S) > sizeof(C)) {
+      if (is_finite(s) && !is_finite(value)) {  // rounded, it would equal infinity
+        each_into(out, [f, s](C x) { return f(static_cast<S>(x), s); }, a);
+        return out;
+      }
+    }
+    each_into(out, [f, value](C x) { return f(x, value); }, a);
+  } else if constexpr (std::is_floating_point_v<S>) {
+    constexpr S above = above_largest<S, std::int64_t>;
+    if (is_nan(s)) {
+      out.fill_(f(S(0), s));
+    } else if (s >= above || s < -above) {
+      out.fill_(f(S(0), s));  // beyond all integers, as beyond 0
+    } else {
+      std::int64_t k = static_cast<std::int64_t>(s);
+      if (static_cast<S>(k) > s) --k;  // the integer at or below s
+      const bool fraction = static_cast<S>(k) != s;
+      each_into(
+          out,
+          [f, k, fraction](T element) {
+            const std::int64_t x = static_cast<std::int64_t>(element);
+            return f((x > k) - (fraction ? x <= k : x < k), 0);
+          },
+          a);
+    }
+  } else if (!holds<std::int64_t>(s)) {
+    out.fill_(f(0, 1));  // above every element
   } else {
-    using Common = std::conditional_t<std::is_floating_point_v<S>, double, std::int64_t>;
-    const auto value = static_cast<Common>(s);
-    each_into(out, [f, value](T x) { return f(static_cast<Common>(x), value); }, a);
+    const auto value = static_cast<std::int64_t>(s);
+    each_into(out, [f, value](T x) { return f(static_cast<std::int64_t>(x), value); }, a);
   }
   return out;
 }

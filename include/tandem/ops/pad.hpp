@@ -16,6 +16,7 @@
 
 #include "tandem/ops/elementwise.hpp"
 #include "tandem/ops/window3d.hpp"
+#include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -42,7 +43,7 @@ Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double val
     }
     return y;
   };
-  const Tensor<T> out = full<T>(padded, detail::convert_element<T>(value));
+  const Tensor<T> out = full<T>(padded, detail::scalar_element<T>(op, value));
   detail::copy_into(inside(out), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(

@@ -7,12 +7,14 @@
 ///   where(gt(x.detach(), 0.0), x, 0.1 * x)
 ///   where(mask, scores, -1e9)              // either side may be a number
 ///
-/// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast.
+/// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast; a number
+/// that the element type does not hold.
 
 #include <tuple>
 #include <type_traits>
 
 #include "tandem/ops/elementwise.hpp"
+#include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -52,12 +54,12 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
 template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, S b) {
-  return where(condition, a, full<T>({}, detail::convert_element<T>(b)));
+  return where(condition, a, full<T>({}, detail::scalar_element<T>("where", b)));
 }
 template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, S a, const Tensor<T>& b) {
-  return where(condition, full<T>({}, detail::convert_element<T>(a)), b);
+  return where(condition, full<T>({}, detail::scalar_element<T>("where", a)), b);
 }
 
 TANDEM_NAMESPACE_END

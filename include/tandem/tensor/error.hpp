@@ -1,6 +1,7 @@
 #pragma once
 /// One exception type and one voice for every message: "[op] what is wrong: what was given".
 
+#include <charconv>
 #include <concepts>
 #include <cstdint>
 #include <stdexcept>
@@ -31,18 +32,23 @@ inline void append_piece(std::string& out, std::string_view piece) { out += piec
 inline void append_piece(std::string& out, const char* piece) { out += piece; }
 inline void append_piece(std::string& out, bool value) { out += value ? "true" : "false"; }
 inline void append_piece(std::string& out, char value) { out += value; }
+/// The fewest digits that read back as the same number, laid out as Python does: 0.1, 1e-06, 1e+300.
 template <class V>
-  requires(std::is_arithmetic_v<V>)
+  requires(std::is_same_v<V, float> || std::is_same_v<V, double>)
 void append_piece(std::string& out, V value) {
-  if constexpr (std::is_floating_point_v<V>) {
-    // std::to_string prints six decimals; trim the zeros that carry nothing.
-    std::string text = std::to_string(value);
-    while (text.size() > 1 && text.back() == '0') text.pop_back();
-    if (text.back() == '.') text.pop_back();
-    out += text;
-  } else {
-    out += std::to_string(value);
-  }
+  const V magnitude = value < 0 ? -value : value;
+  const bool plain = magnitude == 0 || (magnitude >= V(1e-4) && magnitude < V(1e16));
+  const bool special = !(magnitude - magnitude == 0);  // "inf", "nan"
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value,
+                                 plain || special ? std::chars_format::fixed : std::chars_format::scientific);
+  out.append(text, end.ptr);
+}
+inline void append_piece(std::string& out, long double value) { append_piece(out, static_cast<double>(value)); }
+template <class V>
+  requires(std::is_integral_v<V>)
+void append_piece(std::string& out, V value) {
+  out += std::to_string(value);
 }
 template <class V>
   requires requires(const V& v) { { v.str() } -> std::convertible_to<std::string>; }

@@ -3,17 +3,22 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <type_traits>
 #include <vector>
 
+#include "tandem/tensor/scalar.hpp"
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
-/// A tensor of `shape` with every element `value`.
-template <Element T>
-Tensor<T> full(const Shape& shape, T value, Device device = Device::cpu()) {
+/// A tensor of `shape` with every element `value`, a number that T holds: not 300 for uint8, nor 0.5 for an
+/// integer, nor 1e300 for float.
+template <Element T, class S>
+  requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
+Tensor<T> full(const Shape& shape, S value, Device device = Device::cpu()) {
+  const T element = detail::scalar_element<T>("full", value);
   Tensor<T> out(shape);
-  out.fill_(value);
+  out.fill_(element);
   if (device.is_cpu()) return out;
   Tensor<T> there(shape, device);
   there.copy_elements(out);
@@ -47,13 +52,18 @@ Tensor<T> ones_like(const Tensor<T>& like) {
   return ones<T>(like.shape(), like.device());
 }
 
-/// begin, begin + step, … below end: ⌈(end − begin)/step⌉ elements.
+/// begin, begin + step, … below end: ⌈(end − begin)/step⌉ elements. An integer type drops fractions; the
+/// first and the last must lie in its range.
 template <Element T>
 Tensor<T> arange(double begin, double end, double step = 1) {
   TANDEM_CHECK(step != 0 && (end - begin) / step < 9e18, "arange", "bad range: ", begin, " to ", end,
                " by ", step);
   const double count = __builtin_ceil((end - begin) / step);
   Tensor<T> out(Shape{count > 0 ? static_cast<std::int64_t>(count) : 0});
+  if (count > 0) {
+    detail::require_in_range<T>("arange", begin);
+    detail::require_in_range<T>("arange", begin + (count - 1) * step);
+  }
   T* p = out.mutable_data();
   for (std::int64_t i = 0; i < out.numel(); ++i) {
     p[i] = detail::convert_element<T>(begin + static_cast<double>(i) * step);
@@ -65,9 +75,11 @@ template <Element T>
 Tensor<T> arange(std::int64_t n) {
   return arange<T>(0.0, static_cast<double>(n));
 }
-/// `count` evenly spaced values from `first` to `last`, both included.
+/// `count` evenly spaced values from `first` to `last`, both included and both in T's range.
 template <Element T>
 Tensor<T> linspace(double first, double last, std::int64_t count) {
+  if (count > 0) detail::require_in_range<T>("linspace", first);
+  if (count > 1) detail::require_in_range<T>("linspace", last);
   Tensor<T> out(Shape{count});
   T* p = out.mutable_data();
   for (std::int64_t i = 0; i < count; ++i) {

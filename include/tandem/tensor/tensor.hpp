@@ -19,6 +19,7 @@
 #include "tandem/tensor/dtype.hpp"
 #include "tandem/tensor/grad_node.hpp"
 #include "tandem/tensor/overlap.hpp"
+#include "tandem/tensor/scalar.hpp"
 #include "tandem/tensor/storage.hpp"
 #include "tandem/tensor/view.hpp"
 
@@ -159,12 +160,15 @@ class Tensor {
     const std::int64_t where = element("at", index);  // which checks the device by this name
     return *(data() + where);
   }
-  /// Changes one element.
-  void set(std::initializer_list<std::int64_t> index, T value) const {
+  /// Changes one element to a number that T holds.
+  template <class S>
+    requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
+  void set(std::initializer_list<std::int64_t> index, S value) const {
     refuse_in_place("set");
     refuse_shared_elements("set");
     const std::int64_t where = element("set", index);
-    *(mutable_data() + where) = value;
+    const T number = detail::scalar_element<T>("set", value);
+    *(mutable_data() + where) = number;
   }
   /// The elements in row-major order.
   std::vector<T> to_vector() const {
@@ -280,10 +284,13 @@ class Tensor {
   }
 
   // --- in-place changes (refused where a gradient would be lost, or elements share memory) ---------
-  /// Sets every element.
-  const Tensor& fill_(T value) const {
+  /// Sets every element to a number that T holds.
+  template <class S>
+    requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
+  const Tensor& fill_(S number) const {
     refuse_in_place("fill_");
     refuse_shared_elements("fill_");
+    const T value = detail::scalar_element<T>("fill_", number);
     if (device().is_cpu()) {
       detail::strided_copy(shape(), mutable_data(), strides(), &value, Shape::filled(rank(), 0));
     } else {
