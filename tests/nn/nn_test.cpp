@@ -239,6 +239,9 @@ TEST_CASE("modules: a shared parameter is learned once and saved under every nam
   y.backward(ones<float>({1, 5}));
   CHECK(net.table.weight.grad().at({0, 0}) == 1);
   CHECK(net.table.weight.grad().at({2, 0}) == 1 + 5);
+  nn::keep_bfloat16(net);  // also as another element type it is one matrix
+  CHECK_FALSE(net.out.weight.defined());
+  CHECK(net.out.weight_bf16.is_same(net.table.weight_bf16));
 }
 
 TEST_CASE("modules: errors name the module; dropout needs a generator and follows train/eval") {

@@ -142,10 +142,7 @@ class TypedNode : public Node {
 
   /// Adds `g`: in place when nobody else can see the sum so far.
   void accumulate(Tensor<T> g) {
-    TANDEM_CHECK(g.shape() == shape_, "backward", "a gradient of shape ", g.shape(),
-                 " arrived at the result of '", op(), "', whose shape is ", shape_);
-    TANDEM_CHECK(g.device() == device_, "backward", "a gradient on ", g.device(),
-                 " arrived at the result of '", op(), "', which is on ", device_);
+    check(g.shape(), g.device());
     Tensor<T>& sum = arrived().gradient;
     if (!sum.defined()) {
       sum = static_cast<Tensor<T>&&>(g);
@@ -158,6 +155,7 @@ class TypedNode : public Node {
   /// Adds `g` to the part of the gradient that `view` of a tensor of shape `base` covers, so that
   /// the slices of one tensor share one buffer.
   void accumulate_view(const View& view, const Shape& base, const Tensor<T>& g) {
+    check(base, g.device());
     Tensor<T>& sum = arrived().gradient;
     const bool fresh = !sum.defined();
     if (fresh) {
@@ -192,6 +190,12 @@ class TypedNode : public Node {
   Device device_;
 
  private:
+  void check(const Shape& shape, Device device) const {
+    TANDEM_CHECK(shape == shape_, "backward", "a gradient of shape ", shape,
+                 " arrived at the result of '", op(), "', whose shape is ", shape_);
+    TANDEM_CHECK(device == device_, "backward", "a gradient on ", device,
+                 " arrived at the result of '", op(), "', which is on ", device_);
+  }
   static void make_own(Tensor<T>& sum) {
     if (!sum.is_unshared() || !sum.is_contiguous()) sum = sum.clone();
   }

@@ -146,7 +146,7 @@ I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
     TANDEM_CHECK(!options.bfloat16, "i3d", "only a model that is folded can be kept as bfloat16");
     // An optimizer cannot change what is mapped.
     for (const nn::Slot<T>& slot : out.model->slots()) {
-      if (slot.tensor->defined()) *slot.tensor = slot.tensor->detach().clone();
+      if (slot.tensor->defined()) slot.tensor->replace_(slot.tensor->detach().clone());
     }
   }
   out.stream = config.channels == 2 ? "flow" : "rgb";

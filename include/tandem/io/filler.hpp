@@ -96,7 +96,7 @@ class Filler {
         *slot.low = make<tandem::bfloat16>(pieces, slot.tensor->shape());
         *slot.tensor = {};
       } else {
-        *slot.tensor = make<T>(pieces, slot.tensor->shape());
+        slot.tensor->replace_(make<T>(pieces, slot.tensor->shape()));
       }
       for (const std::string& piece : pieces.names) use(piece);
     }

@@ -27,7 +27,7 @@ class MultiHeadAttention final : public Module<T> {
       const NoGrad no_grad;
       out_proj.bias.zero_();
     }
-    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16, &in_proj_weight_packed);
+    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16, in_proj_weight_packed);
     this->add("in_proj_bias", in_proj_bias);
     this->add("out_proj", out_proj);
   }
@@ -61,13 +61,13 @@ class MultiHeadAttention final : public Module<T> {
 
   Tensor<T> in_proj_weight, in_proj_bias;
   Tensor<bfloat16> in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
-  Packed<T> in_proj_weight_packed;       ///< by pack_weights
+  Ref<Packed<T>> in_proj_weight_packed = make_ref<Packed<T>>();  ///< by pack_weights
   Linear<T> out_proj;
 
  private:
   /// Queries, keys and values side by side.
   Tensor<T> project(const Tensor<T>& x) const {
-    return linear_either(x, in_proj_weight, in_proj_weight_bf16, in_proj_weight_packed, in_proj_bias);
+    return linear_either(x, in_proj_weight, in_proj_weight_bf16, *in_proj_weight_packed, in_proj_bias);
   }
   std::int64_t heads_;
 };

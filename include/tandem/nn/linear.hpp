@@ -1,5 +1,8 @@
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "tandem/nn/init.hpp"
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/linear_packed.hpp"
@@ -32,9 +35,13 @@ Tensor<T> linear_either(const Tensor<T>& x, const Tensor<T>& weight, const Tenso
 ///   nn::keep_bfloat16(text_encoder);   // gradients still flow through it to its inputs
 inline void keep_bfloat16(Module<float>& module) {
   module.freeze();
+  std::vector<std::pair<Tensor<float>, Tensor<bfloat16>>> rounded;  // tied matrices stay tied
   for (const Slot<float>& slot : module.slots()) {
     if (slot.low == nullptr || !slot.tensor->defined()) continue;
-    *slot.low = tandem::detail::rounded_rows(*slot.tensor);
+    std::size_t i = 0;
+    while (i < rounded.size() && !rounded[i].first.is_same(*slot.tensor)) ++i;
+    if (i == rounded.size()) rounded.emplace_back(*slot.tensor, tandem::detail::rounded_rows(*slot.tensor));
+    *slot.low = rounded[i].second;
     *slot.tensor = {};
   }
 }
@@ -56,7 +63,8 @@ void pack_weights(Module<T>& module) {
       dense.storage()->give_back_pages();
       return packed;
     };
-    *slot.packed = {};
+    slot.packed->full = {};
+    slot.packed->low = {};
     if (slot.tensor->defined()) slot.packed->full = pack(*slot.tensor);
     if (slot.low != nullptr && slot.low->defined()) slot.packed->low = pack(*slot.low);
   }
@@ -69,7 +77,7 @@ class Linear final : public Layer<T> {
  public:
   Linear(std::int64_t in, std::int64_t out, Generator& random, bool with_bias = true)
       : weight(kaiming_uniform<T>({out, in}, in, random)) {
-    this->add("weight", weight, weight_bf16, &weight_packed);
+    this->add("weight", weight, weight_bf16, weight_packed);
     if (with_bias) {
       bias = kaiming_uniform<T>({out}, in, random);
       this->add("bias", bias);
@@ -79,12 +87,12 @@ class Linear final : public Layer<T> {
   /// act(x·Wᵀ + b) + residual in one product; the residual may be undefined.
   Tensor<T> forward(const Tensor<T>& x, Activation activation, const Tensor<T>& residual = {}) const {
     const ModuleScope scope = this->scope();
-    return linear_either(x, weight, weight_bf16, weight_packed, bias, activation, residual);
+    return linear_either(x, weight, weight_bf16, *weight_packed, bias, activation, residual);
   }
 
   Tensor<T> weight, bias;
   Tensor<bfloat16> weight_bf16;  ///< in place of `weight` where it is kept as bfloat16
-  Packed<T> weight_packed;       ///< by pack_weights
+  Ref<Packed<T>> weight_packed = make_ref<Packed<T>>();  ///< by pack_weights
 };
 
 }  // namespace nn

@@ -12,8 +12,10 @@
 ///     nn::Linear<float> hidden, out;
 ///   };
 ///
-/// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module registers its
-/// members by address, so it is neither copied nor moved; Ref<M> shares one.
+/// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module refers to the variables that
+/// it registered, so `out.weight = embedding.weight` ties two of them at any time; a variable that moves, as in
+/// a vector that grows, is followed, and one that ends leaves its tensor to the module. Modules are neither
+/// copied nor moved, Ref<M> shares one; a sub-module that ended before its parent is an error by name.
 ///
 /// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half the
 /// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict. And they can
@@ -37,7 +39,7 @@ namespace nn {
 
 /// The packed copy of a matrix, in the precision it is kept in; see pack_weights in linear.hpp.
 template <FloatingElement T>
-struct Packed {
+struct Packed final : RefCounted {
   Ref<PackedWeight<T>> full;
   Ref<PackedWeight<bfloat16>> low;
 };
@@ -120,6 +122,9 @@ template <FloatingElement T>
 class Module : public RefCounted {
  public:
   Module() = default;
+  ~Module() override {
+    if (place_) place_->module = nullptr;
+  }
 
   /// All parameters with their full names, own ones first, in order of registration. One that is
   /// shared (`out.weight = embedding.weight`) appears once, under its first name: an optimizer must
@@ -191,7 +196,7 @@ class Module : public RefCounted {
   /// Training mode (dropout on) for this module and all below it.
   void train(bool on = true) {
     training_ = on;
-    for (const Child& child : children_) child.module->train(on);
+    for (const Child& child : children_) child.get().train(on);
   }
   void eval() { train(false); }
   bool training() const { return training_; }
@@ -203,17 +208,36 @@ class Module : public RefCounted {
   void zero_grad() {
     for (const Tensor<T>& p : parameters()) p.zero_grad();
   }
-  /// Moves every parameter and buffer to `device`.
+  /// Moves every parameter and buffer, with its gradient, to `device`. The tensors stay the same and get new
+  /// memory (Tensor::replace_): optimizers go on with them, and tied ones stay tied.  Errors: a matrix that is
+  /// kept as bfloat16; then nothing has been moved.
   void to(Device device) {
     const NoGrad no_grad;
-    for (const Entry& entry : entries_) {
-      TANDEM_CHECK(entry.tensor->defined(), "to", "'", entry.name,
-                   "' is kept as bfloat16, which stays on the CPU");
-      const bool wanted = entry.tensor->requires_grad();
-      *entry.tensor = entry.tensor->detach().to(device);
-      if (wanted) entry.tensor->requires_grad_();
+    std::vector<std::pair<Tensor<T>, Tensor<T>>> moves;
+    for (const Slot<T>& slot : slots()) {
+      const Tensor<T>& own = *slot.tensor;
+      TANDEM_CHECK(own.defined(), "to", "'", slot.name, "' is ",
+                   slot.low != nullptr && slot.low->defined() ? "kept as bfloat16, which stays on the CPU"
+                                                              : "undefined");
+      TANDEM_CHECK(own.is_leaf(), "to", "'", slot.name, "' is the result of an op");
+      bool known = own.device() == device;
+      Tensor<T> there;
+      for (std::size_t i = 0; i < moves.size() && !known; ++i) {
+        const Tensor<T>& other = moves[i].first;
+        known = other.is_same(own);
+        if (other.storage() == own.storage() && other.offset() == own.offset() &&
+            other.shape() == own.shape() && other.strides() == own.strides()) {
+          there = moves[i].second;
+        }
+      }
+      if (known) continue;
+      if (!there.defined()) {
+        there = Tensor<T>(own.shape(), device);
+        there.copy_elements(own.detach().contiguous());
+      }
+      moves.emplace_back(own, there);
     }
-    for (const Child& child : children_) child.module->to(device);
+    for (const auto& [own, there] : moves) own.replace_(there);
   }
   /// Number of elements in all parameters.
   std::int64_t parameter_count() const {
@@ -228,22 +252,27 @@ class Module : public RefCounted {
   /// Registers a parameter: it collects a gradient from now on.
   void add(std::string name, Tensor<T>& parameter) {
     parameter.requires_grad_();
-    entries_.push_back({std::move(name), &parameter, nullptr, nullptr, true});
+    entries_.push_back({std::move(name), parameter.place(), {}, {}, true});
   }
   /// Registers a parameter that may be kept as bfloat16 instead, where T is float, and packed.
-  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low, Packed<T>* packed = nullptr) {
+  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low, const Ref<Packed<T>>& packed = {}) {
     parameter.requires_grad_();
-    entries_.push_back(
-        {std::move(name), &parameter, std::is_same_v<T, float> ? &low : nullptr, packed, true});
+    Entry entry{std::move(name), parameter.place(), {}, packed, true};
+    if constexpr (std::is_same_v<T, float>) entry.low = low.place();
+    entries_.push_back(std::move(entry));
   }
   /// Registers a tensor that is saved but not learned.
   void add_buffer(std::string name, Tensor<T>& buffer) {
-    entries_.push_back({std::move(name), &buffer, nullptr, nullptr, false});
+    entries_.push_back({std::move(name), buffer.place(), {}, {}, false});
   }
   /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
   void add(std::string name, Module& child) {
+    if (!child.place_) {
+      child.place_ = make_ref<Place>();
+      child.place_->module = &child;
+    }
     child.name_ = name;
-    children_.push_back({std::move(name), &child});
+    children_.push_back({std::move(name), child.place_});
   }
   /// First line of a forward: puts this module's name into error messages.
   ModuleScope scope() const { return ModuleScope(name_); }
@@ -251,38 +280,49 @@ class Module : public RefCounted {
  private:
   struct Entry {
     std::string name;
-    Tensor<T>* tensor;
-    Tensor<bfloat16>* low;
-    Packed<T>* packed;
+    Ref<tandem::detail::TensorPlace<T>> place;
+    Ref<tandem::detail::TensorPlace<bfloat16>> low;  // null where there is none
+    Ref<Packed<T>> packed;                           // likewise
     bool parameter;
+    Tensor<T>& tensor() const { return *place->home; }
+  };
+  struct Place final : RefCounted {
+    Module* module = nullptr;  // null once it has ended
   };
   struct Child {
     std::string name;
-    Module* module;
+    Ref<Place> place;
+    Module& get() const {
+      TANDEM_CHECK(place->module != nullptr, "module", "the sub-module '", name,
+                   "' has ended: it must live as long as the module that it was added to");
+      return *place->module;
+    }
   };
   void collect(std::vector<Named<T>>& out, const std::string& prefix, bool parameters,
                bool buffers) const {
     for (const Entry& entry : entries_) {
-      if ((entry.parameter ? parameters : buffers) && entry.tensor->defined()) {
-        out.push_back({prefix + entry.name, *entry.tensor});
+      if ((entry.parameter ? parameters : buffers) && entry.tensor().defined()) {
+        out.push_back({prefix + entry.name, entry.tensor()});
       }
     }
     for (const Child& child : children_) {
-      child.module->collect(out, concat(prefix, child.name, "."), parameters, buffers);
+      child.get().collect(out, concat(prefix, child.name, "."), parameters, buffers);
     }
   }
 
   void collect_slots(std::vector<Slot<T>>& out, const std::string& prefix) const {
     for (const Entry& entry : entries_) {
-      out.push_back({prefix + entry.name, entry.tensor, entry.low, entry.packed});
+      out.push_back({prefix + entry.name, &entry.tensor(), entry.low ? entry.low->home : nullptr,
+                     entry.packed.get()});
     }
     for (const Child& child : children_) {
-      child.module->collect_slots(out, concat(prefix, child.name, "."));
+      child.get().collect_slots(out, concat(prefix, child.name, "."));
     }
   }
 
   std::vector<Entry> entries_;
   std::vector<Child> children_;
+  Ref<Place> place_;  // made when a parent needs it
   std::string name_;
   bool training_ = true;
 };
