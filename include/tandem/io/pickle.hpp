@@ -1,12 +1,13 @@
 #pragma once
 /// A reader for the pickles inside npy object arrays. It is not an interpreter: a pickle is a program,
-/// and this accepts only the opcodes and the five globals that such files use.
+/// and this accepts only the opcodes and the six globals that such files use.
 ///
-/// Accepted values: None, booleans, integers, floats, byte and unicode strings, lists, tuples and
-/// NumPy arrays (of numbers, strings or objects), pickled by Python 2 or 3 with protocol 0 to 5.
-/// Globals: numpy.ndarray, numpy.dtype, numpy.core.multiarray._reconstruct,
+/// Accepted values: None, booleans, integers, floats, byte and unicode strings, lists, tuples, NumPy
+/// scalars (np.float64(2.5), np.str_("Run"), read as the plain values) and NumPy arrays (of numbers,
+/// strings or objects), pickled by Python 2 or 3 with protocol 0 to 5.
+/// Globals: numpy.ndarray, numpy.dtype, numpy.core.multiarray._reconstruct and .scalar,
 /// numpy.core.numeric._frombuffer (also spelled numpy._core), _codecs.encode. Nothing is ever
-/// imported or called; these five are recognised by name and acted out here.
+/// imported or called; these six are recognised by name and acted out here.
 
 #include <algorithm>
 #include <charconv>
@@ -195,6 +196,7 @@ class Pickle final : public RefCounted {
   void encode(const std::vector<Index>& arguments);
   void make_type(const std::vector<Index>& arguments);
   void from_buffer(const std::vector<Index>& arguments);
+  void make_scalar(const std::vector<Index>& arguments);
   void build();
   void build_type(Node& node, const std::vector<Index>& state);
   void build_array(ArrayNode& node, Index shape, Index type, bool column_major, Index data);
@@ -215,6 +217,7 @@ class Pickle final : public RefCounted {
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint64_t, Index> memo_;
   std::unordered_map<Index, Index> encoded_;  // text → its bytes
+  std::unordered_map<std::uint64_t, Index> texts_;  // 2·bytes (+ 1: swapped) → the text in UTF-32
   Index root_ = 0;
   std::uint64_t expanded_size_ = 0;
 };

@@ -8,7 +8,7 @@ namespace io {
 
 namespace detail {
 
-enum class PickleGlobal : std::int64_t { ndarray, dtype, reconstruct, from_buffer, encode };
+enum class PickleGlobal : std::int64_t { ndarray, dtype, reconstruct, from_buffer, scalar, encode };
 
 }  // namespace detail
 
@@ -194,6 +194,7 @@ inline void Pickle::push_global(std::string_view module, std::string_view functi
       {"numpy.dtype", PickleGlobal::dtype},
       {"numpy.core.multiarray._reconstruct", PickleGlobal::reconstruct},
       {"numpy.core.numeric._frombuffer", PickleGlobal::from_buffer},
+      {"numpy.core.multiarray.scalar", PickleGlobal::scalar},
       {"_codecs.encode", PickleGlobal::encode}};
   for (const auto& [name, global] : allowed) {
     if (path == name) {
@@ -214,6 +215,7 @@ inline void Pickle::reduce() {
     case PickleGlobal::encode: return encode(values);
     case PickleGlobal::dtype: return make_type(values);
     case PickleGlobal::from_buffer: return from_buffer(values);
+    case PickleGlobal::scalar: return make_scalar(values);
     case PickleGlobal::reconstruct:
       // _reconstruct(ndarray, (0,), b'b'): an empty array that BUILD fills.
       if (values.size() != 3 || kind(values[0]) != Kind::global ||
@@ -279,6 +281,48 @@ inline void Pickle::from_buffer(const std::vector<Index>& arguments) {
   build_array(node, arguments[2], arguments[1], chars(arguments[3]) == "F", arguments[0]);
   arrays_.push_back(std::move(node));
   push_node(Kind::array, arrays_.size() - 1);
+}
+
+// scalar(dtype, bytes): one element, which becomes the plain value.
+inline void Pickle::make_scalar(const std::vector<Index>& arguments) {
+  if (arguments.size() != 2 || kind(arguments[0]) != Kind::type || kind(arguments[1]) != Kind::bytes) {
+    error("numpy.core.multiarray.scalar is only allowed with a dtype and its bytes");
+  }
+  const Index data = arguments[1];
+  const std::string_view raw = chars(data);
+  Array element = types_[nodes_[arguments[0]].link];
+  if (element.kind == ElementKind::object) error("a scalar cannot hold an object");
+  if (raw.size() != element.item_size) {
+    error("a scalar of ", io::kind_name(element.kind), " needs ", element.item_size, " bytes, the file gives ",
+          raw.size());
+  }
+  element.data = reinterpret_cast<const unsigned char*>(raw.data());
+  element.bytes = raw.size();
+  if (element.kind == ElementKind::unicode) {
+    // One copy per string, however often a file refers to it.
+    const std::uint64_t key = 2 * std::uint64_t{data} + (element.swapped ? 1 : 0);
+    if (const auto known = texts_.find(key); known != texts_.end()) return push(known->second);
+    element.name = concat(name_, ": scalar at offset ", base_ + opcode_at_);
+    push_owned(Kind::text, element.strings()[0]);
+    texts_[key] = top();
+    return;
+  }
+  if (element.kind == ElementKind::bytes) {
+    const std::size_t length = raw.find_last_not_of('\0') + 1;  // zeros at the end are padding
+    return set_chars(push_node(Kind::bytes, nodes_[data].link), raw.substr(0, length));
+  }
+  detail::with_type(element.kind, [&](auto from) {
+    using From = decltype(from);
+    const From value = detail::load<From>(element.data, element.swapped);
+    if constexpr (std::is_same_v<From, bool>) {
+      push(kFalseNode + (value ? 1 : 0));
+    } else if constexpr (std::is_integral_v<From>) {
+      if (!std::in_range<std::int64_t>(value)) error("the integer ", value, " needs more than 64 bits");
+      push_integer(static_cast<std::int64_t>(value));
+    } else {
+      push_real(static_cast<double>(static_cast<std::conditional_t<std::is_same_v<From, double>, double, float>>(value)));
+    }
+  });
 }
 
 inline void Pickle::build() {
@@ -412,6 +456,7 @@ inline void Pickle::finish() {
   // What only the machine needed.
   memo_ = {};
   encoded_ = {};
+  texts_ = {};
   stack_ = {};
 }
 

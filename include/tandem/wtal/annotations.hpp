@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,8 +32,38 @@ inline const std::vector<std::string>& thumos14_classes() {
 
 namespace detail {
 
+/// What is left of a class name without case, spaces and the punctuation of names: "Baseball_pitch" →
+/// "baseballpitch". Signs that tell names apart ("C", "C++", "C#") stay.
+inline std::string spelling_key(std::string_view name) {
+  std::string key;
+  for (const char c : name) {
+    if (std::string_view(" \t_-.,:;'\"/").find(c) != std::string_view::npos) continue;
+    key += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return key;
+}
+
+/// Two of the names that differ only in their spelling.
+inline std::optional<std::pair<std::size_t, std::size_t>> same_but_for_spelling(
+    const std::vector<std::string>& names) {
+  std::unordered_map<std::string, std::size_t> known;
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const std::string key = spelling_key(names[c]);
+    if (key.empty()) continue;
+    const auto [entry, added] = known.emplace(key, c);
+    if (!added) return std::pair(entry->second, c);
+  }
+  return std::nullopt;
+}
+
+inline std::string twin_message(const std::vector<std::string>& names, std::pair<std::size_t, std::size_t> twins) {
+  return concat("the classes \"", names[twins.first].substr(0, 60), "\" and \"", names[twins.second].substr(0, 60),
+                "\" differ only in case, spaces or punctuation; to the program they would be two classes: "
+                "spell them alike");
+}
+
 /// Puts classes in alphabetical order, so that every layout of a data set gives the same indices, and
-/// sets `labels` from the instances.
+/// adds the classes of the instances to `labels`.
 inline void finish_ground_truth(GroundTruth& truth) {
   std::vector<int> order(truth.classes.size());
   for (std::size_t c = 0; c < order.size(); ++c) order[c] = static_cast<int>(c);
@@ -48,7 +79,7 @@ inline void finish_ground_truth(GroundTruth& truth) {
   }
   truth.classes = std::move(names);
   for (VideoTruth& video : truth.videos) {
-    video.labels.clear();
+    for (int& label : video.labels) label = place[static_cast<std::size_t>(label)];
     for (Instance& instance : video.instances) {
       instance.cls = place[static_cast<std::size_t>(instance.cls)];
       video.labels.push_back(instance.cls);
@@ -64,10 +95,23 @@ inline void finish_ground_truth(GroundTruth& truth) {
 ///   {"database": {id: {"subset", "duration", "annotations": [{"segment": [s, e], "label"}]}}}
 /// as ActivityNet and BaS-Net's gt.json have it, or the inner object alone (mmaction2). Segments may
 /// be numbers or strings of numbers; "subset", "duration" and "annotations" may be missing; other
-/// keys are not looked at. Classes are put in alphabetical order. Errors name the place in the file.
+/// keys are not looked at. Classes are put in alphabetical order.
+///
+/// Labels of a whole video need no segment: {"label": "Diving"} or just "Diving" in "annotations", or
+/// "labels": ["Diving", …] beside them (one name, or "label", does too). A video's labels are these and those
+/// of its segments.
+///
+/// Errors name the place in the file; two classes that differ only in case, spaces or punctuation
+/// ("BaseballPitch", "baseball pitch") are one: a single odd label would otherwise become a class of its own.
 inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
   GroundTruth truth;
   detail::ClassNames class_index(truth.classes);
+  std::vector<const io::Json*> first;  // where each class occurs first
+  const auto class_of = [&](const io::JsonRef& name) {
+    const int cls = class_index(name.string());
+    if (truth.classes.size() > first.size()) first.push_back(&name.json());
+    return cls;
+  };
   const io::JsonRef root = document.root();
   if (root.json().is_object() && root.json().contains("results")) {
     root.error("this looks like a file of detections (it has \"results\"), not of ground truth");
@@ -88,20 +132,41 @@ inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
     if (const auto list = entry.find("annotations")) {
       for (const io::Json& element : list->array()) {
         const io::JsonRef annotation = list->of(element);
-        video.instances.push_back({detail::segment_from_json(annotation.at("segment")),
-                                   class_index(annotation.at("label").string())});
+        if (annotation.json().is_string()) {
+          video.labels.push_back(class_of(annotation));
+          continue;
+        }
+        const int cls = class_of(annotation.at("label"));
+        if (const auto segment = annotation.find("segment")) {
+          video.instances.push_back({detail::segment_from_json(*segment), cls});
+        } else {
+          video.labels.push_back(cls);
+        }
+      }
+    }
+    for (const char* key : {"labels", "label"}) {
+      const auto own = entry.find(key);
+      if (!own) continue;
+      if (own->json().is_string()) {
+        video.labels.push_back(class_of(*own));
+      } else {
+        for (const io::Json& element : own->array()) video.labels.push_back(class_of(own->of(element)));
       }
     }
     truth.videos.push_back(std::move(video));
   }
   if (truth.videos.empty()) root.error("the file names no video");
+  if (const auto twins = detail::same_but_for_spelling(truth.classes)) {
+    root.of(*first[twins->second]).error(detail::twin_message(truth.classes, *twins));
+  }
   detail::finish_ground_truth(truth);
   return truth;
 }
 
 /// annotations_from_csv — the THUMOS14 table with the header
 ///   video-name,t-init,t-end,f-init,f-end,video-duration,frame-rate,video-frames,label-idx
-/// label-idx counts thumos14_classes(); −1 marks an ambiguous stretch. Columns are found by name, in
+/// label-idx counts thumos14_classes(); −1 marks an ambiguous stretch. Where both times are empty, the label is the
+/// video's. Columns are found by name, in
 /// any order; only the four that are read must be there. The subset is taken from the video's name
 /// ("video_test_…"). `name` is what messages call the text.
 inline GroundTruth annotations_from_csv(std::string_view text, const std::string& name) {
@@ -150,7 +215,8 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
       return value;
     };
     const std::string id(field(0));
-    const Segment segment{number(1), number(2)};
+    const bool timed = !field(1).empty() || !field(2).empty();
+    const Segment segment = timed ? Segment{number(1), number(2)} : Segment{};
     const double label = number(3);
     const double classes = static_cast<double>(truth.classes.size());
     TANDEM_CHECK(label == std::trunc(label) && label >= -1 && label < classes, "csv", name, ":",
@@ -165,7 +231,10 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
                               .duration = column[4] < fields.size() ? number(4) : 0});
     }
     VideoTruth& video = truth.videos[entry->second];
-    if (label < 0) {
+    if (!timed) {
+      TANDEM_CHECK(label >= 0, "csv", name, ":", line_number, ": an ambiguous stretch needs its times");
+      video.labels.push_back(static_cast<int>(label));
+    } else if (label < 0) {
       video.ambiguous.push_back(segment);
     } else {
       video.instances.push_back({segment, static_cast<int>(label)});
@@ -215,6 +284,28 @@ inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
     }
   }
   return added;
+}
+
+/// Says in `notes` which segments cannot be meant: those that end before they start, and those that start before
+/// the video does. They stay what they are (no detection can match the former, and they count as missed).
+inline void note_segments(const GroundTruth& truth, std::vector<std::string>& notes) {
+  const auto note = [&](auto&& odd, const char* one, const char* many) {
+    std::size_t count = 0;
+    std::string example;
+    for (const VideoTruth& video : truth.videos) {
+      for (const Instance& instance : video.instances) {
+        if (!odd(instance.segment)) continue;
+        if (count++ == 0) {
+          example = concat(video.id, ": [", instance.segment.start, ", ", instance.segment.end, "]");
+        }
+      }
+    }
+    if (count > 0) notes.push_back(concat(count, count == 1 ? one : many, " (", count > 1 ? "first " : "", example, ")"));
+  };
+  note([](const Segment& s) { return s.end < s.start; }, " segment ends before it starts; nothing can match it",
+       " segments end before they start; nothing can match them");
+  note([](const Segment& s) { return s.start < 0 && s.end >= s.start; }, " segment starts before its video",
+       " segments start before their video");
 }
 
 /// read_annotations — ground truth from a .json or .csv file, by its first character.

@@ -1,11 +1,13 @@
 #pragma once
 /// Feature rows of videos from the layouts of the field, opened lazily.                [method §2, §8]
 
+#include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "tandem/io/pickle.hpp"
+#include "tandem/io/nested.hpp"
 #include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -43,7 +45,8 @@ inline Tensor<float> float_rows(const io::Array& array) {
 ///
 /// `path` is one of
 ///   an npy object array with one (T, columns) array per video, in the order of the annotations
-///   (Thumos14reduced-I3D-JOINTFeatures.npy; written by Python 2 or 3, float32 or float64);
+///   (Thumos14reduced-I3D-JOINTFeatures.npy; written by Python 2 or 3, float32 or float64), or, where all videos
+///   have equally many rows, what NumPy makes of them then: an array (videos, T, columns) of numbers or objects;
 ///   a folder with <id>.npy of (T, columns), or rgb/<id>.npy and flow/<id>.npy of (T, columns/2), either
 ///   directly or in a folder train, test, or the subset's name. "v_<id>.npy" is found too.
 ///
@@ -63,7 +66,7 @@ class FeatureFiles {
   std::size_t size() const { return videos_.size(); }
   /// False when the layout has no file for the video.
   bool has(std::size_t video) const { return videos_.at(video).rows > 0; }
-  /// T of a video: 16-frame snippets of 0.64 s.
+  /// T of a video.
   std::int64_t rows(std::size_t video) const { return videos_.at(video).rows; }
   std::int64_t columns() const { return columns_; }
 
@@ -71,7 +74,11 @@ class FeatureFiles {
   Tensor<float> read(std::size_t video) const {
     const Video& v = videos_.at(video);
     TANDEM_CHECK(v.rows > 0, "features", path_, ": there are no features of video ", v.id);
-    if (joint_) return detail::float_rows(joint_->root()[video].array());
+    if (plain_) return detail::float_rows(plain_rows(video));
+    if (joint_ && joint_->root().shape().size() == 1 && joint_->root()[video].is_array()) {
+      return detail::float_rows(joint_->root()[video].array());
+    }
+    if (joint_) return nested_rows(video);
     const Tensor<float> first = detail::float_rows(io::load_npy(v.first));
     if (v.second.empty()) return checked(first, v);
     const Tensor<float> second = detail::float_rows(io::load_npy(v.second));
@@ -103,18 +110,68 @@ class FeatureFiles {
   }
 
   void open_joint(const GroundTruth& truth) {
-    joint_ = io::load_npy_objects(path_);
-    const io::PickleValue root = joint_->root();
-    TANDEM_CHECK(root.shape().size() == 1 && root.size() == truth.videos.size(), "features", path_,
-                 ": expected ", truth.videos.size(), " arrays, one per annotated video, found shape ",
-                 io::shape_text(root.shape()));
-    for (std::size_t v = 0; v < root.size(); ++v) {
-      TANDEM_CHECK(root[v].is_array(), "features", path_, ": video ", truth.videos[v].id,
-                   ": expected an array, found ", root[v].kind_name());
-      const io::Array& array = root[v].array();
+    const io::Array file = io::load_npy(path_);
+    const bool objects = file.kind == io::ElementKind::object;
+    TANDEM_CHECK(!file.shape.empty() && file.shape[0] == static_cast<std::int64_t>(truth.videos.size()) &&
+                     (file.shape.size() == 3 || (objects && file.shape.size() == 1)),
+                 "features", path_, ": expected ", truth.videos.size(),
+                 " arrays (rows, columns), one per annotated video, found shape ", io::shape_text(file.shape), " of ",
+                 io::kind_name(file.kind), " elements");
+    if (!objects) {
+      TANDEM_CHECK(!file.column_major, "features", path_,
+                   ": is in Fortran order, which parts the rows of a video; save it in C order");
+      plain_ = file;
+    } else {
+      joint_ = io::parse_npy_objects(file);
+    }
+    for (std::size_t v = 0; v < truth.videos.size(); ++v) {
+      io::Array array;
+      if (plain_) {
+        array = plain_rows(v);
+      } else if (file.shape.size() == 1 && joint_->root()[v].is_array()) {
+        array = joint_->root()[v].array();
+      } else {
+        const io::Nested rows = io::Nested(joint_->root())[v];
+        TANDEM_CHECK(rows.is_list() && rows.size() > 0 && rows[0].is_list(), "features", path_, ": video ",
+                     truth.videos[v].id, ": expected an array (rows, columns), found ",
+                     rows.is_list() ? "a list without rows" : rows.kind_name());
+        array.shape = {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(rows[0].size())};
+        array.kind = io::ElementKind::f64;
+        array.name = concat(path_, ": video ", truth.videos[v].id);
+      }
       detail::check_rows(array, "features");
       add({truth.videos[v].id, {}, {}}, array.shape[0], array.shape[1], array.name);
     }
+  }
+
+  /// The rows of a video in an array (videos, T, columns).
+  io::Array plain_rows(std::size_t video) const {
+    io::Array rows = *plain_;
+    rows.shape.erase(rows.shape.begin());
+    rows.bytes = static_cast<std::size_t>(rows.numel()) * rows.item_size;
+    rows.data += video * rows.bytes;
+    rows.data_offset += video * rows.bytes;
+    rows.name = concat(path_, ": array ", video);
+    return rows;
+  }
+  /// The rows of a video that are lists or objects.
+  Tensor<float> nested_rows(std::size_t video) const {
+    const Video& v = videos_[video];
+    const io::Nested rows = io::Nested(joint_->root())[video];
+    Tensor<float> out({v.rows, columns_});
+    float* to = out.mutable_data();
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      const io::Nested row = rows[r];
+      TANDEM_CHECK(row.is_list() && row.size() == static_cast<std::size_t>(columns_), "features", path_, ": video ",
+                   v.id, ", row ", r, ": expected ", columns_, " numbers");
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        const io::Nested value = row[c];
+        TANDEM_CHECK(value.is_number() && std::isfinite(value.number()), "features", path_, ": video ", v.id, ": row ",
+                     r, ", column ", c, " is not a finite number");
+        *to++ = static_cast<float>(value.number());
+      }
+    }
+    return out;
   }
 
   void open_folder(const GroundTruth& truth) {
@@ -174,6 +231,7 @@ class FeatureFiles {
 
   std::string path_;
   Ref<io::Pickle> joint_;
+  std::optional<io::Array> plain_;  // (videos, T, columns)
   std::vector<Video> videos_;
   std::int64_t columns_ = 0;
 };
