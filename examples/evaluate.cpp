@@ -23,6 +23,7 @@ struct Options {
   std::vector<double> tiou;
   bool per_class = false;
   bool ignore_unannotated = false;
+  double seconds_per_row = conventional_seconds_per_row;
 };
 
 void warn(const std::string& text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); }
@@ -176,6 +177,7 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
   using tandem::io::Json;
   Json root = Json::object();
   root["protocol"] = protocol_name(e.protocol);
+  if (e.protocol == Protocol::thumos_index) root["seconds_per_row"] = options.seconds_per_row;
   root["subset"] = subset.empty() ? "all" : subset;
   root["ground_truth"] = options.ground_truth;
   root["detections"] = options.detections;
@@ -208,6 +210,9 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
 
 void evaluate_files(const Options& options) {
   const Protocol protocol = protocol_from_name(options.protocol);
+  const bool other_rows = options.seconds_per_row != conventional_seconds_per_row;
+  TANDEM_CHECK(!other_rows || protocol == Protocol::thumos_index, "evaluate",
+               "--seconds-per-row is for --protocol thumos-index; ", options.protocol, " has no rows");
   GroundTruth truth = load_ground_truth(options.ground_truth);
   DetectionSet detected = read_detections(options.detections);
   if (!options.ambiguous.empty()) {
@@ -218,6 +223,10 @@ void evaluate_files(const Options& options) {
 
   std::printf("protocol      %s (%s)\n", options.protocol.c_str(),
               std::string(describe(protocol)).c_str());
+  if (other_rows) {
+    warn(tandem::concat("rows of ", options.seconds_per_row, " s; published numbers of this protocol are of rows of ",
+                        conventional_seconds_per_row, " s and must not be compared with these"));
+  }
   if (ids.stripped) {
     std::printf("note          video ids match only without the prefix \"v_\", which was removed: %s "
                 "matched\n", count(ids.matched, "video").c_str());
@@ -226,7 +235,8 @@ void evaluate_files(const Options& options) {
                                 {.protocol = protocol,
                                  .thresholds = options.tiou,
                                  .subset = subset,
-                                 .ignore_videos_without_instances = options.ignore_unannotated});
+                                 .ignore_videos_without_instances = options.ignore_unannotated,
+                                 .seconds_per_row = options.seconds_per_row});
   std::size_t videos = 0, instances = 0, ambiguous = 0;
   for (const VideoTruth& video : truth.videos) {
     if (!subset.empty() && video.subset != subset) continue;
@@ -291,6 +301,12 @@ int main(int argc, char** argv) {
   app.add_option("--ambiguous", options.ambiguous,
                  "Ambiguous_test.txt, for thumos-index with a ground truth that lacks it")
       ->type_name("FILE");
+  app.add_option("--seconds-per-row", options.seconds_per_row,
+                 "Length of thumos-index's rows, for features of another step; the numbers then compare with "
+                 "each other only")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber)
+      ->type_name("S");
   app.add_option("--json", options.json, "Also write the result to this file")->type_name("OUT");
   app.add_flag("--per-class", options.per_class, "Print the AP of every class");
   app.add_flag("--ignore-unannotated-videos", options.ignore_unannotated,

@@ -354,7 +354,7 @@ TEST_CASE("datasets: missing, misshapen and poisoned features") {
   const Dataset data(find_dataset(dir.path("")));
   CHECK(contains(error_of([&] { data.clip(2); }), "row 1, column 2 is not a finite number"));
   io::save_npy_objects<float>(dir.path("Small-I3D-JOINTFeatures.npy"), {rows_of(0, 2, 8)});
-  CHECK(contains(open(false), "expected 4 arrays, one per annotated video, found shape (1,)"));
+  CHECK(contains(open(false), "expected 4 arrays (rows, columns), one per annotated video, found shape (1,)"));
   ::unlink(dir.path("Small-I3D-JOINTFeatures.npy").c_str());
   CHECK(contains(open(false), "holds no I3D features"));
 }

@@ -262,6 +262,89 @@ TEST_CASE("trainer: resumed after any step and on any thread count, the same bit
   }
 }
 
+TEST_CASE("trainer: a warm-up needs no VLP and has the same bits without; a phase names the branch that it lacks") {
+  const Data data;
+  TrainerOptions t = options();
+  t.variant = Variant::warm_up;
+  const Sampler sampler(data.lengths, 3, 30, Generator(9));
+  Setup with(t), without(t);
+  Trainer<float> alone(t, &without.cbp, nullptr);
+  while (!alone.finished()) {
+    Batch<float> batch = make_batch<float>(*data.train, sampler.crops(alone.steps()));
+    with.trainer.step(batch);
+    batch.clip = {};
+    alone.step(batch);
+  }
+  CHECK(alone.counters() == std::vector<std::int64_t>{4, 4, 0});
+  const auto state = alone.state();
+  for (const auto& named : state) {
+    CHECK(named.name.find("vlp") == std::string::npos);
+    for (const auto& other : with.trainer.state()) {
+      if (other.name == named.name) CHECK(other.tensor.to_vector() == named.tensor.to_vector());
+    }
+  }
+  Trainer<float> again(t, &without.cbp, nullptr);
+  again.load(state, alone.counters());
+  CHECK(again.finished());
+  const auto error = [](auto&& f) {
+    try {
+      f();
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const std::string lacks_vlp = error([&] { Trainer<float>(options(), &without.cbp, nullptr); }),
+                    lacks_cbp = error([&] { Trainer<float>(options(), nullptr, &without.vlp); });
+  CHECK(lacks_vlp == "[trainer] the phase B needs VLP, which is not there");
+  CHECK(lacks_cbp == "[trainer] the phase warm-up needs CBP, which is not there");
+  t.variant = Variant::vanilla_vlp;
+  CHECK(Trainer<float>(t, nullptr, &without.vlp).finished());
+  // Inference asks the branches that it reads only.
+  InferenceOptions how;
+  const Branch<float>*cbp = &without.cbp, *none = nullptr;
+  CHECK(fused_scores(cbp, none, data.train->i3d(0), {}, how).frames.defined());
+  how.fusion = Fusion::mean;
+  CHECK(error([&] { fused_scores(cbp, none, data.train->i3d(0), data.train->clip(0), how); }) ==
+        "[inference] these scores need VLP, which is not there");
+  const Branch<float>* vlp = &without.vlp;
+  CHECK(error([&] { fused_scores(cbp, vlp, data.train->i3d(0), {}, how); }) ==
+        "[inference] these scores need CLIP rows, which are not there");
+}
+
+TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
+  SimulationOptions simulation = tiny();
+  // Lengths that are powers of two: scaled times have the same digits.
+  const Setup setup(options());
+  const NoGrad no_grad;
+  const auto source = [&](double seconds) {
+    simulation.seconds_per_row = seconds;
+    return std::make_unique<SimulatedSource>(simulate_annotations(simulation), "train",
+                                             Simulator(simulation, setup.vlp.text_features()));
+  };
+  const auto half = source(0.5), whole = source(1);
+  InferenceOptions how;
+  how.localization.class_threshold = 0;
+  const auto silent = [](std::size_t, std::size_t) {};
+  const DetectionSet a = detect(setup.cbp, setup.vlp, *half, how, silent), b = detect(setup.cbp, setup.vlp, *whole, how, silent);
+  CHECK(a.size() > 0);
+  REQUIRE(a.size() == b.size());
+  for (std::size_t v = 0; v < a.videos.size(); ++v) {
+    for (std::size_t d = 0; d < a.videos[v].detections.size(); ++d) {
+      const Detection &x = a.videos[v].detections[d], &y = b.videos[v].detections[d];
+      CHECK(x.segment.start * 2 == y.segment.start);
+      CHECK(x.segment.end * 2 == y.segment.end);
+      CHECK(x.segment.end <= half->truth().videos[v].duration);
+    }
+  }
+  const auto judge = [&](const SimulatedSource& s) {
+    return judge_pseudo_labels(setup.vlp, s, [&](std::size_t v) { return s.clip(v); }, Reading::sigmoid,
+                               {.high = 0.5, .low = 0.49});
+  };
+  CHECK(judge(*half).foreground() == judge(*whole).foreground());
+  CHECK(judge(*half).pairs() > 0);
+}
+
 TEST_CASE("trainer: products in bfloat16: other bits, near the float run's, the same after a resume") {
   const Data data;
   const std::vector<Tensor<float>> exact = run(data, -1), low = run(data, -1, Precision::bfloat16),

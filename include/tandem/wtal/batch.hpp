@@ -12,7 +12,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// Where videos come from: annotations and, per video, the two feature arrays of equal length.
+/// Where videos come from: annotations and, per video, the two feature arrays of equal length. A source may have
+/// one kind only: the other is an undefined tensor, and what needs it says so.
 class VideoSource {
  public:
   VideoSource() = default;
@@ -25,6 +26,11 @@ class VideoSource {
   virtual Tensor<float> i3d(std::size_t video) const = 0;
   /// F_vis of a video: (T, W), one CLIP row per snippet.
   virtual Tensor<float> clip(std::size_t video) const = 0;
+  /// Seconds of a row of the video; 0: the source does not know, and the caller's options say it.
+  virtual double seconds_per_row(std::size_t video) const {
+    static_cast<void>(video);
+    return 0;
+  }
 
   std::size_t size() const { return truth().videos.size(); }
   std::size_t classes() const { return truth().classes.size(); }
@@ -48,13 +54,15 @@ class ConcatSource final : public VideoSource {
     return concat_ ? cat(std::vector<Tensor<float>>{rows, source_.clip(video)}, 1) : rows;
   }
   Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
+  double seconds_per_row(std::size_t video) const override { return source_.seconds_per_row(video); }
 
  private:
   const VideoSource& source_;
   bool concat_;
 };
 
-/// B videos, cut or padded to one length. Padding is zero and false in `valid`.
+/// B videos, cut or padded to one length. Padding is zero and false in `valid`. Rows of a kind that the source does
+/// not have are undefined.
 template <FloatingElement T>
 struct Batch {
   Tensor<T> i3d;       ///< (B, T, 2D)
@@ -81,6 +89,7 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
     const Crop& crop = crops[static_cast<std::size_t>(b)];
     const VideoTruth& truth = source.truth().videos[crop.video];
     const auto place = [&](Tensor<T>& into, const Tensor<float>& rows, const char* what) {
+      if (!rows.defined()) return;
       TANDEM_CHECK(rows.rank() == 2 && crop.begin >= 0 && crop.begin + crop.rows <= rows.size(0),
                    "make_batch", "video '", truth.id, "' has ", what, " of shape ", rows.shape(),
                    "; rows ", crop.begin, " to ", crop.begin + crop.rows, " were asked for");

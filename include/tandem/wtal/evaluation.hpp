@@ -71,6 +71,9 @@ struct EvaluationOptions {
   /// Detections in videos without any ground-truth instance in the subset are false positives, as in
   /// the official evaluator; true drops them, as W-TALC's own script does (reading: false).
   bool ignore_videos_without_instances = false;
+  /// Index units: seconds of a row. Published numbers are of rows of the conventional length; others must not be
+  /// compared with them.
+  double seconds_per_row = conventional_seconds_per_row;
 };
 
 /// Mean of the mAP over a range of thresholds, such as "0.3:0.7".
@@ -117,8 +120,11 @@ struct Evaluation {
 
 namespace detail {
 
-/// Seconds → rows of 16 frames at 25 per second.
-inline double to_index(double seconds) { return seconds * 25 / 16; }
+/// Seconds → rows. Those of the convention, 16 frames at 25 per second, are counted as the field's code does:
+/// seconds/0.64 would round otherwise.
+inline double to_index(double seconds, double seconds_per_row) {
+  return seconds_per_row == conventional_seconds_per_row ? seconds * 25 / 16 : seconds / seconds_per_row;
+}
 
 /// Round half to even without depending on the rounding mode (Python's round).
 inline double round_half_even(double x) {
@@ -244,9 +250,9 @@ inline ClassResult class_average_precision(const std::vector<Placed>& truth,
 
 /// True when a detection (in rows) shares a row with the ambiguous stretch (in seconds). Both are
 /// cut to whole rows as W-TALC does: the stretch rounded half to even, the detection truncated.
-inline bool touches_ambiguous(const Segment& rows, const Segment& ambiguous_seconds) {
-  const double start = round_half_even(to_index(ambiguous_seconds.start));
-  const double end = round_half_even(to_index(ambiguous_seconds.end));
+inline bool touches_ambiguous(const Segment& rows, const Segment& ambiguous_seconds, double seconds_per_row) {
+  const double start = round_half_even(to_index(ambiguous_seconds.start, seconds_per_row));
+  const double end = round_half_even(to_index(ambiguous_seconds.end, seconds_per_row));
   return std::min(std::trunc(rows.end), end) > std::max(std::trunc(rows.start), start);
 }
 
@@ -311,6 +317,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
   for (double t : result.thresholds) {
     TANDEM_CHECK(t > 0 && t <= 1, "evaluate", "tIoU thresholds lie in (0, 1], got ", t);
   }
+  TANDEM_CHECK(options.seconds_per_row > 0 && std::isfinite(options.seconds_per_row), "evaluate",
+               "a row lasts longer than 0 seconds, got ", options.seconds_per_row);
   const bool index_units = options.protocol == Protocol::thumos_index;
 
   // Ground truth of the subset, by class.
@@ -330,8 +338,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
       TANDEM_CHECK(std::isfinite(segment.start) && std::isfinite(segment.end), "evaluate",
                    "instance ", i, " of video '", video.id, "' has a time that is not finite");
       if (index_units) {
-        segment.start = detail::round_half_even(detail::to_index(segment.start));
-        segment.end = detail::round_half_even(detail::to_index(segment.end));
+        segment.start = detail::round_half_even(detail::to_index(segment.start, options.seconds_per_row));
+        segment.end = detail::round_half_even(detail::to_index(segment.end, options.seconds_per_row));
       }
       if (!(segment.end > segment.start)) ++result.empty_instances;
       truth_of[static_cast<std::size_t>(instance.cls)].push_back({v, segment, 0});
@@ -386,12 +394,12 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
       }
       Segment segment = detection.segment;
       if (index_units) {
-        segment.start = detail::snap_to_row(detail::to_index(segment.start));
-        segment.end = detail::snap_to_row(detail::to_index(segment.end));
+        segment.start = detail::snap_to_row(detail::to_index(segment.start, options.seconds_per_row));
+        segment.end = detail::snap_to_row(detail::to_index(segment.end, options.seconds_per_row));
         if (known != video_of.end()) {
           const auto& ambiguous = truth.videos[known->second].ambiguous;
           if (std::any_of(ambiguous.begin(), ambiguous.end(), [&](const Segment& stretch) {
-                return detail::touches_ambiguous(segment, stretch);
+                return detail::touches_ambiguous(segment, stretch, options.seconds_per_row);
               })) {
             ++result.ambiguous_removed;
             continue;

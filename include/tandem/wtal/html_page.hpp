@@ -39,7 +39,7 @@ struct LocalizationPage {
   std::string video = {};       ///< the player's source, a URL (page_url makes one of a path); empty: none
   std::string video_name = {};  ///< how the video is called in a message
   double duration = 0;          ///< seconds that the timeline spans
-  double seconds_per_row = 0.64;
+  double seconds_per_row = conventional_seconds_per_row;
   std::vector<PageTrack> tracks = {};
   std::vector<std::pair<std::string, std::string>> facts = {};  ///< shown under the title
   std::vector<std::string> warnings = {};                       ///< shown prominently

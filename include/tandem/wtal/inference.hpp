@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tandem/ops/arithmetic.hpp"
@@ -56,45 +57,66 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
 }
 
 /// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows, or both
-/// fused. Rows that the asked branch does not read may be undefined.
+/// fused. A branch that is not asked may be null, and its rows undefined. Error: an asked branch is not there.
 template <FloatingElement T>
-VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tensor<float>& i3d,
+VideoScores fused_scores(const Branch<T>* cbp, const Branch<T>* vlp, const Tensor<float>& i3d,
                          const Tensor<float>& clip, const InferenceOptions& options) {
+  const auto score = [&](const Branch<T>* branch, const Tensor<float>& x, Reading reading, const char* name,
+                         const char* rows) {
+    TANDEM_CHECK(branch != nullptr && x.defined(), "inference", "these scores need ", branch == nullptr ? name : rows,
+                 ", which ", branch == nullptr ? "is" : "are", " not there");
+    return score_video(*branch, x, reading, options.topk_divisor);
+  };
   VideoScores scores;
-  if (options.fusion != Fusion::vlp) scores = score_video(cbp, i3d, options.cbp_reading, options.topk_divisor);
+  if (options.fusion != Fusion::vlp) scores = score(cbp, i3d, options.cbp_reading, "CBP", "I3D rows");
   if (options.fusion == Fusion::cbp) return scores;
-  const VideoScores other = score_video(vlp, clip, options.vlp_reading, options.topk_divisor);
+  const VideoScores other = score(vlp, clip, options.vlp_reading, "VLP", "CLIP rows");
   const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
   return options.fusion == Fusion::vlp ? other : fuse(scores, other, w);
 }
+template <FloatingElement T>
+VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tensor<float>& i3d,
+                         const Tensor<float>& clip, const InferenceOptions& options) {
+  return fused_scores<T>(&cbp, &vlp, i3d, clip, options);
+}
 
-/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video.
+/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video. A branch that
+/// options.fusion does not ask may be null. Rows last as long as the source says;
+/// options.localization.seconds_per_row counts where it does not know.
 template <FloatingElement T, class Progress>
-DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSource& source,
+DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSource& source,
                     const InferenceOptions& options, Progress&& progress) {
   DetectionSet out;
   out.classes = source.truth().classes;
   for (std::size_t v = 0; v < source.size(); ++v) {
     const VideoScores scores =
-        fused_scores(cbp, vlp, options.fusion != Fusion::vlp ? source.i3d(v) : Tensor<float>(),
-                     options.fusion != Fusion::cbp ? source.clip(v) : Tensor<float>(), options);
+        fused_scores<T>(cbp, vlp, options.fusion != Fusion::vlp ? source.i3d(v) : Tensor<float>(),
+                        options.fusion != Fusion::cbp ? source.clip(v) : Tensor<float>(), options);
     const auto rows = static_cast<std::size_t>(scores.frames.size(0)), classes = source.classes();
+    LocalizationOptions localization = options.localization;
+    if (const double seconds = source.seconds_per_row(v); seconds > 0) localization.seconds_per_row = seconds;
     out.videos.push_back(
         {source.truth().videos[v].id,
          localize(std::span(scores.frames.data(), rows * classes), rows, classes,
-                  std::span(scores.video.data(), classes), options.localization)});
+                  std::span(scores.video.data(), classes), localization)});
     progress(v + 1, source.size());
   }
   return out;
 }
+template <FloatingElement T, class Progress>
+DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSource& source,
+                    const InferenceOptions& options, Progress&& progress) {
+  return detect<T>(&cbp, &vlp, source, options, std::forward<Progress>(progress));
+}
 
 /// The pseudo-labels that a branch would give for every video of `source`, judged against the
-/// annotation. The labels of the videos are used, as in training.                    [method §4, §7]
+/// annotation. The labels of the videos are used, as in training. Rows last as long as the source says;
+/// `seconds_per_row` counts where it does not know.                                   [method §4, §7]
 template <FloatingElement T, class Features>
 PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSource& source,
                                        Features&& features, Reading reading,
                                        const PseudoLabelOptions& thresholds = {},
-                                       double seconds_per_row = 0.64) {
+                                       double seconds_per_row = conventional_seconds_per_row) {
   PseudoLabelQuality quality(Undecided::miss, seconds_per_row);
   for (std::size_t v = 0; v < source.size(); ++v) {
     const VideoTruth& truth = source.truth().videos[v];
@@ -105,7 +127,7 @@ PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSourc
     const Tensor<std::int32_t> h =
         pseudo_labels(scores.frames.unsqueeze(0), labels, ones<bool>({1, rows}), thresholds);
     quality.add(std::span(h.data(), static_cast<std::size_t>(h.numel())),
-                static_cast<std::size_t>(rows), source.classes(), truth);
+                static_cast<std::size_t>(rows), source.classes(), truth, source.seconds_per_row(v));
   }
   return quality;
 }

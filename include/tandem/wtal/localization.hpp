@@ -35,8 +35,8 @@ struct LocalizationOptions {
   /// Shorter proposals are dropped (reading: 1, none is). Public code that first stretches the scores
   /// 24 times drops single stretched rows.
   std::size_t min_rows = 1;
-  /// Row t covers seconds [s·t, s·(t+1)): 16 frames at 25 per second (field convention).
-  double seconds_per_row = 0.64;
+  /// Row t covers seconds [s·t, s·(t+1)); the field's convention, where the features do not say.
+  double seconds_per_row = conventional_seconds_per_row;
   /// Gaussian soft-NMS per class, σ = 0.3 (field convention).
   NmsOptions nms = {};
 };

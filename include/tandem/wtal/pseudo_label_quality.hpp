@@ -24,7 +24,7 @@ enum class Undecided {
 /// foreground_rows — which rows lie in an annotated instance of a class: 1 where the centre
 /// s·(t + ½) of row t is inside some [start, end) (reading), else 0.
 inline std::vector<std::uint8_t> foreground_rows(const VideoTruth& video, int cls, std::size_t rows,
-                                                 double seconds_per_row = 0.64) {
+                                                 double seconds_per_row = conventional_seconds_per_row) {
   std::vector<std::uint8_t> inside(rows, 0);
   const double last = static_cast<double>(rows);
   for (const Instance& instance : video.instances) {
@@ -56,15 +56,18 @@ inline std::vector<std::uint8_t> foreground_rows(const VideoTruth& video, int cl
 ///   quality.foreground(), quality.background(), quality.decided();
 class PseudoLabelQuality {
  public:
-  explicit PseudoLabelQuality(Undecided undecided = Undecided::miss, double seconds_per_row = 0.64)
+  explicit PseudoLabelQuality(Undecided undecided = Undecided::miss,
+                              double seconds_per_row = conventional_seconds_per_row)
       : undecided_(undecided), seconds_per_row_(seconds_per_row) {
     TANDEM_CHECK(seconds_per_row > 0, "pseudo_label_quality", "seconds_per_row must be positive");
   }
 
-  /// Adds one video. `labels` is row-major: a vector, array or span of any number type. Errors: a size
-  /// that does not fit, a value that is not −1, 0 or 1.
+  /// Adds one video. `labels` is row-major: a vector, array or span of any number type. `seconds_per_row` above 0
+  /// is the length of this video's rows. Errors: a size that does not fit, a value that is not −1, 0 or 1.
   template <class Labels>
-  void add(const Labels& labels, std::size_t rows, std::size_t classes, const VideoTruth& video) {
+  void add(const Labels& labels, std::size_t rows, std::size_t classes, const VideoTruth& video,
+           double seconds_per_row = 0) {
+    if (!(seconds_per_row > 0)) seconds_per_row = seconds_per_row_;
     const std::span h(labels);
     using Label = std::remove_cv_t<typename decltype(h)::element_type>;
     TANDEM_CHECK(classes > 0 && h.size() % classes == 0 && h.size() / classes == rows,
@@ -76,7 +79,7 @@ class PseudoLabelQuality {
       bool annotated = false;
       for (const Instance& instance : video.instances) annotated |= instance.cls == cls;
       if (!annotated) continue;
-      const std::vector<std::uint8_t> action = foreground_rows(video, cls, rows, seconds_per_row_);
+      const std::vector<std::uint8_t> action = foreground_rows(video, cls, rows, seconds_per_row);
       Side foreground, background;
       for (std::size_t t = 0; t < rows; ++t) {
         const Label value = h[t * classes + static_cast<std::size_t>(cls)];

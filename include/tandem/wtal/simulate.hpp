@@ -46,7 +46,7 @@ struct SimulationOptions {
   std::int64_t spill = 2;       ///< rows before and after an instance that CLIP also calls the action
   double clip_noise = 1.0;
   double i3d_scale = 16, clip_scale = 1;  ///< factors of the rows
-  double seconds_per_row = 0.64;
+  double seconds_per_row = conventional_seconds_per_row;
   std::uint64_t seed = 0;
 };
 
@@ -133,6 +133,7 @@ class Simulator {
       actions_.push_back(detail::unit_direction(options.i3d_width, random));
     }
   }
+  double seconds_per_row() const { return options_.seconds_per_row; }
   /// The rows of video number `v`: the same for the same seed, whatever was drawn before. A video
   /// without a known duration ends with its last instance.
   SimulatedRows draw(const GroundTruth& truth, std::size_t v) const {
@@ -216,7 +217,7 @@ class Simulator {
 class SimulatedSource final : public VideoSource {
  public:
   SimulatedSource(const GroundTruth& all, std::string_view subset, const Simulator& simulator)
-      : truth_(all.only(subset)) {
+      : truth_(all.only(subset)), seconds_per_row_(simulator.seconds_per_row()) {
     for (std::size_t v = 0; v < all.videos.size(); ++v) {
       if (all.videos[v].subset == subset) rows_.push_back(simulator.draw(all, v));
     }
@@ -224,9 +225,11 @@ class SimulatedSource final : public VideoSource {
   const GroundTruth& truth() const override { return truth_; }
   Tensor<float> i3d(std::size_t video) const override { return rows_.at(video).i3d; }
   Tensor<float> clip(std::size_t video) const override { return rows_.at(video).clip; }
+  double seconds_per_row(std::size_t) const override { return seconds_per_row_; }
 
  private:
   GroundTruth truth_;
+  double seconds_per_row_;
   std::vector<SimulatedRows> rows_;
 };
 

@@ -2,6 +2,7 @@
 /// Training by distillation and collaboration: warm up CBP, then alternate B and F steps. [method §5]
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -96,35 +97,38 @@ struct StepReport {
 template <FloatingElement T>
 class Trainer {
  public:
-  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp)
-      : options_(options),
-        cbp_(cbp),
-        vlp_(vlp),
-        cbp_optimizer_(cbp.trainable_parameters(), adam_options(options)),
-        vlp_optimizer_(vlp.trainable_parameters(), adam_options(options)),
-        phases_(training_phases(options)) {}
+  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp) : Trainer(options, &cbp, &vlp) {}
+  /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which does not train.
+  /// Errors: a phase needs a branch that is not there.
+  Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
+      : options_(options), cbp_(cbp, options), vlp_(vlp, options), phases_(training_phases(options)) {
+    for (const Phase& phase : phases_) {
+      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up), "trainer", "the phase ",
+                   phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP", ", which is not there");
+    }
+  }
 
   /// Warm-up: CBP learns the video labels.  L_cls.
   StepReport warm_up_step(const Batch<T>& batch) {
-    const BranchOutput<T> student = cbp_.forward(cbp_input(batch), batch.valid);
+    const BranchOutput<T> student = cbp_->forward(cbp_input(batch), batch.valid);
     const Tensor<T> loss = loss_cls(student.logits, batch.labels, batch.valid, options_.cbp_reading,
                                     options_.topk_divisor);
     StepReport report;
     report.cls = static_cast<double>(loss.item());
-    learn(loss, cbp_optimizer_, report);
+    learn(loss, cbp_.optimizer(), report);
     return report;
   }
 
   /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
   StepReport b_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(cbp_, cbp_input(batch), batch, options_.cbp_reading);
-    return distill(vlp_, batch.clip, h, batch, options_.vlp_reading, vlp_optimizer_);
+    const Tensor<std::int32_t> h = teach(*cbp_, cbp_input(batch), batch, options_.cbp_reading);
+    return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading, vlp_.optimizer());
   }
 
   /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
   StepReport f_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(vlp_, batch.clip, batch, options_.vlp_reading);
-    return distill(cbp_, cbp_input(batch), h, batch, options_.cbp_reading, cbp_optimizer_);
+    const Tensor<std::int32_t> h = teach(*vlp_, batch.clip, batch, options_.vlp_reading);
+    return distill(*cbp_, cbp_input(batch), h, batch, options_.cbp_reading, cbp_.optimizer());
   }
 
   /// The step that the schedule wants next, on this batch.
@@ -132,8 +136,9 @@ class Trainer {
     const Phase& phase = current_phase();
     enter(phase);
     const double rate = options_.learning_rate * options_.schedule.factor(step_);
-    cbp_optimizer_.set_learning_rate(rate);
-    vlp_optimizer_.set_learning_rate(rate);
+    for (Student* student : {&cbp_, &vlp_}) {
+      if (student->adam) student->adam->set_learning_rate(rate);
+    }
     Generator noise = Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     const nn::RandomScope random(noise);
     const StepReport report = phase.kind == Phase::Kind::warm_up ? warm_up_step(batch)
@@ -151,8 +156,9 @@ class Trainer {
   /// Call after using the branches for something else between steps (an evaluation): the next step
   /// puts them back into the state that its phase needs.
   void interrupted() {
-    vlp_.end_teaching();
-    cbp_.end_teaching();
+    for (Student* student : {&vlp_, &cbp_}) {
+      if (student->branch != nullptr) student->branch->end_teaching();
+    }
     entered_ = false;
   }
 
@@ -175,15 +181,15 @@ class Trainer {
     const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
       for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
     };
-    append("cbp.", cbp_.state_dict());
-    append("vlp.", vlp_.state_dict());
-    append("optimizer.cbp.", cbp_optimizer_.state());
-    append("optimizer.vlp.", vlp_optimizer_.state());
+    if (cbp_.adam) append("cbp.", cbp_->state_dict());
+    if (vlp_.adam) append("vlp.", vlp_->state_dict());
+    if (cbp_.adam) append("optimizer.cbp.", cbp_.adam->state());
+    if (vlp_.adam) append("optimizer.vlp.", vlp_.adam->state());
     return out;
   }
   /// The counters that go with state(): steps in all, and updates of each optimizer.
   std::vector<std::int64_t> counters() const {
-    return {step_, cbp_optimizer_.steps(), vlp_optimizer_.steps()};
+    return {step_, cbp_.adam ? cbp_.adam->steps() : 0, vlp_.adam ? vlp_.adam->steps() : 0};
   }
   void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
     TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
@@ -200,8 +206,8 @@ class Trainer {
       target.tensor.copy_elements(found->tensor);
     }
     step_ = counters[0];
-    cbp_optimizer_.set_steps(counters[1]);
-    vlp_optimizer_.set_steps(counters[2]);
+    if (cbp_.adam) cbp_.adam->set_steps(counters[1]);
+    if (vlp_.adam) vlp_.adam->set_steps(counters[2]);
     memory_phase_ = -1;
     interrupted();
   }
@@ -209,9 +215,18 @@ class Trainer {
  private:
   static constexpr std::uint64_t dropout_stream = 0xD20;
 
-  static optim::AdamOptions adam_options(const TrainerOptions& o) {
-    return {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay};
-  }
+  /// A branch with what teaches it; both are missing where there is none.
+  struct Student {
+    Student(Branch<T>* the_branch, const TrainerOptions& o) : branch(the_branch) {
+      const optim::AdamOptions adam_options{.learning_rate = o.learning_rate, .weight_decay = o.weight_decay};
+      if (branch != nullptr) adam.emplace(branch->trainable_parameters(), adam_options);
+    }
+    Branch<T>* operator->() const { return branch; }
+    Branch<T>& operator*() const { return *branch; }
+    optim::Adam<T>& optimizer() { return *adam; }
+    Branch<T>* branch;
+    std::optional<optim::Adam<T>> adam;
+  };
 
   /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
   /// for each crop.
@@ -285,16 +300,14 @@ class Trainer {
     memory_phase_ = phase.begin;
     if (entered_ && phase.kind == entered_kind_) return;
     interrupted();
-    if (phase.kind == Phase::Kind::b) cbp_.begin_teaching();
-    if (phase.kind == Phase::Kind::f) vlp_.begin_teaching();
+    if (phase.kind == Phase::Kind::b) cbp_->begin_teaching();
+    if (phase.kind == Phase::Kind::f) vlp_->begin_teaching();
     entered_ = true;
     entered_kind_ = phase.kind;
   }
 
   TrainerOptions options_;
-  Branch<T>& cbp_;
-  Branch<T>& vlp_;
-  optim::Adam<T> cbp_optimizer_, vlp_optimizer_;
+  Student cbp_, vlp_;
   std::vector<Phase> phases_;
   std::int64_t step_ = 0;
   bool entered_ = false;

@@ -15,6 +15,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// Seconds of a feature row where nothing says otherwise: 16 frames at 25 per second, as the field's published
+/// features have it. Every default of the library is this constant.
+inline constexpr double conventional_seconds_per_row = 16.0 / 25;
+
 /// A half-open stretch of time [start, end) in seconds (in rows where a function says so).
 struct Segment {
   double start = 0;
@@ -80,8 +84,9 @@ struct VideoTruth {
   std::string subset = {};  ///< as the file names it: "validation", "test", "training", "train" …
   double duration = 0;  ///< seconds; 0 when the file does not say
   std::vector<Instance> instances = {};  ///< in file order
-  std::vector<int> labels = {};  ///< video-level classes (labels_all where it exists, else the distinct
-                            ///< classes of `instances`), ascending
+  std::vector<int> labels = {};  ///< video-level classes (labels_all where it exists, else what the file calls
+                            ///< the video and the distinct classes of `instances`), ascending; all that
+                            ///< training needs: `instances` may be empty
   std::vector<Segment> ambiguous = {};  ///< stretches marked ambiguous; used by the index protocol only
 };
 
