@@ -1,6 +1,7 @@
 #pragma once
 /// Opening what train_dcl reads: the data set, the text encoder, the class names' tokens.
 
+#include <cstdio>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -119,6 +120,11 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
   const auto tokenizer = clip::Tokenizer::load(vocabulary);
   TANDEM_CHECK(tokenizer.vocabulary() == known, "train_dcl", vocabulary, " has ", tokenizer.vocabulary(),
                " tokens, the text encoder in ", weights, " ", known);
+  for (const std::string& name : classes) {
+    if (const std::string note = clip::mojibake_note(name); !note.empty()) {
+      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", name.c_str(), note.c_str());
+    }
+  }
   text.tokens = tokenize_classes(tokenizer, classes);
   return text;
 }

@@ -21,11 +21,19 @@ struct Options {
   bool json = false, decode = false;
 };
 
+/// Says on stderr where a text looks as if it had been read in a wrong encoding.
+void note_mojibake(const std::string& where, const std::string& text) {
+  if (const std::string note = clip::mojibake_note(text); !note.empty()) {
+    std::fprintf(stderr, "tokenize: %s: %s\n", where.c_str(), note.c_str());
+  }
+}
+
 /// class_tokens.json, as train_dcl reads it.
 void tokenize_classes(const clip::Tokenizer& tokenizer, const Options& o) {
   const wtal::GroundTruth truth = wtal::read_ground_truth(o.classes);
   wtal::ClassTokens tokens{.start = tokenizer.start_token(), .end = tokenizer.end_token(), .names = {}};
   for (const std::string& name : truth.classes) {
+    note_mojibake(concat("the class name \"", name, "\""), name);
     tokens.names.push_back(tokenizer.encode(clip::readable_class_name(name)));
     TANDEM_CHECK(!tokens.names.back().empty(), "tokenize", "the class name \"", name, "\" has no tokens");
   }
@@ -59,6 +67,7 @@ void tokenize_lines(const clip::Tokenizer& tokenizer, const Options& o) {
       TANDEM_CHECK(value.is_string(), "tokenize", "line ", number, ": expected a JSON string");
       text = value.get<std::string>();
     }
+    note_mojibake(concat("line ", number), text);
     std::string out = o.json ? "[" : "";
     const char* between = "";
     for (const std::int64_t id : tokenizer.encode(text)) {

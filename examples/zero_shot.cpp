@@ -40,6 +40,9 @@ void run(const Options& o) {
   std::vector<std::string> names;
   for (const std::string& name : o.classes) {
     names.push_back(clip::readable_class_name(name));
+    if (const std::string note = clip::mojibake_note(name); !note.empty()) {
+      std::fprintf(stderr, "zero_shot: %s\n", note.c_str());
+    }
     std::vector<std::int64_t> ids =
         tokenizer.encode(o.pattern.substr(0, hole) + names.back() + o.pattern.substr(hole + 2));
     ids.insert(ids.begin(), tokenizer.start_token());

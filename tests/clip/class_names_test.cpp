@@ -24,6 +24,7 @@ TEST_CASE("class names: the rule") {
   CHECK(readable_class_name("Ping-pong") == "ping-pong");
   CHECK(readable_class_name("ÜbungÄrger") == "übung ärger");
   CHECK(readable_class_name(" \t ").empty());
+  CHECK(readable_class_name("Cafe\u0301Racer") == "café racer");  // a letter and its mark are one
   CHECK(readable_class_name("").empty());
   CHECK(readable_class_name("a\xFF" "B") == "a\uFFFDb");
 }

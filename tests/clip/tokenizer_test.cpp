@@ -117,6 +117,7 @@ TEST_CASE("tokenizer: the whole vocabulary and the published vectors") {
   if (path.empty()) return;
   const Tokenizer t = Tokenizer::load(path);
   CHECK(t.vocabulary() == 49408);
+  CHECK(t.encode("it’s a person’s cafe\u0301") == Ids{585, 568, 320, 2533, 568, 15304});
   CHECK(t.start_token() == 49406);
   const auto cases = golden_cases().root()["cases"];
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -159,13 +160,56 @@ TEST_CASE("tokenizer: the whole vocabulary and the published vectors") {
   CHECK(converted.encode("throw discus") == t.encode("throw discus"));
 }
 
+TEST_CASE("tokenizer: what ftfy does to single characters, quotes, widths, controls and entities") {
+  const auto clean = [](std::string_view text) { return clip::clean_text(text); };
+  CHECK(clean("it’s a person’s cafe\u0301") == "it's a person's café");
+  CHECK(clean("\u201cquote\u201d \u2018x\u2019 \u02bc \u201b \u201f") == "\"quote\" 'x' ' ' \"");
+  CHECK(clean("ﬁne ﬂuﬃer ﬆ Ĳ ŉ Ǆ") == "fine fluffier st ij 'n dž");
+  CHECK(clean("ＬＯＵＤ　ＮＯＩＳＥＳ ﾀｰﾝ ﾊﾟ ￦") == "loud noises ターン パ ₩");
+  CHECK(clean("a\u0085b\u0080\u009f") == "a…b€ÿ");  // C1: Windows-1252
+  CHECK(clean(std::string_view("a\0b\x07\x1c\x7f\ufeffc\ufff9\u206a\ufffcd", 20)) == "abcd");
+  CHECK(clean("a\r\nb\rc\u2028d\u2029e\x0b") == "a b c d e");
+  CHECK(clean("\x1b[36;44mblue\x1b[0m \x1b[\u0663mx \x1b[1") == "blue x [1");
+  CHECK(clean("\x1b[３１mfull") == "full");
+  CHECK(clean("&NTILDE; &SZLIG; &nTILDE; &hellip;") == "ñ ss &ntilde; …");
+  CHECK(clean("&amp;amp;amp;amp;amp;lt;") == "<");           // again and again
+  CHECK(clean("< &amp;amp;amp;amp;amp;lt;") == "< &amp;amp;amp;lt;");  // twice: a line with "<" is HTML
+  CHECK(clean("<\n&amp;amp;amp;lt;") == "< &amp;lt;");       // and so is what follows it
+  CHECK(clean("&amp;amp;amp;lt;\n<") == "< <");
+  CHECK(clean("＆ａｍｐ；ｌｔ；") == "<");
+  CHECK(clean("&#59; &#12x; &#x41; &AMP; &this&not that") == "; x; a & &this¬ that");
+  CHECK(clean("\xED\xA0\xBD\xED\xB8\x80") == "\xF0\x9F\x98\x80");  // a pair of surrogates, three bytes each
+  CHECK(clean("\xED\xA0\xBDx\xED\xB8\x80") == "\uFFFD\uFFFD\uFFFDx\uFFFD\uFFFD\uFFFD");
+  CHECK(clean("") == "");
+  CHECK(clean("\xEF\xBB\xBF") == "");
+}
+
+TEST_CASE("tokenizer: what looks like a wrong encoding is kept, and said") {
+  CHECK(clip::clean_text("cafÃ©") == "cafã©");
+  CHECK(clip::mojibake_note("cafÃ©") == "\"Ã©\" looks like UTF-8 read in a wrong encoding and is taken as it is; "
+                                        "OpenAI's tokenizer may repair it first");
+  CHECK(contains(clip::mojibake_note("itâ€™s"), "\"â€™\""));
+  CHECK(contains(clip::mojibake_note("Ã\u0083"), "\"Ã<131>\""));
+  CHECK(contains(clip::mojibake_note("caf&Atilde;&copy;"), "\"Ã©\""));
+  CHECK(contains(clip::mojibake_note("ï¬�ne"), "\"ï¬�\""));  // a byte was lost
+  CHECK(clip::mojibake_note("é� à��") == "");
+  for (const char* fine : {"", "plain", "café", "naïve “quotes” – ’tis", "Ångström ÀÉÎ", "привет", "日本語 ½ ²", "100 °C"}) {
+    CAPTURE(fine);
+    CHECK(clip::mojibake_note(fine) == "");
+  }
+}
+
 TEST_CASE("tokenizer: long texts take no more than proportional time") {
   const Tokenizer t = Tokenizer::parse(golden_cases().root()["merges"].string(), "merges");
   const std::size_t size = 1 << 20;
   std::string cycle, html, digits(size, '7');
   while (cycle.size() < size) cycle += "thereinandon";
   while (html.size() < size) html += "&CounterClockwiseContourIntegra";
-  const std::string texts[] = {std::string(size, 'a'), cycle, html, digits, std::string(size, ' '),
+  std::string nested = "&", marks = "a", escapes;
+  while (nested.size() < size) nested += "amp;";
+  while (marks.size() < size) marks += "\u0301\u0323";
+  while (escapes.size() < size) escapes += "\x1b[1;2";
+  const std::string texts[] = {std::string(size, 'a'), cycle, html, digits, nested, marks, escapes, std::string(size, ' '),
                                std::string(size, '&'), std::string(size, '\xFF'),
                                std::string(size, '\'') , "\xCE\xA3" + std::string(size, '.')};
   const auto start = std::chrono::steady_clock::now();

@@ -1,7 +1,7 @@
 """Texts, what the tokenizer of the CLIP release makes of them, and a small vocabulary for tests that
 have no data.
 
-    python tests/golden/generate_clip_tokenizer.py VOCABULARY   # needs open_clip_torch, regex
+    python tests/golden/generate_clip_tokenizer.py VOCABULARY   # needs open_clip_torch, ftfy, regex
 
 VOCABULARY is the release's bpe_simple_vocab_16e6.txt.gz. Writes clip_tokenizer.json:
   merges         the small vocabulary: the release's first 1200 merges
@@ -23,7 +23,7 @@ from clip_tokenizer_reference import Reference, WORDS, clean, random_text
 SEED = 7
 TEXTS = ["", " ", "a", "A photo of a person doing Clean and Jerk.", "don't STOP me now 1234",
          "  Salt &amp;amp;\n Pepper ", "&notit; &amp;lt; &#128; &#x110000; &#11;x", "ΣΑΣ ΑΣ. ΑΣ'Α Σ",
-         "x" * 300, "ab" * 100 + "a", "\x1c\x1d edge \x1f", "a\x1cb", "İI", "'ſ", "a\u0345b", "</w>", "<|endoftext|>",
+         "x" * 300, "ab" * 100 + "a", "\x1c\x1d edge \x1f", "a\x1cb", "İI", "'ſ", "a\u0345b", "it’s a person’s cafe\u0301", "a\r\nb\rc", "<\n&amp;amp;amp;lt;", "&amp;amp;amp;lt;\n<", "</w>", "<|endoftext|>",
          "<|startoftext|>a<|EndOfText|>"]
 BYTES = [b"\xff", b"ab\x80cd", b"\xf0\x9f\x98", b"\xf0\x9f\x98\x80", b"\xed\xa0\x80", b"\xc0\xaf",
          b"\xe2\x82x", b"\xf4\x90\x80\x80", b"\xe0\x80\x80", b"\xf1\x80\x80\xf1\x80\xf1", b"\xc3"]
@@ -51,7 +51,7 @@ def main():
         "provenance": {
             "generator": "tests/golden/generate_clip_tokenizer.py", "seed": SEED,
             "python": platform.python_version(), "unicodedata": unicodedata.unidata_version,
-            **{p: importlib.metadata.version(p) for p in ("open_clip_torch", "regex")},
+            **{p: importlib.metadata.version(p) for p in ("open_clip_torch", "ftfy", "regex")},
             "vocabulary": "openai/CLIP bpe_simple_vocab_16e6.txt.gz (MIT), its first 1200 merges"},
         "merges": small,
         "cases": cases}, ensure_ascii=True, indent=0, separators=(",", ":")) + "\n")

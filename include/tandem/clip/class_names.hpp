@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "tandem/clip/normalization.hpp"
 #include "tandem/clip/unicode.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -19,7 +20,7 @@ namespace clip {
 ///
 ///     clip::readable_class_name("GolfSwing");   // "golf swing"
 inline std::string readable_class_name(std::string_view name) {
-  const std::u32string text = decode_text(name);
+  const std::u32string text = compose_characters(decode_text(name));  // a mark alone is no letter
   const auto is_capital = [&](std::size_t i) { return lower_character(text[i]) != text[i]; };
   const auto is_small = [&](std::size_t i) {
     return character_kind(text[i]) == CharacterKind::letter && !is_capital(i);

@@ -19,8 +19,7 @@ struct HtmlEntity {
   std::string_view codes;
   bool bare = false;
 };
-inline HtmlEntity find_html_entity(std::string_view name) {
-  const std::string_view table = html_entities;
+inline HtmlEntity find_html_entity(std::string_view name, std::string_view table = html_entities) {
   const auto separator = [](char c) { return c == ' ' || c == '\n'; };
   // Between `low` and `high` lie whole entries, each after a separator.
   std::size_t low = 0, high = table.size() - 1;
@@ -49,13 +48,15 @@ inline void append_html_codes(std::u32string& out, std::string_view codes) {
   out += static_cast<char32_t>(code);
 }
 
+/// Windows-1252 at the places 128 to 159.
+inline constexpr char32_t windows_1252[32] = {
+    0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
+    0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
+    0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
+
 /// The character of a number, as HTML5 and Python have it: numbers 128 to 159 are Windows-1252, those
 /// of no character at all U+FFFD, and control characters and non-characters vanish.
 inline void append_html_number(std::u32string& out, std::uint32_t number) {
-  static constexpr char32_t windows_1252[32] = {
-      0x20AC, 0x81,   0x201A, 0x192,  0x201E, 0x2026, 0x2020, 0x2021, 0x2C6,  0x2030, 0x160,
-      0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-      0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
   if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {
     out += U'\uFFFD';
   } else if (number >= 0x80 && number <= 0x9F) {

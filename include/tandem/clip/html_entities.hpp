@@ -1,6 +1,6 @@
 #pragma once
 /// The names of HTML5's characters. Written by scripts/make_clip_tables.py from html.entities of
-/// Python 3.11.7 (unicodedata 14.0.0), regex 2026.11.19; do not edit.
+/// Python 3.11.7 (unicodedata 14.0.0), regex 2026.11.19, ftfy 6.3.1; do not edit.
 
 #include <cstddef>
 #include <string_view>

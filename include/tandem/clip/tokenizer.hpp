@@ -6,9 +6,9 @@
 ///   tokenizer.tokenize({"a photo of a cat"});      // (1, 77): 49406, the ids, 49407, zeros
 ///
 /// Text is cleaned (clean_text), cut into pieces, and every piece, as UTF-8, is merged pair by pair in
-/// the order of the vocabulary file. Ids equal those of OpenAI's code for every text except one that
-/// ftfy.fix_text changes, which is called first there: curly quotes, ligatures, full-width letters,
-/// control characters and text in a wrong encoding are taken as they are here.
+/// the order of the vocabulary file. Ids equal those of OpenAI's code for every text, with one exception:
+/// ftfy.fix_text, which is called first there, also repairs text that it believes to have been decoded
+/// with a wrong encoding ("cafÃ©"). Here that is taken as it is; mojibake_note says where.
 
 #include <algorithm>
 #include <array>
@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/clip/fix_text.hpp"
 #include "tandem/clip/html.hpp"
 #include "tandem/clip/unicode.hpp"
 #include "tandem/io/file.hpp"
@@ -31,24 +32,43 @@ namespace clip {
 
 namespace detail {
 
-inline std::u32string clean_characters(std::string_view text) {
-  const std::u32string characters = unescape_html(unescape_html(decode_text(text)));
-  // str.strip also takes the four separators 1C … 1F, which are no space to the expression \s.
-  const auto stripped = [](char32_t c) {
-    return character_kind(c) == CharacterKind::space || (c >= 0x1C && c <= 0x1F);
+/// UTF-8 to characters. Two surrogates that were written as three bytes each (CESU-8) are the one character
+/// that they stand for, as ftfy has it; all else that is not valid becomes U+FFFD.
+inline std::u32string decode_loosely(std::string_view text) {
+  if (text.find('\xED') == std::string_view::npos) return decode_text(text);
+  const auto half = [&](std::size_t at, unsigned char low) -> int {  // ten bits of a surrogate
+    if (at + 3 > text.size() || text[at] != '\xED') return -1;
+    const unsigned second = static_cast<unsigned char>(text[at + 1]), third = static_cast<unsigned char>(text[at + 2]);
+    if (second < low || second > low + 0xFu || (third & 0xC0u) != 0x80u) return -1;
+    return static_cast<int>((second - low) << 6 | (third & 0x3Fu));
   };
-  std::size_t begin = 0, end = characters.size();
-  while (begin < end && stripped(characters[begin])) ++begin;
-  while (end > begin && stripped(characters[end - 1])) --end;
-  std::u32string out;
-  out.reserve(end - begin);
-  for (std::size_t i = begin; i < end; ++i) {
-    const bool space = character_kind(characters[i]) == CharacterKind::space;
-    if (!space) {
-      out += characters[i];
-    } else if (out.back() != U' ') {  // the first character is not a space
-      out += U' ';
+  std::string valid;
+  for (std::size_t i = 0; i < text.size();) {
+    const int high = half(i, 0xA0), low = high < 0 ? -1 : half(i + 3, 0xB0);
+    if (low >= 0) {
+      io::append_utf8(valid, 0x10000u + (static_cast<std::uint32_t>(high) << 10 | static_cast<std::uint32_t>(low)));
+      i += 6;
+    } else {
+      valid += text[i++];
     }
+  }
+  return decode_text(valid);
+}
+
+inline std::u32string clean_characters(std::string_view text) {
+  const std::u32string characters = unescape_html(unescape_html(fix_text(decode_loosely(text))));
+  const auto is_space = [](char32_t c) { return character_kind(c) == CharacterKind::space; };
+  std::u32string out;
+  out.reserve(characters.size());
+  bool space = false;
+  for (char32_t c : characters) {
+    if (is_space(c)) {
+      space = true;
+      continue;
+    }
+    if (space && !out.empty()) out += U' ';
+    space = false;
+    out += c;
   }
   return lower(out);
 }
@@ -94,12 +114,28 @@ void for_each_piece(std::u32string_view text, F&& f) {
 
 }  // namespace detail
 
-/// What the tokenizer sees of a text: HTML unescaped twice, spaces at the ends removed, every other run
-/// of spaces made one, lower case. UTF-8 that is not valid becomes U+FFFD.
+/// What the tokenizer sees of a text: fixed as fix_text has it, HTML unescaped twice, spaces at the ends
+/// removed, every other run of spaces made one, lower case. UTF-8 that is not valid becomes U+FFFD.
 ///
-///     clip::clean_text("  Salt &amp;amp;\n Pepper ");   // "salt & pepper"
+///     clip::clean_text("  Salt &amp;amp;\n “Pepper” ");   // "salt & \"pepper\""
 inline std::string clean_text(std::string_view text) {
   return encode_text(detail::clean_characters(text));
+}
+
+/// One sentence for people where a text holds what may be the trace of a wrong encoding, which OpenAI's code
+/// might repair and the tokenizer does not; else empty.
+///
+///     clip::mojibake_note("cafÃ©");
+inline std::string mojibake_note(std::string_view text) {
+  const auto found = find_mojibake(unescape_html(unescape_html(detail::decode_loosely(text))));
+  if (!found) return "";
+  std::string shown;
+  for (char32_t c : *found) {
+    const bool control = c < 0xA0;  // C1: a terminal may obey it
+    shown += control ? concat("<", static_cast<unsigned>(c), ">") : encode_text(std::u32string(1, c));
+  }
+  return concat("\"", shown, "\" looks like UTF-8 read in a wrong encoding and is taken as it is; OpenAI's tokenizer "
+                "may repair it first");
 }
 
 struct TokenizeOptions {

@@ -1,6 +1,6 @@
 #pragma once
 /// What the tokenizer must know of each Unicode character. Written by scripts/make_clip_tables.py
-/// with Python 3.11.7 (unicodedata 14.0.0), regex 2026.11.19; do not edit.
+/// with Python 3.11.7 (unicodedata 14.0.0), regex 2026.11.19, ftfy 6.3.1; do not edit.
 
 #include <cstdint>
 
