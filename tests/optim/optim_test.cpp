@@ -1,12 +1,15 @@
 /// Optimizers, schedules and clipping against PyTorch in float64 (tests/golden/generate_optim.py).
 
-#include "../ops/check.hpp"
 #include <memory>
 
+#include "../io/temp_dir.hpp"
+#include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
+#include "tandem/io/safetensors.hpp"
 #include "tandem/optim.hpp"
 
 using namespace tandem;
+using tandem_test::TempDir;
 
 namespace {
 
@@ -36,15 +39,44 @@ void trajectory(const std::string& name, const Options& options) {
   CHECK(optimizer.steps() == 20);
 }
 
+/// PyTorch counts the gradients of each parameter by itself: one that has its first at the optimizer's fourth step,
+/// and then some but not all, walks as it would alone. Both follow the golden trajectory, each at its own pace.
+template <class Optimizer, class Options>
+void late_trajectory(const std::string& name, const Options& options) {
+  INFO(name);
+  const Tensor<double> gradients = get("grads"), start = get("start"), expected = get(name + ".params");
+  const Tensor<double> a = start.slice(0, 0, 4).clone(), b = start.slice(0, 4, 11).clone();
+  a.requires_grad_();
+  b.requires_grad_();
+  Optimizer optimizer(std::vector<Tensor<double>>{a, b}, options);
+  std::int64_t done = 0;
+  for (std::int64_t step = 0; step < 20; ++step) {
+    optimizer.zero_grad();
+    a.set_grad(gradients[step].slice(0, 0, 4));
+    const bool has = step >= 3 && step % 3 != 1;
+    if (has) b.set_grad(gradients[done++].slice(0, 4, 11));
+    optimizer.step();
+    CHECK(check::distance(a.detach(), expected[step].slice(0, 0, 4).contiguous()) < 1e-13);
+    if (has) CHECK(check::distance(b.detach(), expected[done - 1].slice(0, 4, 11).contiguous()) < 1e-13);
+  }
+  CHECK(done == 11);
+  CHECK(optimizer.steps() == 20);
+  CHECK(optimizer.state()[0].tensor.item() == 20);
+  CHECK(optimizer.state()[1].name == "1.step");
+  CHECK(optimizer.state()[1].tensor.item() == 11);
+}
+
 }  // namespace
 
 TEST_CASE("sgd: PyTorch's trajectories") {
   for (const char* name : {"sgd.plain", "sgd.momentum", "sgd.nesterov", "sgd.nesterov_decay"}) {
     const Tensor<double> o = get(std::string(name) + ".options");
-    trajectory<optim::Sgd<double>>(name, optim::SgdOptions{.learning_rate = o.at({0}),
-                                                           .momentum = o.at({1}),
-                                                           .weight_decay = o.at({3}),
-                                                           .nesterov = o.at({2}) != 0});
+    const optim::SgdOptions options{.learning_rate = o.at({0}),
+                                    .momentum = o.at({1}),
+                                    .weight_decay = o.at({3}),
+                                    .nesterov = o.at({2}) != 0};
+    trajectory<optim::Sgd<double>>(name, options);
+    late_trajectory<optim::Sgd<double>>(name, options);
   }
 }
 
@@ -57,7 +89,8 @@ TEST_CASE("sgd: dampening, by hand") {
   CHECK(p.at({0}) == 0);
   sgd.step();  // b = 0.5·2 + 0.75·2 = 2.5
   CHECK(p.at({0}) == -1.25);
-  CHECK(sgd.state()[0].tensor.at({0}) == 2.5);
+  CHECK(sgd.state()[1].name == "0.momentum_buffer");
+  CHECK(sgd.state()[1].tensor.at({0}) == 2.5);
 }
 
 TEST_CASE("adam and adamw: PyTorch's trajectories, on every instruction set") {
@@ -75,7 +108,33 @@ TEST_CASE("adam and adamw: PyTorch's trajectories, on every instruction set") {
     trajectory<optim::Adam<double>>("adam.default", options("adam.default"));
     trajectory<optim::Adam<double>>("adam.decay", options("adam.decay"));
     trajectory<optim::AdamW<double>>("adamw.decay", options("adamw.decay"));
+    late_trajectory<optim::Adam<double>>("adam.default", options("adam.default"));
+    late_trajectory<optim::AdamW<double>>("adamw.decay", options("adamw.decay"));
   }
+}
+
+TEST_CASE("a parameter's first gradient at step 2 is its first step: Adam moves it by the rate, SGD takes it whole") {
+  const Tensor<double> early = tensor<double>({1}), late = tensor<double>({1});
+  early.requires_grad_();
+  late.requires_grad_();
+  {
+    optim::Adam<double> adam({early, late}, {.learning_rate = 0.01});
+    early.set_grad(tensor<double>({3}));
+    adam.step();
+    late.set_grad(tensor<double>({-5}));
+    adam.step();
+    // m̂/√v̂ of one gradient is its sign, whatever β: θ moves by 0.01/(1 + ε/|g|).
+    CHECK(late.at({0}) == doctest::Approx(1.01).epsilon(1e-10));
+  }
+  early.zero_grad();
+  late.zero_grad();
+  optim::Sgd<double> sgd({early, late}, {.learning_rate = 0.5, .momentum = 0.5, .dampening = 0.25});
+  early.set_grad(tensor<double>({3}));
+  sgd.step();
+  late.set_grad(tensor<double>({2}));
+  sgd.step();
+  CHECK(sgd.state()[3].name == "1.momentum_buffer");
+  CHECK(sgd.state()[3].tensor.at({0}) == 2);  // not 0.75·2
 }
 
 TEST_CASE("adam: a saved state continues to the same bits; thread counts agree") {
@@ -87,11 +146,16 @@ TEST_CASE("adam: a saved state continues to the same bits; thread counts agree")
     auto optimizer = std::make_unique<optim::Adam<float>>(std::vector<Tensor<float>>{p});
     for (int step = 0; step < 6; ++step) {
       if (interrupted && step == 3) {
-        std::vector<nn::Named<float>> saved = optimizer->state();
-        for (auto& named : saved) named.tensor = named.tensor.clone();
+        io::SafetensorsWriter out;
+        for (const auto& named : optimizer->state()) out.add(named.name, named.tensor);
+        const TempDir dir;
+        out.save(dir.path("optimizer.safetensors"));
         optimizer = std::make_unique<optim::Adam<float>>(std::vector<Tensor<float>>{p});
+        const io::SafetensorsFile file(dir.path("optimizer.safetensors"));
+        std::vector<nn::Named<float>> saved;  // in the file's order, which is another
+        for (const std::string& name : file.names()) saved.push_back({name, file.get<float>(name).clone()});
         optimizer->load_state(saved);
-        optimizer->set_steps(3);
+        CHECK(optimizer->steps() == 3);
       }
       p.set_grad(randn<float>({70001}, random));
       optimizer->step();
@@ -144,15 +208,94 @@ TEST_CASE("clip_grad_norm: PyTorch's values, and bad norms") {
 TEST_CASE("optimizers: wrong use is refused") {
   Tensor<float> p = zeros<float>({3});
   CHECK(check::message([&] { optim::Adam<float> adam({p}); }) ==
-        "[optimizer] a parameter of shape (3,) does not collect a gradient");
+        "[optimizer] parameter 0 of shape (3,) does not collect a gradient");
   p.requires_grad_();
   CHECK(check::message([&] { optim::Adam<float> adam({p}, {.beta1 = 1}); }) ==
         "[adam] betas must lie in [0, 1), they are 1 and 0.999");
   CHECK(check::message([&] { optim::Sgd<float> sgd({p}, {.nesterov = true}); }) ==
         "[sgd] Nesterov momentum needs momentum > 0 and no dampening");
   optim::Sgd<float> sgd({p}, {.momentum = 0.9});
-  CHECK(check::message([&] { sgd.load_state({}); }) ==
-        "[optimizer] the saved state has 0 tensors, this optimizer has 1");
   sgd.step();  // no gradient: nothing happens
   CHECK(p.at({0}) == 0);
+  CHECK(sgd.steps() == 0);
+}
+
+TEST_CASE("optimizers: one tensor twice is refused by name, in whatever disguise") {
+  const Tensor<float> block = zeros<float>({4, 2}), p = block.slice(0, 0, 2).detach(), q = zeros<float>({3});
+  const Tensor<float> handle = p, alias = p.detach(), overlapping = block.slice(0, 1, 3).detach(),
+                      beside = block.slice(0, 2, 4).detach(), none = zeros<float>({0});
+  for (const Tensor<float>& t : {p, q, alias, overlapping, beside, none}) t.requires_grad_();
+  CHECK(check::message([&] { optim::Adam<float> adam({q, p, beside, handle}); }) ==
+        "[optimizer] parameters 1 and 3 are one tensor (of shape (2, 2)): each must be given once");
+  CHECK(check::message([&] { optim::Sgd<float> sgd({alias, q, p}); }) ==
+        "[optimizer] parameters 0 and 2 share memory (of shape (2, 2)): each must be given once");
+  CHECK(check::message([&] { optim::AdamW<float> adam({p, overlapping}); }) ==
+        "[optimizer] parameters 0 and 1 share memory (of shape (2, 2)): each must be given once");
+  CHECK(check::message([&] {
+          optim::Adam<float> adam(std::vector<nn::Named<float>>{{"head.weight", p}, {"tail.weight", handle}});
+        }) == "[optimizer] parameters head.weight and tail.weight are one tensor (of shape (2, 2)): each must be "
+              "given once");
+  CHECK(check::message([&] {
+          optim::Adam<float> adam(std::vector<nn::Named<float>>{{"w", p}, {"w", q}});
+        }) == "[optimizer] two parameters are called w");
+  optim::Adam<float> fine({p, beside, q, none});
+  CHECK(check::message([&] { optim::clip_grad_norm<float>({q, q}, 1); }) ==
+        "[grad_norm] parameters 0 and 1 are one tensor (of shape (3,)): each must be given once");
+}
+
+TEST_CASE("clip_grad_norm: a gradient that two parameters or somebody else hold is scaled once, for each") {
+  const Tensor<float> a = zeros<float>({2}), b = zeros<float>({2}), mine = tensor<float>({3, 4});
+  a.requires_grad_();
+  b.requires_grad_();
+  a.set_grad(mine);
+  b.set_grad(mine);
+  CHECK(optim::clip_grad_norm<float>({a, b}, 1) == doctest::Approx(std::sqrt(50.0)));
+  CHECK(a.grad().at({0}) == doctest::Approx(3 / std::sqrt(50.0)).epsilon(1e-5));
+  CHECK(check::same(a.grad(), b.grad()));
+  CHECK(mine.to_vector() == std::vector<float>{3, 4});
+}
+
+TEST_CASE("load_state: by name, in any order, all or nothing") {
+  const Tensor<double> a = zeros<double>({2}), b = zeros<double>({2});
+  a.requires_grad_();
+  b.requires_grad_();
+  const std::vector<nn::Named<double>> named{{"first", a}, {"second", b}};
+  optim::Sgd<double> sgd(named, {.momentum = 0.9});
+  a.set_grad(ones<double>({2}));
+  sgd.step();
+  std::vector<nn::Named<double>> saved;
+  for (const auto& each : sgd.state()) saved.push_back({each.name, each.tensor.clone()});
+  std::vector<std::string> names;
+  for (const auto& each : saved) names.push_back(each.name);
+  CHECK(names == std::vector<std::string>{"first.step", "second.step", "first.momentum_buffer",
+                                          "second.momentum_buffer"});
+  std::reverse(saved.begin(), saved.end());
+  // The same parameters in another order: each finds its own.
+  optim::Sgd<double> other({named[1], named[0]}, {.momentum = 0.9});
+  other.load_state(saved);
+  for (const auto& each : other.state()) {
+    for (const auto& from : saved) {
+      if (from.name == each.name) CHECK_MESSAGE(check::same(from.tensor, each.tensor), each.name);
+    }
+  }
+  CHECK(other.steps() == 1);
+  const auto refused = [&](auto change) {
+    auto state = saved;
+    for (auto& each : state) each.tensor = full<double>(each.tensor.shape(), 7);
+    change(state);
+    return check::message([&] { other.load_state(state); });
+  };
+  CHECK(refused([](auto& state) { state.pop_back(); }) == "[optimizer] the saved state has no 'first.step'");
+  CHECK(refused([](auto& state) { state[0].name = "x"; }) ==
+        "[optimizer] the saved state has 'x', which this optimizer does not have");
+  CHECK(refused([](auto& state) { state[1].name = state[0].name; }) ==
+        "[optimizer] the saved state has 'second.momentum_buffer' twice");
+  CHECK(refused([](auto& state) { state[0].tensor = zeros<double>({3}); }) ==
+        "[optimizer] 'second.momentum_buffer' has shape (2,) here and (3,) in the saved state");
+  for (const double bad : {-1.0, 0.5, 1e300, static_cast<double>(NAN)}) {
+    CHECK(refused([&](auto& state) { state[3].tensor = tensor<double>(bad); }).find("not a number of steps") !=
+          std::string::npos);
+  }
+  CHECK(other.state()[0].tensor.item() == 0);  // second.step: nothing was changed
+  CHECK(other.state()[3].tensor.at({0}) == 1);
 }

@@ -5,15 +5,18 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/autograd/backward.hpp"
 #include "tandem/ops/common.hpp"
+#include "tandem/optim/parameters.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
 /// The Euclidean norm of all gradients taken as one vector; 0 when there are none. Partial sums of
-/// 4096 elements in double are added in order: any thread count gives the same bits.
+/// 4096 elements in double are added in order: any thread count gives the same bits.  Errors: one tensor
+/// twice, which would count twice.
 template <FloatingElement T>
 double grad_norm(const std::vector<Tensor<T>>& parameters) {
   constexpr std::int64_t chunk = 4096;
+  detail::refuse_shared("grad_norm", detail::numbered(parameters));
   double total = 0;
   for (const Tensor<T>& p : parameters) {
     if (!p.grad().defined()) continue;
@@ -39,7 +42,8 @@ double grad_norm(const std::vector<Tensor<T>>& parameters) {
 
 /// clip_grad_norm — g ← g·min(1, max_norm/(‖g‖ + 1e-6)) for all gradients as one vector.
 ///                                                   [Pascanu et al. 2013, algorithm 1; 1e-6: PyTorch]
-/// Returns the norm before clipping; throws when it is not finite, and leaves the gradients alone.
+/// Returns the norm before clipping; throws when it is not finite, and leaves the gradients alone. A gradient
+/// that somebody else holds, as x.grad() or as another parameter's, does not change under him.
 template <FloatingElement T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max_norm) {
   TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ", max_norm);
@@ -49,7 +53,9 @@ double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max_norm)
   if (factor >= 1) return norm;
   for (const Tensor<T>& p : parameters) {
     if (!p.grad().defined()) continue;
-    const Tensor<T> g = p.grad().is_contiguous() ? p.grad() : p.grad().contiguous();
+    Tensor<T> g = p.grad();
+    p.zero_grad();
+    if (!g.is_contiguous() || !g.is_unshared()) g = g.clone();
     T* data = g.mutable_data();
     cpu::parallel_for(g.numel(), 1 << 15, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) data[i] = T(data[i] * T(factor));

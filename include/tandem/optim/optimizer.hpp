@@ -10,11 +10,16 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/common.hpp"
+#include "tandem/optim/parameters.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
-/// Base of SGD, Adam and AdamW. Parameters without a gradient are left alone by step().
+/// Base of SGD, Adam and AdamW. Parameters without a gradient are left alone by step(), and each counts its own
+/// steps: one whose first gradient comes late starts as all did.
+///
+/// Given as named_parameters(), the parameters keep their names in state() and in messages; given as
+/// parameters(), they are called 0, 1, ….
 ///
 /// One step is one pass over all parameters: they are cut into pieces of `piece` elements, and the
 /// pieces of all tensors together are shared among the threads, so that many small tensors cost no
@@ -22,15 +27,23 @@ namespace optim {
 template <FloatingElement T>
 class Optimizer {
  public:
-  explicit Optimizer(std::vector<Tensor<T>> parameters, double learning_rate)
-      : parameters_(std::move(parameters)), learning_rate_(learning_rate) {
+  Optimizer(const std::vector<nn::Named<T>>& parameters, double learning_rate)
+      : learning_rate_(learning_rate) {
     TANDEM_CHECK(learning_rate >= 0, "optimizer", "the learning rate must not be negative, it is ",
                  learning_rate);
-    for (const Tensor<T>& p : parameters_) {
-      TANDEM_CHECK(p.requires_grad() && p.is_leaf(), "optimizer",
-                   "a parameter of shape ", p.shape(), " does not collect a gradient");
-      TANDEM_CHECK(p.is_contiguous(), "optimizer", "a parameter of shape ", p.shape(), " is not dense");
+    for (const auto& [name, p] : parameters) {
+      TANDEM_CHECK(p.requires_grad() && p.is_leaf(), "optimizer", "parameter ", name, " of shape ",
+                   p.shape(), " does not collect a gradient");
+      TANDEM_CHECK(p.is_contiguous(), "optimizer", "parameter ", name, " of shape ", p.shape(),
+                   " is not dense");
+      for (const std::string& other : names_) {
+        TANDEM_CHECK(other != name, "optimizer", "two parameters are called ", name);
+      }
+      names_.push_back(name);
+      parameters_.push_back(p);
+      steps_.push_back(zeros<T>({}));
     }
+    detail::refuse_shared("optimizer", parameters);
   }
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
@@ -44,25 +57,53 @@ class Optimizer {
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double value) { learning_rate_ = value; }
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
-  /// Updates done so far.
-  std::int64_t steps() const { return steps_; }
-  void set_steps(std::int64_t steps) { steps_ = steps; }
+  /// Updates done so far: those of the parameter that has had the most.
+  std::int64_t steps() const {
+    std::int64_t most = 0;
+    for (const Tensor<T>& count : steps_) {
+      const auto steps = static_cast<std::int64_t>(static_cast<double>(count.item()));
+      if (steps > most) most = steps;
+    }
+    return most;
+  }
+  /// Says that every parameter has had `steps` updates (for states that were saved without them).
+  void set_steps(std::int64_t steps) {
+    TANDEM_CHECK(steps >= 0, "optimizer", "the number of steps must not be negative, it is ", steps);
+    for (const Tensor<T>& count : steps_) set_count(count, steps);
+  }
 
-  /// The state tensors ("0.exp_avg" …), for a checkpoint; they share memory with the optimizer.
-  /// All of them exist from the start, so that a loaded state always finds its place.
-  virtual std::vector<nn::Named<T>> state() const = 0;
-  /// Copies a saved state in; names and shapes must be those of state().
+  /// The state tensors for a checkpoint: for every parameter its number of updates ("0.step", of shape ()) and
+  /// what the method keeps ("0.exp_avg" …). They share memory with the optimizer. All of them exist from
+  /// the start, so that a loaded state always finds its place.
+  virtual std::vector<nn::Named<T>> state() const {
+    std::vector<nn::Named<T>> out;
+    name_state(out, "step", steps_);
+    return out;
+  }
+  /// Copies a saved state in, by name, in any order.  Errors, which change nothing: a name that is missing,
+  /// unknown or there twice; another shape; a step that is no count.
   void load_state(const std::vector<nn::Named<T>>& saved) {
     const std::vector<nn::Named<T>> own = state();
-    TANDEM_CHECK(saved.size() == own.size(), "optimizer", "the saved state has ", saved.size(),
-                 " tensors, this optimizer has ", own.size());
-    for (std::size_t i = 0; i < own.size(); ++i) {
-      TANDEM_CHECK(saved[i].name == own[i].name && saved[i].tensor.shape() == own[i].tensor.shape(),
-                   "optimizer", "expected '", own[i].name, "' of shape ", own[i].tensor.shape(),
-                   " in the saved state, found '", saved[i].name, "' of shape ",
-                   saved[i].tensor.shape());
+    std::vector<const nn::Named<T>*> sources(own.size(), nullptr);
+    for (const nn::Named<T>& from : saved) {
+      std::size_t i = 0;
+      while (i < own.size() && own[i].name != from.name) ++i;
+      TANDEM_CHECK(i < own.size(), "optimizer", "the saved state has '", from.name,
+                   "', which this optimizer does not have");
+      TANDEM_CHECK(sources[i] == nullptr, "optimizer", "the saved state has '", from.name, "' twice");
+      TANDEM_CHECK(from.tensor.shape() == own[i].tensor.shape(), "optimizer", "'", from.name,
+                   "' has shape ", own[i].tensor.shape(), " here and ", from.tensor.shape(),
+                   " in the saved state");
+      sources[i] = &from;
     }
-    for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_elements(saved[i].tensor);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      TANDEM_CHECK(sources[i] != nullptr, "optimizer", "the saved state has no '", own[i].name, "'");
+      if (i >= steps_.size()) continue;
+      const auto count = static_cast<double>(sources[i]->tensor.item());
+      TANDEM_CHECK(count >= 0 && count < 0x1p62 && count == __builtin_floor(count), "optimizer", "'",
+                   own[i].name, "' is ", count, ", not a number of steps");
+    }
+    for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_elements(sources[i]->tensor.detach());
   }
 
  protected:
@@ -104,15 +145,30 @@ class Optimizer {
     for (const Tensor<T>& p : parameters_) out.push_back(zeros_like(p.detach()));
     return out;
   }
-  static void name_state(std::vector<nn::Named<T>>& out, const char* what,
-                         const std::vector<Tensor<T>>& tensors) {
-    for (std::size_t k = 0; k < tensors.size(); ++k) out.push_back({concat(k, ".", what), tensors[k]});
+  void name_state(std::vector<nn::Named<T>>& out, const char* what,
+                  const std::vector<Tensor<T>>& tensors) const {
+    for (std::size_t k = 0; k < tensors.size(); ++k) out.push_back({concat(names_[k], ".", what), tensors[k]});
+  }
+  /// How many updates parameter k has had. (Kept as T, which counts to 2²⁴ as float: by then every
+  /// correction that depends on it has become 1.)
+  std::int64_t steps_of(std::size_t k) const {
+    return static_cast<std::int64_t>(static_cast<double>(steps_[k].item()));
+  }
+  static void set_count(const Tensor<T>& count, std::int64_t steps) {
+    count.fill_(tandem::detail::convert_element<T>(static_cast<double>(steps)));
+  }
+  /// Call at the end of step(): the parameters with a gradient have had one update more.
+  void count_step() {
+    for (std::size_t k = 0; k < parameters_.size(); ++k) {
+      if (gradients_[k].defined()) set_count(steps_[k], steps_of(k) + 1);
+    }
   }
 
+  std::vector<std::string> names_;
   std::vector<Tensor<T>> parameters_;
   std::vector<Tensor<T>> gradients_;
+  std::vector<Tensor<T>> steps_;  // of shape (), on the CPU
   double learning_rate_;
-  std::int64_t steps_ = 0;
 };
 
 }  // namespace optim

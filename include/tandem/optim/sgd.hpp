@@ -14,13 +14,15 @@ struct SgdOptions {
 };
 
 /// SGD with momentum, as PyTorch defines it:                       [Sutskever et al. 2013, §2]
-///   g ← g + wd·θ;   b ← g at the first step, then μ·b + (1 − dampening)·g;
+///   g ← g + wd·θ;   b ← g at a parameter's first step, then μ·b + (1 − dampening)·g;
 ///   g ← g + μ·b (Nesterov) or b;   θ ← θ − lr·g.
 template <FloatingElement T>
 class Sgd final : public Optimizer<T> {
  public:
-  Sgd(std::vector<Tensor<T>> parameters, const SgdOptions& options = {})
-      : Optimizer<T>(std::move(parameters), options.learning_rate), options_(options) {
+  explicit Sgd(const std::vector<Tensor<T>>& parameters, const SgdOptions& options = {})
+      : Sgd(detail::numbered(parameters), options) {}
+  explicit Sgd(const std::vector<nn::Named<T>>& parameters, const SgdOptions& options = {})
+      : Optimizer<T>(parameters, options.learning_rate), options_(options) {
     TANDEM_CHECK(options.momentum >= 0 && options.weight_decay >= 0, "sgd",
                  "momentum and weight decay must not be negative");
     TANDEM_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "sgd",
@@ -31,10 +33,11 @@ class Sgd final : public Optimizer<T> {
   void step() override {
     for (const Tensor<T>& p : this->parameters_) tandem::detail::require_cpu("sgd", p);
     this->collect_gradients();
-    const bool first = this->steps_ == 0;
     const T rate = T(this->learning_rate_), decay = T(options_.weight_decay),
             mu = T(options_.momentum), share = T(1 - options_.dampening);
     std::vector<T*> theta, velocity;
+    std::vector<char> fresh;  // no gradient before
+    for (std::size_t k = 0; k < this->parameters_.size(); ++k) fresh.push_back(this->steps_of(k) == 0);
     for (const Tensor<T>& p : this->parameters_) theta.push_back(p.mutable_data());
     for (const Tensor<T>& b : momentum_) velocity.push_back(b.mutable_data());
     this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
@@ -45,16 +48,17 @@ class Sgd final : public Optimizer<T> {
         return;
       }
       T* TANDEM_RESTRICT b = velocity[k];
+      const bool first = fresh[k] != 0;
       for (std::int64_t i = begin; i < end; ++i) {
         const T full = g[i] + decay * p[i];
         b[i] = first ? full : mu * b[i] + share * full;
         p[i] -= rate * (options_.nesterov ? full + mu * b[i] : b[i]);
       }
     });
-    ++this->steps_;
+    this->count_step();
   }
   std::vector<nn::Named<T>> state() const override {
-    std::vector<nn::Named<T>> out;
+    std::vector<nn::Named<T>> out = Optimizer<T>::state();
     this->name_state(out, "momentum_buffer", momentum_);
     return out;
   }

@@ -194,10 +194,15 @@ class Trainer {
   void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
     TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
     const std::vector<nn::Named<T>> own = state();
+    bool counted = true;  // each parameter's steps are saved; earlier versions had one count per optimizer
     for (const nn::Named<T>& target : own) {
       const nn::Named<T>* found = nullptr;
       for (const nn::Named<T>& candidate : saved) {
         if (candidate.name == target.name) found = &candidate;
+      }
+      if (found == nullptr && target.name.starts_with("optimizer.") && target.name.ends_with(".step")) {
+        counted = false;
+        continue;
       }
       TANDEM_CHECK(found != nullptr, "trainer", "the checkpoint has no tensor '", target.name, "'");
       TANDEM_CHECK(found->tensor.shape() == target.tensor.shape(), "trainer", "'", target.name,
@@ -206,8 +211,8 @@ class Trainer {
       target.tensor.copy_elements(found->tensor);
     }
     step_ = counters[0];
-    if (cbp_.adam) cbp_.adam->set_steps(counters[1]);
-    if (vlp_.adam) vlp_.adam->set_steps(counters[2]);
+    if (!counted && cbp_.adam) cbp_.adam->set_steps(counters[1]);
+    if (!counted && vlp_.adam) vlp_.adam->set_steps(counters[2]);
     memory_phase_ = -1;
     interrupted();
   }
