@@ -1,16 +1,28 @@
-"""The code in README.md and docs/ compiles, its programs run, and the options it shows exist.
+"""The code in README.md and docs/ compiles without a warning on GCC and Clang, its programs run, and the options
+it shows exist.
 
 usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [FLAG…]
-Flags (include folders of the packages) come from CMake.
+Flags (include folders of the packages) come from CMake. The other compiler, where there is one, checks each piece too.
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMPILER, PROGRAMS, FLAGS = sys.argv[1], pathlib.Path(sys.argv[2]), [f for f in sys.argv[3:] if f]
+COMPILER, PROGRAMS = sys.argv[1], pathlib.Path(sys.argv[2])
+FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f]
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+
+
+def is_clang(compiler):
+    return "clang" in subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
+
+
+OTHERS = ["g++"] if is_clang(COMPILER) else ["clang++", *(f"clang++-{n}" for n in range(22, 15, -1))]
+OTHER = next((found for name in OTHERS if (found := shutil.which(name))), None)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "weights" / "README.md",
          ROOT / "benchmarks" / "README.md"]
 # What a fragment takes as given: the headers, and variables that its page speaks of.
@@ -21,6 +33,8 @@ GIVEN = {
                   "void (*use)(const Tensor<std::uint8_t>&, double)", "const Tensor<std::uint8_t>& frames"],
     "cuda.md": ["nn::Linear<float>& module", "const Tensor<float>& x", "const Tensor<float>& gamma",
                 "const Tensor<float>& beta"],
+    "threads.md": ["#include <thread>", "Generator& random", "const Tensor<float>& x",
+                   "const Tensor<std::int64_t>& labels"],
     "flow.md": ['#include "tandem/io/image.hpp"'],
     "i3d.md": ['#include "tandem/i3d/load.hpp"', "const Tensor<std::uint8_t>& frames",
                'const decltype(i3d::load<float>(""))& rgb', "const Tensor<float>& clips"],
@@ -38,11 +52,13 @@ def blocks(page, language):
 def compiles(name, source, *more):
     path = work / "code.cpp"
     path.write_text(source)
-    result = subprocess.run([COMPILER, "-std=c++20", "-O0", "-I", ROOT / "include", "-I", ROOT / "benchmarks", *FLAGS,
-                             path, *more], capture_output=True, text=True)
-    if result.returncode != 0:
-        failures.append(f"{name} does not compile:\n{result.stderr[:2000]}")
-    return result.returncode == 0
+    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only"])] if OTHER else []):
+        result = subprocess.run([compiler, "-std=c++20", "-O0", *WARNINGS, "-I", ROOT / "include", "-I",
+                                 ROOT / "benchmarks", *FLAGS, path, *last], capture_output=True, text=True)
+        if result.returncode != 0:
+            failures.append(f"{name} does not compile on {compiler}:\n{result.stderr[:2000]}")
+            return False
+    return True
 
 
 def runs(name, program):
@@ -106,5 +122,6 @@ for page in PAGES:
 
 for failure in failures:
     print(failure)
-print(f"{checked} pieces of code and {options} options checked, {len(failures)} failures")
+print(f"{checked} pieces of code and {options} options checked with {COMPILER} and "
+      f"{OTHER or 'no other compiler, as none is installed'}, {len(failures)} failures")
 sys.exit(1 if failures or checked < 5 else 0)

@@ -14,12 +14,12 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <ArithmeticElement T>
-Tensor<std::int64_t> argmax(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+Tensor<std::int64_t> argmax(const Tensor<T>& x, Dim dim, bool keepdim = false) {
   autograd::refuse_grad("argmax", x);
   return detail::find_extremum<1>("argmax", x, dim, keepdim).indices;
 }
 template <ArithmeticElement T>
-Tensor<std::int64_t> argmin(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+Tensor<std::int64_t> argmin(const Tensor<T>& x, Dim dim, bool keepdim = false) {
   autograd::refuse_grad("argmin", x);
   return detail::find_extremum<-1>("argmin", x, dim, keepdim).indices;
 }

@@ -15,7 +15,7 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <Element T>
-Tensor<T> cat(const std::vector<Tensor<T>>& tensors, std::int64_t dim = 0) {
+Tensor<T> cat(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   const char* const op = "cat";
   TANDEM_CHECK(!tensors.empty(), op, "there is nothing to join: the list is empty");
   const Shape& first = tensors[0].shape();

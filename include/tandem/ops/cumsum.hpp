@@ -50,7 +50,7 @@ Tensor<T> running_sum(const Tensor<T>& x, int dim, bool from_end) {
 }  // namespace detail
 
 template <ArithmeticElement T>
-Tensor<T> cumsum(const Tensor<T>& x, std::int64_t dim) {
+Tensor<T> cumsum(const Tensor<T>& x, Dim dim) {
   detail::require_cpu("cumsum", x);
   const int d = normalize_dim("cumsum", dim, x.rank());
   const Tensor<T> out = detail::running_sum(x, d, false);

@@ -56,7 +56,7 @@ inline void check_index(const char* op, const Shape& shape, int dim,
 }  // namespace detail
 
 template <Element T>
-Tensor<T> gather(const Tensor<T>& x, std::int64_t dim, const Tensor<std::int64_t>& index) {
+Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index) {
   const char* const op = "gather";
   detail::require_cpu(op, x, index);
   const int d = normalize_dim(op, dim, x.rank());

@@ -62,7 +62,7 @@ void add_rows(const DimSplit& s, T* dx, const std::int64_t* ids, std::int64_t m,
 }  // namespace detail
 
 template <Element T>
-Tensor<T> index_select(const Tensor<T>& x, std::int64_t dim, const Tensor<std::int64_t>& ids) {
+Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& ids) {
   const char* const op = "index_select";
   detail::require_cpu(op, x, ids);
   const int d = normalize_dim(op, dim, x.rank());

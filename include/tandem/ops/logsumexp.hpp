@@ -52,7 +52,7 @@ struct LogSumExpGradient {
 
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> logsumexp(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+Tensor<T> logsumexp(const Tensor<T>& x, Dim dim, bool keepdim = false) {
   const char* const op = "logsumexp";
   detail::require_cpu(op, x);
   const int d = normalize_dim(op, dim, x.rank());

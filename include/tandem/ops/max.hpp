@@ -16,7 +16,7 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <ArithmeticElement T>
-Extremum<T> max(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+Extremum<T> max(const Tensor<T>& x, Dim dim, bool keepdim = false) {
   return detail::extremum<1>("max", x, dim, keepdim);
 }
 template <ArithmeticElement T>

@@ -25,9 +25,9 @@ Tensor<T> mean(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
   return div(sum(x, dims, keepdim), static_cast<double>(n));
 }
 
-template <FloatingElement T>
-Tensor<T> mean(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
-  return mean(x, Shape{dim}, keepdim);
+template <FloatingElement T, DimensionNumber D>
+Tensor<T> mean(const Tensor<T>& x, D dim, bool keepdim = false) {
+  return mean(x, Shape{static_cast<std::int64_t>(dim)}, keepdim);
 }
 template <FloatingElement T>
 Tensor<T> mean(const Tensor<T>& x) {

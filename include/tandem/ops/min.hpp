@@ -16,7 +16,7 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <ArithmeticElement T>
-Extremum<T> min(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
+Extremum<T> min(const Tensor<T>& x, Dim dim, bool keepdim = false) {
   return detail::extremum<-1>("min", x, dim, keepdim);
 }
 template <ArithmeticElement T>

@@ -54,7 +54,7 @@ T l2_norm(const T* x, std::int64_t n, std::int64_t step) {
 
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> normalize(const Tensor<T>& x, std::int64_t dim = -1, double eps = 1e-12) {
+Tensor<T> normalize(const Tensor<T>& x, Dim dim = -1, double eps = 1e-12) {
   const char* const op = "normalize";
   detail::require_cpu(op, x);
   TANDEM_CHECK(static_cast<T>(eps) > 0, op, "eps must be positive, it is ", eps);

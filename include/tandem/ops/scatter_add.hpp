@@ -16,7 +16,7 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <Element T>
-Tensor<T> scatter_add(const Tensor<T>& x, std::int64_t dim, const Tensor<std::int64_t>& index,
+Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index,
                       const Tensor<T>& src) {
   const char* const op = "scatter_add";
   detail::require_cpu(op, x, index, src);

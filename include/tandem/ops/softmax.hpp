@@ -298,13 +298,13 @@ Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
 
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> softmax(const Tensor<T>& x, std::int64_t dim = -1, const Tensor<bool>& mask = {}) {
+Tensor<T> softmax(const Tensor<T>& x, Dim dim = -1, const Tensor<bool>& mask = {}) {
   return detail::softmax_along<false>("softmax", x, dim, mask);
 }
 
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> log_softmax(const Tensor<T>& x, std::int64_t dim = -1, const Tensor<bool>& mask = {}) {
+Tensor<T> log_softmax(const Tensor<T>& x, Dim dim = -1, const Tensor<bool>& mask = {}) {
   return detail::softmax_along<true>("log_softmax", x, dim, mask);
 }
 

@@ -15,7 +15,7 @@
 TANDEM_NAMESPACE_BEGIN
 
 template <Element T>
-Tensor<T> stack(const std::vector<Tensor<T>>& tensors, std::int64_t dim = 0) {
+Tensor<T> stack(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   TANDEM_CHECK(!tensors.empty(), "stack", "there is nothing to stack: the list is empty");
   std::vector<Tensor<T>> rows;
   for (const Tensor<T>& x : tensors) detail::require_cpu("stack", x);

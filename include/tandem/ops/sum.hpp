@@ -4,7 +4,7 @@
 ///   x (…) → the shape without the summed dimensions, or with size 1 there (keepdim).
 ///   Saves nothing but the shape.  Integers and bool are summed as int64.
 ///
-///   sum(x)                 // everything → ()
+///   sum(x)                 // everything → (); sum(x, {}) too
 ///   sum(x, {0, -1})        // two dimensions
 ///   sum(x, 1, true)        // keepdim
 ///
@@ -75,9 +75,9 @@ Tensor<detail::sum_t<T>> sum(const Tensor<T>& x, const Shape& dims, bool keepdim
   }
 }
 
-template <Element T>
-Tensor<detail::sum_t<T>> sum(const Tensor<T>& x, std::int64_t dim, bool keepdim = false) {
-  return sum(x, Shape{dim}, keepdim);
+template <Element T, DimensionNumber D>
+Tensor<detail::sum_t<T>> sum(const Tensor<T>& x, D dim, bool keepdim = false) {
+  return sum(x, Shape{static_cast<std::int64_t>(dim)}, keepdim);
 }
 template <Element T>
 Tensor<detail::sum_t<T>> sum(const Tensor<T>& x) {

@@ -58,7 +58,7 @@ void select_top(const T* x, std::int64_t n, std::int64_t step, std::int64_t k, b
 }  // namespace detail
 
 template <Element T>
-TopK<T> topk(const Tensor<T>& x, std::int64_t k, std::int64_t dim = -1, bool largest = true) {
+TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = true) {
   const char* const op = "topk";
   detail::require_cpu(op, x);
   const int d = normalize_dim(op, dim, x.rank());

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tandem/tensor/config.hpp"
@@ -99,6 +100,21 @@ inline Strides contiguous_strides(const Shape& shape) {
   }
   return strides;
 }
+
+/// A number that counts dimensions: any integer but bool.
+template <class D>
+concept DimensionNumber = std::is_integral_v<D> && !std::is_same_v<D, bool>;
+
+/// One dimension as an op's parameter: an integer. `{}`, which a plain integer would take for 0, is none.
+class Dim {
+ public:
+  template <DimensionNumber D>
+  constexpr Dim(D dim) : dim_(static_cast<std::int64_t>(dim)) {}
+  constexpr operator std::int64_t() const { return dim_; }
+
+ private:
+  std::int64_t dim_;
+};
 
 /// Turns a dimension counted from either end into one in [0, rank); throws otherwise.
 inline int normalize_dim(const char* op, std::int64_t dim, int rank) {
