@@ -32,6 +32,9 @@ constexpr const char* containers =
 constexpr std::int64_t most_fruitless = 20000;
 constexpr int most_read_errors = 32;
 
+/// Key packets that wait for their frames: more than any decoder holds back.
+constexpr std::size_t most_keys = 1024;
+
 void check_file(const std::string& path) {
   struct stat about {};
   if (::stat(path.c_str(), &about) != 0) {
@@ -195,7 +198,10 @@ bool Decoder::read(AVFrame& frame, VideoReport& report) {
 bool Decoder::feed(VideoReport& report) {
   if (!demuxer_->read(*packet_)) return false;
   ++report.packets;
-  if (first_key_ == AV_NOPTS_VALUE && (packet_->flags & AV_PKT_FLAG_KEY) != 0) first_key_ = packet_->pts;
+  if ((packet_->flags & AV_PKT_FLAG_KEY) != 0) {
+    keys_.push_back({packet_->pts, packet_->dts});
+    if (keys_.size() > most_keys) keys_.pop_front();
+  }
   if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) ++report.skipped_packets;
   return true;
 }
@@ -204,9 +210,26 @@ bool Decoder::seek(std::int64_t timestamp) {
   if (!demuxer_->seek(timestamp)) return false;
   avcodec_flush_buffers(codec_.get());
   draining_ = false;
-  first_key_ = AV_NOPTS_VALUE;
+  keys_.clear();
   fruitless_ = 0;
   return true;
+}
+
+std::int64_t Decoder::seek_stamp(const AVFrame& key_frame) {
+  // By its time stamp; in a container that knows none of presentation, the last key packet that was sent.
+  auto found = std::find_if(keys_.begin(), keys_.end(), [&](const KeyPacket& key) {
+    return key_frame.pts != AV_NOPTS_VALUE && key.pts == key_frame.pts;
+  });
+  if (found == keys_.end()) {
+    found = std::find_if(keys_.rbegin(), keys_.rend(), [&](const KeyPacket& key) {
+              return key.dts != AV_NOPTS_VALUE && key_frame.pkt_dts != AV_NOPTS_VALUE && key.dts <= key_frame.pkt_dts;
+            }).base();
+    if (found == keys_.begin()) return key_frame.pts != AV_NOPTS_VALUE ? key_frame.pts : key_frame.best_effort_timestamp;
+    --found;
+  }
+  const KeyPacket key = *found;
+  keys_.erase(keys_.begin(), found);
+  return key.dts != AV_NOPTS_VALUE ? key.dts : key.pts;
 }
 
 }  // namespace io::video

@@ -8,6 +8,7 @@ extern "C" {
 }
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -120,16 +121,20 @@ class Decoder {
   bool read(AVFrame& frame, VideoReport& report);
   /// Goes on at the last key frame at or before `timestamp`; false when the container cannot.
   bool seek(std::int64_t timestamp);
-  /// Time stamp of the first key packet since the last seek (AV_NOPTS_VALUE: none yet).
-  std::int64_t first_key() const { return first_key_; }
+  /// The time stamp to seek to for a key frame that was just read: that of decoding of its packet, as far as it can
+  /// be told.
+  std::int64_t seek_stamp(const AVFrame& key_frame);
 
  private:
+  struct KeyPacket {
+    std::int64_t pts, dts;
+  };
   bool feed(VideoReport& report);
 
   std::unique_ptr<Demuxer> demuxer_;
   CodecPtr codec_;
   PacketPtr packet_ = new_packet();
-  std::int64_t first_key_ = AV_NOPTS_VALUE;
+  std::deque<KeyPacket> keys_;  // read, and not yet known to be frames
   std::int64_t fruitless_ = 0;
   bool draining_ = false;
 };

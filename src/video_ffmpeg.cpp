@@ -52,7 +52,9 @@ class VideoReader::Impl {
   VideoFrame at_index(std::int64_t index) {
     TANDEM_CHECK(index >= 0, "read_video", path_, ": frame ", index, " was asked for");
     const LogScope scope(source_.log());
-    go_to(index);
+    const std::int64_t count = shown_ == index ? index + 1 : resampled() ? go_to_output(index) : go_to(index);
+    TANDEM_CHECK(index < count, "read_video", path_, ": frame ", index, " was asked for, the video has ", count, " frames",
+                 resampled() ? concat(" at ", options_.fps, " a second") : std::string());
     VideoFrame frame;
     hand_out(frame);
     return frame;
@@ -61,12 +63,17 @@ class VideoReader::Impl {
   VideoFrame at_time(double seconds) {
     TANDEM_CHECK(std::isfinite(seconds), "read_video", path_, ": a finite time was expected, got ", seconds);
     const LogScope scope(source_.log());
-    if (rate_.num > 0) {
-      // Beyond the end, the last one.
+    if (resampled()) {
       const double wanted = std::ceil(std::max(0.0, seconds * av_q2d(rate_)) - 0.5);
-      go_to(std::min(wanted, 9e15) < 9e15 ? static_cast<std::int64_t>(wanted) : std::int64_t{9} << 50, true);
+      const std::int64_t index = wanted < 1e15 ? static_cast<std::int64_t>(wanted) : std::int64_t{1} << 50;
+      const std::int64_t count = go_to_output(index);
+      if (index >= count) go_to_output(count - 1);  // beyond the end, the last one
     } else {
-      go_to_time(seconds);
+      const double ticks = seconds / av_q2d(source_.time_base());
+      settle([&](std::int64_t first, std::int64_t second) {
+        return 2 * ticks > static_cast<double>(first) + static_cast<double>(second);
+      });
+      shown_ = held_.index, next_ = shown_ + 1;
     }
     VideoFrame frame;
     hand_out(frame);
@@ -74,6 +81,9 @@ class VideoReader::Impl {
   }
 
   std::int64_t count_frames() {
+    if (count_ < 0 && source_.list().complete) {
+      count_ = resampled() ? output_count(source_.list().end) : source_.list().size();
+    }
     if (count_ < 0) {
       Impl other(path_, options_);
       const LogScope scope(other.source_.log());
@@ -139,96 +149,100 @@ class VideoReader::Impl {
   bool advance() {
     shown_ = -1;
     if (!resampled()) {
-      if (!source_.pull(held_)) return false;
+      if (ahead_.valid) {
+        step();
+      } else if (!source_.pull(held_)) {
+        return false;
+      }
       shown_ = held_.index, next_ = shown_ + 1;
       return true;
     }
     if (!held_.valid && !source_.pull(held_)) return false;
     while (ahead_.valid || source_.pull(ahead_)) {
       if (!supersedes(held_.pts, ahead_.pts, next_)) break;
-      std::swap(held_, ahead_);
-      ahead_.reset();
+      step();
     }
     if (!ahead_.valid && next_ >= output_count(held_.end)) return false;
     shown_ = next_++;
     return true;
   }
 
-  /// Makes held_ the source of output frame `index` (with `or_last`: or the last one before it).
-  void go_to(std::int64_t index, bool or_last = false) {
-    if (shown_ == index) return;
-    const FrameList& list = source_.list();
-    if (list.trusted && jump(list, index, or_last)) return;
-    if (index < next_ || source_.sought()) rewind();
-    while (shown_ != index && advance()) {
-    }
-    if (shown_ == index) return;
-    if (or_last && next_ > 0) return go_to(next_ - 1);
-    fail("read_video", path_, ": frame ", index, " was asked for, the video has ", next_, " frames",
-         resampled() ? concat(" at ", options_.fps, " a second") : std::string());
+  void step() {
+    std::swap(held_, ahead_);
+    ahead_.reset();
   }
 
-  /// By the container's list of frames; false when decoding has shown that it is wrong.
-  bool jump(const FrameList& list, std::int64_t index, bool or_last) {
-    std::int64_t wanted = index, count = list.size();
-    if (resampled()) count = output_count(list.end);
-    if (index >= count) {
-      if (!or_last) return false;  // decoded to the end, in case there are more
-      index = count - 1, wanted = index;
+  /// Makes held_ the frame `index` of the source; false when the video ends before it.
+  bool take(std::int64_t index) {
+    if (held_.valid && held_.index == index) return true;
+    if (ahead_.valid && ahead_.index == index) {
+      step();
+      return true;
     }
-    if (resampled()) {
-      // The last source frame that supersedes its predecessor.
-      std::int64_t low = 0, high = list.size() - 1;
+    ahead_.reset();
+    return source_.fetch(index, held_);
+  }
+
+  /// Frame `index` without resampling. Returns a number of frames above index, or that of all frames.
+  std::int64_t go_to(std::int64_t index) {
+    shown_ = -1;
+    if (!take(index)) return source_.count();
+    shown_ = index, next_ = index + 1;
+    return next_;
+  }
+
+  /// Makes held_ the last frame that supersedes its predecessor: rule(stamp, next stamp) is true up to some frame and
+  /// false from there on.
+  template <class Rule>
+  void settle(const Rule& rule) {
+    shown_ = -1;
+    if (source_.remember()) held_.reset(), ahead_.reset();
+    const FrameList& list = source_.list();
+    const std::size_t known = list.pts.size();
+    if (known > 0 && (list.complete || (known > 1 && !rule(list.pts[known - 2], list.pts[known - 1])))) {
+      std::size_t low = 0, high = known - 1;
       while (low < high) {
-        const std::int64_t middle = (low + high + 1) / 2;
-        if (supersedes(list.at(middle - 1), list.at(middle), index)) {
+        const std::size_t middle = (low + high + 1) / 2;
+        if (rule(list.pts[middle - 1], list.pts[middle])) {
           low = middle;
         } else {
           high = middle - 1;
         }
       }
-      wanted = low;
+      again(static_cast<std::int64_t>(low));
+      return;
     }
-    if (resampled() && ahead_.valid && ahead_.index == wanted) {
-      std::swap(held_, ahead_);
+    // It is the last one that is known, or comes behind it.
+    if (known > 0) {
+      again(static_cast<std::int64_t>(known) - 1);
+    } else {
       ahead_.reset();
-    } else if (!(held_.valid && held_.index == wanted)) {
-      ahead_.reset();
-      if (!source_.pull_at(wanted, held_)) {
-        rewind();
-        return false;
+      TANDEM_CHECK(source_.pull(held_), "read_video", path_, ": no frame can be decoded");
+    }
+    while (ahead_.valid || source_.pull(ahead_)) {
+      if (!rule(held_.pts, ahead_.pts)) break;
+      step();
+    }
+  }
+
+  /// A frame that was decoded before.
+  void again(std::int64_t index) {
+    TANDEM_CHECK(take(index), "read_video", path_, ": frame ", index,
+                 " cannot be decoded any more; the file has changed while it was being read");
+  }
+
+  /// Output frame `index` of a resampled video. Returns a number of frames above index, or that of all frames.
+  std::int64_t go_to_output(std::int64_t index) {
+    const std::int64_t bounded = std::min(index, std::int64_t{1} << 50);
+    settle([&](std::int64_t first, std::int64_t second) { return supersedes(first, second, bounded); });
+    if (source_.list().complete && held_.index + 1 == source_.list().size()) {
+      if (const std::int64_t count = output_count(held_.end); index >= count) {
+        next_ = count;  // next() is at the end
+        return count;
       }
     }
     shown_ = index, next_ = index + 1;
-    return true;
-  }
-
-  void go_to_time(double seconds) {
-    const AVRational base = source_.time_base();
-    const double ticks = seconds / av_q2d(base);
-    const FrameList& list = source_.list();
-    const auto nearer = [&](std::int64_t first, std::int64_t second) {
-      return 2 * ticks > static_cast<double>(first) + static_cast<double>(second);
-    };
-    if (list.trusted) {
-      std::int64_t low = 0, high = list.size() - 1;
-      while (low < high) {
-        const std::int64_t middle = (low + high + 1) / 2;
-        if (nearer(list.at(middle - 1), list.at(middle))) {
-          low = middle;
-        } else {
-          high = middle - 1;
-        }
-      }
-      if (jump(list, low, true)) return;
-    }
-    rewind();
-    Picture following;
-    if (!source_.pull(held_)) fail("read_video", path_, ": no frame can be decoded");
-    while (source_.pull(following) && nearer(held_.pts, following.pts)) std::swap(held_, following);
-    const std::int64_t index = held_.index;  // one frame too many was read: back to it
-    rewind();
-    go_to(index);
+    return next_;
   }
 
   void hand_out(VideoFrame& frame) {

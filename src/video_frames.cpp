@@ -3,12 +3,15 @@
 #include "video_frames.hpp"
 
 extern "C" {
+#include <libavutil/imgutils.h>
 #include <libavutil/mathematics.h>
+#include <libavutil/pixdesc.h>
 }
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "tandem/tensor/error.hpp"
 
@@ -18,6 +21,8 @@ namespace {
 
 constexpr std::size_t most_warnings = 32;
 constexpr std::int64_t largest_stamp = std::int64_t{1} << 60;  // sums of two stay numbers
+constexpr int most_failed_seeks = 3;  // one after the other; then this file is read from the beginning each time
+constexpr int most_skipped = 600;     // frames after a seek that are none of those expected
 
 std::int64_t duration_of(const AVFrame& frame) {
 #if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 2, 100)
@@ -31,12 +36,82 @@ bool usable(std::int64_t stamp) {
   return stamp != AV_NOPTS_VALUE && stamp < largest_stamp && stamp > -largest_stamp;
 }
 
-}  // namespace
-
-std::int64_t FrameList::find(std::int64_t stamp) const {
-  const auto at = std::lower_bound(pts.begin(), pts.end(), stamp);
-  return at != pts.end() && *at == stamp ? at - pts.begin() : -1;
+std::int64_t raw_stamp(const AVFrame& frame) {
+  const std::int64_t stamp = usable(frame.pts) ? frame.pts : frame.best_effort_timestamp;
+  return usable(stamp) ? stamp : AV_NOPTS_VALUE;
 }
+
+bool is_key(const AVFrame& frame) {
+#ifdef AV_FRAME_FLAG_KEY
+  return (frame.flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+  return frame.key_frame != 0;
+#endif
+}
+
+/// Four sums side by side, so that a multiplication need not wait for the one before. Each step can be undone: two
+/// inputs that differ in one word never have the same hash.
+class Hash {
+ public:
+  void add(std::uint64_t word) {
+    std::uint64_t& sum = sums_[next_++ & 3u];
+    sum = (sum ^ word) * factor;
+    sum ^= sum >> 32;
+  }
+  void add(const std::uint8_t* bytes, std::size_t size) {
+    std::uint64_t a = sums_[0], b = sums_[1], c = sums_[2], d = sums_[3];
+    const auto step = [&](std::uint64_t& sum, std::size_t at) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes + at, 8);
+      sum = (sum ^ word) * factor;
+      sum ^= sum >> 32;
+    };
+    std::size_t i = 0;
+    for (; i + 32 <= size; i += 32) step(a, i), step(b, i + 8), step(c, i + 16), step(d, i + 24);
+    sums_[0] = a, sums_[1] = b, sums_[2] = c, sums_[3] = d;
+    for (; i < size; i += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes + i, std::min<std::size_t>(8, size - i));
+      add(word);
+    }
+  }
+  std::uint64_t value() const {
+    Hash all;
+    all.sums_[0] = 0;
+    for (const std::uint64_t sum : sums_) all.next_ = 0, all.add(sum);
+    return all.sums_[0];
+  }
+
+ private:
+  static constexpr std::uint64_t factor = 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio, odd
+  std::uint64_t sums_[4] = {1, 2, 3, 4};
+  unsigned next_ = 0;
+};
+
+/// Of everything that decides the bytes of the RGB picture.
+std::uint64_t hash_of(const AVFrame& frame) {
+  Hash hash;
+  for (const int value : {frame.width, frame.height, frame.format, static_cast<int>(frame.colorspace),
+                          static_cast<int>(frame.color_range)}) {
+    hash.add(static_cast<std::uint64_t>(value));
+  }
+  const auto format = static_cast<AVPixelFormat>(frame.format);
+  const AVPixFmtDescriptor* about = av_pix_fmt_desc_get(format);
+  if (about == nullptr) return hash.value();
+  const int planes = av_pix_fmt_count_planes(format);
+  for (int plane = 0; plane < planes && frame.data[plane] != nullptr; ++plane) {
+    const int row = av_image_get_linesize(format, frame.width, plane);
+    const bool chroma = (plane == 1 || plane == 2) && about->nb_components > 2;
+    const int rows = chroma ? AV_CEIL_RSHIFT(frame.height, about->log2_chroma_h) : frame.height;
+    for (int y = 0; y < rows && row > 0; ++y) {
+      hash.add(frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane], static_cast<std::size_t>(row));
+    }
+  }
+  if ((about->flags & AV_PIX_FMT_FLAG_PAL) != 0 && frame.data[1] != nullptr) hash.add(frame.data[1], AVPALETTE_SIZE);
+  return hash.value();
+}
+
+}  // namespace
 
 Source::Source(const std::string& path, const VideoOptions& options, VideoReport& report)
     : path_(path), options_(options), report_(report) {
@@ -52,14 +127,14 @@ Source::Source(const std::string& path, const VideoOptions& options, VideoReport
 void Source::restart() {
   const LogScope scope(log_);
   log_.take();
-  decoder_ = std::make_unique<Decoder>(path_, options_, log_);
+  front_ = std::make_unique<Decoder>(path_, options_, log_);
   const std::vector<std::string> known = std::move(report_.warnings);
   report_ = VideoReport{};
   report_.warnings = known;
-  position_ = 0;
+  front_at_ = 0;
   last_ = AV_NOPTS_VALUE;
   shift_ = 0;
-  sought_ = untimed_ = false;
+  on_side_ = untimed_ = false;
 }
 
 void Source::warn(const std::string& sentence) {
@@ -83,7 +158,7 @@ void Source::stamp(Picture& picture) {
   const AVFrame& frame = *picture.frame;
   std::int64_t stamp = usable(frame.pts) ? frame.pts : frame.best_effort_timestamp;
   const bool first = last_ == AV_NOPTS_VALUE;
-  if (first && !sought_ && !usable(frame.pts)) {
+  if (first && !usable(frame.pts)) {
     // A container such as AVI, which tells the order of decoding only: its first frame is at zero.
     untimed_ = true;
     if (usable(stamp)) shift_ = demuxer().origin() - stamp;
@@ -109,20 +184,151 @@ void Source::stamp(Picture& picture) {
   picture.end = end_ = stamp + (duration > 0 && duration < longest_gap() ? duration : step_);
 }
 
-bool Source::pull(Picture& picture) {
+bool Source::pull_front(Picture& picture) {
   picture.reset();
-  if (!decoder_->read(*picture.frame, report_)) {
+  if (!front_->read(*picture.frame, report_)) {
     finish();
     return false;
   }
   stamp(picture);
-  picture.index = position_++;
+  picture.index = front_at_++;
   picture.valid = true;
-  if (listed_ && list_.trusted &&
-      (picture.index >= list_.size() || list_.at(picture.index) != picture.pts)) {
-    list_.trusted = false;
-  }
+  if (remembering_ && picture.index == list_.size()) record(picture);
   collect();
+  return true;
+}
+
+void Source::record(const Picture& picture) {
+  const std::int64_t raw = raw_stamp(*picture.frame);
+  if (raw == AV_NOPTS_VALUE || (!list_.raw.empty() && raw <= list_.raw.back())) list_.raw_rises = false;
+  list_.pts.push_back(picture.pts);
+  list_.raw.push_back(raw);
+  list_.hashes.push_back(hash_of(*picture.frame));
+  list_.end = picture.end;
+  if (is_key(*picture.frame)) list_.keys.push_back({picture.index, front_->seek_stamp(*picture.frame)});
+}
+
+bool Source::pull(Picture& picture) {
+  if (on_side_) {
+    if (side_at_ < list_.size() && side_at_ != front_at_) {
+      return read_side(picture) || replay(side_at_, picture);
+    }
+    if (side_at_ == list_.size() && list_.complete) {
+      picture.reset();
+      report_.at_end = true;
+      return false;
+    }
+    on_side_ = false;
+    while (front_at_ < side_at_) {
+      if (!pull_front(picture)) return false;
+    }
+  }
+  return pull_front(picture);
+}
+
+bool Source::remember() {
+  if (remembering_) return false;
+  remembering_ = true;
+  if (front_at_ == 0) return false;
+  restart();
+  return true;
+}
+
+bool Source::fetch(std::int64_t index, Picture& picture) {
+  if (!remembering_ && (front_at_ == 0 || index < front_at_)) remember();
+  if (index < list_.size()) {
+    const std::int64_t at = on_side_ ? side_at_ : front_at_;
+    const auto after = std::upper_bound(list_.keys.begin(), list_.keys.end(), index,
+                                        [](std::int64_t i, const FrameList::Key& key) { return i < key.index; });
+    const bool have_key = after != list_.keys.begin();
+    if (at > index || (have_key && std::prev(after)->index > at)) {
+      if (have_key && seek_side(static_cast<std::size_t>(after - list_.keys.begin()) - 1, index, picture)) return true;
+      return replay(index, picture);
+    }
+  } else if (list_.complete) {
+    picture.reset();
+    on_side_ = true, side_at_ = list_.size();
+    return false;
+  } else {
+    on_side_ = false;  // only decoding from the beginning tells what comes there
+  }
+  do {
+    if (!pull(picture)) return false;
+  } while (picture.index != index);
+  return true;
+}
+
+/// From the beginning, or from where the first decoder stands.
+bool Source::replay(std::int64_t index, Picture& picture) {
+  if (front_at_ > index) restart();
+  on_side_ = false;
+  do {
+    if (!pull_front(picture)) return false;
+  } while (picture.index != index);
+  return true;
+}
+
+/// The second decoder's picture is frame `index`.
+void Source::hand_out(std::int64_t index, Picture& picture) const {
+  const auto i = static_cast<std::size_t>(index);
+  picture.index = index;
+  picture.pts = list_.pts[i];
+  picture.end = i + 1 < list_.pts.size() ? list_.pts[i + 1] : list_.end;
+  picture.valid = true;
+}
+
+/// Which frame a picture after a seek is, or -1: by its time stamp, and by the hash among the key frames up to `most`.
+std::int64_t Source::place(const AVFrame& frame, std::uint64_t hash, std::int64_t most) const {
+  const std::int64_t raw = raw_stamp(frame);
+  if (list_.raw_rises && raw != AV_NOPTS_VALUE) {
+    const auto found = std::lower_bound(list_.raw.begin(), list_.raw.end(), raw);
+    if (found != list_.raw.end() && *found == raw && list_.hashes[static_cast<std::size_t>(found - list_.raw.begin())] == hash) {
+      return found - list_.raw.begin();
+    }
+  }
+  if (!is_key(frame)) return -1;
+  for (auto key = list_.keys.rbegin(); key != list_.keys.rend(); ++key) {
+    if (key->index <= most && list_.hashes[static_cast<std::size_t>(key->index)] == hash) return key->index;
+  }
+  return -1;
+}
+
+bool Source::seek_side(std::size_t key, std::int64_t index, Picture& picture) {
+  if (failed_seeks_ >= most_failed_seeks) return false;
+  const LogScope scope(side_log_);
+  if (!side_) side_ = std::make_unique<Decoder>(path_, options_, side_log_);
+  // The container's seek may land behind the key frame, and not every key frame is a place to begin: then the one
+  // before is tried.
+  for (int attempt = 0; attempt < 3 && side_->seek(list_.keys[key].seek); ++attempt) {
+    side_at_ = -1;
+    picture.reset();
+    for (int skipped = 0; skipped < most_skipped && side_->read(*picture.frame, side_report_);) {
+      const std::uint64_t hash = hash_of(*picture.frame);
+      if (side_at_ < 0) side_at_ = place(*picture.frame, hash, index);
+      if (side_at_ < 0) {
+        ++skipped;  // shown before the key frame, and perhaps built on what is not there
+        continue;
+      }
+      if (side_at_ > index || hash != list_.hashes[static_cast<std::size_t>(side_at_)]) break;
+      if (side_at_++ == index) {
+        hand_out(index, picture);
+        on_side_ = true, failed_seeks_ = 0;
+        return true;
+      }
+    }
+    if (key == 0) break;
+    --key;
+  }
+  ++failed_seeks_;
+  return false;
+}
+
+bool Source::read_side(Picture& picture) {
+  const LogScope scope(side_log_);
+  picture.reset();
+  if (!side_->read(*picture.frame, side_report_)) return false;
+  if (hash_of(*picture.frame) != list_.hashes[static_cast<std::size_t>(side_at_)]) return false;
+  hand_out(side_at_++, picture);
   return true;
 }
 
@@ -147,6 +353,8 @@ void Source::collect() {
 
 void Source::finish() {
   collect();
+  count_ = front_at_;
+  if (remembering_ && front_at_ == list_.size()) list_.complete = true;
   if (report_.at_end) return;
   report_.at_end = true;
   const Demuxer& file = demuxer();
@@ -154,7 +362,6 @@ void Source::finish() {
     warn(concat("The file cannot be read to its end: ", error_text(file.last_error), "."));
   }
   report_.truncated = report_.truncated || file.short_packet || file.errors > 0;
-  if (sought_) return;
   const std::int64_t declared = file.stream()->nb_frames;
   if (declared > report_.packets) report_.truncated = true;
   if (file.short_packet) warn("The file ends in the middle of a packet, or a packet is damaged.");
@@ -164,11 +371,11 @@ void Source::finish() {
   if (report_.damaged_frames > 0) {
     warn(concat(report_.damaged_frames, " of ", report_.frames, " frames were decoded with errors."));
   }
-  if (declared > position_) {
-    warn(concat("The file declares ", declared, " frames, ", position_, " were decoded."));
+  if (declared > front_at_) {
+    warn(concat("The file declares ", declared, " frames, ", front_at_, " were decoded."));
   }
   // Matroska declares no number but a duration, of the stream or of the whole file.
-  if (const double end = declared_end(); declared <= 0 && end > 0 && position_ > 0) {
+  if (const double end = declared_end(); declared <= 0 && end > 0 && front_at_ > 0) {
     const double reached = static_cast<double>(end_) * av_q2d(base_);
     if (reached < end - std::max(0.1, 2.5 * static_cast<double>(step_) * av_q2d(base_))) {
       report_.truncated = true;
@@ -177,112 +384,7 @@ void Source::finish() {
                   "."));
     }
   }
-  if (position_ == 0) warn("No frame could be decoded.");
-  if (listed_ && position_ != list_.size()) list_.trusted = false;
-}
-
-const FrameList& Source::list() {
-  if (!listed_) make_list();
-  return list_;
-}
-
-void Source::make_list() {
-  listed_ = true;
-  LogSink ignored;  // the decoder's own reading of the file reports
-  const LogScope scope(ignored);
-  Demuxer file(path_, options_, ignored);
-  PacketPtr packet = new_packet();
-  bool good = true;
-  std::int64_t last_duration = 0, last_pts = AV_NOPTS_VALUE;
-  while (good && file.read(*packet)) {
-    if ((packet->flags & AV_PKT_FLAG_CORRUPT) != 0) good = false;
-    if (!usable(packet->pts)) {
-      good = false;
-      break;
-    }
-    const std::int64_t pts = packet->pts - file.origin();
-    if ((packet->flags & AV_PKT_FLAG_KEY) != 0) {
-      list_.keys.push_back({pts, usable(packet->dts) ? packet->dts : packet->pts});
-    }
-    if ((packet->flags & AV_PKT_FLAG_DISCARD) != 0) continue;
-    list_.pts.push_back(pts);
-    if (last_pts == AV_NOPTS_VALUE || pts > last_pts) last_pts = pts, last_duration = packet->duration;
-  }
-  good = good && file.errors == 0 && !list_.pts.empty() && !list_.keys.empty();
-  good = good && std::is_sorted(list_.keys.begin(), list_.keys.end(),
-                                [](const auto& a, const auto& b) { return a.pts < b.pts; });
-  std::sort(list_.pts.begin(), list_.pts.end());
-  good = good && std::adjacent_find(list_.pts.begin(), list_.pts.end()) == list_.pts.end();
-  const std::int64_t longest = longest_gap();
-  if (good) {
-    good = list_.pts.front() <= longest &&
-           std::adjacent_find(list_.pts.begin(), list_.pts.end(),
-                              [&](auto a, auto b) { return b - a > longest; }) == list_.pts.end();
-  }
-  if (good) list_.end = last_pts + (last_duration > 0 && last_duration < longest ? last_duration : step_);
-  list_.trusted = good;
-  if (!good) list_.pts = {}, list_.keys = {};
-}
-
-bool Source::seek_to(const FrameList::Key& key) {
-  if (!decoder_->seek(key.seek)) return false;
-  sought_ = true;
-  report_.at_end = false;
-  return true;
-}
-
-bool Source::pull_at(std::int64_t index, Picture& picture) {
-  const std::int64_t wanted = list_.at(index);
-  const auto after = std::upper_bound(list_.keys.begin(), list_.keys.end(), wanted,
-                                      [](std::int64_t stamp, const auto& key) { return stamp < key.pts; });
-  if (after == list_.keys.begin()) {
-    // Frames before the first key frame exist only where decoding began at the beginning.
-    if (position_ > index || sought_) return false;
-  }
-  const bool from_here =
-      position_ <= index && (after == list_.keys.begin() || position_ >= list_.size() ||
-                             list_.at(position_) >= std::prev(after)->pts);
-  if (from_here) {
-    while (pull(picture)) {
-      if (!list_.trusted) return false;
-      if (picture.index == index) return true;
-    }
-    list_.trusted = false;
-    return false;
-  }
-  // The container's seek may land behind the key frame: then the key frame before is tried, then the beginning.
-  auto key = std::prev(after);
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    if (!seek_to(*key)) break;
-    last_ = AV_NOPTS_VALUE, shift_ = 0;
-    bool begun = false;
-    for (;;) {
-      picture.reset();
-      if (!decoder_->read(*picture.frame, report_)) break;
-      const std::int64_t first = decoder_->first_key();
-      const std::int64_t raw =
-          usable(picture.frame->pts) ? picture.frame->pts : picture.frame->best_effort_timestamp;
-      if (!usable(raw) || first == AV_NOPTS_VALUE) break;
-      if (!begun && raw < first) continue;  // shown before the key frame and perhaps built on what was skipped
-      if (!begun) {
-        position_ = list_.find(raw - demuxer().origin());
-        if (position_ < 0 || position_ > index) break;
-        begun = true;
-      }
-      stamp(picture);
-      picture.index = position_++;
-      if (picture.index >= list_.size() || list_.at(picture.index) != picture.pts) break;
-      if (picture.index == index) {
-        picture.valid = true;
-        collect();
-        return true;
-      }
-    }
-    if (begun || key == list_.keys.begin()) break;
-    --key;
-  }
-  list_.trusted = false;
-  return false;
+  if (front_at_ == 0) warn("No frame could be decoded.");
 }
 
 }  // namespace io::video

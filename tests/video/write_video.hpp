@@ -32,6 +32,10 @@ struct ClipSpec {
   /// Display matrix (a, b, c, d) in sixteenths of 2^16; all zero: none.
   int matrix[4] = {0, 0, 0, 0};
   int video_streams = 1;  ///< the later ones are half as wide
+  /// Which picture is drawn in frame i.
+  std::function<int(int)> picture = [](int i) { return i; };
+  /// Changes packet k of the first stream, in the order of decoding; false leaves it out of the file.
+  std::function<bool(int, AVPacket&)> edit;
 };
 
 namespace detail {
@@ -60,6 +64,29 @@ inline void draw(AVFrame& frame, int number) {
 }
 
 }  // namespace detail
+
+inline void set_bytes(AVPacket& packet, const std::vector<std::uint8_t>& bytes) {
+  const std::int64_t pts = packet.pts, dts = packet.dts, duration = packet.duration;
+  const int stream = packet.stream_index, flags = packet.flags;
+  av_packet_unref(&packet);
+  detail::require(av_new_packet(&packet, static_cast<int>(bytes.size())) >= 0, "memory");
+  if (!bytes.empty()) std::memcpy(packet.data, bytes.data(), bytes.size());
+  packet.pts = pts, packet.dts = dts, packet.duration = duration, packet.stream_index = stream, packet.flags = flags;
+}
+
+/// Makes the packet an MPEG-4 picture of the kind "not coded" (vop_coded = 0): the decoder gives no frame for it.
+/// `bits` is the width of vop_time_increment: that of the clock's ticks per second, less one.
+inline void not_coded(AVPacket& packet, int bits) {
+  std::vector<bool> vop = {false, true, false, true};        // coding type P, no whole second, marker
+  for (int i = 0; i < bits; ++i) vop.push_back(i + 1 == bits);  // vop_time_increment
+  vop.insert(vop.end(), {true, false, false});               // marker, not coded, then ones up to a whole byte
+  std::vector<std::uint8_t> bytes = {0, 0, 1, 0xB6};
+  for (std::size_t i = 0; i < (vop.size() + 7) / 8 * 8; ++i) {
+    if (i % 8 == 0) bytes.push_back(0);
+    if (i >= vop.size() || vop[i]) bytes.back() = static_cast<std::uint8_t>(bytes.back() | 128u >> i % 8);
+  }
+  set_bytes(packet, bytes);
+}
 
 inline bool has_encoder(const char* name) { return avcodec_find_encoder_by_name(name) != nullptr; }
 
@@ -119,6 +146,7 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
   require(avformat_write_header(format, &muxing) >= 0, "header");
   av_dict_free(&muxing);
   AVPacket* packet = av_packet_alloc();
+  int number = 0;
   for (int i = 0; i <= spec.frames; ++i) {
     for (std::size_t k = 0; k < encoders.size(); ++k) {
       AVCodecContext* encoder = encoders[k];
@@ -127,7 +155,7 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
         frame = av_frame_alloc();
         frame->width = encoder->width, frame->height = encoder->height, frame->format = encoder->pix_fmt;
         require(av_frame_get_buffer(frame, 0) >= 0, "memory");
-        detail::draw(*frame, i);
+        detail::draw(*frame, spec.picture(i));
         frame->pts = av_rescale_q(spec.time(i), AVRational{1, 1000}, encoder->time_base);
         frame->color_range = spec.range;
       }
@@ -136,6 +164,10 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
       while (avcodec_receive_packet(encoder, packet) >= 0) {
         packet->stream_index = static_cast<int>(k);
         av_packet_rescale_ts(packet, encoder->time_base, format->streams[k]->time_base);
+        if (k == 0 && spec.edit && !spec.edit(number++, *packet)) {
+          av_packet_unref(packet);
+          continue;
+        }
         require(av_interleaved_write_frame(format, packet) >= 0, "writing");
       }
     }

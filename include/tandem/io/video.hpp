@@ -94,7 +94,8 @@ class VideoReader {
   /// nobody else holds it, and replaced otherwise. Memory does not grow with the length.
   bool next(VideoFrame& frame);
 
-  /// Frame `index`, the same bytes as the index-th call of next(), which goes on after it.
+  /// Frame `index`: the bytes and times of the index-th call of next(), for every file that next() reads; next() goes on
+  /// after it. The first visit decodes the frames before it, once; later ones seek (docs/video.md).
   /// Errors: beyond the last frame.
   VideoFrame at_index(std::int64_t index);
 
