@@ -40,10 +40,6 @@
 #include "tandem/cpu/isa.hpp"
 #include "tandem/tensor/config.hpp"
 
-#if defined(__FAST_MATH__)
-#error "tandem relies on IEEE arithmetic (infinities, NaN, rounding): build without -ffast-math"
-#endif
-
 /// Goes between the parameters and the body of a lambda that takes or returns a Vec.
 #define TANDEM_INLINE_LAMBDA __attribute__((always_inline))
 

@@ -6,14 +6,56 @@
 #define TANDEM_VERSION_PATCH 0
 #define TANDEM_VERSION_STRING "0.1.0"
 
+// Results rest on IEEE arithmetic: rounding as written, infinities, NaN, signed zeros. Each compiler option
+// that gives it up is refused where the compiler tells of it, and undone where it does not.
+// tests/headers/check_flags.py tries them all. (Linking with -ffast-math makes some toolchains flush subnormal
+// numbers to zero in the whole process, which nothing here can see.)
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) ||            \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) ||      \
+    (defined(__GCC_IEC_559) && __GCC_IEC_559 == 0)
+#error "tandem relies on IEEE arithmetic (rounding, infinities, NaN): build without -ffast-math, -Ofast, \
+-funsafe-math-optimizations, -fassociative-math, -freciprocal-math, -ffinite-math-only, -fno-signed-zeros \
+and -fsingle-precision-constant"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
+#error "tandem relies on IEEE arithmetic in the type that is written: build without -mfpmath=387 and \
+-ffp-eval-method"
+#endif
+#if defined(__clang__)
+// Clang has no macro for the parts of -funsafe-math-optimizations, but an error for this pragma under any of
+// them; the line is part of its message.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunknown-pragmas"
+namespace tandem {
+inline namespace v0 {
+inline void require_ieee_arithmetic() {
+#pragma STDC FENV_ACCESS ON  // tandem needs IEEE arithmetic: build without -funsafe-math-optimizations and its parts
+}
+}  // namespace v0
+}  // namespace tandem
+#pragma clang diagnostic pop
+// And no sign at all of -fno-honor-nans and -fno-honor-infinities: this overrules them.
+#define TANDEM_PRECISE_BEGIN _Pragma("float_control(precise, on, push)")
+#define TANDEM_PRECISE_END _Pragma("float_control(pop)")
+#else
+#define TANDEM_PRECISE_BEGIN
+#define TANDEM_PRECISE_END
+#endif
+
+#if !defined(__cpp_exceptions)
+#error "tandem reports errors by exceptions: build without -fno-exceptions"
+#endif
+
 /// Everything lives in `tandem::v0`, an inline namespace: user code writes `tandem::`, and objects
 /// built against two ABI versions fail to link instead of mixing silently.
 #define TANDEM_NAMESPACE_BEGIN \
+  TANDEM_PRECISE_BEGIN         \
   namespace tandem {           \
   inline namespace v0 {
 #define TANDEM_NAMESPACE_END \
   }                          \
-  }
+  }                          \
+  TANDEM_PRECISE_END
 
 #if defined(__GNUC__) || defined(__clang__)
 #define TANDEM_ALWAYS_INLINE inline __attribute__((always_inline))

@@ -13,6 +13,8 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+class PageLender;
+
 /// Base of everything that is shared by reference; the count is atomic.
 class RefCounted {
  public:
@@ -28,9 +30,18 @@ class RefCounted {
   /// The number of references now; another thread may change it at once, except that 1 stays 1
   /// while the only holder is the caller.
   std::int64_t use_count() const noexcept { return __atomic_load_n(&count_, __ATOMIC_ACQUIRE); }
+  /// This object as a PageLender, if it is one. (A dynamic_cast would need run-time type information.)
+  virtual const PageLender* page_lender() const noexcept { return nullptr; }
 
  private:
   mutable std::int64_t count_ = 0;
+};
+
+/// An owner of memory that can do without its pages until somebody reads them again, as a mapped file can.
+class PageLender : public RefCounted {
+ public:
+  virtual void give_back_pages(const void* data, std::int64_t bytes) const = 0;
+  const PageLender* page_lender() const noexcept final { return this; }
 };
 
 /// A shared reference to a RefCounted object, or null.

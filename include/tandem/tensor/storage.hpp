@@ -10,15 +10,10 @@
 
 TANDEM_NAMESPACE_BEGIN
 
-/// An owner of memory that can do without its pages until somebody reads them again, as a mapped file can.
-class PageLender : public RefCounted {
- public:
-  virtual void give_back_pages(const void* data, std::int64_t bytes) const = 0;
-};
 /// Frees the physical memory behind bytes of `owner` that can be read again; the bytes stay what they are.
-/// Does nothing where the owner is null or no such lender.
+/// Does nothing where the owner is null or not such a lender.
 inline void give_back_pages(const RefCounted* owner, const void* data, std::int64_t bytes) {
-  const auto* lender = dynamic_cast<const PageLender*>(owner);
+  const PageLender* lender = owner != nullptr ? owner->page_lender() : nullptr;
   if (lender != nullptr) lender->give_back_pages(data, bytes);
 }
 
