@@ -1,10 +1,6 @@
 # How the tests, examples and benchmarks are compiled. Nothing here reaches a program that uses
 # tandem::tandem or tandem::io.
 
-if(PROJECT_IS_TOP_LEVEL AND NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
-  set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo or MinSizeRel" FORCE)
-endif()
-
 if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
   message(FATAL_ERROR "The tests, examples and benchmarks need nlohmann-json 3.11 and zlib (Debian, "
                       "Ubuntu: nlohmann-json3-dev, zlib1g-dev). scripts/install-deps.sh installs "

@@ -12,6 +12,12 @@ set_target_properties(tandem_io PROPERTIES EXPORT_NAME io)
 install(TARGETS tandem_io EXPORT tandemIoTargets)
 install(EXPORT tandemIoTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
 
+foreach(target tandem_image tandem_video tandem_cuda_kernels)
+  if(TARGET ${target})
+    tandem_build_before_install(${target})
+  endif()
+endforeach()
+
 if(TARGET tandem_image)
   set_target_properties(tandem_image PROPERTIES EXPORT_NAME image)
   install(TARGETS tandem_image EXPORT tandemImageTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")

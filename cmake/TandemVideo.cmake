@@ -18,7 +18,4 @@ add_library(tandem_video STATIC
   "${CMAKE_CURRENT_SOURCE_DIR}/src/video_log.cpp")
 add_library(tandem::video ALIAS tandem_video)
 target_link_libraries(tandem_video PUBLIC tandem PRIVATE PkgConfig::TANDEM_FFMPEG)
-set_target_properties(tandem_video PROPERTIES POSITION_INDEPENDENT_CODE ON)
-if(NOT PROJECT_IS_TOP_LEVEL)
-  set_target_properties(tandem_video PROPERTIES EXCLUDE_FROM_ALL ON)
-endif()
+tandem_compiled_library(tandem_video)

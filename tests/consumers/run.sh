@@ -17,6 +17,13 @@ configure_build_run() {
   if [ "$video" = yes ]; then "$work/build/consumer_video" "$work"; fi
 }
 
+# Without a build type, what the library compiles is compiled with optimization.
+optimized() {
+  local ours
+  ours=$(grep '"command": .*/src/\(image_stb\|video_[a-z]*\)\.cpp"' "$1/compile_commands.json")
+  ! grep -v -- ' -O[23] ' <<< "$ours"
+}
+
 case $kind in
   include_path)
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
@@ -46,6 +53,17 @@ case $kind in
     cmake --install "$build" --prefix "$work/prefix"
     configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
     ;;
+  install_first)
+    # `cmake --install` right after configuring, without tests: it builds what it installs, optimized.
+    cmake -S "$source" -B "$work/tandem" -DCMAKE_CXX_COMPILER="$cxx" -DTANDEM_TESTS=OFF -DTANDEM_EXAMPLES=OFF \
+      -DTANDEM_CUDA=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+    optimized "$work/tandem"
+    cmake --install "$work/tandem" --prefix "$work/prefix"
+    cmake -S "$here/find_package" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" \
+      -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
+    cmake --build "$work/build" --target consumer_image
+    "$work/build/consumer_image" "$work"
+    ;;
   pkg_config)
     cmake --install "$build" --prefix "$work/first"
     mv "$work/first" "$work/prefix"  # an installed tree can be moved
@@ -60,7 +78,8 @@ case $kind in
     "$work/consumer_io" "$work"
     ;;
   add_subdirectory | fetch_content)
-    configure_build_run -DTANDEM_SOURCE="$source"
+    configure_build_run -DTANDEM_SOURCE="$source" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+    optimized "$work/build"
     ;;
   *)
     echo "unknown kind of consumer: $kind" >&2

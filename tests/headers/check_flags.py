@@ -40,7 +40,8 @@ BOTH_RIGHT = [
 ]
 RIGHT = {
     "gcc": BOTH_RIGHT + ["-O3", "-mrecip", "-fcx-limited-range", "-fexcess-precision=fast", "-fsignaling-nans"],
-    "clang": BOTH_RIGHT + ["-O3", "-fno-honor-nans", "-fno-honor-infinities", "-fdenormal-fp-math=positive-zero", "-ffp-model=strict", "-ffast-math -fno-fast-math"],
+    "clang": BOTH_RIGHT + ["-O3", "-fno-honor-nans", "-fno-honor-infinities", "-fdenormal-fp-math=positive-zero",
+                           "-ffp-model=strict", "-ffast-math -fno-fast-math"],
 }
 X86_ONLY = ("-mfpmath=387", "-mrecip")
 SENTENCES = ("tandem relies on IEEE arithmetic", "tandem needs IEEE arithmetic", "tandem reports errors by exceptions")

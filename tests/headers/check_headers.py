@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 
-FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
-         "-Wshadow", "-Werror", "-pthread"]
+# What strict projects switch on, and no run-time type information.
+FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion",
+         "-Wdouble-promotion", "-Wshadow", "-Wold-style-cast", "-Wcast-qual", "-Wnon-virtual-dtor",
+         "-Woverloaded-virtual", "-Wundef", "-Wextra-semi", "-Werror", "-fno-rtti", "-pthread"]
 # Installed libraries that a header could reach without anybody noticing on this machine.
 FOREIGN = ("/nlohmann/", "/zlib.h", "/stb/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
            "/gtest/", "/absl/", "/cblas.h", "/openblas/", "/omp.h", "/tbb/")

@@ -49,7 +49,7 @@ TANDEM_ALWAYS_INLINE void separate(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& even, Ve
 template <class V>
 TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
   constexpr int N = V::size;
-  V t[N];
+  V t[extent(N)];
   TANDEM_UNROLL_TILE for (int step = N; step > 1; step /= 2) {
     TANDEM_UNROLL_TILE for (int i = 0; i < N / 2; ++i) {
       interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1], std::make_integer_sequence<int, N>());
@@ -60,9 +60,10 @@ TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
 
 /// Deals P·N consecutive elements to P vectors, element i to vector i mod P: log₂ P times, pairs of
 /// vectors are separated, even lanes to the first half of the vectors.
-template <class V, int P>
-TANDEM_ALWAYS_INLINE void deal(V (&v)[P]) {
-  V t[P];
+template <class V, std::size_t Count>
+TANDEM_ALWAYS_INLINE void deal(V (&v)[Count]) {
+  constexpr int P = static_cast<int>(Count);
+  V t[Count];
   TANDEM_UNROLL_TILE for (int step = P; step > 1; step /= 2) {
     TANDEM_UNROLL_TILE for (int i = 0; i < P / 2; ++i) {
       separate(v[2 * i], v[2 * i + 1], t[i], t[P / 2 + i],
@@ -104,7 +105,7 @@ struct StageRows {
             count, line + at, [](V x) TANDEM_INLINE_LAMBDA { return x; }, row);
       }
       for (int64_t q = 0; q < t.columns; q += V::size) {
-        V v[phases];
+        V v[extent(phases)];
         TANDEM_UNROLL_TILE for (int p = 0; p < phases; ++p) v[p] =
             V::load(line + q * phases + p * V::size);
         deal(v);
@@ -132,7 +133,7 @@ struct InputTransform {
     const int64_t s = a.stride, phases = s * m, row = phases * a.columns;
     for (int64_t eh = 0; eh < s; ++eh) {
       for (int64_t ew = 0; ew < s; ++ew, a.out += a.row_stride) {
-        int64_t column[n];
+        int64_t column[extent(n)];
         for (int64_t j = 0; j < n; ++j) {
           column[j] = (j * s + ew) % phases * a.columns + (j * s + ew) / phases;
         }
@@ -141,7 +142,7 @@ struct InputTransform {
           // that.
           for (int64_t x = 0; x < a.tiles_x; x += V::size) {
             const auto* from = a.stage + (y * m * s + eh) * row + x;
-            V half[n][n], d[n], v[n];
+            V half[extent(n)][extent(n)], d[extent(n)], v[extent(n)];
             for (int j = 0; j < n; ++j) {
               TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) d[i] =
                   V::load(from + column[j] + i * s * row);
@@ -182,12 +183,12 @@ struct FilterTransform {
       for (int64_t lane = 0; lane < f.cols; lane += N) {
         const int64_t have = f.count - lane < N ? f.count - lane : N;
         const int64_t want = f.cols - lane < N ? f.cols - lane : N;
-        V half[n][r];
+        V half[extent(n)][extent(r)];
         for (int b = 0; b < r; ++b) {
-          V g[r];
+          V g[extent(r)];
           for (int a = 0; a < r; ++a) {
             const int64_t h = a * f.stride + phase / f.stride, w = b * f.stride + phase % f.stride;
-            double taps[N] = {};
+            double taps[extent(N)] = {};
             if (h < f.size && w < f.size) {
               const T* from = f.w + lane * f.channel_stride + h * f.size + w;
               for (int64_t o = 0; o < have; ++o) {
@@ -245,10 +246,10 @@ struct OutputTransform {
       const V bias = a.bias != nullptr ? V::load_partial(a.bias + o, channels) : V(Acc(0));
       for (int64_t x0 = 0; x0 < a.columns; x0 += width) {
         const int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
-        V block[m][width];  // lanes are channels
+        V block[extent(m)][extent(width)];  // lanes are channels
         const Acc* from = a.products + x0 / m * a.tile_stride + o;
         for (int64_t t = 0; t * m < columns; ++t, from += a.tile_stride) {
-          V half[m][n], s[n], y[m];
+          V half[extent(m)][extent(n)], s[extent(n)], y[extent(m)];
           for (int j = 0; j < n; ++j) {
             TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) {
               s[i] = V::load(from + (i * n + j) * product_width);
@@ -265,7 +266,7 @@ struct OutputTransform {
         for (int64_t i = 0; i < a.rows; ++i) {
           for (int64_t x = 0; x < columns; x += N) {
             const int64_t count = columns - x < N ? columns - x : N;
-            V turned[N];
+            V turned[extent(N)];
             TANDEM_UNROLL_TILE for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
             transpose(turned);
             Out* to = a.y + o * a.channel_stride + i * a.row_stride + x0 + x;

@@ -66,7 +66,7 @@ struct Toom {
   static constexpr bool has_zero = n % 2 == 0;
 
   struct Matrices {
-    double a[m][n] = {}, g[n][r] = {}, b[n][n] = {};
+    double a[extent(m)][extent(n)] = {}, g[extent(n)][extent(r)] = {}, b[extent(n)][extent(n)] = {};
   };
 
   static constexpr double point(int j) {
@@ -115,7 +115,7 @@ struct Toom {
 
   /// v = Bᵀ d.
   template <class V>
-  static TANDEM_ALWAYS_INLINE void input(const V (&d)[n], V (&v)[n]) {
+  static TANDEM_ALWAYS_INLINE void input(const V (&d)[extent(n)], V (&v)[extent(n)]) {
     TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) {
       if (j < 2 * pairs && j % 2 == 1) continue;
       V half[2];
@@ -136,8 +136,8 @@ struct Toom {
 
   /// y = Aᵀ s.
   template <class V>
-  static TANDEM_ALWAYS_INLINE void output(const V (&s)[n], V (&y)[m]) {
-    bool empty[m] = {};
+  static TANDEM_ALWAYS_INLINE void output(const V (&s)[extent(n)], V (&y)[extent(m)]) {
+    bool empty[extent(m)] = {};
     TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) empty[i] = true;
     TANDEM_UNROLL_TILE for (int j = 0; j < 2 * pairs; j += 2) {
       const V half[2] = {s[j] + s[j + 1], s[j] - s[j + 1]};

@@ -22,7 +22,7 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   using Elem = typename V::Elem;
   using Acc = typename V::Acc;
   constexpr int lanes = V::lanes;
-  typename V::AccVec acc[rows][2];
+  typename V::AccVec acc[extent(rows)][2];
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     acc[i][0] = V::zero();
     acc[i][1] = V::zero();
@@ -31,7 +31,7 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   // Every third row gets a pointer; the rows between are reached by scaled index addressing.
   constexpr int bases = (rows + 2) / 3;
   const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step;
-  const Elem* a[bases];
+  const Elem* a[extent(bases)];
   TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] = static_cast<const Elem*>(t.a) + 3 * g * a_row;
   const Elem* b = static_cast<const Elem*>(t.b);
 
@@ -92,8 +92,8 @@ template <class V, class In, int rows>
 TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Acc>& t) {
   using Acc = typename V::Acc;
   constexpr int64_t step = V::lanes * V::k_unit;
-  typename V::AccVec acc[rows][dot_cols];
-  const In *a[rows], *b[dot_cols];
+  typename V::AccVec acc[extent(rows)][extent(dot_cols)];
+  const In *a[extent(rows)], *b[extent(dot_cols)];
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     a[i] = t.a + i * t.lda;
     TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::zero();
@@ -144,7 +144,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
     const int64_t left = k - u * V::k_unit;
     const int64_t columns = units - u < lanes ? units - u : lanes;
     for (int w = 0; w < width; w += lanes) {
-      typename V::Vec block[lanes];
+      typename V::Vec block[extent(lanes)];
       const In* from = source + w * ld + u * V::k_unit;
       TANDEM_UNROLL for (int i = 0; i < lanes; ++i) {
         if (w + i >= count || w + i >= width) {

@@ -246,7 +246,7 @@ struct Vec {
 #endif
     // A variable of its own, so that only this path needs memory, and not a Raw: Clang 16 would take
     // a reference to it for aligned to all of its size.
-    T in_memory[N] = {};
+    T in_memory[extent(N)] = {};
     detail::copy_first<T, N>(in_memory, from, n);
     return load(in_memory);
   }
@@ -257,7 +257,7 @@ struct Vec {
       return;
     }
 #endif
-    T in_memory[N];
+    T in_memory[extent(N)];
     store(in_memory);
     detail::copy_first<T, N>(to, in_memory, n);
   }

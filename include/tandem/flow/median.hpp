@@ -49,7 +49,7 @@ struct MedianNetwork<5> {
   static constexpr int median = 12;
 };
 
-template <const auto& Network, class V, int Wires, std::size_t... I>
+template <const auto& Network, class V, std::size_t Wires, std::size_t... I>
 TANDEM_ALWAYS_INLINE void compare_all(V (&w)[Wires], std::index_sequence<I...>) {
   const auto compare = [&w](int low, int high) TANDEM_INLINE_LAMBDA {
     const V a = w[low], b = w[high];
@@ -88,21 +88,22 @@ struct MedianRow {
 
  private:
   using Network = MedianNetwork<Side>;
-  using Ranks = std::make_index_sequence<Side>;
-  using Window = std::make_index_sequence<Side * Side>;
+  using Ranks = std::make_index_sequence<extent(Side)>;
+  using Window = std::make_index_sequence<extent(Side * Side)>;
 
   // Written out by pack expansion, so that the wires are registers.
   template <class V, std::size_t... R>
   static TANDEM_ALWAYS_INLINE void sort_column(const float* const* rows, std::int64_t x, float* sorted,
                                                std::int64_t pitch, std::index_sequence<R...>) {
-    V w[Side] = {V::load(rows[R] + x)...};
+    V w[extent(Side)] = {V::load(rows[R] + x)...};
     compare_all<Network::column>(w, std::make_index_sequence<std::size(Network::column)>());
     (w[R].store(sorted + static_cast<std::int64_t>(R) * pitch + x), ...);
   }
   template <class V, std::size_t... I>
   static TANDEM_ALWAYS_INLINE V window_median(const float* corner, std::int64_t pitch,
                                               std::index_sequence<I...>) {
-    V w[Side * Side] = {V::load(corner + static_cast<std::int64_t>(I / Side) * pitch + I % Side)...};
+    constexpr std::size_t side = extent(Side);
+    V w[side * side] = {V::load(corner + static_cast<std::int64_t>(I / side) * pitch + I % side)...};
     compare_all<Network::window>(w, std::make_index_sequence<std::size(Network::window)>());
     return w[Network::median];
   }
@@ -118,7 +119,7 @@ void median_filter(Planes& planes, const int* plane, const int* spare, int count
     float* const room = sorted.mutable_data() + Planes::guard;
     for (std::int64_t y = begin; y < end; ++y) {
       for (int k = 0; k < count; ++k) {
-        const float* rows[Side];
+        const float* rows[extent(Side)];
         for (int r = 0; r < Side; ++r) {
           const std::int64_t at = y + r - Side / 2;
           rows[r] = planes.row(plane[k], at < 0 ? 0 : at < height ? at : height - 1);

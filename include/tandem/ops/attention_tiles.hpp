@@ -367,7 +367,7 @@ struct FinishRows {
                                        T* lse) {
     for (std::int64_t r = 0; r < rows; ++r, acc += width, out += out_step) {
       const bool empty = l[r] == 0;
-      lse[r] = empty ? static_cast<T>(-__builtin_inf()) : m[r] + static_cast<T>(__builtin_log(l[r]));
+      lse[r] = empty ? static_cast<T>(-__builtin_inf()) : m[r] + static_cast<T>(__builtin_log(static_cast<double>(l[r])));
       const V scale(empty ? T(0) : 1 / l[r]);
       const auto scaled = [scale](V x) TANDEM_INLINE_LAMBDA { return x * scale; };
       if (empty) {

@@ -108,9 +108,9 @@ struct DropoutRow {
     const typename V::Uint threshold(m.threshold);
     const V scale(static_cast<T>(m.scale));
     for (std::int64_t i = 0; i < n; i += group) {
-      std::uint64_t pairs[group / 2];
+      std::uint64_t pairs[extent(group / 2)];
       draw<Wide>(m, m.position + static_cast<std::uint64_t>((begin + i) / 4), pairs);
-      std::uint32_t words[group];
+      std::uint32_t words[extent(group)];
       std::memcpy(words, pairs, sizeof words);
       const std::int64_t count = n - i < group ? n - i : group;
       cpu::vec_map<V>(

@@ -51,9 +51,9 @@ TANDEM_NOINLINE void walk_rows(const Loop<N>& loop, std::int64_t grain, RowFunct
   cpu::parallel_for(loop.rows * loop.inner, grain, [&](std::int64_t begin, std::int64_t end) {
     std::int64_t column = begin % loop.inner;
     loop.for_rows(begin / loop.inner, (end - 1) / loop.inner + 1,
-                  [&](const std::int64_t(&row)[N]) {
+                  [&](const std::int64_t(&row)[extent(N)]) {
       const std::int64_t n = loop.inner - column < end - begin ? loop.inner - column : end - begin;
-      std::int64_t at[N];
+      std::int64_t at[extent(N)];
       for (int k = 0; k < N; ++k) at[k] = row[k] + column * loop.inner_strides[k];
       run(context, at, n);
       begin += n;
@@ -232,7 +232,7 @@ template <class T, class C, int N>
 struct MapWalk {
   Loop<N + 1> loop;
   T* out;
-  const T* in[N];
+  const T* in[extent(N)];
   const void* f;
   DenseRow<C> dense;         ///< all operands dense
   DenseRow<C> special;       ///< for the operands that are constant along a row, or null
@@ -243,7 +243,7 @@ struct MapWalk {
     const MapWalk& w = *static_cast<const MapWalk*>(opaque);
     if constexpr (std::is_same_v<C, T>) {
       if (w.special != nullptr) {
-        const C* rows[N];
+        const C* rows[extent(N)];
         for (int k = 0; k < N; ++k) rows[k] = w.in[k] + at[k + 1];
         return w.special(w.f, n, w.out + at[0], rows);
       }
@@ -253,8 +253,8 @@ struct MapWalk {
 
   /// Operands that are not dense, or not of type C, pass through buffers.
   TANDEM_NOINLINE void run_buffered(const std::int64_t* at, std::int64_t n) const {
-    C buffers[N + 1][block];
-    const C* rows[N];
+    C buffers[extent(N + 1)][block];
+    const C* rows[extent(N)];
     for (std::int64_t begin = 0; begin < n; begin += block) {
       const std::int64_t count = n - begin < block ? n - begin : block;
       for (int k = 0; k < N; ++k) {

@@ -29,7 +29,7 @@ struct LayerNormForward {
     for (std::int64_t r = 0; r < rows; ++r, x += n, y += n, stats += 2) {
       const T mean = cpu::row_sum<V>(x, n) / static_cast<T>(n);
       const T variance = cpu::row_sum_squares_around<V>(x, mean, n) / static_cast<T>(n);
-      const T scale = T(1) / static_cast<T>(__builtin_sqrt(variance + eps));
+      const T scale = T(1) / static_cast<T>(__builtin_sqrt(static_cast<double>(variance + eps)));
       const V centre(mean), s(scale);
       cpu::vec_map<V>(
           n, y,

@@ -65,6 +65,11 @@ inline void require_ieee_arithmetic() {
 #error "tandem needs GCC 12+ or Clang 16+"
 #endif
 
+TANDEM_NAMESPACE_BEGIN
+/// An int as the bound of an array: GCC's -Wsign-conversion warns of one that depends on a template parameter.
+constexpr decltype(sizeof 0) extent(long n) { return static_cast<decltype(sizeof 0)>(n); }
+TANDEM_NAMESPACE_END
+
 #if defined(__x86_64__)
 #define TANDEM_X86 1
 #else

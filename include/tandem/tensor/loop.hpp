@@ -22,15 +22,15 @@ inline Strides broadcast_strides(const Shape& shape, const Strides& strides, con
 template <int N>
 struct Loop {
   Shape shape;             ///< outer sizes; the inner row is not part of it
-  Strides strides[N];      ///< outer strides of each operand, in elements
+  Strides strides[extent(N)];      ///< outer strides of each operand, in elements
   std::int64_t inner = 1;  ///< the length of a row
-  std::int64_t inner_strides[N] = {};
+  std::int64_t inner_strides[extent(N)] = {};
   std::int64_t rows = 1;
 
   std::int64_t numel() const { return rows * inner; }
 
   /// True when every operand is dense or constant along the row.
-  bool inner_is(const std::int64_t (&wanted)[N]) const {
+  bool inner_is(const std::int64_t (&wanted)[extent(N)]) const {
     for (int i = 0; i < N; ++i) {
       if (inner_strides[i] != wanted[i]) return false;
     }
@@ -42,7 +42,7 @@ struct Loop {
   void for_rows(std::int64_t begin, std::int64_t end, F&& f) const {
     if (begin >= end) return;  // a size may be 0
     std::int64_t index[Shape::max_rank] = {};
-    std::int64_t offsets[N] = {};
+    std::int64_t offsets[extent(N)] = {};
     std::int64_t rest = begin;
     for (int d = shape.rank() - 1; d >= 0; --d) {
       index[d] = rest % shape[d];
@@ -50,7 +50,7 @@ struct Loop {
       for (int i = 0; i < N; ++i) offsets[i] += index[d] * strides[i][d];
     }
     for (std::int64_t row = begin; row < end; ++row) {
-      f(static_cast<const std::int64_t(&)[N]>(offsets));
+      f(static_cast<const std::int64_t(&)[extent(N)]>(offsets));
       for (int d = shape.rank() - 1; d >= 0; --d) {
         for (int i = 0; i < N; ++i) offsets[i] += strides[i][d];
         if (++index[d] < shape[d]) break;
@@ -63,10 +63,10 @@ struct Loop {
 
 /// Builds the loop over `shape` for operands with the given (already broadcast) strides.
 template <int N>
-Loop<N> make_loop(const Shape& shape, const Strides (&strides)[N]) {
+Loop<N> make_loop(const Shape& shape, const Strides (&strides)[extent(N)]) {
   Loop<N> loop;
   Shape merged;
-  Strides steps[N];
+  Strides steps[extent(N)];
   for (int d = 0; d < shape.rank(); ++d) {
     if (shape[d] == 1) continue;
     const int last = merged.rank() - 1;

@@ -47,7 +47,7 @@ class Shape {
     sizes_[d] = size;
   }
   void erase(int d) {
-    for (int i = d; i + 1 < rank_; ++i) sizes_[i] = sizes_[i + 1];
+    for (int i = d; i + 1 < max_rank; ++i) sizes_[i] = sizes_[i + 1];  // GCC knows that this stays inside
     --rank_;
   }
 

@@ -195,12 +195,16 @@ class Simulator {
     float* u = text_.mutable_data();
     for (std::int64_t d = 0; classes > 1 && d < width; ++d) {
       double mean = 0;
-      for (std::int64_t c = 0; c < classes; ++c) mean += u[c * width + d] / static_cast<double>(classes);
+      for (std::int64_t c = 0; c < classes; ++c) {
+        mean += static_cast<double>(u[c * width + d]) / static_cast<double>(classes);
+      }
       for (std::int64_t c = 0; c < classes; ++c) u[c * width + d] -= static_cast<float>(mean);
     }
     for (std::int64_t c = 0; c < classes; ++c) {
       double square = 1e-30;
-      for (std::int64_t d = 0; d < width; ++d) square += static_cast<double>(u[c * width + d]) * u[c * width + d];
+      for (std::int64_t d = 0; d < width; ++d) {
+        square += static_cast<double>(u[c * width + d]) * static_cast<double>(u[c * width + d]);
+      }
       for (std::int64_t d = 0; d < width; ++d) u[c * width + d] /= static_cast<float>(std::sqrt(square));
     }
   }
