@@ -33,7 +33,7 @@ inline void add_options(CLI::App& app, Options& o) {
   app.add_flag("--bfloat16", o.bfloat16,
                "Products in bfloat16: half the memory, within 2 % of float");
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
-      ->check(CLI::Range(0, cpu::max_threads));
+      ->check(cli::range(0, cpu::max_threads));
 }
 
 inline clip::LoadOptions load_options(const Options& o) {

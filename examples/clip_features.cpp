@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
       ->required();
   app.add_option("--batch", o.batch, "Images per pass")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(cli::range(1, 4096));
   app.add_flag("--normalize", o.normalise, "Rows of length 1; train_dcl normalises by itself");
   return cli::run(app, argc, argv, [&] { run(o); });
 }

@@ -11,41 +11,26 @@
 
 namespace dcl {
 
-/// The options that options_json wrote, with all that follows from them.
-inline Options options_from_json(const std::string& text, const std::string& path) {
-  Options o;
-  CLI::App app("", "train_dcl");
-  add_options(app, o);
-  const auto document = io::JsonDocument::parse(text, path + " (options)");
-  std::vector<std::string> words;
-  for (const auto& [key, json] : document.root().members()) {
-    const std::string name = "--" + key;
-    const CLI::Option* option = app.get_option_no_throw(name);
-    if (option == nullptr) document.root().error("the option ", name, " is unknown here");
-    const std::string value = document.root().of(json).string();
-    if (value.empty()) continue;
-    if (option->get_expected_max() == 0) {
-      words.push_back(name);
-    } else if (option->get_expected_max() == 1) {
-      words.push_back(name + "=" + value);
-    } else {  // "[0.3,0.45]" as a default, "0.3 0.45" as given
-      words.push_back(name);
-      std::string word;
-      for (const char c : value + " ") {
-        if (c != ' ' && c != ',' && c != '[' && c != ']') {
-          word += c;
-        } else if (!word.empty()) {
-          words.push_back(std::exchange(word, {}));
-        }
-      }
-    }
+/// Reads what a checkpoint says of its options into `o`, with all that follows from them. What an older program
+/// did not know has its default. Errors: an option that this program does not know, a wrong type or range.
+inline cli::OptionTable read_options(Options& o, const std::string& text, const std::string& path) {
+  cli::OptionTable table = option_table(o);
+  const std::string name = path + " (options)";
+  const auto document = io::JsonDocument::parse(text, name);
+  const io::JsonDocument typed(name, table.translated(document.root()));
+  table.read(typed.root());
+  finish_options(o);
+  return table;
+}
+
+/// The options of a checkpoint, but for those of inference that were given in `table`.
+inline Options with_given(Options o, const cli::OptionTable& table) {
+  cli::OptionTable own = option_table(o);
+  for (const auto& option : table.options()) {
+    if (option->part() == cli::Part::inference && option->given()) own.find(option->name())->set(option->json());
   }
-  std::reverse(words.begin(), words.end());  // as the parser wants them
-  try {
-    app.parse(words);
-  } catch (const CLI::ParseError& error) {
-    document.root().error(error.what());
-  }
+  TANDEM_CHECK(o.variant != "vanilla-vlp" || o.fusion == "vlp", "localize",
+               "the checkpoint is of --variant vanilla-vlp, whose CBP has not learned anything: --fusion vlp, not ", o.fusion);
   finish_options(o);
   return o;
 }
@@ -62,8 +47,8 @@ class Model {
   Model(const std::string& path, std::vector<std::string> classes)
       : path_(path),
         checkpoint_(io::load_checkpoint<float>(path)),
-        options_(options_from_json(checkpoint_.options, path)),
         classes_(std::move(classes)) {
+    read_options(options_, checkpoint_.options, path);
     if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
       const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
       classes_.clear();
@@ -85,13 +70,13 @@ class Model {
 
   /// Makes VLP ready to speak, which needs the text encoder.
   void open_vlp(const TextFiles& files) {
-    const Tensor<float>& position = tensor(path_, "vlp.temporal.position");
-    options_.vlp.width = position.size(1);
     options_.data = files.data;
     options_.clip_weights = files.clip_weights;
     options_.vocabulary = files.vocabulary;
     options_.tokens = files.tokens;
-    text_ = open_text(options_, classes_, options_.vlp.width);
+    // Prompts have the width of an untrained text encoder; a trained one has its own.
+    text_ = open_text(options_, classes_, tensor(path_, "vlp.prompts.before").size(-1));
+    options_.vlp.width = text_.encoder->options().output;
     PromptLearner<float>::Options prompts = options_.prompts;
     prompts.start_token = text_.tokens.start;
     prompts.end_token = text_.tokens.end;

@@ -363,25 +363,25 @@ int main(int argc, char** argv) {
       "the softmax reading, mean of several seeds. Nothing is read or written.",
       "dcl_demo");
   Options o;
-  app.add_option("--seeds", o.seeds, "Runs of each variant")->capture_default_str()->check(CLI::Range(1, 100));
+  app.add_option("--seeds", o.seeds, "Runs of each variant")->capture_default_str()->check(cli::range(1, 100));
   app.add_flag("--no-softmax", o.no_softmax, "Leave out the softmax readings");
   app.add_flag("--ablations", o.ablations,
                "Also without L_fb, without the background in L_kd, and with CLIP rows beside the I3D rows");
   const auto training = [&](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->group("Training")->capture_default_str();
   };
-  training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(CLI::NonNegativeNumber);
-  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(CLI::PositiveNumber);
-  training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(CLI::NonNegativeNumber);
-  training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(CLI::NonNegativeNumber);
+  training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(cli::non_negative());
+  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(cli::positive());
+  training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(cli::non_negative());
+  training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(cli::non_negative());
   training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")
-      ->check(CLI::NonNegativeNumber);
-  training("--batch", o.train.batch, "Videos per step")->check(CLI::PositiveNumber);
-  training("--lambda", o.train.lambda, "Weight of L_fb")->check(CLI::NonNegativeNumber);
+      ->check(cli::non_negative());
+  training("--batch", o.train.batch, "Videos per step")->check(cli::positive());
+  training("--lambda", o.train.lambda, "Weight of L_fb")->check(cli::non_negative());
   training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")
-      ->check(CLI::PositiveNumber);
-  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(CLI::PositiveNumber);
-  training("--layers", o.layers, "CBP: transformer blocks")->check(CLI::NonNegativeNumber);
+      ->check(cli::positive());
+  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(cli::positive());
+  training("--layers", o.layers, "CBP: transformer blocks")->check(cli::non_negative());
   cli::add_choice(app, "--precision", o.precision, {"float", "bf16"},
                   "Products of linear layers and attention")
       ->group("Training")

@@ -1,12 +1,11 @@
 #pragma once
-/// The options of train_dcl: one place for names, defaults, help and config keys.
+/// The options of train_dcl: one table of names, types, defaults, ranges and help.
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "common_cli.hpp"
-#include "tandem/io/json.hpp"
+#include "option_table.hpp"
 #include "tandem/wtal/inference.hpp"
 #include "tandem/wtal/trainer.hpp"
 
@@ -37,141 +36,116 @@ struct Options {
   std::string fusion = "cbp";
 };
 
-/// Adds every option to `app`.
-inline void add_options(CLI::App& app, Options& o) {
-  const auto text = [&](const char* name, std::string& value, const char* help, const char* group) {
-    return app.add_option(name, value, help)->group(group)->capture_default_str();
-  };
-  const auto choice = [&](const char* name, std::string& value, const char* help,
-                          const std::vector<std::string>& words, const char* group) {
-    cli::add_choice(app, name, value, words, help)->group(group)->capture_default_str();
-  };
-  const auto number = [&](const char* name, auto& value, const char* help, const char* group) {
-    return app.add_option(name, value, help)->group(group)->capture_default_str();
-  };
-  const char* group = "Data";
-  text("--data", o.data,
-       "Folder with everything: annotations, features, clip.safetensors and its vocabulary",
-       group);
-  text("--annotations", o.annotations,
-       "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)", group);
-  text("--i3d", o.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy", group);
-  text("--clip", o.clip, "CLIP features elsewhere: a folder of <id>.npy", group);
-  text("--clip-weights", o.clip_weights,
-       "CLIP weights for the class texts: a file of weights/convert.py, or the safetensors file or folder "
-       "of an open_clip or Hugging Face model",
-       group);
-  choice("--clip-activation", o.clip_activation,
-         "What the CLIP model was trained with, where its files do not say", {"", "quick_gelu", "gelu"}, group);
-  app.add_flag("--clip-bfloat16", o.clip_bfloat16, "Products of the text encoder in bfloat16")->group(group);
-  text("--vocabulary", o.vocabulary,
-       "CLIP's vocabulary for the class names: bpe_simple_vocab_16e6.txt.gz or merges.txt", group);
-  text("--tokens", o.tokens, "Token ids of the class names instead, JSON", group);
-  app.add_flag("--random-text-encoder", o.random_text_encoder,
-               "Use untrained text weights and made-up tokens: shows that data and program fit, not "
-               "how well the method works")
-      ->group(group);
-  text("--train-subset", o.train_subset, "Name of the training subset (default: found out)", group);
-  text("--test-subset", o.test_subset, "Name of the test subset (default: found out)", group);
+/// Every option of a run of train_dcl. The variables are those of `o`, which must outlive the table.
+inline cli::OptionTable option_table(Options& o) {
+  using cli::Part;
+  cli::OptionTable t;
+  constexpr double most_steps = 1e9, most_rounds = 1e5, largest = 1e30;  // largest: a float holds it
+  t.part(Part::data);
+  t.add("data", o.data, "Folder with everything: annotations, features, clip.safetensors and its vocabulary").path();
+  t.add("annotations", o.annotations, "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)").path();
+  t.add("i3d", o.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy").path();
+  t.add("clip", o.clip, "CLIP features elsewhere: a folder of <id>.npy").path();
+  t.add("clip-weights", o.clip_weights,
+        "CLIP weights for the class texts: a file of weights/convert.py, or the safetensors file or folder "
+        "of an open_clip or Hugging Face model").path();
+  t.add("clip-activation", o.clip_activation, "What the CLIP model was trained with, where its files do not say")
+      .words({"", "quick_gelu", "gelu"});
+  t.add("clip-bfloat16", o.clip_bfloat16, "Products of the text encoder in bfloat16");
+  t.add("vocabulary", o.vocabulary,
+        "CLIP's vocabulary for the class names: bpe_simple_vocab_16e6.txt.gz or merges.txt").path();
+  t.add("tokens", o.tokens, "Token ids of the class names instead, JSON").path();
+  t.add("random-text-encoder", o.random_text_encoder,
+        "Use untrained text weights and made-up tokens: shows that data and program fit, not how well the method works");
+  t.add("train-subset", o.train_subset, "Name of the training subset (default: found out)");
+  t.add("test-subset", o.test_subset, "Name of the test subset (default: found out)");
 
-  group = "Run";
-  text("--out", o.out, "Folder for checkpoint, metrics, detections", group);
-  app.add_flag("--resume", o.resume, "Continue from the checkpoint in --out")->group(group);
-  app.add_flag("--fresh", o.fresh, "Start anew although --out holds a run")->group(group);
-  number("--checkpoint-every", o.checkpoint_every, "Steps between checkpoints", group)
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  number("--evaluate-every", o.evaluate_every,
-         "Rounds between evaluations on the test subset; 0: at the end only", group)
-      ->check(CLI::NonNegativeNumber);
-  text("--protocol", o.protocol,
-       "activitynet, thumos-index or thumos-seconds (default: by data set)", group);
-  number("--threads", o.threads, "Threads; 0: all that the machine offers", group)
-      ->check(CLI::NonNegativeNumber);
+  t.part(Part::running);
+  t.add("out", o.out, "Folder for checkpoint, metrics, detections").not_recorded();
+  t.add("resume", o.resume, "Continue the run in --out, with its options").not_recorded();
+  t.add("fresh", o.fresh, "Start anew although --out holds a run").not_recorded();
+  t.add("checkpoint-every", o.checkpoint_every, "Steps between checkpoints").from(1, most_steps);
+  t.add("evaluate-every", o.evaluate_every, "Rounds between evaluations on the test subset; 0: at the end only")
+      .from(0, most_rounds);
+  t.add("protocol", o.protocol, "How detections are judged (default: by data set)")
+      .words({"", "activitynet", "thumos-index", "thumos-seconds"});
+  t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
 
-  group = "Model";
-  number("--width", o.cbp.width, "CBP: width of the frame features", group)->check(CLI::PositiveNumber);
-  number("--layers", o.cbp.layers, "CBP: transformer blocks", group)->check(CLI::NonNegativeNumber);
-  number("--heads", o.cbp.heads, "CBP: attention heads", group)->check(CLI::PositiveNumber);
-  number("--mlp-ratio", o.cbp.mlp_ratio, "CBP: hidden width of the MLP over --width", group)
-      ->check(CLI::PositiveNumber);
-  number("--dropout", o.cbp.dropout, "Both branches: dropout probability", group)
-      ->check(CLI::Range(0.0, 0.99));
-  choice("--precision", o.precision,
-         "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay float)",
-         {"float", "bf16"}, group);
-  choice("--positions", o.positions, "CBP: none, sinusoid or learned", {"none", "sinusoid", "learned"}, group);
-  number("--temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks", group)
-      ->check(CLI::NonNegativeNumber);
-  number("--temporal-heads", o.vlp.heads, "VLP: attention heads", group)->check(CLI::PositiveNumber);
-  number("--prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name", group)
-      ->check(CLI::NonNegativeNumber);
-  app.add_flag("--prompts-per-class", o.prompts.per_class, "VLP: each class has its own vectors")
-      ->group(group);
-  number("--vlp-temperature", o.vlp.temperature, "VLP: tau of the cosine scores", group)
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--learned-scale", o.vlp.learned_scale, "VLP: learn a scale and a bias of the scores")
-      ->group(group);
-  app.add_flag("--random-temporal-start", o.random_temporal,
-               "VLP: temporal transformer starts random instead of as the identity")
-      ->group(group);
+  t.part(Part::model);
+  t.add("width", o.cbp.width, "CBP: width of the frame features, a multiple of --heads").from(1, 65536);
+  t.add("layers", o.cbp.layers, "CBP: transformer blocks").from(0, 1000);
+  t.add("heads", o.cbp.heads, "CBP: attention heads").from(1, 65536);
+  t.add("mlp-ratio", o.cbp.mlp_ratio, "CBP: hidden width of the MLP over --width").from(1, 64);
+  t.add("dropout", o.cbp.dropout, "Both branches: dropout probability").from(0, 0.99);
+  t.add("precision", o.precision,
+        "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay float)")
+      .words({"float", "bf16"});
+  t.add("positions", o.positions, "CBP: none, sinusoid or learned").words({"none", "sinusoid", "learned"});
+  t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
+  t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536);
+  t.add("prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name").from(0, 1000);
+  t.add("prompts-per-class", o.prompts.per_class, "VLP: each class has its own vectors");
+  t.add("vlp-temperature", o.vlp.temperature, "VLP: tau of the cosine scores").from(1e-6, 1e6);
+  t.add("learned-scale", o.vlp.learned_scale, "VLP: learn a scale and a bias of the scores");
+  t.add("random-temporal-start", o.random_temporal, "VLP: temporal transformer starts random instead of as the identity");
 
-  group = "Training";
-  choice("--variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp", {"both", "only-b", "only-f", "warm-up", "vanilla-vlp"}, group);
-  number("--batch", o.train.batch, "Videos per step", group)->check(CLI::PositiveNumber);
-  number("--crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet", group)
-      ->check(CLI::PositiveNumber);
-  number("--warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up", group)
-      ->check(CLI::NonNegativeNumber);
-  number("--rounds", o.train.rounds, "Rounds of a B and an F phase", group)->check(CLI::NonNegativeNumber);
-  number("--b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background", group)->check(CLI::NonNegativeNumber);
-  number("--f-steps", o.train.f_steps, "Steps of an F phase; too many drift", group)->check(CLI::NonNegativeNumber);
-  number("--learning-rate", o.train.learning_rate, "Adam's learning rate", group)
-      ->check(CLI::NonNegativeNumber);
-  choice("--schedule", o.schedule, "Learning rate over all steps: constant or cosine", {"constant", "cosine"}, group);
-  number("--schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up", group)
-      ->check(CLI::NonNegativeNumber);
-  number("--weight-decay", o.train.weight_decay, "L2 weight decay", group)->check(CLI::NonNegativeNumber);
-  number("--max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not", group)
-      ->check(CLI::NonNegativeNumber);
-  number("--lambda", o.train.lambda, "Weight of L_fb; 0 leaves it out", group)
-      ->check(CLI::NonNegativeNumber);
-  app.add_flag("--no-kd-background", o.no_background, "L_kd teaches foreground only")->group(group);
-  app.add_flag("--kd-every-entry", o.train.every_entry,
-               "L_kd on every decided entry, not on confident frames only")
-      ->group(group);
-  number("--high", o.train.pseudo.high, "Pseudo-labels: foreground above", group)
-      ->check(CLI::Range(0.0, 1.0));
-  number("--low", o.train.pseudo.low, "Pseudo-labels: background below", group)
-      ->check(CLI::Range(0.0, 1.0));
-  number("--contrast-temperature", o.train.contrast.temperature, "tau of L_fb", group)
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--contrast-same-video", o.train.contrast.same_video,
-               "L_fb: positives from the anchor's own video only")
-      ->group(group);
-  number("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames", group)
-      ->check(CLI::PositiveNumber);
-  choice("--cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax", {"sigmoid", "softmax"}, group);
-  choice("--vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax", {"sigmoid", "softmax"}, group);
-  app.add_flag("--concat-clip", o.train.concat_clip,
-               "CBP reads I3D and CLIP rows side by side (the paper's naive combination)")
-      ->group(group);
-  number("--seed", o.train.seed, "Everything random follows from it", group);
+  t.part(Part::training);
+  t.add("variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp")
+      .words({"both", "only-b", "only-f", "warm-up", "vanilla-vlp"});
+  t.add("batch", o.train.batch, "Videos per step").from(1, 1e6);
+  t.add("crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet").from(1, 1e6);
+  t.add("warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up").from(0, most_steps).may_grow();
+  t.add("rounds", o.train.rounds, "Rounds of a B and an F phase").from(0, most_rounds).may_grow();
+  t.add("b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background").from(0, most_steps).may_grow();
+  t.add("f-steps", o.train.f_steps, "Steps of an F phase; too many drift").from(0, most_steps).may_grow();
+  t.add("learning-rate", o.train.learning_rate, "Adam's learning rate").from(0, 1e6);
+  t.add("schedule", o.schedule, "Learning rate over all steps: constant or cosine").words({"constant", "cosine"});
+  t.add("schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up").from(0, most_steps);
+  t.add("weight-decay", o.train.weight_decay, "L2 weight decay").from(0, 1e6);
+  t.add("max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not").from(0, largest);
+  t.add("lambda", o.train.lambda, "Weight of L_fb; 0 leaves it out").from(0, 1e6);
+  t.add("no-kd-background", o.no_background, "L_kd teaches foreground only");
+  t.add("kd-every-entry", o.train.every_entry, "L_kd on every decided entry, not on confident frames only");
+  t.add("high", o.train.pseudo.high, "Pseudo-labels: foreground above").from(0, 1);
+  t.add("low", o.train.pseudo.low, "Pseudo-labels: background below").from(0, 1);
+  t.add("contrast-temperature", o.train.contrast.temperature, "tau of L_fb").from(1e-6, 1e6);
+  t.add("contrast-same-video", o.train.contrast.same_video, "L_fb: positives from the anchor's own video only");
+  t.add("topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames").from(1, 1e9);
+  t.add("cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax").words({"sigmoid", "softmax"});
+  t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax").words({"sigmoid", "softmax"});
+  t.add("concat-clip", o.train.concat_clip,
+        "CBP reads I3D and CLIP rows side by side (the paper's naive combination)");
+  t.add("seed", o.train.seed, "Everything random follows from it");
 
-  group = "Inference";
-  choice("--fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted", {"cbp", "vlp", "mean", "weighted"}, group);
-  number("--cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted", group)
-      ->check(CLI::Range(0.0, 1.0));
-  number("--theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals", group);
-  number("--theta-cls", o.inference.localization.class_threshold, "Video score of a class to localize",
-         group);
-  app.add_flag("!--no-min-max", o.inference.localization.normalize,
-               "Threshold the scores as they are, without min-max normalisation")
-      ->group(group);
-  number("--nms-sigma", o.inference.localization.nms.sigma, "Gaussian soft-NMS", group)
-      ->check(CLI::PositiveNumber);
+  t.part(Part::inference);
+  t.add("fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted").words({"cbp", "vlp", "mean", "weighted"});
+  t.add("cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted").from(0, 1);
+  t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals").from(0, 1);
+  t.add("theta-cls", o.inference.localization.class_threshold, "Video score of a class to localize").from(0, 1);
+  t.add("no-min-max", o.inference.localization.normalize,
+        "Threshold the scores as they are, without min-max normalisation").opposite();
+  t.add("nms-sigma", o.inference.localization.nms.sigma, "Gaussian soft-NMS").from(1e-6, 1e6);
+  return t;
 }
 
-/// Turns the words into the enums and shares what two parts need.
+/// What does not go together is refused, before anything is read.
+inline void check_options(const Options& o) {
+  const auto number = [](auto value) { return cli::number_text(value); };
+  TANDEM_CHECK(o.train.pseudo.low <= o.train.pseudo.high, "train_dcl", "--low must not exceed --high: they are ",
+               number(o.train.pseudo.low), " and ", number(o.train.pseudo.high));
+  TANDEM_CHECK(o.cbp.width % o.cbp.heads == 0, "train_dcl", "--width must be a multiple of --heads: they are ",
+               o.cbp.width, " and ", o.cbp.heads);
+  TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
+  TANDEM_CHECK(!o.random_text_encoder || (o.clip_weights.empty() && o.vocabulary.empty() && o.tokens.empty()),
+               "train_dcl", "--random-text-encoder excludes --clip-weights, --vocabulary and --tokens");
+  TANDEM_CHECK(o.vocabulary.empty() || o.tokens.empty(), "train_dcl", "--vocabulary and --tokens exclude each other");
+  const optim::Schedule& schedule = o.train.schedule;
+  TANDEM_CHECK(schedule.kind != optim::Schedule::Kind::cosine || schedule.total == 0 || schedule.total > schedule.warmup,
+               "train_dcl", "--schedule cosine needs more steps in all (", schedule.total,
+               ") than --schedule-warm-up (", schedule.warmup, ")");
+}
+
+/// Turns the words into the enums, shares what two parts need, and refuses what does not go together.
 inline void finish_options(Options& o) {
   const auto reading = [](const std::string& word) {
     return word == "softmax" ? Reading::softmax : Reading::sigmoid;
@@ -192,36 +166,18 @@ inline void finish_options(Options& o) {
   o.cbp.precision = o.vlp.precision = o.precision == "bf16" ? Precision::bfloat16 : Precision::full;
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
+  if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing
   o.inference.fusion = o.fusion == "vlp"        ? Fusion::vlp
                        : o.fusion == "mean"     ? Fusion::mean
                        : o.fusion == "weighted" ? Fusion::weighted
                                                 : Fusion::cbp;
-  if (t.variant == Variant::vanilla_vlp) o.inference.fusion = Fusion::vlp;
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;
   t.schedule.kind = o.schedule == "cosine" ? optim::Schedule::Kind::cosine : optim::Schedule::Kind::constant;
   const std::vector<Phase> phases = training_phases(t);
   t.schedule.total = phases.empty() ? 0 : phases.back().end;
-}
-
-/// The options that decide the result, with their values, as JSON: what a checkpoint carries so that a
-/// resumed run is the same run. Where files are, how often to report and how many threads may change.
-inline std::string options_json(const CLI::App& app) {
-  const std::vector<std::string> free_to_change{"out",     "resume", "fresh",  "checkpoint-every",
-                                                "threads", "config", "help",   "evaluate-every",
-                                                "data",    "i3d",    "clip",   "annotations",
-                                                "tokens",  "clip-weights", "vocabulary"};
-  io::Json root = io::Json::object();
-  for (const CLI::Option* option : app.get_options()) {
-    if (option->get_lnames().empty()) continue;
-    const std::string& name = option->get_lnames()[0];
-    if (std::find(free_to_change.begin(), free_to_change.end(), name) != free_to_change.end()) continue;
-    std::string value;
-    for (const std::string& part : option->results()) value += (value.empty() ? "" : " ") + part;
-    root[name] = option->count() > 0 ? value : option->get_default_str();
-  }
-  return io::json_text(root, 2);
+  check_options(o);
 }
 
 }  // namespace dcl

@@ -296,8 +296,7 @@ int main(int argc, char** argv) {
                  "validation (activitynet) or test (thumos)")
       ->type_name("NAME");
   app.add_option("--tiou", options.tiou, "Other thresholds, e.g. --tiou 0.3,0.5,0.7")
-      ->delimiter(',')
-      ->type_name("T");
+      ->delimiter(',');
   app.add_option("--ambiguous", options.ambiguous,
                  "Ambiguous_test.txt, for thumos-index with a ground truth that lacks it")
       ->type_name("FILE");

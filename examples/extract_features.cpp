@@ -81,11 +81,13 @@ std::vector<Video> find_videos(const Options& o) {
                  " would both become ", videos[i].id, ".npy; give them different names or --out folders");
   }
   if (o.shard.empty()) return videos;
-  unsigned part = 0, parts = 0;
-  int used = 0;
-  const bool good = std::sscanf(o.shard.c_str(), "%u/%u%n", &part, &parts, &used) == 2 &&
-                    static_cast<std::size_t>(used) == o.shard.size() && part >= 1 && part <= parts;
-  TANDEM_CHECK(good, "extract_features", "--shard takes a part and how many there are, 1/8 to 8/8, got '", o.shard, "'");
+  std::size_t part = 0, parts = 0;
+  const std::size_t slash = std::min(o.shard.find('/'), o.shard.size());
+  const bool good = cli::read_number(o.shard.substr(0, slash), part).empty() && slash < o.shard.size() &&
+                    cli::read_number(o.shard.substr(slash + 1), parts).empty() && part >= 1 && part <= parts &&
+                    parts <= 1000000;
+  TANDEM_CHECK(good, "extract_features", "--shard takes a part and how many there are (a million at most), 1/8 to 8/8, got ",
+               cli::shown(o.shard));
   std::vector<Video> mine;
   for (std::size_t i = part - 1; i < videos.size(); i += parts) mine.push_back(videos[i]);
   return mine;

@@ -47,9 +47,9 @@ inline void add_options(CLI::App& app, Options& o) {
                   "What the CLIP model was trained with, where its files do not say")->group(group);
   app.add_option("--random-weights", o.random_weights,
                  "Random weights with this seed instead of files: shows that everything runs, the features mean nothing")
-      ->group(group)->check(CLI::NonNegativeNumber);
+      ->group(group)->check(cli::non_negative());
   number("--random-narrow", o.random_narrow, "Divide the widths of random networks by this, to try things quickly", group)
-      ->check(CLI::Range(1, 64));
+      ->check(cli::range(1, 64));
   app.add_flag("--bfloat16", o.bfloat16, "Networks in bfloat16: half the memory, faster where the CPU has it")->group(group);
 
   group = "Snippets";
@@ -62,45 +62,45 @@ inline void add_options(CLI::App& app, Options& o) {
   };
   app.add_option("--streams", o.streams, "Which rows: rgb, flow, clip, with commas between")
       ->group(group)->delimiter(',')->check(streams)->default_str("rgb,flow,clip");
-  number("--stack", s.stack, "Frames of a row; I3D needs at least 9", group)->check(CLI::Range(1, 4096));
-  number("--step", s.step, "Frames from one row to the next", group)->check(CLI::Range(1, 4096));
+  number("--stack", s.stack, "Frames of a row; I3D needs at least 9", group)->check(cli::range(1, 4096));
+  number("--step", s.step, "Frames from one row to the next", group)->check(cli::range(1, 4096));
   number("--fps", s.fps, "Resample the video to this many frames per second; 0: take the frames as they are", group)
-      ->check(CLI::Range(0.0, 1000.0));
+      ->check(cli::range(0.0, 1000.0));
   cli::add_choice(app, "--tail", o.tail, {"drop", "repeat"}, "Frames at the end that fill no row: leave them out, or repeat the last one")
       ->group(group)->capture_default_str();
   cli::add_choice(app, "--last-flow", o.last_flow, {"repeat", "drop"},
                   "A row at the very end lacks its last flow: repeat the one before, or drop the row as the published "
                   "features do")->group(group)->capture_default_str();
   number("--clip-frames", o.extraction.clip_frames, "Frames of a row that CLIP sees; 1: the middle one, more: their mean", group)
-      ->check(CLI::Range(1, 4096));
+      ->check(cli::range(1, 4096));
 
   group = "Pictures";
-  number("--resize", o.extraction.i3d.size, "I3D: short side of the resized frames", group)->check(CLI::Range(193, 4096));
-  number("--crop", o.extraction.i3d.crop, "I3D: rows and columns of the centre that are kept", group)->check(CLI::Range(193, 4096));
+  number("--resize", o.extraction.i3d.size, "I3D: short side of the resized frames", group)->check(cli::range(193, 4096));
+  number("--crop", o.extraction.i3d.crop, "I3D: rows and columns of the centre that are kept", group)->check(cli::range(193, 4096));
   cli::add_choice(app, "--resize-filter", o.resize, {"bilinear", "bicubic"}, "I3D and flow: how frames are resized, as Pillow does it")
       ->group(group)->capture_default_str();
 
   group = "Flow (TV-L1)";
-  number("--flow-size", o.extraction.flow_size, "Short side of the frames that flow is computed on", group)->check(CLI::Range(32, 4096));
-  number("--flow-bound", o.extraction.i3d.bound, "Pixels of flow that become 1", group)->check(CLI::PositiveNumber);
-  number("--flow-tau", t.tau, "Time step", group)->check(CLI::PositiveNumber);
-  number("--flow-lambda", t.lambda, "Weight of the data term; smaller is smoother", group)->check(CLI::PositiveNumber);
-  number("--flow-theta", t.theta, "Tightness", group)->check(CLI::PositiveNumber);
-  number("--flow-scales", t.scales, "Scales of the pyramid", group)->check(CLI::Range(1, 20));
-  number("--flow-scale-step", t.scale_step, "Size of a scale relative to the finer one", group)->check(CLI::Range(0.1, 0.95));
-  number("--flow-warps", t.warps, "Warps per scale", group)->check(CLI::Range(1, 100));
-  number("--flow-epsilon", t.epsilon, "Stop when the flow changes by less, in pixels", group)->check(CLI::NonNegativeNumber);
-  number("--flow-inner-iterations", t.inner_iterations, "Iterations between two median filters", group)->check(CLI::Range(1, 1000));
-  number("--flow-outer-iterations", t.outer_iterations, "Median filters per warp, at most", group)->check(CLI::Range(1, 1000));
+  number("--flow-size", o.extraction.flow_size, "Short side of the frames that flow is computed on", group)->check(cli::range(32, 4096));
+  number("--flow-bound", o.extraction.i3d.bound, "Pixels of flow that become 1", group)->check(cli::positive());
+  number("--flow-tau", t.tau, "Time step", group)->check(cli::positive());
+  number("--flow-lambda", t.lambda, "Weight of the data term; smaller is smoother", group)->check(cli::positive());
+  number("--flow-theta", t.theta, "Tightness", group)->check(cli::positive());
+  number("--flow-scales", t.scales, "Scales of the pyramid", group)->check(cli::range(1, 20));
+  number("--flow-scale-step", t.scale_step, "Size of a scale relative to the finer one", group)->check(cli::range(0.1, 0.95));
+  number("--flow-warps", t.warps, "Warps per scale", group)->check(cli::range(1, 100));
+  number("--flow-epsilon", t.epsilon, "Stop when the flow changes by less, in pixels", group)->check(cli::non_negative());
+  number("--flow-inner-iterations", t.inner_iterations, "Iterations between two median filters", group)->check(cli::range(1, 1000));
+  number("--flow-outer-iterations", t.outer_iterations, "Median filters per warp, at most", group)->check(cli::range(1, 1000));
   number("--flow-median", t.median, "Side of the median filter: 5, 3, or 1 for none", group)->check(CLI::IsMember({1, 3, 5}));
   number("--flow-sampling-steps", t.sampling_steps, "Sample at parts of a pixel, as OpenCV does (32); 0: exactly", group)
-      ->check(CLI::Range(0, 1 << 16));
+      ->check(cli::range(0, 1 << 16));
 
   group = "Run";
   number("--threads", o.threads, "Threads for decoding, flow and networks together; 0: all that the machine offers", group)
-      ->check(CLI::Range(0, cpu::max_threads));
+      ->check(cli::range(0, cpu::max_threads));
   number("--decoding-threads", o.extraction.decoding_threads, "Threads of the decoder itself, for large videos", group)
-      ->check(CLI::Range(1, 64));
+      ->check(cli::range(1, 64));
 }
 
 /// Words into enums, and what does not go together.

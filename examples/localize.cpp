@@ -21,13 +21,14 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 struct Options {
-  std::string video, checkpoint, features, clip_features, classes, id, annotations, out, page, fusion;
+  std::string video, checkpoint, features, clip_features, classes, id, annotations, out, page;
   std::vector<std::string> truth;
-  std::vector<double> theta_loc;
-  double theta_cls = -1, seconds_per_row = 0, duration = 0;
+  double seconds_per_row = 0, duration = 0;
   std::int64_t show_classes = 10, threads = 0;
   bool embed = false;
   dcl::TextFiles text;
+  dcl::Options inference;  // those of train_dcl: what is given replaces what the checkpoint says
+  cli::OptionTable inference_table = dcl::option_table(inference);
 #if defined(TANDEM_VIDEO)
   extract::Options extraction;
 #endif
@@ -88,6 +89,7 @@ Rows extract_rows(Options& o, bool need_clip) {
 
 Rows open_rows(const Options& o, bool need_clip) {
   Rows rows;
+  std::int64_t clip_rows = -1;
   const auto one_file = [](const std::string& path) {
     const io::Array array = io::load_npy(path);
     wtal::detail::check_rows(array, "features");
@@ -113,21 +115,26 @@ Rows open_rows(const Options& o, bool need_clip) {
                  "'; --id names it as the files do");
     rows.i3d = files.read(0);
     const std::string clip = inner({"clip", "clip_features"});
-    if (need_clip && o.clip_features.empty() && clip != o.features) {
+    if (o.clip_features.empty() && clip != o.features) {
       const FeatureFiles clip_files(clip, one);
-      TANDEM_CHECK(clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id, "'");
-      rows.clip = clip_files.read(0);
+      TANDEM_CHECK(!need_clip || clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id, "'");
+      if (need_clip) rows.clip = clip_files.read(0);
+      if (clip_files.has(0)) clip_rows = clip_files.rows(0);
     }
     read_provenance(io::join_path(o.features, concat("provenance/", o.id, ".json")), rows);
   }
-  if (!o.clip_features.empty()) rows.clip = one_file(o.clip_features);
+  if (!o.clip_features.empty()) {
+    rows.clip = one_file(o.clip_features);
+    clip_rows = rows.clip.size(0);
+  }
   TANDEM_CHECK(!need_clip || rows.clip.defined(), "localize", "these scores need CLIP rows: --clip-features");
-  if (rows.clip.defined() && rows.clip.size(0) != rows.i3d.size(0)) {
-    const std::int64_t shared = std::min(rows.clip.size(0), rows.i3d.size(0));
-    TANDEM_CHECK(std::max(rows.clip.size(0), rows.i3d.size(0)) - shared <= 4, "localize", "there are ",
-                 rows.i3d.size(0), " I3D rows and ", rows.clip.size(0), " CLIP rows of one video");
+  // What train_dcl does with a data set: rows of one kind only are left out, whichever kind the scores read.
+  if (clip_rows >= 0 && clip_rows != rows.i3d.size(0)) {
+    const std::int64_t shared = std::min(clip_rows, rows.i3d.size(0));
+    TANDEM_CHECK(std::max(clip_rows, rows.i3d.size(0)) - shared <= 4, "localize", "there are ",
+                 rows.i3d.size(0), " I3D rows and ", clip_rows, " CLIP rows of one video");
     rows.i3d = rows.i3d.slice(0, 0, shared);
-    rows.clip = rows.clip.slice(0, 0, shared);
+    if (rows.clip.defined()) rows.clip = rows.clip.slice(0, 0, shared);
   }
   return rows;
 }
@@ -271,12 +278,7 @@ void run(Options& o) {
   if (!o.classes.empty()) classes = read_ground_truth(o.classes).classes;
   dcl::Model model(o.checkpoint, classes);
   const bool concat_clip = model.options().train.concat_clip;
-  InferenceOptions how = model.options().inference;
-  if (!o.fusion.empty()) {
-    how.fusion = o.fusion == "vlp" ? Fusion::vlp : o.fusion == "mean" ? Fusion::mean : Fusion::cbp;
-  }
-  if (!o.theta_loc.empty()) how.localization.thresholds = o.theta_loc;
-  if (o.theta_cls >= 0) how.localization.class_threshold = o.theta_cls;
+  InferenceOptions how = dcl::with_given(model.options(), o.inference_table).inference;
   const bool with_vlp = how.fusion != Fusion::cbp;
   if (with_vlp) model.open_vlp(o.text);
 #if defined(TANDEM_VIDEO)
@@ -349,14 +351,11 @@ int main(int argc, char** argv) {
   app.add_option("--truth", o.truth, "What really happens: CLASS:START-END in seconds, once or more");
   app.add_option("--classes", o.classes, "Annotations with the class names, where the checkpoint lacks them")
       ->check(CLI::ExistingPath);
-  cli::add_choice(app, "--fusion", o.fusion, {"cbp", "vlp", "mean"}, "Scores from these branches (default: as trained)");
-  app.add_option("--theta-loc", o.theta_loc, "Frame thresholds of proposals (default: as trained)");
-  app.add_option("--theta-cls", o.theta_cls, "Video score of a class to localize (default: as trained)")
-      ->check(CLI::Range(0.0, 1.0));
+  o.inference_table.add_to(app, cli::Part::inference, "as trained");
   app.add_option("--seconds-per-row", o.seconds_per_row, "Length of a row (default: what extract_features wrote, or 0.64)")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(CLI::PositiveNumber);
-  app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(CLI::Range(1, 1000));
+      ->check(cli::positive());
+  app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(cli::positive());
+  app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(cli::range(1, 1000));
   app.add_option("--data", o.text.data, "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");
   app.add_option("--vocabulary", o.text.vocabulary, "CLIP's vocabulary elsewhere");
   app.add_option("--tokens", o.text.tokens, "Token ids of the class names instead");
@@ -365,7 +364,7 @@ int main(int argc, char** argv) {
   app.remove_option(app.get_option("--streams"));  // the model decides
 #else
   app.add_option("--clip-weights", o.text.clip_weights, "CLIP weights elsewhere");
-  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")->check(CLI::Range(0, cpu::max_threads));
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")->check(cli::range(0, cpu::max_threads));
 #endif
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {

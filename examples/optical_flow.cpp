@@ -78,7 +78,7 @@ int main(int argc, char** argv) {
   app.add_option("--largest", o.largest,
                  "The length in pixels that is fully saturated; 0: the longest of this flow")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(cli::non_negative());
   app.add_option("--truth", o.truth, "Print the mean endpoint error against this flow")
       ->type_name("FLO")
       ->check(CLI::ExistingFile);
@@ -110,6 +110,6 @@ int main(int argc, char** argv) {
                  "does, 0: anywhere")
       ->capture_default_str();
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
-      ->check(CLI::Range(0, cpu::max_threads));
+      ->check(cli::range(0, cpu::max_threads));
   return cli::run(app, argc, argv, [&] { run(o); });
 }

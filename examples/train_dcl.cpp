@@ -1,18 +1,19 @@
 /// train_dcl — trains DCL from feature files, evaluates it, and writes detections.
 ///
 ///   train_dcl --data DIR --out run1
-///   train_dcl --data DIR --out run1 --resume          # after a kill
+///   train_dcl --out run1 --resume                     # after a kill
 ///
 /// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object per
-/// step, round and evaluation), detections.json (ActivityNet format), options.json.
+/// step, round and evaluation), detections.json (ActivityNet format), options.json (all options of the run; what
+/// --config reads).
 
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "dcl_data.hpp"
-#include "dcl_options.hpp"
+#include "dcl_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/evaluation.hpp"
@@ -22,10 +23,10 @@ namespace {
 
 /// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
 /// evaluation, which it will write again, so that the file of an interrupted run equals that of an
-/// uninterrupted one.
+/// uninterrupted one. Options that it changes have a line.
 class Metrics {
  public:
-  Metrics(const std::string& path, bool resume, std::int64_t steps) : path_(path) {
+  Metrics(const std::string& path, bool resume, std::int64_t steps, const std::vector<Change>& changes) : path_(path) {
     std::string kept;
     if (resume && io::is_file(path)) {
       const std::string text = io::read_text(path);
@@ -36,13 +37,22 @@ class Metrics {
         const auto document = io::JsonDocument::parse(line, path);
         const auto root = document.root();
         const bool final = root.get("evaluation", "") == "final";
-        if (root["step"].integer() <= steps && !final) kept += line + "\n";
+        // The checkpoint does not have these changes, so they were written and then lost to a kill.
+        const bool again = !changes.empty() && root.find("changed_options") && root["step"].integer() == steps;
+        if (root["step"].integer() <= steps && !final && !again) kept += line + "\n";
         at = end + 1;
       }
     }
     io::write_text(path, kept);
     file_.reset(std::fopen(path.c_str(), "ab"));
     TANDEM_CHECK(file_ != nullptr, "train_dcl", "cannot append to ", path);
+    if (changes.empty()) return;
+    io::Json line = io::Json::object();
+    line["step"] = steps;
+    for (const Change& change : changes) {
+      line["changed_options"][change.name] = {{"before", change.before}, {"after", change.after}};
+    }
+    add(line);
   }
   void add(const io::Json& line) {
     const std::string text = io::json_text(line) + "\n";
@@ -62,9 +72,9 @@ class Metrics {
 /// Branches, trainer and data of one run.
 class Session {
  public:
-  Session(Options& o, std::string options_json)
+  Session(Options& o, Start start)
       : o_(o),
-        options_json_(std::move(options_json)),
+        start_(std::move(start)),
         data_(open_data(o)),
         random_(o.train.seed),
         text_(open_text(o, data_.train->truth().classes, data_.all->clip_columns())),
@@ -75,20 +85,13 @@ class Session {
 
   void run() {
     const std::string checkpoint = io::join_path(o_.out, "checkpoint.safetensors");
-    io::make_directories(o_.out);
-    const bool exists = io::is_file(checkpoint);
-    TANDEM_CHECK(!o_.resume || exists, "train_dcl", "there is no checkpoint in ", o_.out,
-                 " to resume from; leave --resume out to start");
-    TANDEM_CHECK(!exists || o_.resume || o_.fresh, "train_dcl", o_.out,
-                 " holds a run already: --resume continues it, --fresh starts anew, --out names another "
-                 "folder");
-    if (o_.resume) {
-      const io::Checkpoint<float> saved = io::load_checkpoint<float>(checkpoint);
-      check_same_options(saved.options, checkpoint);
-      trainer_.load(saved.tensors, saved.counters);
+    if (start_.saved) {
+      trainer_.load(start_.saved->tensors, start_.saved->counters);
+      start_.saved.reset();
     }
-    io::write_text(io::join_path(o_.out, "options.json"), options_json_ + "\n");
-    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps());
+    check_features(data_);
+    io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
+    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), start_.changes);
     describe();
     train(checkpoint, metrics);
     const Evaluation result = evaluate_now(metrics, "final", true);
@@ -110,15 +113,12 @@ class Session {
     return p;
   }
 
-  /// A resumed run must be the same run. Where the files are and how often to report may change.
-  void check_same_options(const std::string& saved, const std::string& path) const {
-    TANDEM_CHECK(saved == options_json_, "train_dcl", path,
-                 " was written with other options; start it with these:\n", saved, "\nnot with these:\n",
-                 options_json_);
-  }
-
   void describe() const {
     std::printf("%s\n", data_.description.c_str());
+    if (!start_.changes.empty()) {
+      std::printf("resumed at step %lld with %s\n", static_cast<long long>(trainer_.steps()),
+                  list_changes(start_.changes).c_str());
+    }
     std::printf("CBP %lld, VLP %lld parameters; %lld steps in all; %s scores; %d thread(s)\n",
                 static_cast<long long>(cbp_.parameter_count()),
                 static_cast<long long>(vlp_.parameter_count()),
@@ -128,12 +128,15 @@ class Session {
   }
 
   void train(const std::string& checkpoint, Metrics& metrics) {
-    if (trainer_.finished()) return;
+    const auto save = [&] {
+      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), start_.checkpoint_options, notes()});
+    };
+    if (trainer_.finished()) {
+      if (!start_.changes.empty()) save();
+      return;
+    }
     cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),
                            static_cast<std::size_t>(trainer_.steps()));
-    const auto save = [&] {
-      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), options_json_, notes()});
-    };
     while (!trainer_.finished()) {
       const Phase phase = trainer_.current_phase();
       const StepReport report =
@@ -270,7 +273,7 @@ class Session {
   }
 
   Options& o_;
-  std::string options_json_;
+  Start start_;
   Data data_;
   Generator random_;
   Text text_;
@@ -288,19 +291,21 @@ int main(int argc, char** argv) {
       "Trains weakly-supervised temporal action localization by distillation and collaboration (DCL):\n"
       "two branches, on I3D and on CLIP features, teach each other in alternating B and F steps.\n\n"
       "  train_dcl --data thumos --out run1\n"
-      "  train_dcl --data thumos --out run1 --resume\n"
+      "  train_dcl --out run1 --resume\n"
+      "  train_dcl --out run1 --resume --rounds 4\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
       "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
       "clip.safetensors and bpe_simple_vocab_16e6.txt.gz; docs/data.md describes all layouts, and\n"
       "simulate_features makes such a folder to try the program on.",
       "train_dcl");
   dcl::Options o;
-  dcl::add_options(app, o);
-  cli::add_config(app);
+  cli::OptionTable table = dcl::option_table(o);
+  table.add_to(app);
+  cli::add_config(app, [&](const tandem::io::JsonRef& root) { return table.translated(root); });
   return cli::run(app, argc, argv, [&] {
-    dcl::finish_options(o);
+    dcl::Start start = dcl::start_run(o, table);
     if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));
-    dcl::Session session(o, dcl::options_json(app));
+    dcl::Session session(o, std::move(start));
     session.run();
   });
 }

@@ -102,9 +102,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--top", o.top, "Classes per image")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+      ->check(cli::positive());
   app.add_option("--batch", o.batch, "Images per pass")
       ->capture_default_str()
-      ->check(CLI::Range(1, 4096));
+      ->check(cli::range(1, 4096));
   return cli::run(app, argc, argv, [&] { run(o); });
 }

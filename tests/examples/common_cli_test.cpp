@@ -136,6 +136,14 @@ TEST_CASE("common_cli: the config file") {
   CHECK(again.thresholds == program.thresholds);
   CHECK(again.quiet);
 
+  // The file is typed, and an unset flag is false.
+  CHECK(program.app.config_to_str() == "{\n  \"epochs\": 7,\n  \"learning-rate\": 0.25,\n  \"thresholds\": [\n    0.3,"
+                                       "\n    0.45\n  ],\n  \"kind\": \"weighted\",\n  \"quiet\": true\n}\n");
+  tandem::io::write_text(path, R"({"version": "0.1.0", "quiet": false})");
+  Program loud;
+  CHECK(loud.run({"--config", path}) == 0);
+  CHECK_FALSE(loud.quiet);
+
   const auto with = [&](const char* text) {
     tandem::io::write_text(path, text);
     return message({"--config", path});
@@ -144,9 +152,12 @@ TEST_CASE("common_cli: the config file") {
         "program: [json] " + path + ": unknown key \"epoch\"; did you mean \"epochs\"?");
   CHECK(with(R"({"epochs": {"a": 1}})") ==
         "program: [json] " + path +
-            ": epochs: expected a number, a string, true or false, found an object");
+            ": epochs: expected an integer, found an object");
   CHECK(with(R"({"learning-rate": 1, "learning_rate": 2})").find("another spelling") !=
         std::string::npos);
+  CHECK(with(R"({"quiet": ""})").ends_with("quiet: expected true or false, found a string \"\""));
+  CHECK(with(R"({"quiet": "false"})").ends_with("quiet: expected true or false, found a string \"false\""));
+  CHECK(with(R"({"epochs": "3"})").ends_with("epochs: expected an integer, found a string \"3\""));
   CHECK(with(R"({"kind": "men"})").find("did you mean \"mean\"?") != std::string::npos);
   CHECK(with("{").find(path + ":1:2") != std::string::npos);
   CHECK(message({"--config", dir.path("missing.json")}).find("missing.json") != std::string::npos);

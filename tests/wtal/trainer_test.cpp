@@ -113,6 +113,23 @@ TEST_CASE("CbpBranch: PyTorch's features, logits, loss and every gradient of an 
   }
 }
 
+TEST_CASE("CbpBranch: without blocks, as with them, asked frames have the values of all frames") {
+  for (const std::int64_t layers : {0, 1}) {
+    Generator random(3);
+    const CbpBranch<float> cbp({.input = 6, .classes = 5, .width = 8, .layers = layers, .heads = 2}, random);
+    const Tensor<float> x = randn<float>({2, 7, 6}, random);
+    const Tensor<bool> valid = ones<bool>({2, 7});
+    const auto chosen = randint<std::int32_t>({2, 7}, 0, 2, random);
+    Tensor<bool> wanted(chosen.shape());
+    for (std::int64_t i = 0; i < chosen.numel(); ++i) wanted.mutable_data()[i] = chosen.data()[i] == 1;
+    const BranchOutput<float> all = cbp.forward(x, valid), some = cbp.forward(x, valid, wanted);
+    REQUIRE(some.logits.shape() == all.logits.shape());
+    REQUIRE(some.features.shape() == all.features.shape());
+    const Tensor<float> keep = wanted.to<float>().unsqueeze(2);
+    CHECK(check::distance(mul(some.logits.detach(), keep), mul(all.logits.detach(), keep)) < 1e-6);
+  }
+}
+
 TEST_CASE("VlpBranch: identity start, prompts and temporal transformer learn, text encoder does not") {
   Setup setup(options());
   const Tensor<bool> valid = ones<bool>({2, 7});

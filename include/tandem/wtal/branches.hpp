@@ -167,8 +167,9 @@ class CbpBranch final : public Branch<T> {
       f = add(f, learned_positions(position, x.size(1)));
     }
     f = drop.forward(f);
-    f = detail::run_blocks(blocks_, f, valid, wanted);
-    return detail::in_place<T>({f, head.forward(f)}, wanted);
+    const Tensor<bool> asked = blocks_.empty() ? Tensor<bool>() : wanted;  // a last block is what leaves frames out
+    f = detail::run_blocks(blocks_, f, valid, asked);
+    return detail::in_place<T>({f, head.forward(f)}, asked);
   }
 
   nn::Linear<T> embed;

@@ -1,0 +1,160 @@
+#pragma once
+/// How a run of train_dcl starts: its options from the command line and, with --resume, from what the run left
+/// behind; and everything that can be wrong is looked for before the first step.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dcl_checkpoint.hpp"
+
+namespace dcl {
+
+/// An option that a resumed run has otherwise than its checkpoint.
+struct Change {
+  std::string name;
+  io::Json before, after;
+  /// "--rounds 2 → 3"
+  std::string str() const {
+    return concat("--", name, " ", io::json_text(before), " → ", io::json_text(after));
+  }
+};
+
+inline std::string list_changes(const std::vector<Change>& changes) {
+  std::string out;
+  for (const Change& change : changes) out += (out.empty() ? "" : ", ") + change.str();
+  return out;
+}
+
+/// What main() knows before it reads data.
+struct Start {
+  std::optional<io::Checkpoint<float>> saved;  ///< with --resume
+  std::vector<Change> changes;                 ///< that a resumed run makes
+  std::string checkpoint_options;              ///< for the checkpoint: what decides the result
+  std::string file_options;                    ///< for options.json: everything
+};
+
+/// True if the first `steps` steps of both schedules are of the same kinds and rounds.
+inline bool same_beginning(const std::vector<Phase>& a, const std::vector<Phase>& b, std::int64_t steps) {
+  std::size_t i = 0, j = 0;
+  for (std::int64_t at = 0; at < steps;) {
+    while (i < a.size() && a[i].end <= at) ++i;
+    while (j < b.size() && b[j].end <= at) ++j;
+    if (i == a.size() || j == b.size() || a[i].kind != b[j].kind || a[i].round != b[j].round) return false;
+    at = std::min(a[i].end, b[j].end);
+  }
+  return true;
+}
+
+/// Gives the options of a resumed run their values: what is on the command line, else what options.json in the
+/// folder says, else what the checkpoint says. Errors name the options that cannot change.
+inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, const io::Checkpoint<float>& saved,
+                                          const std::string& path) {
+  Options old;  // the run so far
+  const cli::OptionTable old_table = read_options(old, saved.options, path);
+  const std::string file = io::join_path(o.out, "options.json");
+  io::Json written = io::Json::object();
+  if (io::is_file(file)) {
+    const auto document = io::JsonDocument::load(file);
+    const io::JsonDocument typed(file, table.translated(document.root()));
+    Options checked;
+    option_table(checked).read(typed.root());
+    written = typed.json();
+  }
+  std::vector<Change> changes, refused;
+  for (const auto& option : table.options()) {
+    if (!option->recorded()) continue;
+    const io::Json before = old_table.find(option->name())->json();
+    if (!option->given()) {
+      const auto found = written.find(option->name());
+      if (found != written.end() && !found->is_null()) {
+        option->set(*found);
+      } else if (option->decides()) {
+        option->set(before);
+      }
+    }
+    if (!option->decides() || option->json() == before) continue;
+    const bool more = option->grows() && option->json() > before;
+    (more || option->part() == cli::Part::inference ? changes : refused).push_back({option->name(), before, option->json()});
+  }
+  TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out, " cannot go on with other options: ",
+               list_changes(refused), ". Leave them out to resume it, or start another with --out");
+  finish_options(o);
+  std::vector<Change> longer;
+  for (const Change& change : changes) {
+    if (table.find(change.name)->grows()) longer.push_back(change);
+  }
+  if (longer.empty()) return changes;
+  const std::int64_t steps = saved.counters.empty() ? 0 : saved.counters[0];
+  TANDEM_CHECK(same_beginning(training_phases(old.train), training_phases(o.train), steps), "train_dcl", "the run in ",
+               o.out, " has done ", steps, " steps, some of which would be others with ", list_changes(longer));
+  TANDEM_CHECK(o.schedule != "cosine", "train_dcl", "the run in ", o.out, " cannot be made longer (",
+               list_changes(longer), "): with --schedule cosine the learning rate of every step depends on how many "
+               "there are");
+  return changes;
+}
+
+/// Makes the folder and tries it.
+inline void check_output(const std::string& folder) {
+  io::make_directories(folder);
+  const std::string probe = io::join_path(folder, concat(".writable.", ::getpid()));
+  io::write_text(probe, "");
+  std::filesystem::remove(probe);
+}
+
+/// The options of this run, complete, and the checkpoint that it goes on from.
+inline Start start_run(Options& o, cli::OptionTable& table) {
+  TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
+  const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
+  const bool exists = io::is_file(checkpoint);
+  TANDEM_CHECK(!o.resume || exists, "train_dcl", "there is no checkpoint in ", o.out,
+               " to resume from; leave --resume out to start");
+  TANDEM_CHECK(!exists || o.resume || o.fresh, "train_dcl", o.out,
+               " holds a run already: --resume continues it, --fresh starts anew, --out names another folder");
+  for (const auto& option : table.options()) {
+    if (!option->is_path() || option->json() == "") continue;
+    // A resumed run may be started from another folder.
+    option->set(io::Json(std::filesystem::absolute(option->json().get<std::string>()).lexically_normal().string()));
+  }
+  const std::string asked = table.given("fusion") ? o.fusion : "vlp";
+  Start start;
+  if (o.resume) {
+    start.saved = io::load_checkpoint<float>(checkpoint);
+    start.changes = resume_options(o, table, *start.saved, checkpoint);
+  } else {
+    finish_options(o);
+  }
+  TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
+               "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ", asked);
+  check_output(o.out);
+  start.checkpoint_options = io::json_text(table.json(true), 2);
+  start.file_options = io::json_text(table.json(), 2) + "\n";
+  return start;
+}
+
+/// Reads all rows that the run will read once, so that a number that is none is found now and not hours later.
+inline void check_features(const Data& data) {
+  const auto started = std::chrono::steady_clock::now();
+  std::optional<cli::Progress> progress;
+  const std::size_t all = data.train->size() + data.test->size();
+  std::size_t done = 0;
+  for (const SubsetSource* source : {data.train.get(), data.test.get()}) {
+    for (std::size_t v = 0; v < source->size(); ++v) {
+      source->i3d(v);
+      source->clip(v);
+      ++done;
+      if (!progress && std::chrono::steady_clock::now() - started > std::chrono::seconds(2)) {
+        progress.emplace("checking features", all, done);
+      }
+      if (progress) progress->update(done);
+    }
+  }
+  if (progress) progress->finish();
+}
+
+}  // namespace dcl

@@ -1,0 +1,261 @@
+"""The options of train_dcl mean the same everywhere. For random legal combinations: options.json, given to --config,
+makes the same run and the same options.json; localize on the checkpoint gives the detections that train_dcl wrote.
+--resume goes on with what the run had, says what differs, and refuses by name; what is wrong is said before the first
+step and leaves no run behind.
+
+usage: train_dcl_options_test.py FOLDER_WITH_THE_PROGRAMS [COMBINATIONS]
+"""
+import json
+import os
+import pathlib
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+programs = pathlib.Path(sys.argv[1]).resolve()
+combinations = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+scratch = tempfile.TemporaryDirectory(prefix="tandem-options-")
+work = pathlib.Path(scratch.name)
+FILES = ["checkpoint.safetensors", "metrics.jsonl", "detections.json", "options.json"]
+environment = {**os.environ, "TANDEM_NUM_THREADS": "1"}
+
+
+def run(program, *words, folder=None):
+    return subprocess.run([programs / program, *map(str, words)], capture_output=True, text=True, env=environment,
+                          cwd=folder or work)
+
+
+def good(program, *words, folder=None):
+    result = run(program, *words, folder=folder)
+    assert result.returncode == 0, f"{program} {' '.join(map(str, words))}:\n{result.stderr}"
+    return result.stdout
+
+
+def refused(*words):
+    """What train_dcl says when it refuses; in one line, without a number of hundreds of digits."""
+    result = run("train_dcl", *words)
+    lines = [line for line in result.stderr.splitlines() if not line.endswith("--help explains the options.")]
+    assert result.returncode in (1, 2) and len(lines) == 1 and len(lines[0]) < 600, f"{words}: {result.stderr}"
+    return lines[0]
+
+
+def options_of(out):
+    return json.loads((work / out / "options.json").read_text())
+
+
+def checkpoint_header(path):
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    return json.loads(data[8:8 + size]), data[8 + size:]
+
+
+def same(a, b, files=FILES):
+    return [name for name in files if (work / a / name).read_bytes() != (work / b / name).read_bytes()]
+
+
+good("simulate_features", "--out", "sim", "--classes", 3, "--train-videos", 6, "--test-videos", 3, "--i3d-width", 16,
+     "--clip-width", 16, "--prompt-vectors", 2, "--rows-low", 20, "--rows-high", 40)
+SMALL = {"--data": "sim", "--prompt-vectors": 2, "--width": 16, "--heads": 2, "--temporal-heads": 2, "--crop": 30,
+         "--batch": 2, "--warm-up-steps": 3, "--b-steps": 2, "--f-steps": 2, "--rounds": 1, "--layers": 1,
+         "--temporal-layers": 1}
+
+
+def small(*words):
+    """SMALL with some words replaced or added."""
+    rest = [word for name, value in SMALL.items() if name not in words for word in (name, value)]
+    return [*rest, *words]
+
+
+
+# ---- every option, and what it may be
+draw = random.Random(11)
+DOMAIN = {  # flags need no line: they are drawn from true and false
+    "data": lambda: str(work / "sim"), "checkpoint-every": lambda: draw.choice([1, 3, 100]),
+    "evaluate-every": lambda: draw.choice([0, 1]), "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
+    "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
+    "width": lambda: draw.choice([8, 16]), "layers": lambda: draw.choice([0, 1, 2]),
+    "heads": lambda: draw.choice([1, 2, 4]), "mlp-ratio": lambda: draw.choice([1, 2]),
+    "dropout": lambda: draw.choice([0, 0.1, 0.5]), "precision": lambda: draw.choice(["float", "bf16"]),
+    "positions": lambda: draw.choice(["none", "sinusoid", "learned"]), "temporal-layers": lambda: draw.choice([0, 1]),
+    "temporal-heads": lambda: draw.choice([1, 2, 4]), "prompt-vectors": lambda: 2,
+    "vlp-temperature": lambda: draw.choice([0.07, 0.1, 1]), "variant": lambda: draw.choice(
+        ["both", "both", "only-b", "only-f", "warm-up", "vanilla-vlp"]),
+    "batch": lambda: draw.choice([1, 2, 3]), "crop": lambda: draw.choice([10, 30]),
+    "warm-up-steps": lambda: draw.choice([0, 3]), "rounds": lambda: draw.choice([0, 1, 2]),
+    "b-steps": lambda: draw.choice([0, 2]), "f-steps": lambda: draw.choice([0, 1, 2]),
+    "learning-rate": lambda: draw.choice([1e-4, 0.003, 1e-3]), "schedule": lambda: draw.choice(["constant", "cosine"]),
+    "schedule-warm-up": lambda: draw.choice([0, 1]), "weight-decay": lambda: draw.choice([0, 1e-3]),
+    "max-grad-norm": lambda: draw.choice([0, 1, 0.25]), "lambda": lambda: draw.choice([0, 0.05, 1e-6]),
+    "high": lambda: draw.uniform(0.3, 0.6), "low": lambda: draw.uniform(0, 0.3),
+    "contrast-temperature": lambda: draw.choice([0.07, 0.5]), "topk-divisor": lambda: draw.choice([1, 8]),
+    "cbp-reading": lambda: draw.choice(["sigmoid", "softmax"]),
+    "vlp-reading": lambda: draw.choice(["sigmoid", "softmax"]),
+    "seed": lambda: draw.choice([0, 7, 2**63, 2**64 - 1]),
+    "fusion": lambda: draw.choice(["cbp", "vlp", "mean", "weighted"]), "cbp-weight": lambda: draw.uniform(0, 1),
+    "theta-loc": lambda: [draw.uniform(0.1, 0.9) for _ in range(draw.choice([1, 3]))],
+    "theta-cls": lambda: draw.uniform(0, 1), "nms-sigma": lambda: draw.choice([0.3, 0.1]),
+}
+# Names of files, and what does without them: drawn on purpose below.
+LEFT_OUT = {"version", "annotations", "i3d", "clip", "clip-weights", "vocabulary", "tokens", "random-text-encoder",
+            "train-subset", "test-subset", "clip-bfloat16"}
+good("train_dcl", *small("--out", "plain"))
+complete = options_of("plain")
+unknown = [name for name, value in complete.items()
+           if name not in DOMAIN and name not in LEFT_OUT and not isinstance(value, bool)]
+assert not unknown, f"add to DOMAIN what these options may be: {unknown}"
+assert complete["learning-rate"] == 1e-4 and complete["theta-loc"] == [0.45] and complete["no-min-max"] is False
+assert complete["version"] and all(isinstance(v, (bool, int, float, str, list)) for v in complete.values())
+
+
+def legal(o):
+    o["low"], o["high"] = min(o["low"], o["high"]), max(o["low"], o["high"])
+    if o["variant"] == "vanilla-vlp":
+        o["fusion"] = "vlp"
+    rounds = {"both": o["b-steps"] + o["f-steps"], "only-b": o["b-steps"], "only-f": o["f-steps"]}
+    steps = o["warm-up-steps"] + o["rounds"] * rounds.get(o["variant"], 0)
+    if 0 < steps <= o["schedule-warm-up"]:
+        o["schedule"] = "constant"
+    return o
+
+
+def words_of(o):
+    words = []
+    for name, value in o.items():
+        if isinstance(value, bool):
+            words += ["--" + name] if value else []
+        elif isinstance(value, list):
+            words += ["--" + name, *map(repr, value)]
+        elif value != "":
+            words += ["--" + name, value if isinstance(value, str) else repr(value)]
+    return words
+
+
+def localize_gives_the_same(out, options):
+    expected = json.loads((work / out / "detections.json").read_text())["results"]
+    for video, wanted in expected.items():
+        words = ["--checkpoint", work / out / "checkpoint.safetensors", "--features", "sim", "--data", "sim", "--id", video,
+                 "--out", "one.json"]
+        good("localize", *words)
+        found = json.loads((work / "one.json").read_text())["results"].get(video, [])
+        assert found == wanted, f"localize gives for {video} with {options}:\n{found}\nnot\n{wanted}"
+    return sum(map(len, expected.values()))
+
+
+detections = 0
+for i in range(combinations):
+    given = {name: values() for name, values in DOMAIN.items() if name == "data" or draw.random() < 0.5}
+    chosen = {**{k: v for k, v in options_of("plain").items() if k != "version"}, **given}
+    chosen.update({name: draw.random() < 0.3 for name, value in complete.items()
+                   if isinstance(value, bool) and name not in LEFT_OUT})
+    chosen = legal(chosen)
+    good("train_dcl", *words_of(chosen), "--out", f"a{i}")
+    written = options_of(f"a{i}")
+    wrong = {name: (value, written[name]) for name, value in chosen.items() if written[name] != value}
+    assert not wrong, f"given and recorded differ: {wrong}"
+    good("train_dcl", "--config", work / f"a{i}" / "options.json", "--out", f"b{i}")
+    assert not same(f"a{i}", f"b{i}"), f"--config options.json changes {same(f'a{i}', f'b{i}')} with {chosen}"
+    # What decides the result is in the checkpoint, typed as well.
+    header = json.loads(checkpoint_header(work / f"a{i}" / FILES[0])[0]["__metadata__"]["options"])
+    assert header.items() <= written.items() and "lambda" in header and "threads" not in header and "data" not in header
+    detections += localize_gives_the_same(f"a{i}", chosen)
+assert detections > 0, "no combination found anything"
+
+# Only part of the options, the others have their defaults; the command line wins; a flag that is false is off.
+(work / "part.json").write_text(json.dumps({"no-min-max": False, "lambda": 0.1, "kd-every-entry": False}))
+good("train_dcl", *small("--config", "part.json", "--lambda", "0.05", "--out", "part"))
+assert not same("plain", "part")
+(work / "part.json").write_text(json.dumps({"lamda": 0.1}))
+assert 'did you mean "lambda"?' in refused("--config", "part.json", "--data", "sim", "--out", "none")
+(work / "part.json").write_text(json.dumps({"no-min-max": "", "lambda": 0.05}))
+assert "no-min-max: expected true or false" in refused("--config", "part.json", "--data", "sim", "--out", "none")
+# options.json of an older program: everything was text, unset flags "" and --no-min-max inverted.
+old = {name: "" if value is False else value if isinstance(value, str) else json.dumps(value)
+       for name, value in complete.items() if name != "version"}
+(work / "old.json").write_text(json.dumps(old))
+good("train_dcl", "--config", "old.json", "--out", "old")
+assert not same("plain", "old"), same("plain", "old")
+
+# ---- --resume
+good("train_dcl", *small("--out", "one", "--no-min-max", "--theta-loc", "0.3", "0.45", "--learning-rate", "0.001"))
+shutil.copytree(work / "one", work / "before")
+(work / "elsewhere").mkdir()
+good("train_dcl", "--resume", "--out", work / "one", folder=work / "elsewhere")  # needs nothing else
+assert not same("one", "before"), f"a bare --resume changes {same('one', 'before')}"
+good("train_dcl", "--resume", "--out", "one", "--learning-rate", "1e-3", "--theta-loc", "0.30,0.450")
+assert not same("one", "before"), "equal numbers, written otherwise, are taken for others"
+
+said = refused("--resume", "--out", "one", "--seed", 3, "--lambda", "0.5", "--width", 16)
+assert "--seed 0 → 3" in said and "--lambda 0.05 → 0.5" in said and "width" not in said and "rounds" not in said, said
+for words in (["--warm-up-steps", 4], ["--warm-up-steps", 2], ["--rounds", 0], ["--b-steps", 1], ["--variant", "warm-up"]):
+    assert words[0] in refused("--resume", "--out", "one", *words)
+assert not same("one", "before"), "a refusal changes the run"
+
+# Longer runs are the runs that they would have been, and say so.
+said = good("train_dcl", "--resume", "--out", "one", "--rounds", 2, "--theta-cls", 0.5)
+assert "--rounds 1 → 2" in said and "--theta-cls 0.85 → 0.5" in said, said
+good("train_dcl", *small("--out", "whole", "--no-min-max", "--theta-loc", "0.3", "0.45", "--learning-rate", "0.001",
+                         "--rounds", 2, "--theta-cls", 0.5))
+assert not same("one", "whole", [FILES[0], FILES[2], FILES[3]]), same("one", "whole")
+lines = (work / "one" / "metrics.jsonl").read_text().splitlines()
+changed = [line for line in lines if "changed_options" in line]
+assert [line for line in lines if line not in changed] == (work / "whole" / "metrics.jsonl").read_text().splitlines()
+assert json.loads(changed[0])["changed_options"]["rounds"] == {"before": 1, "after": 2} and len(changed) == 1
+# Options of inference alone: other detections, and the checkpoint has them too.
+good("train_dcl", "--resume", "--out", "one", "--fusion", "mean", "--no-min-max=false")
+assert options_of("one")["no-min-max"] is False and options_of("one")["fusion"] == "mean"
+localize_gives_the_same("one", "resumed")
+good("train_dcl", *small("--out", "cosine", "--schedule", "cosine"))
+assert "cosine" in refused("--resume", "--out", "cosine", "--rounds", 2)
+assert "no checkpoint in nothing" in refused("--resume", "--out", "nothing")
+
+# A checkpoint of an older program, whose options are text, goes on, and localize reads it.
+header, data = checkpoint_header(work / "before" / FILES[0])
+meta = header["__metadata__"]
+typed = json.loads(meta["options"])
+typed.pop("version")
+text = {name: "" if value is False else value if isinstance(value, str) else json.dumps(value) for name, value in typed.items()}
+text["no-min-max"] = "false"  # it was given
+text["theta-loc"] = "0.3 0.45"
+meta["options"] = json.dumps(text, indent=2)
+meta["format"] = "tandem checkpoint 1"
+for name in ("checksum", "checksums"):
+    meta.pop(name, None)
+packed = json.dumps(header).encode()
+shutil.copytree(work / "before", work / "text")
+(work / "text" / FILES[0]).write_bytes(struct.pack("<Q", len(packed)) + packed + data)
+(work / "text" / FILES[3]).unlink()
+localize_gives_the_same("text", "an older program")
+good("train_dcl", "--resume", "--out", "text", "--data", "sim")
+assert not same("text", "before", FILES[1:3]), same("text", "before")
+
+# ---- what is wrong is said before the first step, and nothing is left behind
+for words, part in {
+    ("--lambda", "nan"): "--lambda", ("--lambda", "inf"): "--lambda", ("--lambda", "-1"): "from 0 to",
+    ("--theta-cls", "nan"): "--theta-cls", ("--theta-loc", "0.3", "inf"): "--theta-loc", ("--cbp-weight", "nan"): "--cbp-weight",
+    ("--max-grad-norm", "nan"): "--max-grad-norm", ("--learning-rate", "1e400"): "--learning-rate",
+    ("--seed", "18446744073709551616"): "18446744073709551615", ("--seed", "-1"): "--seed",
+    ("--high", "0.1", "--low", "0.3"): "--low must not exceed --high", ("--width", "15", "--heads", "2"): "--heads",
+    ("--resume", "--fresh"): "exclude", ("--variant", "vanilla-vlp", "--fusion", "cbp"): "vanilla-vlp",
+    ("--schedule", "cosine", "--schedule-warm-up", "1000"): "--schedule-warm-up", ("--protocol", "thumos"): "thumos-index",
+    ("--vocabulary", "a", "--tokens", "b"): "exclude", ("--rounds", "9999999999999999999"): "--rounds",
+    ("--nms-sigma", "0"): "--nms-sigma", ("--train-subset", "trian"): "trian",
+}.items():
+    said = refused(*small("--out", "none", *words))
+    assert part in said, f"{words}: {said}"
+assert "/dev/null" in refused(*small("--out", "/dev/null/run"))
+shutil.copytree(work / "sim", work / "bad")
+video = next((work / "bad" / "clip").rglob("*.npy"))
+rows = bytearray(video.read_bytes())
+rows[-4:] = struct.pack("<f", float("nan"))
+video.write_bytes(rows)
+said = refused(*small("--data", "bad", "--out", "none"))
+assert video.name in said and "not a finite number" in said, said
+video.unlink()
+said = refused(*small("--data", "bad", "--out", "none"))
+assert video.stem in said, said
+assert not (work / "none" / FILES[0]).exists() and not (work / "none" / "metrics.jsonl").exists()
+
+print(f"{combinations} combinations, {detections} detections that localize finds too")
