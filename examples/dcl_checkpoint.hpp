@@ -1,6 +1,7 @@
 #pragma once
 /// A checkpoint of train_dcl opened for use: its options, class names and branches.
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -56,6 +57,8 @@ class Model {
     }
     TANDEM_CHECK(!classes_.empty(), "localize", path, " does not name its classes (it was written by an older ",
                  "train_dcl): give the annotations it was trained with, --classes");
+    TANDEM_CHECK(has("cbp.") || has("vlp."), "localize", path, " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
+    if (!has("cbp.")) return;
     const Tensor<float>& embed = tensor(path, "cbp.embed.weight");
     const Tensor<float>& head = tensor(path, "cbp.head.bias");
     TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "localize", path, " scores ",
@@ -70,6 +73,8 @@ class Model {
 
   /// Makes VLP ready to speak, which needs the text encoder.
   void open_vlp(const TextFiles& files) {
+    TANDEM_CHECK(has("vlp."), "localize", path_, " has no VLP, since --variant ", options_.variant,
+                 " does not train it: its scores are --fusion cbp");
     options_.data = files.data;
     options_.clip_weights = files.clip_weights;
     options_.vocabulary = files.vocabulary;
@@ -89,7 +94,17 @@ class Model {
 
   const Options& options() const { return options_; }
   const std::vector<std::string>& classes() const { return classes_; }
+  bool has_cbp() const { return cbp_ != nullptr; }
   std::int64_t input() const { return options_.cbp.input; }
+  /// Seconds of a row in training; 0: not said, or not the same in all videos.
+  double seconds_per_row() const {
+    const auto found = checkpoint_.notes.find("seconds_per_row");
+    if (found == checkpoint_.notes.end()) return 0;
+    const double seconds =
+        io::JsonDocument::parse(found->second, path_ + " (seconds_per_row)").root().number();
+    TANDEM_CHECK(seconds > 0, "localize", path_, " says that a row lasts ", seconds, " s");
+    return seconds;
+  }
   /// What the checkpoint says of its training data and text encoder: "simulated data" …
   std::vector<std::string> notes() const {
     std::vector<std::string> out;
@@ -103,12 +118,16 @@ class Model {
 
   /// i3d (T, D), clip (T, W); the one that is not read may be undefined.
   VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip, const InferenceOptions& how) const {
-    const Tensor<float> x = options_.train.concat_clip ? cat(std::vector<Tensor<float>>{i3d, clip}, 1) : i3d;
-    const Branch<float>& vlp = vlp_ ? static_cast<const Branch<float>&>(*vlp_) : *cbp_;
-    return fused_scores<float>(*cbp_, vlp, x, clip, how);
+    const bool both = options_.train.concat_clip && how.fusion != Fusion::vlp;
+    const Tensor<float> x = both ? cat(std::vector<Tensor<float>>{i3d, clip}, 1) : i3d;
+    return fused_scores<float>(cbp_.get(), vlp_.get(), x, clip, how);
   }
 
  private:
+  bool has(const std::string& prefix) const {
+    return std::any_of(checkpoint_.tensors.begin(), checkpoint_.tensors.end(),
+                       [&](const auto& named) { return named.name.starts_with(prefix); });
+  }
   const Tensor<float>& tensor(const std::string& path, const char* name) const {
     for (const auto& named : checkpoint_.tensors) {
       if (named.name == name) return named.tensor;

@@ -16,53 +16,152 @@
 
 namespace dcl {
 
+/// What a run reads, by its phases and its scores. What it does not read need not exist.
+struct Reads {
+  bool cbp = false, vlp = false;   ///< the branches that learn, teach or speak
+  bool i3d = false, clip = false;  ///< the rows that these see
+};
+
+inline Reads reads(const Options& o) {
+  Reads out;
+  for (const Phase& phase : training_phases(o.train)) {
+    out.cbp = true;
+    out.vlp = out.vlp || phase.kind != Phase::Kind::warm_up;
+  }
+  out.cbp = out.cbp || o.inference.fusion != Fusion::vlp;
+  out.vlp = out.vlp || o.inference.fusion != Fusion::cbp;
+  out.i3d = out.cbp;
+  out.clip = out.vlp || (out.cbp && o.train.concat_clip);
+  return out;
+}
+
 /// A data set with its two subsets.
 struct Data {
   std::unique_ptr<Dataset> all;
-  std::unique_ptr<SubsetSource> train, test;
+  std::unique_ptr<SubsetSource> train, test;  ///< test may have no videos
   std::vector<std::int64_t> train_lengths;
   Protocol protocol = Protocol::thumos_seconds;
+  double index_seconds = conventional_seconds_per_row;  ///< a row of Protocol::thumos_index
+  std::string no_map;  ///< why there can be no mAP; empty where a test video has a segment
   std::string description;
   std::string note;  ///< "simulated data" where a file SIMULATED.txt says so
 };
 
-inline Data open_data(const Options& o) {
-  TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && !o.i3d.empty() && !o.clip.empty()),
-               "train_dcl",
-               "give --data DIR, or --annotations, --i3d and --clip one by one; simulate_features makes a "
-               "folder to try the program on");
-  DatasetOptions where;
-  where.annotations = o.annotations;
-  where.i3d = o.i3d;
-  where.clip = o.clip;
-  if (!o.data.empty()) where = find_dataset(o.data, where);
-  Data data;
-  data.all = std::make_unique<Dataset>(where);
-  SubsetNames subsets;
-  if (o.train_subset.empty() || o.test_subset.empty()) subsets = find_subsets(data.all->truth());
-  if (!o.train_subset.empty()) subsets.train = o.train_subset;
-  if (!o.test_subset.empty()) subsets.test = o.test_subset;
-  data.train = std::make_unique<SubsetSource>(*data.all, subsets.train);
-  data.test = std::make_unique<SubsetSource>(*data.all, subsets.test);
-  TANDEM_CHECK(data.train->size() > 0 && data.test->size() > 0, "train_dcl", "subset '", subsets.train,
-               "' has ", data.train->size(), " videos and '", subsets.test, "' ", data.test->size());
-  for (std::size_t v = 0; v < data.train->size(); ++v) data.train_lengths.push_back(data.train->rows(v));
+/// What is odd about labels, one sentence each. Error: nothing can be learned.
+inline std::vector<std::string> label_notes(const Data& data) {
+  const GroundTruth& train = data.train->truth();
+  std::vector<std::size_t> videos(train.classes.size());
+  for (const VideoTruth& video : train.videos) {
+    for (const int c : video.labels) ++videos[static_cast<std::size_t>(c)];
+  }
+  std::string unseen;
+  std::size_t count = 0;
+  for (std::size_t c = 0; c < videos.size(); ++c) {
+    if (videos[c] > 0 || ++count > 3) continue;
+    unseen += concat(unseen.empty() ? "" : ", ", train.classes[c]);
+  }
+  TANDEM_CHECK(count < videos.size(), "train_dcl", "none of the ", train.videos.size(),
+               " training videos has a label: there is nothing to learn");
+  std::vector<std::string> notes;
+  if (count > 0) {
+    notes.push_back(concat(count, count == 1 ? " class has" : " classes have", " no training video and will not be learned: ",
+                           unseen, count > 3 ? ", …" : ""));
+  }
+  std::size_t blank = 0;
+  for (const VideoTruth& video : data.test->truth().videos) blank += video.instances.empty();
+  if (data.no_map.empty() && blank > 0) {
+    notes.push_back(concat(blank, " of ", data.test->size(), " test videos have no segment: all that is found in them "
+                           "counts as wrong"));
+  }
+  return notes;
+}
+
+inline void choose_protocol(const Options& o, Data& data) {
+  bool ambiguous = false, annotated = false;
+  for (const VideoTruth& video : data.test->truth().videos) {
+    ambiguous = ambiguous || !video.ambiguous.empty();
+    annotated = annotated || !video.instances.empty();
+  }
+  if (data.test->size() == 0) {
+    data.no_map = "there are no test videos";
+  } else if (!annotated) {
+    data.no_map = "no test video has an annotated segment";
+  }
+  const double rows = data.all->row_lengths().uniform();
+  const bool usual = same_row_length(rows, conventional_seconds_per_row);
+  if (!usual) data.index_seconds = rows;
   if (!o.protocol.empty()) {
     data.protocol = protocol_from_name(o.protocol);
+    TANDEM_CHECK(data.protocol != Protocol::thumos_index || rows > 0, "train_dcl",
+                 "--protocol thumos-index counts in rows, which are not equally long here (",
+                 data.all->row_lengths().description(), "); use thumos-seconds");
   } else {
     // 100 or 200 classes: ActivityNet; 20: THUMOS14, by the protocol of the annotations' layout.
-    bool ambiguous = false;
-    for (const VideoTruth& video : data.test->truth().videos) ambiguous = ambiguous || !video.ambiguous.empty();
     data.protocol = data.train->classes() >= 100 ? Protocol::activitynet
-                    : ambiguous                  ? Protocol::thumos_index
+                    : ambiguous && usual         ? Protocol::thumos_index
                                                  : Protocol::thumos_seconds;
   }
+}
+
+inline Data open_data(const Options& o) {
+  const Reads need = reads(o);
+  TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && (!o.i3d.empty() || !need.i3d) &&
+                                   (!o.clip.empty() || !need.clip)),
+               "train_dcl", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
+               need.clip ? " and --clip" : "", " one by one; simulate_features makes a folder to try the program on");
+  DatasetOptions where;
+  where.annotations = o.annotations;
+  where.i3d = need.i3d ? o.i3d : "";
+  where.clip = need.clip ? o.clip : "";
+  where.need_i3d = need.i3d;
+  where.need_clip = need.clip;
+  where.seconds_per_row = o.seconds_per_row;
+  if (!o.data.empty()) where = find_dataset(o.data, where);
+  std::vector<std::string> notes;
+  GroundTruth truth = read_ground_truth(where.annotations, &notes);
+  SubsetNames subsets;
+  if (o.train_subset.empty() || o.test_subset.empty()) {
+    subsets = !o.train_subset.empty() && truth.subsets().size() == 1 ? SubsetNames{"", "", false} : find_subsets(truth);
+  }
+  if (!o.train_subset.empty()) subsets.train = o.train_subset;
+  if (!o.test_subset.empty()) {
+    subsets.test = o.test_subset;
+    subsets.has_test = true;
+  }
+  const auto known = truth.subsets();
+  const auto check_subset = [&](const std::string& name) {
+    TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), "train_dcl", "the subset '", name,
+                 "' has no videos", io::did_you_mean(name, known));
+  };
+  check_subset(subsets.train);
+  where.subsets = {subsets.train};
+  if (subsets.has_test) {
+    check_subset(subsets.test);
+    where.subsets.push_back(subsets.test);
+  }
+  Data data;
+  data.all = std::make_unique<Dataset>(where, std::move(truth), std::move(notes));
+  data.train = std::make_unique<SubsetSource>(*data.all, subsets.train);
+  data.test = subsets.has_test ? std::make_unique<SubsetSource>(*data.all, subsets.test)
+                               : std::make_unique<SubsetSource>(*data.all);
+  for (std::size_t v = 0; v < data.train->size(); ++v) data.train_lengths.push_back(data.train->rows(v));
+  choose_protocol(o, data);
   if (!o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt"))) data.note = "simulated data";
-  data.description = concat(data.train->size(), " training videos (", subsets.train, "), ",
-                            data.test->size(), " test videos (", subsets.test, "), ",
-                            data.train->classes(), " classes, I3D ", data.all->i3d_columns(), " and CLIP ",
-                            data.all->clip_columns(), " columns");
+  const auto videos = [](const SubsetSource& source, const char* kind, const std::string& subset) {
+    return concat(source.size(), " ", kind, " videos", subset.empty() ? "" : " (" + subset + ")");
+  };
+  data.description = concat(videos(*data.train, "training", subsets.train), ", ",
+                            videos(*data.test, "test", subsets.has_test ? subsets.test : ""), ", ",
+                            data.train->classes(), " classes", need.i3d ? concat(", I3D ", data.all->i3d_columns()) : "",
+                            need.clip ? concat(need.i3d ? " and" : ",", " CLIP ", data.all->clip_columns()) : "",
+                            " columns\n", data.all->row_lengths().description());
   for (const std::string& note : data.all->notes()) data.description += "\nnote: " + note;
+  for (const std::string& note : label_notes(data)) data.description += "\nnote: " + note;
+  if (!data.no_map.empty()) data.description += "\nnote: " + data.no_map + ", so no mAP can be computed";
+  if (data.protocol == Protocol::thumos_index && data.index_seconds != conventional_seconds_per_row) {
+    data.description += concat("\nnote: thumos-index in rows of ", data.index_seconds, " s: its published numbers are of "
+                               "rows of ", conventional_seconds_per_row, " s and must not be compared with these");
+  }
   return data;
 }
 

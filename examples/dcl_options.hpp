@@ -33,6 +33,7 @@ struct Options {
   bool no_background = false, random_temporal = false;
   // inference
   InferenceOptions inference;
+  double seconds_per_row = 0;  // 0: as the features say
   std::string fusion = "cbp";
 };
 
@@ -124,6 +125,9 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("theta-cls", o.inference.localization.class_threshold, "Video score of a class to localize").from(0, 1);
   t.add("no-min-max", o.inference.localization.normalize,
         "Threshold the scores as they are, without min-max normalisation").opposite();
+  t.add("seconds-per-row", o.seconds_per_row,
+        "Seconds of a row, where extract_features did not write them beside it; 0: 16 frames at 25 per second, 0.64")
+      .from(0, 3600);
   t.add("nms-sigma", o.inference.localization.nms.sigma, "Gaussian soft-NMS").from(1e-6, 1e6);
   return t;
 }

@@ -3,7 +3,9 @@
 ///   localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data/mine --page video.html
 
 #include <cstdio>
+#include <cmath>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "tandem/clip/class_names.hpp"
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/html_page.hpp"
+#include "tandem/wtal/provenance.hpp"
 
 namespace {
 
@@ -23,7 +26,7 @@ using namespace tandem::wtal;
 struct Options {
   std::string video, checkpoint, features, clip_features, classes, id, annotations, out, page;
   std::vector<std::string> truth;
-  double seconds_per_row = 0, duration = 0;
+  double duration = 0;
   std::int64_t show_classes = 10, threads = 0;
   bool embed = false;
   dcl::TextFiles text;
@@ -40,6 +43,9 @@ struct Rows {
   std::string source;
   std::vector<std::string> warnings;
   double seconds_per_row = 0, seconds = 0;  // of a row, of the video; 0: not said
+  std::string length_source;                // who says how long a row is
+
+  std::int64_t count() const { return (i3d.defined() ? i3d : clip).size(0); }
 };
 
 const char* random_warning =
@@ -47,24 +53,32 @@ const char* random_warning =
     "they are.";
 
 /// What extract_features wrote beside its arrays: how long a row is, and whether the weights were random.
-void read_provenance(const std::string& path, Rows& rows) {
-  if (!io::is_file(path)) return;
-  const auto document = io::JsonDocument::load(path);
-  const io::JsonRef root = document.root();
-  rows.seconds_per_row = root.get("seconds_per_row", 0.0);
-  if (const auto video = root.find("video")) rows.seconds = video->get("seconds", 0.0);
-  if (root.get("random_weights", false)) rows.warnings.push_back(random_warning);
+void add_provenance(const std::string& features, const std::string& id, Rows& rows) {
+  const std::optional<RowProvenance> found = read_provenance(features, id);
+  if (!found) return;
+  rows.seconds_per_row = found->seconds_per_row;
+  rows.length_source = "as " + found->path + " says";
+  rows.seconds = found->seconds;
+  if (found->random_weights) rows.warnings.push_back(random_warning);
 }
+
+/// What the scores read.
+struct Need {
+  bool i3d = true, clip = false;
+  bool both = true;  // the model was trained on rows of both kinds, so that the shorter kind ends a video
+};
 
 #if defined(TANDEM_VIDEO)
 /// The rows of the video itself.
-Rows extract_rows(Options& o, bool need_clip) {
+Rows extract_rows(Options& o, const Need& need) {
   extract::Options& e = o.extraction;
-  TANDEM_CHECK(e.random() || (!e.i3d_rgb.empty() && !e.i3d_flow.empty() && (!need_clip || !e.clip.empty())), "localize",
-               "give the video's rows, --features, or the weights to make them: --i3d-rgb and --i3d-flow",
-               need_clip ? " and --clip-weights" : "");
-  e.streams = {"flow", "rgb"};
-  if (need_clip) e.streams.insert(e.streams.begin(), "clip");
+  TANDEM_CHECK(e.random() || (((!e.i3d_rgb.empty() && !e.i3d_flow.empty()) || !need.i3d) && (!need.clip || !e.clip.empty())),
+               "localize", "give the video's rows, --features, or the weights to make them: ",
+               need.i3d ? "--i3d-rgb and --i3d-flow" : "", need.i3d && need.clip ? " and " : "",
+               need.clip ? "--clip-weights" : "");
+  e.streams.clear();
+  if (need.clip) e.streams.push_back("clip");
+  if (need.i3d) e.streams.insert(e.streams.end(), {"flow", "rgb"});
   extract::finish_options(e);
   extract::Extractor extractor(e);
   const SnippetOptions& s = e.extraction.snippets;
@@ -77,9 +91,10 @@ Rows extract_rows(Options& o, bool need_clip) {
   progress.finish();
   Rows rows;
   rows.source = concat(o.video, ", read here");
-  rows.i3d = cat(std::vector<Tensor<float>>{f.rgb, f.flow}, 1);
-  rows.clip = f.clip;
+  if (need.i3d) rows.i3d = cat(std::vector<Tensor<float>>{f.rgb, f.flow}, 1);
+  if (need.clip) rows.clip = f.clip;
   rows.seconds_per_row = f.seconds_per_row;
+  rows.length_source = "as the video was read";
   rows.seconds = f.seconds;
   rows.warnings = f.warnings;
   if (e.random()) rows.warnings.push_back(random_warning);
@@ -87,20 +102,19 @@ Rows extract_rows(Options& o, bool need_clip) {
 }
 #endif
 
-Rows open_rows(const Options& o, bool need_clip) {
+Rows open_rows(const Options& o, const Need& need) {
   Rows rows;
-  std::int64_t clip_rows = -1;
+  std::int64_t i3d_rows = -1, clip_rows = -1;  // of the kinds that are there
   const auto one_file = [](const std::string& path) {
     const io::Array array = io::load_npy(path);
     wtal::detail::check_rows(array, "features");
     return wtal::detail::float_rows(array);
   };
-  TANDEM_CHECK(!o.features.empty(), "localize", "give the video's rows, --features: a file (T, columns), or a ",
-               "folder that extract_features wrote; this program was built without FFmpeg");
-  rows.source = o.features;
-  if (!io::is_directory(o.features)) {
-    rows.i3d = one_file(o.features);
-  } else {
+  TANDEM_CHECK(!o.features.empty() || (!need.i3d && !o.clip_features.empty()), "localize",
+               "give the video's rows, --features: a file (T, columns), or a folder that extract_features wrote; ",
+               "this program was built without FFmpeg");
+  rows.source = o.features.empty() ? o.clip_features : o.features;
+  if (io::is_directory(o.features)) {
     GroundTruth one;
     one.videos.push_back({.id = o.id});
     const auto inner = [&](std::initializer_list<const char*> names) {
@@ -109,34 +123,62 @@ Rows open_rows(const Options& o, bool need_clip) {
       }
       return o.features;
     };
-    const std::string folder = inner({"features", "i3d", "i3d_features"});
-    const FeatureFiles files(folder, one);
-    TANDEM_CHECK(files.has(0), "localize", folder, " holds no features of a video '", o.id,
-                 "'; --id names it as the files do");
-    rows.i3d = files.read(0);
-    const std::string clip = inner({"clip", "clip_features"});
-    if (o.clip_features.empty() && clip != o.features) {
+    const std::string folder = inner({"features", "i3d", "i3d_features"}), clip = inner({"clip", "clip_features"});
+    if (need.i3d || (need.both && folder != o.features)) {
+      const FeatureFiles files(folder, one);
+      TANDEM_CHECK(!need.i3d || files.has(0), "localize", folder, " holds no features of a video '", o.id,
+                   "'; --id names it as the files do");
+      if (need.i3d) rows.i3d = files.read(0);
+      if (files.has(0)) i3d_rows = files.rows(0);
+    }
+    if (o.clip_features.empty() && (need.clip || need.both) && (clip != o.features || !need.i3d)) {
       const FeatureFiles clip_files(clip, one);
-      TANDEM_CHECK(!need_clip || clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id, "'");
-      if (need_clip) rows.clip = clip_files.read(0);
+      TANDEM_CHECK(!need.clip || clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id,
+                   "'; --id names it as the files do");
+      if (need.clip) rows.clip = clip_files.read(0);
       if (clip_files.has(0)) clip_rows = clip_files.rows(0);
     }
-    read_provenance(io::join_path(o.features, concat("provenance/", o.id, ".json")), rows);
+    add_provenance(o.features, o.id, rows);
+  } else if (!o.features.empty()) {
+    if (need.i3d) rows.i3d = one_file(o.features);
+    if (need.i3d) i3d_rows = rows.i3d.size(0);
+    add_provenance(o.features, o.id, rows);
+    if (rows.length_source.empty()) add_provenance(std::filesystem::path(o.features).parent_path().string(), o.id, rows);
   }
-  if (!o.clip_features.empty()) {
+  if (!o.clip_features.empty() && (need.clip || need.both)) {
     rows.clip = one_file(o.clip_features);
     clip_rows = rows.clip.size(0);
+    if (rows.length_source.empty()) add_provenance(std::filesystem::path(o.clip_features).parent_path().string(), o.id, rows);
   }
-  TANDEM_CHECK(!need_clip || rows.clip.defined(), "localize", "these scores need CLIP rows: --clip-features");
+  TANDEM_CHECK(!need.clip || rows.clip.defined(), "localize", "these scores need CLIP rows: --clip-features");
   // What train_dcl does with a data set: rows of one kind only are left out, whichever kind the scores read.
-  if (clip_rows >= 0 && clip_rows != rows.i3d.size(0)) {
-    const std::int64_t shared = std::min(clip_rows, rows.i3d.size(0));
-    TANDEM_CHECK(std::max(clip_rows, rows.i3d.size(0)) - shared <= 4, "localize", "there are ",
-                 rows.i3d.size(0), " I3D rows and ", clip_rows, " CLIP rows of one video");
-    rows.i3d = rows.i3d.slice(0, 0, shared);
+  if (i3d_rows >= 0 && clip_rows >= 0 && clip_rows != i3d_rows) {
+    const std::int64_t shared = std::min(clip_rows, i3d_rows);
+    TANDEM_CHECK(std::max(clip_rows, i3d_rows) - shared <= 4, "localize", "there are ", i3d_rows, " I3D rows and ",
+                 clip_rows, " CLIP rows of one video");
+    if (rows.i3d.defined()) rows.i3d = rows.i3d.slice(0, 0, shared);
     if (rows.clip.defined()) rows.clip = rows.clip.slice(0, 0, shared);
   }
   return rows;
+}
+
+/// Seconds of a row: what the features say, else --seconds-per-row, else as in training, else the convention. What
+/// contradicts the features is refused; a model trained on rows of another length is told.
+void settle_row_length(Rows& rows, double given, const dcl::Model& model) {
+  TANDEM_CHECK(rows.seconds_per_row == 0 || given == 0 || same_row_length(given, rows.seconds_per_row), "localize",
+               "a row lasts ", rows.seconds_per_row, " s, ", rows.length_source, "; --seconds-per-row says ", given,
+               " s: leave it out");
+  const double trained = model.seconds_per_row();
+  if (rows.seconds_per_row == 0) {
+    const RowLengthSource source = given > 0     ? RowLengthSource::option
+                                   : trained > 0 ? RowLengthSource::checkpoint
+                                                 : RowLengthSource::convention;
+    rows.seconds_per_row = given > 0 ? given : trained > 0 ? trained : conventional_seconds_per_row;
+    rows.length_source = row_length_source(source);
+  }
+  if (trained > 0 && !same_row_length(trained, rows.seconds_per_row)) {
+    rows.warnings.push_back(concat("The model was trained on rows of ", trained, " s, these last ", rows.seconds_per_row, " s."));
+  }
 }
 
 /// What is known to happen: from annotations, and from --truth "Clean and jerk:5.8-16.2".
@@ -212,7 +254,7 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
   }
   page.facts = {{"checkpoint", concat(o.checkpoint, " (step ", model.steps(), ")")},
                 {"features", rows.source},
-                {"rows", concat(scores.frames.size(0), " of ", cli::fixed(seconds, 3), " s")},
+                {"rows", concat(scores.frames.size(0), " of ", cli::fixed(seconds, 3), " s, ", rows.length_source)},
                 {"classes", std::to_string(model.classes().size())}};
   page.warnings = rows.warnings;
   for (const std::string& note : model.notes()) page.warnings.push_back(note);
@@ -279,28 +321,39 @@ void run(Options& o) {
   dcl::Model model(o.checkpoint, classes);
   const bool concat_clip = model.options().train.concat_clip;
   InferenceOptions how = dcl::with_given(model.options(), o.inference_table).inference;
-  const bool with_vlp = how.fusion != Fusion::cbp;
+  const bool with_vlp = how.fusion != Fusion::cbp, with_cbp = how.fusion != Fusion::vlp;
+  TANDEM_CHECK(!with_cbp || model.has_cbp(), "localize", o.checkpoint, " has no CBP, since --variant ",
+               model.options().variant, " does not train it: its scores are --fusion vlp");
   if (with_vlp) model.open_vlp(o.text);
+  const dcl::Reads trained = dcl::reads(model.options());
+  const Need need{.i3d = with_cbp, .clip = with_vlp || concat_clip, .both = trained.i3d && trained.clip};
 #if defined(TANDEM_VIDEO)
   const bool extracting = o.features.empty();
-  const Rows rows = extracting ? extract_rows(o, with_vlp || concat_clip) : open_rows(o, with_vlp || concat_clip);
+  Rows rows = extracting ? extract_rows(o, need) : open_rows(o, need);
 #else
-  const Rows rows = open_rows(o, with_vlp || concat_clip);
+  Rows rows = open_rows(o, need);
 #endif
-  const std::int64_t columns = rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0);
-  TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
-               model.input());
-  if (rows.seconds_per_row > 0) how.localization.seconds_per_row = rows.seconds_per_row;
-  if (o.seconds_per_row > 0) how.localization.seconds_per_row = o.seconds_per_row;
+  if (with_cbp) {
+    const std::int64_t columns = rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0);
+    TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
+                 model.input());
+  }
+  settle_row_length(rows, o.inference.seconds_per_row, model);
+  how.localization.seconds_per_row = rows.seconds_per_row;
+  const Truth truth = read_truth(o);
+  const double annotated = std::max(truth.duration, o.duration), lasts = rows.seconds_per_row * static_cast<double>(rows.count());
+  if (annotated > 0 && std::fabs(lasts - annotated) > 0.1 * annotated + 2 * rows.seconds_per_row) {
+    rows.warnings.push_back(concat("The rows last ", lasts, " s, the video is said to last ", annotated, " s."));
+  }
   const VideoScores scores = model.score(rows.i3d, rows.clip, how);
   const auto frames = static_cast<std::size_t>(scores.frames.size(0)), count = model.classes().size();
   const std::vector<Detection> found =
       localize(std::span(scores.frames.data(), frames * count), frames, count,
                std::span(scores.video.data(), count), how.localization);
-  const Truth truth = read_truth(o);
 
   std::printf("%s: %zu rows of %s s, %zu detections\n", o.id.c_str(), frames,
-              cli::fixed(how.localization.seconds_per_row, 3).c_str(), found.size());
+              cli::fixed(rows.seconds_per_row, 3).c_str(), found.size());
+  std::printf("the length of a row: %s\n", cli::printable(rows.length_source).c_str());
   for (const std::string& warning : rows.warnings) std::printf("%s\n", warning.c_str());
   for (const std::string& note : model.notes()) std::printf("%s\n", note.c_str());
   cli::Table table({"class", "start s", "end s", "score"});
@@ -352,8 +405,6 @@ int main(int argc, char** argv) {
   app.add_option("--classes", o.classes, "Annotations with the class names, where the checkpoint lacks them")
       ->check(CLI::ExistingPath);
   o.inference_table.add_to(app, cli::Part::inference, "as trained");
-  app.add_option("--seconds-per-row", o.seconds_per_row, "Length of a row (default: what extract_features wrote, or 0.64)")
-      ->check(cli::positive());
   app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(cli::positive());
   app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(cli::range(1, 1000));
   app.add_option("--data", o.text.data, "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");

@@ -4,6 +4,7 @@
 ///   simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos
 ///   train_dcl --data sim --out run1
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -36,13 +37,22 @@ io::Json annotations_json(const GroundTruth& truth) {
     entry["subset"] = video.subset;
     entry["duration"] = video.duration;
     io::Json::array_t list;
+    std::vector<int> own;  // the classes of the instances
     for (const Instance& instance : video.instances) {
+      own.push_back(instance.cls);
       io::Json item = io::Json::object();
       item["segment"] = {instance.segment.start, instance.segment.end};
       item["label"] = truth.classes[static_cast<std::size_t>(instance.cls)];
       list.push_back(std::move(item));
     }
     entry["annotations"] = io::Json(std::move(list));
+    std::sort(own.begin(), own.end());
+    own.erase(std::unique(own.begin(), own.end()), own.end());
+    if (own != video.labels) {  // labels without segments
+      io::Json::array_t labels;
+      for (const int c : video.labels) labels.emplace_back(truth.classes[static_cast<std::size_t>(c)]);
+      entry["labels"] = io::Json(std::move(labels));
+    }
     database.emplace_back(video.id, std::move(entry));
   }
   io::Json root = io::Json::object();

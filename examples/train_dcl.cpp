@@ -9,10 +9,12 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dcl_branches.hpp"
 #include "dcl_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/wtal/detections_json.hpp"
@@ -77,10 +79,8 @@ class Session {
         start_(std::move(start)),
         data_(open_data(o)),
         random_(o.train.seed),
-        text_(open_text(o, data_.train->truth().classes, data_.all->clip_columns())),
-        cbp_(cbp_options(), random_),
-        vlp_(o.vlp, text_.encoder, text_.tokens.names, prompt_options(), random_),
-        trainer_(o.train, cbp_, vlp_),
+        branches_(o, data_, random_),
+        trainer_(o.train, branches_.cbp(), branches_.vlp()),
         sampler_(data_.train_lengths, o.train.batch, o.train.crop, Generator(o.train.seed).split(5)) {}
 
   void run() {
@@ -94,36 +94,20 @@ class Session {
     Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), start_.changes);
     describe();
     train(checkpoint, metrics);
-    const Evaluation result = evaluate_now(metrics, "final", true);
+    const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
     print(result);
   }
 
  private:
-  CbpOptions cbp_options() {
-    CbpOptions c = o_.cbp;
-    c.classes = static_cast<std::int64_t>(data_.train->classes());
-    c.input = data_.train->i3d(0).size(1) + (o_.train.concat_clip ? data_.train->clip(0).size(1) : 0);
-    o_.vlp.width = data_.train->clip(0).size(1);
-    return c;
-  }
-  PromptLearner<float>::Options prompt_options() const {
-    PromptLearner<float>::Options p = o_.prompts;
-    p.start_token = text_.tokens.start;
-    p.end_token = text_.tokens.end;
-    return p;
-  }
-
   void describe() const {
     std::printf("%s\n", data_.description.c_str());
     if (!start_.changes.empty()) {
       std::printf("resumed at step %lld with %s\n", static_cast<long long>(trainer_.steps()),
                   list_changes(start_.changes).c_str());
     }
-    std::printf("CBP %lld, VLP %lld parameters; %lld steps in all; %s scores; %d thread(s)\n",
-                static_cast<long long>(cbp_.parameter_count()),
-                static_cast<long long>(vlp_.parameter_count()),
+    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n", branches_.description().c_str(),
                 static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(), cpu::num_threads());
-    if (!text_.note.empty()) std::printf("%s\n", text_.note.c_str());
+    if (!branches_.text().note.empty()) std::printf("%s\n", branches_.text().note.c_str());
     std::fflush(stdout);
   }
 
@@ -161,10 +145,10 @@ class Session {
       const bool round_over = trainer_.finished() || trainer_.current_phase().round != phase.round;
       if (round_over) {
         judge(metrics, progress, phase.round);
-        const bool due = o_.evaluate_every > 0 && phase.round % o_.evaluate_every == 0;
+        const bool due = o_.evaluate_every > 0 && phase.round % o_.evaluate_every == 0 && data_.no_map.empty();
         if (due && !trainer_.finished()) {
-          const Evaluation result = evaluate_now(metrics, concat("round ", phase.round), false);
-          progress.print(concat("after round ", phase.round, ": ", summary(result)));
+          const std::optional<Evaluation> result = evaluate_now(metrics, concat("round ", phase.round), false);
+          progress.print(concat("after round ", phase.round, ": ", summary(*result)));
         }
       }
       if (step % o_.checkpoint_every == 0 || trainer_.finished()) save();
@@ -172,55 +156,57 @@ class Session {
     progress.finish();
   }
 
-  /// The quality of both branches' pseudo-labels on the training videos, where they are annotated.
+  /// The quality of the branches' pseudo-labels on the training videos, where they are annotated.
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
-    set_training(false);
-    vlp_.begin_teaching();
-    const auto i3d = [&](std::size_t v) { return cbp_rows(*data_.train, v); };
-    const auto clip = [&](std::size_t v) { return data_.train->clip(v); };
-    const double seconds = o_.inference.localization.seconds_per_row;
-    const PseudoLabelQuality c = judge_pseudo_labels(cbp_, *data_.train, i3d, o_.train.cbp_reading,
-                                                     o_.train.pseudo, seconds),
-                             v = judge_pseudo_labels(vlp_, *data_.train, clip, o_.train.vlp_reading,
-                                                     o_.train.pseudo, seconds);
+    if (data_.train->truth().instance_count() == 0) return;
+    branches_.begin_asking();
+    const auto visit = [](std::size_t) {};
+    const std::optional<PseudoLabelQuality> c = branches_.judge_cbp(*data_.train, visit),
+                                            v = branches_.judge_vlp(*data_.train, visit);
     trainer_.interrupted();
-    set_training(true);
-    if (c.pairs() == 0) return;
+    branches_.train(true);
+    if ((!c || c->pairs() == 0) && (!v || v->pairs() == 0)) return;
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["pseudo_labels_after_round"] = round;
-    const auto add_branch = [&line](const char* name, const PseudoLabelQuality& q) {
+    std::string said;
+    const auto add_branch = [&](const char* key, const char* name, const std::optional<PseudoLabelQuality>& q) {
+      if (!q) return;
       io::Json branch = io::Json::object();
-      branch["foreground_miou"] = q.foreground();
-      branch["background_miou"] = q.background();
-      branch["decided"] = q.decided();
-      line[name] = std::move(branch);
+      branch["foreground_miou"] = q->foreground();
+      branch["background_miou"] = q->background();
+      branch["decided"] = q->decided();
+      line[key] = std::move(branch);
+      said += concat(said.empty() ? "" : "; ", name, " ", cli::percent(q->foreground(), 1), ", ",
+                     cli::percent(q->background(), 1));
     };
-    add_branch("cbp", c);
-    add_branch("vlp", v);
+    add_branch("cbp", "CBP", c);
+    add_branch("vlp", "VLP", v);
     metrics.add(line);
     progress.print(concat(round == 0 ? std::string("after the warm-up") : concat("after round ", round),
-                          ": pseudo-label mIoU in % (foreground, background): CBP ",
-                          cli::percent(c.foreground(), 1), ", ", cli::percent(c.background(), 1), "; VLP ",
-                          cli::percent(v.foreground(), 1), ", ", cli::percent(v.background(), 1)));
+                          ": pseudo-label mIoU in % (foreground, background): ", said));
   }
 
-  Evaluation evaluate_now(Metrics& metrics, const std::string& when, bool final) {
-    set_training(false);
-    vlp_.begin_teaching();
+  /// Detections of the test videos and, where these have segments, what they are worth.
+  std::optional<Evaluation> evaluate_now(Metrics& metrics, const std::string& when, bool final) {
+    branches_.begin_asking();
     cli::Progress progress("localizing", data_.test->size());
-    const ConcatSource test(*data_.test, o_.train.concat_clip);
     const DetectionSet detections =
-        detect(cbp_, vlp_, test, o_.inference,
-               [&](std::size_t done, std::size_t) { progress.update(done); });
+        branches_.detect(*data_.test, [&](std::size_t done, std::size_t) { progress.update(done); });
     progress.finish();
     trainer_.interrupted();
-    set_training(true);
+    branches_.train(true);
     if (final) write_detections(io::join_path(o_.out, "detections.json"), detections, {.details = data_.note});
-    const Evaluation result = evaluate(data_.test->truth(), detections, {.protocol = data_.protocol});
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["evaluation"] = when;
+    if (!data_.no_map.empty()) {
+      line["no_map"] = data_.no_map;
+      metrics.add(line);
+      return std::nullopt;
+    }
+    const Evaluation result = evaluate(data_.test->truth(), detections,
+                                       {.protocol = data_.protocol, .seconds_per_row = data_.index_seconds});
     line["protocol"] = std::string(protocol_name(result.protocol));
     io::Json map = io::Json::object();
     for (std::size_t i = 0; i < result.map.size(); ++i) map[cli::fixed(result.thresholds[i], 2)] = result.map[i];
@@ -237,7 +223,13 @@ class Session {
     for (const AverageMap& a : result.averages) out += concat(" ", a.range, " ", cli::percent(a.value));
     return out;
   }
-  void print(const Evaluation& result) const {
+  void print(const std::optional<Evaluation>& evaluation) const {
+    if (!evaluation) {
+      std::printf("\n%s, so there is no mAP\n\ndetections of %zu videos: %s\n", data_.no_map.c_str(), data_.test->size(),
+                  io::join_path(o_.out, "detections.json").c_str());
+      return;
+    }
+    const Evaluation& result = *evaluation;
     std::vector<std::string> header{"tIoU"}, values{"mAP %"};
     for (std::size_t i = 0; i < result.map.size(); ++i) {
       header.push_back(cli::fixed(result.thresholds[i], 2));
@@ -261,24 +253,18 @@ class Session {
     for (const std::string& name : data_.train->truth().classes) classes.emplace_back(name);
     io::Metadata out{{"classes", io::json_text(io::Json(std::move(classes)))}};
     if (!data_.note.empty()) out["data"] = data_.note;
-    if (!text_.note.empty()) out["text"] = text_.note;
+    if (!branches_.text().note.empty()) out["text"] = branches_.text().note;
+    if (const double seconds = data_.all->row_lengths().uniform(); seconds > 0) {
+      out["seconds_per_row"] = io::json_text(io::Json(seconds));
+    }
     return out;
-  }
-  Tensor<float> cbp_rows(const VideoSource& source, std::size_t v) const {
-    return ConcatSource(source, o_.train.concat_clip).i3d(v);
-  }
-  void set_training(bool on) {
-    cbp_.train(on);
-    vlp_.train(on);
   }
 
   Options& o_;
   Start start_;
   Data data_;
   Generator random_;
-  Text text_;
-  CbpBranch<float> cbp_;
-  VlpBranch<float> vlp_;
+  Branches branches_;
   Trainer<float> trainer_;
   Sampler sampler_;
 };
@@ -294,6 +280,8 @@ int main(int argc, char** argv) {
       "  train_dcl --out run1 --resume\n"
       "  train_dcl --out run1 --resume --rounds 4\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
+      "What a variant does not read need not exist: --variant warm-up reads no CLIP rows and no text encoder,\n"
+      "vanilla-vlp no I3D rows. Labels of whole videos are enough; test videos need none.\n\n"
       "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
       "clip.safetensors and bpe_simple_vocab_16e6.txt.gz; docs/data.md describes all layouts, and\n"
       "simulate_features makes such a folder to try the program on.",

@@ -318,6 +318,8 @@ TEST_CASE("trainer: a warm-up needs no VLP and has the same bits without; a phas
   t.variant = Variant::vanilla_vlp;
   CHECK(Trainer<float>(t, nullptr, &without.vlp).finished());
   // Inference asks the branches that it reads only.
+  without.cbp.eval();
+  without.vlp.eval();
   InferenceOptions how;
   const Branch<float>*cbp = &without.cbp, *none = nullptr;
   CHECK(fused_scores(cbp, none, data.train->i3d(0), {}, how).frames.defined());
@@ -332,7 +334,9 @@ TEST_CASE("trainer: a warm-up needs no VLP and has the same bits without; a phas
 TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
   SimulationOptions simulation = tiny();
   // Lengths that are powers of two: scaled times have the same digits.
-  const Setup setup(options());
+  Setup setup(options());
+  setup.cbp.eval();
+  setup.vlp.eval();
   const NoGrad no_grad;
   const auto source = [&](double seconds) {
     simulation.seconds_per_row = seconds;

@@ -1,0 +1,88 @@
+#pragma once
+/// The branches that a run of train_dcl needs, and what is asked of them between the steps.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "dcl_data.hpp"
+
+namespace dcl {
+
+/// CBP, VLP or both, by what the run reads. The other, its rows and the text encoder need not exist.
+class Branches {
+ public:
+  Branches(const Options& o, const Data& data, Generator& random) : o_(o) {
+    const Reads need = reads(o);
+    const SubsetSource& train = *data.train;
+    const std::int64_t i3d = data.all->i3d_columns(), clip = data.all->clip_columns();
+    if (need.vlp) text_ = open_text(o, train.truth().classes, clip);
+    if (need.cbp) {
+      CbpOptions c = o.cbp;
+      c.classes = static_cast<std::int64_t>(train.classes());
+      c.input = i3d + (o.train.concat_clip ? clip : 0);
+      cbp_ = std::make_unique<CbpBranch<float>>(c, random);
+    }
+    if (need.vlp) {
+      VlpOptions v = o.vlp;
+      v.width = clip;
+      PromptLearner<float>::Options prompts = o.prompts;
+      prompts.start_token = text_.tokens.start;
+      prompts.end_token = text_.tokens.end;
+      vlp_ = std::make_unique<VlpBranch<float>>(v, text_.encoder, text_.tokens.names, prompts, random);
+    }
+  }
+
+  /// Null: not needed.
+  CbpBranch<float>* cbp() const { return cbp_.get(); }
+  VlpBranch<float>* vlp() const { return vlp_.get(); }
+  const Text& text() const { return text_; }
+
+  /// "CBP 1000, VLP 2000 parameters"
+  std::string description() const {
+    std::string out;
+    if (cbp_) out += concat("CBP ", cbp_->parameter_count());
+    if (vlp_) out += concat(out.empty() ? "" : ", ", "VLP ", vlp_->parameter_count());
+    return out + " parameters";
+  }
+
+  void train(bool on) const {
+    if (cbp_) cbp_->train(on);
+    if (vlp_) vlp_->train(on);
+  }
+  /// No dropout, and VLP's text features are kept: until the trainer is told that it was interrupted.
+  void begin_asking() const {
+    train(false);
+    if (vlp_) vlp_->begin_teaching();
+  }
+
+  /// What the run's scores find in every video.
+  template <class Progress>
+  DetectionSet detect(const VideoSource& source, Progress&& progress) const {
+    return wtal::detect<float>(cbp_.get(), vlp_.get(), ConcatSource(source, o_.train.concat_clip), o_.inference,
+                               std::forward<Progress>(progress));
+  }
+
+  /// The quality of each branch's pseudo-labels; nothing where the branch is not there. `visit(v)` before each video.
+  template <class Visit>
+  std::optional<PseudoLabelQuality> judge_cbp(const VideoSource& source, Visit&& visit) const {
+    if (!cbp_) return std::nullopt;
+    const ConcatSource rows(source, o_.train.concat_clip);
+    return judge_pseudo_labels(*cbp_, source, [&](std::size_t v) { return visit(v), rows.i3d(v); },
+                               o_.train.cbp_reading, o_.train.pseudo);
+  }
+  template <class Visit>
+  std::optional<PseudoLabelQuality> judge_vlp(const VideoSource& source, Visit&& visit) const {
+    if (!vlp_) return std::nullopt;
+    return judge_pseudo_labels(*vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
+                               o_.train.vlp_reading, o_.train.pseudo);
+  }
+
+ private:
+  const Options& o_;
+  Text text_;
+  std::unique_ptr<CbpBranch<float>> cbp_;
+  std::unique_ptr<VlpBranch<float>> vlp_;
+};
+
+}  // namespace dcl
