@@ -52,7 +52,7 @@ def blocks(page, language):
 def compiles(name, source, *more):
     path = work / "code.cpp"
     path.write_text(source)
-    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only"])] if OTHER else []):
+    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only", *(flag for flag in more if str(flag).startswith("-W"))])] if OTHER else []):
         result = subprocess.run([compiler, "-std=c++20", "-O0", *WARNINGS, "-I", ROOT / "include", "-I",
                                  ROOT / "benchmarks", *FLAGS, path, *last], capture_output=True, text=True)
         if result.returncode != 0:
@@ -93,7 +93,7 @@ for page in PAGES:
     for line, code in found:
         name = f"{page.name}:{line}"
         if "int main(" not in code:
-            compiles(name, wrapped(page, code), "-fsyntax-only")
+            compiles(name, wrapped(page, code), "-fsyntax-only", "-Wno-unused-parameter")
         elif "harness.hpp" in code:
             compiles(name, code, "-fsyntax-only")
         elif compiles(name, code, "-o", work / "program", "-pthread"):

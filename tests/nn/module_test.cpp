@@ -150,3 +150,20 @@ TEST_CASE("module: to() another device moves memory and gradients under the same
   CHECK(check::message([&] { net.to(Device::cuda()); }) == "[to] 'own' is undefined");
   CHECK(net.a.w.device() == Device::cpu());
 }
+
+TEST_CASE("module: a state dict of the module's own tensors under exchanged names exchanges them") {
+  Tied net;
+  net.a.w.replace_(tensor<float>({1, 2}));
+  net.b.w.replace_(tensor<float>({3, 4}));
+  const auto own = net.state_dict();
+  std::vector<nn::Named<float>> exchanged;
+  for (const auto& named : own) {
+    const std::string from = named.name == "a.w" || named.name == "c.w" ? "b.w" : named.name == "b.w" ? "a.w" : named.name;
+    for (const auto& other : own) {
+      if (other.name == from) exchanged.push_back({named.name, other.tensor});
+    }
+  }
+  net.load_state_dict(exchanged);
+  CHECK(net.a.w.to_vector() == Values{3, 4});
+  CHECK(net.b.w.to_vector() == Values{1, 2});
+}

@@ -62,6 +62,24 @@ struct Slot {
   Packed<T>* packed = nullptr;
 };
 
+namespace detail {
+/// Copies every second tensor into the first beside it as if all had been read before the first was written: a
+/// state may consist of the very tensors that it is loaded into, under other names.
+template <FloatingElement T>
+void copy_all(std::vector<std::pair<Tensor<T>, Tensor<T>>> copies) {
+  for (auto& [to, from] : copies) {
+    from = from.detach();
+    for (const auto& other : copies) {
+      if (other.first.storage() == to.storage() || from.device() != other.first.device()) continue;
+      if (!tandem::detail::may_share_memory(from, other.first)) continue;
+      from = from.clone();
+      break;
+    }
+  }
+  for (const auto& [to, from] : copies) to.copy_elements(from);
+}
+}  // namespace detail
+
 /// What load_state_dict found.
 struct LoadReport {
   std::vector<std::string> used;
@@ -189,7 +207,7 @@ class Module : public RefCounted {
     }
     TANDEM_CHECK(!strict || (report.missing.empty() && report.unused.empty()), "load_state_dict",
                  "the names do not match: ", report);
-    for (const auto& [to, from] : copies) to.copy_elements(from.detach());
+    detail::copy_all(std::move(copies));
     return report;
   }
 

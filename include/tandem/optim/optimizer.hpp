@@ -103,7 +103,9 @@ class Optimizer {
       TANDEM_CHECK(count >= 0 && count < 0x1p62 && count == __builtin_floor(count), "optimizer", "'",
                    own[i].name, "' is ", count, ", not a number of steps");
     }
-    for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.copy_elements(sources[i]->tensor.detach());
+    std::vector<std::pair<Tensor<T>, Tensor<T>>> copies;
+    for (std::size_t i = 0; i < own.size(); ++i) copies.emplace_back(own[i].tensor, sources[i]->tensor);
+    nn::detail::copy_all(std::move(copies));
   }
 
  protected:

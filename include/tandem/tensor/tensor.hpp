@@ -112,7 +112,7 @@ class Tensor {
   int rank() const { return shape().rank(); }
   std::int64_t numel() const { return impl().numel; }
   /// The size of one dimension; negative counts from the end.
-  std::int64_t size(std::int64_t dim) const { return shape()[normalize_dim("size", dim, rank())]; }
+  std::int64_t size(Dim dim) const { return shape()[normalize_dim("size", dim, rank())]; }
   Device device() const { return impl().storage->device(); }
   static constexpr DType dtype() { return dtype_of<T>; }
   bool is_contiguous() const { return impl().contiguous; }
@@ -179,7 +179,7 @@ class Tensor {
 
   // --- views (no copy; gradients flow through) ---------------------------------------------------
   /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
-  Tensor slice(std::int64_t dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1) const {
+  Tensor slice(Dim dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1) const {
     const int d = normalize_dim("slice", dim, rank());
     const std::int64_t n = shape()[d];
     TANDEM_CHECK(step >= 1, "slice", "the step must be at least 1, it is ", step);
@@ -191,7 +191,7 @@ class Tensor {
     return view_of({View::slice, d, begin, step, Shape{(end - begin + step - 1) / step}});
   }
   /// Index `index` of `dim`, which is dropped.
-  Tensor select(std::int64_t dim, std::int64_t index) const {
+  Tensor select(Dim dim, std::int64_t index) const {
     const int d = normalize_dim("select", dim, rank());
     const std::int64_t n = shape()[d], at = index < 0 ? index + n : index;
     TANDEM_CHECK(at >= 0 && at < n, "select", "index ", index, " is out of range for dimension ", d,
@@ -215,7 +215,7 @@ class Tensor {
     return view_of({View::permute, 0, 0, 1, normal});
   }
   /// Exchanges two dimensions.
-  Tensor transpose(std::int64_t a, std::int64_t b) const {
+  Tensor transpose(Dim a, Dim b) const {
     Shape order;
     for (int d = 0; d < rank(); ++d) order.push_back(d);
     const int da = normalize_dim("transpose", a, rank()), db = normalize_dim("transpose", b, rank());
@@ -235,7 +235,7 @@ class Tensor {
     return (viewable ? *this : contiguous()).view_of({View::reshape, 0, 0, 1, to});
   }
   /// Dimensions [first, last] merged into one.
-  Tensor flatten(std::int64_t first = 0, std::int64_t last = -1) const {
+  Tensor flatten(Dim first = 0, Dim last = -1) const {
     if (rank() == 0) return reshape({1});
     const int a = normalize_dim("flatten", first, rank()), b = normalize_dim("flatten", last, rank());
     TANDEM_CHECK(a <= b, "flatten", "the first dimension ", a, " comes after the last, ", b);
@@ -258,7 +258,7 @@ class Tensor {
     return view_of({View::expand, 0, 0, 1, sizes});
   }
   /// Drops a dimension of size 1.
-  Tensor squeeze(std::int64_t dim) const {
+  Tensor squeeze(Dim dim) const {
     const int d = normalize_dim("squeeze", dim, rank());
     TANDEM_CHECK(shape()[d] == 1, "squeeze", "dimension ", d, " of shape ", shape(), " is not 1");
     Shape to = shape();
@@ -266,7 +266,7 @@ class Tensor {
     return view(to);
   }
   /// Inserts a dimension of size 1 before `dim`.
-  Tensor unsqueeze(std::int64_t dim) const {
+  Tensor unsqueeze(Dim dim) const {
     Shape to = shape();
     to.insert(normalize_dim("unsqueeze", dim, rank() + 1), 1);
     return view(to);
