@@ -52,7 +52,7 @@ def blocks(page, language):
 def compiles(name, source, *more):
     path = work / "code.cpp"
     path.write_text(source)
-    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only", *(flag for flag in more if str(flag).startswith("-W"))])] if OTHER else []):
+    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only"])] if OTHER else []):
         result = subprocess.run([compiler, "-std=c++20", "-O0", *WARNINGS, "-I", ROOT / "include", "-I",
                                  ROOT / "benchmarks", *FLAGS, path, *last], capture_output=True, text=True)
         if result.returncode != 0:
@@ -67,13 +67,20 @@ def runs(name, program):
         failures.append(f"{name} fails:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
 
 
+def is_taken(variable, code):
+    """Whether a piece of code uses a variable without declaring it."""
+    name = re.search(r"\(\*(\w+)\)|(\w+)$", variable)
+    name = name[1] or name[2]
+    return re.search(rf"\b{name}\b", code) and not re.search(rf"\w[\w:<>]* {name}(?: = |\()", code)
+
+
 def wrapped(page, code):
     includes, body = [], []
     for line in code.splitlines():
         (includes if line.startswith("#include") else body).append(line.removeprefix("using namespace tandem;"))
     given = GIVEN.get(page.name, [])
     includes += [line for line in given if line.startswith("#include")]
-    variables = [line for line in given if not line.startswith("#include")]
+    variables = [line for line in given if not line.startswith("#include") and is_taken(line, code)]
     return "\n".join(['#include "tandem/tandem.hpp"', *includes, "using namespace tandem;",
                       f"void fragment({', '.join(variables)}) {{ {{", *body, "} }", "int main() {}"])
 
@@ -93,7 +100,7 @@ for page in PAGES:
     for line, code in found:
         name = f"{page.name}:{line}"
         if "int main(" not in code:
-            compiles(name, wrapped(page, code), "-fsyntax-only", "-Wno-unused-parameter")
+            compiles(name, wrapped(page, code), "-fsyntax-only")
         elif "harness.hpp" in code:
             compiles(name, code, "-fsyntax-only")
         elif compiles(name, code, "-o", work / "program", "-pthread"):

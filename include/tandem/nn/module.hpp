@@ -70,7 +70,8 @@ void copy_all(std::vector<std::pair<Tensor<T>, Tensor<T>>> copies) {
   for (auto& [to, from] : copies) {
     from = from.detach();
     for (const auto& other : copies) {
-      if (other.first.storage() == to.storage() || from.device() != other.first.device()) continue;
+      const bool same_place = other.first.storage() == to.storage() && other.first.offset() == to.offset();
+      if (same_place || !(from.device() == other.first.device())) continue;
       if (!tandem::detail::may_share_memory(from, other.first)) continue;
       from = from.clone();
       break;
