@@ -370,18 +370,16 @@ int main(int argc, char** argv) {
   const auto training = [&](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->group("Training")->capture_default_str();
   };
-  training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(cli::non_negative());
-  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(cli::positive());
-  training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(cli::non_negative());
-  training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(cli::non_negative());
-  training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")
-      ->check(cli::non_negative());
-  training("--batch", o.train.batch, "Videos per step")->check(cli::positive());
-  training("--lambda", o.train.lambda, "Weight of L_fb")->check(cli::non_negative());
-  training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")
-      ->check(cli::positive());
-  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(cli::positive());
-  training("--layers", o.layers, "CBP: transformer blocks")->check(cli::non_negative());
+  training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(cli::range(0, 1000));
+  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(cli::range(1, 1e6));
+  training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(cli::range(0, 1e6));
+  training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(cli::range(0, 1e6));
+  training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")->check(cli::range(0, 1e6));
+  training("--batch", o.train.batch, "Videos per step")->check(cli::range(1, 1e6));
+  training("--lambda", o.train.lambda, "Weight of L_fb")->check(cli::range(0, 1e6));
+  training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")->check(cli::range(1, 1e9));
+  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(cli::range(4, 65536));
+  training("--layers", o.layers, "CBP: transformer blocks")->check(cli::range(0, 1000));
   cli::add_choice(app, "--precision", o.precision, {"float", "bf16"},
                   "Products of linear layers and attention")
       ->group("Training")

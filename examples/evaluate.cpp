@@ -304,7 +304,7 @@ int main(int argc, char** argv) {
                  "Length of thumos-index's rows, for features of another step; the numbers then compare with "
                  "each other only")
       ->capture_default_str()
-      ->check(CLI::PositiveNumber)
+      ->check(cli::positive())
       ->type_name("S");
   app.add_option("--json", options.json, "Also write the result to this file")->type_name("OUT");
   app.add_flag("--per-class", options.per_class, "Print the AP of every class");

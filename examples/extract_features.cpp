@@ -82,12 +82,8 @@ std::vector<Video> find_videos(const Options& o) {
   }
   if (o.shard.empty()) return videos;
   std::size_t part = 0, parts = 0;
-  const std::size_t slash = std::min(o.shard.find('/'), o.shard.size());
-  const bool good = cli::read_number(o.shard.substr(0, slash), part).empty() && slash < o.shard.size() &&
-                    cli::read_number(o.shard.substr(slash + 1), parts).empty() && part >= 1 && part <= parts &&
-                    parts <= 1000000;
-  TANDEM_CHECK(good, "extract_features", "--shard takes a part and how many there are (a million at most), 1/8 to 8/8, got ",
-               cli::shown(o.shard));
+  const std::string wrong = cli::read_part(o.shard, part, parts);
+  TANDEM_CHECK(wrong.empty(), "extract_features", "--shard: ", wrong);
   std::vector<Video> mine;
   for (std::size_t i = part - 1; i < videos.size(); i += parts) mine.push_back(videos[i]);
   return mine;
@@ -357,7 +353,8 @@ int main(int argc, char** argv) {
   app.add_flag("--recursive", o.recursive, "Look into the folders below as well");
   app.add_flag("--separate", o.separate, "features/rgb/<id>.npy and features/flow/<id>.npy instead of one joint array");
   app.add_flag("--overwrite", o.overwrite, "Make features again although they are there");
-  app.add_option("--shard", o.shard, "Part i of n of the videos, i/n from 1/n on, for several machines or job arrays");
+  app.add_option("--shard", o.shard, "Part i of n of the videos, i/n from 1/n on, for several machines or job arrays")
+      ->check(cli::part_of_parts());
   app.add_flag("--profile", o.profile, "At the end, how the time was spent");
   extract::add_options(app, o);
   cli::add_config(app);

@@ -4,6 +4,7 @@
 /// eight, and prints the largest double with 309 digits.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <concepts>
@@ -74,6 +75,21 @@ std::string read_number(std::string_view text, N& value) {
   return "";
 }
 
+/// Reads "i/n", part i of n, 1 ≤ i ≤ n. Returns what is wrong with it, or "".
+inline std::string read_part(std::string_view text, std::size_t& part, std::size_t& parts) {
+  constexpr std::size_t most = 1000000;
+  const std::size_t slash = std::min(text.find('/'), text.size());
+  std::size_t i = 0, n = 0;
+  const bool good = slash < text.size() && read_number(text.substr(0, slash), i).empty() &&
+                    read_number(text.substr(slash + 1), n).empty() && 1 <= i && i <= n && n <= most;
+  if (!good) {
+    return tandem::concat("expected a part and how many there are, from 1/8 to 8/8 for example, ", most,
+                          " at most, got ", shown(text));
+  }
+  part = i, parts = n;
+  return "";
+}
+
 // ---------------------------------------------------------------- ranges, for options of CLI11
 
 /// A check that `good` holds for the number; `expected` completes "must be …".
@@ -95,6 +111,14 @@ CLI::Validator number_check(std::string expected, Good good) {
 inline CLI::Validator range(double low, double high) {
   return number_check(tandem::concat("from ", number_text(low), " to ", number_text(high)),
                       [low, high](double x) { return low <= x && x <= high; });
+}
+/// "i/n", as read_part() takes it; "" is everything.
+inline CLI::Validator part_of_parts() {
+  return {[](std::string& text) {
+            std::size_t part = 0, parts = 0;
+            return text.empty() ? std::string() : read_part(text, part, parts);
+          },
+          "i/n", ""};
 }
 /// x > 0.
 inline CLI::Validator positive() {

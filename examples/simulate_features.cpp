@@ -142,7 +142,8 @@ int main(int argc, char** argv) {
   app.add_option("--annotations", o.annotations,
                  "Take videos, durations and instances from real annotations: a W-TALC folder, gt.json …");
   app.add_option("--prompt-vectors", o.prompt_vectors, "Learned vectors that the prompts will have")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(cli::range(0, 1000));
   app.add_option("--seed", o.simulation.seed, "Everything random follows from it")->capture_default_str();
   cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);

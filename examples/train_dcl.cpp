@@ -116,7 +116,7 @@ class Session {
       io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), start_.checkpoint_options, notes()});
     };
     if (trainer_.finished()) {
-      if (!start_.changes.empty()) save();
+      if (!o_.resume || !start_.changes.empty()) save();  // a run without steps has a checkpoint too
       return;
     }
     cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),

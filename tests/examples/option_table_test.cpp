@@ -238,3 +238,13 @@ TEST_CASE("option_table: programs that declare options with CLI11 have the same 
   CHECK(wrong_with({"--width", "010"}) == "ok 10");
   CHECK(wrong_with({"--width", "0x10"}) == "ok 16");
 }
+
+TEST_CASE("option_values: a part of parts") {
+  std::size_t part = 0, parts = 0;
+  CHECK(cli::read_part("3/8", part, parts) == "");
+  CHECK(part == 3);
+  CHECK(parts == 8);
+  for (const char* text : {"4294967297/4294968298", "0/8", "9/8", "-1/8", "1", "/", "1/", "1/8x", " 1/8", "", "1/0"}) {
+    CHECK(cli::read_part(text, part, parts).starts_with("expected a part"));
+  }
+}

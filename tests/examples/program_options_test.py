@@ -1,0 +1,69 @@
+"""The numbers and flags of every program: each numeric option that --help lists refuses what is no number, is not
+finite or does not fit, in one short sentence that names it; each flag in a config file is true or false and nothing else.
+
+usage: program_options_test.py FOLDER_WITH_THE_PROGRAMS FOLDER_OF_THE_SOURCES
+"""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+programs, sources = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+scratch = tempfile.TemporaryDirectory(prefix="tandem-options-")
+config = pathlib.Path(scratch.name) / "config.json"
+
+
+def run(*words):
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, cwd=scratch.name)
+
+
+def refused(program, *words):
+    result = run(program, *words)
+    lines = result.stderr.splitlines()
+    assert result.returncode == 2 and len(lines) == 2 and len(lines[0]) < 400, (program.name, words, result)
+    return lines[0]
+
+
+numbers = flags = 0
+found = sorted(p.stem for p in sources.glob("*.cpp") if "cli::run(" in p.read_text())
+assert len(found) > 10, found
+for name in found:
+    program = programs / name
+    if not program.exists():  # where the video library is missing, extract_features is not built
+        print("not here:", name)
+        continue
+    text = run(program, "--help").stdout
+    options = re.findall(r"^  (?:-\w,)?(--[\w-]+)(?: (\S+))?", text, re.M)
+    assert ("--help", "") in [(o, "") for o, _ in options], text
+    for option, kind in options:
+        # The word after a flag is its help, which starts with a capital and goes on in small letters.
+        if re.match(r"(INT|UINT|FLOAT)\b", kind):
+            integer = kind[0] in "IU"
+            for wrong in ["nan", "inf", "-inf", "1e999", "many", "", "1x"] + ["99999999999999999999", "1.5"] * integer:
+                said = refused(program, option + "=" + wrong if wrong else option + "=''")
+                assert option in said, (name, said)
+            numbers += 1
+        elif kind == "" or re.match(r"[A-Z][a-z]", kind):
+            if option in ("--help", "--config") or "--config" not in text:
+                continue
+            for wrong in ("", "false", 1, [True]):
+                config.write_text(json.dumps({option[2:]: wrong, "version": "0"}))
+                said = refused(program, "--config", config)
+                assert option[2:] in said and "expected true or false" in said, (name, said)
+            config.write_text(json.dumps({option[2:]: False, "version": "0"}))
+            assert "expected true or false" not in run(program, "--config", config).stderr
+            flags += 1
+    if "--config" in text:
+        config.write_text(json.dumps({options[-1][0][2:] + "x": 1}))
+        assert "did you mean" in refused(program, "--config", config)
+assert numbers > 60 and flags > 10, (numbers, flags)
+
+# The ranges of CLI11 print 309 digits and take NaN.
+for path in [*sources.glob("*.cpp"), *sources.glob("*.hpp")]:
+    for word in ("CLI::Range", "CLI::PositiveNumber", "CLI::NonNegativeNumber"):
+        assert word not in path.read_text(), f"{path}: use cli::range, cli::positive or cli::non_negative, not {word}"
+
+print(f"{numbers} numbers and {flags} flags of {len(found)} programs")
