@@ -85,6 +85,9 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, c
   TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out, " cannot go on with other options: ",
                list_changes(refused), ". Leave them out to resume it, or start another with --out");
   finish_options(o);
+  const Reads had = reads(old), need = reads(o);
+  TANDEM_CHECK((had.cbp || !need.cbp) && (had.vlp || !need.vlp), "train_dcl", "the run in ", o.out, " has no ",
+               need.vlp && !had.vlp ? "VLP" : "CBP", ", which these options need: ", list_changes(changes));
   std::vector<Change> longer;
   for (const Change& change : changes) {
     if (table.find(change.name)->grows()) longer.push_back(change);
@@ -138,15 +141,16 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
 }
 
 /// Reads all rows that the run will read once, so that a number that is none is found now and not hours later.
-inline void check_features(const Data& data) {
+inline void check_features(const Options& o, const Data& data) {
+  const Reads need = reads(o);
   const auto started = std::chrono::steady_clock::now();
   std::optional<cli::Progress> progress;
   const std::size_t all = data.train->size() + data.test->size();
   std::size_t done = 0;
   for (const SubsetSource* source : {data.train.get(), data.test.get()}) {
     for (std::size_t v = 0; v < source->size(); ++v) {
-      source->i3d(v);
-      source->clip(v);
+      if (need.i3d) source->i3d(v);
+      if (need.clip) source->clip(v);
       ++done;
       if (!progress && std::chrono::steady_clock::now() - started > std::chrono::seconds(2)) {
         progress.emplace("checking features", all, done);

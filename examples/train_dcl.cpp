@@ -89,7 +89,7 @@ class Session {
       trainer_.load(start_.saved->tensors, start_.saved->counters);
       start_.saved.reset();
     }
-    check_features(data_);
+    check_features(o_, data_);
     io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
     Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), start_.changes);
     describe();

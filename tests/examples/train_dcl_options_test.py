@@ -74,7 +74,8 @@ def small(*words):
 draw = random.Random(11)
 DOMAIN = {  # flags need no line: they are drawn from true and false
     "data": lambda: str(work / "sim"), "checkpoint-every": lambda: draw.choice([1, 3, 100]),
-    "evaluate-every": lambda: draw.choice([0, 1]), "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
+    "evaluate-every": lambda: draw.choice([0, 1]),
+    "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
     "width": lambda: draw.choice([8, 16]), "layers": lambda: draw.choice([0, 1, 2]),
     "heads": lambda: draw.choice([1, 2, 4]), "mlp-ratio": lambda: draw.choice([1, 2]),
@@ -96,7 +97,8 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "seed": lambda: draw.choice([0, 7, 2**63, 2**64 - 1]),
     "fusion": lambda: draw.choice(["cbp", "vlp", "mean", "weighted"]), "cbp-weight": lambda: draw.uniform(0, 1),
     "theta-loc": lambda: [draw.uniform(0.1, 0.9) for _ in range(draw.choice([1, 3]))],
-    "theta-cls": lambda: draw.uniform(0, 1), "nms-sigma": lambda: draw.choice([0.3, 0.1]),
+    "theta-cls": lambda: draw.uniform(0, 1),
+    "seconds-per-row": lambda: draw.choice([0, 0.64]), "nms-sigma": lambda: draw.choice([0.3, 0.1]),
 }
 # Names of files, and what does without them: drawn on purpose below.
 LEFT_OUT = {"version", "annotations", "i3d", "clip", "clip-weights", "vocabulary", "tokens", "random-text-encoder",
@@ -207,6 +209,8 @@ assert json.loads(changed[0])["changed_options"]["rounds"] == {"before": 1, "aft
 good("train_dcl", "--resume", "--out", "one", "--fusion", "mean", "--no-min-max=false")
 assert options_of("one")["no-min-max"] is False and options_of("one")["fusion"] == "mean"
 localize_gives_the_same("one", "resumed")
+good("train_dcl", *small("--out", "warm", "--variant", "warm-up"))
+assert "has no VLP" in refused("--resume", "--out", "warm", "--fusion", "mean")
 good("train_dcl", *small("--out", "cosine", "--schedule", "cosine"))
 assert "cosine" in refused("--resume", "--out", "cosine", "--rounds", 2)
 assert "no checkpoint in nothing" in refused("--resume", "--out", "nothing")
@@ -216,7 +220,8 @@ header, data = checkpoint_header(work / "before" / FILES[0])
 meta = header["__metadata__"]
 typed = json.loads(meta["options"])
 typed.pop("version")
-text = {name: "" if value is False else value if isinstance(value, str) else json.dumps(value) for name, value in typed.items()}
+text = {name: "" if value is False else value if isinstance(value, str) else json.dumps(value)
+        for name, value in typed.items()}
 text["no-min-max"] = "false"  # it was given
 text["theta-loc"] = "0.3 0.45"
 meta["options"] = json.dumps(text, indent=2)
