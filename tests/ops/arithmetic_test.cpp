@@ -172,5 +172,5 @@ TEST_CASE("arithmetic: messages") {
   CHECK(of([](const auto& a, const auto& b) { a / b; }) ==
         "[div] shapes do not broadcast: (2, 3) and (4,)");
   CHECK(check::message([] { Tensor<float>() + 1; }) ==
-        "[tensor] this tensor is undefined (default-constructed)");
+        "[add] argument x is an undefined tensor (default-constructed)");
 }

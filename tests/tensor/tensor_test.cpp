@@ -128,7 +128,7 @@ TEST_CASE("tensor: shapes, sizes and indices are checked") {
         "[tensor] too many bytes for shape (4611686018427387904,)");
   CHECK(check::message([&] { (void)x.item(); }) == "[item] a tensor of shape (2, 3) has 6 elements, not one");
   CHECK(check::message([&] { (void)Tensor<float>().shape(); }) ==
-        "[tensor] this tensor is undefined (default-constructed)");
+        "[shape] this tensor is undefined (default-constructed)");
   CHECK(check::message([&] { Shape({1, 1, 1, 1, 1, 1, 1, 1, 1}); }) ==
         "[shape] a tensor has at most 8 dimensions");
   CHECK(check::message([&] { Tensor<float>(Shape{2}, Device::cuda(0)); }).find("tandem::cuda") !=

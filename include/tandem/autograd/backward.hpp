@@ -91,6 +91,7 @@ LeafNode<T>& leaf_of(const char* op, const Tensor<T>& x) {
 
 template <Element T>
 const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
+  (void)impl("requires_grad_");
   TANDEM_CHECK(is_leaf(), "requires_grad_", "this tensor is the result of an op; detach() it first");
   if constexpr (FloatingElement<T>) {
     if (!on) {
@@ -107,7 +108,10 @@ const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
 template <Element T>
 Tensor<T> Tensor<T>::grad() const {
   if constexpr (FloatingElement<T>) {
-    return requires_grad() ? autograd::detail::leaf_of("grad", *this).collected() : Tensor<T>();
+    const bool collects = static_cast<bool>(impl("grad").node);
+    Tensor out = collects ? autograd::detail::leaf_of("grad", *this).collected() : Tensor();
+    out.absent_ = collects ? tandem::detail::Absent::no_gradient : tandem::detail::Absent::not_collected;
+    return out;
   } else {
     return Tensor<T>();
   }
@@ -116,6 +120,10 @@ Tensor<T> Tensor<T>::grad() const {
 template <Element T>
 void Tensor<T>::set_grad(const Tensor& gradient) const {
   if constexpr (FloatingElement<T>) {
+    (void)impl("set_grad");
+    if (gradient.absence() == tandem::detail::Absent::moved) {
+      tandem::detail::require_defined("set_grad", "gradient", gradient);
+    }
     if (!gradient.defined() && !requires_grad()) return;
     TANDEM_CHECK(!gradient.defined() || gradient.shape() == shape(), "set_grad",
                  "a gradient of shape ", gradient.shape(), " was given for a tensor of shape ",
@@ -145,14 +153,15 @@ const Tensor<T>& Tensor<T>::replace_(const Tensor& other) const {
 
 template <Element T>
 void Tensor<T>::backward(bool retain_graph) const {
-  TANDEM_CHECK(numel() == 1, "backward", "a tensor of shape ", shape(),
+  TANDEM_CHECK(impl("backward").numel == 1, "backward", "a tensor of shape ", shape(),
                " is not one number: give the gradient to start from");
   backward(ones_like(*this), retain_graph);
 }
 
 template <Element T>
 void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph) const {
-  TANDEM_CHECK(requires_grad(), "backward",
+  tandem::detail::require_defined("backward", "cotangent", cotangent);
+  TANDEM_CHECK(impl("backward").node, "backward",
                "this tensor does not depend on anything that requires a gradient");
   TANDEM_CHECK(cotangent.shape() == shape(), "backward", "the cotangent has shape ",
                cotangent.shape(), ", the tensor ", shape());

@@ -37,6 +37,7 @@ struct AbsGradient {
 
 template <ArithmeticElement T>
 Tensor<T> abs(const Tensor<T>& x) {
+  detail::require_defined("abs", "x", x);
   Tensor<T> out = detail::map("abs", detail::Abs(), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(

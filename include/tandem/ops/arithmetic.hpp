@@ -119,6 +119,7 @@ compute_t<T> scalar_of(const char* op, S s) {
 
 template <ArithmeticElement T>
 Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined("add", "a", a, "b", b);
   Tensor<T> out = detail::map("add", detail::Add(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -134,6 +135,7 @@ Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
 
 template <ArithmeticElement T>
 Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined("sub", "a", a, "b", b);
   Tensor<T> out = detail::map("sub", detail::Sub(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -151,6 +153,7 @@ Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
 
 template <ArithmeticElement T>
 Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined("mul", "a", a, "b", b);
   Tensor<T> out = detail::map("mul", detail::Mul(), a, b);
   if constexpr (FloatingElement<T>) {
     // Each operand is needed for the other's gradient only.
@@ -172,6 +175,7 @@ Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
 
 template <ArithmeticElement T>
 Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined("div", "a", a, "b", b);
   Tensor<T> out = detail::map("div", detail::Div(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -193,6 +197,7 @@ Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
 
 template <ArithmeticElement T>
 Tensor<T> neg(const Tensor<T>& x) {
+  detail::require_defined("neg", "x", x);
   Tensor<T> out = detail::map("neg", detail::Neg(), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -210,6 +215,7 @@ Tensor<T> neg(const Tensor<T>& x) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> add(const Tensor<T>& x, S s) {
+  detail::require_defined("add", "x", x);
   const detail::ScalarRight<detail::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
   Tensor<T> out = detail::map("add with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -222,6 +228,7 @@ Tensor<T> add(const Tensor<T>& x, S s) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(const Tensor<T>& x, S s) {
+  detail::require_defined("sub", "x", x);
   const detail::ScalarRight<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -234,6 +241,7 @@ Tensor<T> sub(const Tensor<T>& x, S s) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(S s, const Tensor<T>& x) {
+  detail::require_defined("sub", "x", x);
   const detail::ScalarLeft<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -250,6 +258,7 @@ Tensor<T> sub(S s, const Tensor<T>& x) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> mul(const Tensor<T>& x, S s) {
+  detail::require_defined("mul", "x", x);
   const detail::ScalarRight<detail::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
   Tensor<T> out = detail::map("mul with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -264,6 +273,7 @@ Tensor<T> mul(const Tensor<T>& x, S s) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(const Tensor<T>& x, S s) {
+  detail::require_defined("div", "x", x);
   const detail::ScalarRight<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
   Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -278,6 +288,7 @@ Tensor<T> div(const Tensor<T>& x, S s) {
 template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(S s, const Tensor<T>& x) {
+  detail::require_defined("div", "x", x);
   const detail::ScalarLeft<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
   Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
@@ -342,6 +353,7 @@ namespace detail {
 
 template <class F, class T>
 const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Tensor<T>& y) {
+  detail::require_defined(op, "a", x, "b", y);
   require_cpu(op, x, y);
   x.refuse_in_place(op);
   autograd::refuse_grad(op, y);

@@ -241,6 +241,8 @@ template <FloatingElement T>
 Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
                                        const AttentionOptions& options = {}) {
   const char* const op = "scaled_dot_product_attention";
+  detail::require_defined(op, "q", q, "k", k, "v", v);
+  detail::require_given_or_none(op, "key_mask", options.key_mask, "query_mask", options.query_mask);
   detail::require_cpu(op, q, k, v, options.key_mask, options.query_mask);
   const int r = q.rank();
   bool fits = r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
@@ -294,6 +296,8 @@ template <FloatingElement T>
 Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<bool>& key_mask = {},
                          bool causal = false, const Tensor<bool>& query_mask = {}) {
   const char* const op = "self_attention";
+  detail::require_defined(op, "qkv", qkv);
+  detail::require_given_or_none(op, "key_mask", key_mask, "query_mask", query_mask);
   detail::require_cpu(op, qkv, key_mask, query_mask);
   TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0, op,
                "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");

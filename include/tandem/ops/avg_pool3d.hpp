@@ -107,6 +107,7 @@ template <FloatingElement T>
 requires(!std::is_same_v<T, bfloat16>) Tensor<T> avg_pool3d(const Tensor<T>& x,
                                                             const AvgPool3dOptions& options) {
   const char* const op = "avg_pool3d";
+  detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);
   const detail::Window3d window =
       detail::pool_window(op, x.shape(), options.kernel, options.stride, options.padding);

@@ -126,6 +126,9 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
                                                             const Tensor<T>& running_variance,
                                                             const BatchNormOptions& options = {}) {
   const char* const op = "batch_norm";
+  detail::require_defined(op, "x", x);
+  detail::require_given_or_none(op, "gamma", gamma, "beta", beta, "running_mean", running_mean,
+                                "running_variance", running_variance);
   detail::require_cpu(op, x, gamma, beta, running_mean, running_variance);
   TANDEM_CHECK(x.rank() >= 2, op, "expected x of shape (N, C, …), got ", x.shape());
   TANDEM_CHECK(static_cast<T>(options.epsilon) > 0, op, "epsilon must be positive, it is ",

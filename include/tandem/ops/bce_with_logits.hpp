@@ -32,6 +32,8 @@ template <FloatingElement T>
 Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
                           const std::type_identity_t<BceOptions<T>>& options = {}) {
   const char* const op = "bce_with_logits";
+  detail::require_defined(op, "x", x, "target", target);
+  detail::require_given_or_none(op, "weight", options.weight, "mask", options.mask);
   detail::require_cpu(op, x, target, options.weight, options.mask);
   autograd::refuse_grad(op, target, options.weight);
   detail::require_same_shape(op, "logits", x, "target", target);

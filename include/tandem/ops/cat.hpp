@@ -18,6 +18,7 @@ template <Element T>
 Tensor<T> cat(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   const char* const op = "cat";
   TANDEM_CHECK(!tensors.empty(), op, "there is nothing to join: the list is empty");
+  detail::require_each_defined(op, "tensors", tensors);
   const Shape& first = tensors[0].shape();
   const int d = normalize_dim(op, dim, first.rank());
   std::vector<std::int64_t> starts{0};

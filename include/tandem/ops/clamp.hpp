@@ -100,6 +100,7 @@ C bound(const char* op, S s, DType type) {
 /// clamp for any two numbers, checked in their own types first.
 template <ArithmeticElement T, class A, class B>
 Tensor<T> clamp_between(const char* op, const Tensor<T>& x, A low, B high) {
+  detail::require_defined(op, "x", x);
   using C = compute_t<T>;
   const C least = bound<C, false>(op, low, dtype_of<T>), most = bound<C, true>(op, high, dtype_of<T>);
   if constexpr (std::is_integral_v<C>) {

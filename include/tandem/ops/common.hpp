@@ -2,6 +2,7 @@
 /// What every op's door checks, and how it walks its elements.
 
 #include <cstdint>
+#include <vector>
 
 #include "tandem/autograd/record.hpp"
 #include "tandem/cpu/threads.hpp"
@@ -10,6 +11,14 @@
 TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
+
+/// require_defined for a list.
+template <Element T>
+void require_each_defined(const char* op, const char* name, const std::vector<Tensor<T>>& list) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (!list[i].defined()) fail_absent(op, concat(name, "[", i, "]"), list[i].absence());
+  }
+}
 
 /// For an op (or a case of it) that has CPU loops only: throws by name on any other device.
 template <Element... In>

@@ -57,6 +57,7 @@ struct GreaterEqual {
 
 template <class F, class T>
 Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined(op, "a", a, "b", b);
   require_cpu(op, a, b);
   autograd::refuse_grad(op, a, b);
   const Tensor<bool> out(broadcast_shapes(op, a.shape(), b.shape()));
@@ -68,6 +69,7 @@ Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tenso
 /// lies beside it: x < s is x < k for a whole s = k, and x ≤ k where s = k + a fraction.
 template <class F, class T, class S>
 Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s) {
+  detail::require_defined(op, "a", a);
   require_cpu(op, a);
   autograd::refuse_grad(op, a);
   const Tensor<bool> out(a.shape());
@@ -135,6 +137,7 @@ inline Tensor<bool> logical_or(const Tensor<bool>& a, const Tensor<bool>& b) {
   return detail::compare("logical_or", [](bool x, bool y) { return x || y; }, a, b);
 }
 inline Tensor<bool> logical_not(const Tensor<bool>& a) {
+  detail::require_defined("logical_not", "a", a);
   detail::require_cpu("logical_not", a);
   const Tensor<bool> out(a.shape());
   detail::each_into(out, [](bool x) { return !x; }, a);

@@ -34,6 +34,8 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, cons
                                                         const Tensor<T>& bias = {},
                                                         const Conv3dOptions& options = {}) {
   const char* const op = "conv3d";
+  detail::require_defined(op, "x", x, "weight", weight);
+  detail::require_given_or_none(op, "bias", bias);
   detail::require_cpu(op, x, weight, bias);
   TANDEM_CHECK(weight.rank() == 5, op,
                "expected a weight of shape (out, in, depth, height, width), got ", weight.shape());

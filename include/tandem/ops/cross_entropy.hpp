@@ -60,6 +60,7 @@ template <FloatingElement T>
 Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<std::int64_t>& ids,
                         const CrossEntropyOptions& options = {}) {
   const char* const op = "cross_entropy";
+  detail::require_defined(op, "x", x, "ids", ids);
   detail::require_cpu(op, x, ids);
   TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");
   Shape row_shape = x.shape();
@@ -116,6 +117,7 @@ template <FloatingElement T>
 Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<T>& probabilities,
                         Reduction reduction = Reduction::mean) {
   const char* const op = "cross_entropy";
+  detail::require_defined(op, "x", x, "probabilities", probabilities);
   detail::require_cpu(op, x, probabilities);
   autograd::refuse_grad(op, probabilities);
   TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");

@@ -51,6 +51,7 @@ Tensor<T> running_sum(const Tensor<T>& x, int dim, bool from_end) {
 
 template <ArithmeticElement T>
 Tensor<T> cumsum(const Tensor<T>& x, Dim dim) {
+  detail::require_defined("cumsum", "x", x);
   detail::require_cpu("cumsum", x);
   const int d = normalize_dim("cumsum", dim, x.rank());
   const Tensor<T> out = detail::running_sum(x, d, false);

@@ -140,6 +140,7 @@ Tensor<T> apply_dropout(const DropoutMask& mask, const Tensor<T>& x) {
 template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
 Tensor<T> dropout(const Tensor<T>& x, double p, Generator& random, bool train = true) {
+  detail::require_defined("dropout", "x", x);
   TANDEM_CHECK(p >= 0 && p < 1, "dropout", "the probability must lie in [0, 1), it is ", p);
   detail::require_cpu("dropout", x);
   if (!train || p == 0) return x;

@@ -14,6 +14,7 @@ TANDEM_NAMESPACE_BEGIN
 template <Element T>
 Tensor<T> embedding(const Tensor<std::int64_t>& ids, const Tensor<T>& weight) {
   const char* const op = "embedding";
+  detail::require_defined(op, "ids", ids, "weight", weight);
   detail::require_cpu(op, weight, ids);
   TANDEM_CHECK(weight.rank() == 2, op, "the table must have two dimensions, its shape is ",
                weight.shape());

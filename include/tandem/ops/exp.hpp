@@ -32,6 +32,7 @@ struct ExpGradient {
 
 template <FloatingElement T>
 Tensor<T> exp(const Tensor<T>& x) {
+  detail::require_defined("exp", "x", x);
   Tensor<T> out = detail::map("exp", detail::Exp(), x);
   return autograd::record(
       "exp", out,

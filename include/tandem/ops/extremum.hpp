@@ -55,6 +55,7 @@ struct ExtremumRow {
 
 template <int Sign, Element T>
 Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, bool keepdim) {
+  detail::require_defined(op, "x", x);
   require_cpu(op, x);
   const int d = normalize_dim(op, dim, x.rank());
   TANDEM_CHECK(x.shape()[d] > 0, op, "dimension ", d, " of shape ", x.shape(),

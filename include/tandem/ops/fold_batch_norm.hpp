@@ -27,6 +27,8 @@ requires(!std::is_same_v<T, bfloat16>) FoldedConv<T> fold_batch_norm(
     const Tensor<T>& weight, const Tensor<T>& bias, const Tensor<T>& gamma, const Tensor<T>& beta,
     const Tensor<T>& mean, const Tensor<T>& variance, double epsilon) {
   const char* const op = "fold_batch_norm";
+  detail::require_defined(op, "weight", weight, "mean", mean, "variance", variance);
+  detail::require_given_or_none(op, "bias", bias, "gamma", gamma, "beta", beta);
   detail::require_cpu(op, weight, bias, gamma, beta, mean, variance);
   autograd::refuse_grad(op, weight, bias, gamma, beta);
   TANDEM_CHECK(weight.rank() >= 1, op, "the weight is a scalar");

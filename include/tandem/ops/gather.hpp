@@ -58,6 +58,7 @@ inline void check_index(const char* op, const Shape& shape, int dim,
 template <Element T>
 Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index) {
   const char* const op = "gather";
+  detail::require_defined(op, "x", x, "index", index);
   detail::require_cpu(op, x, index);
   const int d = normalize_dim(op, dim, x.rank());
   detail::check_index(op, x.shape(), d, index);

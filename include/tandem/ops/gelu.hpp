@@ -42,6 +42,7 @@ struct GeluGradient {
 
 template <FloatingElement T>
 Tensor<T> gelu(const Tensor<T>& x) {
+  detail::require_defined("gelu", "x", x);
   Tensor<T> out = detail::map("gelu", detail::Gelu(), x);
   return autograd::record(
       "gelu", out,

@@ -64,6 +64,7 @@ void add_rows(const DimSplit& s, T* dx, const std::int64_t* ids, std::int64_t m,
 template <Element T>
 Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& ids) {
   const char* const op = "index_select";
+  detail::require_defined(op, "x", x, "ids", ids);
   detail::require_cpu(op, x, ids);
   const int d = normalize_dim(op, dim, x.rank());
   TANDEM_CHECK(ids.rank() == 1, op, "the ids must have one dimension, their shape is ", ids.shape());

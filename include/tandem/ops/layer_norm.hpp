@@ -133,6 +133,8 @@ template <FloatingElement T>
 Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tensor<T>& beta = {},
                      double eps = 1e-5) {
   const char* const op = "layer_norm";
+  detail::require_defined(op, "x", x);
+  detail::require_given_or_none(op, "gamma", gamma, "beta", beta);
   detail::require_same_device(op, x, gamma, beta);
   TANDEM_CHECK(x.rank() >= 1, op, "a scalar has no axis to normalise");
   TANDEM_CHECK(static_cast<T>(eps) > 0, op, "eps must be positive, it is ", eps);

@@ -149,6 +149,8 @@ template <FloatingElement T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
                  Activation activation = Activation::none, const Tensor<T>& residual = {}) {
   const char* const op = "linear";
+  detail::require_defined(op, "x", x, "weight", weight);
+  detail::require_given_or_none(op, "bias", bias, "residual", residual);
   detail::require_same_device(op, x, weight, bias, residual);
   const Shape shape = detail::linear_shape(op, x, weight, bias, residual);
   const std::int64_t in = weight.size(1), out = weight.size(0);

@@ -36,6 +36,8 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
                                  Activation activation = Activation::none,
                                  const Tensor<float>& residual = {}) {
   const char* const op = "linear_bf16";
+  detail::require_defined(op, "x", x, "weight", weight);
+  detail::require_given_or_none(op, "bias", bias, "residual", residual);
   detail::require_cpu(op, x, weight, bias, residual);
   const Shape shape = detail::linear_shape(op, x, weight, bias, residual);
   const std::int64_t in = weight.size(1), out = weight.size(0);

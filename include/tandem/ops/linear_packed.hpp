@@ -41,6 +41,7 @@ class PackedWeight final : public RefCounted {
 
  private:
   static Tensor<W> checked(const Tensor<W>& weight) {
+    detail::require_defined("packed_weight", "weight", weight);
     detail::require_cpu("packed_weight", weight);
     TANDEM_CHECK(weight.rank() == 2 && weight.is_contiguous(), "packed_weight",
                  "expected a dense weight (out, in), got shape ", weight.shape());
@@ -58,6 +59,8 @@ template <FloatingElement T, FloatingElement W>
 Tensor<T> linear_packed(const Tensor<T>& x, const PackedWeight<W>& packed, const Tensor<T>& bias = {},
                         Activation activation = Activation::none, const Tensor<T>& residual = {}) {
   const char* const op = "linear_packed";
+  detail::require_defined(op, "x", x);
+  detail::require_given_or_none(op, "bias", bias, "residual", residual);
   detail::require_cpu(op, x, bias, residual);
   const Shape shape = detail::linear_shape(op, x, packed.weight(), bias, residual);
   autograd::refuse_grad(op, x, bias, residual);

@@ -33,6 +33,7 @@ struct LogGradient {
 
 template <FloatingElement T>
 Tensor<T> log(const Tensor<T>& x) {
+  detail::require_defined("log", "x", x);
   Tensor<T> out = detail::map("log", detail::Log(), x);
   return autograd::record(
       "log", out,

@@ -121,6 +121,7 @@ template <FloatingElement T>
 Tensor<detail::product_t<T>> matmul(const Tensor<T>& a, const Tensor<T>& b) {
   using Out = detail::product_t<T>;
   const char* const op = "matmul";
+  detail::require_defined(op, "a", a, "b", b);
   TANDEM_CHECK(a.rank() > 0 && b.rank() > 0, op, "inputs must have at least one dimension: a is ",
                a.shape(), ", b is ", b.shape());
   detail::require_same_device(op, a, b);

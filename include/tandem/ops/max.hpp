@@ -21,6 +21,7 @@ Extremum<T> max(const Tensor<T>& x, Dim dim, bool keepdim = false) {
 }
 template <ArithmeticElement T>
 Tensor<T> max(const Tensor<T>& x) {
+  detail::require_defined("max", "x", x);
   return max(x.flatten(), 0).values;
 }
 

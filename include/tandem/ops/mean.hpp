@@ -17,6 +17,7 @@ TANDEM_NAMESPACE_BEGIN
 
 template <FloatingElement T>
 Tensor<T> mean(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
+  detail::require_defined("mean", "x", x);
   detail::require_cpu("mean", x);
   const unsigned bits = detail::dim_bits("mean", dims, x.rank());
   std::int64_t n = 1;

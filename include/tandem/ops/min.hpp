@@ -21,6 +21,7 @@ Extremum<T> min(const Tensor<T>& x, Dim dim, bool keepdim = false) {
 }
 template <ArithmeticElement T>
 Tensor<T> min(const Tensor<T>& x) {
+  detail::require_defined("min", "x", x);
   return min(x.flatten(), 0).values;
 }
 

@@ -17,6 +17,7 @@ template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
 Tensor<T> mse(const Tensor<T>& x, const Tensor<T>& target, Reduction reduction = Reduction::mean) {
   const char* const op = "mse";
+  detail::require_defined(op, "x", x, "target", target);
   detail::require_cpu(op, x, target);
   detail::require_same_shape(op, "prediction", x, "target", target);
   const Tensor<T> xs = x.detach().contiguous(), ts = target.detach().contiguous();

@@ -56,6 +56,7 @@ template <FloatingElement T>
   requires(!std::is_same_v<T, bfloat16>)
 Tensor<T> normalize(const Tensor<T>& x, Dim dim = -1, double eps = 1e-12) {
   const char* const op = "normalize";
+  detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);
   TANDEM_CHECK(static_cast<T>(eps) > 0, op, "eps must be positive, it is ", eps);
   const detail::DimSplit s = detail::split_at(x.shape(), normalize_dim(op, dim, x.rank()));

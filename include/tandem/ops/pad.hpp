@@ -23,6 +23,7 @@ TANDEM_NAMESPACE_BEGIN
 template <Element T>
 Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double value = 0) {
   const char* const op = "pad";
+  detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);
   TANDEM_CHECK(static_cast<int>(margins.size()) == x.rank(), op, margins.size(),
                " margins were given for shape ", x.shape());

@@ -54,6 +54,7 @@ Tensor<T> power(const Tensor<T>& x, double p, double factor) {
 
 template <FloatingElement T>
 Tensor<T> pow(const Tensor<T>& x, double p) {
+  detail::require_defined("pow", "x", x);
   return autograd::record(
       "pow", detail::power(x, p, 1),
       [x = autograd::save(x), p](const Tensor<T>& dy, autograd::Needs) {

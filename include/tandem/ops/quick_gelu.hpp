@@ -44,6 +44,7 @@ struct QuickGeluGradient {
 
 template <FloatingElement T>
 Tensor<T> quick_gelu(const Tensor<T>& x) {
+  detail::require_defined("quick_gelu", "x", x);
   Tensor<T> out = detail::map("quick_gelu", detail::QuickGelu(), x);
   return autograd::record(
       "quick_gelu", out,

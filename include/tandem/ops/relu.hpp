@@ -31,6 +31,7 @@ struct ReluGradient {
 
 template <FloatingElement T>
 Tensor<T> relu(const Tensor<T>& x) {
+  detail::require_defined("relu", "x", x);
   Tensor<T> out = detail::map("relu", detail::Relu(), x);
   return autograd::record(
       "relu", out,

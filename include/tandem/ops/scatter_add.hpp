@@ -19,6 +19,7 @@ template <Element T>
 Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index,
                       const Tensor<T>& src) {
   const char* const op = "scatter_add";
+  detail::require_defined(op, "x", x, "index", index, "src", src);
   detail::require_cpu(op, x, index, src);
   const int d = normalize_dim(op, dim, x.rank());
   TANDEM_CHECK(index.shape() == src.shape(), op, "the index has shape ", index.shape(),

@@ -35,6 +35,7 @@ struct SigmoidGradient {
 
 template <FloatingElement T>
 Tensor<T> sigmoid(const Tensor<T>& x) {
+  detail::require_defined("sigmoid", "x", x);
   Tensor<T> out = detail::map("sigmoid", detail::Sigmoid(), x);
   return autograd::record(
       "sigmoid", out,

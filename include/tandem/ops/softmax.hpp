@@ -271,6 +271,8 @@ Tensor<T> softmax_on_device(const char* op, const Tensor<T>& x, int dim) {
 template <bool Log, class T>
 Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
                         const Tensor<bool>& mask) {
+  detail::require_defined(op, "x", x);
+  detail::require_given_or_none(op, "mask", mask);
   if constexpr (!Log) {
     if (x.device().is_cuda() && !mask.defined()) {
       return softmax_on_device(op, x, normalize_dim(op, dim, x.rank()));

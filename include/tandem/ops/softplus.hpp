@@ -34,6 +34,7 @@ struct SoftplusGradient {
 
 template <FloatingElement T>
 Tensor<T> softplus(const Tensor<T>& x) {
+  detail::require_defined("softplus", "x", x);
   Tensor<T> out = detail::map("softplus", detail::Softplus(), x);
   return autograd::record(
       "softplus", out,

@@ -32,6 +32,7 @@ struct SqrtGradient {
 
 template <FloatingElement T>
 Tensor<T> sqrt(const Tensor<T>& x) {
+  detail::require_defined("sqrt", "x", x);
   Tensor<T> out = detail::map("sqrt", detail::Sqrt(), x);
   return autograd::record(
       "sqrt", out,

@@ -31,6 +31,7 @@ struct SquareGradient {
 
 template <ArithmeticElement T>
 Tensor<T> square(const Tensor<T>& x) {
+  detail::require_defined("square", "x", x);
   Tensor<T> out = detail::map("square", detail::Square(), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(

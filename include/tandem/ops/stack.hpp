@@ -17,6 +17,7 @@ TANDEM_NAMESPACE_BEGIN
 template <Element T>
 Tensor<T> stack(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   TANDEM_CHECK(!tensors.empty(), "stack", "there is nothing to stack: the list is empty");
+  detail::require_each_defined("stack", "tensors", tensors);
   std::vector<Tensor<T>> rows;
   for (const Tensor<T>& x : tensors) detail::require_cpu("stack", x);
   for (const Tensor<T>& x : tensors) {

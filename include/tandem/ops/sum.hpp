@@ -54,6 +54,7 @@ inline Shape reduced_shape(const Shape& shape, unsigned bits, bool keepdim) {
 
 template <Element T>
 Tensor<detail::sum_t<T>> sum(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
+  detail::require_defined("sum", "x", x);
   detail::require_cpu("sum", x);
   const unsigned bits = detail::dim_bits("sum", dims, x.rank());
   const Shape kept = detail::reduced_shape(x.shape(), bits, true);

@@ -32,6 +32,7 @@ struct TanhGradient {
 
 template <FloatingElement T>
 Tensor<T> tanh(const Tensor<T>& x) {
+  detail::require_defined("tanh", "x", x);
   Tensor<T> out = detail::map("tanh", detail::Tanh(), x);
   return autograd::record(
       "tanh", out,

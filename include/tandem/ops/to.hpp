@@ -20,6 +20,7 @@ TANDEM_NAMESPACE_BEGIN
 template <Element T>
 template <Element U>
 Tensor<U> Tensor<T>::to() const {
+  (void)impl("to");
   if constexpr (std::is_same_v<T, U>) {
     return *this;
   } else {
@@ -40,7 +41,7 @@ Tensor<U> Tensor<T>::to() const {
 
 template <Element T>
 Tensor<T> Tensor<T>::to(Device device) const {
-  if (device == this->device()) return *this;
+  if (device == impl("to").storage->device()) return *this;
   require_device("to", device);
   const Tensor out(shape(), device);
   out.copy_elements(contiguous());

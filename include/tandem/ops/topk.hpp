@@ -60,6 +60,7 @@ void select_top(const T* x, std::int64_t n, std::int64_t step, std::int64_t k, b
 template <Element T>
 TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = true) {
   const char* const op = "topk";
+  detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);
   const int d = normalize_dim(op, dim, x.rank());
   const detail::DimSplit split = detail::split_at(x.shape(), d);

@@ -33,6 +33,7 @@ Tensor<T> choose(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor
 
 template <Element T>
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
+  detail::require_defined("where", "condition", condition, "a", a, "b", b);
   detail::require_cpu("where", condition, a, b);
   Tensor<T> out = detail::choose(condition, a, b);
   if constexpr (FloatingElement<T>) {
@@ -54,11 +55,13 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
 template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, S b) {
+  detail::require_defined("where", "condition", condition, "a", a);
   return where(condition, a, full<T>({}, detail::scalar_element<T>("where", b)));
 }
 template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, S a, const Tensor<T>& b) {
+  detail::require_defined("where", "condition", condition, "b", b);
   return where(condition, full<T>({}, detail::scalar_element<T>("where", a)), b);
 }
 

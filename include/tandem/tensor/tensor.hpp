@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "tandem/tensor/absent.hpp"
 #include "tandem/tensor/dtype.hpp"
 #include "tandem/tensor/grad_node.hpp"
 #include "tandem/tensor/overlap.hpp"
@@ -42,6 +43,20 @@ struct TensorImpl final : RefCounted {
 template <class T>
 struct TensorPlace;  // place.hpp
 
+/// For the door of an op: throws by the names of op and argument unless each argument is a tensor.
+///   require_defined("matmul", "a", a, "b", b)
+template <Element T, class... Rest>
+void require_defined(const char* op, std::string_view name, const Tensor<T>& x, const Rest&... rest) {
+  if (!x.defined()) [[unlikely]] fail_absent(op, name, x.absence());
+  if constexpr (sizeof...(rest) > 0) require_defined(op, rest...);
+}
+/// For arguments that may be left out: Tensor<T>() means none, a tensor that was moved from is a mistake.
+template <Element T, class... Rest>
+void require_given_or_none(const char* op, std::string_view name, const Tensor<T>& x, const Rest&... rest) {
+  if (!x.defined() && x.absence() != Absent::undefined) [[unlikely]] fail_absent(op, name, x.absence());
+  if constexpr (sizeof...(rest) > 0) require_given_or_none(op, rest...);
+}
+
 /// Copies `from` into `to` (same shape, any strides, both on the CPU); defined in copy.hpp.
 template <class To, class From>
 void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const From* from,
@@ -56,8 +71,10 @@ class Tensor {
 
   /// An undefined tensor: no shape, no memory; `defined()` is false.
   Tensor() = default;
-  Tensor(const Tensor& other) noexcept : impl_(other.impl_) {}
-  Tensor(Tensor&& other) noexcept : impl_(static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_)) {
+  Tensor(const Tensor& other) noexcept : impl_(other.impl_), absent_(other.absent_) {}
+  Tensor(Tensor&& other) noexcept
+      : impl_(static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_)),
+        absent_(std::exchange(other.absent_, detail::Absent::moved)) {
     if (other.place_) [[unlikely]] inherit_place(other);
   }
   ~Tensor() {
@@ -66,10 +83,12 @@ class Tensor {
   /// Makes this variable refer to what `other` refers to; elements are copied by copy_().
   Tensor& operator=(const Tensor& other) & noexcept {
     impl_ = other.impl_;
+    absent_ = other.absent_;
     return *this;
   }
   Tensor& operator=(Tensor&& other) & noexcept {
     impl_ = static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_);
+    absent_ = std::exchange(other.absent_, detail::Absent::moved);
     return *this;
   }
   /// `x[0] = y`, `x.slice(…) = y` would rename a temporary and leave x as it is: write x[0].copy_(y).
@@ -105,19 +124,21 @@ class Tensor {
 
   // --- what it is -----------------------------------------------------------------------------
   bool defined() const { return static_cast<bool>(impl_); }
-  const Shape& shape() const { return impl().layout.shape; }
-  const Strides& strides() const { return impl().layout.strides; }
-  std::int64_t offset() const { return impl().layout.offset; }
-  const Layout& layout() const { return impl().layout; }
-  int rank() const { return shape().rank(); }
-  std::int64_t numel() const { return impl().numel; }
+  /// Why not, if it is not defined().
+  detail::Absent absence() const { return absent_; }
+  const Shape& shape() const { return impl("shape").layout.shape; }
+  const Strides& strides() const { return impl("strides").layout.strides; }
+  std::int64_t offset() const { return impl("offset").layout.offset; }
+  const Layout& layout() const { return impl("layout").layout; }
+  int rank() const { return rank_for("rank"); }
+  std::int64_t numel() const { return impl("numel").numel; }
   /// The size of one dimension; negative counts from the end.
-  std::int64_t size(Dim dim) const { return shape()[normalize_dim("size", dim, rank())]; }
-  Device device() const { return impl().storage->device(); }
+  std::int64_t size(Dim dim) const { return shape()[normalize_dim("size", dim, rank_for("size"))]; }
+  Device device() const { return impl("device").storage->device(); }
   static constexpr DType dtype() { return dtype_of<T>; }
-  bool is_contiguous() const { return impl().contiguous; }
-  const Ref<Storage>& storage() const { return impl().storage; }
-  std::uint64_t version() const { return impl().storage->version(); }
+  bool is_contiguous() const { return impl("is_contiguous").contiguous; }
+  const Ref<Storage>& storage() const { return impl("storage").storage; }
+  std::uint64_t version() const { return impl("version").storage->version(); }
   /// True when this handle is the only one to the tensor and the tensor the only one to its memory.
   bool is_unshared() const {
     return impl().use_count() == 1 && impl().storage->use_count() == 1 && impl().storage->writable();
@@ -148,7 +169,7 @@ class Tensor {
   }
   /// The only element of a tensor with one element.
   T item() const {
-    TANDEM_CHECK(numel() == 1, "item", "a tensor of shape ", shape(), " has ", numel(),
+    TANDEM_CHECK(impl("item").numel == 1, "item", "a tensor of shape ", shape(), " has ", numel(),
                  " elements, not one");
     if (device().is_cpu()) return *data();
     T value;
@@ -172,7 +193,7 @@ class Tensor {
   }
   /// The elements in row-major order.
   std::vector<T> to_vector() const {
-    const Tensor dense = detach().cpu_copy();
+    const Tensor dense = alias(impl("to_vector").layout).cpu_copy();
     const T* p = dense.data();
     return std::vector<T>(p, p + dense.numel());
   }
@@ -180,7 +201,7 @@ class Tensor {
   // --- views (no copy; gradients flow through) ---------------------------------------------------
   /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
   Tensor slice(Dim dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1) const {
-    const int d = normalize_dim("slice", dim, rank());
+    const int d = normalize_dim("slice", dim, rank_for("slice"));
     const std::int64_t n = shape()[d];
     TANDEM_CHECK(step >= 1, "slice", "the step must be at least 1, it is ", step);
     if (begin < 0) begin += n;
@@ -192,7 +213,7 @@ class Tensor {
   }
   /// Index `index` of `dim`, which is dropped.
   Tensor select(Dim dim, std::int64_t index) const {
-    const int d = normalize_dim("select", dim, rank());
+    const int d = normalize_dim("select", dim, rank_for("select"));
     const std::int64_t n = shape()[d], at = index < 0 ? index + n : index;
     TANDEM_CHECK(at >= 0 && at < n, "select", "index ", index, " is out of range for dimension ", d,
                  " of shape ", shape());
@@ -202,7 +223,7 @@ class Tensor {
   Tensor operator[](std::int64_t index) const { return select(0, index); }
   /// Dimension d of the result is dimension order[d] of this.
   Tensor permute(const Shape& order) const {
-    TANDEM_CHECK(order.rank() == rank(), "permute", "an order of ", order.rank(),
+    TANDEM_CHECK(order.rank() == rank_for("permute"), "permute", "an order of ", order.rank(),
                  " dimensions was given for shape ", shape());
     Shape normal;
     unsigned seen = 0;
@@ -217,7 +238,7 @@ class Tensor {
   /// Exchanges two dimensions.
   Tensor transpose(Dim a, Dim b) const {
     Shape order;
-    for (int d = 0; d < rank(); ++d) order.push_back(d);
+    for (int d = 0; d < rank_for("transpose"); ++d) order.push_back(d);
     const int da = normalize_dim("transpose", a, rank()), db = normalize_dim("transpose", b, rank());
     order[da] = db;
     order[db] = da;
@@ -236,7 +257,7 @@ class Tensor {
   }
   /// Dimensions [first, last] merged into one.
   Tensor flatten(Dim first = 0, Dim last = -1) const {
-    if (rank() == 0) return reshape({1});
+    if (rank_for("flatten") == 0) return reshape({1});
     const int a = normalize_dim("flatten", first, rank()), b = normalize_dim("flatten", last, rank());
     TANDEM_CHECK(a <= b, "flatten", "the first dimension ", a, " comes after the last, ", b);
     Shape to;
@@ -253,13 +274,13 @@ class Tensor {
   }
   /// Repeats dimensions of size 1 (and new leading ones) without copying.
   Tensor expand(const Shape& sizes) const {
-    TANDEM_CHECK(broadcast_shapes("expand", shape(), sizes) == sizes, "expand", "shape ", shape(),
+    TANDEM_CHECK(broadcast_shapes("expand", impl("expand").layout.shape, sizes) == sizes, "expand", "shape ", shape(),
                  " does not expand to ", sizes);
     return view_of({View::expand, 0, 0, 1, sizes});
   }
   /// Drops a dimension of size 1.
   Tensor squeeze(Dim dim) const {
-    const int d = normalize_dim("squeeze", dim, rank());
+    const int d = normalize_dim("squeeze", dim, rank_for("squeeze"));
     TANDEM_CHECK(shape()[d] == 1, "squeeze", "dimension ", d, " of shape ", shape(), " is not 1");
     Shape to = shape();
     to.erase(d);
@@ -267,19 +288,22 @@ class Tensor {
   }
   /// Inserts a dimension of size 1 before `dim`.
   Tensor unsqueeze(Dim dim) const {
-    Shape to = shape();
+    Shape to = impl("unsqueeze").layout.shape;
     to.insert(normalize_dim("unsqueeze", dim, rank() + 1), 1);
     return view(to);
   }
 
   // --- copies (gradients flow through) -----------------------------------------------------------
   /// This tensor if it is dense, a dense copy otherwise.
-  Tensor contiguous() const { return is_contiguous() ? *this : clone(); }
+  Tensor contiguous() const { return impl("contiguous").contiguous ? *this : clone(); }
   /// A dense copy in memory of its own.
-  Tensor clone() const { return view_of({View::copy, 0, 0, 1, {}}); }
+  Tensor clone() const {
+    (void)impl("clone");
+    return view_of({View::copy, 0, 0, 1, {}});
+  }
   /// The same elements without the link to the graph.
   Tensor detach() const {
-    Tensor out = alias(layout());
+    Tensor out = alias(impl("detach").layout);
     return out;
   }
 
@@ -301,7 +325,7 @@ class Tensor {
     return *this;
   }
   const Tensor& zero_() const {
-    if (device().is_cuda() && is_contiguous()) {
+    if (impl("zero_").storage->device().is_cuda() && is_contiguous()) {
       refuse_in_place("zero_");
       cuda_interface().fill_zero(device().index(), mutable_device_data(),
                                  numel() * static_cast<std::int64_t>(sizeof(T)));
@@ -313,6 +337,7 @@ class Tensor {
   /// result is as if it had been copied out first.  Errors: this tensor was expanded; `from` needs a gradient.
   const Tensor& copy_(const Tensor& from) const {
     refuse_in_place("copy_");
+    detail::require_defined("copy_", "from", from);
     TANDEM_CHECK(!(grad_mode() && from.requires_grad()), "copy_",
                  "has no backward, but what is copied needs a gradient: detach() it or use NoGrad");
     copy_elements(from);
@@ -321,7 +346,7 @@ class Tensor {
 
   // --- gradients (defined in tandem/autograd.hpp) --------------------------------------------
   /// True when a gradient flows back to this tensor.
-  bool requires_grad() const { return static_cast<bool>(impl().node); }
+  bool requires_grad() const { return static_cast<bool>(impl("requires_grad").node); }
   bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
   /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets the
   /// gradient and cuts it off from what was computed before).
@@ -361,7 +386,7 @@ class Tensor {
   }
   /// Throws when an in-place change would make a recorded gradient wrong.
   void refuse_in_place(const char* op) const {
-    TANDEM_CHECK(!(grad_mode() && requires_grad()), op, "a tensor that ",
+    TANDEM_CHECK(!(impl(op).node && grad_mode()), op, "a tensor that ",
                  is_leaf() ? "collects a gradient" : "is part of the graph",
                  " cannot be changed in place while gradients are recorded: use NoGrad or detach()");
   }
@@ -398,10 +423,12 @@ class Tensor {
   }
 
  private:
-  detail::TensorImpl<T>& impl() const {
-    TANDEM_CHECK(impl_.get() != nullptr, "tensor", "this tensor is undefined (default-constructed)");
+  /// What `op`, a member, reads; throws where there is no tensor.
+  detail::TensorImpl<T>& impl(const char* op = "tensor") const {
+    if (!impl_) [[unlikely]] detail::fail_absent(op, {}, absent_);
     return *impl_;
   }
+  int rank_for(const char* op) const { return impl(op).layout.shape.rank(); }
   void set_layout(const Layout& layout) const {
     impl_->layout = layout;
     impl_->numel = layout.shape.numel();
@@ -426,10 +453,11 @@ class Tensor {
   }
   void copy_with_device(const Tensor& from) const;  // device_copy.hpp
   void require_cpu_memory(const char* op) const {
-    TANDEM_CHECK(device().is_cpu(), op, "needs a tensor on the CPU, this one is on ", device(),
+    TANDEM_CHECK(impl(op).storage->device().is_cpu(), op, "needs a tensor on the CPU, this one is on ", device(),
                  ": move it with .to(Device::cpu())");
   }
   Shape inferred(const char* op, const Shape& sizes) const {
+    (void)impl(op);
     Shape out = sizes;
     std::int64_t known = 1;
     int unknown = -1;
@@ -471,6 +499,7 @@ class Tensor {
   void leave_place() noexcept;
 
   Ref<detail::TensorImpl<T>> impl_;
+  detail::Absent absent_ = detail::Absent::undefined;  // only read where impl_ is null
   Ref<detail::TensorPlace<T>> place_;  // null but for the variables that a module has registered
 };
 
