@@ -205,7 +205,7 @@ TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {
   incomplete.pop_back();
   incomplete.push_back({"stranger", zeros<float>({1})});
   CHECK(check::message([&] { block.load_state_dict(incomplete); }) ==
-        "[load_state_dict] the names do not match: 11 tensors loaded, 1 missing: mlp.c_proj.bias, 1 "
+        "[load_state_dict] the names do not match, so nothing was loaded: 11 tensors agree, 1 missing: mlp.c_proj.bias, 1 "
         "unused: stranger");
   CHECK(block.load_state_dict(incomplete, false).missing == std::vector<std::string>{"mlp.c_proj.bias"});
   incomplete.back() = {"mlp.c_proj.bias", zeros<float>({9})};

@@ -21,6 +21,7 @@
 /// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict. And they can
 /// be packed (pack_weights in linear.hpp), for faster products.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -87,8 +88,10 @@ struct LoadReport {
   std::vector<std::string> missing;  ///< the module has it, the state dict does not
   std::vector<std::string> unused;   ///< the state dict has it, the module does not
   /// One line for people.
-  std::string str() const {
-    std::string out = concat(used.size(), " tensors loaded");
+  std::string str() const { return text("loaded"); }
+  /// As str(), with another word for what happened to `used`.
+  std::string text(const char* what_happened) const {
+    std::string out = concat(used.size(), used.size() == 1 ? " tensor " : " tensors ", what_happened);
     const auto list = [&out](const char* what, const std::vector<std::string>& names) {
       if (names.empty()) return;
       out += concat(", ", names.size(), " ", what, ":");
@@ -176,6 +179,7 @@ class Module : public RefCounted {
     std::vector<Named<T>> out;
     collect(out, "", true, true);
     for (Named<T>& named : out) named.tensor = named.tensor.detach();
+    require_unique("state_dict", "the module", out);
     return out;
   }
   /// Every parameter and buffer with the place it is kept in.
@@ -184,10 +188,12 @@ class Module : public RefCounted {
     collect_slots(out, "");
     return out;
   }
-  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws and
-  /// nothing is changed.
+  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws.  Errors: also
+  /// a name that the state dict has twice, an undefined tensor, a parameter in read-only memory. Whatever is
+  /// wrong is found before the first copy: then nothing has been changed.
   LoadReport load_state_dict(const std::vector<Named<T>>& state, bool strict = true) {
     LoadReport report;
+    require_unique("load_state_dict", "the state dict", state);
     std::vector<Named<T>> own = state_dict();
     std::vector<std::pair<Tensor<T>, Tensor<T>>> copies;
     std::vector<bool> taken(state.size(), false);
@@ -195,6 +201,9 @@ class Module : public RefCounted {
       bool found = false;
       for (std::size_t i = 0; i < state.size(); ++i) {
         if (state[i].name != target.name) continue;
+        tandem::detail::require_defined("load_state_dict", concat("'", target.name, "'"), state[i].tensor);
+        TANDEM_CHECK(target.tensor.storage()->writable(), "load_state_dict", "'", target.name,
+                     "' lies in read-only memory, such as a mapped file: nothing was loaded");
         TANDEM_CHECK(state[i].tensor.shape() == target.tensor.shape(), "load_state_dict", "'",
                      target.name, "' has shape ", target.tensor.shape(), " here and ",
                      state[i].tensor.shape(), " in the state dict");
@@ -207,7 +216,7 @@ class Module : public RefCounted {
       if (!taken[i]) report.unused.push_back(state[i].name);
     }
     TANDEM_CHECK(!strict || (report.missing.empty() && report.unused.empty()), "load_state_dict",
-                 "the names do not match: ", report);
+                 "the names do not match, so nothing was loaded: ", report.text("agree"));
     detail::copy_all(std::move(copies));
     return report;
   }
@@ -268,13 +277,18 @@ class Module : public RefCounted {
   const std::string& name() const { return name_; }
 
  protected:
-  /// Registers a parameter: it collects a gradient from now on.
+  /// Registers a parameter: it collects a gradient from now on. Names are not empty and, among all that are
+  /// registered here, different: this holds for every add.
   void add(std::string name, Tensor<T>& parameter) {
+    require_new(name);
+    tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
     parameter.requires_grad_();
     entries_.push_back({std::move(name), parameter.place(), {}, {}, true});
   }
   /// Registers a parameter that may be kept as bfloat16 instead, where T is float, and packed.
   void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low, const Ref<Packed<T>>& packed = {}) {
+    require_new(name);
+    tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
     parameter.requires_grad_();
     Entry entry{std::move(name), parameter.place(), {}, packed, true};
     if constexpr (std::is_same_v<T, float>) entry.low = low.place();
@@ -282,10 +296,13 @@ class Module : public RefCounted {
   }
   /// Registers a tensor that is saved but not learned.
   void add_buffer(std::string name, Tensor<T>& buffer) {
+    require_new(name);
     entries_.push_back({std::move(name), buffer.place(), {}, {}, false});
   }
   /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
   void add(std::string name, Module& child) {
+    require_new(name);
+    TANDEM_CHECK(&child != this, "add", "'", name, "' is the module itself");
     if (!child.place_) {
       child.place_ = make_ref<Place>();
       child.place_->module = &child;
@@ -317,6 +334,21 @@ class Module : public RefCounted {
       return *place->module;
     }
   };
+  void require_new(const std::string& name) const {
+    TANDEM_CHECK(!name.empty(), "add", "a name must not be empty");
+    bool taken = false;
+    for (const Entry& entry : entries_) taken = taken || entry.name == name;
+    for (const Child& child : children_) taken = taken || child.name == name;
+    TANDEM_CHECK(!taken, "add", "the name '", name, "' is registered already");
+  }
+  /// Names that are equal once they are complete, as "a.b" here and "b" of the sub-module "a".
+  static void require_unique(const char* op, const char* where, const std::vector<Named<T>>& state) {
+    std::vector<std::string_view> names;
+    for (const Named<T>& named : state) names.push_back(named.name);
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    TANDEM_CHECK(twice == names.end(), op, where, " has the name '", twice == names.end() ? "" : *twice, "' twice");
+  }
   void collect(std::vector<Named<T>>& out, const std::string& prefix, bool parameters,
                bool buffers) const {
     for (const Entry& entry : entries_) {
