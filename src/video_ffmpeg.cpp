@@ -12,6 +12,7 @@ extern "C" {
 
 #include "tandem/cpu/threads.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "video_decoder.hpp"
 #include "video_frames.hpp"
 
@@ -61,7 +62,7 @@ class VideoReader::Impl {
   }
 
   VideoFrame at_time(double seconds) {
-    TANDEM_CHECK(std::isfinite(seconds), "read_video", path_, ": a finite time was expected, got ", seconds);
+    TANDEM_CHECK(is_finite(seconds), "read_video", path_, ": a finite time was expected, got ", seconds);
     const LogScope scope(source_.log());
     if (resampled()) {
       const double wanted = std::ceil(std::max(0.0, seconds * av_q2d(rate_)) - 0.5);

@@ -5,6 +5,7 @@ programs need nothing but the standard library and POSIX for them, save those th
 import argparse
 import concurrent.futures
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -40,12 +41,18 @@ ALLOWED = {
     "tandem/wtal/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
     "tandem/wtal/wtalc.hpp": (JSON,),
 }
+# The standard library's are compiled under the options of the program, such as -fno-honor-nans.
+FLAG_DEPENDENT = re.compile(r"std::(isnan|isfinite|isinf|isnormal|fpclassify)|__builtin_(isnan|isfinite|isinf)")
 # Kernel launches are not C++: this one is compiled by nvcc with every file of kernels/.
 CUDA_ONLY = {"tandem/cuda/launch.hpp"}
 
 
 def check(compiler, include, header, folder):
     name = header.relative_to(include).as_posix()
+    for number, line in enumerate(header.read_text().splitlines(), 1):
+        found = FLAG_DEPENDENT.search(line.split("//")[0])
+        if found:
+            return name, f"line {number}: {found.group()} depends on the program's options: use tensor/finite.hpp"
     unit = folder / (name.replace("/", "_") + ".cpp")
     deps = unit.with_suffix(".d")
     unit.write_text(f'#include "{name}"\n#include "{name}"\n')

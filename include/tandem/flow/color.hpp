@@ -12,6 +12,7 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/flow/flo.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -79,7 +80,7 @@ inline float max_motion(const Tensor<float>& flow) {
 /// (H, W, 2) → (H, W, 3) red, green, blue; any number of leading axes. Vectors of length `largest` are fully
 /// saturated, longer ones darker; 0: the longest one of this flow.
 inline Tensor<std::uint8_t> flow_to_color(const Tensor<float>& flow, float largest = 0) {
-  TANDEM_CHECK(largest >= 0 && std::isfinite(largest), "flow_to_color",
+  TANDEM_CHECK(largest >= 0 && is_finite(largest), "flow_to_color",
                "the largest motion must be a number from 0, it is ", largest);
   if (largest == 0) {
     largest = max_motion(flow);

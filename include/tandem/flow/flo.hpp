@@ -19,6 +19,7 @@
 
 #include "tandem/io/file.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -72,7 +73,7 @@ inline void write_flo(const std::string& path, const Tensor<float>& flow) {
   for (std::int64_t y = 0; y < flow.size(0); ++y) {
     for (std::int64_t i = 0; i < 2 * flow.size(1); ++i) {
       const float value = p[2 * flow.size(1) * y + i];
-      const float stored = std::isfinite(value) ? value : unknown_flow;
+      const float stored = is_finite(value) ? value : unknown_flow;
       std::memcpy(row.data() + 4 * i, &stored, 4);
     }
     out.write(row);

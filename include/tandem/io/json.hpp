@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tandem/io/file.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -199,7 +200,7 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
 inline void check_writable(const Json& value, int depth) {
   constexpr int deepest = 1000;  // the writer calls itself for every level
   TANDEM_CHECK(depth <= deepest, "json", "a value nested deeper than ", deepest, " levels cannot be written");
-  TANDEM_CHECK(!value.is_number_float() || std::isfinite(value.get<double>()), "json",
+  TANDEM_CHECK(!value.is_number_float() || is_finite(value.get<double>()), "json",
                "NaN and infinity cannot be written as JSON");
   if (!value.is_structured()) return;
   for (const Json& inner : value) check_writable(inner, depth + 1);

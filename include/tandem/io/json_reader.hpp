@@ -16,6 +16,7 @@
 
 #include "tandem/io/json.hpp"
 #include "tandem/io/suggest.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -98,7 +99,7 @@ class JsonRef {
     double value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
     if (result.ec != std::errc() || result.ptr != text.data() + text.size() ||
-        !std::isfinite(value)) {
+        !is_finite(value)) {
       wrong("a number");
     }
     return value;

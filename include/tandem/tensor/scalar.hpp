@@ -11,21 +11,9 @@
 #include "tandem/tensor/copy.hpp"
 #include "tandem/tensor/dtype.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-
-/// As std::isnan and std::isfinite, but right also where a program is compiled with -fno-honor-nans or
-/// -fno-honor-infinities: the standard library's are compiled under the program's flags, these under ours.
-template <class T>
-  requires(std::is_floating_point_v<T>)
-constexpr bool is_nan(T x) {
-  return x != x;
-}
-template <class T>
-  requires(std::is_floating_point_v<T>)
-constexpr bool is_finite(T x) {
-  return x - x == T(0);
-}
 
 namespace detail {
 

@@ -133,7 +133,10 @@ class Tensor {
   int rank() const { return rank_for("rank"); }
   std::int64_t numel() const { return impl("numel").numel; }
   /// The size of one dimension; negative counts from the end.
-  std::int64_t size(Dim dim) const { return shape()[normalize_dim("size", dim, rank_for("size"))]; }
+  std::int64_t size(Dim dim) const {
+    const Shape& all = impl("size").layout.shape;
+    return all[normalize_dim("size", dim, all.rank())];
+  }
   Device device() const { return impl("device").storage->device(); }
   static constexpr DType dtype() { return dtype_of<T>; }
   bool is_contiguous() const { return impl("is_contiguous").contiguous; }

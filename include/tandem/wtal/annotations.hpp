@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tandem/io/json_reader.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/types.hpp"
 
@@ -209,7 +210,7 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
       double value = 0;
       const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
       TANDEM_CHECK(error == std::errc() && end == digits.data() + digits.size() &&
-                       std::isfinite(value),
+                       is_finite(value),
                    "csv", name, ":", line_number, ": expected a number in column '", wanted[w],
                    "', got '", digits.substr(0, 40), "'");
       return value;
@@ -274,7 +275,7 @@ inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
       const auto [end, error] =
           std::from_chars(digits.data(), digits.data() + digits.size(), times[i]);
       TANDEM_CHECK(n == 3 && error == std::errc() && end == digits.data() + digits.size() &&
-                       std::isfinite(times[i]),
+                       is_finite(times[i]),
                    "ambiguous", name, ":", line_number,
                    ": expected 'video start end' with times in seconds");
     }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "tandem/io/json_reader.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -103,8 +104,8 @@ inline io::Json detections_to_json(const DetectionSet& set,
           detection.cls >= 0 && static_cast<std::size_t>(detection.cls) < set.classes.size(),
           "write_detections", "detection ", i, " of video '", video.id, "' has class ",
           detection.cls, ", but there are ", set.classes.size(), " classes");
-      TANDEM_CHECK(std::isfinite(detection.score) && std::isfinite(detection.segment.start) &&
-                       std::isfinite(detection.segment.end),
+      TANDEM_CHECK(is_finite(detection.score) && is_finite(detection.segment.start) &&
+                       is_finite(detection.segment.end),
                    "write_detections", "detection ", i, " of video '", video.id,
                    "' has a score or time that is not finite");
       io::Json entry = io::Json::object();

@@ -14,6 +14,7 @@
 
 #include "tandem/tensor/config.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -317,7 +318,7 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
   for (double t : result.thresholds) {
     TANDEM_CHECK(t > 0 && t <= 1, "evaluate", "tIoU thresholds lie in (0, 1], got ", t);
   }
-  TANDEM_CHECK(options.seconds_per_row > 0 && std::isfinite(options.seconds_per_row), "evaluate",
+  TANDEM_CHECK(options.seconds_per_row > 0 && is_finite(options.seconds_per_row), "evaluate",
                "a row lasts longer than 0 seconds, got ", options.seconds_per_row);
   const bool index_units = options.protocol == Protocol::thumos_index;
 
@@ -335,7 +336,7 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
                    "evaluate", "instance ", i, " of video '", video.id, "' has class ", instance.cls,
                    ", but there are ", truth_of.size(), " classes");
       Segment segment = instance.segment;
-      TANDEM_CHECK(std::isfinite(segment.start) && std::isfinite(segment.end), "evaluate",
+      TANDEM_CHECK(is_finite(segment.start) && is_finite(segment.end), "evaluate",
                    "instance ", i, " of video '", video.id, "' has a time that is not finite");
       if (index_units) {
         segment.start = detail::round_half_even(detail::to_index(segment.start, options.seconds_per_row));
@@ -380,10 +381,10 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
           detection.cls >= 0 && static_cast<std::size_t>(detection.cls) < class_map.size(),
           "evaluate", "detection ", i, " of video '", video.id, "' has class ", detection.cls,
           ", but there are ", class_map.size(), " classes");
-      TANDEM_CHECK(!std::isnan(detection.score), "evaluate", "detection ", i, " of video '",
+      TANDEM_CHECK(!is_nan(detection.score), "evaluate", "detection ", i, " of video '",
                    video.id, "' has the score NaN, which has no rank");
       TANDEM_CHECK(
-          std::isfinite(detection.segment.start) && std::isfinite(detection.segment.end),
+          is_finite(detection.segment.start) && is_finite(detection.segment.end),
           "evaluate", "detection ", i, " of video '", video.id, "' has a time that is not finite");
       const auto own_class = static_cast<std::size_t>(detection.cls);
       const int cls = class_map[own_class];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tandem/io/nested.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -166,7 +167,7 @@ class FeatureFiles {
                    v.id, ", row ", r, ": expected ", columns_, " numbers");
       for (std::size_t c = 0; c < row.size(); ++c) {
         const io::Nested value = row[c];
-        TANDEM_CHECK(value.is_number() && std::isfinite(value.number()), "features", path_, ": video ", v.id, ": row ",
+        TANDEM_CHECK(value.is_number() && is_finite(value.number()), "features", path_, ": video ", v.id, ": row ",
                      r, ", column ", c, " is not a finite number");
         *to++ = static_cast<float>(value.number());
       }

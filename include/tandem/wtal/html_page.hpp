@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/html_page_assets.hpp"
 #include "tandem/wtal/types.hpp"
 
@@ -126,7 +127,7 @@ inline std::vector<std::size_t> page_lanes(const std::vector<Segment>& segments)
 class PageWriter {
  public:
   explicit PageWriter(const LocalizationPage& page) : page_(page) {
-    TANDEM_CHECK(page.duration > 0 && std::isfinite(page.duration) && page.seconds_per_row > 0,
+    TANDEM_CHECK(page.duration > 0 && is_finite(page.duration) && page.seconds_per_row > 0,
                  "localization_page", "expected a duration and seconds per row above 0, got ", page.duration,
                  " and ", page.seconds_per_row);
     for (const PageTrack& track : page.tracks) {
@@ -137,7 +138,7 @@ class PageWriter {
       for (const Segment& segment : track.truth) check(track, segment);
       for (const Detection& one : track.predicted) {
         check(track, one.segment);
-        TANDEM_CHECK(std::isfinite(one.score), "localization_page", "a score of ", track.name,
+        TANDEM_CHECK(is_finite(one.score), "localization_page", "a score of ", track.name,
                      " is not finite");
         low_ = std::min(low_, one.score);
         high_ = std::max(high_, one.score);
@@ -167,7 +168,7 @@ class PageWriter {
 
  private:
   static void check(const PageTrack& track, const Segment& s) {
-    TANDEM_CHECK(std::isfinite(s.start) && std::isfinite(s.end) && s.start <= s.end, "localization_page",
+    TANDEM_CHECK(is_finite(s.start) && is_finite(s.end) && s.start <= s.end, "localization_page",
                  "a segment of ", track.name, " runs from ", s.start, " to ", s.end);
   }
   /// A place on the timeline in per cent; what lies outside it is cut.
@@ -246,9 +247,9 @@ class PageWriter {
   void track(const PageTrack& track, std::size_t index) {
     out_ += "<div class=\"row\" style=\"--hue:" + hue(index) + "\">\n<div class=\"name\">" + html_text(track.name) +
             "<small>";
-    if (std::isfinite(track.video_score)) out_ += "video " + page_number(track.video_score, 2);
+    if (is_finite(track.video_score)) out_ += "video " + page_number(track.video_score, 2);
     if (!track.scores.empty()) {
-      out_ += concat(std::isfinite(track.video_score) ? " · " : "", "now <span data-live=\"", index, "\">–</span>");
+      out_ += concat(is_finite(track.video_score) ? " · " : "", "now <span data-live=\"", index, "\">–</span>");
     }
     out_ += "</small></div>\n<div class=\"lanes\">\n";
     if (!track.scores.empty()) curve(track);
@@ -309,7 +310,7 @@ class PageWriter {
                    " 1.12\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"Frame scores of ",
                    html_text(track.name), "\"><path class=\"area\" d=\"", edge, "L", page_number(end, 3),
                    " 1.06H0Z\"/><path class=\"edge\" d=\"", edge, "\"/>");
-    if (std::isfinite(track.threshold)) {
+    if (is_finite(track.threshold)) {
       const std::string y = page_number(1 - track.threshold, 4);
       out_ += concat("<line class=\"theta\" x1=\"0\" x2=\"", page_number(page_.duration, 3), "\" y1=\"", y,
                      "\" y2=\"", y, "\"/>");

@@ -11,6 +11,7 @@
 
 #include "tandem/tensor/config.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/nms.hpp"
 #include "tandem/wtal/types.hpp"
 
@@ -108,7 +109,7 @@ inline std::vector<std::size_t> selected_classes(std::span<const float> video_sc
   std::vector<std::size_t> chosen;
   std::size_t best = 0;
   for (std::size_t c = 0; c < video_scores.size(); ++c) {
-    TANDEM_CHECK(std::isfinite(video_scores[c]), "localize", "the video score of class ", c,
+    TANDEM_CHECK(is_finite(video_scores[c]), "localize", "the video score of class ", c,
                  " is not finite");
     // In float, so that a score of 0.85f does not exceed 0.85.
     if (video_scores[c] > static_cast<float>(options.class_threshold)) chosen.push_back(c);
@@ -141,7 +142,7 @@ inline std::vector<Detection> localize(std::span<const float> scores, std::size_
   TANDEM_CHECK(options.seconds_per_row > 0 && options.margin >= 0, "localize",
                "seconds_per_row must be positive and margin not negative");
   for (std::size_t i = 0; i < scores.size(); ++i) {
-    TANDEM_CHECK(std::isfinite(scores[i]), "localize", "the frame score of row ", i / classes,
+    TANDEM_CHECK(is_finite(scores[i]), "localize", "the frame score of row ", i / classes,
                  ", class ", i % classes, " is not finite");
   }
   const std::vector<std::size_t> chosen = selected_classes(video_scores, options);

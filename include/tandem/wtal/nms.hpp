@@ -10,6 +10,7 @@
 
 #include "tandem/tensor/config.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -90,7 +91,7 @@ inline std::vector<Detection> nms(const std::vector<Detection>& detections,
   TANDEM_CHECK(options.sigma > 0, "nms", "sigma must be positive, got ", options.sigma);
   std::vector<int> classes;
   for (std::size_t i = 0; i < detections.size(); ++i) {
-    TANDEM_CHECK(!std::isnan(detections[i].score), "nms", "the score of detection ", i, " is NaN");
+    TANDEM_CHECK(!is_nan(detections[i].score), "nms", "the score of detection ", i, " is NaN");
     classes.push_back(detections[i].cls);
   }
   std::sort(classes.begin(), classes.end());

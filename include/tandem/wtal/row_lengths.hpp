@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/provenance.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -41,7 +42,7 @@ struct RowLengths {
 inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<std::int64_t>& rows,
                                    const std::vector<std::string>& features, double given = 0,
                                    std::int64_t max_row_difference = 4) {
-  TANDEM_CHECK(given >= 0 && std::isfinite(given), "dataset", "a row lasts longer than 0 seconds, got ", given);
+  TANDEM_CHECK(given >= 0 && is_finite(given), "dataset", "a row lasts longer than 0 seconds, got ", given);
   RowLengths out;
   std::string known, unknown;  // a video with and one without
   std::size_t without = 0;

@@ -9,6 +9,7 @@
 
 #include "tandem/io/nested.hpp"
 #include "tandem/io/pickle_writer.hpp"
+#include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/annotations.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -121,7 +122,7 @@ inline GroundTruth read_wtalc(const std::string& folder) {
     TANDEM_CHECK(seen.insert(ids[v]).second, "wtalc", path("videoname.npy"), ": the video ", ids[v],
                  " appears twice");
     VideoTruth video{.id = ids[v], .subset = subsets[v], .duration = durations[v]};
-    TANDEM_CHECK(std::isfinite(video.duration) && video.duration >= 0, "wtalc", path("duration.npy"),
+    TANDEM_CHECK(is_finite(video.duration) && video.duration >= 0, "wtalc", path("duration.npy"),
                  ": ", ids[v], ": the duration is not a length of time");
     if (segments) {
       const io::Nested when = segments->at(v), what = labels->at(v);
@@ -131,7 +132,7 @@ inline GroundTruth read_wtalc(const std::string& folder) {
       for (std::size_t i = 0; i < when.size(); ++i) {
         const io::Nested pair = when[i];
         if (!pair.is_list() || pair.size() != 2 || !pair[0].is_number() || !pair[1].is_number() ||
-            !std::isfinite(pair[0].number()) || !std::isfinite(pair[1].number())) {
+            !is_finite(pair[0].number()) || !is_finite(pair[1].number())) {
           segments->error(v, "segment ", i, " is not a pair of times");
         }
         video.instances.push_back({{pair[0].number(), pair[1].number()}, class_of(*labels, v, what[i])});
