@@ -33,6 +33,20 @@ enum class Absent : std::uint8_t {
   fail(op, subject, argument.empty() ? " tensor is undefined" : " is an undefined tensor", " (default-constructed)");
 }
 
+/// For the door of an op: throws by the names of op and argument unless each argument is a tensor.
+///   require_defined("matmul", "a", a, "b", b)
+template <class Tensor, class... Rest>
+void require_defined(const char* op, std::string_view name, const Tensor& x, const Rest&... rest) {
+  if (!x.defined()) [[unlikely]] fail_absent(op, name, x.absence());
+  if constexpr (sizeof...(rest) > 0) require_defined(op, rest...);
+}
+/// For arguments that may be left out: Tensor<T>() means none, a tensor that was moved from is a mistake.
+template <class Tensor, class... Rest>
+void require_given_or_none(const char* op, std::string_view name, const Tensor& x, const Rest&... rest) {
+  if (!x.defined() && x.absence() != Absent::undefined) [[unlikely]] fail_absent(op, name, x.absence());
+  if constexpr (sizeof...(rest) > 0) require_given_or_none(op, rest...);
+}
+
 }  // namespace detail
 
 TANDEM_NAMESPACE_END

@@ -43,20 +43,6 @@ struct TensorImpl final : RefCounted {
 template <class T>
 struct TensorPlace;  // place.hpp
 
-/// For the door of an op: throws by the names of op and argument unless each argument is a tensor.
-///   require_defined("matmul", "a", a, "b", b)
-template <Element T, class... Rest>
-void require_defined(const char* op, std::string_view name, const Tensor<T>& x, const Rest&... rest) {
-  if (!x.defined()) [[unlikely]] fail_absent(op, name, x.absence());
-  if constexpr (sizeof...(rest) > 0) require_defined(op, rest...);
-}
-/// For arguments that may be left out: Tensor<T>() means none, a tensor that was moved from is a mistake.
-template <Element T, class... Rest>
-void require_given_or_none(const char* op, std::string_view name, const Tensor<T>& x, const Rest&... rest) {
-  if (!x.defined() && x.absence() != Absent::undefined) [[unlikely]] fail_absent(op, name, x.absence());
-  if constexpr (sizeof...(rest) > 0) require_given_or_none(op, rest...);
-}
-
 /// Copies `from` into `to` (same shape, any strides, both on the CPU); defined in copy.hpp.
 template <class To, class From>
 void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const From* from,
