@@ -32,6 +32,7 @@ class Optimizer {
     TANDEM_CHECK(learning_rate >= 0, "optimizer", "the learning rate must not be negative, it is ",
                  learning_rate);
     for (const auto& [name, p] : parameters) {
+      tandem::detail::require_defined("optimizer", name, p);
       TANDEM_CHECK(p.requires_grad() && p.is_leaf(), "optimizer", "parameter ", name, " of shape ",
                    p.shape(), " does not collect a gradient");
       TANDEM_CHECK(p.is_contiguous(), "optimizer", "parameter ", name, " of shape ", p.shape(),
