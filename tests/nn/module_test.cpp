@@ -1,15 +1,15 @@
 /// What a module knows of its members: variables that move or end, ties, and to(), which optimizers survive.
 
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <type_traits>
 
 #include "../ops/check.hpp"
+#include "copy_only_device.hpp"
 #include "tandem/nn/module.hpp"
 #include "tandem/optim/sgd.hpp"
 
 using namespace tandem;
+using tandem_test::CopyOnlyDevice;
 
 namespace {
 
@@ -48,22 +48,6 @@ struct Tied final : nn::Module<float> {
   }
   Leaf a, b, c;
   Tensor<float> own, view;
-};
-
-/// For a scope, Device::cuda() is memory of the host that only copies reach.
-struct CopyOnlyDevice {
-  CopyOnlyDevice() : before(cuda_interface()) {
-    DeviceInterface& table = cuda_interface();
-    table.device_count = [] { return 1; };
-    table.allocate = [](int, std::int64_t bytes) { return std::malloc(static_cast<std::size_t>(bytes)); };
-    table.deallocate = [](int, void* p, std::int64_t) { std::free(p); };
-    table.copy_to_device = table.copy_to_host = table.copy_on_device =
-        [](int, void* to, const void* from, std::int64_t bytes) {
-          std::memcpy(to, from, static_cast<std::size_t>(bytes));
-        };
-  }
-  ~CopyOnlyDevice() { cuda_interface() = before; }
-  DeviceInterface before;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "../io/temp_dir.hpp"
+#include "../nn/copy_only_device.hpp"
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/io/safetensors.hpp"
@@ -135,6 +136,48 @@ TEST_CASE("a parameter's first gradient at step 2 is its first step: Adam moves 
   sgd.step();
   CHECK(sgd.state()[3].name == "1.momentum_buffer");
   CHECK(sgd.state()[3].tensor.at({0}) == 2);  // not 0.75·2
+}
+
+namespace {
+std::vector<std::int64_t> launches;  // how many tensors each had
+}  // namespace
+
+TEST_CASE("adam: on a device, parameters with as many gradients share a launch, and each has its own numbers") {
+  const tandem_test::CopyOnlyDevice device;
+  const cuda::Kernels<double> before = cuda::kernels<double>();
+  cuda::kernels<double>().adam = [](cuda::Stream, const cuda::AdamTensor<double>* tensors, std::int64_t count,
+                                    const cuda::AdamNumbers<double>& numbers) {
+    launches.push_back(count);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto& t = tensors[i];
+      cpu::simd_dispatch<optim::detail::AdamUpdate<double>, double>(numbers, t.parameter, t.gradient, t.first,
+                                                                    t.second, t.size);
+    }
+  };
+  const auto on = [](Device where, const Tensor<double>& x) {
+    const Tensor<double> there(x.shape(), where);
+    there.copy_elements(x);
+    return there;
+  };
+  const auto train = [&](Device where) {
+    std::vector<Tensor<double>> parameters;
+    for (std::uint64_t k = 0; k < 3; ++k) parameters.push_back(on(where, check::normal({5}, k)));
+    for (const Tensor<double>& p : parameters) p.requires_grad_();
+    optim::Adam<double> adam(parameters);
+    for (std::uint64_t step = 0; step < 3; ++step) {
+      for (std::uint64_t k = 0; k < 3; ++k) {
+        if (step > 0 || k != 1) parameters[k].set_grad(on(where, check::normal({5}, 10 * step + k)));
+      }
+      adam.step();
+    }
+    for (Tensor<double>& p : parameters) p = on(Device::cpu(), p.detach());
+    return parameters;
+  };
+  launches.clear();
+  const auto there = train(Device::cuda()), here = train(Device::cpu());
+  for (std::size_t k = 0; k < 3; ++k) CHECK(check::same(there[k], here[k]));
+  CHECK(launches == std::vector<std::int64_t>{2, 2, 1, 2, 1});
+  cuda::kernels<double>() = before;
 }
 
 TEST_CASE("adam: a saved state continues to the same bits; thread counts agree") {

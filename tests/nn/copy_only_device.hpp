@@ -1,0 +1,30 @@
+#pragma once
+/// A device for tests of what happens around kernels: its memory is the host's, and it has none.
+
+#include <cstdlib>
+#include <cstring>
+
+#include "tandem/tensor/device.hpp"
+
+namespace tandem_test {
+
+/// For a scope, Device::cuda() is memory of the host that only copies reach.
+struct CopyOnlyDevice {
+  CopyOnlyDevice() : before(tandem::cuda_interface()) {
+    tandem::DeviceInterface& table = tandem::cuda_interface();
+    table.device_count = [] { return 1; };
+    table.allocate = [](int, std::int64_t bytes) { return std::malloc(static_cast<std::size_t>(bytes)); };
+    table.deallocate = [](int, void* p, std::int64_t) { std::free(p); };
+    table.copy_to_device = table.copy_to_host = table.copy_on_device =
+        [](int, void* to, const void* from, std::int64_t bytes) {
+          std::memcpy(to, from, static_cast<std::size_t>(bytes));
+        };
+    table.fill_zero = [](int, void* to, std::int64_t bytes) {
+      std::memset(to, 0, static_cast<std::size_t>(bytes));
+    };
+  }
+  ~CopyOnlyDevice() { tandem::cuda_interface() = before; }
+  tandem::DeviceInterface before;
+};
+
+}  // namespace tandem_test
