@@ -5,9 +5,9 @@
     python3 weights/convert.py i3d rgb_imagenet.pt i3d_rgb.safetensors
 
 `clip` reads OpenAI's TorchScript archive, an open_clip checkpoint (.pt, .bin or .safetensors state dict)
-or a Hugging Face CLIPModel (its folder or its weight file), and writes one layout: the tensor names of
+or a Hugging Face CLIPModel (its folder, its weight file or the index of several), and writes one layout: the tensor names of
 OpenAI's release, with the source, the SHA-256 of the original, activation, heads, sizes and preprocessing
-in the header. `i3d` reads a state dict of the common PyTorch port or a TensorFlow checkpoint of the release
+in the header. `i3d` reads a state dict of the PyTorch ports or a TensorFlow checkpoint of the release
 (without TensorFlow) and writes the port's names. Needs torch and safetensors. Nothing in a file is executed:
 state dicts are read with weights_only, TorchScript archives are loaded without being run.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import re
 import sys
@@ -26,6 +27,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import i3d
+from config_rules import facts_of, read_json
 
 # SHA-256 of OpenAI's archives, as in their addresses.
 OPENAI = {
@@ -53,36 +55,116 @@ def sha256(path: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
+#: What training scripts keep their weights under.
+WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "ema_state_dict")
+
+
+def is_state(value) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(v, torch.Tensor) for v in value.values())
+
+
+def unwrap(state, path: pathlib.Path) -> dict:
+    """The state dict inside {"model": …}, {"model_state_dict": …}, {"state_dict": …}, which may be nested."""
+    for _ in range(4):
+        if is_state(state):
+            return state
+        if not isinstance(state, dict):
+            raise Refused(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+        inner = [key for key in WRAPPERS if isinstance(state.get(key), dict) and state[key]]
+        if len(inner) > 1:
+            raise Refused(f"{path}: there are several sets of weights, {', '.join(inner)}; save the one that is meant "
+                          "alone: torch.save(checkpoint[KEY], FILE)")
+        if not inner:
+            break
+        state = state[inner[0]]
+    keys = [str(key) for key in state][:6]
+    raise Refused(f"{path}: expected a state dict of tensors, found a dict with the keys {', '.join(keys) or '(none)'}")
+
+
+def read_safetensors(path: pathlib.Path) -> dict:
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except Exception as error:
+        raise Refused(f"{path}: this is no readable safetensors file: {error}") from None
+
+
+def read_index(path: pathlib.Path) -> dict:
+    """The tensors of all files of an index: {"weight_map": {tensor: file beside the index}}."""
+    index = read_json(path, Refused)
+    files = index.get("weight_map")
+    if not isinstance(files, dict) or not files:
+        raise Refused(f'{path}: the index has no "weight_map"')
+    state = {}
+    for file in sorted(set(map(str, files.values()))):
+        if pathlib.PurePath(file).name != file or file in ("", ".", ".."):
+            raise Refused(f'{path}: expected the name of a file beside the index, found "{file}"')
+        if not (path.parent / file).is_file():
+            raise Refused(f"{path.parent / file}: the file that {path.name} names is missing")
+        part, _ = read_state(path.parent / file)
+        for name, tensor in part.items():
+            if files.get(name) != file:
+                raise Refused(f'{path}: {file} holds the tensor "{name}", which the index does not have there')
+            state[name] = tensor
+    missing = [name for name in files if name not in state]
+    if missing:
+        raise Refused(f'{path}: tensor "{missing[0]}" is not in {files[missing[0]]}, where the index has it')
+    return state
+
+
 def read_state(path: pathlib.Path):
     """The tensors of a file and how it stores them: torchscript, pickle or safetensors."""
+    if path.name.endswith(".index.json"):
+        return read_index(path), "safetensors"
     if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, "safetensors"
-        except Exception as error:
-            raise Refused(f"{path}: this is no readable safetensors file: {error}") from None
+        return read_safetensors(path), "safetensors"
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             script = any("/code/" in name or name.endswith("constants.pkl") for name in archive.namelist())
         if script:
-            return torch.jit.load(path, map_location="cpu").state_dict(), "torchscript"
+            try:
+                return torch.jit.load(path, map_location="cpu").state_dict(), "torchscript"
+            except Exception as error:
+                raise Refused(f"{path}: this is no readable TorchScript archive: "
+                              f"{str(error).strip().splitlines()[0]}") from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        text = str(error)
+        found = re.search(r"GLOBAL ([\w.]+)", text)
+        if found:
+            raise Refused(f"{path}: this is a pickled object that needs the code of its class ({found[1]}), and pickled "
+                          "code is not run; save its state dict instead: torch.save(model.state_dict(), FILE)") from None
         raise Refused(f"{path}: neither a TorchScript archive nor a state dict: "
-                      f"{str(error).splitlines()[0]}") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise Refused(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
-    return state, "pickle"
+                      f"{(text.strip().splitlines() or [type(error).__name__])[0]}") from None
+    return unwrap(state, path), "pickle"
+
+
+def save(tensors: dict, target: pathlib.Path, metadata: dict) -> None:
+    """Writes a safetensors file under another name and then gives it its own, with the permissions of any new file."""
+    if not target.parent.is_dir():
+        raise Refused(f"{target}: the folder {target.parent} does not exist")
+    if target.is_dir():
+        raise Refused(f"{target}: this is a folder, expected the name of a file to write")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, part, metadata)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)  # save_file may write through a file that only its owner can read
+        os.replace(part, target)
+    except Exception as error:
+        raise Refused(f"{target}: cannot write the file: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def find_file(path: pathlib.Path) -> pathlib.Path:
     if path.is_file():
         return path
     for name in ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors",
-                 "open_clip_pytorch_model.bin"):
+                 "open_clip_pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json",
+                 "open_clip_model.safetensors.index.json"):
         if (path / name).is_file():
             return path / name
     raise Refused(f"{path}: there is no such file, nor a folder that holds a CLIP model's weights")
@@ -146,6 +228,9 @@ def expected_shapes(state: dict) -> tuple[dict, dict]:
             raise Refused(f'tensor "{prefix}0.ln_1.weight" is missing')
         return count
 
+    def hidden(prefix):
+        return shape(f"{prefix}transformer.resblocks.0.mlp.c_fc.weight", 2)[0]
+
     width, channels, patch, _ = shape("visual.conv1.weight", 4)
     positions = shape("visual.positional_embedding", 2)[0]
     side = round((positions - 1) ** 0.5)
@@ -157,18 +242,19 @@ def expected_shapes(state: dict) -> tuple[dict, dict]:
     sizes = {"image_size": side * patch, "patch": patch, "image_width": width,
              "image_layers": depth("visual.transformer.resblocks."), "output": output,
              "vocabulary": vocabulary, "context": context, "text_width": text_width,
-             "text_layers": depth("transformer.resblocks.")}
+             "text_layers": depth("transformer.resblocks."), "image_hidden": hidden("visual."), "text_hidden": hidden("")}
     shapes = {"visual.conv1.weight": (width, 3, patch, patch), "visual.class_embedding": (width,),
               "visual.positional_embedding": (positions, width), "visual.proj": (width, output),
               "token_embedding.weight": (vocabulary, text_width), "positional_embedding": (context, text_width),
               "text_projection": (text_width, output), "logit_scale": ()}
     for norm, w in (("visual.ln_pre", width), ("visual.ln_post", width), ("ln_final", text_width)):
         shapes |= {f"{norm}.weight": (w,), f"{norm}.bias": (w,)}
-    for prefix, layers, w in (("visual.", sizes["image_layers"], width), ("", sizes["text_layers"], text_width)):
+    for prefix, layers, w, inner in (("visual.", sizes["image_layers"], width, sizes["image_hidden"]),
+                                     ("", sizes["text_layers"], text_width, sizes["text_hidden"])):
         for i in range(layers):
             block = f"{prefix}transformer.resblocks.{i}."
-            for part, (rows, columns) in {"attn.out_proj": (w, w), "mlp.c_fc": (4 * w, w),
-                                          "mlp.c_proj": (w, 4 * w)}.items():
+            for part, (rows, columns) in {"attn.out_proj": (w, w), "mlp.c_fc": (inner, w),
+                                          "mlp.c_proj": (w, inner)}.items():
                 shapes |= {f"{block}{part}.weight": (rows, columns), f"{block}{part}.bias": (rows,)}
             shapes |= {f"{block}attn.in_proj_weight": (3 * w, w), f"{block}attn.in_proj_bias": (3 * w,)}
             for norm in ("ln_1", "ln_2"):
@@ -193,44 +279,13 @@ def check_state(state: dict, shapes: dict, what: str) -> None:
             raise Refused(f'tensor "{name}" holds numbers that are not finite')
 
 
-def read_json(path: pathlib.Path) -> dict:
-    return json.loads(path.read_text()) if path.is_file() else {}
-
-
-def facts_of(folder: pathlib.Path, hugging_face: bool) -> dict:
-    """What the files beside the weights say: activation, heads, preprocessing."""
-    facts = {}
-    if hugging_face:
-        config = read_json(folder / "config.json")
-        if config:
-            image, text = config.get("vision_config") or {}, config.get("text_config") or {}
-            names = {side.get("hidden_act", "quick_gelu") for side in (image, text)}
-            if len(names) > 1:
-                raise Refused(f"the two encoders have different activations: {', '.join(sorted(names))}")
-            # Missing keys mean transformers' defaults.
-            facts = {"activation": names.pop(), "image_heads": image.get("num_attention_heads", 12),
-                     "text_heads": text.get("num_attention_heads", 8)}
-        preprocessing = read_json(folder / "preprocessor_config.json")
-        facts |= {"mean": preprocessing.get("image_mean"), "std": preprocessing.get("image_std")}
-    else:
-        config = read_json(folder / "open_clip_config.json")
-        model = config.get("model_cfg")
-        if model:
-            image, text = model["vision_cfg"], model["text_cfg"]
-            facts = {"activation": "quick_gelu" if model.get("quick_gelu") else "gelu",
-                     "image_heads": image.get("width", 768) // image.get("head_width", 64),
-                     "text_heads": text.get("heads", 8)}
-        preprocessing = config.get("preprocess_cfg") or {}
-        facts |= {"mean": preprocessing.get("mean"), "std": preprocessing.get("std"),
-                  "interpolation": preprocessing.get("interpolation")}
-    return {key: value for key, value in facts.items() if value is not None}
-
-
 def convert_clip(source: pathlib.Path, target: pathlib.Path, dtype: str = "float32",
                  activation: str | None = None, image_heads: int | None = None,
                  text_heads: int | None = None) -> dict:
     """Writes `target` and returns its metadata."""
     source = find_file(source)
+    if not pathlib.Path(target).parent.is_dir():
+        raise Refused(f"{target}: the folder {pathlib.Path(target).parent} does not exist")
     state, storage = read_state(source)
     # What training scripts and wrappers put before the names.
     for prefix in ("module.", "model."):
@@ -252,7 +307,7 @@ def convert_clip(source: pathlib.Path, target: pathlib.Path, dtype: str = "float
     check_state(state, shapes, "a CLIP model")
 
     digest = sha256(source)
-    facts = facts_of(source.parent, hugging_face)
+    facts = facts_of(source.parent, hugging_face, sizes, Refused)
     if storage == "torchscript" or digest in OPENAI:
         facts.setdefault("activation", "quick_gelu")
     for side, width in (("image", sizes["image_width"]), ("text", sizes["text_width"])):
@@ -271,13 +326,14 @@ def convert_clip(source: pathlib.Path, target: pathlib.Path, dtype: str = "float
                 "resize": "short side, then centre crop"} | sizes | facts
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     tensors = {name: state[name].reshape(shapes[name]).to(DTYPES[dtype]).contiguous() for name in shapes}
-    save_file(tensors, target, metadata)
+    save(tensors, target, metadata)
     return metadata
 
 
-def convert_i3d(source: pathlib.Path, target: pathlib.Path, dtype: str = "float32", window=(2, 7, 7)) -> dict:
+def convert_i3d(source: pathlib.Path, target: pathlib.Path, dtype: str = "float32", window=(2, 7, 7),
+                batch_norm_epsilon: float | None = None) -> dict:
     """Writes `target` and returns its metadata."""
-    return i3d.convert(source, target, dtype, window, sys.modules[__name__])
+    return i3d.convert(source, target, dtype, window, sys.modules[__name__], batch_norm_epsilon)
 
 
 def main():
@@ -297,6 +353,9 @@ def main():
                        help="state dict, or a TensorFlow checkpoint: its index, its prefix (model.ckpt) or its folder")
     video.add_argument("target", type=pathlib.Path, help="the safetensors file to write")
     video.add_argument("--dtype", choices=DTYPES, default="float32", help="of the written tensors")
+    video.add_argument("--batch-norm-epsilon", type=float,
+                       help="of the network that the weights are for: 1e-3 (DeepMind, piergiaj, hassony2; the default) or "
+                            "1e-5 (v-iashin/video_features, whose files look like hassony2's)")
     options = vars(parser.parse_args())
     convert = {"clip": convert_clip, "i3d": convert_i3d}[options.pop("command")]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import sys
 
 import torch
 
@@ -70,6 +71,45 @@ def from_tensorflow(tensors: dict, refused) -> dict[str, torch.Tensor]:
     return out
 
 
+def from_hassony2(state: dict, refused) -> dict[str, torch.Tensor]:
+    """Our names for those of hassony2/kinetics_i3d_pytorch and v-iashin/video_features: only names differ."""
+    branches = {"b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1", "b2a": "branch_2.0",
+                "b2b": "branch_2.1", "b3b": "branch_3.1"}
+    names = {}
+    for unit in [*units(), "logits"]:
+        block, _, branch = unit.partition(".")
+        theirs = "conv3d_0c_1x1" if unit == "logits" else block[0].lower() + block[1:]
+        theirs += f".{branches[branch]}" if branch else ""
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            names[f"{theirs}.batch3d.{part}"] = f"{unit}.bn.{part}"
+        for part in ("weight", "bias"):
+            names[f"{theirs}.conv3d.{part}"] = f"{unit}.conv3d.{part}"
+    unknown = [name for name in state if name not in names]
+    if unknown:
+        raise refused(f'tensor "{unknown[0]}" belongs to no I3D network of hassony2\'s layout')
+    return {names[name]: tensor for name, tensor in state.items()}
+
+
+#: Networks that are called I3D or are trained on the same videos, and how to tell them: the start of a tensor's name.
+OTHERS = (
+    (("conv_proj.", "pos_encoding."), "a torchvision transformer (MViT)"),
+    (("patch_embed.", "blocks."), "a vision transformer (timm, VideoMAE and others)"),
+    (("backbone.", "cls_head."), "an mmaction2 recognizer (its I3D is a 3-D ResNet)"),
+    (("blocks.",), "a pytorchvideo model (its I3D is a 3-D ResNet)"),
+    (("stem.", "layer1.", "fc."), "a torchvision video model (r3d, mc3 or r2plus1d, a 3-D ResNet)"),
+    (("conv1.", "bn1.", "layer1."), "a 3-D ResNet"),
+    (("features.",), "a torchvision model (S3D, Swin or VGG)"),
+    (("base.",), "an S3D network"),
+    (("visual.",), "a CLIP model: convert.py clip reads it"))
+
+
+def name_other(state: dict, refused) -> None:
+    """Says what a file of another network is."""
+    for starts, what in OTHERS:
+        if all(any(name.startswith(start) for name in state) for start in starts):
+            raise refused(f'these are the tensors of {what}, not of Inception-v1 I3D: the first is "{next(iter(state))}"')
+
+
 def expected_shapes(state: dict, refused) -> tuple[dict, dict]:
     """Every tensor with its shape, and the sizes, from the widths of the convolutions."""
     def outputs(unit):
@@ -114,8 +154,12 @@ def find_checkpoint(path: pathlib.Path) -> pathlib.Path | None:
     return found[0] if len(found) == 1 else None
 
 
-def convert(source: pathlib.Path, target: pathlib.Path, dtype: str, window, tools) -> dict:
+def convert(source: pathlib.Path, target: pathlib.Path, dtype: str, window, tools, epsilon=None) -> dict:
     """Writes `target` and returns its metadata; `tools` is the module convert, which imports this one."""
+    if not pathlib.Path(target).parent.is_dir():
+        raise tools.Refused(f"{target}: the folder {pathlib.Path(target).parent} does not exist")
+    if epsilon is not None and not 0 < epsilon < 1:
+        raise tools.Refused(f"the epsilon of batch norms must lie between 0 and 1, it is {epsilon}")
     index = find_checkpoint(source)
     if index is not None:
         try:
@@ -132,9 +176,18 @@ def convert(source: pathlib.Path, target: pathlib.Path, dtype: str, window, tool
             raise tools.Refused(f"{source}: there is no such file, nor a TensorFlow checkpoint of that name")
         state, _ = tools.read_state(source)
         kind = "PyTorch state dict"
-        if state and all(name.startswith("module.") for name in state):
-            state = {name[len("module."):]: tensor for name, tensor in state.items()}
+        for prefix in ("module.", "model."):
+            if state and all(name.startswith(prefix) for name in state):
+                state = {name[len(prefix):]: tensor for name, tensor in state.items()}
         state = {name: tensor for name, tensor in state.items() if not name.endswith(".num_batches_tracked")}
+        if "conv3d_1a_7x7.conv3d.weight" in state:
+            state, kind = from_hassony2(state, tools.Refused), "PyTorch state dict, layout of hassony2 and v-iashin"
+            if epsilon is None:
+                print("convert.py: this layout is hassony2's and v-iashin's: the batch norms get hassony2's epsilon, 1e-3, "
+                      "with which the weights were trained; --batch-norm-epsilon 1e-5 makes video_features' network",
+                      file=sys.stderr)
+        elif "Conv3d_1a_7x7.conv3d.weight" not in state:
+            name_other(state, tools.Refused)
         hashes = {"source": source.name, "source_sha256": tools.sha256(source)}
     shapes, sizes = expected_shapes(state, tools.Refused)
     tools.check_state(state, shapes, "an I3D network")
@@ -145,8 +198,8 @@ def convert(source: pathlib.Path, target: pathlib.Path, dtype: str, window, tool
     scale = {"scale": "byte * 2 / 255 - 1"} if stream == "rgb" else \
         {"scale": "clip(pixels, -20, 20) / 20", "flow_bound": 20}
     metadata = {"format": "tandem i3d 1", "stream": stream, **hashes, "source_kind": kind, "dtype": dtype, **sizes,
-                "window": list(window), "batch_norm_epsilon": 1e-3, "resize": "short side, then centre crop",
+                "window": list(window), "batch_norm_epsilon": 1e-3 if epsilon is None else epsilon, "resize": "short side, then centre crop",
                 "short_side": 256, "crop": 224, "interpolation": "bilinear", **scale}
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-    tools.save_file({name: state[name].to(tools.DTYPES[dtype]).contiguous() for name in shapes}, target, metadata)
+    tools.save({name: state[name].to(tools.DTYPES[dtype]).contiguous() for name in shapes}, target, metadata)
     return metadata

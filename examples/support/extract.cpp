@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include <array>
+#include <cstdio>
 #include <map>
 #include <memory>
 
@@ -48,7 +49,15 @@ Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& wei
   const std::int64_t channels = rgb ? 3 : 2;
   if (!o.random()) {
     const std::string& path = rgb ? o.i3d_rgb : o.i3d_flow;
-    const auto model = i3d::load<float>(path, {.bfloat16 = o.bfloat16}).model;
+    const auto loaded = i3d::load<float>(path, {.bfloat16 = o.bfloat16});
+    const auto& model = loaded.model;
+    const i3d::PreprocessOptions &theirs = loaded.preprocessing, &ours = o.extraction.i3d;
+    if (theirs.size != ours.size || theirs.crop != ours.crop || theirs.filter != ours.filter || theirs.bound != ours.bound) {
+      std::fprintf(stderr, "extract_features: %s says short side %lld, crop %lld, flow bound %g; the options say %lld, %lld, "
+                   "%g, which are used\n", path.c_str(), static_cast<long long>(theirs.size),
+                   static_cast<long long>(theirs.crop), static_cast<double>(theirs.bound),
+                   static_cast<long long>(ours.size), static_cast<long long>(ours.crop), static_cast<double>(ours.bound));
+    }
     TANDEM_CHECK(model->config().channels == channels, "extract_features", path, " is the ", rgb ? "flow" : "RGB",
                  " stream of I3D (", model->config().channels, " channels), --i3d-", rgb ? "rgb" : "flow",
                  " takes the other");

@@ -236,7 +236,7 @@ TEST_CASE("load: files of another kind and damaged files are refused in a senten
   CHECK(refusal(path) ==
         "this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
   CHECK(refusal(folder.path(".")) ==
-        "the folder holds neither model.safetensors nor open_clip_model.safetensors");
+        "the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an index of them");
   Checkpoint resnet = open_clip();
   resnet.tensors["visual.layer1.0.conv1.weight"] = zeros<float>({1});
   resnet.save<float>(path);

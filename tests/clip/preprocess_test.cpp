@@ -42,6 +42,23 @@ TEST_CASE("preprocess: a batch is its images one by one") {
   CHECK(clip::preprocess(Image(Shape{0, 4, 4, 3})).shape() == Shape{0, 3, 224, 224});
 }
 
+TEST_CASE("preprocess: squashed, and with the other filter, as io::resize has them") {
+  for (const std::int64_t channels : {3, 4}) {
+    const Image image = picture(30, 50, channels, 5);
+    const auto check = [&](const clip::PreprocessOptions& o, const Image& want) {
+      const auto got = clip::preprocess(image, o), plain = clip::preprocess(want, {.size = o.crop, .crop = o.crop});
+      CHECK(got.shape() == Shape{3, o.crop, o.crop});
+      CHECK(got.to_vector() == plain.to_vector());  // a picture of the right size is only normalised
+    };
+    const auto opaque = [](const Image& x) { return x.size(-1) == 3 ? x : x.slice(-1, 0, 3).contiguous(); };
+    check({.size = 20, .crop = 20, .squash = true}, opaque(io::resize_bicubic(image, 20, 20)));
+    check({.size = 20, .crop = 20, .filter = io::ResizeFilter::bilinear, .squash = true},
+          opaque(io::resize_bilinear(image, 20, 20)));
+    check({.size = 20, .crop = 16, .filter = io::ResizeFilter::bilinear},
+          io::resize_and_crop(image, 20, 16, io::ResizeFilter::bilinear));
+  }
+}
+
 TEST_CASE("preprocess: wrong input is refused in a sentence") {
   CHECK(error_of([] { clip::preprocess(Image(Shape{4, 4})); }) ==
         "[resize_and_crop] expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got "

@@ -137,6 +137,45 @@ def check_state_dict():
     convert.convert_i3d(folder / "epoch.pt", target, "bfloat16")
     assert all(torch.equal(original[name].bfloat16(), tensor) for name, tensor in load_file(target).items())
 
+    # The layout of hassony2 and v-iashin is the same but for names.
+    short = {"b0": "branch_0", "b1a": "branch_1.0", "b1b": "branch_1.1", "b2a": "branch_2.0", "b2b": "branch_2.1",
+             "b3b": "branch_3.1"}
+    theirs = {}
+    for name, tensor in original.items():
+        unit, part, kind = name.rsplit(".", 2)
+        block, _, branch = unit.partition(".")
+        place = "conv3d_0c_1x1" if unit == "logits" else block.replace("Conv3d", "conv3d").replace("Mixed", "mixed")
+        theirs[f"{place}{'.' + short[branch] if branch else ''}.{'batch3d' if part == 'bn' else part}.{kind}"] = tensor
+    assert "mixed_5c.branch_1.1.batch3d.running_var" in theirs and "conv3d_0c_1x1.conv3d.bias" in theirs
+    assert len(theirs) == len(original)
+    theirs["conv3d_1a_7x7.batch3d.num_batches_tracked"] = torch.tensor(0)
+    for wrapper in (None, "model", "model_state_dict"):
+        torch.save(theirs if wrapper is None else {wrapper: theirs}, folder / "theirs.pt")
+        facts = convert.convert_i3d(folder / "theirs.pt", target)
+        assert facts["batch_norm_epsilon"] == "0.001" and "hassony2" in facts["source_kind"]
+        assert all(torch.equal(original[name], tensor) for name, tensor in load_file(target).items())
+    assert convert.convert_i3d(folder / "theirs.pt", target, batch_norm_epsilon=1e-5)["batch_norm_epsilon"] == "1e-05"
+    assert "between 0 and 1" in refusal(folder / "theirs.pt", batch_norm_epsilon=0)
+    theirs["mixed_3b.branch_4.conv3d.weight"] = torch.zeros(1)
+    torch.save(theirs, folder / "theirs.pt")
+    assert 'tensor "mixed_3b.branch_4.conv3d.weight" belongs to no I3D network of hassony2' in refusal(folder / "theirs.pt")
+
+    # Other networks are named.
+    for names, what in ((("backbone.conv1.conv.weight", "cls_head.fc_cls.weight"), "an mmaction2 recognizer"),
+                        (("blocks.0.conv.weight", "blocks.5.proj.weight"), "a pytorchvideo model"),
+                        (("stem.0.weight", "layer1.0.conv1.0.weight", "fc.weight"), "a torchvision video model"),
+                        (("conv_proj.weight", "pos_encoding.class_pos", "blocks.0.norm1.weight"), "a torchvision transformer"),
+                        (("features.0.0.0.weight", "classifier.1.weight"), "a torchvision model"),
+                        (("module.conv1.weight", "module.bn1.weight", "module.layer1.0.conv1.weight"), "a 3-D ResNet"),
+                        (("visual.proj", "logit_scale"), "a CLIP model")):
+        torch.save({name: torch.zeros(1) for name in names}, folder / "other.pt")
+        assert f"these are the tensors of {what}" in refusal(folder / "other.pt"), what
+    torch.save({"meta": {"epoch": 1}, "state_dict": {"backbone.a": torch.zeros(1), "cls_head.b": torch.zeros(1)}},
+               folder / "other.pt")
+    assert "an mmaction2 recognizer" in refusal(folder / "other.pt")
+    torch.save(torch.nn.Linear(2, 2), folder / "other.pt")
+    assert "pickled object that needs the code of its class" in refusal(folder / "other.pt")
+
     def pickled(change):
         state = {name: tensor.clone() for name, tensor in original.items()}
         change(state)

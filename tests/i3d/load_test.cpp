@@ -95,6 +95,42 @@ TEST_CASE("load: tensors that are missing, of another shape or unknown are named
   CHECK(refusal(TANDEM_GOLDEN_DIR "/i3d/rgb.pt").find("weights/convert.py i3d makes") != std::string::npos);
 }
 
+TEST_CASE("load: what the header says is done, known to be without effect, or refused") {
+  const tandem_test::TempDir folder;
+  const std::string path = folder.path("x.safetensors");
+  const auto with = [&](const std::string& key, const std::string& value) {
+    Checkpoint source;
+    source.metadata[key] = value;
+    source.save(path);
+    return refusal(path);
+  };
+  CHECK(with("batch_norm_epsilon", "1e-05") == "");
+  const auto small = i3d::load<double>(path, {.fold = false}), usual = i3d::load<double>(golden, {.fold = false});
+  CHECK(small.model->config().epsilon == 1e-5);
+  CHECK(usual.model->config().epsilon == 1e-3);
+  CHECK(small.model->Conv3d_1a_7x7.bn.epsilon() == 1e-5);
+  CHECK(small.model->mixed[8]->b3b.bn.epsilon() == 1e-5);
+  // Folded, a channel's weights are divided by √(variance + ε).
+  const auto folded = i3d::load<double>(path, {.prepare = false}), plain = i3d::load<double>(golden, {.prepare = false});
+  const double variance = usual.model->Conv3d_2b_1x1.bn.running_var.at({2});
+  const double ratio = folded.model->Conv3d_2b_1x1.conv3d.weight.at({2, 1, 0, 0, 0}) /
+                       plain.model->Conv3d_2b_1x1.conv3d.weight.at({2, 1, 0, 0, 0});
+  CHECK(std::fabs(ratio - std::sqrt((variance + 1e-3) / (variance + 1e-5))) < 1e-12);
+  CHECK(std::fabs(ratio - 1) > 1e-6);
+  CHECK(with("batch_norm_epsilon", "0") == "the header says batch_norm_epsilon 0, expected a number between 0 and 1");
+  CHECK(with("batch_norm_epsilon", "[]").find("expected a number") != std::string::npos);
+  CHECK(with("short_side", "240") == "");
+  CHECK(i3d::load<float>(path).preprocessing.size == 240);
+  CHECK(with("interpolation", "bicubic") == "");
+  CHECK(i3d::load<float>(path).preprocessing.filter == i3d::ResizeFilter::bicubic);
+  CHECK(with("interpolation", "nearest") == "the header says interpolation \"nearest\", which is not implemented");
+  CHECK(with("scale", "byte / 255") == "the header says scale \"byte / 255\", which is not implemented");
+  CHECK(with("format", "tandem i3d 2") == "the header says format \"tandem i3d 2\", which is not implemented");
+  CHECK(with("padding", "zeros") ==
+        "the header has the key \"padding\", which is not known here and may change the features");
+  CHECK(with("crop", "0.5").find("expected an integer from 1") != std::string::npos);
+}
+
 TEST_CASE("load: changed anywhere, a file is refused or loads") {
   const tandem_test::TempDir folder;
   const std::string whole = io::read_text(golden), path = folder.path("x.safetensors");

@@ -23,6 +23,7 @@ struct ImageEncoderOptions {
   std::int64_t hidden = 0;  ///< width inside the perceptrons; 0: 4·width
   std::int64_t output = 512;
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
+  double epsilon = 1e-5;                           ///< of the layer norms
 };
 
 /// unfold_patches — the patches of images as rows: row-major over the grid, within a patch channel
@@ -61,9 +62,10 @@ class ImageEncoder final : public nn::Module<T> {
         class_embedding(nn::normal<T>({options.width}, random, deviation(options))),
         positional_embedding(
             nn::normal<T>({patches(options) + 1, options.width}, random, deviation(options))),
-        ln_pre(options.width),
-        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random),
-        ln_post(options.width),
+        ln_pre(options.width, options.epsilon),
+        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random, false,
+                    options.epsilon),
+        ln_post(options.width, options.epsilon),
         proj(nn::normal<T>({options.width, options.output}, random, deviation(options))),
         options_(options) {
     this->add("conv1", conv1);

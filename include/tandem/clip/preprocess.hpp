@@ -10,6 +10,7 @@
 /// that the crop keeps is computed. An image with alpha must come with it (io::read_image with
 /// .alpha = true), because the release drops it after resizing. Palettes are the one exception: Pillow
 /// does not interpolate them (nor pictures of one bit), here they are colours like any other.
+/// Models of other projects resize with BILINEAR, or both sides to the encoder's size ("squash").
 
 #include <array>
 #include <cstdint>
@@ -24,13 +25,24 @@ struct PreprocessOptions {
   std::int64_t crop = 224;  ///< rows and columns that are kept
   std::array<float, 3> mean{0.48145466F, 0.4578275F, 0.40821073F};
   std::array<float, 3> std{0.26862954F, 0.26130258F, 0.27577711F};
+  io::ResizeFilter filter = io::ResizeFilter::bicubic;
+  bool squash = false;  ///< resize both sides to `crop`, whatever the proportions, in place of cropping
 };
+
+namespace detail {
+/// (…, 4) → (…, 3)
+inline Tensor<std::uint8_t> drop_alpha(const Tensor<std::uint8_t>& images) {
+  return images.size(-1) == 3 ? images : images.slice(-1, 0, 3).contiguous();
+}
+}  // namespace detail
 
 /// Images as the encoder takes them.
 ///   (H, W, C) → (3, crop, crop);  (N, H, W, C) → (N, 3, crop, crop);  C = 3 or 4
 inline Tensor<float> preprocess(const Tensor<std::uint8_t>& images,
                                 const PreprocessOptions& options = {}) {
-  const Tensor<std::uint8_t> cropped = io::resize_and_crop(images, options.size, options.crop);
+  const Tensor<std::uint8_t> cropped =
+      options.squash ? detail::drop_alpha(io::resize(images, options.crop, options.crop, options.filter))
+                     : io::resize_and_crop(images, options.size, options.crop, options.filter);
   std::array<std::array<float, 256>, 3> level;  // of each channel and byte
   for (std::size_t c = 0; c < 3; ++c) {
     TANDEM_CHECK(options.std[c] > 0, "preprocess", "the standard deviation of channel ", c,

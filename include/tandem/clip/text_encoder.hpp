@@ -1,6 +1,7 @@
 #pragma once
 /// CLIP's text encoder, with gradients to vectors put in place of tokens.      [Radford et al. 2021]
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct TextEncoderOptions {
   std::int64_t hidden = 0;  ///< width inside the perceptrons; 0: 4·width
   std::int64_t output = 512;
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
+  double epsilon = 1e-5;                           ///< of the layer norms
+  bool causal = true;  ///< position i sees 0 … i; false: all see all, also the padding up to the context
 };
 
 /// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its EOT,
@@ -28,6 +31,7 @@ struct TextEncoderOptions {
 ///   embedded (N, L, width), end (N) positions of EOT → (N, output), not normalised.
 /// Causal: positions after a text's EOT change nothing and are not computed, and rows that all texts
 /// begin with (SOS, the learned vectors in front) are computed once for all (nn/packed_rows.hpp).
+/// Not causal (open_clip's no_causal_mask): embedded is as long as the context, token 0 after EOT.
 /// Parameter names are those of OpenAI's release (token_embedding.weight, positional_embedding,
 /// transformer.resblocks.0.attn.in_proj_weight …, ln_final.weight, text_projection). The initial
 /// values are those of the release too: N(0, 0.02) tokens, N(0, 0.01) positions, and the blocks'
@@ -39,8 +43,8 @@ class TextEncoder final : public nn::Module<T> {
       : token_embedding(options.vocabulary, options.width, random, 0.02),
         positional_embedding(nn::normal<T>({options.context, options.width}, random, 0.01)),
         transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random,
-                    true),
-        ln_final(options.width),
+                    true, options.epsilon),
+        ln_final(options.width, options.epsilon),
         text_projection(nn::normal<T>({options.width, options.output}, random,
                                       1 / __builtin_sqrt(static_cast<double>(options.width)))),
         options_(options) {
@@ -66,6 +70,7 @@ class TextEncoder final : public nn::Module<T> {
       lengths.push_back(at + 1);
       for (std::int64_t t = 0; t <= at; ++t) rows.push_back(n * given + t);
     }
+    if (!options_.causal) return forward_all(embedded, end);
     return forward_packed(index_select(embedded.reshape({texts * given, options_.width}), 0,
                                        from_vector<std::int64_t>(rows)),
                           nn::PackedRows(lengths, 0));
@@ -74,6 +79,8 @@ class TextEncoder final : public nn::Module<T> {
   /// (rows, width) → (N, output).
   Tensor<T> forward_packed(const Tensor<T>& embedded, const nn::PackedRows& packed) const {
     const nn::ModuleScope scope = this->scope();
+    TANDEM_CHECK(options_.causal, "text_encoder",
+                 "texts without padding need a causal encoder, and in this one every position sees all");
     TANDEM_CHECK(embedded.rank() == 2 && embedded.size(1) == options_.width &&
                      embedded.size(0) == packed.rows,
                  "text_encoder", "expected embeddings (", packed.rows, ", ", options_.width, "), got ",
@@ -92,6 +99,18 @@ class TextEncoder final : public nn::Module<T> {
       lengths.push_back(static_cast<std::int64_t>(texts[n].size()));
     }
     TANDEM_CHECK(!texts.empty(), "text_encoder", "there are no texts");
+    if (!options_.causal) {
+      std::vector<std::int64_t> padded(texts.size() * static_cast<std::size_t>(options_.context), 0), end;
+      for (std::size_t n = 0; n < texts.size(); ++n) {
+        TANDEM_CHECK(lengths[n] <= options_.context, "text_encoder", "a text of ", lengths[n],
+                     " tokens is longer than the context of ", options_.context);
+        std::copy(texts[n].begin(), texts[n].end(),
+                  padded.begin() + static_cast<std::ptrdiff_t>(n) * options_.context);
+        end.push_back(lengths[n] - 1);
+      }
+      const Shape shape{static_cast<std::int64_t>(texts.size()), options_.context};
+      return forward(token_embedding.forward(from_vector<std::int64_t>(padded, shape)), end);
+    }
     // The end of a text is its own, even where a longer text goes on with the same tokens.
     std::size_t prefix = texts[0].size() - 1;
     for (const auto& ids : texts) {
@@ -115,6 +134,18 @@ class TextEncoder final : public nn::Module<T> {
   Tensor<T> text_projection;
 
  private:
+  /// Every position sees all of them.
+  Tensor<T> forward_all(const Tensor<T>& embedded, const std::vector<std::int64_t>& end) const {
+    TANDEM_CHECK(embedded.size(1) == options_.context, "text_encoder", "where every position sees all, texts must be ",
+                 "padded to the context of ", options_.context, ", got ", embedded.shape());
+    const Tensor<bool> last = full<bool>({embedded.size(0), embedded.size(1)}, false);
+    for (std::size_t n = 0; n < end.size(); ++n) {
+      last.mutable_data()[static_cast<std::int64_t>(n) * options_.context + end[n]] = true;
+    }
+    const Tensor<T> x = add(embedded, positional_embedding);
+    return matmul(ln_final.forward(transformer.forward_rows(x, last)), text_projection);
+  }
+
   TextEncoderOptions options_;
 };
 

@@ -3,6 +3,7 @@
 /// §2.4]
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "tandem/nn/transformer.hpp"
@@ -14,16 +15,17 @@ namespace clip {
 ///   one row of each sequence → (N, width): the first, or, causal, where row i sees 0 … i, the last.
 /// `hidden`: the width inside the perceptrons, 0 for 4·width.
 /// `scaled`: the weights start as the release's text side does, normal with deviations that follow
-/// from width and depth, instead of with each layer's own default.
+/// from width and depth, instead of with each layer's own default. `epsilon`: that of all layer norms.
 template <FloatingElement T>
 class Transformer final : public nn::Module<T> {
  public:
   Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t hidden,
-              Activation activation, Generator& random, bool scaled = false) {
+              Activation activation, Generator& random, bool scaled = false, double epsilon = 1e-5) {
     TANDEM_CHECK(layers >= 1, "transformer", "expected at least one layer, got ", layers);
     for (std::int64_t i = 0; i < layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
-          width, heads, random, nn::TransformerBlockOptions{.activation = activation, .hidden = hidden}));
+          width, heads, random,
+          nn::TransformerBlockOptions{.activation = activation, .hidden = hidden, .epsilon = epsilon}));
       this->add(concat("resblocks.", i), *blocks_.back());
       if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
     }
@@ -31,11 +33,15 @@ class Transformer final : public nn::Module<T> {
   /// The first row of each sequence, where all rows see all: x (N, L, width) → (N, width). Of the last
   /// block only these rows are computed, behind the keys and values of all.
   Tensor<T> forward_first(Tensor<T> x) const {
-    const nn::ModuleScope scope = this->scope();
     const Tensor<bool> first = full<bool>({x.size(0), x.size(1)}, false);
     first.slice(1, 0, 1).fill_(true);
+    return forward_rows(std::move(x), first);
+  }
+  /// The wanted rows (N, L) in order, where all rows see all: x (N, L, width) → (rows, width).
+  Tensor<T> forward_rows(Tensor<T> x, const Tensor<bool>& wanted) const {
+    const nn::ModuleScope scope = this->scope();
     for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x);
-    return blocks_.back()->forward_rows(x, first);
+    return blocks_.back()->forward_rows(x, wanted);
   }
 
   /// The rows that end packed causal sequences, (N, width); of the last block only these are computed.

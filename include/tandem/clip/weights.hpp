@@ -5,12 +5,14 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "tandem/clip/config_rules.hpp"
 #include "tandem/clip/image_encoder.hpp"
 #include "tandem/clip/preprocess.hpp"
 #include "tandem/clip/text_encoder.hpp"
@@ -175,8 +177,16 @@ class WeightFile {
     out.output = shape("visual.proj", 2)[1];
     out.layers = layers("visual.transformer.resblocks.");
     out.hidden = shape("visual.transformer.resblocks.0.mlp.c_fc.weight", 2)[0];
-    out.heads = heads("image", out.width, options.image_heads, config_image_heads_);
+    out.heads = heads("image", out.width, options.image_heads, config_.image_heads);
     out.activation = activation(options);
+    out.epsilon = epsilon("image", config_.image_epsilon);
+    expect(hugging_face_ ? "vision_config" : "model_cfg.vision_cfg",
+           {{"layers", "num_hidden_layers", out.layers},
+            {"width", "hidden_size", out.width},
+            {"", "intermediate_size", out.hidden},
+            {"patch_size", "patch_size", out.patch},
+            {"image_size", "image_size", out.resolution}});
+    expect(hugging_face_ ? "" : "model_cfg", {{"embed_dim", "projection_dim", out.output}});
     return out;
   }
 
@@ -189,18 +199,35 @@ class WeightFile {
     out.output = shape("text_projection", 2)[1];
     out.layers = layers("transformer.resblocks.");
     out.hidden = shape("transformer.resblocks.0.mlp.c_fc.weight", 2)[0];
-    out.heads = heads("text", out.width, options.text_heads, config_text_heads_);
+    out.heads = heads("text", out.width, options.text_heads, config_.text_heads);
     out.activation = activation(options);
+    out.epsilon = epsilon("text", config_.text_epsilon);
+    out.causal = metadata("causal", config_.causal ? "true" : "false") != "false";
+    expect(hugging_face_ ? "text_config" : "model_cfg.text_cfg",
+           {{"layers", "num_hidden_layers", out.layers},
+            {"width", "hidden_size", out.width},
+            {"", "intermediate_size", out.hidden},
+            {"context_length", "max_position_embeddings", out.context},
+            {"vocab_size", "vocab_size", out.vocabulary}});
+    expect(hugging_face_ ? "" : "model_cfg", {{"embed_dim", "projection_dim", out.output}});
     return out;
   }
 
-  /// How images of `resolution` are prepared for this model: mean and deviation come from the
-  /// metadata or the config beside the file, else they are OpenAI's.
+  /// How images of `resolution` are prepared for this model: as the metadata or the config beside the file
+  /// says, else as OpenAI's.
   PreprocessOptions preprocessing(std::int64_t resolution) const {
     PreprocessOptions out;
     out.size = out.crop = resolution;
-    read_triple("mean", out.mean);
-    read_triple("std", out.std);
+    if (config_.preprocessing) read_preprocessing(config_.preprocessing->root(), out);
+    for (const auto& [key, to] : {std::pair{"mean", &out.mean}, std::pair{"std", &out.std}}) {
+      const auto found = file_.metadata().find(key);
+      if (found == file_.metadata().end()) continue;
+      read_triple(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root(), *to);
+    }
+    const std::string by = metadata("interpolation", "");
+    if (!by.empty()) out.filter = by == "bilinear" ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
+    out.squash = out.squash || metadata("resize", "") == "squash";
+    if (const std::int64_t side = metadata_integer("short_side"); side != 0) out.size = side;
     return out;
   }
 
@@ -212,11 +239,12 @@ class WeightFile {
  private:
   static std::string resolve(const std::string& path) {
     if (io::is_directory(path)) {
-      for (const char* name : {"model.safetensors", "open_clip_model.safetensors"}) {
+      for (const char* name : {"model.safetensors", "open_clip_model.safetensors", "model.safetensors.index.json",
+                               "open_clip_model.safetensors.index.json"}) {
         if (std::string inside = io::join_path(path, name); io::is_file(inside)) return inside;
       }
       fail("clip", path,
-           ": the folder holds neither model.safetensors nor open_clip_model.safetensors");
+           ": the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an index of them");
     }
     const auto file = io::MappedFile::open(path);
     const std::string_view start = file->text().substr(0, 4);
@@ -273,23 +301,69 @@ class WeightFile {
         .integer(1, 1 << 20);
   }
 
-  void read_triple(const char* key, std::array<float, 3>& to) const {
-    const auto read = [&to](const io::JsonRef& values) {
-      for (std::size_t c = 0; c < 3; ++c) to[c] = static_cast<float>(values.at(c).number());
-    };
+  /// The value of a key of the header, or `otherwise`.
+  std::string metadata(const std::string& key, const char* otherwise) const {
     const auto found = file_.metadata().find(key);
-    if (found != file_.metadata().end()) {
-      read(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root());
+    return found == file_.metadata().end() ? otherwise : found->second;
+  }
+  double epsilon(const char* side, double configured) const {
+    const auto found = file_.metadata().find(concat(side, "_layer_norm_eps"));
+    if (found == file_.metadata().end()) return configured;
+    return io::JsonDocument::parse(found->second, concat(path(), " (", found->first, ")")).root().number();
+  }
+  static void read_triple(const io::JsonRef& values, std::array<float, 3>& to) {
+    if (values.array().size() != 3) values.error("expected three numbers, one of each channel");
+    for (std::size_t c = 0; c < 3; ++c) to[c] = static_cast<float>(values.at(c).number());
+  }
+  /// A size that may be a number, [rows, columns] or {"height": …, "width": …}: both must be equal.
+  static std::int64_t square(const io::JsonRef& value) {
+    constexpr std::int64_t most = 1 << 14;
+    if (!value.json().is_structured()) return value.integer(1, most);
+    const bool list = value.json().is_array();
+    if (list && value.size() != 2) value.error("expected [rows, columns]");
+    const std::int64_t rows = (list ? value.at(std::size_t{0}) : value.at("height")).integer(1, most);
+    const std::int64_t columns = (list ? value.at(std::size_t{1}) : value.at("width")).integer(1, most);
+    if (rows != columns) value.error("is ", rows, " x ", columns, ", expected a square");
+    return rows;
+  }
+  void read_preprocessing(const io::JsonRef& root, PreprocessOptions& out) const {
+    std::optional<io::JsonRef> from = root;
+    if (!hugging_face_) from = root.find("preprocess_cfg");
+    if (!from) return;
+    const auto find = [&](const char* open_clip, const char* theirs) { return from->find(hugging_face_ ? theirs : open_clip); };
+    if (const auto mean = find("mean", "image_mean")) read_triple(*mean, out.mean);
+    if (const auto std = find("std", "image_std")) read_triple(*std, out.std);
+    const auto size = from->find("size");
+    if (!hugging_face_) {
+      if (size && square(*size) != out.crop) {
+        size->error("is ", square(*size), ", the encoder takes images of ", out.crop);
+      }
+      out.squash = from->get("resize_mode", "shortest") == "squash";
+      const std::string by = from->get("interpolation", "bicubic");  // random: bicubic, but while training
+      out.filter = by == "bilinear" ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
       return;
     }
-    const std::string config =
-        beside(hugging_face_ ? "preprocessor_config.json" : "open_clip_config.json");
-    if (!io::is_file(config)) return;
-    const io::JsonDocument document = io::JsonDocument::load(config);
-    std::optional<io::JsonRef> values =
-        document.root().find(hugging_face_ ? concat("image_", key) : "preprocess_cfg");
-    if (values && !hugging_face_) values = values->find(key);
-    if (values) read(*values);
+    out.filter = from->get("resample", 3) == 2 ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
+    if (!from->get("do_normalize", true)) out.mean = {0, 0, 0}, out.std = {1, 1, 1};
+    if (const auto factor = from->find("rescale_factor"); factor && std::fabs(factor->number() * 255 - 1) > 1e-6) {
+      factor->error("is ", factor->number(), ", which is not implemented; expected 1/255");
+    }
+    const auto crop = from->find("crop_size");
+    const bool crops = from->get("do_center_crop", true);
+    if (crops && crop && square(*crop) != out.crop) {
+      crop->error("is ", square(*crop), ", the encoder takes images of ", out.crop);
+    }
+    const bool sides = size && size->json().is_object() && size->find("height");
+    if (sides && size->find("shortest_edge")) size->error("expected either shortest_edge or height and width");
+    if (sides) {
+      out.squash = true;
+      if (square(*size) != out.crop) size->error("is ", square(*size), ", the encoder takes images of ", out.crop);
+    } else if (!crops) {
+      from->at("do_center_crop").error("is false, which is not implemented where only the short side is resized");
+    } else if (size) {
+      out.size = (size->json().is_object() ? size->at("shortest_edge") : *size).integer(1, 1 << 14);
+      if (out.size < out.crop) size->error("is ", out.size, ", less than the crop of ", out.crop);
+    }
   }
   std::string beside(const std::string& name) const {
     const std::size_t slash = path().rfind('/');
@@ -298,7 +372,7 @@ class WeightFile {
 
   Activation activation(const LoadOptions& options) const {
     if (options.activation) return *options.activation;
-    std::string name = config_activation_;
+    std::string name = config_.activation;
     const auto found = file_.metadata().find("activation");
     if (found != file_.metadata().end()) name = found->second;
     if (name.empty()) {
@@ -313,46 +387,125 @@ class WeightFile {
     return *known;
   }
 
+  /// A section of the config, "model_cfg.text_cfg"; nothing where it is missing.
+  std::optional<io::JsonRef> section(std::string_view where) const {
+    if (!config_.model) return std::nullopt;
+    std::optional<io::JsonRef> at = config_.model->root();
+    while (at && !where.empty()) {
+      const std::string_view step = where.substr(0, where.find('.'));
+      where.remove_prefix(std::min(step.size() + 1, where.size()));
+      at = at->find(step);
+    }
+    return at;
+  }
+
+  /// Sizes that the config names, by open_clip's key and Hugging Face's, must be those of the tensors: where
+  /// they are not, other software changes the tensors while loading, or means other files.
+  struct Size {
+    std::string_view open_clip, hugging_face;
+    std::int64_t actual;
+  };
+  void expect(const std::string& where, std::initializer_list<Size> sizes) const {
+    for (const std::string& name : {where, where + "_dict"}) {
+      const auto side = section(name);
+      if (!side || name == "_dict") continue;
+      for (const Size& size : sizes) {
+        const std::string_view key = hugging_face_ ? size.hugging_face : size.open_clip;
+        const auto value = key.empty() ? std::nullopt : side->find(key);
+        if (!value) continue;
+        const std::int64_t said = square(*value);
+        if (said != size.actual) value->error("is ", said, ", the tensors in ", path(), " are those of ", size.actual);
+      }
+    }
+  }
+
   /// config.json of a Hugging Face model, whose missing keys mean transformers' defaults, or
-  /// open_clip_config.json.
+  /// open_clip_config.json. The header of a file that weights/convert.py wrote says all of it.
   void read_config() {
-    const std::string config = beside(hugging_face_ ? "config.json" : "open_clip_config.json");
-    if (!io::is_file(config)) return;
-    const io::JsonDocument document = io::JsonDocument::load(config);
-    const auto number = [](std::optional<io::JsonRef> from, const char* key,
-                           std::int64_t otherwise) {
+    const auto format = file_.metadata().find("format");
+    const bool converted = format != file_.metadata().end() && format->second.starts_with("tandem");
+    io::Json header = io::Json::object();
+    const io::Json rules = io::Json::parse(detail::config_rules)["header of the file"][""];
+    for (const auto& [key, value] : file_.metadata()) {
+      if (converted || (rules.contains(key) && key != "format")) header[key] = value;
+    }
+    detail::check_config({path(), std::move(header)}, "header of the file");
+    if (converted) return;
+
+    const char* name = hugging_face_ ? "config.json" : "open_clip_config.json";
+    const auto load = [&](const char* file) -> std::optional<io::JsonDocument> {
+      if (!io::is_file(beside(file))) return std::nullopt;
+      io::JsonDocument document = io::JsonDocument::load(beside(file));
+      detail::check_config(document, file);
+      return document;
+    };
+    config_.model = load(name);
+    if (hugging_face_) {
+      config_.preprocessing = load("preprocessor_config.json");
+    } else {
+      config_.preprocessing = config_.model;
+    }
+    if (!config_.model) return;
+    const auto number = [](std::optional<io::JsonRef> from, const char* key, std::int64_t otherwise) {
       if (from) from = from->find(key);
       return from ? from->integer(1, 1 << 20) : otherwise;
     };
     if (hugging_face_) {
-      const io::JsonRef root = document.root();
-      const auto image = root.find("vision_config"), text = root.find("text_config");
-      config_image_heads_ = number(image, "num_attention_heads", 12);
-      config_text_heads_ = number(text, "num_attention_heads", 8);
-      for (const auto& side : {image, text}) {
-        const auto value = side ? side->find("hidden_act") : std::nullopt;
-        const std::string name = value ? value->string() : "quick_gelu";
-        if (!config_activation_.empty() && name != config_activation_) {
-          error("the two encoders have different activations, \"", config_activation_, "\" and \"",
-                name, "\"");
+      const std::optional<io::JsonRef> image = side("vision_config"), text = side("text_config");
+      config_.image_heads = number(image, "num_attention_heads", 12);
+      config_.text_heads = number(text, "num_attention_heads", 8);
+      config_.image_epsilon = image ? image->get("layer_norm_eps", 1e-5) : 1e-5;
+      config_.text_epsilon = text ? text->get("layer_norm_eps", 1e-5) : 1e-5;
+      for (const auto& from : {image, text}) {
+        const std::string found = from ? from->get("hidden_act", "quick_gelu") : "quick_gelu";
+        if (!config_.activation.empty() && found != config_.activation) {
+          error("the two encoders have different activations, \"", config_.activation, "\" and \"", found, "\"");
         }
-        config_activation_ = name;
+        config_.activation = found;
       }
       return;
     }
-    const io::JsonRef model = document.root().at("model_cfg");
-    const auto quick = model.find("quick_gelu");
-    config_activation_ = quick && quick->boolean() ? "quick_gelu" : "gelu";
-    const auto image = model.find("vision_cfg");
+    const io::JsonRef model = config_.model->root().at("model_cfg");
+    config_.activation = model.get("quick_gelu", false) ? "quick_gelu" : "gelu";
+    const auto image = section("model_cfg.vision_cfg"), text = section("model_cfg.text_cfg");
     const std::int64_t width = number(image, "width", 768);
-    config_image_heads_ = width / number(image, "head_width", 64);
-    config_text_heads_ = number(model.find("text_cfg"), "heads", 8);
+    config_.image_heads = width / number(image, "head_width", 64);
+    config_.text_heads = number(text, "heads", 8);
+    config_.causal = !(text && text->get("no_causal_mask", false));
+    const auto image_norm = section("model_cfg.vision_cfg.norm_kwargs"), text_norm = section("model_cfg.text_cfg.norm_kwargs");
+    if (image_norm) config_.image_epsilon = image_norm->get("eps", 1e-5);
+    if (text_norm) config_.text_epsilon = text_norm->get("eps", 1e-5);
   }
+  /// A side of config.json. Where there is a "…_dict" too, transformers uses that, with defaults for what it
+  /// lacks; the two must agree.
+  std::optional<io::JsonRef> side(const std::string& name) const {
+    const auto plain = section(name), dict = section(name + "_dict");
+    if (!plain || !dict) return dict ? dict : plain;
+    const io::Json defaults{{"hidden_act", "quick_gelu"},
+                            {"layer_norm_eps", 1e-5},
+                            {"num_attention_heads", name == "vision_config" ? 12 : 8}};
+    for (const auto& [key, otherwise] : defaults.items()) {
+      const auto one = plain->find(key), two = dict->find(key);
+      const io::Json& counts = two ? two->json() : otherwise;
+      if (one && one->json() != counts) {
+        one->error("is ", io::json_text(one->json()), ", by ", name, "_dict it is ", io::json_text(counts));
+      }
+    }
+    return dict;
+  }
+
+  /// What the files beside the weights say.
+  struct Config {
+    std::optional<io::JsonDocument> model, preprocessing;
+    std::string activation;
+    std::int64_t image_heads = 0, text_heads = 0;
+    double image_epsilon = 1e-5, text_epsilon = 1e-5;
+    bool causal = true;
+  };
 
   io::SafetensorsFile file_;
   bool hugging_face_ = false;
-  std::string config_activation_;
-  std::int64_t config_image_heads_ = 0, config_text_heads_ = 0;
+  Config config_;
 };
 
 }  // namespace clip

@@ -36,6 +36,7 @@ struct Config {
                                     {384, 192, 384, 48, 128, 128}}};  // 5c
   Triple window{2, 7, 7};  ///< of the last average pool: frames, rows and columns of Mixed_5c
   double dropout = 0;      ///< before the logits, in training
+  double epsilon = 1e-3;   ///< of the batch norms; video_features' network has 1e-5
 
   std::int64_t features() const { return mixed.back().out(); }
   /// Every width divided by `by`, at least 1.

@@ -27,10 +27,11 @@ namespace i3d {
 template <FloatingElement T>
 class Unit final : public nn::Layer<T> {
  public:
-  Unit(std::int64_t in, std::int64_t out, std::int64_t size, std::int64_t stride, Generator& random)
+  Unit(std::int64_t in, std::int64_t out, std::int64_t size, std::int64_t stride, Generator& random,
+       double epsilon = 1e-3)
       : conv3d(in, out, Triple::all(size), random,
                {.stride = Triple::all(stride), .padding = Padding3d::same()}),
-        bn(out, {.momentum = 0.01, .epsilon = 1e-3}) {
+        bn(out, {.momentum = 0.01, .epsilon = epsilon}) {
     conv3d.bias = {};  // until it is folded
     this->add("conv3d", conv3d);
     this->add("bn", bn);
@@ -66,9 +67,13 @@ class Unit final : public nn::Layer<T> {
 template <FloatingElement T>
 class Mixed final : public nn::Layer<T> {
  public:
-  Mixed(std::int64_t in, const MixedWidths& w, Generator& random)
-      : b0(in, w.b0, 1, 1, random), b1a(in, w.b1a, 1, 1, random), b1b(w.b1a, w.b1b, 3, 1, random),
-        b2a(in, w.b2a, 1, 1, random), b2b(w.b2a, w.b2b, 3, 1, random), b3b(in, w.b3b, 1, 1, random) {
+  Mixed(std::int64_t in, const MixedWidths& w, Generator& random, double epsilon = 1e-3)
+      : b0(in, w.b0, 1, 1, random, epsilon),
+        b1a(in, w.b1a, 1, 1, random, epsilon),
+        b1b(w.b1a, w.b1b, 3, 1, random, epsilon),
+        b2a(in, w.b2a, 1, 1, random, epsilon),
+        b2b(w.b2a, w.b2b, 3, 1, random, epsilon),
+        b3b(in, w.b3b, 1, 1, random, epsilon) {
     this->add("b0", b0);
     this->add("b1a", b1a);
     this->add("b1b", b1b);
@@ -116,16 +121,16 @@ class InceptionI3d final : public nn::Module<T> {
   using Observer = std::function<void(const std::string&, const Tensor<T>&)>;
 
   InceptionI3d(const Config& config, Generator& random)
-      : Conv3d_1a_7x7(config.channels, config.stem[0], 7, 2, random),
-        Conv3d_2b_1x1(config.stem[0], config.stem[1], 1, 1, random),
-        Conv3d_2c_3x3(config.stem[1], config.stem[2], 3, 1, random), logits(config, random),
+      : Conv3d_1a_7x7(config.channels, config.stem[0], 7, 2, random, config.epsilon),
+        Conv3d_2b_1x1(config.stem[0], config.stem[1], 1, 1, random, config.epsilon),
+        Conv3d_2c_3x3(config.stem[1], config.stem[2], 3, 1, random, config.epsilon), logits(config, random),
         config_(config) {
     this->add("Conv3d_1a_7x7", Conv3d_1a_7x7);
     this->add("Conv3d_2b_1x1", Conv3d_2b_1x1);
     this->add("Conv3d_2c_3x3", Conv3d_2c_3x3);
     std::int64_t in = config.stem[2];
     for (std::size_t i = 0; i < config.mixed.size(); ++i) {
-      mixed.push_back(make_ref<Mixed<T>>(in, config.mixed[i], random));
+      mixed.push_back(make_ref<Mixed<T>>(in, config.mixed[i], random, config.epsilon));
       this->add(mixed_names[i], *mixed.back());
       in = config.mixed[i].out();
     }

@@ -6,9 +6,12 @@
 ///   const Tensor<float> clip = i3d::preprocess_rgb(frames, rgb.preprocessing).unsqueeze(0);
 ///   Tensor<float> features = rgb.model->features(clip);                     // (1, 1024)
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,7 +41,7 @@ struct LoadOptions {
 ///   i3d::Config config = file.config({});
 ///
 /// Widths, channels and classes follow from the shapes; the window of the last pool is in the metadata
-/// ("window"), else 2×7×7. Errors, each one sentence with the file and, where there is one, the tensor:
+/// ("window"), else 2×7×7, as is the epsilon of the batch norms ("batch_norm_epsilon"), else 10⁻³. Errors, each one sentence with the file and, where there is one, the tensor:
 /// no safetensors file, another network, a tensor that is missing or of another rank.
 class WeightFile {
  public:
@@ -48,6 +51,7 @@ class WeightFile {
       error("this is no I3D checkpoint: there is no tensor \"Conv3d_1a_7x7.conv3d.weight\"",
             names.empty() ? "" : concat(", the first is \"", names[0], "\""));
     }
+    check_header();
   }
 
   const std::string& path() const { return file_.path(); }
@@ -78,6 +82,28 @@ class WeightFile {
       out.window = {size(0), size(1), size(2)};
     }
     if (options.window) out.window = *options.window;
+    out.epsilon = number("batch_norm_epsilon", out.epsilon);
+    if (!(out.epsilon > 0 && out.epsilon < 1)) {
+      error("the header says batch_norm_epsilon ", out.epsilon, ", expected a number between 0 and 1");
+    }
+    return out;
+  }
+
+  /// How clips are prepared for this model, as the header says.
+  PreprocessOptions preprocessing() const {
+    PreprocessOptions out;
+    const auto size = [this](const char* key, std::int64_t otherwise) {
+      const double value = number(key, static_cast<double>(otherwise));
+      if (!(value >= 1 && value < 1 << 14 && std::floor(value) == value)) {
+        error("the header says ", key, " ", value, ", expected an integer from 1 to ", (1 << 14) - 1);
+      }
+      return static_cast<std::int64_t>(value);
+    };
+    out.size = size("short_side", out.size);
+    out.crop = size("crop", out.crop);
+    out.bound = static_cast<float>(number("flow_bound", static_cast<double>(out.bound)));
+    const auto by = file_.metadata().find("interpolation");
+    if (by != file_.metadata().end() && by->second == "bicubic") out.filter = ResizeFilter::bicubic;
     return out;
   }
 
@@ -93,6 +119,38 @@ class WeightFile {
     TANDEM_CHECK(!start.starts_with("PK") && !start.starts_with("\x80\x02"), "i3d", path,
                  ": this is a PyTorch archive; weights/convert.py i3d makes a safetensors file of it");
     return path;
+  }
+  double number(const char* key, double otherwise) const {
+    const auto found = file_.metadata().find(key);
+    if (found == file_.metadata().end()) return otherwise;
+    return io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root().number();
+  }
+  /// Every key of the header of a converted file is done, known to change no feature, or refused: what is
+  /// passed over could change the features without a word.
+  void check_header() const {
+    struct Rule {
+      std::string_view key;
+      std::vector<std::string_view> values = {};  ///< those implemented; empty: all
+    };
+    static const std::vector<Rule> rules = {
+        {"format", {"tandem i3d 1"}}, {"stream", {"rgb", "flow"}}, {"source"}, {"source_sha256"},
+        {"source_index_sha256"}, {"source_kind"}, {"dtype"}, {"channels"}, {"classes"}, {"features"}, {"window"},
+        {"batch_norm_epsilon"}, {"resize", {"short side, then centre crop"}}, {"short_side"}, {"crop"},
+        {"interpolation", {"bilinear", "bicubic"}}, {"flow_bound"},
+        {"scale", {"byte * 2 / 255 - 1", "clip(pixels, -20, 20) / 20"}}};
+    const auto format = file_.metadata().find("format");
+    const bool converted = format != file_.metadata().end() && format->second.starts_with("tandem");
+    for (const auto& [key, value] : file_.metadata()) {
+      const auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return r.key == key; });
+      if (rule == rules.end()) {
+        if (converted) error("the header has the key \"", key, "\", which is not known here and may change the features");
+        continue;
+      }
+      if (rule->values.empty() || (key == "format" && !converted)) continue;
+      if (std::find(rule->values.begin(), rule->values.end(), value) == rule->values.end()) {
+        error("the header says ", key, " \"", value.substr(0, 80), "\", which is not implemented");
+      }
+    }
   }
   /// The shape of a unit's convolution.
   std::vector<std::int64_t> weight(const std::string& unit) const {
@@ -150,6 +208,7 @@ I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
     }
   }
   out.stream = config.channels == 2 ? "flow" : "rgb";
+  out.preprocessing = file.preprocessing();
   out.metadata = file.file().metadata();
   return out;
 }

@@ -46,6 +46,7 @@ struct TransformerBlockOptions {
   Activation activation = Activation::gelu;
   double dropout = 0;  ///< on both residual branches
   std::int64_t hidden = 0;  ///< width inside the perceptron; 0: mlp_ratio·width
+  double epsilon = 1e-5;    ///< of both layer norms
 };
 
 /// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
@@ -56,9 +57,9 @@ class TransformerBlock final : public Module<T> {
  public:
   TransformerBlock(std::int64_t width, std::int64_t heads, Generator& random,
                    const TransformerBlockOptions& options = {})
-      : ln_1(width),
+      : ln_1(width, options.epsilon),
         attn(width, heads, random),
-        ln_2(width),
+        ln_2(width, options.epsilon),
         mlp(width, options.hidden > 0 ? options.hidden : width * options.mlp_ratio, options.activation,
             random),
         drop(options.dropout) {
