@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dcl_data.hpp"
+#include "dcl_identity.hpp"
 #include "tandem/io/checkpoint.hpp"
 
 namespace dcl {
@@ -52,8 +53,10 @@ class Model {
     read_options(options_, checkpoint_.options, path);
     if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
       const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
-      classes_.clear();
+      const std::vector<std::string> given = std::exchange(classes_, {});
       for (const auto& name : document.root().array()) classes_.push_back(document.root().of(name).string());
+      const std::string other = given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
+      TANDEM_CHECK(other.empty(), "localize", path, " was trained with other classes than --classes names: ", other);
     }
     TANDEM_CHECK(!classes_.empty(), "localize", path, " does not name its classes (it was written by an older ",
                  "train_dcl): give the annotations it was trained with, --classes");
@@ -82,6 +85,7 @@ class Model {
     // Prompts have the width of an untrained text encoder; a trained one has its own.
     text_ = open_text(options_, classes_, tensor(path_, "vlp.prompts.before").size(-1));
     options_.vlp.width = text_.encoder->options().output;
+    check_text(checkpoint_.notes, text_, path_);
     PromptLearner<float>::Options prompts = options_.prompts;
     prompts.start_token = text_.tokens.start;
     prompts.end_token = text_.tokens.end;
@@ -108,6 +112,7 @@ class Model {
   /// What the checkpoint says of its training data and text encoder: "simulated data" …
   std::vector<std::string> notes() const {
     std::vector<std::string> out;
+    if (std::string note = io::untested_note(checkpoint_, path_); !note.empty()) out.push_back(std::move(note));
     for (const char* key : {"data", "text"}) {
       const auto found = checkpoint_.notes.find(key);
       if (found != checkpoint_.notes.end()) out.push_back(concat("The model was trained with this note: ", found->second));

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
+#include "tandem/wtal/fingerprint.hpp"
 
 namespace dcl {
 
@@ -140,25 +141,31 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   return start;
 }
 
-/// Reads all rows that the run will read once, so that a number that is none is found now and not hours later.
-inline void check_features(const Options& o, const Data& data) {
-  const Reads need = reads(o);
+/// Reads all rows that the run will read once, so that a number that is none is found now and not hours later, and
+/// data that are not those of the run.
+inline DataFingerprint check_features(const Options& o, const Data& data) {
+  struct Rows {  // undefined where the run does not read them
+    const SubsetSource& source;
+    Reads need;
+    const GroundTruth& truth() const { return source.truth(); }
+    Tensor<float> i3d(std::size_t v) const { return need.i3d ? source.i3d(v) : Tensor<float>(); }
+    Tensor<float> clip(std::size_t v) const { return need.clip ? source.clip(v) : Tensor<float>(); }
+  };
   const auto started = std::chrono::steady_clock::now();
   std::optional<cli::Progress> progress;
   const std::size_t all = data.train->size() + data.test->size();
   std::size_t done = 0;
-  for (const SubsetSource* source : {data.train.get(), data.test.get()}) {
-    for (std::size_t v = 0; v < source->size(); ++v) {
-      if (need.i3d) source->i3d(v);
-      if (need.clip) source->clip(v);
-      ++done;
-      if (!progress && std::chrono::steady_clock::now() - started > std::chrono::seconds(2)) {
-        progress.emplace("checking features", all, done);
-      }
-      if (progress) progress->update(done);
+  const auto read = [&] {
+    ++done;
+    if (!progress && std::chrono::steady_clock::now() - started > std::chrono::seconds(2)) {
+      progress.emplace("checking features", all, done);
     }
-  }
+    if (progress) progress->update(done);
+  };
+  DataFingerprint out;
+  for (const SubsetSource* source : {data.train.get(), data.test.get()}) out.add(Rows{*source, reads(o)}, read);
   if (progress) progress->finish();
+  return out;
 }
 
 }  // namespace dcl

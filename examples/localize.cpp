@@ -220,6 +220,19 @@ Truth read_truth(const Options& o) {
   return out;
 }
 
+/// Annotated classes that are none of the model's, each once.
+std::vector<std::string> unknown_labels(const Truth& truth, const dcl::Model& model) {
+  std::vector<std::string> out;
+  for (const auto& [label, segment] : truth.segments) {
+    const auto same = [&label = label](const std::string& name) {
+      return clip::readable_class_name(name) == clip::readable_class_name(label);
+    };
+    const bool known = std::any_of(model.classes().begin(), model.classes().end(), same);
+    if (!known && std::find(out.begin(), out.end(), label) == out.end()) out.push_back(label);
+  }
+  return out;
+}
+
 /// "data:video/mp4;base64,…": the video inside the page.
 std::string data_url(const std::string& path) {
   constexpr std::size_t most = std::size_t{64} << 20;
@@ -356,6 +369,10 @@ void run(Options& o) {
   std::printf("the length of a row: %s\n", cli::printable(rows.length_source).c_str());
   for (const std::string& warning : rows.warnings) std::printf("%s\n", warning.c_str());
   for (const std::string& note : model.notes()) std::printf("%s\n", note.c_str());
+  for (const std::string& label : unknown_labels(truth, model)) {
+    std::printf("note: '%s' is annotated, which the model does not know%s\n", cli::printable(label).c_str(),
+                io::did_you_mean(label, model.classes()).c_str());
+  }
   cli::Table table({"class", "start s", "end s", "score"});
   for (const Detection& one : found) {
     table.row({model.classes()[static_cast<std::size_t>(one.cls)], cli::fixed(one.segment.start, 2),

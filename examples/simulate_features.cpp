@@ -11,6 +11,7 @@
 
 #include "common_cli.hpp"
 #include "simulation_options.hpp"
+#include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/wtal/branches.hpp"
 #include "tandem/wtal/datasets.hpp"
@@ -61,6 +62,8 @@ io::Json annotations_json(const GroundTruth& truth) {
 }
 
 void simulate(Options& o) {
+  io::make_directories(o.out);
+  const io::FolderLock lock(o.out, "simulate_features");
   TANDEM_CHECK(!io::is_file(io::join_path(o.out, "SIMULATED.txt")), "simulate_features", o.out,
                " holds a data set already; name another folder with --out");
   GroundTruth truth;
@@ -116,6 +119,7 @@ void simulate(Options& o) {
   } else {
     io::save_json(io::join_path(o.out, "gt.json"), annotations_json(truth));
   }
+  lock.check();
   // Last, so that a folder that has it is complete.
   io::write_text(io::join_path(o.out, "SIMULATED.txt"),
                  "The features and the text encoder in this folder are simulated (simulate_features).\n"

@@ -15,67 +15,23 @@
 #include <vector>
 
 #include "dcl_branches.hpp"
+#include "dcl_identity.hpp"
+#include "dcl_metrics.hpp"
 #include "dcl_start.hpp"
 #include "tandem/io/checkpoint.hpp"
+#include "tandem/io/lock.hpp"
 #include "tandem/wtal/detections_json.hpp"
 #include "tandem/wtal/evaluation.hpp"
 
 namespace dcl {
 namespace {
 
-/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
-/// evaluation, which it will write again, so that the file of an interrupted run equals that of an
-/// uninterrupted one. Options that it changes have a line.
-class Metrics {
- public:
-  Metrics(const std::string& path, bool resume, std::int64_t steps, const std::vector<Change>& changes) : path_(path) {
-    std::string kept;
-    if (resume && io::is_file(path)) {
-      const std::string text = io::read_text(path);
-      for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = text.find('\n', at);
-        if (end == std::string::npos) break;  // a line that was cut short
-        const std::string line = text.substr(at, end - at);
-        const auto document = io::JsonDocument::parse(line, path);
-        const auto root = document.root();
-        const bool final = root.get("evaluation", "") == "final";
-        // The checkpoint does not have these changes, so they were written and then lost to a kill.
-        const bool again = !changes.empty() && root.find("changed_options") && root["step"].integer() == steps;
-        if (root["step"].integer() <= steps && !final && !again) kept += line + "\n";
-        at = end + 1;
-      }
-    }
-    io::write_text(path, kept);
-    file_.reset(std::fopen(path.c_str(), "ab"));
-    TANDEM_CHECK(file_ != nullptr, "train_dcl", "cannot append to ", path);
-    if (changes.empty()) return;
-    io::Json line = io::Json::object();
-    line["step"] = steps;
-    for (const Change& change : changes) {
-      line["changed_options"][change.name] = {{"before", change.before}, {"after", change.after}};
-    }
-    add(line);
-  }
-  void add(const io::Json& line) {
-    const std::string text = io::json_text(line) + "\n";
-    TANDEM_CHECK(std::fwrite(text.data(), 1, text.size(), file_.get()) == text.size() &&
-                     std::fflush(file_.get()) == 0,
-                 "train_dcl", "cannot write to ", path_);
-  }
-
- private:
-  struct Close {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
-  std::string path_;
-  std::unique_ptr<std::FILE, Close> file_;
-};
-
-/// Branches, trainer and data of one run.
+/// Branches, trainer and data of one run, in a folder that belongs to this process.
 class Session {
  public:
-  Session(Options& o, Start start)
+  Session(Options& o, Start start, const io::FolderLock& lock)
       : o_(o),
+        lock_(lock),
         start_(std::move(start)),
         data_(open_data(o)),
         random_(o.train.seed),
@@ -85,20 +41,46 @@ class Session {
 
   void run() {
     const std::string checkpoint = io::join_path(o_.out, "checkpoint.safetensors");
+    const DataFingerprint data = check_features(o_, data_);
+    identity_["data_fingerprint"] = data.json();
+    identity_["text_fingerprint"] = text_fingerprint(branches_.text());
     if (start_.saved) {
-      trainer_.load(start_.saved->tensors, start_.saved->counters);
+      resume(*start_.saved, data, checkpoint);
       start_.saved.reset();
     }
-    check_features(o_, data_);
     io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
-    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), start_.changes);
+    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), unjudged_ >= 0, start_.changes);
     describe();
+    if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
+    cli::flush_output();
+    stop_ = std::make_unique<cli::StopSignals>();
     train(checkpoint, metrics);
-    const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
-    print(result);
+    try {
+      const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
+      print(result);
+    } catch (const cli::Stopped& stop) {
+      throw cli::Stopped(stop.signal(), concat("training is finished and saved in ", checkpoint,
+                                               "; the same command with --resume evaluates it"));
+    }
+    io::check_mapped_files();
+    lock_.check();
+    for (const std::string& path : {checkpoint, io::join_path(o_.out, "options.json")}) {
+      TANDEM_CHECK(io::is_file(path), "train_dcl", path, " was removed during the run");
+    }
   }
 
  private:
+  /// A resumed run must be of the same data and class texts, and in a state that the schedule knows.
+  void resume(const io::Checkpoint<float>& saved, const DataFingerprint& data, const std::string& path) {
+    check_data(saved.notes, data, path);
+    check_text(saved.notes, branches_.text(), path);
+    trainer_.load(saved.tensors, saved.counters);
+    if (const auto round = saved.notes.find("unjudged_round"); round != saved.notes.end()) {
+      unjudged_ = io::JsonDocument::parse(round->second, path + " (unjudged_round)").root().integer(0, o_.train.rounds);
+    }
+    if (const std::string note = io::untested_note(saved, path); !note.empty()) std::printf("note: %s\n", note.c_str());
+  }
+
   void describe() const {
     std::printf("%s\n", data_.description.c_str());
     if (!start_.changes.empty()) {
@@ -108,59 +90,82 @@ class Session {
     std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n", branches_.description().c_str(),
                 static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(), cpu::num_threads());
     if (!branches_.text().note.empty()) std::printf("%s\n", branches_.text().note.c_str());
-    std::fflush(stdout);
   }
 
+  /// Steps until the schedule ends. Asked to stop by a signal, it saves what is there and leaves: what a resumed run
+  /// does from there has the same bits.
   void train(const std::string& checkpoint, Metrics& metrics) {
-    const auto save = [&] {
-      io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), start_.checkpoint_options, notes()});
-    };
-    if (trainer_.finished()) {
-      if (!o_.resume || !start_.changes.empty()) save();  // a run without steps has a checkpoint too
+    if (trainer_.finished() && unjudged_ < 0) {
+      if (!o_.resume || !start_.changes.empty()) save(checkpoint, metrics);  // a run without steps has a checkpoint too
       return;
     }
     cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),
                            static_cast<std::size_t>(trainer_.steps()));
-    while (!trainer_.finished()) {
-      const Phase phase = trainer_.current_phase();
-      const StepReport report =
-          trainer_.step(make_batch<float>(*data_.train, sampler_.crops(trainer_.steps())));
-      const std::int64_t step = trainer_.steps();
-      io::Json line = io::Json::object();
-      line["step"] = step;
-      line["phase"] = phase.name();
-      line["round"] = phase.round;
-      line["loss"] = report.total;
-      if (phase.kind == Phase::Kind::warm_up) {
-        line["loss_cls"] = report.cls;
-      } else {
-        line["loss_kd"] = report.kd;
-        line["loss_fb"] = report.fb;
+    try {
+      if (unjudged_ >= 0) {
+        close_round(metrics, progress, unjudged_);
+        save(checkpoint, metrics);
       }
-      line["grad_norm"] = report.grad_norm;
-      metrics.add(line);
-      progress.update(static_cast<std::size_t>(step),
-                      concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "",
-                             ", loss ", cli::fixed(report.total, 4)));
-      const bool round_over = trainer_.finished() || trainer_.current_phase().round != phase.round;
-      if (round_over) {
-        judge(metrics, progress, phase.round);
-        const bool due = o_.evaluate_every > 0 && phase.round % o_.evaluate_every == 0 && data_.no_map.empty();
-        if (due && !trainer_.finished()) {
-          const std::optional<Evaluation> result = evaluate_now(metrics, concat("round ", phase.round), false);
-          progress.print(concat("after round ", phase.round, ": ", summary(*result)));
-        }
+      while (!trainer_.finished()) {
+        stop_->check();
+        const Phase phase = trainer_.current_phase();
+        take_step(metrics, progress, phase);
+        const bool round_over = trainer_.finished() || trainer_.current_phase().round != phase.round;
+        if (round_over) close_round(metrics, progress, phase.round);
+        if (trainer_.steps() % o_.checkpoint_every == 0 || trainer_.finished()) save(checkpoint, metrics);
       }
-      if (step % o_.checkpoint_every == 0 || trainer_.finished()) save();
+    } catch (const cli::Stopped& stop) {
+      save(checkpoint, metrics);
+      throw cli::Stopped(stop.signal(), concat("step ", trainer_.steps(), " of ", trainer_.total_steps(), " is saved in ",
+                                               checkpoint, "; the same command with --resume goes on from there"));
     }
     progress.finish();
+  }
+
+  void take_step(Metrics& metrics, cli::Progress& progress, const Phase& phase) {
+    const StepReport report = trainer_.step(make_batch<float>(*data_.train, sampler_.crops(trainer_.steps())));
+    io::Json line = io::Json::object();
+    line["step"] = trainer_.steps();
+    line["phase"] = phase.name();
+    line["round"] = phase.round;
+    line["loss"] = report.total;
+    if (phase.kind == Phase::Kind::warm_up) {
+      line["loss_cls"] = report.cls;
+    } else {
+      line["loss_kd"] = report.kd;
+      line["loss_fb"] = report.fb;
+    }
+    line["grad_norm"] = report.grad_norm;
+    metrics.add(line);
+    progress.update(static_cast<std::size_t>(trainer_.steps()),
+                    concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "", ", loss ",
+                           cli::fixed(report.total, 4)));
+  }
+
+  /// Judges the pseudo-labels after a round and, where that is due, evaluates.
+  void close_round(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
+    unjudged_ = round;  // until all of this is done
+    judge(metrics, progress, round);
+    const bool due = o_.evaluate_every > 0 && round % o_.evaluate_every == 0 && data_.no_map.empty();
+    if (due && !trainer_.finished()) {
+      const std::optional<Evaluation> result = evaluate_now(metrics, concat("round ", round), false);
+      progress.print(concat("after round ", round, ": ", summary(*result)));
+    }
+    unjudged_ = -1;
+  }
+
+  void save(const std::string& checkpoint, const Metrics& metrics) const {
+    io::check_mapped_files();
+    lock_.check();
+    metrics.sync();
+    io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), start_.checkpoint_options, notes()});
   }
 
   /// The quality of the branches' pseudo-labels on the training videos, where they are annotated.
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     if (data_.train->truth().instance_count() == 0) return;
     branches_.begin_asking();
-    const auto visit = [](std::size_t) {};
+    const auto visit = [this](std::size_t) { stop_->check(); };
     const std::optional<PseudoLabelQuality> c = branches_.judge_cbp(*data_.train, visit),
                                             v = branches_.judge_vlp(*data_.train, visit);
     trainer_.interrupted();
@@ -192,7 +197,10 @@ class Session {
     branches_.begin_asking();
     cli::Progress progress("localizing", data_.test->size());
     const DetectionSet detections =
-        branches_.detect(*data_.test, [&](std::size_t done, std::size_t) { progress.update(done); });
+        branches_.detect(*data_.test, [&](std::size_t done, std::size_t) {
+          stop_->check();
+          progress.update(done);
+        });
     progress.finish();
     trainer_.interrupted();
     branches_.train(true);
@@ -251,7 +259,9 @@ class Session {
   io::Metadata notes() const {
     io::Json::array_t classes;
     for (const std::string& name : data_.train->truth().classes) classes.emplace_back(name);
-    io::Metadata out{{"classes", io::json_text(io::Json(std::move(classes)))}};
+    io::Metadata out = identity_;
+    out["classes"] = io::json_text(io::Json(std::move(classes)));
+    if (unjudged_ >= 0) out["unjudged_round"] = concat(unjudged_);
     if (!data_.note.empty()) out["data"] = data_.note;
     if (!branches_.text().note.empty()) out["text"] = branches_.text().note;
     if (const double seconds = data_.all->row_lengths().uniform(); seconds > 0) {
@@ -261,7 +271,11 @@ class Session {
   }
 
   Options& o_;
+  const io::FolderLock& lock_;
   Start start_;
+  io::Metadata identity_;       // of the data and the class texts
+  std::int64_t unjudged_ = -1;  // the round whose end is reached but not judged
+  std::unique_ptr<cli::StopSignals> stop_;
   Data data_;
   Generator random_;
   Branches branches_;
@@ -291,9 +305,13 @@ int main(int argc, char** argv) {
   table.add_to(app);
   cli::add_config(app, [&](const tandem::io::JsonRef& root) { return table.translated(root); });
   return cli::run(app, argc, argv, [&] {
+    TANDEM_CHECK(!o.resume || tandem::io::is_directory(o.out), "train_dcl", "there is no checkpoint in ", o.out,
+                 " to resume from; leave --resume out to start");
+    tandem::io::make_directories(o.out);
+    const tandem::io::FolderLock lock(o.out, "train_dcl");
     dcl::Start start = dcl::start_run(o, table);
     if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));
-    dcl::Session session(o, std::move(start));
+    dcl::Session session(o, std::move(start), lock);
     session.run();
   });
 }

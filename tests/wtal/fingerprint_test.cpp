@@ -30,9 +30,9 @@ Source example() {
   return s;
 }
 
-DataFingerprint of(const Source& s, bool clip = true) {
+DataFingerprint of(const Source& s) {
   DataFingerprint out;
-  out.add(s, true, clip);
+  out.add(s);
   return out;
 }
 
@@ -56,8 +56,10 @@ Tensor<float> reversed(const Tensor<float>& x) {
 TEST_CASE("fingerprint: the same data are the same, through the file, as a view, and where rows are not read") {
   CHECK(said([](Source&) {}).empty());
   CHECK(said([](Source& s) { s.rows[0] = s.rows[0].transpose(0, 1).contiguous().transpose(0, 1); }).empty());
-  CHECK(of(example()).difference(of(example(), false)).empty());
-  CHECK(of(example(), false).difference(of(example())).empty());
+  Source without = example();
+  for (auto& rows : without.clips) rows = {};
+  CHECK(of(example()).difference(of(without)).empty());
+  CHECK(of(without).difference(of(example())).empty());
   CHECK(of(example()).json() == DataFingerprint::parse(of(example()).json(), "f").json());
 }
 

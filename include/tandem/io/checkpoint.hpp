@@ -8,7 +8,7 @@
 ///
 /// Damage on the disk is noticed: the metadata "checksums" has a checksum (checksum.hpp) per tensor, and "checksum"
 /// is that of everything else, all other metadata and the tensors' names, types and shapes. Both are tested on load.
-/// Hashing 350 MB takes 0.04 s. Checkpoints of format 1, written before there were checksums, are read and say so.
+/// Hashing 350 MB takes 0.06 s of one core. Checkpoints of format 1, written before there were checksums, are read and say so.
 
 #include <cstdint>
 #include <string>

@@ -37,30 +37,36 @@ struct VideoFingerprint {
 /// those that are not finite, and the checksum runs at the speed of memory.
 ///
 ///     DataFingerprint now;
-///     now.add(train, true, true);   // a VideoSource, or anything with truth(), i3d(v), clip(v)
-///     now.add(test, true, true);
+///     now.add(train);   // a VideoSource, or anything with truth(), i3d(v), clip(v)
+///     now.add(test);
 ///     DataFingerprint::parse(saved, "checkpoint").check(now, "run1/checkpoint.safetensors");
 struct DataFingerprint {
   std::vector<std::string> classes;
   std::vector<VideoFingerprint> videos;
 
-  /// Appends the videos of a source; `i3d` and `clip` say which rows the run reads.
-  template <class Source>
-  void add(const Source& source, bool i3d, bool clip) {
+  /// Appends the videos of a source. Rows that are undefined there are not read by this run. `visit()` after each video.
+  template <class Source, class Visit>
+  void add(const Source& source, const Visit& visit) {
     const GroundTruth& truth = source.truth();
     classes = truth.classes;
     for (std::size_t v = 0; v < truth.videos.size(); ++v) {
       const VideoTruth& video = truth.videos[v];
       VideoFingerprint out{.id = video.id, .subset = video.subset, .labels = video.labels};
       const auto read = [&out](const Tensor<float>& rows) {
+        if (!rows.defined()) return std::string();
         out.rows = rows.size(0);
         return io::hexadecimal(tensor_checksum(rows));
       };
-      if (i3d) out.i3d = read(source.i3d(v));
-      if (clip) out.clip = read(source.clip(v));
+      out.i3d = read(source.i3d(v));
+      out.clip = read(source.clip(v));
       out.segments = io::hexadecimal(segments_of(video));
       videos.push_back(std::move(out));
+      visit();
     }
+  }
+  template <class Source>
+  void add(const Source& source) {
+    add(source, [] {});
   }
 
   /// {"classes": [names], "videos": [[id, subset, rows, [classes], I3D, CLIP, segments], …]}

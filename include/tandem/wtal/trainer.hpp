@@ -191,10 +191,18 @@ class Trainer {
   std::vector<std::int64_t> counters() const {
     return {step_, cbp_.adam ? cbp_.adam->steps() : 0, vlp_.adam ? vlp_.adam->steps() : 0};
   }
+  /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or has another shape,
+  /// counters that no run of this schedule can have.
   void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
     TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
+    const std::int64_t steps = counters[0], cbp = counters[1], vlp = counters[2];
+    TANDEM_CHECK(steps >= 0 && steps <= total_steps(), "trainer", "the checkpoint is after step ", steps,
+                 ", this run has ", total_steps(), " steps");
+    TANDEM_CHECK(cbp >= 0 && cbp <= steps && vlp == steps - cbp, "trainer", "the checkpoint is after step ", steps,
+                 ", but counts ", cbp, " updates of CBP and ", vlp, " of VLP: each step is one of either");
     const std::vector<nn::Named<T>> own = state();
     bool counted = true;  // each parameter's steps are saved; earlier versions had one count per optimizer
+    std::vector<const Tensor<T>*> sources;
     for (const nn::Named<T>& target : own) {
       const nn::Named<T>* found = nullptr;
       for (const nn::Named<T>& candidate : saved) {
@@ -202,17 +210,21 @@ class Trainer {
       }
       if (found == nullptr && target.name.starts_with("optimizer.") && target.name.ends_with(".step")) {
         counted = false;
+        sources.push_back(nullptr);
         continue;
       }
       TANDEM_CHECK(found != nullptr, "trainer", "the checkpoint has no tensor '", target.name, "'");
       TANDEM_CHECK(found->tensor.shape() == target.tensor.shape(), "trainer", "'", target.name,
                    "' has shape ", target.tensor.shape(), " here and ", found->tensor.shape(),
                    " in the checkpoint");
-      target.tensor.copy_elements(found->tensor);
+      sources.push_back(&found->tensor);
     }
-    step_ = counters[0];
-    if (!counted && cbp_.adam) cbp_.adam->set_steps(counters[1]);
-    if (!counted && vlp_.adam) vlp_.adam->set_steps(counters[2]);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (sources[i] != nullptr) own[i].tensor.copy_elements(*sources[i]);
+    }
+    step_ = steps;
+    if (!counted && cbp_.adam) cbp_.adam->set_steps(cbp);
+    if (!counted && vlp_.adam) vlp_.adam->set_steps(vlp);
     memory_phase_ = -1;
     interrupted();
   }

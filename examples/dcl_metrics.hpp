@@ -1,0 +1,93 @@
+#pragma once
+/// metrics.jsonl of a run: a line per step, round and evaluation.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dcl_start.hpp"
+#include "tandem/io/file.hpp"
+#include "tandem/io/json_reader.hpp"
+
+namespace dcl {
+
+/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
+/// evaluation, which it will write again, so that the file of an interrupted run equals that of an
+/// uninterrupted one. Options that it changes have a line. A file that is removed or replaced under the run, and a full disk, are errors.
+class Metrics {
+ public:
+  /// `steps`: those of the checkpoint. `unjudged`: the end of the round at that step is to be judged again.
+  Metrics(const std::string& path, bool resume, std::int64_t steps, bool unjudged, const std::vector<Change>& changes)
+      : path_(path) {
+    std::string kept;
+    std::int64_t lines = 0;
+    if (resume && tandem::io::is_file(path)) {
+      const std::string text = tandem::io::read_text(path);
+      for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = text.find('\n', at);
+        if (end == std::string::npos) break;  // a line that was cut short
+        const std::string line = text.substr(at, end - at);
+        at = end + 1;
+        const auto document = tandem::io::JsonDocument::parse(line, path);
+        const auto root = document.root();
+        const std::int64_t step = root["step"].integer();
+        const bool of_a_step = root.find("loss").has_value();
+        if (step > steps || root.get("evaluation", "") == "final") continue;
+        const bool of_changes = root.find("changed_options").has_value();
+        // The checkpoint does not have these changes, so they were written and then lost to a kill.
+        if (step == steps && of_changes && !changes.empty()) continue;
+        if (unjudged && step == steps && !of_a_step && !of_changes) continue;
+        lines += of_a_step;
+        kept += line + "\n";
+      }
+    }
+    if (resume && lines != steps) {
+      note_ = tandem::concat(path, " has lines of ", lines, " of the ", steps, " steps before the checkpoint: it was ",
+                             "removed or changed since");
+    }
+    tandem::io::write_text(path, kept);
+    fd_.reset(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+    if (fd_.get() < 0) give_up("cannot append to it", errno);
+    if (changes.empty()) return;
+    tandem::io::Json line = tandem::io::Json::object();
+    line["step"] = steps;
+    for (const Change& change : changes) {
+      line["changed_options"][change.name] = {{"before", change.before}, {"after", change.after}};
+    }
+    add(line);
+  }
+
+  /// What is wrong with the lines of the earlier run, or "".
+  const std::string& note() const { return note_; }
+
+  void add(const tandem::io::Json& line) {
+    const std::string text = tandem::io::json_text(line) + "\n";
+    struct stat ours {}, named {};
+    if (::fstat(fd_.get(), &ours) != 0 || ::stat(path_.c_str(), &named) != 0 || ours.st_ino != named.st_ino ||
+        ours.st_dev != named.st_dev) {
+      tandem::fail("train_dcl", path_, ": the file was removed or replaced while the run was writing it");
+    }
+    for (std::size_t at = 0; at < text.size();) {
+      const ssize_t done = ::write(fd_.get(), text.data() + at, text.size() - at);
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) give_up("cannot write to it", errno);
+      at += static_cast<std::size_t>(done);
+    }
+  }
+  /// Onto the disk, before a checkpoint counts on it.
+  void sync() const { ::fdatasync(fd_.get()); }
+
+ private:
+  [[noreturn]] void give_up(const char* what, int code) const {
+    tandem::fail("train_dcl", path_, ": ", what, ": ", tandem::io::detail::system_message(code));
+  }
+
+  std::string path_, note_;
+  tandem::io::detail::Descriptor fd_{-1};
+};
+
+}  // namespace dcl

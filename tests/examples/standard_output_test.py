@@ -1,0 +1,94 @@
+"""Every program, with a standard output that cannot be written: exit status 1, and a sentence that says so. A program
+that is added to examples/ without an entry here fails the test.
+
+usage: standard_output_test.py FOLDER_WITH_THE_PROGRAMS [ONLY THESE …]
+"""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+programs = pathlib.Path(sys.argv[1])
+source = pathlib.Path(__file__).resolve().parents[2]
+golden = source / "tests/golden"
+scratch = tempfile.TemporaryDirectory(prefix="tandem-stdout-")
+work = pathlib.Path(scratch.name)
+
+if not os.path.exists("/dev/full"):
+    print("skipped: this system has no /dev/full")
+    sys.exit(77)
+
+frames, side = 24, 32
+(work / "gray.y4m").write_bytes(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % (side, side) + b"".join(
+    b"FRAME\n" + bytes((x * 5 + y * 3 + 7 * n) % 256 for y in range(side) for x in range(side)) + b"\x80" * (side * side // 2)
+    for n in range(frames)))
+(work / "merges.txt").write_text("#version: 0.2\na b\nab c</w>\n")
+(work / "run").mkdir()
+small_data = ["--classes", 2, "--train-videos", 4, "--test-videos", 2, "--i3d-width", 16, "--clip-width", 16, "--prompt-vectors", 2]
+small_run = ["--data", work / "sim", "--prompt-vectors", 2, "--width", 8, "--heads", 1, "--temporal-heads", 1, "--crop", 30, "--batch",
+             2, "--warm-up-steps", 2, "--b-steps", 1, "--f-steps", 1, "--rounds", 1]
+picture = golden / "image/pillow.png"
+
+# What each program needs to print something. None: only --help, whose output is what is tested.
+PROGRAMS = {
+    "simulate_features": lambda: ["--out", work / "other", *small_data],
+    "train_dcl": lambda: [*small_run, "--out", work / "run2"],
+    "localize": lambda: ["--checkpoint", work / "run/checkpoint.safetensors", "--features", sorted((work / "sim/i3d").iterdir())[0]],
+    "evaluate": lambda: ["--ground-truth", work / "sim/gt.json", "--detections", work / "run/detections.json", "--protocol",
+                         "thumos-seconds", "--subset", "all"],
+    "dcl_demo": lambda: ["--seeds", 1, "--no-softmax", "--rounds", 1, "--warm-up-steps", 1, "--b-steps", 1, "--f-steps", 1, "--width", 8,
+                         "--layers", 0, *small_data[:-2]],
+    "extract_features": lambda: [work / "gray.y4m", "--out", work / "features", "--random-weights", 0, "--random-narrow", 64,
+                                 "--flow-size", 32, "--streams", "rgb"],
+    "tokenize": lambda: ["--vocabulary", work / "merges.txt"],
+    "optical_flow": lambda: [picture, picture, "--scales", 1, "--warps", 1],
+    "clip_features": lambda: ["--weights", golden / "clip/converted.safetensors", "--out", work / "clip.npy", picture],
+    "clip_inspect": lambda: ["--weights", golden / "clip/converted.safetensors"],
+    "i3d_inspect": lambda: ["--weights", golden / "i3d/rgb.safetensors"],
+    "zero_shot": None,  # needs a vocabulary that fits the weights
+    "mlp": lambda: [],
+}
+here = {path.stem for path in (source / "examples").glob("*.cpp")}
+assert here == set(PROGRAMS), f"programs without an entry in this test, or without a source: {here ^ set(PROGRAMS)}"
+optional = {"extract_features"}  # is not built without FFmpeg
+chosen = set(sys.argv[2:]) or {name for name in PROGRAMS if name not in optional or (programs / name).exists()}
+
+
+def run(name, words, to):
+    with open(to, "w") as out:
+        return subprocess.run([str(word) for word in (programs / name, *words)], stdout=out, stderr=subprocess.PIPE, text=True,
+                              input="abc\n" * 3, env={**os.environ, "TANDEM_NUM_THREADS": "1"})
+
+
+def prepare(name, words):
+    done = run(name, words, work / "said")
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+if chosen & {"train_dcl", "localize", "evaluate"}:
+    prepare("simulate_features", ["--out", work / "sim", *small_data])
+    prepare("train_dcl", [*small_run, "--out", work / "run"])
+
+for name in sorted(chosen):
+    tries = {} if name == "mlp" else {"--help": ["--help"]}
+    if PROGRAMS[name] is not None:
+        tries["a run"] = PROGRAMS[name]()
+    for what, words in tries.items():
+        full = run(name, words, "/dev/full")
+        assert full.returncode == 1, f"{name}, {what}: exit status {full.returncode} with stdout on a full disk\n{full.stderr}"
+        assert "cannot write to the standard output" in full.stderr, f"{name}, {what}: {full.stderr}"
+    # The same words are right where the output can be written: what failed was the output.
+    if PROGRAMS[name] is not None:
+        words = [str(word).replace(str(work / "other"), str(work / "other2")) for word in PROGRAMS[name]()]
+        if name == "train_dcl":
+            words = [*words, "--fresh"]
+        good = run(name, words, work / "said")
+        assert good.returncode == 0, f"{name}: {good.stderr}"
+        assert (work / "said").stat().st_size > 0, f"{name} printed nothing"
+
+# It is found out before the hours of training, not after them.
+if "train_dcl" in chosen:
+    early = run("train_dcl", [*small_run, "--out", work / "early"], "/dev/full")
+    assert early.returncode == 1 and not (work / "early/checkpoint.safetensors").exists(), "train_dcl trained all the same"
+print(f"{len(chosen)} programs: an output that cannot be written is an error")
