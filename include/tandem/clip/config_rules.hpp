@@ -2,9 +2,9 @@
 /// What is known of every key in the configurations that come with CLIP's weights. A key that is not listed,
 /// or has a value that is not implemented, is refused by name: it could change the features without a word.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "tandem/io/json_reader.hpp"
 
