@@ -13,8 +13,9 @@ if(TANDEM_EXAMPLES STREQUAL "evaluate" AND NOT TANDEM_TESTS AND NOT TANDEM_BENCH
   set(evaluator_only TRUE)
 endif()
 if(NOT TARGET tandem_image AND NOT evaluator_only)
-  message(FATAL_ERROR "The tests, examples and benchmarks need stb (Debian, Ubuntu: libstb-dev). "
-                      "scripts/install-deps.sh installs it; tandem::tandem alone does not need it.")
+  message(FATAL_ERROR "The tests, examples and benchmarks need stb and libjpeg-turbo (Debian, "
+                      "Ubuntu: libstb-dev, libjpeg-dev). scripts/install-deps.sh installs them; "
+                      "tandem::tandem alone needs neither.")
 endif()
 
 add_library(tandem_build INTERFACE)

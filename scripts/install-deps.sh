@@ -2,22 +2,24 @@
 # Installs what building and testing tandem needs and this machine lacks (Debian 12 and 13, Ubuntu
 # 24.04), through apt-get, without asking. Says what it installs; does nothing when all is there.
 #
-# usage: scripts/install-deps.sh [--bench] [--clang] [--extra] [--dry-run]
+# usage: scripts/install-deps.sh [--bench] [--clang] [--extra] [--fuzz] [--dry-run]
 #   --bench    also what `make bench` needs
 #   --extra    also Chromium, for the test of localize's page, and ffmpeg, for scripts/ucf101_end_to_end.sh
 #   --clang    also Clang 16 or later, for the header tests
+#   --fuzz     also Clang 16 or later with its run-time library, for scripts/fuzz.sh
 #   --dry-run  only print the packages that are missing
 set -euo pipefail
 
-bench=no clang=no extra=no dry_run=no
+bench=no clang=no extra=no fuzz=no dry_run=no
 for option in "$@"; do
   case $option in
     --bench) bench=yes ;;
     --clang) clang=yes ;;
     --extra) extra=yes ;;
+    --fuzz) clang=yes fuzz=yes ;;
     --dry-run) dry_run=yes ;;
     *)
-      echo "install-deps.sh: unknown option '$option' (known: --bench, --clang, --extra, --dry-run)" >&2
+      echo "install-deps.sh: unknown option '$option' (known: --bench, --clang, --extra, --fuzz, --dry-run)" >&2
       exit 2
       ;;
   esac
@@ -50,6 +52,7 @@ need libcli11-dev header CLI/CLI.hpp
 need nlohmann-json3-dev header nlohmann/json.hpp
 need zlib1g-dev header zlib.h
 need libstb-dev header stb/stb_image.h
+need libjpeg-dev header jpeglib.h
 need pkg-config command -v pkg-config
 multiarch_header() { # multiarch_header NAME: as header, also where Debian puts those that depend on the machine
   header "$1" || ls /usr/include/*-linux-gnu*/"$1"
@@ -90,6 +93,26 @@ if [ "$clang" = yes ]; then
     12) need clang-16 new_clang ;;
     *) need clang new_clang ;;
   esac
+fi
+
+if [ "$fuzz" = yes ]; then
+  # The sanitizers and libFuzzer come with the version of the compiler.
+  has_fuzzer() {
+    local name
+    for name in clang++ clang++-16 clang++-17 clang++-18 clang++-19; do
+      version_at_least 16.0 "$name" &&
+        ls "$("$name" -print-resource-dir)"/lib/*/libclang_rt.fuzzer*.a && return 0
+    done
+    return 1
+  }
+  runtime=libclang-rt-dev
+  [ "${VERSION_ID:-}" = 12 ] && runtime=libclang-rt-16-dev
+  if ! has_fuzzer >/dev/null 2>&1; then
+    for name in clang++-16 clang++-17 clang++-18 clang++-19; do
+      if command -v "$name" >/dev/null; then runtime=libclang-rt-${name#clang++-}-dev && break; fi
+    done
+    need "$runtime" false
+  fi
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then

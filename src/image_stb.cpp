@@ -1,20 +1,41 @@
-// The definitions of tandem/io/image.hpp: the only place where stb is seen.
+// The definitions of tandem/io/image.hpp, PNG among them: the only place where stb is seen. JPEG is in image_jpeg.cpp.
 
 #include "tandem/io/image.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
+#include "image_jpeg.hpp"
 #include "tandem/io/inflate.hpp"
 #include "tandem/tensor/copy.hpp"
+
+namespace {
+
+/// The largest block of memory that the image being decoded can need: its data are cut off there, whatever they
+/// inflate to.
+thread_local std::size_t most_memory = 0;
+thread_local bool too_much = false;
+
+void* allocate(void* old, std::size_t size) {
+  if (size > most_memory) {
+    too_much = true;
+    return nullptr;
+  }
+  return std::realloc(old, size);
+}
+
+}  // namespace
 
 // Everything of stb stays inside this file, so a program may have its own stb beside it.
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
 #define STBI_NO_STDIO
+#define STBI_MALLOC(size) allocate(nullptr, size)
+#define STBI_REALLOC(old, size) allocate(old, size)
+#define STBI_FREE(old) std::free(old)
 #define STBI_FAILURE_USERMSG
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -56,12 +77,32 @@ struct Source {
   }
 };
 
-/// What stb does not look at: that a PNG is whole and its checksums right. True for grey of 16 bits
-/// without alpha, `alpha` for a channel of it. A palette is filled up to 256 colours with black, for pixels beyond its end, which
-/// are black in Pillow and anything in stb; `patched` then receives the new file.
-bool check_png(const Source& file, std::string& patched, bool& alpha) {
+struct Header {
+  std::uint64_t width = 0, height = 0;
+  unsigned depth = 0, colour = 0;
+  bool interlaced = false;
+
+  bool grey16() const { return depth == 16 && colour == 0; }
+  bool alpha() const { return colour == 4 || colour == 6; }
+  std::uint64_t bits() const { return depth * (colour == 2 ? 3u : colour == 4 ? 2u : colour == 6 ? 4u : 1u); }
+  /// The bytes that the data inflate to: each row's filter and pixels, in each of the seven passes if interlaced.
+  std::uint64_t bytes() const {
+    if (!interlaced) return pass(width, height);
+    return pass((width + 7) / 8, (height + 7) / 8) + pass((width + 3) / 8, (height + 7) / 8) +
+           pass((width + 3) / 4, (height + 3) / 8) + pass((width + 1) / 4, (height + 3) / 4) +
+           pass((width + 1) / 2, (height + 1) / 4) + pass(width / 2, (height + 1) / 2) + pass(width, height / 2);
+  }
+
+ private:
+  std::uint64_t pass(std::uint64_t w, std::uint64_t h) const { return w == 0 ? 0 : h * (1 + (w * bits() + 7) / 8); }
+};
+
+/// What stb does not look at: that a PNG is whole and its checksums right. Returns its header. A palette is filled up to
+/// 256 colours with black, for pixels beyond its end, which are black in Pillow and anything in stb; `patched` then
+/// receives the new file.
+Header check_png(const Source& file, std::string& patched) {
   const std::string_view bytes = file.bytes;
-  bool grey16 = false;
+  Header header;
   for (std::size_t at = png_signature.size(), chunk = 0;; ++chunk) {
     if (bytes.size() - at < 12) file.error("the PNG data ends too early, at byte ", bytes.size());
     const std::size_t length = file.big_endian(at, 4);
@@ -76,62 +117,18 @@ bool check_png(const Source& file, std::string& patched, bool& alpha) {
     }
     if (chunk == 0) {
       if (type != "IHDR" || length != 13) file.error("a PNG without its header");
-      grey16 = bytes[at + 16] == 16 && bytes[at + 17] == 0;
-      alpha = bytes[at + 17] == 4 || bytes[at + 17] == 6;
+      header.width = file.big_endian(at + 8, 4), header.height = file.big_endian(at + 12, 4);
+      header.depth = file.big_endian(at + 16, 1), header.colour = file.big_endian(at + 17, 1);
+      header.interlaced = bytes[at + 20] != 0;
     }
     if (type == "PLTE" && length < 768 && patched.empty()) {
       patched.assign(bytes.substr(0, at)).append(std::string_view("\0\0\3\0PLTE", 8));
       patched.append(bytes.substr(at + 8, length)).append(768 - length + 4, '\0');
       patched.append(bytes.substr(at + 12 + length));
     }
-    if (type == "IEND") return grey16;
+    if (type == "IEND") return header;
     at += 12 + length;
   }
-}
-
-/// The Huffman tables of the DHT segment whose length is at `at`: at most 256 codes each, as the standard
-/// has it. Some versions of stb write as many as are promised, beyond the end of their table.
-void check_huffman_tables(const Source& file, std::size_t at) {
-  const std::size_t size = file.bytes.size();
-  if (size - at < 2) return;  // ends here: stb finds no table either
-  auto left = static_cast<std::int64_t>(file.big_endian(at, 2)) - 2;
-  for (std::size_t table = at + 2; left > 0 && table < size;) {
-    std::size_t codes = 0;
-    for (std::size_t i = 1; i <= 16 && table + i < size; ++i) {
-      codes += static_cast<unsigned char>(file.bytes[table + i]);
-    }
-    if (codes > 256) {
-      file.error("the Huffman table at byte ", table, " has ", codes, " codes, at most 256 are allowed");
-    }
-    table += 17 + codes;
-    left -= static_cast<std::int64_t>(17 + codes);
-  }
-}
-
-/// stb fills a JPEG that ends too early with grey; the end marker must follow the first scan. Every
-/// Huffman table is looked at: in a scan the bytes FF C4 are always a marker.
-void check_jpeg(const Source& file) {
-  const std::string_view bytes = file.bytes;
-  for (std::size_t at = 2; bytes.size() - at >= 4;) {
-    const auto byte = static_cast<unsigned char>(bytes[at]);
-    if (byte != 0xFF) file.error("expected a JPEG marker at byte ", at);
-    const auto marker = static_cast<unsigned char>(bytes[at + 1]);
-    if (marker == 0xFF) {  // padding
-      ++at;
-    } else if (marker == 0xDA) {
-      for (std::size_t dht = at; (dht = bytes.find("\xFF\xC4", dht)) != std::string_view::npos;) {
-        check_huffman_tables(file, dht += 2);
-      }
-      if (bytes.find("\xFF\xD9", at) != std::string_view::npos) return;
-      break;
-    } else {
-      if (marker == 0xC4) check_huffman_tables(file, at + 2);
-      const std::size_t length = file.big_endian(at + 2, 2);
-      if (length < 2 || length > bytes.size() - at - 2) break;
-      at += 2 + length;
-    }
-  }
-  file.error("the JPEG data ends too early, at byte ", bytes.size());
 }
 
 }  // namespace
@@ -143,14 +140,11 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
   if (bytes.size() > most) file.error("the file has ", bytes.size(), " bytes, at most ", most, " are read");
   const bool png = bytes.starts_with(png_signature);
   if (!png && !bytes.starts_with("\xFF\xD8\xFF")) file.error("expected a PNG or JPEG file");
-  bool grey16 = false, alpha = false;
+  if (!png) return decode_jpeg(bytes, name, options);
   std::string patched;
-  if (png) {
-    grey16 = check_png(file, patched, alpha);
-    if (!patched.empty()) file.bytes = patched;
-  } else {
-    check_jpeg(file);
-  }
+  const Header header = check_png(file, patched);
+  if (!patched.empty()) file.bytes = patched;
+  const bool grey16 = header.grey16(), alpha = header.alpha();
 
   const stbi_uc* data = reinterpret_cast<const stbi_uc*>(file.bytes.data());
   const int size = static_cast<int>(file.bytes.size());
@@ -163,12 +157,19 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
     file.error("the image has ", width, " x ", height, " pixels, at most ", options.max_pixels,
                " in all are allowed");
   }
+  // stb doubles the room for the inflated data, and for the file's, as they come; a decoded pixel has 8 bytes at most.
+  most_memory = 2 * (std::max<std::size_t>(file.bytes.size(), header.bytes()) + 4096) + 8 * static_cast<std::size_t>(pixels);
+  too_much = false;
   const int wanted = grey16 ? 1 : alpha && options.alpha ? 4 : 3;
   const std::unique_ptr<void, void (*)(void*)> decoded(
       grey16 ? static_cast<void*>(
                    stbi_load_16_from_memory(data, size, &width, &height, &channels, wanted))
              : stbi_load_from_memory(data, size, &width, &height, &channels, wanted),
       stbi_image_free);
+  if (decoded == nullptr && too_much) {
+    file.error("the image is damaged: its data are more than the ", header.bytes(), " bytes that its ", width, " x ",
+               height, " pixels have");
+  }
   if (decoded == nullptr) file.error("the image is damaged: ", stbi_failure_reason());
 
   Tensor<std::uint8_t> out(Shape{height, width, wanted == 4 ? 4 : 3});

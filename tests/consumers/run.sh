@@ -20,7 +20,7 @@ configure_build_run() {
 # Without a build type, what the library compiles is compiled with optimization.
 optimized() {
   local ours
-  ours=$(grep '"command": .*/src/\(image_stb\|video_[a-z]*\)\.cpp"' "$1/compile_commands.json")
+  ours=$(grep '"command": .*/src/\(image_[a-z]*\|video_[a-z]*\)\.cpp"' "$1/compile_commands.json")
   ! grep -v -- ' -O[23] ' <<< "$ours"
 }
 
@@ -28,9 +28,9 @@ case $kind in
   include_path)
     "$cxx" -std=c++20 -pthread -I "$source/include" "$here/main.cpp" -o "$work/consumer"
     "$work/consumer"
-    # stb is in one source file of the library, which goes to the compiler with the program's.
-    "$cxx" -std=c++20 -pthread -I "$source/include" "$here/image.cpp" "$source/src/image_stb.cpp" \
-      -o "$work/consumer_image" -lz
+    # stb and libjpeg are in two source files of the library, which go to the compiler with the program's.
+    "$cxx" -std=c++20 -pthread -I "$source/include" "$here/image.cpp" "$source"/src/image_*.cpp \
+      -o "$work/consumer_image" -ljpeg -lz
     "$work/consumer_image" "$work"
     if [ "$video" = yes ]; then
       # shellcheck disable=SC2046  # flags are words

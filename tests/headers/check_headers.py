@@ -15,7 +15,7 @@ FLAGS = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Wcon
          "-Wdouble-promotion", "-Wshadow", "-Wold-style-cast", "-Wcast-qual", "-Wnon-virtual-dtor",
          "-Woverloaded-virtual", "-Wundef", "-Wextra-semi", "-Werror", "-fno-rtti", "-pthread"]
 # Installed libraries that a header could reach without anybody noticing on this machine.
-FOREIGN = ("/nlohmann/", "/zlib.h", "/stb/", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
+FOREIGN = ("/nlohmann/", "/zlib.h", "/stb/", "/jpeglib.h", "/CLI/", "/doctest/", "/benchmark/", "/boost/", "/Eigen/", "/fmt/",
            "/gtest/", "/absl/", "/cblas.h", "/openblas/", "/omp.h", "/tbb/")
 # The headers of tandem::io, and what they may reach.
 JSON, ZLIB = "/nlohmann/", "/zlib.h"
