@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/fuzz/corpus: small files, one attack or corner of a format each. Those that start with
-"bad_" must be refused, the others read; the fuzzer damages all of them further.
+"bad_" must be refused, those with "good_" read; the fuzzers damage all of them further. Files named by a hash are
+not from here: libFuzzer found them (scripts/fuzz.sh --keep).
 
 Needs nothing but Python's standard library; the same bytes every time."""
 
@@ -45,10 +46,10 @@ def safetensors(header, data=b""):
 four = npy("<f4", "(4,)", struct.pack("<4f", 0, 1, 2, 3))
 one = b'"dtype":"U8","shape":[4],"data_offsets":[0,4]'
 FILES = {
-    "json/bom.json": b"\xef\xbb\xbf[1]",
-    "json/integers.json": b"[9007199254740993,-9223372036854775808,18446744073709551615]",
-    "json/escapes.json": rb'["\u0000\ud83d\ude00\"\\\/\b\f\n\r\t", "\u00e9"]',
-    "json/numbers.json": b"[0,-0,-0.0,1e-400,5e-324,1.7976931348623157e308]",
+    "json/good_bom.json": b"\xef\xbb\xbf[1]",
+    "json/good_integers.json": b"[9007199254740993,-9223372036854775808,18446744073709551615]",
+    "json/good_escapes.json": rb'["\u0000\ud83d\ude00\"\\\/\b\f\n\r\t", "\u00e9"]',
+    "json/good_numbers.json": b"[0,-0,-0.0,1e-400,5e-324,1.7976931348623157e308]",
     "json/bad_zero_byte.json": b"[1]\0[2]",
     "json/bad_deep.json": b"[" * 70 + b"]" * 70,
     "json/bad_duplicate.json": rb'{"a":1,"\u0061":2}',
@@ -56,22 +57,22 @@ FILES = {
     "json/bad_nan.json": b"[NaN]",
     "json/bad_utf8.json": b'["\xed\xa0\x80"]',
     "json/bad_surrogate.json": rb'["\ud800x"]',
-    "config/options.json": b'{"epochs": 3, "learning_rate": 1e-3, "thresholds": [0.3, 0.5], "kind": "sum"}',
+    "config/good_options.json": b'{"epochs": 3, "learning_rate": 1e-3, "thresholds": [0.3, 0.5], "kind": "sum"}',
     "config/bad_unknown.json": b'{"epoch": 3}',
     "config/bad_object.json": b'{"epochs": {"a": 1}}',
     "config/bad_overflow.json": b'{"epochs": 18446744073709551616}',
-    "npy/empty.npy": npy("<f4", "(0, 3)", b""),
+    "npy/good_empty.npy": npy("<f4", "(0, 3)", b""),
     "npy/bad_shape_overflow.npy": npy("<f8", "(4611686018427387904, 4)", b"\0" * 8),
     "npy/bad_promise.npy": npy("<f4", "(1000000000000,)", b"\0" * 8),
     "pickle/bad_call.pkl": b"cos\nsystem\n(S'true'\ntR.",
     "pickle/bad_cycle.pkl": b"]q\0h\0a.",
     # 60 lists, each twice the one before: 2^60 values in 250 bytes, which the reader must not walk.
-    "pickle/shared.pkl": b"(]q\0" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60)) + b"t.",
+    "pickle/good_shared.pkl": b"(]q\0" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(60)) + b"t.",
     "inflate/bad_promise": struct.pack("<I", 0xFFFFFFF0) + deflate(b"a" * 1000),
     "inflate/bad_more": struct.pack("<I", 999) + deflate(b"a" * 1000),
-    "npz/deflated.npz": npz([entry(b"x.npy", four)]),
+    "npz/good_deflated.npz": npz([entry(b"x.npy", four)]),
     "npz/bad_bomb.npz": npz([entry(b"x.npy", four, 0xFFFFFFF0)]),
-    "safetensors/empty.safetensors": safetensors(b"{}"),
+    "safetensors/good_empty.safetensors": safetensors(b"{}"),
     "safetensors/bad_duplicate.safetensors": safetensors(b'{"a":{%s},"a":{%s}}' % (one, one), b"\0" * 4),
     "safetensors/bad_overlap.safetensors": safetensors(b'{"a":{%s},"b":{%s}}' % (one, one), b"\0" * 4),
     "safetensors/bad_length.safetensors": struct.pack("<Q", 2**63) + b"{}",

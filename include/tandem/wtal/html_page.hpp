@@ -289,7 +289,7 @@ class PageWriter {
 
   void segment(const char* kind, const Segment& s, const std::string& label, const std::string& style,
                const std::string& attributes, const std::string& text) {
-    const double end = std::min(s.end, page_.duration), start = std::clamp(s.start, 0.0, end);
+    const double end = std::clamp(s.end, 0.0, page_.duration), start = std::clamp(s.start, 0.0, end);
     out_ += concat("<button type=\"button\" class=\"", kind, "\" data-start=\"", page_number(s.start, 3),
                    "\" data-end=\"", page_number(s.end, 3), "\"", attributes, " style=\"left:", percent(start),
                    ";width:", percent(end - start), style, "\" aria-label=\"", html_text(label), "\" title=\"",
