@@ -185,6 +185,7 @@ void settle_row_length(Rows& rows, double given, const dcl::Model& model) {
 struct Truth {
   std::vector<std::pair<std::string, Segment>> segments;
   double duration = 0;
+  std::vector<std::string> warnings;
 };
 
 Truth read_truth(const Options& o) {
@@ -203,7 +204,13 @@ Truth read_truth(const Options& o) {
                  io::did_you_mean(o.id, ids), "; --id names it");
     out.duration = found->duration;
     for (const Instance& one : found->instances) {
-      out.segments.push_back({truth.classes[static_cast<std::size_t>(one.cls)], one.segment});
+      const std::string& name = truth.classes[static_cast<std::size_t>(one.cls)];
+      if (one.segment.end < one.segment.start) {
+        out.warnings.push_back(concat("The annotated segment [", one.segment.start, ", ", one.segment.end, "] of ", name,
+                                      " ends before it starts and is left out."));
+        continue;
+      }
+      out.segments.push_back({name, one.segment});
     }
   }
   for (const std::string& text : o.truth) {
@@ -354,6 +361,7 @@ void run(Options& o) {
   settle_row_length(rows, o.inference.seconds_per_row, model);
   how.localization.seconds_per_row = rows.seconds_per_row;
   const Truth truth = read_truth(o);
+  rows.warnings.insert(rows.warnings.end(), truth.warnings.begin(), truth.warnings.end());
   const double annotated = std::max(truth.duration, o.duration), lasts = rows.seconds_per_row * static_cast<double>(rows.count());
   if (annotated > 0 && std::fabs(lasts - annotated) > 0.1 * annotated + 2 * rows.seconds_per_row) {
     rows.warnings.push_back(concat("The rows last ", lasts, " s, the video is said to last ", annotated, " s."));

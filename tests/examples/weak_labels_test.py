@@ -206,4 +206,7 @@ assert "a row lasts 0.32 s" in message and "--seconds-per-row says 0.64 s" in me
 found, said = localize("full", "half")
 assert found == expected and "was trained on rows of 0.64 s, these last 0.32 s" in said, said
 
+_, said = localize("full", "sim", "--annotations", work / "odd/gt.json", "--page", "page.html")
+assert "ends before it starts and is left out" in said and (work / "page.html").exists(), said
+
 print("labels without segments, missing halves, missing rows and rows of 0.32 s: all as they should be")
