@@ -154,6 +154,7 @@ def localize(checkpoint, features, *words):
 
 
 assert localize("warm_alone", "no_clip")[0] == results("warm")[TEST[0]]
+assert localize("vanilla_alone", "no_i3d", "--data", "sim")[0] == results("vanilla")[TEST[0]]
 message = refused("localize", "--checkpoint", work / "warm_alone/checkpoint.safetensors", "--features", "sim", "--id", TEST[0],
                   "--fusion", "vlp", "--data", "sim")
 assert "has no VLP, since --variant warm-up does not train it" in message, message
