@@ -38,7 +38,7 @@ int main() {
   for (int step = 0; step <= 500; ++step) {
     const Tensor<float> logits = net.forward(points), loss = cross_entropy(logits, labels);
     if (step % 100 == 0) {
-      const double right = mean(eq(argmax(logits, 1), labels).to<double>()).item();
+      const double right = mean(eq(argmax(logits.detach(), 1), labels).to<double>()).item();
       std::printf("step %3d   loss %.4f   accuracy %.1f %%\n", step, loss.item(), 100 * right);
     }
     adam.zero_grad();
