@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -42,16 +43,27 @@ inline clip::LoadOptions load_options(const Options& o) {
 }
 
 /// The images of a folder in the order of their names, numbers in them by value: f9.jpg before
-/// f10.jpg.
+/// f10.jpg. Hidden files are left out. Errors: no image; a picture of a kind that is not read, which
+/// would leave a gap in the rows.
 inline std::vector<std::string> images_in(const std::string& folder) {
+  constexpr const char* unread[] = {".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".heic", ".avif", ".jp2"};
   std::vector<std::string> out;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    std::string extension = entry.path().extension().string();
+  std::error_code error;
+  std::filesystem::directory_iterator entries(folder, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::filesystem::path& path = entries->path();
+    if (path.filename().string().starts_with('.')) continue;
+    std::string extension = path.extension().string();
     for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     if (extension == ".png" || extension == ".jpg" || extension == ".jpeg") {
-      out.push_back(entry.path().string());
+      out.push_back(path.string());
+    }
+    for (const char* other : unread) {
+      TANDEM_CHECK(extension != other, "images", path.string(), ": images are read as PNG and JPEG; convert it, or move "
+                   "it out of the folder");
     }
   }
+  TANDEM_CHECK(!error, "images", folder, ": the folder cannot be read: ", error.message());
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto before = [&](const std::string& a, const std::string& b) {
     std::size_t i = 0, j = 0;
@@ -77,6 +89,18 @@ inline std::vector<std::string> images_in(const std::string& folder) {
   std::sort(out.begin(), out.end(), before);
   TANDEM_CHECK(!out.empty(), "images", folder, ": the folder holds no .png, .jpg or .jpeg file");
   return out;
+}
+
+/// Refuses by its first bytes what is no PNG or JPEG, whatever its name says: before any image is computed.
+inline void check_image(const std::string& path) {
+  TANDEM_CHECK(io::is_file(path), "images", path, ": is not a file that can be read");
+  std::ifstream file(path, std::ios::binary);
+  unsigned char start[8] = {};
+  file.read(reinterpret_cast<char*>(start), sizeof start);
+  constexpr unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  const bool jpeg = start[0] == 0xFF && start[1] == 0xD8 && start[2] == 0xFF;
+  TANDEM_CHECK(jpeg || std::equal(std::begin(png), std::end(png), start), "images", path,
+               file.gcount() == 0 ? ": the file is empty or cannot be read" : ": is neither PNG nor JPEG, whatever its name says");
 }
 
 /// Features (N, output) of image files, not normalised, `batch` of them at a time.

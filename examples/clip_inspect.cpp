@@ -93,8 +93,8 @@ void run(const Options& o) {
               image.activation == Activation::quick_gelu ? "QuickGELU" : "GELU",
               static_cast<double>(model.logit_scale), cpu::num_threads());
   for (const auto& [key, value] : model.metadata)
-    std::printf("  %s: %s\n", key.c_str(), value.c_str());
-  std::printf("%s\n", model.report.str().c_str());
+    std::printf("  %s: %s\n", cli::printable(key).c_str(), cli::printable(value).c_str());
+  std::printf("%s\n", cli::printable(model.report.str(), true).c_str());
   if (!o.inputs.empty()) compute(model, o, stage);
 }
 

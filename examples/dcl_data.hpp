@@ -221,7 +221,7 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
                " tokens, the text encoder in ", weights, " ", known);
   for (const std::string& name : classes) {
     if (const std::string note = clip::mojibake_note(name); !note.empty()) {
-      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", name.c_str(), note.c_str());
+      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", cli::printable(name).c_str(), cli::printable(note).c_str());
     }
   }
   text.tokens = tokenize_classes(tokenizer, classes);

@@ -26,7 +26,7 @@ struct Options {
   double seconds_per_row = conventional_seconds_per_row;
 };
 
-void warn(const std::string& text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); }
+void warn(const std::string& text) { std::fprintf(stderr, "warning: %s\n", cli::printable(text, true).c_str()); }
 
 /// "a, b, c and 17 more".
 std::string some(const std::vector<std::string>& names, std::size_t limit = 5) {
@@ -244,11 +244,11 @@ void evaluate_files(const Options& options) {
     instances += video.instances.size();
     ambiguous += video.ambiguous.size();
   }
-  std::printf("ground truth  %s, subset %s: %s, %s, %zu %s\n", options.ground_truth.c_str(),
-              subset.empty() ? "all" : subset.c_str(), count(videos, "video").c_str(),
+  std::printf("ground truth  %s, subset %s: %s, %s, %zu %s\n", cli::printable(options.ground_truth).c_str(),
+              subset.empty() ? "all" : cli::printable(subset).c_str(), count(videos, "video").c_str(),
               count(instances, "instance").c_str(), e.classes.size(),
               e.classes.size() == 1 ? "class" : "classes");
-  std::printf("detections    %s: %s, %s\n", options.detections.c_str(),
+  std::printf("detections    %s: %s, %s\n", cli::printable(options.detections).c_str(),
               count(detected.videos.size(), "video").c_str(),
               count(detected.size(), "detection").c_str());
   if (protocol == Protocol::thumos_index) {
@@ -266,7 +266,7 @@ void evaluate_files(const Options& options) {
   print_result(e, options.per_class);
   if (!options.json.empty()) {
     tandem::io::save_json(options.json, as_json(e, subset, options));
-    std::printf("\nwritten to %s\n", options.json.c_str());
+    std::printf("\nwritten to %s\n", cli::printable(options.json).c_str());
   }
 }
 

@@ -6,38 +6,24 @@
 /// Writes into --out: features/<id>.npy (T, 2048), clip/<id>.npy (T, 512), timestamps/<id>_timestamps_ms.npy
 /// (T,), provenance/<id>.json. docs/features.md has the conventions.
 
+#include <sys/stat.h>
+
 #include <cstdio>
 #include <filesystem>
-#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "extract_options.hpp"
-#include "tandem/io/npy.hpp"
-#include "tandem/ops/cat.hpp"
+#include "extract_output.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace tandem;
 using namespace tandem::wtal;
-
-struct Options : extract::Options {
-  std::vector<std::string> inputs;
-  std::string out, shard;
-  bool recursive = false, separate = false, overwrite = false, profile = false;
-};
-
-struct Video {
-  std::string id, path;
-  std::uintmax_t bytes = 0;
-  std::vector<std::string> wanted = {};  // streams that are to be extracted
-  double frames = 0;                     // about
-};
-
-struct Failure {
-  std::string path, message;
-};
+using extract::Output;
+using extract::Video;
+using Options = extract::Task;
 
 // ---------------------------------------------------------------- which videos
 
@@ -49,30 +35,69 @@ bool looks_like_video(const fs::path& path) {
   return std::find(std::begin(extensions), std::end(extensions), extension) != std::end(extensions);
 }
 
-std::vector<Video> find_videos(const Options& o) {
-  std::vector<Video> videos;
-  const auto add = [&](const fs::path& path) {
-    std::error_code unknown;
-    const std::uintmax_t bytes = fs::file_size(path, unknown);
-    videos.push_back({.id = path.stem().string(), .path = path.string(), .bytes = unknown ? 0 : bytes});
-  };
+/// The videos that the command line names. A file or folder that is met on two ways counts once; links are followed,
+/// hidden files and folders left out. What cannot be read is a failure of its own and stops nothing.
+class Search {
+ public:
+  Search(bool recursive, outputs::Failures& failures) : recursive_(recursive), failures_(failures) {}
+
+  void add(const fs::path& path) {
+    if (is_new(path, files_)) videos_.push_back({.id = outputs::safe_name(path.stem().string()), .path = path.string()});
+  }
+  void look_into(const fs::path& folder) {
+    if (!is_new(folder, folders_)) return;
+    std::error_code error;
+    fs::directory_iterator entries(folder, error);
+    for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+      const fs::path& path = entries->path();
+      std::error_code unknown;  // a link that leads nowhere or in a circle is judged as the video that it claims to be
+      const bool is_folder = fs::is_directory(path, unknown);
+      if (outputs::is_hidden(path)) {
+        if (!is_folder && looks_like_video(path)) ++hidden_;
+      } else if (is_folder) {
+        if (recursive_) look_into(path);
+      } else if (looks_like_video(path)) {
+        add(path);
+      }
+    }
+    if (error) failures_.add(folder.string(), concat("the folder cannot be read: ", error.message()));
+  }
+
+  std::vector<Video>& videos() { return videos_; }
+  std::size_t hidden() const { return hidden_; }
+
+ private:
+  using Identity = std::set<std::pair<dev_t, ino_t>>;
+  static bool is_new(const fs::path& path, Identity& known) {
+    struct stat info {};
+    return ::stat(path.c_str(), &info) != 0 || known.insert({info.st_dev, info.st_ino}).second;
+  }
+
+  bool recursive_;
+  outputs::Failures& failures_;
+  std::vector<Video> videos_;
+  Identity files_, folders_;
+  std::size_t hidden_ = 0;
+};
+
+std::vector<Video> find_videos(const Options& o, outputs::Failures& failures) {
+  Search search(o.recursive, failures);
+  std::string empty;
   for (const std::string& input : o.inputs) {
-    if (!fs::is_directory(input)) {
-      add(input);
+    std::error_code unknown;
+    if (!fs::is_directory(input, unknown)) {
+      search.add(input);
       continue;
     }
-    const std::size_t before = videos.size();
-    const auto consider = [&](const fs::directory_entry& entry) {
-      if (looks_like_video(entry.path()) && !entry.is_directory()) add(entry.path());
-    };
-    if (o.recursive) {
-      for (const auto& entry : fs::recursive_directory_iterator(input, fs::directory_options::skip_permission_denied)) consider(entry);
-    } else {
-      for (const auto& entry : fs::directory_iterator(input)) consider(entry);
-    }
-    TANDEM_CHECK(videos.size() > before, "extract_features", input, ": the folder holds no video",
-                 o.recursive ? "" : "; --recursive looks into the folders below it");
+    const std::size_t before = search.videos().size(), failed = failures.size();
+    search.look_into(input);
+    if (search.videos().size() > before || failures.size() > failed) continue;
+    empty = concat("the folder holds no video", o.recursive ? "" : "; --recursive looks into the folders below it");
+    failures.add(input, empty);
   }
+  if (search.hidden() > 0) std::printf("%zu hidden file(s) left out\n", search.hidden());
+  std::vector<Video>& videos = search.videos();
+  TANDEM_CHECK(!videos.empty(), "extract_features", o.inputs.front(), ": ", failures.last());
   std::sort(videos.begin(), videos.end(), [](const Video& a, const Video& b) {
     return a.id != b.id ? a.id < b.id : a.path < b.path;
   });
@@ -88,139 +113,6 @@ std::vector<Video> find_videos(const Options& o) {
   for (std::size_t i = part - 1; i < videos.size(); i += parts) mine.push_back(videos[i]);
   return mine;
 }
-
-// ---------------------------------------------------------------- what is there already
-
-class Output {
- public:
-  Output(const Options& o, const io::Json& weights) : o_(o) {
-    for (const std::string& stream : o.streams) settings_[stream] = extract::settings(o, stream, weights.at(stream));
-  }
-
-  std::string provenance(const std::string& id) const { return io::join_path(o_.out, concat("provenance/", id, ".json")); }
-  bool joint() const { return !o_.separate && o_.has("rgb") && o_.has("flow"); }
-  /// Below --out.
-  std::string file(const std::string& id, const std::string& stream) const {
-    if (stream == "clip") return concat("clip/", id, ".npy");
-    return joint() ? concat("features/", id, ".npy") : concat("features/", stream, "/", id, ".npy");
-  }
-  std::string timestamps(const std::string& id) const { return concat("timestamps/", id, "_timestamps_ms.npy"); }
-
-  /// Decides which streams of a video are still to be made. Returns what is wrong with those that are there,
-  /// "" if nothing is.
-  std::string plan(Video& video) const {
-    video.wanted = o_.streams;
-    const std::string path = provenance(video.id);
-    if (!io::is_file(path) || o_.overwrite) return "";
-    const auto document = io::JsonDocument::load(path);
-    const io::JsonRef root = document.root();
-    const auto bytes = static_cast<std::uintmax_t>(root.at("video").at("bytes").integer(0));
-    if (bytes != video.bytes) return concat("the video had ", bytes, " bytes then and has ", video.bytes, " now");
-    const io::JsonRef streams = root.at("streams");
-    std::vector<std::string> missing;
-    for (const std::string& stream : o_.streams) {
-      const io::Json& now = settings_.at(stream);
-      // All streams of a video have the same rows.
-      for (const auto& [other, entry] : streams.members()) {
-        for (const char* key : {"stack", "step", "fps", "tail", "last_flow"}) {
-          const io::Json& was = streams.of(entry).at("settings").at(key).json();
-          if (was != now.at(key)) return concat(other, " has ", key, " ", io::json_text(was), ", not ", io::json_text(now.at(key)));
-        }
-      }
-      const auto entry = streams.find(stream);
-      if (!entry || entry->at("file").string() != file(video.id, stream) || !intact(*entry)) {
-        missing.push_back(stream);
-        continue;
-      }
-      const io::Json& was = entry->at("settings").json();
-      if (was == now) continue;
-      for (const auto& [key, value] : now.items()) {
-        if (!was.contains(key) || was.at(key) != value) {
-          return concat(stream, " has ", key, " ", was.contains(key) ? io::json_text(was.at(key)) : std::string("unknown"),
-                        ", not ", io::json_text(value));
-        }
-      }
-      return concat(stream, " was made with other options");
-    }
-    // The two halves of a joint file are made together.
-    const auto lacks = [&](const char* stream) { return std::find(missing.begin(), missing.end(), stream) != missing.end(); };
-    if (joint() && lacks("rgb") != lacks("flow")) missing.push_back(lacks("rgb") ? "flow" : "rgb");
-    video.wanted = missing;
-    return "";
-  }
-
-  /// Writes arrays, then the provenance: a video that has one is complete.
-  void write(const Video& video, const VideoFeatures& f) const {
-    io::Json streams = io::Json::object();
-    const std::string path = provenance(video.id);
-    if (io::is_file(path)) {
-      if (!o_.overwrite) streams = io::load_json(path).at("streams");
-      fs::remove(path);
-    }
-    const auto save = [&](const std::string& name, const Tensor<float>& rows) {
-      const std::string to = io::join_path(o_.out, name);
-      io::make_directories(fs::path(to).parent_path().string());
-      io::save_npy(to, rows);
-    };
-    for (const std::string& stream : video.wanted) {
-      const Tensor<float>& rows = stream == "rgb" ? f.rgb : stream == "flow" ? f.flow : f.clip;
-      io::Json entry = io::Json::object();
-      entry["file"] = file(video.id, stream);
-      entry["rows"] = rows.size(0);
-      entry["columns"] = rows.size(1);
-      entry["settings"] = settings_.at(stream);
-      streams[stream] = std::move(entry);
-      if (stream == "clip" || !joint()) save(file(video.id, stream), rows);
-    }
-    if (f.rgb.defined() && f.flow.defined() && joint()) {
-      save(file(video.id, "rgb"), cat(std::vector<Tensor<float>>{f.rgb, f.flow}, 1));
-    }
-    io::make_directories(io::join_path(o_.out, "timestamps"));
-    io::save_npy(io::join_path(o_.out, timestamps(video.id)), from_vector<double>(f.timestamps_ms));
-
-    io::Json root = io::Json::object();
-    root["program"] = "extract_features";
-    root["version"] = TANDEM_VERSION_STRING;
-    bool random = false;
-    for (const auto& [name, entry] : streams.items()) random = random || entry.at("settings").at("weights").contains("random_seed");
-    root["random_weights"] = random;
-    if (random) root["warning"] = "the encoders had RANDOM weights: these features mean nothing";
-    io::Json about = io::Json::object();
-    about["file"] = video.path;
-    about["bytes"] = video.bytes;
-    about["codec"] = f.info.codec;
-    about["width"] = f.info.width;
-    about["height"] = f.info.height;
-    about["fps"] = f.info.fps;
-    about["seconds"] = f.seconds;
-    root["video"] = std::move(about);
-    root["rows"] = f.timestamps_ms.size();
-    root["frames"] = f.frames;
-    root["fps"] = f.fps;
-    root["stack"] = o_.extraction.snippets.stack;
-    root["step"] = o_.extraction.snippets.step;
-    root["seconds_per_row"] = f.seconds_per_row;
-    root["timestamps"] = timestamps(video.id);
-    root["streams"] = std::move(streams);
-    root["reader_warnings"] = f.warnings;
-    io::make_directories(io::join_path(o_.out, "provenance"));
-    io::save_json(path, root);
-  }
-
- private:
-  /// The array is there with the rows that it had; a joint one has twice the columns.
-  bool intact(const io::JsonRef& entry) const {
-    const std::string path = io::join_path(o_.out, entry.at("file").string());
-    if (!io::is_file(path)) return false;
-    const io::Array array = io::load_npy(path);
-    const std::int64_t columns = entry.at("columns").integer(1);
-    return array.rank() == 2 && array.shape[0] == entry.at("rows").integer(1) &&
-           (array.shape[1] == columns || array.shape[1] == 2 * columns);
-  }
-
-  const Options& o_;
-  std::map<std::string, io::Json> settings_;
-};
 
 // ---------------------------------------------------------------- the run
 
@@ -244,23 +136,33 @@ const char* random_warning =
 /// Returns 0, or 3 when some videos failed.
 int run(Options& o) {
   extract::finish_options(o);
-  std::vector<Video> videos = find_videos(o);
+  outputs::Failures failures;
+  std::vector<Video> videos = find_videos(o, failures);
+  const std::size_t all = videos.size() + failures.size();
   extract::Extractor extractor(o);
   o.extraction = extractor.options().extraction;
   const Output output(o, extractor.weights());
   if (o.random()) std::printf("%s\n", random_warning);
 
+  // Everything that can be judged before the first frame is.
   std::size_t finished = 0, different = 0;
   std::string example;
   std::vector<Video> todo;
   for (Video& video : videos) {
-    const std::string wrong = output.plan(video);
-    if (!wrong.empty()) {
-      if (different++ == 0) example = concat(output.provenance(video.id), " says that ", wrong);
-    } else if (video.wanted.empty()) {
-      ++finished;
-    } else {
-      todo.push_back(video);
+    try {
+      const Output::Verdict verdict = output.plan(video);
+      if (!verdict.otherwise.empty()) {
+        if (different++ == 0) example = concat(output.provenance(video.id), " says that ", verdict.otherwise);
+        continue;
+      }
+      if (!verdict.note.empty()) std::printf("note: %s: %s\n", cli::printable(video.path).c_str(), cli::printable(verdict.note).c_str());
+      if (video.done()) {
+        ++finished;
+      } else {
+        todo.push_back(std::move(video));
+      }
+    } catch (const std::exception& error) {
+      failures.add(video.path, error.what());
     }
   }
   TANDEM_CHECK(different == 0, "extract_features", different, different == 1 ? " video has" : " videos have",
@@ -271,8 +173,7 @@ int run(Options& o) {
   std::printf("; %d thread(s)\n", o.extraction.threads);
   std::fflush(stdout);
 
-  // A first look: what cannot be opened, and how much there is to do.
-  std::vector<Failure> failures;
+  if (!todo.empty()) outputs::check_writable(io::join_path(o.out, "provenance/.extract_features"));
   double frames = 0;
   std::erase_if(todo, [&](Video& video) {
     try {
@@ -281,24 +182,28 @@ int run(Options& o) {
       const double seconds = info.duration > 0                      ? info.duration
                              : info.fps > 0 && info.frames > 0 ? static_cast<double>(info.frames) / info.fps
                                                                : 60;
+      output.check_writable(video);
       video.frames = seconds * (o.extraction.snippets.fps > 0 ? o.extraction.snippets.fps : std::max(info.fps, 1.0));
       frames += video.frames;
       return false;
     } catch (const std::exception& error) {
-      failures.push_back({video.path, error.what()});
+      failures.add(video.path, error.what());
       return true;
     }
   });
 
   cli::Progress progress("frames", static_cast<std::size_t>(frames));
-  for (const Failure& failure : failures) progress.print(concat("failed: ", failure.message));
+  failures.each([&](const std::string& name, const std::string& message) {
+    progress.print(concat("failed: ", name, ": ", message));
+  });
   StageSeconds stages;
   double before = 0, video_seconds = 0, wall = 0;
-  std::size_t number = 0;
-  for (const Video& video : todo) {
+  std::size_t number = 0, extracted = 0;
+  for (Video& video : todo) {
     ++number;
     try {
       const auto start = std::chrono::steady_clock::now();
+      video.source = outputs::record_of({video.path});
       const VideoFeatures f = extractor.extract(video.path, video.wanted, [&](std::int64_t done) {
         const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         progress.update(static_cast<std::size_t>(before + std::min(static_cast<double>(done), video.frames)),
@@ -306,6 +211,7 @@ int run(Options& o) {
                                cli::fixed(static_cast<double>(done) / std::max(passed, 1e-9), 1), " frames/s"));
       });
       output.write(video, f);
+      ++extracted;
       stages.decode += f.stages.decode;
       stages.prepare += f.stages.prepare;
       stages.flow += f.stages.flow;
@@ -316,22 +222,18 @@ int run(Options& o) {
       wall += f.wall_seconds;
       for (const std::string& warning : f.warnings) progress.print(concat("note: ", video.path, ": ", warning));
     } catch (const std::exception& error) {
-      failures.push_back({video.path, error.what()});
-      progress.print(concat("failed: ", error.what()));
+      failures.add(video.path, error.what());
+      progress.print(concat("failed: ", video.path, ": ", error.what()));
     }
     before += video.frames;
     progress.update(static_cast<std::size_t>(before), concat(number, "/", todo.size(), " videos"));
   }
   if (!todo.empty()) progress.finish();
-  std::printf("%zu extracted, %zu finished before, %zu failed; in %s\n", videos.size() - finished - failures.size(),
-              finished, failures.size(), o.out.c_str());
+  std::printf("%zu extracted, %zu finished before, %zu failed; in %s\n", extracted, finished, failures.size(),
+              cli::printable(o.out).c_str());
   if (o.profile && video_seconds > 0) print_profile(stages, video_seconds, wall);
   if (o.random()) std::printf("%s\n", random_warning);
-  std::fflush(stdout);
-  if (failures.empty()) return 0;
-  std::fprintf(stderr, "%zu of %zu videos failed:\n", failures.size(), videos.size());
-  for (const Failure& failure : failures) std::fprintf(stderr, "  %s: %s\n", failure.path.c_str(), failure.message.c_str());
-  return 3;
+  return failures.print(all, "videos");
 }
 
 }  // namespace
@@ -348,7 +250,7 @@ int main(int argc, char** argv) {
       "not stop the others. Exit status: 0, 1 for an error, 2 for a wrong command line, 3 when some videos failed.",
       "extract_features");
   Options o;
-  app.add_option("inputs", o.inputs, "Videos, or folders of them")->required()->check(CLI::ExistingPath);
+  app.add_option("inputs", o.inputs, "Videos, or folders of them")->required()->check(outputs::existing_entry);
   app.add_option("--out", o.out, "Folder to write")->required();
   app.add_flag("--recursive", o.recursive, "Look into the folders below as well");
   app.add_flag("--separate", o.separate, "features/rgb/<id>.npy and features/flow/<id>.npy instead of one joint array");

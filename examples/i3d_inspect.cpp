@@ -30,8 +30,10 @@ void run(const Options& o) {
   std::printf("%s stream, %lld channels, %lld features, %lld classes, %d thread(s)\n", loaded.stream.c_str(),
               static_cast<long long>(config.channels), static_cast<long long>(config.features()),
               static_cast<long long>(config.classes), cpu::num_threads());
-  for (const auto& [key, value] : loaded.metadata) std::printf("  %s: %s\n", key.c_str(), value.c_str());
-  std::printf("%s\n", loaded.report.str().c_str());
+  for (const auto& [key, value] : loaded.metadata) {
+    std::printf("  %s: %s\n", cli::printable(key).c_str(), cli::printable(value).c_str());
+  }
+  std::printf("%s\n", cli::printable(loaded.report.str(), true).c_str());
   if (o.inputs.empty()) return;
   const Tensor<float> clips = io::SafetensorsFile(o.inputs).get_as<float>("clips");
   start = std::chrono::steady_clock::now();

@@ -372,11 +372,11 @@ void run(Options& o) {
       localize(std::span(scores.frames.data(), frames * count), frames, count,
                std::span(scores.video.data(), count), how.localization);
 
-  std::printf("%s: %zu rows of %s s, %zu detections\n", o.id.c_str(), frames,
+  std::printf("%s: %zu rows of %s s, %zu detections\n", cli::printable(o.id).c_str(), frames,
               cli::fixed(rows.seconds_per_row, 3).c_str(), found.size());
   std::printf("the length of a row: %s\n", cli::printable(rows.length_source).c_str());
-  for (const std::string& warning : rows.warnings) std::printf("%s\n", warning.c_str());
-  for (const std::string& note : model.notes()) std::printf("%s\n", note.c_str());
+  for (const std::string& warning : rows.warnings) std::printf("%s\n", cli::printable(warning).c_str());
+  for (const std::string& note : model.notes()) std::printf("%s\n", cli::printable(note).c_str());
   for (const std::string& label : unknown_labels(truth, model)) {
     std::printf("note: '%s' is annotated, which the model does not know%s\n", cli::printable(label).c_str(),
                 io::did_you_mean(label, model.classes()).c_str());
@@ -391,11 +391,11 @@ void run(Options& o) {
     std::string details;
     for (const std::string& warning : rows.warnings) details += (details.empty() ? "" : " ") + warning;
     write_detections(o.out, {model.classes(), {{o.id, found}}}, {.details = details});
-    std::printf("detections: %s\n", o.out.c_str());
+    std::printf("detections: %s\n", cli::printable(o.out).c_str());
   }
   if (!o.page.empty()) {
     io::write_text(o.page, localization_page(make_page(o, model, rows, scores, found, truth, how)));
-    std::printf("page: %s\n", o.page.c_str());
+    std::printf("page: %s\n", cli::printable(o.page).c_str());
   }
 }
 

@@ -52,11 +52,11 @@ void run(Options& o) {
   }
   if (!o.out.empty()) {
     flow::write_flo(o.out, flow);
-    std::printf("flow written to %s\n", o.out.c_str());
+    std::printf("flow written to %s\n", cli::printable(o.out).c_str());
   }
   if (!o.color.empty()) {
     io::write_png(o.color, flow::flow_to_color(flow, o.largest));
-    std::printf("picture written to %s\n", o.color.c_str());
+    std::printf("picture written to %s\n", cli::printable(o.color).c_str());
   }
 }
 

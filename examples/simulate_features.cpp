@@ -72,7 +72,7 @@ void simulate(Options& o) {
   } else {
     std::vector<std::string> notes;
     truth = read_ground_truth(o.annotations, &notes);
-    for (const std::string& note : notes) std::printf("note: %s\n", note.c_str());
+    for (const std::string& note : notes) std::printf("note: %s\n", cli::printable(note, true).c_str());
     // A video without instances has nothing to simulate an action from, but stays: so it is in reality.
     o.simulation.classes = static_cast<std::int64_t>(truth.classes.size());
   }
@@ -126,7 +126,8 @@ void simulate(Options& o) {
                  "Numbers measured on them say nothing about real videos.\n");
   std::printf("%zu videos, %lld classes in %s (simulated); next:\n  train_dcl --data %s --out run1 "
               "--prompt-vectors %lld\n",
-              truth.videos.size(), static_cast<long long>(count), o.out.c_str(), o.out.c_str(),
+              truth.videos.size(), static_cast<long long>(count), cli::printable(o.out).c_str(),
+              cli::printable(o.out).c_str(),
               static_cast<long long>(o.prompt_vectors));
 }
 

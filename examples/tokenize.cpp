@@ -24,7 +24,7 @@ struct Options {
 /// Says on stderr where a text looks as if it had been read in a wrong encoding.
 void note_mojibake(const std::string& where, const std::string& text) {
   if (const std::string note = clip::mojibake_note(text); !note.empty()) {
-    std::fprintf(stderr, "tokenize: %s: %s\n", where.c_str(), note.c_str());
+    std::fprintf(stderr, "tokenize: %s: %s\n", cli::printable(where).c_str(), cli::printable(note).c_str());
   }
 }
 
@@ -38,7 +38,7 @@ void tokenize_classes(const clip::Tokenizer& tokenizer, const Options& o) {
     TANDEM_CHECK(!tokens.names.back().empty(), "tokenize", "the class name \"", name, "\" has no tokens");
   }
   wtal::save_class_tokens(o.out, truth.classes, tokens);
-  std::printf("%zu classes written to %s\n", truth.classes.size(), o.out.c_str());
+  std::printf("%zu classes written to %s\n", truth.classes.size(), cli::printable(o.out).c_str());
 }
 
 /// Reads ids, "320 1125 539" or with --json "[320, 1125, 539]".

@@ -82,14 +82,14 @@ class Session {
   }
 
   void describe() const {
-    std::printf("%s\n", data_.description.c_str());
+    std::printf("%s\n", cli::printable(data_.description, true).c_str());
     if (!start_.changes.empty()) {
       std::printf("resumed at step %lld with %s\n", static_cast<long long>(trainer_.steps()),
-                  list_changes(start_.changes).c_str());
+                  cli::printable(list_changes(start_.changes), true).c_str());
     }
-    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n", branches_.description().c_str(),
+    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n", cli::printable(branches_.description(), true).c_str(),
                 static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(), cpu::num_threads());
-    if (!branches_.text().note.empty()) std::printf("%s\n", branches_.text().note.c_str());
+    if (!branches_.text().note.empty()) std::printf("%s\n", cli::printable(branches_.text().note, true).c_str());
   }
 
   /// Steps until the schedule ends. Asked to stop by a signal, it saves what is there and leaves: what a resumed run
@@ -233,7 +233,7 @@ class Session {
   }
   void print(const std::optional<Evaluation>& evaluation) const {
     if (!evaluation) {
-      std::printf("\n%s, so there is no mAP\n\ndetections of %zu videos: %s\n", data_.no_map.c_str(), data_.test->size(),
+      std::printf("\n%s, so there is no mAP\n\ndetections of %zu videos: %s\n", cli::printable(data_.no_map, true).c_str(), data_.test->size(),
                   io::join_path(o_.out, "detections.json").c_str());
       return;
     }
@@ -248,11 +248,11 @@ class Session {
       values.push_back(cli::percent(a.value));
     }
     std::printf("\nprotocol %s, %zu test videos%s\n", std::string(protocol_name(result.protocol)).c_str(),
-                data_.test->size(), data_.note.empty() ? "" : (" — " + data_.note).c_str());
+                data_.test->size(), data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
     cli::Table table(header);
     table.row(values);
     table.print();
-    std::printf("\ndetections: %s\n", io::join_path(o_.out, "detections.json").c_str());
+    std::printf("\ndetections: %s\n", cli::printable(io::join_path(o_.out, "detections.json")).c_str());
   }
 
   /// What localize needs to name what it finds, and to say what the numbers are worth.

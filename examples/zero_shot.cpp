@@ -29,7 +29,7 @@ struct Options : clip_cli::Options {
 void run(const Options& o) {
   const auto tokenizer = clip::Tokenizer::load(o.vocabulary);
   const auto model = clip::load<float>(o.weights, clip_cli::load_options(o));
-  std::printf("%s: %s\n", o.weights.c_str(), model.report.str().c_str());
+  std::printf("%s: %s\n", cli::printable(o.weights).c_str(), cli::printable(model.report.str(), true).c_str());
   TANDEM_CHECK(tokenizer.vocabulary() == model.text->options().vocabulary, "zero_shot",
                o.vocabulary, " has ", tokenizer.vocabulary(), " tokens, the text encoder ",
                model.text->options().vocabulary);
@@ -41,7 +41,7 @@ void run(const Options& o) {
   for (const std::string& name : o.classes) {
     names.push_back(clip::readable_class_name(name));
     if (const std::string note = clip::mojibake_note(name); !note.empty()) {
-      std::fprintf(stderr, "zero_shot: %s\n", note.c_str());
+      std::fprintf(stderr, "zero_shot: %s\n", cli::printable(note).c_str());
     }
     std::vector<std::int64_t> ids =
         tokenizer.encode(o.pattern.substr(0, hole) + names.back() + o.pattern.substr(hole + 2));

@@ -11,8 +11,8 @@ extern "C" {
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 
+#include "tandem/io/checksum.hpp"
 #include "tandem/tensor/error.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -49,66 +49,25 @@ bool is_key(const AVFrame& frame) {
 #endif
 }
 
-/// Four sums side by side, so that a multiplication need not wait for the one before. Each step can be undone: two
-/// inputs that differ in one word never have the same hash.
-class Hash {
- public:
-  void add(std::uint64_t word) {
-    std::uint64_t& sum = sums_[next_++ & 3u];
-    sum = (sum ^ word) * factor;
-    sum ^= sum >> 32;
-  }
-  void add(const std::uint8_t* bytes, std::size_t size) {
-    std::uint64_t a = sums_[0], b = sums_[1], c = sums_[2], d = sums_[3];
-    const auto step = [&](std::uint64_t& sum, std::size_t at) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, bytes + at, 8);
-      sum = (sum ^ word) * factor;
-      sum ^= sum >> 32;
-    };
-    std::size_t i = 0;
-    for (; i + 32 <= size; i += 32) step(a, i), step(b, i + 8), step(c, i + 16), step(d, i + 24);
-    sums_[0] = a, sums_[1] = b, sums_[2] = c, sums_[3] = d;
-    for (; i < size; i += 8) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, bytes + i, std::min<std::size_t>(8, size - i));
-      add(word);
-    }
-  }
-  std::uint64_t value() const {
-    Hash all;
-    all.sums_[0] = 0;
-    for (const std::uint64_t sum : sums_) all.next_ = 0, all.add(sum);
-    return all.sums_[0];
-  }
-
- private:
-  static constexpr std::uint64_t factor = 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio, odd
-  std::uint64_t sums_[4] = {1, 2, 3, 4};
-  unsigned next_ = 0;
-};
-
 /// Of everything that decides the bytes of the RGB picture.
 std::uint64_t hash_of(const AVFrame& frame) {
-  Hash hash;
-  for (const int value : {frame.width, frame.height, frame.format, static_cast<int>(frame.colorspace),
-                          static_cast<int>(frame.color_range)}) {
-    hash.add(static_cast<std::uint64_t>(value));
-  }
+  const int form[] = {frame.width, frame.height, frame.format, static_cast<int>(frame.colorspace),
+                      static_cast<int>(frame.color_range)};
+  std::uint64_t hash = checksum(form, sizeof form);
   const auto format = static_cast<AVPixelFormat>(frame.format);
   const AVPixFmtDescriptor* about = av_pix_fmt_desc_get(format);
-  if (about == nullptr) return hash.value();
+  if (about == nullptr) return hash;
   const int planes = av_pix_fmt_count_planes(format);
   for (int plane = 0; plane < planes && frame.data[plane] != nullptr; ++plane) {
     const int row = av_image_get_linesize(format, frame.width, plane);
     const bool chroma = (plane == 1 || plane == 2) && about->nb_components > 2;
     const int rows = chroma ? AV_CEIL_RSHIFT(frame.height, about->log2_chroma_h) : frame.height;
     for (int y = 0; y < rows && row > 0; ++y) {
-      hash.add(frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane], static_cast<std::size_t>(row));
+      hash = checksum(frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane], static_cast<std::size_t>(row), hash);
     }
   }
-  if ((about->flags & AV_PIX_FMT_FLAG_PAL) != 0 && frame.data[1] != nullptr) hash.add(frame.data[1], AVPALETTE_SIZE);
-  return hash.value();
+  const bool palette = (about->flags & AV_PIX_FMT_FLAG_PAL) != 0 && frame.data[1] != nullptr;
+  return palette ? checksum(frame.data[1], AVPALETTE_SIZE, hash) : hash;
 }
 
 }  // namespace

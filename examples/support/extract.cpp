@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -37,6 +38,20 @@ io::Json hash_of(const std::string& path) {
   return entry;
 }
 
+/// One weight that is no number makes every row useless: noticed before the first video.
+template <class Network>
+void check_weights(Network& network, const std::string& path) {
+  for (const nn::Slot<float>& slot : network.slots()) {
+    if (slot.tensor == nullptr || !slot.tensor->defined()) continue;
+    const Tensor<float> dense = slot.tensor->contiguous();
+    const float* values = dense.data();
+    for (std::int64_t i = 0; i < dense.numel(); ++i) {
+      TANDEM_CHECK(std::isfinite(values[i]), "extract_features", path, ": the weight ", slot.name,
+                   " holds a value that is not finite; the file is damaged");
+    }
+  }
+}
+
 /// Variance 2/fan_in, so that random features neither vanish nor explode; modules start with 1/(3·fan_in).
 void draw_for_relu(i3d::InceptionI3d<float>& model) {
   for (i3d::Unit<float>* unit : model.units()) {
@@ -51,10 +66,11 @@ Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& wei
     const std::string& path = rgb ? o.i3d_rgb : o.i3d_flow;
     const auto loaded = i3d::load<float>(path, {.bfloat16 = o.bfloat16});
     const auto& model = loaded.model;
+    check_weights(*model, path);
     const i3d::PreprocessOptions &theirs = loaded.preprocessing, &ours = o.extraction.i3d;
     if (theirs.size != ours.size || theirs.crop != ours.crop || theirs.filter != ours.filter || theirs.bound != ours.bound) {
       std::fprintf(stderr, "extract_features: %s says short side %lld, crop %lld, flow bound %g; the options say %lld, %lld, "
-                   "%g, which are used\n", path.c_str(), static_cast<long long>(theirs.size),
+                   "%g, which are used\n", cli::printable(path).c_str(), static_cast<long long>(theirs.size),
                    static_cast<long long>(theirs.crop), static_cast<double>(theirs.bound),
                    static_cast<long long>(ours.size), static_cast<long long>(ours.crop), static_cast<double>(ours.bound));
     }
@@ -78,6 +94,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
     const clip::WeightFile file(o.clip);
     auto encoder = clip::load_image_encoder<float>(
         o.clip, {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.clip_activation)});
+    check_weights(*encoder, file.path());
     nn::pack_weights(*encoder);
     o.extraction.clip = file.preprocessing(encoder->options().resolution);
     weights = hash_of(file.path());

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "temp_dir.hpp"
+#include "util.hpp"
 
 using tandem::Error;
 using namespace tandem::io;
@@ -144,6 +145,10 @@ TEST_CASE("file: folders and names") {
   write_text(dir.path("a/f"), "x");
   CHECK(is_file(dir.path("a/f")));
   CHECK_THROWS_AS(make_directories(dir.path("a/f/g")), Error);
+  // Where nothing may be made, the reason is not that nothing is there yet.
+  const std::string refused = tandem_test::error_of([] { make_directories("/sys/tandem_test/below"); });
+  CHECK(refused.find("/sys/tandem_test: cannot create the directory: ") != std::string::npos);
+  CHECK(refused.find("No such file") == std::string::npos);
   CHECK(join_path("a", "b") == "a/b");
   CHECK(join_path("a/", "b") == "a/b");
   CHECK(join_path("", "b") == "b");

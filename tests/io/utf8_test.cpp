@@ -17,6 +17,7 @@ TEST_CASE("utf8: what a terminal would obey is written out, everything else stay
   const std::string plain = "v_Straße 東京 \xf0\x9f\x8f\x80 e\xcc\x81 C:\\x [mAP %] \xc2\xa0";
   CHECK(printable(plain) == plain);
   CHECK(printable("").empty());
+  CHECK(printable("one\ntwo\x1b\n", true) == "one\ntwo\\x1b\n");
   for (unsigned code = 0; code < 0x110000; code += code < 0x3000 ? 1 : 997) {
     std::string text;
     tandem::io::append_utf8(text, code);

@@ -71,9 +71,11 @@ inline bool is_directory(const std::string& path) {
 inline void make_directories(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
-    if (!part.empty() && ::mkdir(part.c_str(), 0777) != 0 && !is_directory(part)) {
-      fail("make_directories", part, ": cannot create the directory: ",
-           detail::system_message(errno));
+    if (!part.empty() && ::mkdir(part.c_str(), 0777) != 0) {
+      const int code = errno;  // of mkdir: on a read-only disk, that nothing is there yet is not the reason
+      if (!is_directory(part)) {
+        fail("make_directories", part, ": cannot create the directory: ", detail::system_message(code));
+      }
     }
     if (end == std::string::npos) return;
   }

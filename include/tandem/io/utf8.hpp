@@ -57,8 +57,9 @@ inline std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
 /// a terminal would obey instead of show is written out. Control characters (C0, DEL, C1) and bytes that are not UTF-8
 /// become \n, \t, \r or \x1b; marks that turn the direction of writing and separate lines become \u202e.
 ///   printable("a\x1b[2Jb\xff") == "a\\x1b[2Jb\\xff"
-/// A backslash stays as it is: this is for reading, not for turning back.
-inline std::string printable(std::string_view text) {
+/// A backslash stays as it is: this is for reading, not for turning back. `lines` keeps new lines: for text of ours that
+/// has several.
+inline std::string printable(std::string_view text, bool lines = false) {
   constexpr const char* hex = "0123456789abcdef";
   std::string out;
   out.reserve(text.size());
@@ -68,7 +69,9 @@ inline std::string printable(std::string_view text) {
     const bool control = length > 0 && (code < 0x20 || (code >= 0x7F && code < 0xA0));
     const bool layout = code == 0x061C || (code >= 0x200E && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
                         (code >= 0x2066 && code <= 0x2069);
-    if (length == 0 || control) {
+    if (code == '\n' && length == 1 && lines) {
+      out += '\n';
+    } else if (length == 0 || control) {
       const std::uint32_t byte = length == 0 ? static_cast<unsigned char>(text[0]) : code;
       if (byte == '\n') {
         out += "\\n";

@@ -95,7 +95,7 @@ class RowCollector {
 
 }  // namespace detail
 
-/// Extracts videos one after the other. Not for several threads at once.
+/// Extracts videos one after the other. Not for several threads at once. Without any network it gives the time stamps.
 class FeatureExtractor {
  public:
   /// Called with the number of frames that have gone through.
@@ -107,7 +107,6 @@ class FeatureExtractor {
         budget_(options.threads > 0 ? options.threads : cpu::num_threads()),
         offsets_(clip_offsets(options.snippets.stack, options.clip_frames)) {
     snippet_count(0, options.snippets);  // checks
-    TANDEM_CHECK(encoders_.rgb || encoders_.flow || encoders_.clip, "extract", "there is no network to run");
     TANDEM_CHECK(options.flow_size >= 16 && options.flow_size < 1 << 14, "extract",
                  "the frames for flow need a short side from 16, got ", options.flow_size);
   }
