@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "fiber.hpp"
 #include "sanitizers.hpp"
 #include "shared_memory.hpp"
+#include "watchdog.hpp"
 
 namespace simt {
 namespace {
@@ -44,7 +46,7 @@ std::string hex(unsigned mask) {
 const char* name_of(WarpOp op) {
   constexpr const char* names[] = {"__shfl_sync",     "__shfl_up_sync", "__shfl_down_sync",
                                    "__shfl_xor_sync", "__ballot_sync",  "__any_sync",
-                                   "__all_sync",      "__syncwarp"};
+                                   "__all_sync",      "__syncwarp",     "a warp-wide instruction"};
   return names[static_cast<int>(op)];
 }
 
@@ -60,6 +62,7 @@ struct Thread {
   unsigned mask = 0;
   std::uint64_t bits = 0;
   int operand = 0, width = 32;
+  Together together = nullptr;
 };
 
 /// Runs one block after the other; there is one per OS thread.
@@ -82,14 +85,20 @@ class Executor {
     std::vector<std::size_t> order(blocks);
     for (std::size_t i = 0; i < blocks; ++i) order[i] = i;
     for (std::size_t i = blocks; i > 1; --i) std::swap(order[i - 1], order[shuffle_.below(i)]);
+    struct End {  // also when a fault ends the launch
+      Executor& self;
+      ~End() {
+        acquire(&self.launch_end_);
+        self.shared_.launch_done();
+      }
+    } const end{*this};
+    Watch watch([](void* self) { static_cast<Executor*>(self)->stop_running_thread(); }, this);
     for (const std::size_t block : order) {
       block_.x = static_cast<unsigned>(block % launch.grid.x);
       block_.y = static_cast<unsigned>(block / launch.grid.x % launch.grid.y);
       block_.z = static_cast<unsigned>(block / launch.grid.x / launch.grid.y);
-      run_block();
+      run_block(watch);
     }
-    acquire(&launch_end_);
-    shared_.launch_done();
   }
 
   // --- called by the kernel's threads ---------------------------------------------------------------
@@ -105,8 +114,9 @@ class Executor {
   }
 
   std::uint64_t meet(WarpOp op, unsigned mask, std::uint64_t bits, int operand, int width,
-                     const SimtHere& at) {
+                     const SimtHere& at, Together together = nullptr) {
     Thread& me = *running_;
+    me.together = together;
     me.at = at;
     me.op = op;
     me.mask = mask;
@@ -148,13 +158,14 @@ class Executor {
 
   static void entry(void* opaque);
 
-  void run_block() {
+  void run_block(Watch& watch) {
     shared_.block_starts(launch_->shared);
     blockIdx = block_;
     exited_ = 0;
     barriers_ = 0;
     fault_.clear();
     // A thread gets another fiber in every block, so that no order between blocks is implied.
+    for (Thread* thread : threads_) thread->fiber->restart();
     for (std::size_t i = count_; i > 1; --i) std::swap(threads_[i - 1], threads_[shuffle_.below(i)]);
     warps_.assign((count_ + 31) / 32, Warp());
     ranks_.resize(warps_.size());
@@ -171,10 +182,18 @@ class Executor {
       make_ready(thread);
     }
     release(&block_start_);
+    watch.block_starts();
     while (exited_ < count_) {
       if (ready_ == 0 && !release_barrier()) explain_stall();
+      if (watch.exhausted()) set_fault(*threads_[0], "the block does not come to an end");
+      watch.step();
       if (fault_.empty()) continue_one();
+      if (stopped_) {
+        stopped_ = false;
+        set_fault(*running_, "computes on and on without meeting any other thread");
+      }
       if (!fault_.empty()) {
+        acquire(&launch_end_);  // the thread at fault has written the text
         abandon();
         throw Fault(fault_);
       }
@@ -191,10 +210,23 @@ class Executor {
     running_ = warp.ready[--warp.ready_count];
     --ready_;
     threadIdx = running_->index;
+    thread_runs_ = true;
     scheduler_.switch_to(*running_->fiber);
+    thread_runs_ = false;
   }
 
-  void give_way(Thread& me) { me.fiber->switch_to(scheduler_); }
+  /// What a thread has done has happened before the end of the launch, also when a fault ends it here.
+  void give_way(Thread& me) {
+    release(&launch_end_);
+    me.fiber->switch_to(scheduler_);
+  }
+
+  /// Called by the watchdog's signal on the stack of the thread that runs; does not return there.
+  void stop_running_thread() {
+    if (!thread_runs_) return;
+    stopped_ = true;
+    give_way(*running_);
+  }
 
   /// Lets the threads go on when all that have not exited wait at one barrier.
   bool release_barrier() {
@@ -270,6 +302,7 @@ class Executor {
 
   /// Gives every lane that is there what it asked for.
   void publish(Thread* const (&there)[32]) {
+    if (there[0] != nullptr && there[0]->op == WarpOp::together) return publish_together(there);
     std::uint64_t given[32] = {};
     unsigned votes = 0, present = 0;
     for (unsigned lane = 0; lane < 32; ++lane) {
@@ -306,6 +339,7 @@ class Executor {
           me.bits = votes == present;
           continue;
         case WarpOp::sync:
+        case WarpOp::together:
           continue;
       }
       if (source < 0 || (present >> source & 1u) == 0) {
@@ -317,6 +351,20 @@ class Executor {
       }
       me.bits = given[source];
     }
+  }
+
+  /// An instruction of all 32 lanes, such as a product on tensor cores: computed once, by the last to come.
+  void publish_together(Thread* const (&there)[32]) {
+    void* data[32];
+    for (int lane = 0; lane < 32; ++lane) {
+      if (there[lane] == nullptr || there[lane]->together != there[0]->together) {
+        fault(*there[0], "a warp-wide instruction at " + text(there[0]->at) + " finds lane " +
+                             std::to_string(lane) +
+                             (there[lane] == nullptr ? " gone" : " at another one, " + text(there[lane]->at)));
+      }
+      data[lane] = reinterpret_cast<void*>(static_cast<std::uintptr_t>(there[lane]->bits));
+    }
+    there[0]->together(data);
   }
 
   /// No thread can go on, and some wait in a warp operation.
@@ -344,8 +392,6 @@ class Executor {
       thread->state = State::exited;
     }
     shared_.block_ends();
-    acquire(&launch_end_);
-    shared_.launch_done();
   }
 
   std::string where() const {
@@ -376,6 +422,7 @@ class Executor {
   SharedMemory shared_;
   Shuffle shuffle_{1};
   std::string fault_;
+  std::atomic<bool> thread_runs_{false}, stopped_{false};  // read and set by the watchdog
   char block_start_ = 0, launch_end_ = 0;
 };
 
@@ -399,7 +446,6 @@ void Executor::entry(void* opaque) {
     }
     me.state = State::exited;
     ++self.exited_;
-    release(&self.launch_end_);
     self.give_way(me);
   }
 }
@@ -407,6 +453,7 @@ void Executor::entry(void* opaque) {
 }  // namespace
 
 void set_seed(std::uint64_t seed) { seed_value = seed; }
+std::uint32_t poison() { return seed_value % 2 == 1 ? 0x7ff4b5b5u : 0x5b5b5b5bu; }
 
 std::string kernel_name(const void* kernel) {
   Dl_info info{};
@@ -428,6 +475,9 @@ void barrier(const SimtHere& at) { executor().barrier(at); }
 std::uint64_t meet(WarpOp op, unsigned mask, std::uint64_t bits, int operand, int width,
                    const SimtHere& at) {
   return executor().meet(op, mask, bits, operand, width, at);
+}
+void together(void* mine, Together run, const SimtHere& at) {
+  executor().meet(WarpOp::together, 0xffffffffu, reinterpret_cast<std::uintptr_t>(mine), 0, 32, at, run);
 }
 void* shared_array(const void* declaration, const char* name, std::size_t bytes) {
   return executor().shared_array(declaration, name, bytes);

@@ -11,8 +11,14 @@
 ///     of its mask never reaches
 ///   - a thread that exits before a barrier at which others wait; threads at different barriers
 ///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its arrays.
-/// Shared memory is NaN before every block, so a read that no barrier orders after its write shows.
-/// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs.
+///   - a thread that computes for longer than set_patience() without meeting any other, as a wait for a
+///     flag that nobody sets does; a block that goes on for twenty times as long (not under ThreadSanitizer,
+///     which holds signals back).
+/// Shared memory is poisoned before every block, so a read that no barrier orders after its write shows.
+/// The poison alternates with the seed: NaN (odd seeds), or a number that is large and, as an integer, odd
+/// (even seeds), so that neither code that skips NaN nor a sum of integers looks right twice.
+/// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs. A thread is
+/// another fiber in every block, so accesses of two blocks to one address are seen as the race that they are.
 
 #include <cstdint>
 #include <functional>
@@ -30,8 +36,12 @@ class Fault : public std::runtime_error {
 
 inline constexpr std::size_t static_shared_limit = 48 << 10, shared_limit = 227 << 10;
 
-/// The order of threads and blocks from now on.
+/// The order of threads and blocks, and the poison, from now on.
 void set_seed(std::uint64_t seed);
+/// What unwritten memory holds, as 32-bit words. As float and double NaN, or 6e16 and 4e132; odd as an integer.
+std::uint32_t poison();
+/// CPU seconds that a thread may compute without meeting any other (10 at first).
+void set_patience(double seconds);
 
 /// A kernel's name with its template arguments, as far as the program's symbols tell.
 std::string kernel_name(const void* kernel);

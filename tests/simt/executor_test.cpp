@@ -13,7 +13,7 @@ __global__ void where_kernel(int* out) {
 }
 
 __global__ void order_kernel(int* order, int* next) {
-  order[(*next)++] = static_cast<int>(threadIdx.x + 100 * blockIdx.x);
+  order[atomicAdd(next, 1)] = static_cast<int>(threadIdx.x + 100 * blockIdx.x);
 }
 
 template <class T>
@@ -50,16 +50,50 @@ __global__ void reverse_kernel(float* data) {
   data[threadIdx.x] = tile[blockDim.x - 1 - threadIdx.x];
 }
 
-__global__ void poison_kernel(int* found) {
+/// How many of the block's unwritten numbers are NaN, and how many unwritten integers odd and large.
+__global__ void poison_kernel(int* nan, int* odd) {
   TANDEM_SHARED(float, first, 7);
   TANDEM_SHARED(double, second, 3);
+  TANDEM_SHARED(int, whole, 5);
   TANDEM_SHARED_BYTES(float, third);
-  int n = 0;
+  int n = 0, o = 0;
   for (int i = 0; i < 7; ++i) n += first[i] != first[i];
   for (int i = 0; i < 3; ++i) n += second[i] != second[i];
   for (int i = 0; i < 5; ++i) n += third[i] != third[i];
-  found[blockIdx.x] = n;
-  for (int i = 0; i < 7; ++i) first[i] = 0;  // the next block must find NaN again
+  for (int i = 0; i < 5; ++i) o += whole[i] % 2 == 1 && whole[i] > 1000000;
+  nan[blockIdx.x] = n;
+  odd[blockIdx.x] = o;
+  for (int i = 0; i < 7; ++i) first[i] = 0;  // the next block must find poison again
+}
+
+/// A sum of the lanes' numbers, as an instruction of the whole warp.
+SIMT_UNSEEN void sum_of_lanes(void* const (&lanes)[32]) {
+  int sum = 0;
+  for (void* lane : lanes) sum += static_cast<int*>(lane)[0];
+  for (void* lane : lanes) static_cast<int*>(lane)[1] = sum;
+}
+__global__ void together_kernel(int* out) {
+  int mine[2] = {static_cast<int>(threadIdx.x), 0};
+  simt::together(mine, sum_of_lanes, SimtHere::current());
+  out[threadIdx.x] = mine[1];
+}
+
+__global__ void vectors_kernel(float4* out, const float4* in, int* bits) {
+  const float4 v = __ldg(in + threadIdx.x);
+  out[threadIdx.x] = make_float4(v.w, v.z, v.y, v.x);
+  if (threadIdx.x == 0) {
+    bits[0] = __popc(0xf0u) + 100 * __clz(1) + 10000 * __ffs(8);
+    bits[1] = static_cast<int>(__umulhi(0x80000000u, 6u));
+    bits[2] = __float_as_int(1.0F);
+  }
+}
+
+__global__ void atomics_kernel(int* sum, float* total, unsigned* most, int* least, int* swapped) {
+  atomicAdd(sum, 1);
+  atomicAdd(total, 0.5F);
+  atomicMax(most, threadIdx.x);
+  atomicMin(least, -static_cast<int>(threadIdx.x));
+  atomicCAS(swapped, 0, static_cast<int>(threadIdx.x) + 1);
 }
 
 __global__ void syncwarp_kernel(int* out) {
@@ -158,10 +192,43 @@ TEST_CASE("the launch's shared bytes, also beyond 48 KB") {
   CHECK(data.values()[0] == 0);
 }
 
-TEST_CASE("shared memory is NaN when a block starts") {
-  const Buffer<int> found(std::vector<int>(4, 0));
-  CHECK(outcome(poison_kernel, dim3(4), dim3(1), 20, found.data) == "");
-  CHECK(found.values() == std::vector<int>(4, 15));
+TEST_CASE("shared memory is poisoned when a block starts, with NaN or with large odd integers") {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    simt::set_seed(seed);
+    const Buffer<int> nan(std::vector<int>(4, 0)), odd(std::vector<int>(4, 0));
+    CHECK(outcome(poison_kernel, dim3(4), dim3(1), 20, nan.data, odd.data) == "");
+    CHECK(nan.values() == std::vector<int>(4, seed % 2 == 1 ? 15 : 0));
+    CHECK(odd.values() == std::vector<int>(4, 5));
+  }
+  simt::set_seed(1);
+}
+
+TEST_CASE("an instruction of a whole warp is carried out once, with what every lane brings") {
+  const Buffer<int> out(std::vector<int>(64, 0));
+  CHECK(outcome(together_kernel, dim3(1), dim3(64), 0, out.data) == "");
+  for (int i = 0; i < 64; ++i) CHECK(out.values()[i] == (i < 32 ? 496 : 496 + 1024));
+}
+
+TEST_CASE("vectors of 16 bytes and bits of numbers") {
+  const Buffer<float4> in({{1, 2, 3, 4}, {5, 6, 7, 8}}), out(std::vector<float4>(2));
+  const Buffer<int> bits(std::vector<int>(3, 0));
+  CHECK(outcome(vectors_kernel, dim3(1), dim3(2), 0, out.data, in.data, bits.data) == "");
+  CHECK(out.values()[1].x == 8);
+  CHECK(out.values()[1].w == 5);
+  CHECK(bits.values() == std::vector<int>{4 + 3100 + 40000, 3, 0x3f800000});
+}
+
+TEST_CASE("atomics") {
+  const Buffer<int> sum({0}), least({7}), swapped({0});
+  const Buffer<float> total({0});
+  const Buffer<unsigned> most({0});
+  CHECK(outcome(atomics_kernel, dim3(3), dim3(40), 0, sum.data, total.data, most.data, least.data,
+                swapped.data) == "");
+  CHECK(sum.values()[0] == 120);
+  CHECK(total.values()[0] == 60);
+  CHECK(most.values()[0] == 39);
+  CHECK(least.values()[0] == -39);
+  CHECK(swapped.values()[0] >= 1);
 }
 
 TEST_CASE("__syncwarp is a barrier of a warp") {

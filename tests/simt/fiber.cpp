@@ -72,9 +72,6 @@ Fiber::Fiber(void (*entry)(void*), void* context) : entry_(entry), context_(cont
   stack_ = static_cast<char*>(memory) + page;
   stack_bytes_ = stack_bytes;
   owns_stack_ = true;
-#if SIMT_TSAN
-  tsan_fiber_ = __tsan_create_fiber(0);
-#endif
 #if defined(SIMT_UCONTEXT) || !defined(__x86_64__)
   saved_ = new ucontext_t;
 #endif
@@ -96,6 +93,12 @@ Fiber::~Fiber() {
 void Fiber::restart() {
   permit(stack_, stack_bytes_);
   asan_fake_stack_ = nullptr;
+#if SIMT_TSAN
+  if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
+  tsan_fiber_ = __tsan_create_fiber(0);
+  // Fresh pages: what the fiber before has written on this stack would look like a race with this one.
+  mmap(stack_, stack_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+#endif
 #if defined(SIMT_UCONTEXT) || !defined(__x86_64__)
   auto* const context = static_cast<ucontext_t*>(saved_);
   getcontext(context);

@@ -15,7 +15,8 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Makes the fiber start from its entry again; what was on its stack is gone.
+  /// Makes the fiber start from its entry again; what was on its stack is gone, and ThreadSanitizer takes it for
+  /// another one, which no earlier work of this fiber has happened before.
   void restart();
   /// Continues `to`; returns when somebody continues this fiber, which must be the running one.
   void switch_to(Fiber& to);

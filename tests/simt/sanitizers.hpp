@@ -2,6 +2,7 @@
 /// The sanitizers' interfaces where they are on, nothing where they are off.
 
 #include <cstddef>
+#include <cstdint>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SIMT_ASAN 1
@@ -57,6 +58,26 @@ inline void acquire([[maybe_unused]] void* address) {
 #if SIMT_TSAN
   __tsan_acquire(address);
 #endif
+}
+
+/// Fills memory with a 32-bit word; `bytes` may be any number. ThreadSanitizer does not see it: the executor
+/// prepares memory for a kernel, which is no access of any of its threads. (memset would be intercepted, and
+/// make the accesses of correct kernels look like races with it.)
+inline void fill_unseen(void* to, std::uint32_t word, std::size_t bytes) {
+  auto* p = static_cast<unsigned char*>(to);
+#if defined(__x86_64__)
+  std::size_t words = bytes / 4;
+  void* at = p;
+  asm volatile("rep stosl" : "+D"(at), "+c"(words) : "a"(word) : "memory");
+  p += bytes / 4 * 4;
+#else
+  for (std::size_t i = 0; i < bytes / 4; ++i, p += 4) {
+    for (int k = 0; k < 4; ++k) static_cast<volatile unsigned char*>(p)[k] = static_cast<unsigned char>(word >> 8 * k);
+  }
+#endif
+  for (std::size_t k = 0; k < bytes % 4; ++k) {
+    static_cast<volatile unsigned char*>(p)[k] = static_cast<unsigned char>(word >> 8 * k);
+  }
 }
 
 }  // namespace simt

@@ -1,7 +1,6 @@
 #include "shared_memory.hpp"
 
 #include <cstdlib>
-#include <cstring>
 #include <new>
 
 #include "executor.hpp"
@@ -30,8 +29,12 @@ void SharedMemory::block_starts(std::size_t dynamic_bytes) {
   if (arena_ == nullptr) {
     arena_ = static_cast<unsigned char*>(std::aligned_alloc(128, (arena_bytes + 127) / 128 * 128));
     if (arena_ == nullptr) throw std::bad_alloc();
-    std::memset(arena_, 0xff, arena_bytes);
     forbid(arena_, arena_bytes);
+    filled_ = 0;
+  }
+  if (filled_ != poison()) {
+    filled_ = poison();
+    fill_unseen(arena_, filled_, arena_bytes);
   }
   arrays_.clear();
   used_ = red_zone;
@@ -44,14 +47,18 @@ void SharedMemory::launch_done() {
   old_.clear();
 }
 
+/// Not instrumented: the executor is compiled without ThreadSanitizer and looks at memory after the block.
 std::string SharedMemory::block_ends() {
   permit(arena_, used_);
+  const auto poison_byte = [this](std::size_t at) {
+    return static_cast<unsigned char>(filled_ >> 8 * (at % 4));
+  };
   std::string damage;
   std::size_t at = 0;
   for (std::size_t i = 0; i <= arrays_.size() && damage.empty(); ++i) {
     const std::size_t end = i < arrays_.size() ? arrays_[i].begin : used_;
     for (; at < end; ++at) {
-      if (arena_[at] == 0xff) continue;
+      if (arena_[at] == poison_byte(at)) continue;
       const bool before = i == 0;
       const Array& array = arrays_[before ? 0 : i - 1];
       damage = std::string("a write outside the shared array '") + array.name + "' of " +
@@ -62,7 +69,7 @@ std::string SharedMemory::block_ends() {
     }
     if (i < arrays_.size()) at = arrays_[i].begin + arrays_[i].bytes;
   }
-  std::memset(arena_, 0xff, used_);
+  fill_unseen(arena_, filled_, used_);
   forbid(arena_, used_);
   return damage;
 }

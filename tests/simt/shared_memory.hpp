@@ -1,8 +1,9 @@
 #pragma once
 /// The shared memory of a block: arrays in the order in which they are met, each between red zones, all
-/// of it NaN (every bit set) when the block starts.
+/// of it poison() when the block starts.
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ class SharedMemory {
 
   unsigned char* arena_ = nullptr;
   std::size_t used_ = 0, static_bytes_ = 0;
+  std::uint32_t filled_ = 0;  // what the free part of the arena holds
   std::vector<Array> arrays_;  // the first one is what the launch asked for
   std::vector<unsigned char*> old_;
 };
