@@ -12,12 +12,12 @@ using namespace tandem;
 
 namespace {
 
-const std::string golden = TANDEM_GOLDEN_DIR "/clip/";
+const std::string golden_folder = TANDEM_GOLDEN_DIR "/clip/";
 
 /// A model folder whose JSON files can be changed.
 struct Model {
   explicit Model(const std::string& name) : hugging_face(name == "hugging_face"), path(folder.path("m")) {
-    std::filesystem::copy(golden + name, path);
+    std::filesystem::copy(golden_folder + name, path);
   }
   /// What loading says after setting `value` (JSON) at `where` ("/model_cfg/text_cfg/pool_type") of a file.
   std::string with(const std::string& where, const std::string& value, const char* file = nullptr) {
@@ -85,7 +85,7 @@ TEST_CASE("config: epsilons and a text side that is not causal, as open_clip com
     CHECK(largest_difference(image, want.at(name + ".image").tensor_as<double>()) < 1e-11);
     CHECK(largest_difference(text, want.at(name + ".text").tensor_as<double>()) < 1e-11);
     // The default is another model.
-    const auto plain = clip::load<double>(golden + "open_clip");
+    const auto plain = clip::load<double>(golden_folder + "open_clip");
     CHECK(largest_difference(plain.text->encode(texts(inputs)), text) > 1e-4);
     if (name == "eps") continue;
     CHECK(check::message([&] { model.text->forward(zeros<double>({1, 5, 16}), {4}); }) ==
@@ -203,7 +203,7 @@ TEST_CASE("config: Hugging Face's keys are done, known to be without effect, or 
 
 TEST_CASE("config: the header of a converted file") {
   const tandem_test::TempDir folder;
-  const io::SafetensorsFile source(golden + "converted.safetensors");
+  const io::SafetensorsFile source(golden_folder + "converted.safetensors");
   clip::Clip<float> last;
   const auto with = [&](const std::string& key, const std::string& value) {
     io::SafetensorsWriter out;
@@ -234,7 +234,7 @@ TEST_CASE("config: the header of a converted file") {
 
 TEST_CASE("config: a model in several files") {
   const tandem_test::TempDir folder;
-  const io::SafetensorsFile source(golden + "open_clip/open_clip_model.safetensors");
+  const io::SafetensorsFile source(golden_folder + "open_clip/open_clip_model.safetensors");
   io::SafetensorsWriter parts[2];
   io::Json map = io::Json::object();
   std::size_t n = 0;
@@ -245,8 +245,8 @@ TEST_CASE("config: a model in several files") {
   parts[0].save(folder.path("a.safetensors"));
   parts[1].save(folder.path("b.safetensors"));
   io::save_json(folder.path("open_clip_model.safetensors.index.json"), io::Json{{"weight_map", map}});
-  std::filesystem::copy(golden + "open_clip/open_clip_config.json", folder.path("open_clip_config.json"));
-  const auto whole = clip::load<float>(golden + "open_clip"), split = clip::load<float>(folder.path("."));
+  std::filesystem::copy(golden_folder + "open_clip/open_clip_config.json", folder.path("open_clip_config.json"));
+  const auto whole = clip::load<float>(golden_folder + "open_clip"), split = clip::load<float>(folder.path("."));
   CHECK(check::same(split.image->proj, whole.image->proj));
   CHECK(split.report.used.size() == whole.report.used.size());
   CHECK(split.report.copied_bytes == 0);

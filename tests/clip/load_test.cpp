@@ -14,7 +14,7 @@ using namespace tandem;
 
 namespace {
 
-const std::string golden = TANDEM_GOLDEN_DIR "/clip/";
+const std::string golden_files = TANDEM_GOLDEN_DIR "/clip/";
 
 /// The tensors of a golden checkpoint as float, to be changed and written again.
 struct Checkpoint {
@@ -38,7 +38,7 @@ struct Checkpoint {
 };
 
 Checkpoint open_clip() {
-  Checkpoint out(golden + "open_clip/open_clip_model.safetensors");
+  Checkpoint out(golden_files + "open_clip/open_clip_model.safetensors");
   out.metadata = {{"activation", "gelu"}, {"image_heads", "3"}, {"text_heads", "2"}};
   return out;
 }
@@ -55,7 +55,7 @@ std::string refusal(const std::string& path, const clip::LoadOptions& options = 
 TEST_CASE("load: sizes, heads and activation come from shapes, metadata and configs") {
   for (const char* path : {"open_clip", "hugging_face", "converted.safetensors"}) {
     INFO(path);
-    const clip::WeightFile file(golden + path);
+    const clip::WeightFile file(golden_files + path);
     const clip::ImageEncoderOptions image = file.image_options({});
     CHECK(image.resolution == 32);
     CHECK(image.patch == 8);
@@ -79,13 +79,13 @@ TEST_CASE("load: sizes, heads and activation come from shapes, metadata and conf
   }
   const clip::PreprocessOptions standard;
   for (const char* path : {"open_clip", "hugging_face", "converted.safetensors"}) {
-    const clip::PreprocessOptions images = clip::load<float>(golden + path).preprocessing;
+    const clip::PreprocessOptions images = clip::load<float>(golden_files + path).preprocessing;
     CHECK(images.size == 32);
     CHECK(images.crop == 32);
     CHECK(images.mean == standard.mean);
     CHECK(images.std == standard.std);
   }
-  const io::Metadata facts = clip::load<float>(golden + "converted.safetensors").metadata;
+  const io::Metadata facts = clip::load<float>(golden_files + "converted.safetensors").metadata;
   CHECK(facts.at("source") == "mini.pt");
   CHECK(facts.at("source_kind") == "OpenAI TorchScript archive");
   CHECK(facts.at("source_sha256").size() == 64);
@@ -115,7 +115,7 @@ TEST_CASE("load: what fits is mapped, the rest is converted") {
   const auto widened = clip::load<float>(folder.path("low.safetensors"));
   CHECK(check::same(widened.image->proj,
                     source.tensors.at("visual.proj").to<bfloat16>().to<float>()));
-  const auto joined = clip::load<float>(golden + "hugging_face");
+  const auto joined = clip::load<float>(golden_files + "hugging_face");
   CHECK(joined.report.copied_bytes > 0);
   CHECK(joined.report.str().find("tensors used") != std::string::npos);
   // The file may be gone while its tensors are used.
@@ -130,7 +130,7 @@ TEST_CASE("load: mean and deviation of a model that has its own") {
   source.save<float>(folder.path("x.safetensors"));
   CHECK(clip::load<float>(folder.path("x.safetensors")).preprocessing.mean ==
         std::array<float, 3>{0.5F, 0.25F, 0.125F});
-  std::filesystem::copy(golden + "hugging_face", folder.path("hf"),
+  std::filesystem::copy(golden_files + "hugging_face", folder.path("hf"),
                         std::filesystem::copy_options::recursive);
   std::ofstream(folder.path("hf/preprocessor_config.json")) << R"({"image_std": [0.5, 0.25, 1]})";
   CHECK(clip::load<float>(folder.path("hf")).preprocessing.std ==
@@ -148,7 +148,7 @@ TEST_CASE("load: one encoder alone") {
   CHECK(report.unused == std::vector<std::string>{"extra"});
   CHECK(text->options().layers == 3);
   CHECK(refusal(folder.path("text.safetensors")) == "tensor \"visual.conv1.weight\" is missing");
-  const auto image = clip::load_image_encoder<float>(golden + "hugging_face", {}, &report);
+  const auto image = clip::load_image_encoder<float>(golden_files + "hugging_face", {}, &report);
   CHECK(report.unused.empty());
   CHECK(image->options().heads == 3);
 }

@@ -10,7 +10,7 @@ template <class T>
 Tensor<T> at_or_none(const std::vector<Tensor<T>>& x, std::size_t i) {
   return i < x.size() ? x[i] : Tensor<T>();
 }
-const auto f = [](const auto& x) { return layer_norm(x[0], at_or_none(x, 1), at_or_none(x, 2)); };
+const auto layer_norm_of = [](const auto& x) { return layer_norm(x[0], at_or_none(x, 1), at_or_none(x, 2)); };
 
 /// Rows with σ near 1, also those of two elements.
 Tensor<double> rows_of(std::int64_t rows, std::int64_t n) {
@@ -33,7 +33,7 @@ TEST_CASE("layer_norm: float follows double on every device, every size") {
         // Sums of n terms in at least 32 lanes, log₂ of the lanes on top: n/32 + 10 roundings of a mean. A
         // row may have σ down to 1/10 and |x̂| < 6; |γ|, |dy| < 5; rows add up to 33 of them for γ.
         const double roundings = static_cast<double>(n) / 32 + 16;
-        devices::float_follows_double(device, f, {x, gamma, beta},
+        devices::float_follows_double(device, layer_norm_of, {x, gamma, beta},
                                       roundings * 10 * 6 * 5 * 5 * devices::float_eps);
       });
     }
@@ -45,9 +45,9 @@ TEST_CASE("layer_norm: gradients on every device, with and without scale and shi
     const Tensor<double> x = check::normal({3, n}, 1), gamma = check::normal({n}, 2),
                          beta = check::normal({n}, 3);
     devices::each([&](Device device) {
-      devices::gradients(device, f, {x, gamma, beta});
-      devices::gradients(device, f, {x, gamma});
-      devices::gradients(device, f, {x});
+      devices::gradients(device, layer_norm_of, {x, gamma, beta});
+      devices::gradients(device, layer_norm_of, {x, gamma});
+      devices::gradients(device, layer_norm_of, {x});
       devices::gradients(
           device, [](const auto& v) { return layer_norm(v[1], Tensor<double>(), v[0]); }, {beta, x});
       // x needs no gradient: only those of the scale and the shift are computed.

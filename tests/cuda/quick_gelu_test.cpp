@@ -7,7 +7,7 @@
 using namespace tandem;
 
 namespace {
-const auto f = [](const auto& x) { return quick_gelu(x[0]); };
+const auto quick_gelu_of = [](const auto& x) { return quick_gelu(x[0]); };
 }  // namespace
 
 TEST_CASE("quick_gelu: values and gradients on every device, every size") {
@@ -16,11 +16,11 @@ TEST_CASE("quick_gelu: values and gradients on every device, every size") {
     devices::each([&](Device device) {
       // |x| < 5. The argument's rounding, the exponential and a quotient: under 8 roundings of values
       // below 1.2·|x|, and for the gradient, times |dy| < 5, of sums of four such terms.
-      devices::float_follows_double(device, f, {x}, 8 * 5 * 1.2 * 5 * devices::float_eps);
+      devices::float_follows_double(device, quick_gelu_of, {x}, 8 * 5 * 1.2 * 5 * devices::float_eps);
     });
   }
   devices::each([&](Device device) {
-    devices::gradients(device, f, {devices::normal({3, 33}, 2)});
+    devices::gradients(device, quick_gelu_of, {devices::normal({3, 33}, 2)});
     CHECK(quick_gelu(zeros<float>({0}, device)).shape() == Shape{0});
   });
 }

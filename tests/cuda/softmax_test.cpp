@@ -7,7 +7,7 @@
 using namespace tandem;
 
 namespace {
-const auto f = [](const auto& x) { return softmax(x[0]); };
+const auto softmax_of = [](const auto& x) { return softmax(x[0]); };
 }  // namespace
 
 TEST_CASE("softmax: float follows double on every device, every size") {
@@ -20,7 +20,7 @@ TEST_CASE("softmax: float follows double on every device, every size") {
         // The exponent's rounding (|x − max| < 10), the sum's n/32 + 10 and four more, relative to
         // probabilities of at most 1; the gradient multiplies by sums of |dy| < 5.
         const double roundings = 10 + static_cast<double>(n) / 32 + 14;
-        devices::float_follows_double(device, f, {x}, roundings * 5 * 2 * devices::float_eps);
+        devices::float_follows_double(device, softmax_of, {x}, roundings * 5 * 2 * devices::float_eps);
       });
     }
   }
@@ -28,7 +28,7 @@ TEST_CASE("softmax: float follows double on every device, every size") {
 
 TEST_CASE("softmax: gradients on every device, along every dimension") {
   devices::each([](Device device) {
-    devices::gradients(device, f, {check::normal({3, 31}, 1)});
+    devices::gradients(device, softmax_of, {check::normal({3, 31}, 1)});
     for (const std::int64_t dim : {0, 1, 2, -1, -3}) {
       devices::gradients(device, [dim](const auto& x) { return softmax(x[0], dim); },
                          {check::normal({3, 5, 7}, 2)});

@@ -13,11 +13,11 @@ using namespace tandem;
 
 namespace {
 
-const std::string golden = TANDEM_GOLDEN_DIR "/i3d/rgb.safetensors";
+const std::string golden_file = TANDEM_GOLDEN_DIR "/i3d/rgb.safetensors";
 
 struct Checkpoint {
   Checkpoint() {
-    const io::SafetensorsFile file(golden);
+    const io::SafetensorsFile file(golden_file);
     for (const std::string& name : file.names()) tensors[name] = file.get_as<float>(name);
     metadata = file.metadata();
   }
@@ -36,7 +36,7 @@ std::string refusal(const std::string& path, const i3d::LoadOptions& options = {
 }  // namespace
 
 TEST_CASE("load: widths, stream and window come from the file") {
-  const auto loaded = i3d::load<float>(golden);
+  const auto loaded = i3d::load<float>(golden_file);
   const i3d::Config& config = loaded.model->config();
   CHECK(loaded.stream == "rgb");
   CHECK(loaded.metadata.at("source") == "rgb.pt");
@@ -55,11 +55,11 @@ TEST_CASE("load: widths, stream and window come from the file") {
 }
 
 TEST_CASE("load: unfolded, the model trains, in memory of its own") {
-  const auto loaded = i3d::load<float>(golden, {.fold = false});
+  const auto loaded = i3d::load<float>(golden_file, {.fold = false});
   CHECK(loaded.model->state_dict().size() == 57 * 6 + 2);
   CHECK(loaded.model->Conv3d_1a_7x7.conv3d.weight.storage()->writable());
   CHECK(loaded.model->Conv3d_1a_7x7.bn.running_var.storage()->writable());
-  CHECK(refusal(golden, {.bfloat16 = true, .fold = false}).find("only a model that is folded") !=
+  CHECK(refusal(golden_file, {.bfloat16 = true, .fold = false}).find("only a model that is folded") !=
         std::string::npos);
 }
 
@@ -105,13 +105,13 @@ TEST_CASE("load: what the header says is done, known to be without effect, or re
     return refusal(path);
   };
   CHECK(with("batch_norm_epsilon", "1e-05") == "");
-  const auto small = i3d::load<double>(path, {.fold = false}), usual = i3d::load<double>(golden, {.fold = false});
+  const auto small = i3d::load<double>(path, {.fold = false}), usual = i3d::load<double>(golden_file, {.fold = false});
   CHECK(small.model->config().epsilon == 1e-5);
   CHECK(usual.model->config().epsilon == 1e-3);
   CHECK(small.model->Conv3d_1a_7x7.bn.epsilon() == 1e-5);
   CHECK(small.model->mixed[8]->b3b.bn.epsilon() == 1e-5);
   // Folded, a channel's weights are divided by √(variance + ε).
-  const auto folded = i3d::load<double>(path, {.prepare = false}), plain = i3d::load<double>(golden, {.prepare = false});
+  const auto folded = i3d::load<double>(path, {.prepare = false}), plain = i3d::load<double>(golden_file, {.prepare = false});
   const double variance = usual.model->Conv3d_2b_1x1.bn.running_var.at({2});
   const double ratio = folded.model->Conv3d_2b_1x1.conv3d.weight.at({2, 1, 0, 0, 0}) /
                        plain.model->Conv3d_2b_1x1.conv3d.weight.at({2, 1, 0, 0, 0});
@@ -133,7 +133,7 @@ TEST_CASE("load: what the header says is done, known to be without effect, or re
 
 TEST_CASE("load: changed anywhere, a file is refused or loads") {
   const tandem_test::TempDir folder;
-  const std::string whole = io::read_text(golden), path = folder.path("x.safetensors");
+  const std::string whole = io::read_text(golden_file), path = folder.path("x.safetensors");
   Generator random(9);
   for (int i = 0; i < 20; ++i) {
     std::string bytes = whole.substr(0, i % 2 == 0 ? whole.size() : random.next_below(whole.size()));

@@ -20,8 +20,8 @@ std::string message(F&& f) {
   return "";
 }
 
-struct Leaf final : nn::Module<float> {
-  explicit Leaf(float value) : weight(full<float>({2}, value)) { add("weight", weight); }
+struct NamedLeaf final : nn::Module<float> {
+  explicit NamedLeaf(float value) : weight(full<float>({2}, value)) { add("weight", weight); }
   Tensor<float> weight;
 };
 
@@ -44,13 +44,13 @@ struct Net final : nn::Module<float> {
     return out;
   }
   Tensor<float> mean = full<float>({2}, 3);
-  Leaf a{1}, b{2};
+  NamedLeaf a{1}, b{2};
 };
 
 }  // namespace
 
 TEST_CASE("modules: a name is registered once, whatever it names") {
-  Leaf one(1), two(2);
+  NamedLeaf one(1), two(2);
   Tensor<float> w = ones<float>({2}), v = ones<float>({2}), none;
   Tensor<bfloat16> low;
   const std::string taken = "[add] the name 'x' is registered already";

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::int64_t rows = 300, in = 40, width = 64, classes = 5;
 
-struct Net final : nn::Module<float> {
-  explicit Net(Generator& random) : hidden(in, width, random), drop(0.25), out(width, classes, random) {
+struct SharedNet final : nn::Module<float> {
+  explicit SharedNet(Generator& random) : hidden(in, width, random), drop(0.25), out(width, classes, random) {
     add("hidden", hidden);
     add("drop", drop);
     add("out", out);
@@ -55,7 +55,7 @@ struct Setup {
     for (std::thread& thread : threads) thread.join();
   }
   Generator random;
-  Net net;
+  SharedNet net;
   Tensor<float> x;
   Tensor<std::int64_t> labels;
 };

@@ -13,15 +13,15 @@ using namespace tandem::wtal;
 
 namespace {
 
-const io::Npz& golden() {
+const io::Npz& golden_losses() {
   static const io::Npz file = io::Npz::open(TANDEM_GOLDEN_DIR "/dcl.npz");
   return file;
 }
-Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<double>().clone(); }
+Tensor<double> golden_loss(const std::string& key) { return golden_losses().at(key).tensor_as<double>().clone(); }
 Tensor<bool> mask(const std::string& key) {
-  return from_vector<bool>(get(key).to_vector(), get(key).shape());
+  return from_vector<bool>(golden_loss(key).to_vector(), golden_loss(key).shape());
 }
-Tensor<std::int32_t> labels() { return from_vector<std::int32_t>(get("h").to_vector(), get("h").shape()); }
+Tensor<std::int32_t> labels() { return from_vector<std::int32_t>(golden_loss("h").to_vector(), golden_loss("h").shape()); }
 
 /// All in double; a loss sums some hundred terms of order 1, so rounding stays below 1e-12.
 constexpr double tolerance = 1e-12;
@@ -32,21 +32,21 @@ void compare(const std::string& key, const Tensor<double>& input, const char* gr
   const Tensor<double> x = input.clone();
   x.requires_grad_();
   const Tensor<double> loss = f(x);
-  CHECK(std::fabs(loss.item() - get(key + ".value").item()) < tolerance);
+  CHECK(std::fabs(loss.item() - golden_loss(key + ".value").item()) < tolerance);
   loss.backward();
-  CHECK(check::distance(x.grad(), get(key + "." + gradient)) < tolerance);
+  CHECK(check::distance(x.grad(), golden_loss(key + "." + gradient)) < tolerance);
 }
 
 }  // namespace
 
 TEST_CASE("pseudo_labels: golden, and the states of the frames") {
   const Tensor<bool> valid = mask("mask");
-  const Tensor<std::int32_t> h = pseudo_labels(get("p"), get("y"), valid);
+  const Tensor<std::int32_t> h = pseudo_labels(golden_loss("p"), golden_loss("y"), valid);
   CHECK(check::same(h, labels()));
   const std::vector<FrameState> states = frame_states(h, valid);
-  const std::vector<double> foreground = get("foreground").to_vector(),
-                            background = get("background").to_vector(),
-                            confident = get("confident").to_vector();
+  const std::vector<double> foreground = golden_loss("foreground").to_vector(),
+                            background = golden_loss("background").to_vector(),
+                            confident = golden_loss("confident").to_vector();
   for (std::size_t r = 0; r < states.size(); ++r) {
     INFO("frame ", r);
     CHECK((states[r] == FrameState::foreground) == (foreground[r] != 0));
@@ -69,16 +69,16 @@ TEST_CASE("pseudo_labels: thresholds are strict, NaN is undecided, wrong shapes 
 
 TEST_CASE("loss_cls and topk_mean: golden in both readings") {
   const Tensor<bool> valid = mask("mask");
-  CHECK(check::distance(topk_mean(get("logits"), valid), get("topk_mean")) < tolerance);
-  compare("cls.sigmoid", get("logits"), "d_logits",
-          [&](const auto& x) { return loss_cls(x, get("y"), valid, Reading::sigmoid); });
-  compare("cls.softmax", get("logits"), "d_logits",
-          [&](const auto& x) { return loss_cls(x, get("y"), valid, Reading::softmax); });
+  CHECK(check::distance(topk_mean(golden_loss("logits"), valid), golden_loss("topk_mean")) < tolerance);
+  compare("cls.sigmoid", golden_loss("logits"), "d_logits",
+          [&](const auto& x) { return loss_cls(x, golden_loss("y"), valid, Reading::sigmoid); });
+  compare("cls.softmax", golden_loss("logits"), "d_logits",
+          [&](const auto& x) { return loss_cls(x, golden_loss("y"), valid, Reading::softmax); });
 }
 
 TEST_CASE("topk_mean: gradient, ties, strided scores, an empty video") {
   const Tensor<bool> valid = mask("mask");
-  check::gradients([&](const auto& in) { return topk_mean(in[0], valid, 3); }, {get("logits")});
+  check::gradients([&](const auto& in) { return topk_mean(in[0], valid, 3); }, {golden_loss("logits")});
   const Tensor<double> flat = zeros<double>({1, 4, 1});
   flat.requires_grad_();
   topk_mean(flat, ones<bool>({1, 4}), 2).backward();
@@ -93,7 +93,7 @@ TEST_CASE("loss_kd: golden in both readings and all options") {
   for (const Reading reading : {Reading::sigmoid, Reading::softmax}) {
     const std::string base = reading == Reading::sigmoid ? "kd.sigmoid." : "kd.softmax.";
     const auto run = [&](const char* name, const DistillationOptions& options) {
-      compare(base + name, get("logits"), "d_logits",
+      compare(base + name, golden_loss("logits"), "d_logits",
               [&](const auto& x) { return loss_kd(x, h, valid, options); });
     };
     run("frames", {.reading = reading});
@@ -105,7 +105,7 @@ TEST_CASE("loss_kd: golden in both readings and all options") {
           [&](const auto& in) {
             return loss_kd(in[0], h, valid, {.reading = reading, .every_entry = every});
           },
-          {get("logits")});
+          {golden_loss("logits")});
     }
   }
 }
@@ -134,11 +134,11 @@ TEST_CASE("loss_fb: golden, batch-wide and in the same video") {
   const Tensor<bool> valid = mask("mask");
   const Tensor<std::int32_t> h = labels();
   for (const bool same : {false, true}) {
-    compare(same ? "fb.same_video" : "fb.batch", get("f"), "d_f", [&](const auto& x) {
+    compare(same ? "fb.same_video" : "fb.batch", golden_loss("f"), "d_f", [&](const auto& x) {
       return loss_fb(normalize(x, -1), h, valid, {.same_video = same});
     });
   }
-  check::gradients([&](const auto& in) { return loss_fb(normalize(in[0], -1), h, valid); }, {get("f")});
+  check::gradients([&](const auto& in) { return loss_fb(normalize(in[0], -1), h, valid); }, {golden_loss("f")});
 }
 
 TEST_CASE("loss_fb: no anchors, no background, features far from normalised") {
