@@ -203,10 +203,10 @@ assert about["streams"]["rgb"]["settings"]["weights"] == {"sha256": hashlib.sha2
 for words, expected in (((videos, "--out", work / "g", "--steps", "8"), "did you mean --step?"),
                         ((videos, "--out", work / "g", "--streams", "rbg"), 'did you mean "rgb"?'),
                         ((videos, "--out", work / "g", "--resize-filter", "bilinaer"), 'did you mean "bilinear"?'),
+                        ((videos, "--out", work / "g", "--shard", "3/2"), "expected a part"),
                         ((work / "nowhere", "--out", work / "g"), "does not exist")):
     assert expected in run(*words, status=2), run(*words, status=2)
 for words, expected in (((videos, "--out", work / "g", "--stack", "8"), "I3D needs at least 9 frames, --stack is 8"),
-                        ((videos, "--out", work / "g", "--shard", "3/2"), "--shard takes a part"),
                         ((videos, clips[0], "--out", work / "g"), "would both become"),
                         ((work / "a", "--out", work / "g"), "holds no video; --recursive")):
     assert expected in run(*words, status=1), run(*words, status=1)

@@ -42,19 +42,22 @@ for name in found:
         # The word after a flag is its help, which starts with a capital and goes on in small letters.
         if re.match(r"(INT|UINT|FLOAT)\b", kind):
             integer = kind[0] in "IU"
-            for wrong in ["nan", "inf", "-inf", "1e999", "many", "", "1x"] + ["99999999999999999999", "1.5"] * integer:
+            wrongs = ["99999999999999999999", "1.5", "many", ""] if integer else ["nan", "inf", "1e999", "1x"]
+            for wrong in wrongs:
                 said = refused(program, option + "=" + wrong if wrong else option + "=''")
                 assert option in said, (name, said)
             numbers += 1
         elif kind == "" or re.match(r"[A-Z][a-z]", kind):
             if option in ("--help", "--config") or "--config" not in text:
                 continue
-            for wrong in ("", "false", 1, [True]):
+            for wrong in ("", 1):
                 config.write_text(json.dumps({option[2:]: wrong, "version": "0"}))
                 said = refused(program, "--config", config)
                 assert option[2:] in said and "expected true or false" in said, (name, said)
-            config.write_text(json.dumps({option[2:]: False, "version": "0"}))
-            assert "expected true or false" not in run(program, "--config", config).stderr
+            # False is read; the key behind it keeps the program from starting to work.
+            config.write_text(json.dumps({option[2:]: False, "no-such-key": 1, "version": "0"}))
+            said = refused(program, "--config", config)
+            assert "unknown key" in said and "no-such-key" in said, (name, said)
             flags += 1
     if "--config" in text:
         config.write_text(json.dumps({options[-1][0][2:] + "x": 1}))

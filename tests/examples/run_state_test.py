@@ -129,6 +129,9 @@ for trial in range(16):
 features = work / "sim/i3d" / sorted(os.listdir(work / "sim/i3d"))[0]
 if (programs / "localize").exists():
     localize = [programs / "localize", "--checkpoint", checkpoint, "--features", features]
+    damaged = bytearray(good)
+    damaged[-1] ^= 1  # of the last tensor
+    checkpoint.write_bytes(damaged)
     sentence(subprocess.run(localize, capture_output=True, text=True), FILES[0], "is damaged")
 
 
@@ -253,7 +256,9 @@ if (programs / "localize").exists():
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "does not know" not in done.stdout, done.stdout
-    sentence(subprocess.run([*localize, "--classes", work / "data_classes/gt.json"], capture_output=True, text=True), FILES[0], "class")
+    other = work / "other_classes.json"
+    other.write_text(json.dumps(truth).replace(f'"{labels[0]}"', '"Another"'))
+    sentence(subprocess.run([*localize, "--classes", other], capture_output=True, text=True), FILES[0], "class")
     sentence(subprocess.run([*localize, "--data", work / "data_text", "--fusion", "vlp", "--clip-features",
                              work / f"sim/clip/{features.name}"], capture_output=True, text=True), "another text encoder")
     strange = json.loads(json.dumps(truth))
