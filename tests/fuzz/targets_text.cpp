@@ -31,7 +31,8 @@ class Feed {
     return out;
   }
   std::string text() {
-    const std::size_t length = std::min<std::size_t>(byte(), bytes_.size() - at_);
+    const std::size_t wanted = byte();  // first: compilers differ in which argument they evaluate first
+    const std::size_t length = std::min(wanted, bytes_.size() - at_);
     return bytes_.substr((at_ += length) - length, length);
   }
 
