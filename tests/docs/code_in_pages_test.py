@@ -13,7 +13,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPILER, PROGRAMS = sys.argv[1], pathlib.Path(sys.argv[2])
-FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f]
+# The compilers look into /usr/include by themselves; named, it would be searched too early.
+FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f not in ("", "-I/usr/include", "-I/usr/local/include")]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 

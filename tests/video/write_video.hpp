@@ -35,7 +35,7 @@ struct ClipSpec {
   /// Which picture is drawn in frame i.
   std::function<int(int)> picture = [](int i) { return i; };
   /// Changes packet k of the first stream, in the order of decoding; false leaves it out of the file.
-  std::function<bool(int, AVPacket&)> edit;
+  std::function<bool(int, AVPacket&)> edit = {};
 };
 
 namespace detail {
