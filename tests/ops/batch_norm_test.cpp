@@ -125,7 +125,7 @@ TEST_CASE("fold_batch_norm: one convolution in place of two ops") {
         "variance "
         "of shape (4,), one has (3,)");
   CHECK(check::message([&] { fold_batch_norm(w, {}, {}, {}, {}, variance, 1e-3); }) ==
-        "[fold_batch_norm] needs a mean and a variance");
+        "[fold_batch_norm] argument mean is an undefined tensor (default-constructed)");
   w.requires_grad_();
   CHECK(check::message([&] {
           fold_batch_norm(w, {}, {}, {}, mean, variance, 1e-3);

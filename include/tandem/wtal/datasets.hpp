@@ -151,9 +151,9 @@ inline SubsetNames find_subsets(const GroundTruth& truth) {
 
 /// Where a data set lies and how strict to be with it.
 struct DatasetOptions {
-  std::string annotations;  ///< what read_ground_truth takes
-  std::string i3d;          ///< what FeatureFiles takes; empty: there are none, and i3d() is undefined
-  std::string clip;         ///< likewise
+  std::string annotations = {};  ///< what read_ground_truth takes
+  std::string i3d = {};          ///< what FeatureFiles takes; empty: there are none, and i3d() is undefined
+  std::string clip = {};         ///< likewise
   /// Which kinds of rows will be read; find_dataset neither looks for nor demands the other.
   bool need_i3d = true, need_clip = true;
   /// The subsets that will be used, by name; the others need no features and are left out. Empty: all.
