@@ -33,7 +33,11 @@ std::vector<Tensor<T>> trained(Device device, const std::vector<std::int64_t>& s
   }
   std::vector<Tensor<T>> out;
   for (const Tensor<T>& p : parameters) out.push_back(p.detach());
-  for (const nn::Named<T>& state : adam.state()) out.push_back(state.tensor);
+  for (const nn::Named<T>& state : adam.state()) {
+    const bool count = state.name.ends_with(".step");  // the host counts, wherever the parameter is
+    if (count) CHECK(state.tensor.device().is_cpu());
+    out.push_back(count ? state.tensor.to(device) : state.tensor);
+  }
   return out;
 }
 
