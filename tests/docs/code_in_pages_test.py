@@ -22,8 +22,13 @@ def is_clang(compiler):
     return "clang" in subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
 
 
+def is_supported(compiler):
+    version = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True).stdout
+    return int(version.split(".")[0] or 0) >= (16 if is_clang(compiler) else 12)
+
+
 OTHERS = ["g++"] if is_clang(COMPILER) else ["clang++", *(f"clang++-{n}" for n in range(22, 15, -1))]
-OTHER = next((found for name in OTHERS if (found := shutil.which(name))), None)
+OTHER = next((found for name in OTHERS if (found := shutil.which(name)) and is_supported(found)), None)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "weights" / "README.md",
          ROOT / "benchmarks" / "README.md"]
 # What a fragment takes as given: the headers, and variables that its page speaks of.
