@@ -14,9 +14,9 @@ const char* const open_clip_config = R"({"model_cfg": {"embed_dim": 4, "quick_ge
   "text_cfg": {"context_length": 3, "vocab_size": 5, "width": 4, "heads": 2, "layers": 1}},
   "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}})";
 const char* const hugging_face_config = R"({"model_type": "clip", "projection_dim": 4,
-  "text_config": {"hidden_act": "quick_gelu", "hidden_size": 4, "intermediate_size": 16, "layer_norm_eps": 1e-05,
+  "text_config": {"hidden_act": "quick_gelu", "hidden_size": 4, "intermediate_size": 4, "layer_norm_eps": 1e-05,
     "max_position_embeddings": 3, "num_attention_heads": 2, "num_hidden_layers": 1, "vocab_size": 5},
-  "vision_config": {"hidden_act": "quick_gelu", "hidden_size": 4, "image_size": 4, "intermediate_size": 16,
+  "vision_config": {"hidden_act": "quick_gelu", "hidden_size": 4, "image_size": 4, "intermediate_size": 4,
     "layer_norm_eps": 1e-05, "num_attention_heads": 2, "num_hidden_layers": 1, "patch_size": 2}})";
 const char* const preprocessor_config = R"({"crop_size": {"height": 4, "width": 4}, "do_center_crop": true,
   "do_convert_rgb": true, "do_normalize": true, "do_rescale": true, "do_resize": true,
