@@ -363,6 +363,7 @@ void run_for_thread_sanitizer(const std::string& name) {
 
 }  // namespace
 
+// Skipped unless it is asked for: the next test starts it in a process of its own, where it may race.
 TEST_CASE("one kernel for ThreadSanitizer" * doctest::skip()) {
   if (const char* name = std::getenv("SIMT_KERNEL")) run_for_thread_sanitizer(name);
 }
