@@ -34,7 +34,6 @@ requires(!std::is_same_v<T, bfloat16>) FoldedConv<T> fold_batch_norm(
   TANDEM_CHECK(weight.rank() >= 1, op, "the weight is a scalar");
   TANDEM_CHECK(static_cast<T>(epsilon) > 0, op, "epsilon must be positive, it is ", epsilon);
   const std::int64_t out = weight.size(0), each = out > 0 ? weight.numel() / out : 0;
-  TANDEM_CHECK(mean.defined() && variance.defined(), op, "needs a mean and a variance");
   for (const Tensor<T>& p : {bias, gamma, beta, mean, variance}) {
     TANDEM_CHECK(!p.defined() || p.shape() == Shape{out}, op, "a weight of shape ", weight.shape(),
                  " needs bias, scale, shift, mean and variance of shape (", out, ",), one has ",
