@@ -24,6 +24,7 @@ ALLOWED = {
     "tandem/wtal.hpp": (JSON, ZLIB),  # text_files.hpp
     "tandem/clip/load.hpp": (JSON,),  # safetensors headers, config.json
     "tandem/clip/tokenizer.hpp": (ZLIB,),  # the vocabulary as it is published, compressed
+    "tandem/clip/hugging_face_names.hpp": (JSON,),  # io/filler.hpp
     "tandem/clip/weights.hpp": (JSON,),
     "tandem/io/checkpoint.hpp": (JSON,),
     "tandem/io/filler.hpp": (JSON,),  # safetensors headers
