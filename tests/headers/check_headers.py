@@ -24,6 +24,7 @@ ALLOWED = {
     "tandem/wtal.hpp": (JSON, ZLIB),  # text_files.hpp
     "tandem/clip/load.hpp": (JSON,),  # safetensors headers, config.json
     "tandem/clip/tokenizer.hpp": (ZLIB,),  # the vocabulary as it is published, compressed
+    "tandem/clip/config_rules.hpp": (JSON,),
     "tandem/clip/hugging_face_names.hpp": (JSON,),  # io/filler.hpp
     "tandem/clip/weights.hpp": (JSON,),
     "tandem/io/checkpoint.hpp": (JSON,),
@@ -38,6 +39,8 @@ ALLOWED = {
     "tandem/wtal/datasets.hpp": (JSON,),
     "tandem/wtal/detections_json.hpp": (JSON,),
     "tandem/wtal/fingerprint.hpp": (JSON,),
+    "tandem/wtal/provenance.hpp": (JSON,),
+    "tandem/wtal/row_lengths.hpp": (JSON,),  # provenance.hpp
     "tandem/i3d/load.hpp": (JSON,),  # safetensors headers
     "tandem/wtal/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
     "tandem/wtal/wtalc.hpp": (JSON,),
