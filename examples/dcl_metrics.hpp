@@ -2,7 +2,6 @@
 /// metrics.jsonl of a run: a line per step, round and evaluation.
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -17,7 +16,8 @@ namespace dcl {
 
 /// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
 /// evaluation, which it will write again, so that the file of an interrupted run equals that of an
-/// uninterrupted one. Options that it changes have a line. A file that is removed or replaced under the run, and a full disk, are errors.
+/// uninterrupted one. Options that it changes have a line. A file that is removed or replaced under the run, and a
+/// full disk, are errors.
 class Metrics {
  public:
   /// `steps`: those of the checkpoint. `unjudged`: the end of the round at that step is to be judged again.
@@ -66,11 +66,8 @@ class Metrics {
 
   void add(const tandem::io::Json& line) {
     const std::string text = tandem::io::json_text(line) + "\n";
-    struct stat ours {}, named {};
-    if (::fstat(fd_.get(), &ours) != 0 || ::stat(path_.c_str(), &named) != 0 || ours.st_ino != named.st_ino ||
-        ours.st_dev != named.st_dev) {
-      tandem::fail("train_dcl", path_, ": the file was removed or replaced while the run was writing it");
-    }
+    TANDEM_CHECK(tandem::io::detail::is_named(fd_.get(), path_), "train_dcl", path_,
+                 ": the file was removed or replaced while the run was writing it");
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t done = ::write(fd_.get(), text.data() + at, text.size() - at);
       if (done < 0 && errno == EINTR) continue;

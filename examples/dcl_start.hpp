@@ -2,8 +2,6 @@
 /// How a run of train_dcl starts: its options from the command line and, with --resume, from what the run left
 /// behind; and everything that can be wrong is looked for before the first step.
 
-#include <unistd.h>
-
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -103,15 +101,8 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, c
   return changes;
 }
 
-/// Makes the folder and tries it.
-inline void check_output(const std::string& folder) {
-  io::make_directories(folder);
-  const std::string probe = io::join_path(folder, concat(".writable.", ::getpid()));
-  io::write_text(probe, "");
-  std::filesystem::remove(probe);
-}
-
-/// The options of this run, complete, and the checkpoint that it goes on from.
+/// The options of this run, complete, and the checkpoint that it goes on from. The folder is locked, so it can be
+/// written to.
 inline Start start_run(Options& o, cli::OptionTable& table) {
   TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
@@ -135,7 +126,6 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   }
   TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
                "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ", asked);
-  check_output(o.out);
   start.checkpoint_options = io::json_text(table.json(true), 2);
   start.file_options = io::json_text(table.json(), 2) + "\n";
   return start;

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -19,6 +18,7 @@
 #include "tandem/io/file.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/npy.hpp"
+#include "tandem/tensor/finite.hpp"
 
 namespace outputs {
 
@@ -160,11 +160,8 @@ inline Same compare(const io::JsonRef& record, const std::vector<std::string>& p
 /// The first row with a value that is not finite, or -1.
 inline std::int64_t bad_row(const Tensor<float>& rows) {
   const Tensor<float> dense = rows.contiguous();
-  const float* values = dense.data();
-  for (std::int64_t i = 0; i < dense.numel(); ++i) {
-    if (!std::isfinite(values[i])) return i / dense.size(1);
-  }
-  return -1;
+  const std::int64_t bad = find_not_finite(dense.data(), dense.numel());
+  return bad < 0 ? -1 : bad / dense.size(1);
 }
 
 inline void check_finite(const std::string& name, const Tensor<float>& rows) {

@@ -44,11 +44,8 @@ void check_weights(Network& network, const std::string& path) {
   for (const nn::Slot<float>& slot : network.slots()) {
     if (slot.tensor == nullptr || !slot.tensor->defined()) continue;
     const Tensor<float> dense = slot.tensor->contiguous();
-    const float* values = dense.data();
-    for (std::int64_t i = 0; i < dense.numel(); ++i) {
-      TANDEM_CHECK(std::isfinite(values[i]), "extract_features", path, ": the weight ", slot.name,
-                   " holds a value that is not finite; the file is damaged");
-    }
+    TANDEM_CHECK(find_not_finite(dense.data(), dense.numel()) < 0, "extract_features", path, ": the weight ", slot.name,
+                 " holds a value that is not finite; the file is damaged");
   }
 }
 

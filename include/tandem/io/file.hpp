@@ -25,6 +25,13 @@ namespace io {
 
 namespace detail {
 
+/// Whether a path still names the open file, which nobody has removed or replaced.
+inline bool is_named(int fd, const std::string& path) {
+  struct stat ours {}, named {};
+  return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
+         ours.st_dev == named.st_dev;
+}
+
 /// A file descriptor that closes itself.
 class Descriptor {
  public:

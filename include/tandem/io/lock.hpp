@@ -67,11 +67,7 @@ class FolderLock {
 
  private:
   /// The name still means the file that we hold.
-  bool holds() const {
-    struct stat ours {}, named {};
-    return ::fstat(fd_.get(), &ours) == 0 && ::lstat(path_.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
-           ours.st_dev == named.st_dev;
-  }
+  bool holds() const { return detail::is_named(fd_.get(), path_); }
 
   [[noreturn]] void refuse() const {
     std::string other;

@@ -28,14 +28,9 @@ inline void check_rows(const io::Array& array, const char* what) {
 inline Tensor<float> float_rows(const io::Array& array) {
   const Tensor<float> rows =
       array.shareable<float>() ? array.tensor<float>() : array.tensor_as<float>();
-  const float* p = rows.data();
-  for (std::int64_t i = 0; i < rows.numel(); ++i) {
-    // x − x is 0 for every finite x and NaN for the others.
-    if (!(p[i] - p[i] == 0.0f)) {
-      fail("features", array.name, ": row ", i / rows.size(1), ", column ", i % rows.size(1),
-           " is not a finite number");
-    }
-  }
+  const std::int64_t bad = find_not_finite(rows.data(), rows.numel());
+  TANDEM_CHECK(bad < 0, "features", array.name, ": row ", bad / rows.size(1), ", column ", bad % rows.size(1),
+               " is not a finite number");
   return rows;
 }
 
