@@ -6,6 +6,7 @@
 #include "../ops/check.hpp"
 #include "copy_only_device.hpp"
 #include "tandem/nn/module.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/optim/sgd.hpp"
 
 using namespace tandem;
@@ -84,6 +85,37 @@ TEST_CASE("module: a sub-module that has ended is an error by name; modules do n
   CHECK(check::message([&] { net.to(Device::cpu()); }) == expected);
   static_assert(!std::is_copy_constructible_v<Leaf> && !std::is_move_constructible_v<Leaf>);
   static_assert(!std::is_copy_assignable_v<Leaf> && !std::is_move_assignable_v<Leaf>);
+}
+
+TEST_CASE("Evaluating: eval mode and no graph for a scope; then each module has the mode that it had") {
+  Tied net;
+  Leaf other;
+  Leaf* const missing = nullptr;
+  net.b.eval();  // a part that its owner keeps from training
+  const auto modes = [&] { return std::vector<bool>{net.training(), net.a.training(), net.b.training(), other.training()}; };
+  const std::vector<bool> before{true, true, false, true}, evaluated(4, false);
+  {
+    const nn::Evaluating<float> outer{&net, &other, missing};
+    CHECK(modes() == evaluated);
+    CHECK_FALSE(mul(net.a.w, 2).requires_grad());
+    {
+      const nn::Evaluating<float> inner{&net.a, &net};  // twice the same one
+      CHECK(modes() == evaluated);
+    }
+    CHECK(modes() == evaluated);
+    CHECK_FALSE(mul(net.a.w, 2).requires_grad());
+  }
+  CHECK(modes() == before);
+  CHECK(mul(net.a.w, 2).requires_grad());
+  CHECK_THROWS_AS(
+      [&] {
+        const nn::Evaluating<float> evaluating{&net};
+        fail("test", "an evaluation that fails");
+      }(),
+      Error);
+  CHECK(modes() == before);
+  const nn::Evaluating<float> none{missing};
+  static_assert(!std::is_copy_constructible_v<nn::Evaluating<float>>);
 }
 
 TEST_CASE("module: to() keeps ties, and an optimizer that was made before goes on") {

@@ -22,6 +22,7 @@
 /// be packed (pack_weights in linear.hpp), for faster products.
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -139,6 +140,9 @@ class RandomScope {
  private:
   Generator* before_;
 };
+
+template <FloatingElement T>
+class Evaluating;
 
 template <FloatingElement T>
 class Module : public RefCounted {
@@ -314,6 +318,7 @@ class Module : public RefCounted {
   ModuleScope scope() const { return ModuleScope(name_); }
 
  private:
+  friend class Evaluating<T>;
   struct Entry {
     std::string name;
     Ref<tandem::detail::TensorPlace<T>> place;
@@ -376,6 +381,40 @@ class Module : public RefCounted {
   Ref<Place> place_;  // made when a parent needs it
   std::string name_;
   bool training_ = true;
+};
+
+/// Evaluates modules for a scope, also in the middle of their training: they and all below them are in eval mode, and
+/// this thread records no graph. At the end each has the mode that it had before. What is null is left out; the others
+/// outlive the scope.
+///
+///     const nn::Evaluating<float> evaluating{&net};
+template <FloatingElement T>
+class Evaluating {
+ public:
+  Evaluating(std::initializer_list<Module<T>*> modules) {
+    for (Module<T>* module : modules) {
+      if (module != nullptr) remember(*module);
+    }
+    for (const Mode& mode : before_) mode.module->training_ = false;
+  }
+  ~Evaluating() {
+    for (const Mode& mode : before_) mode.module->training_ = mode.training;
+  }
+  Evaluating(const Evaluating&) = delete;
+  Evaluating& operator=(const Evaluating&) = delete;
+
+ private:
+  struct Mode {
+    Module<T>* module;
+    bool training;
+  };
+  void remember(Module<T>& module) {
+    before_.push_back({.module = &module, .training = module.training_});
+    for (const auto& child : module.children_) remember(child.get());
+  }
+
+  const NoGrad no_grad_;
+  std::vector<Mode> before_;
 };
 
 /// A module of one input and one output, which Sequential can hold.
