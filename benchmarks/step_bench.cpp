@@ -138,7 +138,6 @@ int main(int argc, char** argv) {
       step->adam = std::make_unique<optim::Adam<float>>(
           learns_vlp ? step->vlp->trainable_parameters() : step->cbp.trainable_parameters(),
           optim::AdamOptions{.learning_rate = 1e-4});
-      if (with_vlp && !learns_vlp) step->vlp->begin_teaching();
       return [=] { run(*step); };
     });
   };

@@ -1,5 +1,5 @@
 #pragma once
-/// The branches that a run of train_dcl needs, and what is asked of them between the steps.
+/// The branches that a run of train_dcl needs, and what they are asked between the steps.
 
 #include <memory>
 #include <optional>
@@ -20,7 +20,7 @@ class Branches {
     if (need.cbp) {
       CbpOptions c = o.cbp;
       c.classes = static_cast<std::int64_t>(train.classes());
-      c.input = i3d + (o.train.concat_clip ? clip : 0);
+      c.input = i3d + (o.concat_clip ? clip : 0);
       cbp_ = std::make_unique<CbpBranch<float>>(c, random);
     }
     if (need.vlp) {
@@ -46,34 +46,25 @@ class Branches {
     return out + " parameters";
   }
 
-  void train(bool on) const {
-    if (cbp_) cbp_->train(on);
-    if (vlp_) vlp_->train(on);
-  }
-  /// No dropout, and VLP's text features are kept: until the trainer is told that it was interrupted.
-  void begin_asking() const {
-    train(false);
-    if (vlp_) vlp_->begin_teaching();
-  }
-
   /// What the run's scores find in every video.
   template <class Progress>
   DetectionSet detect(const VideoSource& source, Progress&& progress) const {
-    return wtal::detect<float>(cbp_.get(), vlp_.get(), ConcatSource(source, o_.train.concat_clip), o_.inference,
-                               std::forward<Progress>(progress));
+    const nn::Evaluating<float> evaluating{cbp_.get(), vlp_.get()};
+    return wtal::detect<float>(cbp_.get(), vlp_.get(), source, o_.inference, std::forward<Progress>(progress));
   }
 
   /// The quality of each branch's pseudo-labels; nothing where the branch is not there. `visit(v)` before each video.
   template <class Visit>
   std::optional<PseudoLabelQuality> judge_cbp(const VideoSource& source, Visit&& visit) const {
     if (!cbp_) return std::nullopt;
-    const ConcatSource rows(source, o_.train.concat_clip);
-    return judge_pseudo_labels(*cbp_, source, [&](std::size_t v) { return visit(v), rows.i3d(v); },
+    const nn::Evaluating<float> evaluating{cbp_.get()};
+    return judge_pseudo_labels(*cbp_, source, [&](std::size_t v) { return visit(v), source.i3d(v); },
                                o_.train.cbp_reading, o_.train.pseudo);
   }
   template <class Visit>
   std::optional<PseudoLabelQuality> judge_vlp(const VideoSource& source, Visit&& visit) const {
     if (!vlp_) return std::nullopt;
+    const nn::Evaluating<float> evaluating{vlp_.get()};
     return judge_pseudo_labels(*vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
                                o_.train.vlp_reading, o_.train.pseudo);
   }

@@ -93,7 +93,6 @@ class Model {
     vlp_ = std::make_unique<VlpBranch<float>>(options_.vlp, text_.encoder, text_.tokens.names, prompts, random);
     vlp_->load_state_dict(part("vlp."));
     vlp_->eval();
-    vlp_->begin_teaching();
   }
 
   const Options& options() const { return options_; }
@@ -123,9 +122,8 @@ class Model {
 
   /// i3d (T, D), clip (T, W); the one that is not read may be undefined.
   VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip, const InferenceOptions& how) const {
-    const bool both = options_.train.concat_clip && how.fusion != Fusion::vlp;
-    const Tensor<float> x = both ? cat(std::vector<Tensor<float>>{i3d, clip}, 1) : i3d;
-    return fused_scores<float>(cbp_.get(), vlp_.get(), x, clip, how);
+    const bool both = options_.concat_clip && how.fusion != Fusion::vlp;
+    return fused_scores<float>(cbp_.get(), vlp_.get(), both ? concat_rows(i3d, clip) : i3d, clip, how);
   }
 
  private:

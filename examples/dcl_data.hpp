@@ -31,7 +31,7 @@ inline Reads reads(const Options& o) {
   out.cbp = out.cbp || o.inference.fusion != Fusion::vlp;
   out.vlp = out.vlp || o.inference.fusion != Fusion::cbp;
   out.i3d = out.cbp;
-  out.clip = out.vlp || (out.cbp && o.train.concat_clip);
+  out.clip = out.vlp || (out.cbp && o.concat_clip);
   return out;
 }
 

@@ -156,7 +156,7 @@ struct Branches {
 /// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that both give
 /// for the training videos.
 Round judge(Branches& branches, const VideoSource& train, const VideoSource& test, const TrainerOptions& t) {
-  branches.vlp.begin_teaching();  // the text features are computed once
+  const nn::Evaluating<float> evaluating{&branches.cbp, &branches.vlp};
   Round out;
   const PseudoLabelQuality
       c = judge_pseudo_labels(branches.cbp, train, [&](std::size_t i) { return train.i3d(i); }, t.cbp_reading),
@@ -194,9 +194,9 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
   std::optional<WarmedUp> warm;
   for (const Row& row : chain.rows) {
     const TrainerOptions t = trainer_options(o, chain, row);
-    const Sampler sampler(world.lengths, t.batch, t.crop, Generator(t.seed).split(5));
     Branches branches(o, world, chain);
     Trainer<float> trainer(t, branches.cbp, branches.vlp);
+    const Sampler sampler = trainer.sampler(world.lengths);
     std::vector<Round> rounds;
     if (row.variant == Variant::vanilla_vlp) {
       rounds.push_back(judge(branches, train, test, t));
@@ -210,9 +210,8 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
       tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
       if (!trainer.finished() && trainer.current_phase().round == phase.round) continue;
       rounds.push_back(judge(branches, train, test, t));
-      trainer.interrupted();
       if (phase.kind != Phase::Kind::warm_up) continue;
-      warm = {trainer.state(), trainer.counters(), rounds.back()};
+      warm = {.state = trainer.state(), .counters = trainer.counters(), .quality = rounds.back()};
       for (nn::Named<float>& named : warm->state) named.tensor = named.tensor.clone();
     }
     chain.results.push_back(std::move(rounds));

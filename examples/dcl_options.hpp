@@ -30,7 +30,7 @@ struct Options {
   // training
   TrainerOptions train;
   std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid", schedule = "constant";
-  bool no_background = false, random_temporal = false;
+  bool no_background = false, random_temporal = false, concat_clip = false;
   // inference
   InferenceOptions inference;
   double seconds_per_row = 0;  // 0: as the features say
@@ -114,7 +114,7 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames").from(1, 1e9);
   t.add("cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax").words({"sigmoid", "softmax"});
   t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax").words({"sigmoid", "softmax"});
-  t.add("concat-clip", o.train.concat_clip,
+  t.add("concat-clip", o.concat_clip,
         "CBP reads I3D and CLIP rows side by side (the paper's naive combination)");
   t.add("seed", o.train.seed, "Everything random follows from it");
 

@@ -339,7 +339,7 @@ void run(Options& o) {
   std::vector<std::string> classes;
   if (!o.classes.empty()) classes = read_ground_truth(o.classes).classes;
   dcl::Model model(o.checkpoint, classes);
-  const bool concat_clip = model.options().train.concat_clip;
+  const bool concat_clip = model.options().concat_clip;
   InferenceOptions how = dcl::with_given(model.options(), o.inference_table).inference;
   const bool with_vlp = how.fusion != Fusion::cbp, with_cbp = how.fusion != Fusion::vlp;
   TANDEM_CHECK(!with_cbp || model.has_cbp(), "localize", o.checkpoint, " has no CBP, since --variant ",

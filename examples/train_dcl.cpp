@@ -8,7 +8,6 @@
 /// --config reads).
 
 #include <cstdio>
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -34,10 +33,12 @@ class Session {
         lock_(lock),
         start_(std::move(start)),
         data_(open_data(o)),
+        train_rows_(*data_.train, o.concat_clip),
+        test_rows_(*data_.test, o.concat_clip),
         random_(o.train.seed),
         branches_(o, data_, random_),
         trainer_(o.train, branches_.cbp(), branches_.vlp()),
-        sampler_(data_.train_lengths, o.train.batch, o.train.crop, Generator(o.train.seed).split(5)) {}
+        sampler_(trainer_.sampler(data_.train_lengths)) {}
 
   void run() {
     const std::string checkpoint = io::join_path(o_.out, "checkpoint.safetensors");
@@ -53,7 +54,7 @@ class Session {
     describe();
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
-    stop_ = std::make_unique<cli::StopSignals>();
+    stop_.emplace();
     train(checkpoint, metrics);
     try {
       const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
@@ -123,7 +124,7 @@ class Session {
   }
 
   void take_step(Metrics& metrics, cli::Progress& progress, const Phase& phase) {
-    const StepReport report = trainer_.step(make_batch<float>(*data_.train, sampler_.crops(trainer_.steps())));
+    const StepReport report = trainer_.step(make_batch<float>(train_rows_, sampler_.crops(trainer_.steps())));
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["phase"] = phase.name();
@@ -158,18 +159,18 @@ class Session {
     io::check_mapped_files();
     lock_.check();
     metrics.sync();
-    io::save_checkpoint<float>(checkpoint, {trainer_.state(), trainer_.counters(), start_.checkpoint_options, notes()});
+    io::save_checkpoint<float>(checkpoint, {.tensors = trainer_.state(),
+                                            .counters = trainer_.counters(),
+                                            .options = start_.checkpoint_options,
+                                            .notes = notes()});
   }
 
   /// The quality of the branches' pseudo-labels on the training videos, where they are annotated.
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     if (data_.train->truth().instance_count() == 0) return;
-    branches_.begin_asking();
     const auto visit = [this](std::size_t) { stop_->check(); };
-    const std::optional<PseudoLabelQuality> c = branches_.judge_cbp(*data_.train, visit),
-                                            v = branches_.judge_vlp(*data_.train, visit);
-    trainer_.interrupted();
-    branches_.train(true);
+    const std::optional<PseudoLabelQuality> c = branches_.judge_cbp(train_rows_, visit),
+                                            v = branches_.judge_vlp(train_rows_, visit);
     if ((!c || c->pairs() == 0) && (!v || v->pairs() == 0)) return;
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
@@ -194,16 +195,13 @@ class Session {
 
   /// Detections of the test videos and, where these have segments, what they are worth.
   std::optional<Evaluation> evaluate_now(Metrics& metrics, const std::string& when, bool final) {
-    branches_.begin_asking();
     cli::Progress progress("localizing", data_.test->size());
     const DetectionSet detections =
-        branches_.detect(*data_.test, [&](std::size_t done, std::size_t) {
+        branches_.detect(test_rows_, [&](std::size_t done, std::size_t) {
           stop_->check();
           progress.update(done);
         });
     progress.finish();
-    trainer_.interrupted();
-    branches_.train(true);
     if (final) write_detections(io::join_path(o_.out, "detections.json"), detections, {.details = data_.note});
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
@@ -275,8 +273,9 @@ class Session {
   Start start_;
   io::Metadata identity_;       // of the data and the class texts
   std::int64_t unjudged_ = -1;  // the round whose end is reached but not judged
-  std::unique_ptr<cli::StopSignals> stop_;
+  std::optional<cli::StopSignals> stop_;
   Data data_;
+  ConcatSource train_rows_, test_rows_;  // what the branches read of the data
   Generator random_;
   Branches branches_;
   Trainer<float> trainer_;

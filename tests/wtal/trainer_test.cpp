@@ -338,9 +338,7 @@ TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
   SimulationOptions simulation = tiny();
   // Lengths that are powers of two: scaled times have the same digits.
   Setup setup(options());
-  setup.cbp.eval();
-  setup.vlp.eval();
-  const NoGrad no_grad;
+  const nn::Evaluating<float> evaluating{&setup.cbp, &setup.vlp};
   const auto source = [&](double seconds) {
     simulation.seconds_per_row = seconds;
     return std::make_unique<SimulatedSource>(simulate_annotations(simulation), "train",
@@ -404,7 +402,14 @@ TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of aski
     while (!setup.trainer.finished()) {
       auto batch = make_batch<float>(*data.train, sampler.crops(setup.trainer.steps()));
       if (!remember) batch.crops.clear();
-      if (setup.trainer.steps() == stop_at) setup.trainer.interrupted();
+      if (setup.trainer.steps() == stop_at) {
+        // An evaluation in the middle of a phase, with CBP's dropout off.
+        const nn::Evaluating<float> evaluating{&setup.cbp, &setup.vlp};
+        const auto silent = [](std::size_t, std::size_t) {};
+        CHECK(detect(setup.cbp, setup.vlp, *data.train, {.fusion = Fusion::mean}, silent).videos.size() == 8);
+        CHECK(setup.vlp.text_features().is_same(setup.vlp.text_features()));
+      }
+      CHECK(setup.cbp.drop.training());
       setup.trainer.step(batch);
     }
     std::vector<Tensor<float>> out;
@@ -415,6 +420,24 @@ TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of aski
   for (std::int64_t stop_at : {-1, 9, 17}) {
     const auto remembered = train(true, stop_at);
     for (std::size_t i = 0; i < reference.size(); ++i) REQUIRE(check::same(remembered[i], reference[i]));
+  }
+}
+
+TEST_CASE("trainer: the crops follow from the options, on the stream that they have always had") {
+  TrainerOptions t = options();
+  t.seed = 7;
+  t.crop = 15;
+  const std::vector<std::int64_t> lengths{30, 12, 25, 40, 16};
+  const Setup setup(t);
+  const Sampler own = setup.trainer.sampler(lengths), expected(lengths, 3, 15, Generator(7).split(5));
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const std::vector<Crop> a = own.crops(step), b = expected.crops(step);
+    REQUIRE(a.size() == 3);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(a[i].video == b[i].video);
+      CHECK(a[i].begin == b[i].begin);
+      CHECK(a[i].rows == b[i].rows);
+    }
   }
 }
 

@@ -43,15 +43,19 @@ struct Crop {
   std::int64_t rows = 0;
 };
 
-/// A source whose I3D rows have the CLIP rows beside them when `concat` is set: what CBP reads in the
-/// paper's naive combination.
+/// What CBP reads of a video in the paper's naive combination: i3d (T, 2D) and clip (T, W), side by side.
+inline Tensor<float> concat_rows(const Tensor<float>& i3d, const Tensor<float>& clip) {
+  return cat(std::vector<Tensor<float>>{i3d, clip}, 1);
+}
+
+/// A source whose I3D rows are what CBP reads: as `source` has them, or with `concat` the CLIP rows beside them.
 class ConcatSource final : public VideoSource {
  public:
   ConcatSource(const VideoSource& source, bool concat) : source_(source), concat_(concat) {}
   const GroundTruth& truth() const override { return source_.truth(); }
   Tensor<float> i3d(std::size_t video) const override {
     const Tensor<float> rows = source_.i3d(video);
-    return concat_ ? cat(std::vector<Tensor<float>>{rows, source_.clip(video)}, 1) : rows;
+    return concat_ ? concat_rows(rows, source_.clip(video)) : rows;
   }
   Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
   double seconds_per_row(std::size_t video) const override { return source_.seconds_per_row(video); }
@@ -62,10 +66,10 @@ class ConcatSource final : public VideoSource {
 };
 
 /// B videos, cut or padded to one length. Padding is zero and false in `valid`. Rows of a kind that the source does
-/// not have are undefined.
+/// not have are undefined. CBP reads i3d, VLP clip.
 template <FloatingElement T>
 struct Batch {
-  Tensor<T> i3d;       ///< (B, T, 2D)
+  Tensor<T> i3d;       ///< (B, T, 2D), or wider from a ConcatSource
   Tensor<T> clip;      ///< (B, T, W)
   Tensor<T> labels;    ///< (B, C) in {0, 1}
   Tensor<bool> valid;  ///< (B, T)
@@ -138,7 +142,7 @@ class Sampler {
       const std::int64_t length = lengths_[video], rows = length < rows_ ? length : rows_;
       const auto begin = static_cast<std::int64_t>(
           place.next_below(static_cast<std::uint64_t>(length - rows + 1)));
-      out.push_back({video, begin, rows});
+      out.push_back({.video = video, .begin = begin, .rows = rows});
     }
     return out;
   }

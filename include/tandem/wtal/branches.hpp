@@ -34,10 +34,6 @@ class Branch : public nn::Module<T> {
   /// frames anyone will read: a branch may leave the others out of its last layers and give zeros there.
   virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                                   const Tensor<bool>& wanted = {}) const = 0;
-  /// Called before a phase in which the branch teaches and does not change: it may cache.
-  virtual void begin_teaching() {}
-  /// Called when the branch starts to learn again: caches are dropped.
-  virtual void end_teaching() {}
 };
 
 /// How frames know where they are.  (reading; method.md: an option)
@@ -256,8 +252,8 @@ struct VlpOptions {
 ///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                           [method §3, P]
 ///   x (B, T, width) CLIP rows → f = F_vid/‖F_vid‖ (B, T, width), S (B, T, C).
 /// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. Wherever
-/// the prompts do not learn (the branch teaches, is evaluated, or its prompts are frozen), the text
-/// features are computed once and kept until the prompts change.
+/// the prompts do not learn (the branch teaches or is evaluated, which nn::Evaluating says, or its prompts
+/// are frozen), the text features are computed once and kept until the prompts change.
 template <FloatingElement T>
 class VlpBranch final : public Branch<T> {
  public:

@@ -36,6 +36,7 @@ struct InferenceOptions {
 
 /// P = σ(S) and ŷ = σ(mean of the top k scores) of one branch on a whole video of any length.
 ///   x (T, D) → frames (T, C), video (C).
+/// The branch speaks in the mode that it is in, here and below: nn::Evaluating is the scope to ask it in.
 template <FloatingElement T>
 VideoScores score_video(const Branch<T>& branch, const Tensor<float>& x, Reading reading,
                         std::int64_t topk_divisor = 8) {

@@ -50,9 +50,7 @@ struct TrainerOptions {
   bool kd_background = true;     ///< false: "no L_kd background"  [P]
   ContrastOptions contrast = {};
   optim::Schedule schedule = {};  ///< of the learning rate, over all steps
-  /// CLIP rows are concatenated to the I3D rows as CBP's input: the paper's naive combination.
-  bool concat_clip = false;
-  std::uint64_t seed = 0;
+  std::uint64_t seed = 0;         ///< of crops and dropout
 };
 
 /// A stretch of steps of one kind.
@@ -73,7 +71,7 @@ inline std::vector<Phase> training_phases(const TrainerOptions& o) {
   std::vector<Phase> phases;
   std::int64_t at = 0;
   const auto append = [&](Phase::Kind kind, std::int64_t round, std::int64_t steps) {
-    if (steps > 0) phases.push_back({kind, round, at, at + steps});
+    if (steps > 0) phases.push_back({.kind = kind, .round = round, .begin = at, .end = at + steps});
     at += steps;
   };
   if (o.variant == Variant::vanilla_vlp) return phases;
@@ -93,7 +91,9 @@ struct StepReport {
   double grad_norm = 0;          ///< before clipping
 };
 
-/// Holds the two branches and their optimizers and makes steps. The caller owns the branches.
+/// Holds the two branches and their optimizers and makes steps. The caller owns the branches and may evaluate them
+/// between any two steps, in the scope of an nn::Evaluating: the steps that follow have the same bits as without. All
+/// that is random in a step, its crops and its dropout, is a function of the seed and the step's number.
 template <FloatingElement T>
 class Trainer {
  public:
@@ -101,43 +101,27 @@ class Trainer {
   /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which does not train.
   /// Errors: a phase needs a branch that is not there.
   Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
-      : options_(options), cbp_(cbp, options), vlp_(vlp, options), phases_(training_phases(options)) {
+      : options_(options), phases_(training_phases(options)) {
     for (const Phase& phase : phases_) {
       TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up), "trainer", "the phase ",
                    phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP", ", which is not there");
     }
+    if (cbp != nullptr) cbp_.emplace(*cbp, options_);
+    if (vlp != nullptr) vlp_.emplace(*vlp, options_);
   }
 
-  /// Warm-up: CBP learns the video labels.  L_cls.
-  StepReport warm_up_step(const Batch<T>& batch) {
-    const BranchOutput<T> student = cbp_->forward(cbp_input(batch), batch.valid);
-    const Tensor<T> loss = loss_cls(student.logits, batch.labels, batch.valid, options_.cbp_reading,
-                                    options_.topk_divisor);
-    StepReport report;
-    report.cls = static_cast<double>(loss.item());
-    learn(loss, cbp_.optimizer(), report);
-    return report;
-  }
-
-  /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
-  StepReport b_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(*cbp_, cbp_input(batch), batch, options_.cbp_reading);
-    return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading, vlp_.optimizer());
-  }
-
-  /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
-  StepReport f_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(*vlp_, batch.clip, batch, options_.vlp_reading);
-    return distill(*cbp_, cbp_input(batch), h, batch, options_.cbp_reading, cbp_.optimizer());
+  /// Draws the crops of every step, by the options' batch, crop and seed; `lengths` are the rows of each video.
+  Sampler sampler(std::vector<std::int64_t> lengths) const {
+    return Sampler(std::move(lengths), options_.batch, options_.crop, Generator(options_.seed).split(crop_stream));
   }
 
   /// The step that the schedule wants next, on this batch.
   StepReport step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
-    enter(phase);
+    if (step_ == phase.begin) memory_.clear();  // the teacher has learned since, or is another
     const double rate = options_.learning_rate * options_.schedule.factor(step_);
-    for (Student* student : {&cbp_, &vlp_}) {
-      if (student->adam) student->adam->set_learning_rate(rate);
+    for (std::optional<Student>* student : {&cbp_, &vlp_}) {
+      if (*student) (*student)->adam.set_learning_rate(rate);
     }
     Generator noise = Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     const nn::RandomScope random(noise);
@@ -146,20 +130,6 @@ class Trainer {
                                                                  : f_step(batch);
     ++step_;
     return report;
-  }
-
-  /// What CBP reads: I3D rows, or I3D and CLIP rows side by side.
-  Tensor<T> cbp_input(const Batch<T>& batch) const {
-    return options_.concat_clip ? cat(std::vector<Tensor<T>>{batch.i3d, batch.clip}, 2) : batch.i3d;
-  }
-
-  /// Call after using the branches for something else between steps (an evaluation): the next step
-  /// puts them back into the state that its phase needs.
-  void interrupted() {
-    for (Student* student : {&vlp_, &cbp_}) {
-      if (student->branch != nullptr) student->branch->end_teaching();
-    }
-    entered_ = false;
   }
 
   const std::vector<Phase>& phases() const { return phases_; }
@@ -181,15 +151,15 @@ class Trainer {
     const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
       for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
     };
-    if (cbp_.adam) append("cbp.", cbp_->state_dict());
-    if (vlp_.adam) append("vlp.", vlp_->state_dict());
-    if (cbp_.adam) append("optimizer.cbp.", cbp_.adam->state());
-    if (vlp_.adam) append("optimizer.vlp.", vlp_.adam->state());
+    if (cbp_) append("cbp.", cbp_->branch.state_dict());
+    if (vlp_) append("vlp.", vlp_->branch.state_dict());
+    if (cbp_) append("optimizer.cbp.", cbp_->adam.state());
+    if (vlp_) append("optimizer.vlp.", vlp_->adam.state());
     return out;
   }
   /// The counters that go with state(): steps in all, and updates of each optimizer.
   std::vector<std::int64_t> counters() const {
-    return {step_, cbp_.adam ? cbp_.adam->steps() : 0, vlp_.adam ? vlp_.adam->steps() : 0};
+    return {step_, cbp_ ? cbp_->adam.steps() : 0, vlp_ ? vlp_->adam.steps() : 0};
   }
   /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or has another shape,
   /// counters that no run of this schedule can have.
@@ -223,40 +193,57 @@ class Trainer {
       if (sources[i] != nullptr) own[i].tensor.copy_elements(*sources[i]);
     }
     step_ = steps;
-    if (!counted && cbp_.adam) cbp_.adam->set_steps(cbp);
-    if (!counted && vlp_.adam) vlp_.adam->set_steps(vlp);
-    memory_phase_ = -1;
-    interrupted();
+    if (!counted && cbp_) cbp_->adam.set_steps(cbp);
+    if (!counted && vlp_) vlp_->adam.set_steps(vlp);
+    memory_.clear();
   }
 
  private:
-  static constexpr std::uint64_t dropout_stream = 0xD20;
+  /// Streams of the seed. Each step splits its own from them.
+  static constexpr std::uint64_t crop_stream = 5, dropout_stream = 0xD20;
 
-  /// A branch with what teaches it; both are missing where there is none.
+  /// A branch and what makes it learn.
   struct Student {
-    Student(Branch<T>* the_branch, const TrainerOptions& o) : branch(the_branch) {
-      const optim::AdamOptions adam_options{.learning_rate = o.learning_rate, .weight_decay = o.weight_decay};
-      if (branch != nullptr) adam.emplace(branch->trainable_parameters(), adam_options);
-    }
-    Branch<T>* operator->() const { return branch; }
-    Branch<T>& operator*() const { return *branch; }
-    optim::Adam<T>& optimizer() { return *adam; }
-    Branch<T>* branch;
-    std::optional<optim::Adam<T>> adam;
+    Student(Branch<T>& the_branch, const TrainerOptions& o)
+        : branch(the_branch),
+          adam(branch.trainable_parameters(), {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay}) {}
+    Branch<T>& branch;
+    optim::Adam<T> adam;
   };
+
+  /// Warm-up: CBP learns the video labels.  L_cls.
+  StepReport warm_up_step(const Batch<T>& batch) {
+    const BranchOutput<T> out = cbp_->branch.forward(batch.i3d, batch.valid);
+    const Tensor<T> loss = loss_cls(out.logits, batch.labels, batch.valid, options_.cbp_reading,
+                                    options_.topk_divisor);
+    StepReport report;
+    report.cls = static_cast<double>(loss.item());
+    learn(loss, cbp_->adam, report);
+    return report;
+  }
+
+  /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
+  StepReport b_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
+    return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading);
+  }
+
+  /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
+  StepReport f_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(vlp_->branch, batch.clip, batch, options_.vlp_reading);
+    return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
+  }
 
   /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
   /// for each crop.
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
                              Reading reading) {
-    const NoGrad no_grad;
+    const nn::Evaluating<T> evaluating{&teacher};
     const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels, const Tensor<bool>& valid) {
-      teacher.eval();
       const Tensor<T> p = frame_probabilities(teacher.forward(rows, valid).logits, reading);
-      teacher.train();
       return pseudo_labels(p, labels, valid, options_.pseudo);
     };
-    if (!entered_ || batch.crops.empty()) return ask(x, batch.labels, batch.valid);
+    if (batch.crops.empty()) return ask(x, batch.labels, batch.valid);
     std::vector<std::int64_t> unknown;
     for (std::size_t b = 0; b < batch.crops.size(); ++b) {
       if (!memory_.knows(batch.crops[b])) unknown.push_back(static_cast<std::int64_t>(b));
@@ -278,10 +265,10 @@ class Trainer {
   }
 
   /// The student learns from H.
-  StepReport distill(const Branch<T>& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
-                     const Batch<T>& batch, Reading reading, optim::Adam<T>& optimizer) {
+  StepReport distill(Student& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
+                     const Batch<T>& batch, Reading reading) {
     // Undecided frames enter no loss unless every entry teaches: the student need not look at them.
-    const BranchOutput<T> out = student.forward(
+    const BranchOutput<T> out = student.branch.forward(
         x, batch.valid, options_.every_entry ? Tensor<bool>() : confident_frames(h, batch.valid));
     const Tensor<T> kd = loss_kd(out.logits, h, batch.valid,
                                  {.reading = reading,
@@ -295,7 +282,7 @@ class Trainer {
       report.fb = static_cast<double>(fb.item());
       loss = add(kd, mul(fb, T(options_.lambda)));
     }
-    learn(loss, optimizer, report);
+    learn(loss, student.adam, report);
     return report;
   }
 
@@ -312,25 +299,11 @@ class Trainer {
     optimizer.zero_grad();
   }
 
-  void enter(const Phase& phase) {
-    if (memory_phase_ != phase.begin) memory_.clear();  // the teacher has learned since, or is another
-    memory_phase_ = phase.begin;
-    if (entered_ && phase.kind == entered_kind_) return;
-    interrupted();
-    if (phase.kind == Phase::Kind::b) cbp_->begin_teaching();
-    if (phase.kind == Phase::Kind::f) vlp_->begin_teaching();
-    entered_ = true;
-    entered_kind_ = phase.kind;
-  }
-
   TrainerOptions options_;
-  Student cbp_, vlp_;
   std::vector<Phase> phases_;
+  std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
   std::int64_t step_ = 0;
-  bool entered_ = false;
-  Phase::Kind entered_kind_ = Phase::Kind::warm_up;
-  LabelMemory memory_;  // of the phase that began at step memory_phase_
-  std::int64_t memory_phase_ = -1;
+  LabelMemory memory_;  // of this phase
 };
 
 }  // namespace wtal
