@@ -109,19 +109,19 @@ inline Data open_data(const Options& o) {
                                    (!o.clip.empty() || !need.clip)),
                "train_dcl", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
                need.clip ? " and --clip" : "", " one by one; simulate_features makes a folder to try the program on");
-  DatasetOptions where;
-  where.annotations = o.annotations;
-  where.i3d = need.i3d ? o.i3d : "";
-  where.clip = need.clip ? o.clip : "";
-  where.need_i3d = need.i3d;
-  where.need_clip = need.clip;
-  where.seconds_per_row = o.seconds_per_row;
+  DatasetOptions where{.annotations = o.annotations,
+                       .i3d = need.i3d ? o.i3d : "",
+                       .clip = need.clip ? o.clip : "",
+                       .need_i3d = need.i3d,
+                       .need_clip = need.clip,
+                       .seconds_per_row = o.seconds_per_row};
   if (!o.data.empty()) where = find_dataset(o.data, where);
   std::vector<std::string> notes;
   GroundTruth truth = read_ground_truth(where.annotations, &notes);
   SubsetNames subsets;
   if (o.train_subset.empty() || o.test_subset.empty()) {
-    subsets = !o.train_subset.empty() && truth.subsets().size() == 1 ? SubsetNames{"", "", false} : find_subsets(truth);
+    const bool alone = !o.train_subset.empty() && truth.subsets().size() == 1;
+    subsets = alone ? SubsetNames{.has_test = false} : find_subsets(truth);
   }
   if (!o.train_subset.empty()) subsets.train = o.train_subset;
   if (!o.test_subset.empty()) {

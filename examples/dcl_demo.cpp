@@ -32,21 +32,11 @@ using namespace tandem::wtal;
 
 /// Narrow rows, so that a run takes seconds.
 SimulationOptions demo_simulation() {
-  SimulationOptions s;
-  s.i3d_width = 128;
-  s.clip_width = 64;
-  return s;
+  return {.i3d_width = 128, .clip_width = 64};
 }
 /// docs/simulation.md says how these were found.
 TrainerOptions demo_training() {
-  TrainerOptions t;
-  t.batch = 10;
-  t.learning_rate = 1e-3;
-  t.warm_up_steps = 150;
-  t.rounds = 2;
-  t.b_steps = 300;
-  t.f_steps = 50;
-  return t;
+  return {.batch = 10, .warm_up_steps = 150, .rounds = 2, .b_steps = 300, .f_steps = 50, .learning_rate = 1e-3};
 }
 
 struct Options {
@@ -120,8 +110,8 @@ struct Chain {
   Reading reading = Reading::sigmoid;
   bool concat_clip = false;
   std::uint64_t seed = 0;
-  std::vector<Row> rows;
-  std::vector<std::vector<Round>> results;  ///< per row: after the warm-up, then after each round
+  std::vector<Row> rows = {};
+  std::vector<std::vector<Round>> results = {};  ///< per row: after the warm-up, then after each round
 };
 
 TrainerOptions trainer_options(const Options& o, const Chain& chain, const Row& row) {
@@ -166,10 +156,8 @@ Round judge(Branches& branches, const VideoSource& train, const VideoSource& tes
   out.vlp_foreground = 100 * v.foreground();
   out.vlp_background = 100 * v.background();
   const auto map = [&](Fusion fusion) {
-    InferenceOptions inference;
-    inference.fusion = fusion;
-    inference.cbp_reading = t.cbp_reading;
-    inference.vlp_reading = t.vlp_reading;
+    const InferenceOptions inference{
+        .fusion = fusion, .cbp_reading = t.cbp_reading, .vlp_reading = t.vlp_reading};
     const DetectionSet detections =
         detect(branches.cbp, branches.vlp, test, inference, [](std::size_t, std::size_t) {});
     return 100 * evaluate(test.truth(), detections, {.protocol = Protocol::thumos_seconds}).average("0.3:0.7");
@@ -232,29 +220,28 @@ std::string spread(const std::vector<double>& values) {
 struct Group {
   Reading reading = Reading::sigmoid;
   bool concat_clip = false;
-  std::vector<Row> rows;
+  std::vector<Row> rows = {};
 };
 
 std::vector<Group> groups(const Options& o) {
   std::vector<Group> out;
-  out.push_back({Reading::sigmoid, false,
-                 {{"vanilla VLP (no training)", Variant::vanilla_vlp},
-                  {"warm-up only (CBP)", Variant::warm_up},
-                  {"only F", Variant::only_f},
-                  {"only B", Variant::only_b},
-                  {"both", Variant::both}}});
+  out.push_back({.rows = {{"vanilla VLP (no training)", Variant::vanilla_vlp},
+                          {"warm-up only (CBP)", Variant::warm_up},
+                          {"only F", Variant::only_f},
+                          {"only B", Variant::only_b},
+                          {"both", Variant::both}}});
   if (o.ablations) {
-    out[0].rows.push_back({"both, no L_fb", Variant::both, false, true});
-    out[0].rows.push_back({"both, no L_kd background", Variant::both, true, false});
-    out.push_back({Reading::sigmoid, true,
-                   {{"warm-up only, I3D and CLIP concatenated", Variant::warm_up},
-                    {"both, I3D and CLIP concatenated", Variant::both}}});
+    out[0].rows.push_back({.name = "both, no L_fb", .contrast = false});
+    out[0].rows.push_back({.name = "both, no L_kd background", .kd_background = false});
+    out.push_back({.concat_clip = true,
+                   .rows = {{"warm-up only, I3D and CLIP concatenated", Variant::warm_up},
+                            {"both, I3D and CLIP concatenated", Variant::both}}});
   }
   if (!o.no_softmax) {
-    out.push_back({Reading::softmax, false,
-                   {{"vanilla VLP, softmax", Variant::vanilla_vlp},
-                    {"warm-up only, softmax", Variant::warm_up},
-                    {"both, softmax", Variant::both}}});
+    out.push_back({.reading = Reading::softmax,
+                   .rows = {{"vanilla VLP, softmax", Variant::vanilla_vlp},
+                            {"warm-up only, softmax", Variant::warm_up},
+                            {"both, softmax", Variant::both}}});
   }
   return out;
 }
@@ -303,7 +290,10 @@ void demo(const Options& o) {
   for (const Group& group : groups(o)) {
     std::vector<Chain>& chains = all.emplace_back();
     for (std::int64_t seed = 0; seed < o.seeds; ++seed) {
-      chains.push_back({group.reading, group.concat_clip, static_cast<std::uint64_t>(seed), group.rows, {}});
+      chains.push_back({.reading = group.reading,
+                        .concat_clip = group.concat_clip,
+                        .seed = static_cast<std::uint64_t>(seed),
+                        .rows = group.rows});
     }
   }
   // Chains are independent and small: one per thread is faster than many threads in each operation.

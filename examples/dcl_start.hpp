@@ -79,7 +79,8 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, c
     }
     if (!option->decides() || option->json() == before) continue;
     const bool more = option->grows() && option->json() > before;
-    (more || option->part() == cli::Part::inference ? changes : refused).push_back({option->name(), before, option->json()});
+    (more || option->part() == cli::Part::inference ? changes : refused).push_back(
+        {.name = option->name(), .before = before, .after = option->json()});
   }
   TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out, " cannot go on with other options: ",
                list_changes(refused), ". Leave them out to resume it, or start another with --out");

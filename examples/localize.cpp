@@ -308,7 +308,8 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
     for (const auto& [label, segment] : truth.segments) {
       if (clip::readable_class_name(label) == clip::readable_class_name(name)) track.truth.push_back(segment);
     }
-    if (!track.predicted.empty() || !track.truth.empty()) order.push_back({c, !track.truth.empty(), best});
+    const bool annotated = !track.truth.empty();
+    if (annotated || !track.predicted.empty()) order.push_back({.cls = c, .annotated = annotated, .best = best});
     tracks.push_back(std::move(track));
   }
   std::stable_sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) {
@@ -390,7 +391,8 @@ void run(Options& o) {
   if (!o.out.empty()) {
     std::string details;
     for (const std::string& warning : rows.warnings) details += (details.empty() ? "" : " ") + warning;
-    write_detections(o.out, {model.classes(), {{o.id, found}}}, {.details = details});
+    write_detections(o.out, {.classes = model.classes(), .videos = {{.id = o.id, .detections = found}}},
+                     {.details = details});
     std::printf("detections: %s\n", cli::printable(o.out).c_str());
   }
   if (!o.page.empty()) {

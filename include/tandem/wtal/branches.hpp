@@ -109,7 +109,7 @@ BranchOutput<T> in_place(const BranchOutput<T>& rows, const Tensor<bool>& wanted
     const Tensor<T> padded = cat(std::vector<Tensor<T>>{x, zeros<T>({1, x.size(1)})}, 0);
     return index_select(padded, 0, source).reshape({wanted.size(0), wanted.size(1), x.size(1)});
   };
-  return {place(rows.features), place(rows.logits)};
+  return {.features = place(rows.features), .logits = place(rows.logits)};
 }
 }  // namespace detail
 
@@ -145,7 +145,8 @@ class CbpBranch final : public Branch<T> {
     for (std::int64_t i = 0; i < options.layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
           options.width, options.heads, random,
-          nn::TransformerBlockOptions{options.mlp_ratio, Activation::gelu, options.dropout}));
+          nn::TransformerBlockOptions{
+              .mlp_ratio = options.mlp_ratio, .activation = Activation::gelu, .dropout = options.dropout}));
       this->add(concat("blocks.", i), *blocks_.back());
     }
     this->add("head", head);
@@ -165,7 +166,7 @@ class CbpBranch final : public Branch<T> {
     f = drop.forward(f);
     const Tensor<bool> asked = blocks_.empty() ? Tensor<bool>() : wanted;  // a last block is what leaves frames out
     f = detail::run_blocks(blocks_, f, valid, asked);
-    return detail::in_place<T>({f, head.forward(f)}, asked);
+    return detail::in_place<T>({.features = f, .logits = head.forward(f)}, asked);
   }
 
   nn::Linear<T> embed;
@@ -273,7 +274,8 @@ class VlpBranch final : public Branch<T> {
     for (std::int64_t i = 0; i < options.layers; ++i) {
       auto block = make_ref<nn::TransformerBlock<T>>(
           options.width, options.heads, random,
-          nn::TransformerBlockOptions{options.mlp_ratio, Activation::quick_gelu, options.dropout});
+          nn::TransformerBlockOptions{
+              .mlp_ratio = options.mlp_ratio, .activation = Activation::quick_gelu, .dropout = options.dropout});
       if (options.identity_start) {
         const NoGrad no_grad;
         for (nn::Linear<T>* out : {&block->attn.out_proj, &block->mlp.c_proj}) {
@@ -317,7 +319,8 @@ class VlpBranch final : public Branch<T> {
     f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted), -1);
     Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
     if (options_.learned_scale) s = add(mul(s, scale), bias);
-    return blocks_.empty() ? BranchOutput<T>{f, s} : detail::in_place<T>({f, s}, wanted);
+    const BranchOutput<T> out{.features = f, .logits = s};
+    return blocks_.empty() ? out : detail::in_place(out, wanted);
   }
   const clip::TextEncoder<T>& text() const { return *text_; }
 

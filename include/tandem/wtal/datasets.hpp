@@ -111,7 +111,7 @@ inline GroundTruth read_ground_truth(const std::string& path,
 
 /// The subsets to train on and to test on.
 struct SubsetNames {
-  std::string train, test;
+  std::string train = {}, test = {};
   bool has_test = true;  ///< false: there are training videos only
 };
 

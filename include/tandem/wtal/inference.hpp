@@ -45,8 +45,8 @@ VideoScores score_video(const Branch<T>& branch, const Tensor<float>& x, Reading
   const Tensor<T> logits = branch.forward(x.template to<T>().unsqueeze(0), valid).logits;
   const Tensor<T> frames = frame_probabilities(logits, reading),
                   video = frame_probabilities(topk_mean(logits, valid, topk_divisor), reading);
-  return {frames.squeeze(0).contiguous().template to<float>(),
-          video.squeeze(0).contiguous().template to<float>()};
+  return {.frames = frames.squeeze(0).contiguous().template to<float>(),
+          .video = video.squeeze(0).contiguous().template to<float>()};
 }
 
 /// w·a + (1 − w)·b of both scores.
@@ -54,7 +54,7 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
   const auto mix = [w](const Tensor<float>& x, const Tensor<float>& y) {
     return add(mul(x, static_cast<float>(w)), mul(y, static_cast<float>(1 - w)));
   };
-  return {mix(a.frames, b.frames), mix(a.video, b.video)};
+  return {.frames = mix(a.frames, b.frames), .video = mix(a.video, b.video)};
 }
 
 /// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows, or both
@@ -97,9 +97,9 @@ DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSourc
     LocalizationOptions localization = options.localization;
     if (const double seconds = source.seconds_per_row(v); seconds > 0) localization.seconds_per_row = seconds;
     out.videos.push_back(
-        {source.truth().videos[v].id,
-         localize(std::span(scores.frames.data(), rows * classes), rows, classes,
-                  std::span(scores.video.data(), classes), localization)});
+        {.id = source.truth().videos[v].id,
+         .detections = localize(std::span(scores.frames.data(), rows * classes), rows, classes,
+                                std::span(scores.video.data(), classes), localization)});
     progress(v + 1, source.size());
   }
   return out;
