@@ -13,8 +13,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "include" / "tandem" / "ops"
 TESTS = ROOT / "tests" / "ops"
 KERNELS = ROOT / "kernels"
-# Op → the kernel file of another stem that it launches.
-KERNEL_OF = {"add": "add", "linear": "matmul"}
+FORMULAS = ROOT / "include" / "tandem" / "formula"
+# Op → the kernel file of another stem, of the ops that it is made of.
+KERNEL_OF = {"mean": "sum"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 
 
@@ -116,6 +117,8 @@ def gradient(lines, name):
 def backward_of(headers, header, name, depth=0, seen=()):
     """Where the gradient of a function is: the lambda it records, or that of the function it calls."""
     for _, start, body in header.named(name):
+        if gradient := re.search(r"saving_(?:input|output)<formula::(\w+)>|, formula::(\w+Gradient)<", body):
+            return header, gradient[1] or gradient[2]
         recorded = re.search(r"record(?:_list)?\(|RecordedOp", body)
         if recorded:
             entry = re.search(r"\]\s*\(const (?:Tensor|std::vector)", body[recorded.start():])
@@ -156,11 +159,21 @@ def test_of(header, name):
 
 def kernel_of(name, stem):
     path = KERNELS / f"{KERNEL_OF.get(name, name if (KERNELS / f'{name}.cu').exists() else stem)}.cu"
-    if not path.exists() or (stem == "arithmetic" and name != "add"):
+    if not path.exists():
         return "CPU only"
     lines = path.read_text().splitlines()
-    line = next((i for i, text in enumerate(lines, 1) if "__global__" in text or text.startswith("void ")), 1)
+    line = next((i for i, text in enumerate(lines, 1)
+                 if re.match(r"__global__|void |\[\[maybe_unused\]\] const bool registered", text)), 1)
     return f"[{path.name}:{line}](../kernels/{path.name}#L{line})"
+
+
+def formula_link(struct):
+    """Where formula/ has this struct."""
+    for path in sorted(FORMULAS.glob("*.hpp")):
+        for i, line in enumerate(path.read_text().splitlines(), 1):
+            if line == f"struct {struct} {{":
+                return f"[{path.name}:{i}](../{path.relative_to(ROOT)}#L{i})"
+    return ""
 
 
 def rows():
@@ -171,7 +184,9 @@ def rows():
             # The overload that does the work is the longest.
             forward = max(defined, key=lambda f: len(f[2]))[1] if defined else None
             found = backward_of(headers, header, name)
-            if found:
+            if found and isinstance(found[1], str):
+                backward = formula_link(found[1])
+            elif found:
                 backward = found[0].link(found[1])
             else:
                 backward = "none: an input that needs a gradient is refused" if refuses(headers, header, name) else ""

@@ -1,52 +1,58 @@
-/// adam — one update of many tensors in few launches; the formula is in optim/adam.hpp.
-/// The list of tensors travels by value in the kernel's arguments (4 KiB at most), so no copy to the
-/// device and no synchronization is needed. blockIdx.y is the tensor, blockIdx.x strides over it.
+/// adam — one update of many tensors in few launches; the formula is in formula/adam.hpp.
+///
+/// A launch takes up to 60 tensors, cut into chunks of 2048 elements; the table of both travels by value among the
+/// kernel's arguments (4 KiB at most), so no copy to the device and no waiting is needed. A block takes every
+/// gridDim.x-th chunk. Reads four arrays and writes three: bound by memory.
 
 #include "common.cuh"
+#include "tandem/formula/adam.hpp"
 
 namespace tandem_kernels {
 
+using tandem::formula::AdamTensor;
+
 template <class T>
-struct AdamList {
-  static constexpr int capacity = 64;
-  tandem::cuda::AdamTensor<T> tensor[capacity];
+struct AdamTable {
+  static constexpr int capacity = 60;
+  static constexpr std::int64_t chunk = 2048;
+  AdamTensor<T> tensor[capacity];
+  std::int64_t chunks_before[capacity + 1];
+  int count;
 };
 
 template <class T>
-__global__ void adam_kernel(AdamList<T> list, tandem::cuda::AdamNumbers<T> s) {
-  const tandem::cuda::AdamTensor<T> t = list.tensor[blockIdx.y];
-  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < t.size; i += step) {
-    T theta = t.parameter[i] * s.shrink;
-    const T g = t.gradient[i] + s.decay * theta;
-    const T m = s.beta1 * t.first[i] + (T(1) - s.beta1) * g;
-    const T v = s.beta2 * t.second[i] + (T(1) - s.beta2) * (g * g);
-    theta -= s.rate * (m / (sqrt(v) * s.root_scale + s.epsilon));
-    t.parameter[i] = theta;
-    t.first[i] = m;
-    t.second[i] = v;
+__global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> step) {
+  for (std::int64_t c = blockIdx.x; c < table.chunks_before[table.count]; c += gridDim.x) {
+    int which = 0;
+    while (table.chunks_before[which + 1] <= c) ++which;
+    const AdamTensor<T> t = table.tensor[which];
+    const std::int64_t begin = (c - table.chunks_before[which]) * AdamTable<T>::chunk,
+                       end = begin + AdamTable<T>::chunk < t.size ? begin + AdamTable<T>::chunk : t.size;
+    for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
+      T theta = t.parameter[i], first = t.first[i], second = t.second[i];
+      step.update(theta, t.gradient[i], first, second);
+      t.parameter[i] = theta;
+      t.first[i] = first;
+      t.second[i] = second;
+    }
   }
 }
 
 template <class T>
-void adam(tandem::cuda::Stream stream, const tandem::cuda::AdamTensor<T>* tensors, std::int64_t count,
-          const tandem::cuda::AdamNumbers<T>& numbers) {
-  for (std::int64_t first = 0; first < count; first += AdamList<T>::capacity) {
-    AdamList<T> list = {};
-    std::int64_t longest = 0, taken = 0;
-    for (; taken < AdamList<T>::capacity && first + taken < count; ++taken) {
-      list.tensor[taken] = tensors[first + taken];
-      longest = list.tensor[taken].size > longest ? list.tensor[taken].size : longest;
+void adam_step(Queue& queue, const AdamTensor<T>* tensors, std::int64_t count, const tandem::formula::Adam<T>& numbers) {
+  for (std::int64_t at = 0; at < count;) {
+    AdamTable<T> table = {};
+    for (; table.count < AdamTable<T>::capacity && at < count; ++at) {
+      if (tensors[at].size == 0) continue;
+      const std::int64_t chunks = (tensors[at].size + AdamTable<T>::chunk - 1) / AdamTable<T>::chunk;
+      table.tensor[table.count] = tensors[at];
+      table.chunks_before[table.count + 1] = table.chunks_before[table.count] + chunks;
+      ++table.count;
     }
-    tandem::cuda::launch(adam_kernel<T>,
-                         dim3(blocks_for(longest, 256, 1024), static_cast<unsigned>(taken)), dim3(256), 0,
-                         stream, list, numbers);
+    launch("adam", adam_kernel<T>, dim3(blocks_for(table.chunks_before[table.count], 1)), dim3(256), 0, queue, table,
+           numbers);
   }
 }
-
-template void adam<float>(tandem::cuda::Stream, const tandem::cuda::AdamTensor<float>*, std::int64_t,
-                          const tandem::cuda::AdamNumbers<float>&);
-template void adam<double>(tandem::cuda::Stream, const tandem::cuda::AdamTensor<double>*, std::int64_t,
-                           const tandem::cuda::AdamNumbers<double>&);
+TANDEM_KERNEL(adam_step, float, double);
 
 }  // namespace tandem_kernels

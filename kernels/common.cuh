@@ -1,9 +1,10 @@
 #pragma once
-/// What the kernels share: block sums in a fixed order, and grid arithmetic.
+/// What the kernels share: how they register, shared memory, sums of warps and blocks in a fixed order.
 
 #include <cstdint>
 
 #include "tandem/cuda/launch.hpp"
+#include "tandem/tensor/dtype.hpp"
 
 /// A shared array of a fixed size, TANDEM_SHARED(float, partial, 32), and the launch's shared bytes as an
 /// array, TANDEM_SHARED_BYTES(float, tile). (Whoever runs kernels elsewhere defines them beforehand.)
@@ -14,20 +15,50 @@
   type* const name = reinterpret_cast<type*>(name##_bytes)
 #endif
 
+/// Before a loop that is to be unrolled, so that arrays which it indexes can lie in registers.
+#if defined(__CUDACC__)
+#define TANDEM_UNROLLED _Pragma("unroll")
+#else
+#define TANDEM_UNROLLED
+#endif
+
+/// Makes name<T>, for each type T that follows, the GPU's function of the slot of this name.
+#define TANDEM_KERNEL(name, ...)                                                             \
+  [[maybe_unused]] const bool name##_is_registered = []<class... T>(Types<T...>) {           \
+    return (tandem::detail::register_kernel<&name<T>>(#name) && ...);                        \
+  }(Types<__VA_ARGS__>())
+
 namespace tandem_kernels {
 
-/// ⌈n / size⌉, capped: kernels with a grid-stride loop need no more blocks than keep a GPU busy.
-inline unsigned blocks_for(std::int64_t n, int size, std::int64_t most = 65535) {
-  const std::int64_t blocks = (n + size - 1) / size;
-  return static_cast<unsigned>(blocks < most ? blocks : most);
+using tandem::Queue;
+using tandem::cuda::blocks_for;
+using tandem::cuda::launch;
+
+template <class... T>
+struct Types {};
+
+/// W neighbours that are read and written together; 16 bytes where they are aligned to that.
+template <class T, int W>
+struct alignas(sizeof(T) * W) Pack {
+  T value[W];
+};
+/// How many elements of T a pack of 16 bytes has.
+template <class T>
+inline constexpr int pack_size = 16 / static_cast<int>(sizeof(T));
+
+/// True when the pointers (or null) can be read in packs of 16 bytes.
+template <class... P>
+bool aligned(const P*... pointers) {
+  return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
-/// The largest and the sum over a warp, the same in every lane; a butterfly, so the order is fixed.
+/// The largest and the sum over a warp, the same in every lane; a butterfly, so the order is fixed. The largest is
+/// NaN if one is.
 template <class T>
 __device__ T warp_max(T value) {
   for (int step = 16; step > 0; step /= 2) {
     const T other = __shfl_xor_sync(0xffffffffu, value, step);
-    value = other > value ? other : value;
+    value = other > value || other != other ? other : value;
   }
   return value;
 }
@@ -37,7 +68,7 @@ __device__ T warp_sum(T value) {
   return value;
 }
 
-/// The sum over a block of a multiple of 32 threads, the same in every thread. `partial` holds 32 values
+/// The sum over a block of a multiple of 32 threads in x, the same in every thread. `partial` holds 32 values
 /// and may be used again after the call.
 template <class T>
 __device__ T block_sum(T value, T* partial) {
@@ -57,9 +88,29 @@ __device__ T block_max(T value, T* partial) {
   if (lane == 0) partial[warp] = value;
   __syncthreads();
   T top = partial[0];
-  for (int w = 1; w < warps; ++w) top = partial[w] > top ? partial[w] : top;
+  for (int w = 1; w < warps; ++w) top = partial[w] > top || partial[w] != partial[w] ? partial[w] : top;
   __syncthreads();
   return top;
 }
+
+/// Memory of a launcher that is used by what it queues, and reused in the order of the queue.
+template <class T>
+class Scratch {
+ public:
+  Scratch(const Queue& queue, std::int64_t count)
+      : device_(queue.device.index()), bytes_(count * static_cast<std::int64_t>(sizeof(T))),
+        data_(bytes_ > 0 ? static_cast<T*>(tandem::cuda_interface().allocate(device_, bytes_)) : nullptr) {}
+  ~Scratch() {
+    if (data_ != nullptr) tandem::cuda_interface().deallocate(device_, data_, bytes_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  int device_;
+  std::int64_t bytes_;
+  T* data_;
+};
 
 }  // namespace tandem_kernels

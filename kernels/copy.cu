@@ -1,44 +1,65 @@
-/// copy — to[i] = from[i] between two layouts of one shape, for elements of 1, 2, 4 or 8 bytes.
-/// Serves contiguous(), permuted and expanded tensors, slices of a gradient, and fill_.
+/// copy — to[i] = from[i] between two layouts of one shape, for elements of 1, 2, 4 or 8 bytes, whose values are not
+/// looked at. Serves contiguous(), permuted and expanded tensors, slices of a gradient; fill — to[i] = a value.
 
-#include "registry.cuh"
-
-#include "common.cuh"
+#include "map.cuh"
+#include "runtime.cuh"
 
 namespace tandem_kernels {
 
-/// U has the size of the elements; their values are not looked at.
+struct Same {
+  template <class U>
+  __device__ U operator()(U x) const {
+    return x;
+  }
+};
+
+/// U has the size of the elements.
 template <class U>
-__global__ void copy_kernel(tandem::StridedCopy copy) {
-  U* to = static_cast<U*>(copy.to);
-  const U* from = static_cast<const U*>(copy.from);
+void copy_elements(Queue& queue, const tandem::StridedCopy& copy) {
+  tandem::detail::Loop<2> loop;
+  loop.rows = 1;
+  for (int d = 0; d + 1 < copy.rank; ++d) {
+    loop.shape.push_back(copy.sizes[d]);
+    loop.strides[0].push_back(copy.to_strides[d]);
+    loop.strides[1].push_back(copy.from_strides[d]);
+    loop.rows *= copy.sizes[d];
+  }
+  loop.inner = copy.sizes[copy.rank - 1];
+  loop.inner_strides[0] = copy.to_strides[copy.rank - 1];
+  loop.inner_strides[1] = copy.from_strides[copy.rank - 1];
+  map_on_gpu<Same, U, 1>(queue, Same(), {static_cast<U*>(copy.to), {static_cast<const U*>(copy.from)}, loop});
+}
+
+template <class U>
+__global__ void fill_kernel(U* to, U value, std::int64_t n) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < copy.numel; i += step) {
-    std::int64_t rest = i, to_at = 0, from_at = 0;
-    for (int d = copy.rank - 1; d >= 0; --d) {
-      const std::int64_t index = rest % copy.sizes[d];
-      rest /= copy.sizes[d];
-      to_at += index * copy.to_strides[d];
-      from_at += index * copy.from_strides[d];
-    }
-    to[to_at] = from[from_at];
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) to[i] = value;
+}
+
+namespace {
+
+/// Calls f(U()) for the unsigned type of so many bytes.
+template <class F>
+void with_bits(std::int64_t bytes, F&& f) {
+  switch (bytes) {
+    case 1: return f(std::uint8_t());
+    case 2: return f(std::uint16_t());
+    case 4: return f(std::uint32_t());
+    case 8: return f(std::uint64_t());
+    default: tandem::fail("copy", "elements of ", bytes, " bytes cannot be copied on a device");
   }
 }
 
-void copy_strided(Stream stream, const tandem::StridedCopy& copy) {
-  const dim3 grid(blocks_for(copy.numel, 256)), block(256);
-  switch (copy.element_bytes) {
-    case 1:
-      return tandem::cuda::launch(copy_kernel<std::uint8_t>, grid, block, 0, stream, copy);
-    case 2:
-      return tandem::cuda::launch(copy_kernel<std::uint16_t>, grid, block, 0, stream, copy);
-    case 4:
-      return tandem::cuda::launch(copy_kernel<std::uint32_t>, grid, block, 0, stream, copy);
-    case 8:
-      return tandem::cuda::launch(copy_kernel<std::uint64_t>, grid, block, 0, stream, copy);
-    default:
-      tandem::fail("copy", "elements of ", copy.element_bytes, " bytes cannot be copied on a device");
-  }
+}  // namespace
+
+void copy_strided(Queue& queue, const tandem::StridedCopy& copy) {
+  with_bits(copy.element_bytes, [&]<class U>(U) { copy_elements<U>(queue, copy); });
+}
+void fill(Queue& queue, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) {
+  with_bits(element_bytes, [&]<class U>(U) {
+    launch("fill", fill_kernel<U>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, static_cast<U*>(to),
+           static_cast<U>(bits), n);
+  });
 }
 
 }  // namespace tandem_kernels

@@ -7,8 +7,6 @@
 
 #include "runtime.cuh"
 
-#include "registry.cuh"
-
 #include <map>
 #include <mutex>
 #include <vector>
@@ -85,15 +83,32 @@ int device_count() {
   return count;
 }
 
-cudaStream_t stream_on(int device) {
-  return static_cast<cudaStream_t>(tandem::cuda::stream_of(tandem::Device::cuda(device)).handle);
+cudaStream_t new_stream(int device) {
+  const DeviceScope scope(device);
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return stream;
 }
+/// The queue of a device that ops use as long as nobody chose another.
+cudaStream_t default_stream(int device) {
+  static std::mutex mutex;
+  static std::map<int, cudaStream_t>& streams = *new std::map<int, cudaStream_t>;  // outlives static tensors
+  const std::lock_guard<std::mutex> guard(mutex);
+  cudaStream_t& stream = streams[device];
+  if (stream == nullptr) stream = new_stream(device);
+  return stream;
+}
+cudaStream_t stream_on(int device) {
+  return static_cast<cudaStream_t>(tandem::current_queue(tandem::Device::cuda(device)).stream);
+}
+void count_wait() { tandem::detail::wait_counter().fetch_add(1, std::memory_order_relaxed); }
 
 void copy(int device, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
   if (bytes == 0) return;
   const DeviceScope scope(device);
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_on(device)), "a copy");
   if (kind != cudaMemcpyDeviceToDevice) {
+    count_wait();
     check(cudaStreamSynchronize(stream_on(device)), "cudaStreamSynchronize");
   }
 }
@@ -117,23 +132,46 @@ const bool registered = [] {
     copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
   };
   table.copy_strided = [](int device, const tandem::StridedCopy& copy) {
-    copy_strided(tandem::cuda::stream_of(tandem::Device::cuda(device)), copy);
+    Queue queue = tandem::current_queue(tandem::Device::cuda(device));
+    copy_strided(queue, copy);
   };
-  table.fill_zero = [](int device, void* to, std::int64_t bytes) {
-    if (bytes == 0) return;
-    const DeviceScope scope(device);
-    check(cudaMemsetAsync(to, 0, static_cast<std::size_t>(bytes), stream_on(device)), "cudaMemset");
+  table.fill = [](int device, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) {
+    Queue queue = tandem::current_queue(tandem::Device::cuda(device));
+    fill(queue, to, element_bytes, bits, n);
   };
   table.synchronize = [](int device) {
     const DeviceScope scope(device);
+    count_wait();
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  };
+  table.default_stream = [](int device) -> void* { return default_stream(device); };
+  table.create_stream = [](int device) -> void* { return new_stream(device); };
+  table.create_event = [](int device) -> void* {
+    const DeviceScope scope(device);
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    return event;
+  };
+  table.destroy_event = [](void* event) { (void)cudaEventDestroy(static_cast<cudaEvent_t>(event)); };
+  table.record_event = [](void* event, int device, void* stream) {
+    const DeviceScope scope(device);
+    check(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)), "cudaEventRecord");
+  };
+  table.wait_event = [](void* event, int device, void* stream) {
+    const DeviceScope scope(device);
+    check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0),
+          "cudaStreamWaitEvent");
+  };
+  table.synchronize_event = [](void* event) {
+    count_wait();
+    check(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
   };
   return true;
 }();
 
 }  // namespace
 
-cublasHandle_t blas_handle(tandem::cuda::Stream stream) {
+cublasHandle_t blas_handle(const Queue& queue) {
   struct Handles {
     std::map<int, cublasHandle_t> of_device;
     ~Handles() {
@@ -141,14 +179,14 @@ cublasHandle_t blas_handle(tandem::cuda::Stream stream) {
     }
   };
   thread_local Handles handles;
-  auto found = handles.of_device.find(stream.device);
+  auto found = handles.of_device.find(queue.device.index());
   if (found == handles.of_device.end()) {
     cublasHandle_t handle = nullptr;
     check_blas(cublasCreate(&handle), "cublasCreate");
     check_blas(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
-    found = handles.of_device.emplace(stream.device, handle).first;
+    found = handles.of_device.emplace(queue.device.index(), handle).first;
   }
-  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(stream.handle)), "cublasSetStream");
+  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(queue.stream)), "cublasSetStream");
   return found->second;
 }
 

@@ -1,63 +1,159 @@
-/// softmax — y = exp(x − max)/Σ exp(x − max) over a row;   dx = y·(dy − Σ dy·y).
-/// One block per row; rows of any length, also those of −∞ only (all zeros).
+/// softmax     — y = e^(x − m)/Σ e^(x − m), m = max x;   dx = y·(dy − Σ dy·y)
+/// log_softmax — y = (x − m) − log Σ e^(x − m);          dx = dy − e^y·Σ dy
+///
+/// Along the middle dimension of (outer, n, inner). inner = 1: a warp or a block has a row in its registers, which
+/// is read once; otherwise a thread has a column, whose neighbours lie beside it, and reads it three times. Entries of −∞
+/// take no part; where none does, y is 0 (−∞) and dx 0.
 
-#include "common.cuh"
+#include "map.cuh"
+#include "reduce.cuh"
+#include "tandem/formula/number.hpp"
 
 namespace tandem_kernels {
 
-template <class T>
-__global__ void softmax_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
+namespace formula = tandem::formula;
+
+template <bool Log, class T, int W, bool block>
+__global__ void __launch_bounds__(Team<block>::most) softmax_rows_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
+  using Threads = Team<block>;
   TANDEM_SHARED(T, partial, 32);
-  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const T* in = x + row * n;
-    T* out = y + row * n;
-    T top = -INFINITY;
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) top = in[i] > top ? in[i] : top;
-    top = block_max(top, partial);
-    if (top == -INFINITY) top = 0;  // nothing takes part, or only NaN, which the sum then finds
-    T sum = 0;
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += exp(in[i] - top);
-    sum = block_sum(sum, partial);
-    const T scale = sum == T(0) ? T(0) : T(1) / sum;
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) out[i] = exp(in[i] - top) * scale;
+  const int rank = Threads::rank(), size = Threads::size();
+  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
+    Row<T, W, row_packs> row;
+    row.load(x + r * n, n, rank, size);
+    T top = -INFINITY, sum = 0;
+    row.each(n, rank, size, [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
+    top = Threads::max(top, partial);
+    if (top == -INFINITY) top = 0;  // nothing takes part
+    row.each(n, rank, size, [&](std::int64_t i, int slot) { sum += formula::exp(row.get(i, slot) - top); });
+    sum = Threads::sum(sum, partial);
+    const T factor = Log ? (sum == 0 ? T(0) : formula::log(sum)) : sum == 0 ? T(0) : 1 / sum;
+    row.write(y + r * n, n, rank, size, [&](std::int64_t i, int slot) {
+      const T v = row.get(i, slot) - top;
+      return Log ? v - factor : formula::exp(v) * factor;
+    });
   }
 }
 
-template <class T>
-__global__ void softmax_backward_kernel(T* dx, const T* y, const T* dy, std::int64_t rows,
-                                        std::int64_t n) {
+template <bool Log, class T, int W, bool block>
+__global__ void __launch_bounds__(Team<block>::most) softmax_rows_backward_kernel(T* dx, const T* y, const T* dy, std::int64_t rows, std::int64_t n) {
+  using Threads = Team<block>;
   TANDEM_SHARED(T, partial, 32);
-  for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
-    const std::int64_t at = row * n;
+  const int rank = Threads::rank(), size = Threads::size();
+  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
+    Row<T, W, row_packs> p, g;
+    p.load(y + r * n, n, rank, size);
+    g.load(dy + r * n, n, rank, size);
     T sum = 0;
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += dy[at + i] * y[at + i];
-    sum = block_sum(sum, partial);
-    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) {
-      dx[at + i] = y[at + i] * (dy[at + i] - sum);
+    p.each(n, rank, size, [&](std::int64_t i, int slot) {
+      const T v = p.get(i, slot), d = g.get(i, slot);
+      sum += Log ? (v > -INFINITY ? d : T(0)) : v * d;
+    });
+    sum = Threads::sum(sum, partial);
+    p.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
+      const T v = p.get(i, slot), d = g.get(i, slot);
+      return Log ? (v > -INFINITY ? d - formula::exp(v) * sum : T(0)) : v * (d - sum);
+    });
+  }
+}
+
+template <bool Log, class T>
+__global__ void softmax_columns_kernel(T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
+  for (std::int64_t c = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; c < outer * inner; c += step) {
+    const std::int64_t at = c / inner * n * inner + c % inner;
+    T top = -INFINITY, sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) top = formula::max_nan(top, x[at + i * inner]);
+    if (top == -INFINITY) top = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum += formula::exp(x[at + i * inner] - top);
+    const T factor = Log ? (sum == 0 ? T(0) : formula::log(sum)) : sum == 0 ? T(0) : 1 / sum;
+    for (std::int64_t i = 0; i < n; ++i) {
+      const T v = x[at + i * inner] - top;
+      y[at + i * inner] = Log ? v - factor : formula::exp(v) * factor;
     }
   }
 }
 
-/// Threads for a row of n: whole warps, at most 256.
-inline unsigned row_threads(std::int64_t n) { return n >= 256 ? 256u : n > 32 ? 128u : 32u; }
+template <bool Log, class T>
+__global__ void softmax_columns_backward_kernel(T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                                                std::int64_t inner) {
+  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
+  for (std::int64_t c = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; c < outer * inner; c += step) {
+    const std::int64_t at = c / inner * n * inner + c % inner;
+    T sum = 0;
+    for (std::int64_t i = at; i < at + n * inner; i += inner) {
+      sum += Log ? (y[i] > -INFINITY ? dy[i] : T(0)) : y[i] * dy[i];
+    }
+    for (std::int64_t i = at; i < at + n * inner; i += inner) {
+      dx[i] = Log ? (y[i] > -INFINITY ? dy[i] - formula::exp(y[i]) * sum : T(0)) : y[i] * (dy[i] - sum);
+    }
+  }
+}
+
+template <bool Log, class T>
+void softmax_of(Queue& queue, T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  if (inner != 1) {
+    return launch("softmax", softmax_columns_kernel<Log, T>, dim3(blocks_for(outer * inner, 128)), dim3(128), 0, queue, y,
+                  x, outer, n, inner);
+  }
+  const RowPlan plan = plan_rows<T>(outer, n, aligned(x, y));
+  with_plan<T>(plan, [&]<int W, bool block>() {
+    launch("softmax", softmax_rows_kernel<Log, T, W, block>, plan.grid, plan.threads, 0, queue, y, x, outer, n);
+  });
+}
+template <bool Log, class T>
+void softmax_gradient(Queue& queue, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                      std::int64_t inner) {
+  if (inner != 1) {
+    return launch("softmax_backward", softmax_columns_backward_kernel<Log, T>, dim3(blocks_for(outer * inner, 128)),
+                  dim3(128), 0, queue, dx, y, dy, outer, n, inner);
+  }
+  const RowPlan plan = plan_rows<T>(outer, n, aligned(dx, y, dy));
+  with_plan<T>(plan, [&]<int W, bool block>() {
+    launch("softmax_backward", softmax_rows_backward_kernel<Log, T, W, block>, plan.grid, plan.threads, 0, queue, dx, y,
+           dy, outer, n);
+  });
+}
 
 template <class T>
-void softmax(tandem::cuda::Stream stream, T* y, const T* x, std::int64_t rows, std::int64_t n) {
-  tandem::cuda::launch(softmax_kernel<T>, dim3(blocks_for(rows, 1)), dim3(row_threads(n)), 0, stream, y, x,
-                       rows, n);
+void softmax_forward(Queue& queue, T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  softmax_of<false>(queue, y, x, outer, n, inner);
 }
 template <class T>
-void softmax_backward(tandem::cuda::Stream stream, T* dx, const T* y, const T* dy, std::int64_t rows,
-                      std::int64_t n) {
-  tandem::cuda::launch(softmax_backward_kernel<T>, dim3(blocks_for(rows, 1)), dim3(row_threads(n)), 0,
-                       stream, dx, y, dy, rows, n);
+void softmax_backward(Queue& queue, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                      std::int64_t inner) {
+  softmax_gradient<false>(queue, dx, y, dy, outer, n, inner);
 }
+template <class T>
+void log_softmax_forward(Queue& queue, T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  softmax_of<true>(queue, y, x, outer, n, inner);
+}
+template <class T>
+void log_softmax_backward(Queue& queue, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                          std::int64_t inner) {
+  softmax_gradient<true>(queue, dx, y, dy, outer, n, inner);
+}
+TANDEM_KERNEL(softmax_forward, float, double);
+TANDEM_KERNEL(softmax_backward, float, double);
+TANDEM_KERNEL(log_softmax_forward, float, double);
+TANDEM_KERNEL(log_softmax_backward, float, double);
 
-template void softmax<float>(tandem::cuda::Stream, float*, const float*, std::int64_t, std::int64_t);
-template void softmax<double>(tandem::cuda::Stream, double*, const double*, std::int64_t, std::int64_t);
-template void softmax_backward<float>(tandem::cuda::Stream, float*, const float*, const float*,
-                                      std::int64_t, std::int64_t);
-template void softmax_backward<double>(tandem::cuda::Stream, double*, const double*, const double*,
-                                       std::int64_t, std::int64_t);
+/// to[i] = keep[i] ? from[i] : −∞, the mask broadcast.
+template <class T>
+__global__ void masked_copy_kernel(T* to, const T* from, const bool* keep, Places<3, true> places, std::int64_t n) {
+  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
+    std::int64_t at[3];
+    places.find(i, at);
+    to[at[0]] = keep[at[2]] ? from[at[1]] : T(-INFINITY);
+  }
+}
+template <class T>
+void masked_copy(Queue& queue, T* to, const T* from, const bool* keep, const tandem::detail::Loop<3>& loop) {
+  if (loop.numel() == 0) return;
+  launch("masked_copy", masked_copy_kernel<T>, dim3(blocks_for(loop.numel(), 256)), dim3(256), 0, queue, to, from, keep,
+         Places<3, true>(loop), loop.numel());
+}
+TANDEM_KERNEL(masked_copy, float, double);
 
 }  // namespace tandem_kernels

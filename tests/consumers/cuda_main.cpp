@@ -7,7 +7,7 @@
 
 int main() {
   using namespace tandem;
-  if (cuda_interface().allocate == nullptr || cuda::kernels<float>().layer_norm == nullptr) {
+  if (cuda_interface().allocate == nullptr || !detail::layer_norm_forward<float>.runs_on(Device::cuda())) {
     std::puts("tandem::cuda is linked, but its kernels are not registered");
     return 1;
   }

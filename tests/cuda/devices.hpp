@@ -26,7 +26,7 @@ void each(F&& f) {
   }
   for (int order = 0; order < backend::orders; ++order) {
     backend::set_order(order);
-    INFO("on ", backend::name, ", order ", order);
+    INFO("on ", std::string(backend::name), ", order ", order);
     f(Device::cuda());
   }
   backend::set_order(0);

@@ -27,19 +27,8 @@ std::vector<Case> cases() {
   const auto bits = [] { return zeros<bool>({2, 3}, Device::cuda()); };
   static Generator random(1);
   return {
-      {"abs", "abs", [] { abs(there()); }},
       {"argmax", "argmax", [] { argmax(there(), 0); }},
       {"argmax", "argmin", [] { argmin(there(), 0); }},
-      {"arithmetic", "sub", [] { sub(there(), there()); }},
-      {"arithmetic", "mul", [] { mul(there(), there()); }},
-      {"arithmetic", "div", [] { div(there(), there()); }},
-      {"arithmetic", "neg", [] { neg(there()); }},
-      {"arithmetic", "add with a scalar", [] { add(there(), 1); }},
-      {"arithmetic", "sub with a scalar", [] { sub(1, there()); }},
-      {"arithmetic", "mul with a scalar", [] { mul(there(), 2); }},
-      {"arithmetic", "div with a scalar", [] { div(2, there()); }},
-      {"arithmetic", "add in place", [] { there() += there(); }},
-      {"arithmetic", "mul in place", [] { there() *= 2; }},
       {"arithmetic", "add", [=] { add(ids(), ids()); }},
       {"attention", "scaled_dot_product_attention",
        [] { scaled_dot_product_attention(there(), there(), there()); }},
@@ -49,9 +38,6 @@ std::vector<Case> cases() {
        [] { batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {}); }},
       {"bce_with_logits", "bce_with_logits", [] { bce_with_logits(there(), there()); }},
       {"cat", "cat", [] { cat(std::vector<F>{there(), there()}, 0); }},
-      {"clamp", "clamp", [] { clamp(there(), 0, 1); }},
-      {"clamp", "clamp_min", [] { clamp_min(there(), 0); }},
-      {"clamp", "clamp_max", [] { clamp_max(there(), 0); }},
       {"compare", "gt", [] { gt(there(), there()); }},
       {"compare", "lt", [] { lt(there(), 0.0); }},
       {"compare", "logical_and", [=] { logical_and(bits(), bits()); }},
@@ -63,53 +49,41 @@ std::vector<Case> cases() {
       {"cumsum", "cumsum", [] { cumsum(there(), 0); }},
       {"dropout", "dropout", [] { dropout(there(), 0.5, random); }},
       {"embedding", "embedding", [=] { embedding(ids(), there()); }},
-      {"exp", "exp", [] { exp(there()); }},
       {"fold_batch_norm", "fold_batch_norm",
        [] {
          fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}), 1e-3);
        }},
       {"gather", "gather", [=] { gather(there(), 0, ids()); }},
-      {"gelu", "gelu", [] { gelu(there()); }},
       {"index_select", "index_select",
        [] { index_select(there(), 0, zeros<std::int64_t>({2}, Device::cuda())); }},
       {"layer_norm", "layer_norm",
        [] { layer_norm(there(), ones<float>({3})); }},
-      {"linear", "linear", [] { linear(there(), there({4, 3}), {}, Activation::relu); }},
       {"linear_bf16", "linear_bf16", [] { linear_bf16(there(), zeros<bfloat16>({4, 3})); }},
       {"linear_packed", "linear_packed",
        [] { linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3}))); }},
-      {"log", "log", [] { log(there()); }},
       {"logsumexp", "logsumexp", [] { logsumexp(there(), 0); }},
       {"matmul", "matmul", [] {
          matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()), Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
        }},
       {"max", "max", [] { max(there(), 0); }},
       {"max_pool3d", "max_pool3d", [] { max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
-      {"mean", "mean", [] { mean(there()); }},
       {"min", "min", [] { min(there(), 0); }},
       {"mse", "mse", [] { mse(there(), there()); }},
       {"normalize", "normalize", [] { normalize(there()); }},
       {"pad", "pad", [] { pad(there(), std::vector<Margin>{{1, 1}, {}}); }},
-      {"pow", "pow", [] { pow(there(), 2.5); }},
-      {"quick_gelu", "quick_gelu", [] { quick_gelu(Tensor<bfloat16>(Shape{3}, Device::cuda())); }},
-      {"relu", "relu", [] { relu(there()); }},
       {"scatter_add", "scatter_add",
        [] { scatter_add(there(), 0, zeros<std::int64_t>({2}, Device::cuda()), there()); }},
-      {"sigmoid", "sigmoid", [] { sigmoid(there()); }},
-      {"softmax", "softmax", [=] { softmax(there(), -1, bits()); }},
-      {"softmax", "log_softmax", [] { log_softmax(there()); }},
-      {"softplus", "softplus", [] { softplus(there()); }},
-      {"sqrt", "sqrt", [] { sqrt(there()); }},
-      {"square", "square", [] { square(there()); }},
       {"stack", "stack", [] { stack(std::vector<F>{there(), there()}, 0); }},
-      {"sum", "sum", [] { sum(there()); }},
-      {"tanh", "tanh", [] { tanh(there()); }},
       {"to", "to", [] { there().to<double>(); }},
       {"topk", "topk", [] { topk(there(), 1); }},
       {"where", "where", [=] { where(bits(), there(), there()); }},
       {"where", "where", [=] { where(bits(), there(), 1.0F); }},
   };
 }
+
+/// Ops that run for every floating type; tests/cuda has tests of them.
+const char* const with_kernels[] = {"abs", "clamp", "exp", "gelu", "linear", "log", "mean", "pow", "quick_gelu", "relu", "sigmoid",
+                                    "softmax", "softplus", "sqrt", "square", "sum", "tanh"};
 
 }  // namespace
 
@@ -130,9 +104,10 @@ TEST_CASE("an op without a kernel throws by name on a device") {
 TEST_CASE("no op is missing above") {
   std::set<std::string> known;
   for (const Case& c : cases()) known.insert(c.stem);
+  for (const char* stem : with_kernels) known.insert(stem);
   // Shared pieces, not ops.
   for (const char* stem : {"common", "elementwise", "dim_split", "column_sums", "loss_reduction",
-                           "attention_tiles", "extremum", "linear_device", "precision", "channel_sums",
+                           "attention_tiles", "extremum", "precision", "channel_sums",
                            "conv3d_loops", "pool3d_rows", "window3d"}) {
     known.insert(stem);
   }
@@ -143,40 +118,69 @@ TEST_CASE("no op is missing above") {
   }
 }
 
-TEST_CASE("without a kernel in the table an op says which type it has none for") {
-  const auto before = cuda::kernels<float>();
+namespace {
+template <class T>
+void on_cpu(T* x) {
+  *x = 7;
+}
+template <class T>
+const Kernel<void(Queue&, T*)> unregistered{"a slot without a kernel", on_cpu<T>};
+}  // namespace
+
+TEST_CASE("a slot without a kernel runs on the CPU, and says so for a device") {
+  float x = 0;
+  unregistered<float>(Device::cpu(), &x);
+  CHECK(x == 7);
+  CHECK(unregistered<float>.runs_on(Device::cpu()));
+  CHECK(!unregistered<float>.runs_on(Device::cuda()));
+  CHECK(check::message([&] { unregistered<float>(Device::cuda(), &x); }) ==
+        "[a slot without a kernel] has no CUDA kernel for these element types (the queue is one of cuda:0)");
+  CHECK(check::message([] { detail::require_kernels("op", there(), unregistered<float>); }) ==
+        "[op] has no CUDA kernel for float32 (an input is on cuda:0)");
+  CHECK(check::message([] { detail::require_kernels("op", ones<float>({2}), unregistered<float>); }) == "");
+}
+
+TEST_CASE("kernels of another version are noticed") {
+  tandem_kernel_registry::Entry*& first = tandem_kernel_registry::first();
+  tandem_kernel_registry::Entry old{"old", "0.0.9", nullptr, nullptr, first, false};
   struct Restore {
-    cuda::Kernels<float> table;
-    ~Restore() { cuda::kernels<float>() = table; }
-  } const restore{before};
-  cuda::kernels<float>() = {};
-  for (const auto& [name, run] : std::map<std::string, std::function<void()>>{
-           {"add", [] { add(there(), there()); }},
-           {"quick_gelu", [] { quick_gelu(there()); }},
-           {"layer_norm", [] { layer_norm(there()); }},
-           {"softmax", [] { softmax(there()); }},
-           {"matmul", [] { matmul(there(), there({3, 2})); }},
-           {"linear", [] { linear(there(), there({4, 3})); }}}) {
-    CHECK(check::message(run) == "[" + name + "] has no CUDA kernel for float32 (an input is on cuda:0)");
-  }
+    tandem_kernel_registry::Entry *&first, *before;
+    ~Restore() { first = before; }
+  } const restore{first, first};
+  first = &old;
+  CHECK(check::message([] { unregistered<double>.runs_on(Device::cuda()); }) ==
+        "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its headers those of "
+        TANDEM_VERSION_STRING ": build tandem::cuda from the same version");
 }
 
-TEST_CASE("every entry of the tables is filled") {
-  const auto filled = [](const auto& t) {
-    return t.add && t.column_sums && t.quick_gelu && t.quick_gelu_backward && t.layer_norm &&
-           t.layer_norm_backward && t.softmax && t.softmax_backward && t.adam && t.gemm;
-  };
-  CHECK(filled(cuda::kernels<float>()));
-  CHECK(filled(cuda::kernels<double>()));
-}
-
-TEST_CASE("streams: ops of a scope go to its stream, and a copy to the host waits for them") {
-  CHECK(cuda::stream_of(Device::cuda(0)).handle == nullptr);
-  int marker = 0;
+TEST_CASE("queues: ops of a scope go to its stream; events order two of them; waiting is counted") {
+  const Device gpu = Device::cuda();
+  const Queue usual = current_queue(gpu), side = new_queue(gpu);
+  CHECK(usual.stream != nullptr);  // never the legacy default stream
+  CHECK(usual == current_queue(gpu));
+  CHECK(side.stream != usual.stream);
+  CHECK(current_queue(Device::cpu()) == Queue());
+  const Tensor<float> x = there();
+  Tensor<float> y;
+  Event made, ready;
+  made.record(usual);
+  const std::int64_t before = waits();
   {
-    const cuda::StreamScope scope({0, &marker});
-    CHECK(cuda::stream_of(Device::cuda(0)).handle == &marker);
-    CHECK(cuda::stream_of(Device::cuda(1)).handle == nullptr);  // another device's ops do not
+    const QueueScope scope(side);
+    CHECK(current_queue(gpu) == side);
+    if (cuda_interface().device_count() > 1) CHECK(!(current_queue(Device::cuda(1)) == side));
+    made.wait(side);
+    y = x + x;
+    ready.record(side);
   }
-  CHECK(cuda::stream_of(Device::cuda(0)).handle == nullptr);
+  CHECK(current_queue(gpu) == usual);
+  ready.wait(usual);
+  const Tensor<float> z = y * y;
+  CHECK(waits() == before);
+  CHECK(z.to(Device::cpu()).at({1, 2}) == 4);
+  CHECK(waits() == before + 1);
+  ready.synchronize();
+  CHECK(waits() == before + 2);
+  CHECK(check::message([] { (void)new_queue(Device::cpu()); }) ==
+        "[new_queue] only a GPU has more than one queue, the device is cpu");
 }

@@ -1,18 +1,24 @@
 // Device::cuda() is the executor of tests/simt. With TANDEM_KERNELS_FILE the names of all kernels that
-// were launched are written there.
+// were launched are written there, and those registered ones that no slot asked for.
+
+#include <dlfcn.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
 #include "../simt/runtime.hpp"
+#include "tandem/cuda/kernel.hpp"
 #include "backend.hpp"
 
 namespace backend {
 
 const char* const name = "cuda (executor)";
 const int orders = 3;
-void set_order(int order) { simt::set_seed(static_cast<std::uint64_t>(order) + 1); }
+void set_order(int order) {
+  simt::set_seed(static_cast<std::uint64_t>(order) + 1);
+  tandem::cuda::grid_cap() = order == 2 ? 3 : 65535;
+}
 
 }  // namespace backend
 
@@ -23,6 +29,11 @@ struct WriteKernels {
     if (path == nullptr) return;
     if (std::FILE* const file = std::fopen(path, "w")) {
       std::fputs(simt::launched_kernels().c_str(), file);
+      for (const auto* e = tandem_kernel_registry::first(); e != nullptr; e = e->next) {
+        Dl_info info;
+        const bool named = dladdr(reinterpret_cast<void*>(e->function), &info) != 0 && info.dli_sname != nullptr;
+        if (!e->found) std::fprintf(file, "unused %s %s\n", e->name, named ? info.dli_sname : "");
+      }
       std::fclose(file);
     }
   }

@@ -6,13 +6,13 @@
 #include <cstdio>
 
 #include "backend.hpp"
-#include "tandem/tensor/device.hpp"
+#include "tandem/cuda/kernel.hpp"
 
 namespace backend {
 
 const char* const name = "cuda (GPU)";
-const int orders = 1;
-void set_order(int) {}  // a GPU has its own
+const int orders = 2;
+void set_order(int order) { tandem::cuda::grid_cap() = order == 1 ? 3 : 65535; }  // threads have an order of their own
 
 }  // namespace backend
 

@@ -8,6 +8,7 @@ using namespace tandem;
 
 namespace {
 const auto softmax_of = [](const auto& x) { return softmax(x[0]); };
+const auto log_softmax_of = [](const auto& x) { return log_softmax(x[0]); };
 }  // namespace
 
 TEST_CASE("softmax: float follows double on every device, every size") {
@@ -21,6 +22,9 @@ TEST_CASE("softmax: float follows double on every device, every size") {
         // probabilities of at most 1; the gradient multiplies by sums of |dy| < 5.
         const double roundings = 10 + static_cast<double>(n) / 32 + 14;
         devices::float_follows_double(device, softmax_of, {x}, roundings * 5 * 2 * devices::float_eps);
+        // Its values reach 20 and Σ|dy| 5·n.
+        devices::float_follows_double(device, log_softmax_of, {x},
+                                      roundings * (20 + 5 * static_cast<double>(n)) * devices::float_eps);
       });
     }
   }
@@ -29,8 +33,11 @@ TEST_CASE("softmax: float follows double on every device, every size") {
 TEST_CASE("softmax: gradients on every device, along every dimension") {
   devices::each([](Device device) {
     devices::gradients(device, softmax_of, {check::normal({3, 31}, 1)});
+    devices::gradients(device, log_softmax_of, {check::normal({3, 31}, 1)});
     for (const std::int64_t dim : {0, 1, 2, -1, -3}) {
       devices::gradients(device, [dim](const auto& x) { return softmax(x[0], dim); },
+                         {check::normal({3, 5, 7}, 2)});
+      devices::gradients(device, [dim](const auto& x) { return log_softmax(x[0], dim); },
                          {check::normal({3, 5, 7}, 2)});
     }
     CHECK(softmax(zeros<float>({0, 3}, device)).shape() == Shape{0, 3});
@@ -61,5 +68,41 @@ TEST_CASE("softmax: the same bits in any order of the threads") {
       y.backward(check::cast<float>(devices::normal({9, n}, 4)).to(device));
       return std::vector{y.detach(), x.grad()};
     });
+  }
+}
+
+TEST_CASE("softmax: masks on every device, broadcast and with rows in which nothing takes part") {
+  Tensor<bool> mask = full<bool>({3, 1, 7}, true);
+  for (const std::int64_t i : {0, 1, 5}) mask.set({0, 0, i}, false);
+  for (std::int64_t i = 0; i < 7; ++i) mask.set({1, 0, i}, false);
+  const Tensor<double> x = devices::normal({3, 5, 7}, 6);
+  devices::each([&](Device device) {
+    const Tensor<bool> there = mask.to(device);
+    for (const std::int64_t dim : {0, 1, 2}) {
+      devices::gradients(device, [&](const auto& v) { return softmax(v[0], dim, there); }, {x});
+      CHECK(check::distance(log_softmax(x.to(device), dim, there), log_softmax(x, dim, mask)) <= 20 * 0x1p-50);
+    }
+  });
+  CHECK(check::message([&] { (void)softmax(x.to(Device::cuda()), -1, mask); }) ==
+        "[softmax] inputs are on different devices: cuda:0 and cpu");
+}
+
+TEST_CASE("softmax: rows in a warp, in a block, and too long for either; packed and not") {
+  for (const std::int64_t n : {512, 516, 4096, 4099, 16384, 16388, 20001}) {
+    CAPTURE(n);
+    const Tensor<float> x = check::cast<float>(devices::normal({2, n}, 7)), dy = check::cast<float>(devices::normal({2, n}, 8));
+    const auto run = [&](Device device) {
+      Tensor<float> leaf = x.to(device).clone();
+      leaf.requires_grad_();
+      const Tensor<float> y = softmax(leaf);
+      y.backward(dy.to(device));
+      return std::vector{y.detach(), leaf.grad()};
+    };
+    const auto expected = run(Device::cpu()), got = run(Device::cuda());
+    for (int i = 0; i < 2; ++i) {
+      // Relative to probabilities of at most 0.1: roundings of the sum (n/1024 a thread, and 15 more) and a few others.
+      CHECK(check::distance(got[static_cast<std::size_t>(i)], expected[static_cast<std::size_t>(i)]) <=
+            0.1 * 5 * (static_cast<double>(n) / 128 + 40) * devices::float_eps);
+    }
   }
 }

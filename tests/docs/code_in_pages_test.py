@@ -1,7 +1,7 @@
 """The code in README.md and docs/ compiles without a warning on GCC and Clang, its programs run, and the options
 it shows exist.
 
-usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [FLAG…]
+usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [FLAG…] [--executor OBJECT…]
 Flags (include folders of the packages) come from CMake. The other compiler, where there is one, checks each piece too.
 """
 import pathlib
@@ -13,6 +13,9 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPILER, PROGRAMS = sys.argv[1], pathlib.Path(sys.argv[2])
+# The objects of the executor and of tandem's kernels, which run kernels without a GPU.
+EXECUTOR = sys.argv[sys.argv.index("--executor") + 1:] if "--executor" in sys.argv else []
+sys.argv = sys.argv[: len(sys.argv) - len(EXECUTOR) - bool(EXECUTOR)]
 # The compilers look into /usr/include by themselves; named, it would be searched too early.
 FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f not in ("", "-I/usr/include", "-I/usr/local/include")]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
@@ -60,7 +63,7 @@ def compiles(name, source, *more):
     path.write_text(source)
     for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only"])] if OTHER else []):
         result = subprocess.run([compiler, "-std=c++20", "-O0", *WARNINGS, "-I", ROOT / "include", "-I",
-                                 ROOT / "benchmarks", *FLAGS, path, *last], capture_output=True, text=True)
+                                 ROOT / "benchmarks", "-I", work, *FLAGS, path, *last], capture_output=True, text=True)
         if result.returncode != 0:
             failures.append(f"{name} does not compile on {compiler}:\n{result.stderr[:2000]}")
             return False
@@ -94,14 +97,28 @@ def wrapped(page, code):
 checked = 0
 for page in PAGES:
     found = list(blocks(page, "cpp"))
-    if page.name == "adding_an_op.md":  # an op and its test: together a program
-        op, test = (code for _, code in found)
-        source = ('#include "tandem/tandem.hpp"\n' + op.replace("#pragma once", "") +
-                  "\n#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n"
+    if page.name == "adding_an_op.md":  # ops, their kernels and their test: together a program
+        *ops, test = (code for _, code in found)
+        kernels = [code for _, code in blocks(page, "cuda")]
+        (work / "ops.hpp").write_text("#pragma once\n" + "\n".join(ops))
+        (work / "formula.hpp").write_text("#pragma once\n" + ops[0])
+        source = ('#include "tandem/tandem.hpp"\n#include "ops.hpp"\n'
+                  "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n"
                   "using namespace tandem;\n" + test)
-        if compiles(page.name, source, "-o", work / "op", "-pthread"):
+        objects = []
+        for i, kernel in enumerate(kernels):
+            path = work / f"kernel{i}.cpp"
+            path.write_text('#include "formula.hpp"\n' + kernel)
+            result = subprocess.run(["g++", "-std=c++20", "-O0", "-I", work, "-I", ROOT / "include", "-I", ROOT / "kernels",
+                                     "-I", ROOT / "tests/simt", "-I", ROOT / "tests/simt/cuda", *FLAGS, "-c", path,
+                                     "-o", path.with_suffix(".o")], capture_output=True, text=True)
+            if result.returncode != 0:
+                failures.append(f"{page.name}: kernel {i} does not compile for the executor:\n{result.stderr[:2000]}")
+            objects.append(path.with_suffix(".o"))
+        with_executor = [*objects, *EXECUTOR, "-ldl"] if EXECUTOR and not is_clang(COMPILER) else []
+        if compiles(page.name, source, *with_executor, "-o", work / "op", "-pthread"):
             runs(page.name, work / "op")
-        checked += 2
+        checked += len(found) + len(kernels)
         continue
     for line, code in found:
         name = f"{page.name}:{line}"

@@ -140,20 +140,19 @@ TEST_CASE("a parameter's first gradient at step 2 is its first step: Adam moves 
 
 namespace {
 std::vector<std::int64_t> launches;  // how many tensors each had
+
+/// Stands for kernels/adam.cu.
+void adam_step(Queue&, const optim::detail::AdamTensor<double>* tensors, std::int64_t count,
+               const formula::Adam<double>& numbers) {
+  launches.push_back(count);
+  optim::detail::adam_on_cpu(tensors, count, numbers);
+}
+const bool registered = tandem::detail::register_kernel<&adam_step>("adam_step");
 }  // namespace
 
 TEST_CASE("adam: on a device, parameters with as many gradients share a launch, and each has its own numbers") {
   const tandem_test::CopyOnlyDevice device;
-  const cuda::Kernels<double> before = cuda::kernels<double>();
-  cuda::kernels<double>().adam = [](cuda::Stream, const cuda::AdamTensor<double>* tensors, std::int64_t count,
-                                    const cuda::AdamNumbers<double>& numbers) {
-    launches.push_back(count);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const auto& t = tensors[i];
-      cpu::simd_dispatch<optim::detail::AdamUpdate<double>, double>(numbers, t.parameter, t.gradient, t.first,
-                                                                    t.second, t.size);
-    }
-  };
+  REQUIRE(registered);
   const auto on = [](Device where, const Tensor<double>& x) {
     const Tensor<double> there(x.shape(), where);
     there.copy_elements(x);
@@ -177,7 +176,6 @@ TEST_CASE("adam: on a device, parameters with as many gradients share a launch, 
   const auto there = train(Device::cuda()), here = train(Device::cpu());
   for (std::size_t k = 0; k < 3; ++k) CHECK(check::same(there[k], here[k]));
   CHECK(launches == std::vector<std::int64_t>{2, 2, 1, 2, 1});
-  cuda::kernels<double>() = before;
 }
 
 TEST_CASE("adam: a saved state continues to the same bits; thread counts agree") {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fails when a kernel of kernels/*.cu, for any element type it is built for, is never launched by the tests
-of tests/cuda/ on the executor. usage: check_kernels.py TEST_PROGRAM"""
+"""Fails when a kernel of kernels/ is never launched by the tests of tests/cuda/ on the executor, or when one that is
+registered, for any element type, is never asked for. usage: check_kernels.py TEST_PROGRAM"""
 
 import os
 import pathlib
@@ -10,43 +10,43 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-UNSIGNED = {"8": "unsigned char", "16": "unsigned short", "32": "unsigned int", "64": "unsigned long"}
 
 
 def declared():
-    """name<type> of every instantiation that the sources launch."""
-    out, seen = set(), 0
-    for path in sorted((ROOT / "kernels").glob("*.cu")):
-        text = path.read_text()
-        for name in re.findall(r"__global__\s+void\s+(\w+)\s*\(", text):
-            seen += 1
-            uses = re.findall(rf"launch\(\s*{name}<([^>]*)>", text)
-            if not uses:
-                out.add(f"{name}: no launch found in {path.name}")
-            for use in uses:
-                bits = re.search(r"uint(\d+)_t", use)
-                types = [UNSIGNED[bits.group(1)]] if bits else ["float", "double"]
-                out.update(f"{name}<{t}>" for t in types)
+    """The names of the kernels in the sources, and what is wrong with how they are launched."""
+    names, wrong = set(), []
+    sources = {p: p.read_text() for p in sorted(ROOT.glob("kernels/*.cu*"))}
+    everything = "\n".join(sources.values())
+    for path, text in sources.items():
+        for name in re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(", text):
+            names.add(name)
+            if not re.search(rf"launch\(\s*\"[^\"]*\",[^;]*\b{name}<", everything):
+                wrong.append(f"{name}: no launch found")
         if "<<<" in text:
-            out.add(f"{path.name}: a launch that does not go through launch()")
-    return out, seen
+            wrong.append(f"{path.name}: a launch that does not go through launch()")
+    return names, wrong
 
 
 def main():
-    wanted, seen = declared()
-    if seen == 0:
-        sys.exit("no kernel found in kernels/*.cu")
+    names, wrong = declared()
+    if not names:
+        sys.exit("no kernel found in kernels/")
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "kernels.txt"
         run = subprocess.run([sys.argv[1]], env={**os.environ, "TANDEM_KERNELS_FILE": str(report)},
                              cwd=ROOT, capture_output=True, text=True)
         if run.returncode != 0:
             sys.exit(run.stdout + run.stderr)
-        launched = set(report.read_text().splitlines())
-    missing = sorted(wanted - launched)
-    if missing:
-        sys.exit("not launched by any test on the executor:\n  " + "\n  ".join(missing))
-    print(f"{seen} kernels, all {len(wanted)} instantiations ran on the executor")
+        lines = report.read_text().splitlines()
+    unused = [line.split()[1:] for line in lines if line.startswith("unused ")]
+    symbols = subprocess.run(["c++filt", *[(u + [""])[1] for u in unused]], capture_output=True, text=True).stdout
+    launched = {re.sub(r"<.*", "", line) for line in lines if not line.startswith("unused ")}
+    wrong += [f"{name}: launched by no test on the executor" for name in sorted(names - launched)]
+    wrong += [f"registered as {slot[0]}, called by no test: {symbol}"
+              for slot, symbol in zip(unused, symbols.splitlines())]
+    if wrong:
+        sys.exit("\n".join(wrong))
+    print(f"{len(names)} kernels, all ran on the executor")
 
 
 if __name__ == "__main__":

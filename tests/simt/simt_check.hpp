@@ -16,8 +16,16 @@
 
 namespace simt_check {
 
-using tandem::cuda::launch;
-using tandem::cuda::Stream;
+/// A stream of a device; null is CUDA's default stream.
+struct Stream : tandem::Queue {
+  Stream(int device = 0, cudaStream_t handle = nullptr) : Queue{tandem::Device::cuda(device), handle} {}
+};
+
+template <class... P>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, const Stream& stream,
+            std::type_identity_t<P>... arguments) {
+  tandem::cuda::launch("a kernel", kernel, grid, block, shared_bytes, stream, arguments...);
+}
 
 /// Device memory with given contents.
 template <class T>

@@ -212,14 +212,7 @@ TANDEM_ALWAYS_INLINE void finish_vector(const Epilogue<typename X::value_type>& 
     Acc* pre = e.pre_activation + row * e.ld_pre + col;
     full ? x.store(pre) : x.store_partial(pre, n);
   }
-  switch (e.activation) {
-    case Activation::none: break;
-    case Activation::relu: x = max(X(Acc(0)), x); break;
-    case Activation::gelu:
-      x = x * (X(Acc(0.5)) + X(Acc(0.5)) * erf(x * X(Acc(0.70710678118654752440))));
-      break;
-    case Activation::quick_gelu: x = x * sigmoid(x * X(Acc(1.702))); break;
-  }
+  x = formula::activate(e.activation, x);
   if (e.residual != nullptr) {
     const Acc* residual = e.residual + row * e.ld_residual + col;
     x += full ? X::load(residual) : X::load_partial(residual, n);

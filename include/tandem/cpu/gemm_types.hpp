@@ -1,11 +1,12 @@
 #pragma once
-/// What the parts of the matrix product share: the public enums and the epilogue, and the contract
+/// What the parts of the matrix product share: the contract
 /// between the blocking (gemm_blocking.hpp) and the micro kernels (gemm_kernels_*.hpp).
 
 #include <cstdint>
 #include <type_traits>
 #include <utility>
 
+#include "tandem/cpu/epilogue.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/tensor/config.hpp"
 
@@ -18,9 +19,6 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
-/// Whether an operand is used as stored (no) or transposed (yes).
-enum class Trans : bool { no, yes };
-
 /// A float that a product rounds to bfloat16, on its way into the packed panels: gemm<Rounded, float>
 /// multiplies float arrays at bfloat16's speed and precision, without a copy of them. Its sums are float.
 ///   gemm<Rounded, float>(Trans::no, Trans::yes, m, n, k, 1.0F, rounded(x), k, rounded(w), k, 0.0F, y, n);
@@ -28,32 +26,6 @@ struct Rounded {
   float value;
 };
 inline const Rounded* rounded(const float* x) { return reinterpret_cast<const Rounded*>(x); }
-
-/// What an epilogue applies to each element: the identity, max(x, 0), x·Φ(x) with the exact erf, or
-/// x·σ(1.702 x).
-enum class Activation { none, relu, gelu, quick_gelu };
-
-/// What happens to an element x of alpha·op(A)·op(B) + beta·C when its last term has been added,
-/// while it is still in the cache:
-///
-///   x += bias[j];  pre_activation[i, j] = x;  x = activation(x);  x += residual[i, j]
-///
-/// Null pointers leave their step out. `pre_activation` is what the backward of the activation needs.
-/// None of the arrays may overlap C.
-template <class T>
-struct Epilogue {
-  const T* bias = nullptr;  // n
-  Activation activation = Activation::none;
-  T* pre_activation = nullptr;  // (m, n), rows ld_pre apart
-  int64_t ld_pre = 0;
-  const T* residual = nullptr;  // (m, n), rows ld_residual apart
-  int64_t ld_residual = 0;
-
-  bool empty() const {
-    return bias == nullptr && activation == Activation::none && pre_activation == nullptr &&
-           residual == nullptr;
-  }
-};
 
 namespace gemm_detail {
 

@@ -40,9 +40,6 @@
 #include "tandem/cpu/isa.hpp"
 #include "tandem/tensor/config.hpp"
 
-/// Goes between the parameters and the body of a lambda that takes or returns a Vec.
-#define TANDEM_INLINE_LAMBDA __attribute__((always_inline))
-
 // Lets + and * become one instruction, which is GCC's default.
 #if defined(__clang__)
 #define TANDEM_CONTRACT _Pragma("clang fp contract(fast)")

@@ -1,16 +1,26 @@
 #pragma once
-/// launch(kernel, grid, block, shared bytes, stream, arguments…): the only way to start a kernel.
+/// launch("name", kernel, grid, block, shared bytes, queue, arguments…): the only way to start a kernel.
 ///
 /// Included by kernels/*.cu only. Every launch is checked here, and kernel sources contain no triple
 /// brackets, so that one place decides how a kernel is started: these sources are also ordinary C++, and
 /// tests/simt runs them without a GPU.
+///
+/// TANDEM_CUDA_SYNC=1 in the environment waits after each launch, so that an error inside of a kernel is reported
+/// with its name. Profilers see the name as an NVTX range, where the toolkit has NVTX.
 
 #include <cstdint>
+#include <cstdlib>
 #include <type_traits>
 
 #include <cuda_runtime.h>
+#if __has_include(<nvtx3/nvToolsExt.h>)
+#include <nvtx3/nvToolsExt.h>
+#define TANDEM_NVTX 1
+#else
+#define TANDEM_NVTX 0
+#endif
 
-#include "tandem/cuda/kernels.hpp"
+#include "tandem/cuda/kernel.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cuda {
@@ -39,21 +49,60 @@ class DeviceScope {
   bool changed_ = false;
 };
 
-template <class... Parameters>
-void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            Stream stream, std::type_identity_t<Parameters>... arguments) {
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
-  const DeviceScope scope(stream.device);
-  if (shared_bytes > 48 * 1024) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared_bytes)),
-          "cudaFuncSetAttribute");
+/// The name as a range of NVTX for a scope.
+class Range {
+ public:
+  explicit Range(const char* name) {
+#if TANDEM_NVTX
+    nvtxRangePushA(name);
+#else
+    (void)name;
+#endif
   }
-  void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};
-  const cudaError_t status = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,
-                                              static_cast<cudaStream_t>(stream.handle));
-  if (status != cudaSuccess) (void)cudaGetLastError();  // reported here, not again by the next call
-  check(status, "a kernel launch");
+  ~Range() {
+#if TANDEM_NVTX
+    nvtxRangePop();
+#endif
+  }
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+};
+
+/// ⌈n / size⌉ blocks, capped: a kernel with a grid-stride loop needs no more than keep a GPU busy.
+inline unsigned blocks_for(std::int64_t n, std::int64_t size, std::int64_t most = 65535) {
+  const std::int64_t blocks = (n + size - 1) / size, cap = grid_cap() < most ? grid_cap() : most;
+  return static_cast<unsigned>(blocks < cap ? blocks : cap);
+}
+
+inline bool sync_after_launch() {
+  static const bool wanted = [] {
+    const char* const value = std::getenv("TANDEM_CUDA_SYNC");
+    return value != nullptr && value[0] == '1';
+  }();
+  return wanted;
+}
+
+template <class... Parameters>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+            const Queue& queue, std::type_identity_t<Parameters>... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
+  const DeviceScope scope(queue.device.index());
+  const Range range(name);
+  cudaError_t status = cudaSuccess;
+  if (shared_bytes > 48 * 1024) {
+    status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                  static_cast<int>(shared_bytes));
+  }
+  const auto stream = static_cast<cudaStream_t>(queue.stream);
+  if (status == cudaSuccess) {
+    void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};
+    status = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes, stream);
+  }
+  if (status == cudaSuccess && sync_after_launch()) status = cudaStreamSynchronize(stream);
+  if (status == cudaSuccess) return;
+  (void)cudaGetLastError();  // reported here, not again by the next call
+  fail("cuda", "the kernel ", name, " failed: ", cudaGetErrorString(status), " (grid ", grid.x, " x ", grid.y, " x ",
+       grid.z, ", block ", block.x, " x ", block.y, " x ", block.z, ", ", shared_bytes, " bytes of shared memory)");
 }
 
 }  // namespace cuda

@@ -18,6 +18,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "tandem/formula/arithmetic.hpp"
 #include "tandem/ops/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
@@ -25,89 +26,19 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Integers are combined as unsigned, whose overflow is defined.
-template <class V, class F>
-TANDEM_ALWAYS_INLINE V wrapping(V a, V b, F f) {
-  if constexpr (std::is_integral_v<V>) {
-    using U = std::make_unsigned_t<V>;
-    using Wide = decltype(U() + 0u);  // no promotion to a signed type
-    return static_cast<V>(f(static_cast<Wide>(static_cast<U>(a)), static_cast<Wide>(static_cast<U>(b))));
-  } else {
-    return f(a, b);
+/// Refuses a zero among integers by which a tensor of `shape` is divided.
+template <class T>
+void check_divisors(const Shape& shape, const Tensor<T>& b) {
+  if constexpr (std::is_integral_v<T>) {
+    require_cpu("div", b);
+    if (shape.numel() == 0) return;
+    const Tensor<T> dense = b.detach().contiguous();
+    const T* values = dense.data();
+    for (std::int64_t i = 0; i < dense.numel(); ++i) {
+      TANDEM_CHECK(values[i] != 0, "div", "an integer was divided by zero");
+    }
   }
 }
-
-struct Add {
-  template <class T>
-  static auto kernel() {
-    return cuda::kernels<T>().add;
-  }
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
-    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x + y; });
-  }
-};
-struct Sub {
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
-    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x - y; });
-  }
-};
-struct Mul {
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
-    return wrapping(a, b, [](auto x, auto y) TANDEM_INLINE_LAMBDA { return x * y; });
-  }
-};
-struct Div {
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V a, V b) const {
-    if constexpr (std::is_integral_v<V>) {
-      TANDEM_CHECK(b != 0, "div", "an integer was divided by zero");
-      if constexpr (std::is_signed_v<V>) {
-        if (b == -1) return Sub()(V(0), a);  // the most negative integer wraps around
-      }
-      return static_cast<V>(a / b);
-    } else {
-      return a / b;
-    }
-  }
-};
-struct Neg {
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V x) const {
-    if constexpr (std::is_integral_v<V>) {
-      return Sub()(V(0), x);
-    } else {
-      return -x;
-    }
-  }
-};
-/// −(dy/b)·y, the gradient of the divisor.
-struct DivisorGradient {
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V dy, V b, V y) const {
-    return -(dy / b) * y;
-  }
-};
-
-/// f(x, s) and f(s, x) for a scalar s.
-template <class F, class C>
-struct ScalarRight {
-  C s;
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V x) const {
-    return F()(x, V(s));
-  }
-};
-template <class F, class C>
-struct ScalarLeft {
-  C s;
-  template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V x) const {
-    return F()(V(s), x);
-  }
-};
 
 /// `s` as a value of what T is computed in; refuses one that T does not hold.
 template <class T, class S>
@@ -120,7 +51,7 @@ compute_t<T> scalar_of(const char* op, S s) {
 template <ArithmeticElement T>
 Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("add", "a", a, "b", b);
-  Tensor<T> out = detail::map("add", detail::Add(), a, b);
+  Tensor<T> out = detail::map("add", formula::Add(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "add", out,
@@ -136,14 +67,14 @@ Tensor<T> add(const Tensor<T>& a, const Tensor<T>& b) {
 template <ArithmeticElement T>
 Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("sub", "a", a, "b", b);
-  Tensor<T> out = detail::map("sub", detail::Sub(), a, b);
+  Tensor<T> out = detail::map("sub", formula::Sub(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "sub", out,
         [sa = a.shape(), sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
           return std::tuple(
               need[0] ? autograd::sum_to_shape(dy, sa) : Tensor<T>(),
-              need[1] ? detail::map("sub", detail::Neg(), autograd::sum_to_shape(dy, sb))
+              need[1] ? detail::map("sub", formula::Neg(), autograd::sum_to_shape(dy, sb))
                       : Tensor<T>());
         },
         a, b);
@@ -154,7 +85,7 @@ Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
 template <ArithmeticElement T>
 Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("mul", "a", a, "b", b);
-  Tensor<T> out = detail::map("mul", detail::Mul(), a, b);
+  Tensor<T> out = detail::map("mul", formula::Mul(), a, b);
   if constexpr (FloatingElement<T>) {
     // Each operand is needed for the other's gradient only.
     return autograd::record(
@@ -163,7 +94,7 @@ Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
          b = autograd::save(a.requires_grad() ? b : Tensor<T>()), sa = a.shape(),
          sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
           const auto times = [&](const Tensor<T>& other, const Shape& shape) {
-            return autograd::sum_to_shape(detail::map("mul", detail::Mul(), dy, other), shape);
+            return autograd::sum_to_shape(detail::map("mul", formula::Mul(), dy, other), shape);
           };
           return std::tuple(need[0] ? times(b.get(), sa) : Tensor<T>(),
                             need[1] ? times(a.get(), sb) : Tensor<T>());
@@ -176,7 +107,8 @@ Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
 template <ArithmeticElement T>
 Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("div", "a", a, "b", b);
-  Tensor<T> out = detail::map("div", detail::Div(), a, b);
+  detail::check_divisors(a.shape(), b);
+  Tensor<T> out = detail::map("div", formula::Div(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "div", out,
@@ -184,10 +116,10 @@ Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
          sa = a.shape()](const Tensor<T>& dy, autograd::Needs need) {
           const Tensor<T>& d = b.get();
           return std::tuple(
-              need[0] ? autograd::sum_to_shape(detail::map("div", detail::Div(), dy, d), sa)
+              need[0] ? autograd::sum_to_shape(detail::map("div", formula::Div(), dy, d), sa)
                       : Tensor<T>(),
               need[1] ? autograd::sum_to_shape(
-                            detail::map("div", detail::DivisorGradient(), dy, d, y.get()), d.shape())
+                            detail::map("div", formula::DivisorGradient(), dy, d, y.get()), d.shape())
                       : Tensor<T>());
         },
         a, b);
@@ -198,12 +130,12 @@ Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
 template <ArithmeticElement T>
 Tensor<T> neg(const Tensor<T>& x) {
   detail::require_defined("neg", "x", x);
-  Tensor<T> out = detail::map("neg", detail::Neg(), x);
+  Tensor<T> out = detail::map("neg", formula::Neg(), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "neg", out,
         [](const Tensor<T>& dy, autograd::Needs) {
-          return std::tuple(detail::map("neg", detail::Neg(), dy));
+          return std::tuple(detail::map("neg", formula::Neg(), dy));
         },
         x);
   }
@@ -216,7 +148,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> add(const Tensor<T>& x, S s) {
   detail::require_defined("add", "x", x);
-  const detail::ScalarRight<detail::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
+  const formula::ScalarRight<formula::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
   Tensor<T> out = detail::map("add with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -229,7 +161,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(const Tensor<T>& x, S s) {
   detail::require_defined("sub", "x", x);
-  const detail::ScalarRight<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
+  const formula::ScalarRight<formula::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -242,13 +174,13 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> sub(S s, const Tensor<T>& x) {
   detail::require_defined("sub", "x", x);
-  const detail::ScalarLeft<detail::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
+  const formula::ScalarLeft<formula::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "sub", out,
         [](const Tensor<T>& dy, autograd::Needs) {
-          return std::tuple(detail::map("sub", detail::Neg(), dy));
+          return std::tuple(detail::map("sub", formula::Neg(), dy));
         },
         x);
   }
@@ -259,7 +191,7 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> mul(const Tensor<T>& x, S s) {
   detail::require_defined("mul", "x", x);
-  const detail::ScalarRight<detail::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
+  const formula::ScalarRight<formula::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
   Tensor<T> out = detail::map("mul with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -274,7 +206,10 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(const Tensor<T>& x, S s) {
   detail::require_defined("div", "x", x);
-  const detail::ScalarRight<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  const formula::ScalarRight<formula::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  if constexpr (std::is_integral_v<T>) {
+    TANDEM_CHECK(f.s != 0 || x.numel() == 0, "div", "an integer was divided by zero");
+  }
   Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -289,14 +224,15 @@ template <ArithmeticElement T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> div(S s, const Tensor<T>& x) {
   detail::require_defined("div", "x", x);
-  const detail::ScalarLeft<detail::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  const formula::ScalarLeft<formula::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
+  detail::check_divisors(x.shape(), x);
   Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "div", out,
         [x = autograd::save(x), y = autograd::save(out)](const Tensor<T>& dy, autograd::Needs) {
           return std::tuple(
-              detail::map("div", detail::DivisorGradient(), dy, x.get(), y.get()));
+              detail::map("div", formula::DivisorGradient(), dy, x.get(), y.get()));
         },
         x);
   }
@@ -354,7 +290,8 @@ namespace detail {
 template <class F, class T>
 const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Tensor<T>& y) {
   detail::require_defined(op, "a", x, "b", y);
-  require_cpu(op, x, y);
+  require_map<F>(op, x, y);
+  if constexpr (std::is_same_v<F, formula::Div>) check_divisors(x.shape(), y);
   x.refuse_in_place(op);
   autograd::refuse_grad(op, y);
   const Shape common = broadcast_shapes(op, x.shape(), y.shape());
@@ -378,13 +315,13 @@ const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Te
   template <ArithmeticElement T, class S>                                               \
     requires(std::is_arithmetic_v<S>)                                                   \
   const Tensor<T>& operator symbol(const Tensor<T>& x, S s) {                           \
-    const Tensor<T> value = full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s))); \
+    const Tensor<T> value = full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s)), x.device()); \
     return detail::update(name, functor(), x, value);                                   \
   }
-TANDEM_UPDATE(+=, "add in place", detail::Add)
-TANDEM_UPDATE(-=, "sub in place", detail::Sub)
-TANDEM_UPDATE(*=, "mul in place", detail::Mul)
-TANDEM_UPDATE(/=, "div in place", detail::Div)
+TANDEM_UPDATE(+=, "add in place", formula::Add)
+TANDEM_UPDATE(-=, "sub in place", formula::Sub)
+TANDEM_UPDATE(*=, "mul in place", formula::Mul)
+TANDEM_UPDATE(/=, "div in place", formula::Div)
 #undef TANDEM_UPDATE
 
 TANDEM_NAMESPACE_END

@@ -73,7 +73,7 @@ Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
         const bool* m = ms.defined() ? ms.get().data() : nullptr;
         Tensor<T> dx(xs.get().shape());
         T* to = dx.mutable_data();
-        cpu::parallel_for(dx.numel(), detail::elementwise_grain / 8,
+        cpu::parallel_for(dx.numel(), cpu::elementwise_grain / 8,
                           [&](std::int64_t begin, std::int64_t end) {
           for (std::int64_t i = begin; i < end; ++i) {
             if (m != nullptr && !m[i]) {

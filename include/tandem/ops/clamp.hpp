@@ -10,9 +10,9 @@
 /// Errors: low above high, a bound that is NaN, bounds between which the type has no value.
 
 #include <limits>
-#include <tuple>
 #include <type_traits>
 
+#include "tandem/formula/clamp.hpp"
 #include "tandem/ops/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
@@ -20,41 +20,15 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-template <class C>
-struct Clamp {
-  C low, high;
-  TANDEM_ALWAYS_INLINE C operator()(C x) const { return x < low ? low : x > high ? high : x; }
-  template <class V>
-  TANDEM_ALWAYS_INLINE auto vectors() const {
-    return [least = V(low), most = V(high)](V x) TANDEM_INLINE_LAMBDA {
-      return min(most, max(least, x));  // both give x if it is NaN
-    };
-  }
-};
-template <class C>
-struct ClampGradient {
-  C low, high;
-  template <class V>
-  TANDEM_ALWAYS_INLINE auto vectors() const {
-    return [least = V(low), most = V(high)](V dy, V x) TANDEM_INLINE_LAMBDA {
-      return select((x < least) | (x > most), V(C(0)), dy);
-    };
-  }
-};
-
 template <ArithmeticElement T>
 Tensor<T> clamp(const char* op, const Tensor<T>& x, compute_t<T> low, compute_t<T> high) {
   TANDEM_CHECK(low <= high, op, "the lower bound ", low, " is above the upper bound ", high);
-  Tensor<T> out = map(op, Clamp<compute_t<T>>{low, high}, x);
+  const formula::Clamp<compute_t<T>> f{low, high};
   if constexpr (FloatingElement<T>) {
-    return autograd::record(
-        op, out,
-        [op, x = autograd::save(x), low, high](const Tensor<T>& dy, autograd::Needs) {
-          return std::tuple(map(op, ClampGradient<compute_t<T>>{low, high}, dy, x.get()));
-        },
-        x);
+    return saving_input(op, f, x, formula::ClampGradient<compute_t<T>>{low, high});
+  } else {
+    return map(op, f, x);
   }
-  return out;
 }
 
 /// The smallest value of C that is not below `s` (or the largest not above it): a bound of clamp.

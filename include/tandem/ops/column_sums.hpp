@@ -38,21 +38,32 @@ struct AddRows {
   }
 };
 
-/// Σ over the rows of x (rows, cols). Blocks of 128 rows are added up first and then the blocks in
+template <class T>
+void column_sums_on_cpu(T* to, const T* x, std::int64_t rows, std::int64_t cols) {
+  constexpr std::int64_t block = 128;
+  const std::int64_t blocks = cpu::num_chunks(rows, block);
+  if (blocks <= 1) {
+    cpu::simd_dispatch<AddRows, T>(x, rows, cols, to);
+    return;
+  }
+  const Tensor<T> parts({blocks, cols});
+  T* part = parts.mutable_data();
+  cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
+    cpu::simd_dispatch<AddRows, T>(x + begin * cols, end - begin, cols, part + i * cols);
+  });
+  cpu::simd_dispatch<AddRows, T>(parts.data(), blocks, cols, to);
+}
+
+template <class T>
+inline const Kernel<void(Queue&, T* to, const T* x, std::int64_t rows, std::int64_t cols)>
+    column_sums_kernel{"column_sums", column_sums_on_cpu<T>};
+
+/// Σ over the rows of x (rows, cols), dense. Blocks of 128 rows are added up first and then the blocks in
 /// their order: same bits for any thread count, and a rounding error of about (128 + rows/128)·ε.
 template <class T>
-Tensor<T> column_sums(const T* x, std::int64_t rows, std::int64_t cols) {
-  constexpr std::int64_t block = 128;
-  if (rows == 0) return zeros<T>({cols});
-  const std::int64_t blocks = cpu::num_chunks(rows, block);
-  const Tensor<T> parts({blocks, cols});
-  T* to = parts.mutable_data();
-  cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
-    cpu::simd_dispatch<AddRows, T>(x + begin * cols, end - begin, cols, to + i * cols);
-  });
-  if (blocks == 1) return parts.view({cols});
-  const Tensor<T> sums(Shape{cols});
-  cpu::simd_dispatch<AddRows, T>(parts.data(), blocks, cols, sums.mutable_data());
+Tensor<T> column_sums(const Tensor<T>& x) {
+  const Tensor<T> sums({x.size(1)}, x.device());
+  column_sums_kernel<T>(x.device(), sums.mutable_device_data(), x.device_data(), x.size(0), x.size(1));
   return sums;
 }
 

@@ -6,7 +6,7 @@
 
 #include "tandem/autograd/record.hpp"
 #include "tandem/cpu/threads.hpp"
-#include "tandem/cuda/kernels.hpp"
+#include "tandem/cuda/kernel.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -45,8 +45,14 @@ void require_same_device(const char* op, const Tensor<A>& first, const Tensor<In
   ((rest.defined() ? check(rest.device()) : void()), ...);
 }
 
-/// Elements of light work below which a second thread does not pay.
-inline constexpr std::int64_t elementwise_grain = 16384;
+/// Throws unless each of the slots has a function for the device of x.
+template <Element T, class... Slots>
+void require_kernels(const char* op, const Tensor<T>& x, const Slots&... slots) {
+  const Device device = x.device();
+  if (device.is_cpu()) return;
+  TANDEM_CHECK((slots.runs_on(device) && ...), op, "has no CUDA kernel for ", x.dtype(), " (an input is on ",
+               device, ")");
+}
 
 }  // namespace detail
 

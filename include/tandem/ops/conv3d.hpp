@@ -17,9 +17,10 @@
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/formula/relu.hpp"
 #include "tandem/ops/channel_sums.hpp"
 #include "tandem/ops/conv3d_loops.hpp"
-#include "tandem/ops/relu.hpp"
+#include "tandem/ops/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -61,7 +62,7 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, cons
        ys = keep(options.relu, y), x_shape = x.shape(), w_shape = k,
        shape](const Tensor<T>& dy, autograd::Needs need) {
         const Tensor<T> dz =
-            ys.defined() ? detail::map("conv3d", detail::ReluGradient(), dy, ys.get()).contiguous()
+            ys.defined() ? detail::map("conv3d", formula::ReluGradient(), dy, ys.get()).contiguous()
                          : dy.contiguous();
         Tensor<T> dx, dw, db;
         if (need[0]) {

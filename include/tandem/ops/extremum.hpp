@@ -70,7 +70,7 @@ Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, 
   T* values = out.values.mutable_data();
   std::int64_t* indices = out.indices.mutable_data();
   cpu::parallel_for(s.outer * s.inner, grain_for(s.n), [&](std::int64_t begin, std::int64_t end) {
-    if constexpr (has_simd<T>) {
+    if constexpr (cpu::has_simd<T>) {
       for (; s.inner == 1 && begin < end; ++begin) {
         indices[begin] = cpu::simd_dispatch<ExtremumRow<Sign>, T>(from + begin * s.n, s.n);
         values[begin] = from[begin * s.n + indices[begin]];

@@ -90,41 +90,47 @@ struct LayerNormBackward {
   }
 };
 
-/// The same on a device, by kernels/layer_norm.cu.
-template <FloatingElement T>
-Tensor<T> layer_norm_on_device(const char* op, const Tensor<T>& x, const Tensor<T>& gamma,
-                               const Tensor<T>& beta, std::int64_t rows, std::int64_t n, T eps) {
-  const auto forward = cuda::require(op, cuda::kernels<T>().layer_norm, x);
-  const auto backward = cuda::require(op, cuda::kernels<T>().layer_norm_backward, x);
-  const Device device = x.device();
-  const auto dense = [](const Tensor<T>& t) { return t.defined() ? t.detach().contiguous() : t; };
-  const auto pointer = [](const Tensor<T>& t) { return t.defined() ? t.device_data() : nullptr; };
-  const Tensor<T> xs = dense(x), gs = dense(gamma), bs = dense(beta);
-  const Tensor<T> y(x.shape(), device), mean({rows}, device), inverse({rows}, device);
-  forward(cuda::stream_of(device), y.mutable_device_data(), mean.mutable_device_data(),
-          inverse.mutable_device_data(), xs.device_data(), pointer(gs), pointer(bs), rows, n, eps);
-  return autograd::record(
-      op, y,
-      [xs = autograd::save(xs), gs = autograd::save(gs), mean = autograd::save(mean),
-       inverse = autograd::save(inverse), rows, n, device, pointer,
-       backward](const Tensor<T>& dy, autograd::Needs need) {
-        const Tensor<T> g = dy.contiguous();
-        Tensor<T> dx, dgamma, dbeta;
-        if (need[0]) dx = Tensor<T>(dy.shape(), device);
-        if (need[1] || need[2]) {
-          dgamma = Tensor<T>({n}, device);
-          dbeta = Tensor<T>({n}, device);
-        }
-        const auto target = [](const Tensor<T>& t) {
-          return t.defined() ? t.mutable_device_data() : nullptr;
-        };
-        backward(cuda::stream_of(device), target(dx), target(dgamma), target(dbeta),
-                 g.device_data(), xs.get().device_data(), mean.get().device_data(),
-                 inverse.get().device_data(), pointer(gs.get()), rows, n);
-        return std::tuple(dx, dgamma, dbeta);
-      },
-      x, gamma, beta);
+template <class T>
+void layer_norm_on_cpu(T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
+                       std::int64_t n, T eps) {
+  const Tensor<T> one = gamma == nullptr ? ones<T>({n}) : Tensor<T>(),
+                  zero = beta == nullptr ? zeros<T>({n}) : Tensor<T>();
+  if (gamma == nullptr) gamma = one.data();
+  if (beta == nullptr) beta = zero.data();
+  cpu::parallel_for(rows, grain_for(n), [&](std::int64_t begin, std::int64_t end) {
+    cpu::simd_dispatch<LayerNormForward, T>(end - begin, n, x + begin * n, gamma, beta, eps,
+                                            y + begin * n, stats + begin * 2);
+  });
 }
+
+template <class T>
+void layer_norm_backward_on_cpu(T* dx, T* dgamma_dbeta, const T* dy, const T* x, const T* stats,
+                                const T* gamma, std::int64_t rows, std::int64_t n) {
+  constexpr std::int64_t block = 128;
+  const bool learns = dgamma_dbeta != nullptr;
+  const std::int64_t blocks = learns ? cpu::num_chunks(rows, block) : 0;
+  const Tensor<T> parts = zeros<T>({blocks, 2 * n}), one = gamma == nullptr ? ones<T>({n}) : Tensor<T>();
+  if (gamma == nullptr) gamma = one.data();
+  T* part = parts.mutable_data();
+  cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
+    T* sums = learns ? part + i * 2 * n : nullptr;
+    cpu::simd_dispatch<LayerNormBackward, T>(
+        end - begin, n, x + begin * n, dy + begin * n, gamma, stats + begin * 2,
+        dx != nullptr ? dx + begin * n : nullptr, sums, learns ? sums + n : nullptr);
+  });
+  if (learns) column_sums_on_cpu(dgamma_dbeta, parts.data(), blocks, 2 * n);
+}
+
+/// y, and in `stats` the μ and s of each of `rows` rows of n; gamma and beta may be null (1 and 0).
+template <class T>
+inline const Kernel<void(Queue&, T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
+                         std::int64_t n, T eps)>
+    layer_norm_forward{"layer_norm_forward", layer_norm_on_cpu<T>};
+/// dx and, in one array of 2n, dγ and dβ; either may be null, as gamma.
+template <class T>
+inline const Kernel<void(Queue&, T* dx, T* dgamma_dbeta, const T* dy, const T* x, const T* stats, const T* gamma,
+                         std::int64_t rows, std::int64_t n)>
+    layer_norm_backward{"layer_norm_backward", layer_norm_backward_on_cpu<T>};
 
 }  // namespace detail
 
@@ -143,42 +149,31 @@ Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tens
     TANDEM_CHECK(!p.defined() || p.shape() == Shape{n}, op, "scale and shift must have shape (", n,
                  ",), one has ", p.defined() ? p.shape() : Shape());
   }
-  if (x.device().is_cuda()) {
-    return detail::layer_norm_on_device(op, x, gamma, beta, rows, n, static_cast<T>(eps));
-  }
-  const Tensor<T> xs = x.detach().contiguous();
-  const Tensor<T> gs = gamma.defined() ? gamma.detach().contiguous() : ones<T>({n});
-  const Tensor<T> bs = beta.defined() ? beta.detach().contiguous() : zeros<T>({n});
-  const Tensor<T> y(x.shape()), stats({rows, 2});
-  const T *px = xs.data(), *pg = gs.data(), *pb = bs.data();
-  T *py = y.mutable_data(), *ps = stats.mutable_data();
-  cpu::parallel_for(rows, detail::grain_for(n), [&](std::int64_t begin, std::int64_t end) {
-    cpu::simd_dispatch<detail::LayerNormForward, T>(end - begin, n, px + begin * n, pg, pb,
-                                                    static_cast<T>(eps), py + begin * n,
-                                                    ps + begin * 2);
-  });
+  detail::require_kernels(op, x, detail::layer_norm_forward<T>, detail::layer_norm_backward<T>);
+  const Device device = x.device();
+  const auto dense = [](const Tensor<T>& t) { return t.defined() ? t.detach().contiguous() : t; };
+  const auto pointer = [](const Tensor<T>& t) { return t.defined() ? t.device_data() : nullptr; };
+  const Tensor<T> xs = dense(x), gs = dense(gamma), bs = dense(beta), y(x.shape(), device),
+                  stats({rows, 2}, device);
+  detail::layer_norm_forward<T>(device, y.mutable_device_data(), stats.mutable_device_data(),
+                                xs.device_data(), pointer(gs), pointer(bs), rows, n,
+                                static_cast<T>(eps));
   return autograd::record(
       op, y,
-      [xs = autograd::save(xs), gs = autograd::save(gs), stats = autograd::save(stats), rows, n](
-          const Tensor<T>& dy, autograd::Needs need) {
-        constexpr std::int64_t block = 128;
+      [xs = autograd::save(xs), gs = autograd::save(gs), stats = autograd::save(stats), rows, n,
+       pointer](const Tensor<T>& dy, autograd::Needs need) {
         const bool learns = need[1] || need[2];  // a frozen layer's γ and β cost nothing
-        const std::int64_t blocks = learns ? cpu::num_chunks(rows, block) : 0;
-        const Tensor<T> g = dy.contiguous(), parts = zeros<T>({blocks, 2 * n});
-        Tensor<T> dx;
-        if (need[0]) dx = Tensor<T>(dy.shape());
-        const T *in = xs.get().data(), *pdy = g.data(), *scale = gs.get().data(),
-                *saved = stats.get().data();
-        T *out = need[0] ? dx.mutable_data() : nullptr, *part = parts.mutable_data();
-        cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
-          T* sums = learns ? part + i * 2 * n : nullptr;
-          cpu::simd_dispatch<detail::LayerNormBackward, T>(
-              end - begin, n, in + begin * n, pdy + begin * n, scale, saved + begin * 2,
-              out != nullptr ? out + begin * n : nullptr, sums, learns ? sums + n : nullptr);
-        });
+        const Tensor<T> g = dy.contiguous(),
+                        dx = need[0] ? Tensor<T>(dy.shape(), dy.device()) : Tensor<T>(),
+                        sums = learns ? Tensor<T>({2, n}, dy.device()) : Tensor<T>();
+        const auto target = [](const Tensor<T>& t) {
+          return t.defined() ? t.mutable_device_data() : nullptr;
+        };
+        detail::layer_norm_backward<T>(dy.device(), target(dx), target(sums), g.device_data(),
+                                       xs.get().device_data(), stats.get().device_data(),
+                                       pointer(gs.get()), rows, n);
         if (!learns) return std::tuple(dx, Tensor<T>(), Tensor<T>());
-        const Tensor<T> sums = detail::column_sums(parts.data(), blocks, 2 * n);
-        return std::tuple(dx, sums.slice(0, 0, n), sums.slice(0, n, 2 * n));
+        return std::tuple(dx, sums.select(0, 0), sums.select(0, 1));
       },
       x, gamma, beta);
 }

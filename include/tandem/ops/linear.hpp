@@ -9,7 +9,7 @@
 ///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
 ///   Tensor<float> y = linear(h, weight2, bias2, Activation::none, x);   // + x
 ///
-/// Errors: shapes that do not fit.
+/// Errors: shapes that do not fit; tensors on different devices.
 
 #include <cmath>
 #include <cstdint>
@@ -18,12 +18,10 @@
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/column_sums.hpp"
-#include "tandem/ops/linear_device.hpp"
+#include "tandem/ops/matmul.hpp"
 #include "tandem/ops/precision.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-
-using cpu::Activation;
 
 namespace detail {
 
@@ -52,41 +50,31 @@ struct ActivationBackward {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(Activation activation, const T* z, const T* dy, T* dz,
                                        std::int64_t n) {
-    if (activation == Activation::relu) {
+    formula::with_activation_gradient(activation, [&](auto gradient) TANDEM_INLINE_LAMBDA {
       cpu::vec_map<V>(
-          n, dz,
-          [](V x, V g) TANDEM_INLINE_LAMBDA { return cpu::select(x > V(T(0)), g, V(T(0))); }, z, dy);
-    } else if (activation == Activation::gelu) {  // Φ(z) + z·φ(z)
-      cpu::vec_map<V>(
-          n, dz,
-          [](V x, V g) TANDEM_INLINE_LAMBDA {
-            const V below = V(T(0.5)) + V(T(0.5)) * cpu::erf(x * V(T(0.70710678118654752440)));
-            const V density = V(T(0.39894228040143267794)) * cpu::exp(V(T(-0.5)) * x * x);
-            return g * cpu::fma(x, density, below);
-          },
-          z, dy);
-    } else {  // s + 1.702·z·s·(1 − s),  s = σ(1.702 z)
-      cpu::vec_map<V>(
-          n, dz,
-          [](V x, V g) TANDEM_INLINE_LAMBDA {
-            const V scaled = x * V(T(1.702)), s = cpu::sigmoid(scaled);
-            return g * s * cpu::fma(scaled, V(T(1)) - s, V(T(1)));
-          },
-          z, dy);
-    }
+          n, dz, [=](V x, V g) TANDEM_INLINE_LAMBDA { return gradient(g, x); }, z, dy);
+    });
   }
 };
+
+template <class T>
+void activation_backward_on_cpu(Activation activation, const T* z, const T* dy, T* dz, std::int64_t n) {
+  cpu::parallel_for(n, cpu::elementwise_grain / 4, [&](std::int64_t begin, std::int64_t end) {
+    cpu::simd_dispatch<ActivationBackward, T>(activation, z + begin, dy + begin, dz + begin,
+                                              end - begin);
+  });
+}
+
+template <class T>
+inline const Kernel<void(Queue&, Activation activation, const T* z, const T* dy, T* dz, std::int64_t n)>
+    activation_backward_kernel{"activation_backward", activation_backward_on_cpu<T>};
 
 /// dz = dy·act′(z) for dense tensors of one shape.
 template <class T>
 Tensor<T> activation_backward(Activation activation, const Tensor<T>& z, const Tensor<T>& dy) {
-  const Tensor<T> dz(dy.shape());
-  const T *from = z.data(), *g = dy.data();
-  T* to = dz.mutable_data();
-  cpu::parallel_for(dy.numel(), elementwise_grain / 4, [&](std::int64_t begin, std::int64_t end) {
-    cpu::simd_dispatch<ActivationBackward, T>(activation, from + begin, g + begin, to + begin,
-                                              end - begin);
-  });
+  const Tensor<T> dz(dy.shape(), dy.device());
+  activation_backward_kernel<T>(dy.device(), activation, z.device_data(), dy.device_data(),
+                                dz.mutable_device_data(), dy.numel());
   return dz;
 }
 
@@ -112,27 +100,26 @@ template <class T>
 struct LinearEpilogue {
   LinearEpilogue(const Tensor<T>& bias, Activation activation, const Tensor<T>& residual) {
     call.activation = activation;
-    if (bias.defined()) call.bias = (b = bias.detach().contiguous()).data();
+    if (bias.defined()) call.bias = (b = bias.detach().contiguous()).device_data();
     if (residual.defined()) {
-      call.residual = (r = residual.detach().contiguous()).data();
+      call.residual = (r = residual.detach().contiguous()).device_data();
       call.ld_residual = residual.shape().back();
     }
   }
   /// Writes z = x·Wᵀ + b too, of the result's shape: act′ needs it.
-  void keep_z(const Shape& shape) {
-    z = Tensor<T>(shape);
-    call.pre_activation = z.mutable_data();
+  void keep_z(const Shape& shape, Device device = Device::cpu()) {
+    z = Tensor<T>(shape, device);
+    call.pre_activation = z.mutable_device_data();
     call.ld_pre = shape.back();
   }
   Tensor<T> b, r, z;
   cpu::Epilogue<T> call;
 };
 
-/// C = op(A)·op(B) with the epilogue, factors rounded to bfloat16 where `precision` says so.
 template <class T>
-void product(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
-             std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
-             std::int64_t ldc, const cpu::Epilogue<T>& epilogue = {}) {
+void product_on_cpu(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
+                    std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
+                    std::int64_t ldc, const cpu::Epilogue<T>& epilogue) {
   if constexpr (std::is_same_v<T, float>) {
     if (precision == Precision::bfloat16) {
       return cpu::gemm<cpu::Rounded, float>(ta, tb, m, n, k, 1.0F, cpu::rounded(a), lda,
@@ -141,6 +128,14 @@ void product(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, 
   }
   cpu::gemm<T, T>(ta, tb, m, n, k, T(1), a, lda, b, ldb, T(0), c, ldc, epilogue);
 }
+
+/// C = op(A)·op(B) with the epilogue, C (m, n), the inner dimension k; factors rounded to bfloat16 where
+/// `precision` says so.
+template <class T>
+inline const Kernel<void(Queue&, Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
+                         std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
+                         std::int64_t ldc, const cpu::Epilogue<T>& epilogue)>
+    linear_product{"linear_product", product_on_cpu<T>};
 
 }  // namespace detail
 
@@ -154,19 +149,22 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   detail::require_same_device(op, x, weight, bias, residual);
   const Shape shape = detail::linear_shape(op, x, weight, bias, residual);
   const std::int64_t in = weight.size(1), out = weight.size(0);
-  if (x.device().is_cuda()) return detail::linear_on_device(x, weight, bias, activation, residual);
+  detail::require_kernels(op, x, detail::linear_product<T>, detail::activation_backward_kernel<T>,
+                          detail::column_sums_kernel<T>);
 
+  const Device device = x.device();
   const detail::Rows<T> rows(x.detach());
   const detail::MatrixBatch<T> w(weight.detach());
-  const Tensor<T> y(shape);
+  const Tensor<T> y(shape, device);
   detail::LinearEpilogue<T> epilogue(bias, activation, residual);
-  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape);
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape, device);
   const auto flip = [](cpu::Trans t) {
     return t == cpu::Trans::no ? cpu::Trans::yes : cpu::Trans::no;
   };
   const Precision precision = product_precision();
-  detail::product(precision, cpu::Trans::no, flip(w.layout.trans), rows.count, out, in, rows.x.data(),
-                  rows.ld, w.x.data(), w.layout.ld, y.mutable_data(), out, epilogue.call);
+  detail::linear_product<T>(device, precision, cpu::Trans::no, flip(w.layout.trans), rows.count, out, in,
+                            rows.x.device_data(), rows.ld, w.x.device_data(), w.layout.ld,
+                            y.mutable_device_data(), out, epilogue.call);
 
   return autograd::record(
       op, y,
@@ -178,16 +176,18 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
         if (z.defined()) dz = detail::activation_backward(activation, z.get(), dz);
         Tensor<T> dx, dw, db;
         if (need[0]) {
-          dx = Tensor<T>(x_shape);
-          detail::product(precision, cpu::Trans::no, w_layout.trans, n, in, out, dz.data(), out,
-                          ws.get().data(), w_layout.ld, dx.mutable_data(), in);
+          dx = Tensor<T>(x_shape, dy.device());
+          detail::linear_product<T>(dy.device(), precision, cpu::Trans::no, w_layout.trans, n, in, out,
+                                    dz.device_data(), out, ws.get().device_data(), w_layout.ld,
+                                    dx.mutable_device_data(), in, {});
         }
         if (need[1]) {
-          dw = Tensor<T>({out, in});
-          detail::product(precision, cpu::Trans::yes, cpu::Trans::no, out, in, n, dz.data(), out,
-                          xs.get().data(), ld, dw.mutable_data(), in);
+          dw = Tensor<T>({out, in}, dy.device());
+          detail::linear_product<T>(dy.device(), precision, cpu::Trans::yes, cpu::Trans::no, out, in, n,
+                                    dz.device_data(), out, xs.get().device_data(), ld,
+                                    dw.mutable_device_data(), in, {});
         }
-        if (need[2]) db = detail::column_sums(dz.data(), n, out);
+        if (need[2]) db = detail::column_sums(dz.detach().view({n, out}));
         return std::tuple(dx, dw, db, dy);
       },
       x, weight, bias, residual);

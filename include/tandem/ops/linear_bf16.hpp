@@ -75,7 +75,7 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
             dw = detail::rounded_rows(exact);
           }
         }
-        if (need[2]) db = detail::column_sums(dz.data(), rows, out);
+        if (need[2]) db = detail::column_sums(dz.detach().view({rows, out}));
         return std::tuple(dx, dw, db, dy);
       },
       x, weight, bias, residual);

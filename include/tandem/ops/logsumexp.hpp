@@ -41,8 +41,8 @@ struct LogSumExpRow {
 struct LogSumExpGradient {
   static constexpr int cost = 8;
   template <class V>
-  TANDEM_ALWAYS_INLINE V operator()(V dy, V x, V y) const {
-    using C = typename V::value_type;
+  TANDEM_FORMULA V operator()(V dy, V x, V y) const {
+    using C = formula::element_t<V>;
     const V all_masked(-std::numeric_limits<C>::infinity());
     return select(y == all_masked, V(C(0)), dy * cpu::exp(x - y));
   }

@@ -40,7 +40,7 @@ Tensor<T> reduce_losses(const Shape& shape, Reduction reduction, double scale, F
   if (reduction == Reduction::none) {
     Tensor<T> out(shape);
     T* to = out.mutable_data();
-    cpu::parallel_for(n, elementwise_grain / 8, [&](std::int64_t begin, std::int64_t end) {
+    cpu::parallel_for(n, cpu::elementwise_grain / 8, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(loss(i));
     });
     return out;

@@ -62,19 +62,34 @@ struct MatrixBatch {
   Strides strides;  // of the batch dimensions
 };
 
+template <class In, class Out>
+void matmul_on_cpu(cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, const In* a,
+                   std::int64_t lda, std::int64_t stride_a, const In* b, std::int64_t ldb,
+                   std::int64_t stride_b, Out* c, std::int64_t ldc, std::int64_t stride_c,
+                   std::int64_t batch) {
+  cpu::gemm_batched<In, Out>(ta, tb, m, n, k, Out(1), a, lda, stride_a, b, ldb, stride_b, Out(0), c, ldc,
+                             stride_c, batch);
+}
+
+/// C = op(A)·op(B) for `batch` matrices a stride apart: C (m, n), the inner dimension k.
+template <class In, class Out>
+inline const Kernel<void(Queue&, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k,
+                         const In* a, std::int64_t lda, std::int64_t stride_a, const In* b, std::int64_t ldb,
+                         std::int64_t stride_b, Out* c, std::int64_t ldc, std::int64_t stride_c,
+                         std::int64_t batch)>
+    matmul_kernel{"matmul", matmul_on_cpu<In, Out>};
+
 /// The product itself, for tensors of at least two dimensions; records nothing.
 template <class In, class Out>
 Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>& b) {
+  require_kernels(op, a, matmul_kernel<In, Out>);
   const MatrixBatch<In> left(a.detach()), right(b.detach());
   const std::int64_t m = a.size(-2), k = a.size(-1), n = b.size(-1);
   const Shape batch = broadcast_shapes(op, left.shape, right.shape);
   Shape shape = batch;
   shape.push_back(m);
   shape.push_back(n);
-  const Device device = a.device();
-  const auto gemm = device.is_cuda() ? cuda::require(op, cuda::kernels<In>().gemm, a) : nullptr;
-  Tensor<Out> c(shape, device);
-  if (device.is_cuda() && k == 0) return c.zero_();
+  Tensor<Out> c(shape, a.device());
   Strides to = contiguous_strides(batch);
   for (int d = 0; d < to.rank(); ++d) to[d] *= m * n;
   const Loop<3> loop =
@@ -83,18 +98,9 @@ Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>
   const In *pa = left.x.device_data(), *pb = right.x.device_data();
   Out* pc = c.mutable_device_data();
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {
-    if constexpr (std::is_same_v<In, Out>) {
-      if (gemm != nullptr) {
-        return gemm(cuda::stream_of(device), left.layout.trans == cpu::Trans::yes,
-                    right.layout.trans == cpu::Trans::yes, m, n, k, Out(1), pa + at[1],
-                    left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
-                    loop.inner_strides[2], Out(0), pc + at[0], n, loop.inner_strides[0], loop.inner);
-      }
-    }
-    cpu::gemm_batched<In, Out>(left.layout.trans, right.layout.trans, m, n, k, Out(1), pa + at[1],
-                               left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
-                               loop.inner_strides[2], Out(0), pc + at[0], n, loop.inner_strides[0],
-                               loop.inner);
+    matmul_kernel<In, Out>(a.device(), left.layout.trans, right.layout.trans, m, n, k, pa + at[1],
+                           left.layout.ld, loop.inner_strides[1], pb + at[2], right.layout.ld,
+                           loop.inner_strides[2], pc + at[0], n, loop.inner_strides[0], loop.inner);
   });
   return c;
 }

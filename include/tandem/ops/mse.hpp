@@ -36,7 +36,7 @@ Tensor<T> mse(const Tensor<T>& x, const Tensor<T>& target, Reduction reduction =
         const auto gradient = [&](T sign) {
           Tensor<T> d(xs.get().shape());
           T* to = d.mutable_data();
-          cpu::parallel_for(d.numel(), detail::elementwise_grain,
+          cpu::parallel_for(d.numel(), cpu::elementwise_grain,
                             [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin; i < end; ++i) to[i] = sign * (a[i] - b[i]) * g.at(i);
           });

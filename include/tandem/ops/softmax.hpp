@@ -11,7 +11,7 @@
 ///   Tensor<float> p = softmax(scores);                            // over the last dimension
 ///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time, (B, T, C) and (B, T, 1)
 ///
-/// Errors: a mask that does not broadcast to x.
+/// Errors: a mask that does not broadcast to x, or is on another device.
 
 #include <cstddef>
 #include <cstdint>
@@ -222,18 +222,17 @@ void run_softmax(const DimSplit& s, P*... pointers) {
   });
 }
 
-/// A dense copy of x with −∞ where the mask, broadcast to x, is false.
+template <bool Log, class T>
+void softmax_on_cpu(T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  run_softmax<SoftmaxRows<Log>, SoftmaxColumns<Log>, T>({outer, n, inner}, x, y);
+}
+template <bool Log, class T>
+void softmax_backward_on_cpu(T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                             std::int64_t inner) {
+  run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>({outer, n, inner}, y, dy, dx);
+}
 template <class T>
-Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& mask) {
-  TANDEM_CHECK(broadcast_shapes(op, x.shape(), mask.shape()) == x.shape(), op, "a mask of shape ",
-               mask.shape(), " does not broadcast to ", x.shape());
-  const Tensor<T> out(x.shape());
-  const Loop<3> loop =
-      make_loop<3>(x.shape(), {out.strides(), x.strides(),
-                               broadcast_strides(mask.shape(), mask.strides(), x.shape())});
-  T* to = out.mutable_data();
-  const T* from = x.data();
-  const bool* keep = mask.data();
+void masked_copy_on_cpu(T* to, const T* from, const bool* keep, const Loop<3>& loop) {
   const auto& step = loop.inner_strides;
   cpu::parallel_for(loop.rows, grain_for(loop.inner), [&](std::int64_t begin, std::int64_t end) {
     loop.for_rows(begin, end, [&](const std::int64_t(&at)[3]) {
@@ -243,54 +242,52 @@ Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& ma
       }
     });
   });
-  return out;
 }
 
-/// softmax on a device, by kernels/softmax.cu, which takes dense rows: the dimension goes last.
+/// y = softmax of x (or its logarithm) along the middle dimension of (outer, n, inner), and dx.
+template <bool Log, class T>
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner)>
+    softmax_forward{Log ? "log_softmax_forward" : "softmax_forward", softmax_on_cpu<Log, T>};
+template <bool Log, class T>
+inline const Kernel<void(Queue&, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner)>
+    softmax_backward{Log ? "log_softmax_backward" : "softmax_backward", softmax_backward_on_cpu<Log, T>};
+/// to[i] = keep[i] ? from[i] : −∞, over three layouts.
 template <class T>
-Tensor<T> softmax_on_device(const char* op, const Tensor<T>& x, int dim) {
-  const auto forward = cuda::require(op, cuda::kernels<T>().softmax, x);
-  const auto backward = cuda::require(op, cuda::kernels<T>().softmax_backward, x);
-  const auto rows_of = [dim](const Tensor<T>& t) {
-    return t.detach().transpose(dim, -1).contiguous();
-  };
-  const Tensor<T> xs = rows_of(x), rows(xs.shape(), x.device());
-  const std::int64_t n = xs.shape().back(), count = n > 0 ? xs.numel() / n : 0;
-  forward(cuda::stream_of(x.device()), rows.mutable_device_data(), xs.device_data(), count, n);
-  return autograd::record(
-      op, rows_of(rows),
-      [y = autograd::save(rows), rows_of, count, n, backward](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = rows_of(dy), dx(g.shape(), g.device());
-        backward(cuda::stream_of(g.device()), dx.mutable_device_data(), y.get().device_data(),
-                 g.device_data(), count, n);
-        return std::tuple(rows_of(dx));
-      },
-      x);
+inline const Kernel<void(Queue&, T* to, const T* from, const bool* keep, const Loop<3>& loop)> masked_copy_kernel{
+    "masked_copy", masked_copy_on_cpu<T>};
+
+/// A dense copy of x with −∞ where the mask, broadcast to x, is false.
+template <class T>
+Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& mask) {
+  TANDEM_CHECK(broadcast_shapes(op, x.shape(), mask.shape()) == x.shape(), op, "a mask of shape ",
+               mask.shape(), " does not broadcast to ", x.shape());
+  require_same_device(op, x, mask);
+  require_kernels(op, x, masked_copy_kernel<T>);
+  const Tensor<T> out(x.shape(), x.device());
+  const Loop<3> loop =
+      make_loop<3>(x.shape(), {out.strides(), x.strides(),
+                               broadcast_strides(mask.shape(), mask.strides(), x.shape())});
+  masked_copy_kernel<T>(x.device(), out.mutable_device_data(), x.device_data(), mask.device_data(), loop);
+  return out;
 }
 
 template <bool Log, class T>
 Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
                         const Tensor<bool>& mask) {
-  detail::require_defined(op, "x", x);
-  detail::require_given_or_none(op, "mask", mask);
-  if constexpr (!Log) {
-    if (x.device().is_cuda() && !mask.defined()) {
-      return softmax_on_device(op, x, normalize_dim(op, dim, x.rank()));
-    }
-    TANDEM_CHECK(x.device().is_cpu() || !mask.defined(), op,
-                 "has no CUDA kernel for a mask (an input is on ", x.device(), ")");
-  }
-  require_cpu(op, x, mask);
+  require_defined(op, "x", x);
+  require_given_or_none(op, "mask", mask);
+  require_kernels(op, x, softmax_forward<Log, T>, softmax_backward<Log, T>);
   const DimSplit s = split_at(x.shape(), normalize_dim(op, dim, x.rank()));
   const Tensor<T> xs = mask.defined() ? masked_copy(op, x.detach(), mask) : x.detach().contiguous();
-  const Tensor<T> y(x.shape());
-  run_softmax<SoftmaxRows<Log>, SoftmaxColumns<Log>, T>(s, xs.data(), y.mutable_data());
+  const Tensor<T> y(x.shape(), x.device());
+  softmax_forward<Log, T>(x.device(), y.mutable_device_data(), xs.device_data(), s.outer, s.n, s.inner);
   return autograd::record(
       op, y,
       [s, y = autograd::save(y)](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(dy.shape());
-        run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>(
-            s, y.get().data(), g.data(), dx.mutable_data());
+        const Tensor<T> g = dy.contiguous(), dx(dy.shape(), dy.device());
+        softmax_backward<Log, T>(dy.device(), dx.mutable_device_data(), y.get().device_data(), g.device_data(),
+                                 s.outer, s.n, s.inner);
         return std::tuple(dx);
       },
       x);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tandem/cpu/simd.hpp"
+#include "tandem/formula/adam.hpp"
 #include "tandem/optim/optimizer.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -16,44 +17,50 @@ struct AdamOptions {
 
 namespace detail {
 
-/// The numbers of one Adam step, on every device: rate = lr/(1 − β₁ᵗ), root_scale = 1/√(1 − β₂ᵗ), decay
-/// is added to the gradient (Adam), θ is first multiplied by shrink = 1 − lr·wd (AdamW).
-template <class T>
-using AdamStep = cuda::AdamNumbers<T>;
+using formula::AdamTensor;
 
 template <class T>
 struct AdamUpdate {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const AdamStep<T>& s, T* TANDEM_RESTRICT p,
+  static TANDEM_ALWAYS_INLINE void run(const formula::Adam<T>& numbers, T* TANDEM_RESTRICT p,
                                        const T* TANDEM_RESTRICT g, T* TANDEM_RESTRICT m,
                                        T* TANDEM_RESTRICT v, std::int64_t n) {
     constexpr int w = V::size;
-    const V beta1(s.beta1), beta2(s.beta2), rest1(T(1) - s.beta1), rest2(T(1) - s.beta2),
-        rate(s.rate), root_scale(s.root_scale), epsilon(s.epsilon), decay(s.decay), shrink(s.shrink);
-    const auto update = [&](V& theta, V grad, V& first, V& second) TANDEM_INLINE_LAMBDA {
-      theta = theta * shrink;
-      grad = grad + decay * theta;
-      first = beta1 * first + rest1 * grad;
-      second = beta2 * second + rest2 * (grad * grad);
-      theta = theta - rate * (first / (sqrt(second) * root_scale + epsilon));
-    };
+    const formula::Adam<V> step = numbers.template as<V>();
     std::int64_t i = 0;
     for (; i + w <= n; i += w) {
       V theta = V::load(p + i), first = V::load(m + i), second = V::load(v + i);
-      update(theta, V::load(g + i), first, second);
+      step.update(theta, V::load(g + i), first, second);
       theta.store(p + i);
       first.store(m + i);
       second.store(v + i);
     }
     if (i < n) {
-      V theta = V::load_partial(p + i, n - i), first = V::load_partial(m + i, n - i), second = V::load_partial(v + i, n - i);
-      update(theta, V::load_partial(g + i, n - i), first, second);
-      theta.store_partial(p + i, n - i);
-      first.store_partial(m + i, n - i);
-      second.store_partial(v + i, n - i);
+      const std::int64_t rest = n - i;
+      V theta = V::load_partial(p + i, rest), first = V::load_partial(m + i, rest),
+        second = V::load_partial(v + i, rest);
+      step.update(theta, V::load_partial(g + i, rest), first, second);
+      theta.store_partial(p + i, rest);
+      first.store_partial(m + i, rest);
+      second.store_partial(v + i, rest);
     }
   }
 };
+
+template <class T>
+void adam_on_cpu(const AdamTensor<T>* tensors, std::int64_t count, const formula::Adam<T>& numbers) {
+  for_each_piece(count, [=](std::int64_t k) { return tensors[k].size; },
+                 [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
+                   const AdamTensor<T>& t = tensors[k];
+                   cpu::simd_dispatch<AdamUpdate<T>, T>(numbers, t.parameter + begin, t.gradient + begin,
+                                                        t.first + begin, t.second + begin, end - begin);
+                 });
+}
+
+/// One update of `count` tensors.
+template <class T>
+inline const Kernel<void(Queue&, const AdamTensor<T>* tensors, std::int64_t count, const formula::Adam<T>& numbers)>
+    adam_step{"adam_step", adam_on_cpu<T>};
 
 }  // namespace detail
 
@@ -78,32 +85,29 @@ class AdamBase final : public Optimizer<T> {
 
   void step() override {
     this->collect_gradients();
-    // Parameters with equally many gradients, as a rule all, share their numbers.
-    std::vector<std::int64_t> counts;
-    std::vector<detail::AdamStep<T>> numbers;
-    std::vector<std::size_t> which;
+    // Parameters with equally many gradients, as a rule all, share their numbers: a call for all of a device.
+    struct Group {
+      Device device;
+      std::int64_t t;
+      std::vector<detail::AdamTensor<T>> tensors;
+    };
+    std::vector<Group> groups;
     for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
+      const Tensor<T>&p = this->parameters_[k], &g = this->gradients_[k];
+      if (!g.defined()) continue;
+      tandem::detail::require_kernels("adam", p, detail::adam_step<T>);
       const std::int64_t t = this->steps_of(k) + 1;
       std::size_t i = 0;
-      while (i < counts.size() && counts[i] != t) ++i;
-      if (i == counts.size()) {
-        counts.push_back(t);
-        numbers.push_back(step_number(t));
-      }
-      which.push_back(i);
+      while (i < groups.size() && !(groups[i].device == p.device() && groups[i].t == t)) ++i;
+      if (i == groups.size()) groups.push_back({p.device(), t, {}});
+      groups[i].tensors.push_back({p.mutable_device_data(), g.device_data(),
+                                   first_[k].mutable_device_data(),
+                                   second_[k].mutable_device_data(), p.numel()});
     }
-    step_on_devices(numbers, which);
-    std::vector<T*> theta, first, second;
-    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
-      theta.push_back(this->parameters_[k].mutable_device_data());
-      first.push_back(first_[k].mutable_device_data());
-      second.push_back(second_[k].mutable_device_data());
+    for (const Group& group : groups) {
+      detail::adam_step<T>(group.device, group.tensors.data(), static_cast<std::int64_t>(group.tensors.size()),
+                           step_number(group.t));
     }
-    this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
-      cpu::simd_dispatch<detail::AdamUpdate<T>, T>(numbers[which[k]], theta[k] + begin,
-                                                   this->gradients_[k].data() + begin,
-                                                   first[k] + begin, second[k] + begin, end - begin);
-    });
     this->count_step();
   }
   std::vector<nn::Named<T>> state() const override {
@@ -115,45 +119,20 @@ class AdamBase final : public Optimizer<T> {
 
  private:
   /// The numbers of a parameter's t-th update.
-  detail::AdamStep<T> step_number(std::int64_t t) const {
+  formula::Adam<T> step_number(std::int64_t t) const {
     const double rate = this->learning_rate_, decay = options_.weight_decay;
     const double correction1 = 1 - __builtin_pow(options_.beta1, static_cast<double>(t)),
                  correction2 = 1 - __builtin_pow(options_.beta2, static_cast<double>(t));
-    return {T(options_.beta1),
-            T(options_.beta2),
-            T(options_.epsilon),
-            T(rate / correction1),
-            T(1 / __builtin_sqrt(correction2)),
-            T(decoupled ? 0 : decay),
-            T(decoupled ? 1 - rate * decay : 1)};
-  }
-
-  /// The parameters that are not on the CPU: one call of kernels/adam.cu updates all of a device that have the
-  /// same numbers.
-  void step_on_devices(const std::vector<detail::AdamStep<T>>& numbers, const std::vector<std::size_t>& which) {
-    struct Group {
-      Device device;
-      std::size_t number;
-      std::vector<cuda::AdamTensor<T>> tensors;
-    };
-    std::vector<Group> groups;
-    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
-      const Tensor<T>&p = this->parameters_[k], &g = this->gradients_[k];
-      if (p.device().is_cpu() || !g.defined()) continue;
-      std::size_t i = 0;
-      while (i < groups.size() && !(groups[i].device == p.device() && groups[i].number == which[k])) ++i;
-      if (i == groups.size()) groups.push_back({p.device(), which[k], {}});
-      groups[i].tensors.push_back({p.mutable_device_data(), g.device_data(),
-                                   first_[k].mutable_device_data(),
-                                   second_[k].mutable_device_data(), p.numel()});
-    }
-    for (const Group& group : groups) {
-      const auto adam = cuda::kernels<T>().adam;
-      TANDEM_CHECK(adam != nullptr, "adam", "has no CUDA kernel for ", dtype_of<T>,
-                   " (a parameter is on ", group.device, ")");
-      adam(cuda::stream_of(group.device), group.tensors.data(),
-           static_cast<std::int64_t>(group.tensors.size()), numbers[group.number]);
-    }
+    const T beta1 = T(options_.beta1), beta2 = T(options_.beta2);
+    return {.beta1 = beta1,
+            .rest1 = T(1) - beta1,
+            .beta2 = beta2,
+            .rest2 = T(1) - beta2,
+            .epsilon = T(options_.epsilon),
+            .rate = T(rate / correction1),
+            .root_scale = T(1 / __builtin_sqrt(correction2)),
+            .decay = T(decoupled ? 0 : decay),
+            .shrink = T(decoupled ? 1 - rate * decay : 1)};
   }
 
   AdamOptions options_;

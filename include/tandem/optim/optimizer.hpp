@@ -15,6 +15,30 @@
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
+namespace detail {
+/// Calls update(k, begin, end) for pieces of `count` tensors, tensor k with size(k) elements, on several threads.
+template <class Size, class F>
+void for_each_piece(std::int64_t count, Size&& size, F&& update) {
+  constexpr std::int64_t piece = 1 << 15;
+  struct Piece {
+    std::int64_t k, begin, end;
+  };
+  std::vector<Piece> pieces;
+  for (std::int64_t k = 0; k < count; ++k) {
+    const std::int64_t n = size(k);
+    for (std::int64_t at = 0; at < n; at += piece) {
+      pieces.push_back({k, at, at + piece < n ? at + piece : n});
+    }
+  }
+  cpu::parallel_for(static_cast<std::int64_t>(pieces.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const Piece& p = pieces[static_cast<std::size_t>(i)];
+      update(p.k, p.begin, p.end);
+    }
+  });
+}
+}  // namespace detail
+
 /// Base of SGD, Adam and AdamW. Parameters without a gradient are left alone by step(), and each counts its own
 /// steps: one whose first gradient comes late starts as all did.
 ///
@@ -110,31 +134,6 @@ class Optimizer {
   }
 
  protected:
-  /// Calls update(k, begin, end) for pieces of parameter k, for every parameter on the CPU with a
-  /// gradient.
-  template <class F>
-  void for_each_piece(F&& update) const {
-    constexpr std::int64_t piece = 1 << 15;
-    struct Piece {
-      std::size_t k;
-      std::int64_t begin, end;
-    };
-    std::vector<Piece> pieces;
-    for (std::size_t k = 0; k < parameters_.size(); ++k) {
-      if (!gradients_[k].defined() || !parameters_[k].device().is_cpu()) continue;
-      const std::int64_t n = parameters_[k].numel();
-      for (std::int64_t at = 0; at < n; at += piece) {
-        pieces.push_back({k, at, at + piece < n ? at + piece : n});
-      }
-    }
-    cpu::parallel_for(static_cast<std::int64_t>(pieces.size()), 1,
-                      [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t i = begin; i < end; ++i) {
-                          const Piece& p = pieces[static_cast<std::size_t>(i)];
-                          update(p.k, p.begin, p.end);
-                        }
-                      });
-  }
   /// Takes the dense gradients of this step.
   void collect_gradients() {
     gradients_.clear();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tandem/formula/sgd.hpp"
 #include "tandem/optim/optimizer.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -33,28 +34,33 @@ class Sgd final : public Optimizer<T> {
   void step() override {
     for (const Tensor<T>& p : this->parameters_) tandem::detail::require_cpu("sgd", p);
     this->collect_gradients();
-    const T rate = T(this->learning_rate_), decay = T(options_.weight_decay),
-            mu = T(options_.momentum), share = T(1 - options_.dampening);
     std::vector<T*> theta, velocity;
-    std::vector<char> fresh;  // no gradient before
-    for (std::size_t k = 0; k < this->parameters_.size(); ++k) fresh.push_back(this->steps_of(k) == 0);
     for (const Tensor<T>& p : this->parameters_) theta.push_back(p.mutable_data());
     for (const Tensor<T>& b : momentum_) velocity.push_back(b.mutable_data());
-    this->for_each_piece([&](std::size_t k, std::int64_t begin, std::int64_t end) {
-      T* TANDEM_RESTRICT p = theta[k];
-      const T* TANDEM_RESTRICT g = this->gradients_[k].data();
-      if (velocity.empty()) {
-        for (std::int64_t i = begin; i < end; ++i) p[i] -= rate * (g[i] + decay * p[i]);
-        return;
-      }
-      T* TANDEM_RESTRICT b = velocity[k];
-      const bool first = fresh[k] != 0;
-      for (std::int64_t i = begin; i < end; ++i) {
-        const T full = g[i] + decay * p[i];
-        b[i] = first ? full : mu * b[i] + share * full;
-        p[i] -= rate * (options_.nesterov ? full + mu * b[i] : b[i]);
-      }
-    });
+    std::vector<formula::Sgd<T>> numbers;
+    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
+      numbers.push_back({.rate = T(this->learning_rate_),
+                         .decay = T(options_.weight_decay),
+                         .momentum = T(options_.momentum),
+                         .share = T(1 - options_.dampening),
+                         .nesterov = options_.nesterov,
+                         .first = this->steps_of(k) == 0});
+    }
+    const auto size = [&](std::int64_t k) {
+      return this->gradients_[index(k)].defined() ? this->parameters_[index(k)].numel() : 0;
+    };
+    detail::for_each_piece(
+        static_cast<std::int64_t>(theta.size()), size, [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
+          T* TANDEM_RESTRICT p = theta[index(k)];
+          const T* TANDEM_RESTRICT g = this->gradients_[index(k)].data();
+          const formula::Sgd<T> step = numbers[index(k)];
+          if (velocity.empty()) {
+            for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i]);
+          } else {
+            T* TANDEM_RESTRICT b = velocity[index(k)];
+            for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i], b[i]);
+          }
+        });
     this->count_step();
   }
   std::vector<nn::Named<T>> state() const override {
@@ -64,6 +70,8 @@ class Sgd final : public Optimizer<T> {
   }
 
  private:
+  static std::size_t index(std::int64_t k) { return static_cast<std::size_t>(k); }
+
   SgdOptions options_;
   std::vector<Tensor<T>> momentum_;
 };

@@ -65,6 +65,19 @@ inline void require_ieee_arithmetic() {
 #error "tandem needs GCC 12+ or Clang 16+"
 #endif
 
+/// Goes between the parameters and the body of a lambda that takes or returns a vector of cpu/simd.hpp.
+#define TANDEM_INLINE_LAMBDA __attribute__((always_inline))
+
+/// TANDEM_HOST_DEVICE: a function that kernels call too. TANDEM_FORMULA: one of formula/, which always becomes
+/// part of its caller, so that it is compiled for the caller's instruction set.
+#if defined(__CUDACC__)
+#define TANDEM_HOST_DEVICE __host__ __device__
+#define TANDEM_FORMULA __host__ __device__ __forceinline__
+#else
+#define TANDEM_HOST_DEVICE
+#define TANDEM_FORMULA TANDEM_ALWAYS_INLINE
+#endif
+
 TANDEM_NAMESPACE_BEGIN
 /// An int as the bound of an array: GCC's -Wsign-conversion warns of one that depends on a template parameter.
 constexpr decltype(sizeof 0) extent(long n) { return static_cast<decltype(sizeof 0)>(n); }

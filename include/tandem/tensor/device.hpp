@@ -58,8 +58,17 @@ struct DeviceInterface {
   void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   /// As copy_on_device, between two layouts.                                    kernels/copy.cu
   void (*copy_strided)(int device, const StridedCopy& copy) = nullptr;
-  void (*fill_zero)(int device, void* to, std::int64_t bytes) = nullptr;
+  /// n elements of 1, 2, 4 or 8 bytes, each with these bits.
+  void (*fill)(int device, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) = nullptr;
   void (*synchronize)(int device) = nullptr;
+  /// Streams and events (cudaStream_t, cudaEvent_t); cuda/queue.hpp says what they are for.
+  void* (*default_stream)(int device) = nullptr;
+  void* (*create_stream)(int device) = nullptr;
+  void* (*create_event)(int device) = nullptr;
+  void (*destroy_event)(void* event) = nullptr;
+  void (*record_event)(void* event, int device, void* stream) = nullptr;
+  void (*wait_event)(void* event, int device, void* stream) = nullptr;
+  void (*synchronize_event)(void* event) = nullptr;
 };
 
 /// The one CUDA table of the program.

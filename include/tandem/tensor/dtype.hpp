@@ -16,24 +16,24 @@ struct bfloat16 {
   std::uint16_t bits = 0;
 
   bfloat16() = default;
-  explicit bfloat16(float value) : bits(round_bits(value)) {}
-  explicit bfloat16(double value) : bfloat16(static_cast<float>(value)) {}
-  explicit bfloat16(std::int64_t value) : bfloat16(static_cast<float>(value)) {}
-  explicit bfloat16(int value) : bfloat16(static_cast<float>(value)) {}
-  static bfloat16 from_bits(std::uint16_t bits) {
+  TANDEM_HOST_DEVICE explicit bfloat16(float value) : bits(round_bits(value)) {}
+  TANDEM_HOST_DEVICE explicit bfloat16(double value) : bfloat16(static_cast<float>(value)) {}
+  TANDEM_HOST_DEVICE explicit bfloat16(std::int64_t value) : bfloat16(static_cast<float>(value)) {}
+  TANDEM_HOST_DEVICE explicit bfloat16(int value) : bfloat16(static_cast<float>(value)) {}
+  TANDEM_HOST_DEVICE static bfloat16 from_bits(std::uint16_t bits) {
     bfloat16 out;
     out.bits = bits;
     return out;
   }
 
-  operator float() const {
+  TANDEM_HOST_DEVICE operator float() const {
     const std::uint32_t wide = static_cast<std::uint32_t>(bits) << 16;
     float out;
     std::memcpy(&out, &wide, sizeof out);
     return out;
   }
 
-  static std::uint16_t round_bits(float value) {
+  TANDEM_HOST_DEVICE static std::uint16_t round_bits(float value) {
     std::uint32_t wide;
     std::memcpy(&wide, &value, sizeof wide);
     if ((wide & 0x7fffffffu) > 0x7f800000u) {  // NaN: keep it quiet and keep its sign
@@ -134,6 +134,20 @@ concept Element = requires { detail::dtype_tag<T>::kind; };
 template <class T>
 concept FloatingElement =
     Element<T> && (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>);
+
+namespace detail {
+template <class T>
+struct ComputeType {
+  using type = T;
+};
+template <>
+struct ComputeType<bfloat16> {
+  using type = float;
+};
+/// What arithmetic on T happens in: float for bfloat16, T otherwise.
+template <class T>
+using compute_t = typename ComputeType<T>::type;
+}  // namespace detail
 
 /// dtype_of<float> is DType::f32, and so on.
 template <Element T>

@@ -17,12 +17,9 @@ template <Element T, class S>
   requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
 Tensor<T> full(const Shape& shape, S value, Device device = Device::cpu()) {
   const T element = detail::scalar_element<T>("full", value);
-  Tensor<T> out(shape);
+  Tensor<T> out(shape, device);
   out.fill_(element);
-  if (device.is_cpu()) return out;
-  Tensor<T> there(shape, device);
-  there.copy_elements(out);
-  return there;
+  return out;
 }
 template <Element T>
 Tensor<T> zeros(const Shape& shape, Device device = Device::cpu()) {

@@ -97,4 +97,14 @@ Loop<N> make_loop(const Shape& shape, const Strides (&strides)[extent(N)]) {
 
 }  // namespace detail
 
+/// The operands of an elementwise loop: out[i] = f(in[0][i], in[1][i] …), the inputs broadcast to out's shape.
+/// Operand 0 of the loop is `out`.
+template <class T, int N>
+struct MapOperands {
+  T* out;
+  const T* in[extent(N)];
+  detail::Loop<N + 1> loop;
+};
+
+
 TANDEM_NAMESPACE_END

@@ -16,7 +16,7 @@ TANDEM_NAMESPACE_BEGIN
 struct Philox {
   std::uint32_t word[4];
 
-  static Philox block(std::uint64_t counter_low, std::uint64_t counter_high, std::uint64_t key) {
+  TANDEM_HOST_DEVICE static Philox block(std::uint64_t counter_low, std::uint64_t counter_high, std::uint64_t key) {
     std::uint32_t c0 = static_cast<std::uint32_t>(counter_low),
                   c1 = static_cast<std::uint32_t>(counter_low >> 32),
                   c2 = static_cast<std::uint32_t>(counter_high),

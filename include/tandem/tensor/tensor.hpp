@@ -306,22 +306,18 @@ class Tensor {
     const T value = detail::scalar_element<T>("fill_", number);
     if (device().is_cpu()) {
       detail::strided_copy(shape(), mutable_data(), strides(), &value, Shape::filled(rank(), 0));
+    } else if (is_contiguous()) {
+      std::uint64_t bits = 0;
+      std::memcpy(&bits, &value, sizeof(T));
+      cuda_interface().fill(device().index(), mutable_device_data(), sizeof(T), bits, numel());
     } else {
-      const Tensor one{Shape()};
-      *one.mutable_data() = value;
+      const Tensor one(Shape(), device());
+      one.fill_(value);
       copy_elements(one);
     }
     return *this;
   }
-  const Tensor& zero_() const {
-    if (impl("zero_").storage->device().is_cuda() && is_contiguous()) {
-      refuse_in_place("zero_");
-      cuda_interface().fill_zero(device().index(), mutable_device_data(),
-                                 numel() * static_cast<std::int64_t>(sizeof(T)));
-      return *this;
-    }
-    return fill_(T(0));
-  }
+  const Tensor& zero_() const { return fill_(T(0)); }
   /// Copies `from`, broadcast to this shape, into this tensor. `from` may be a view of the same memory: the
   /// result is as if it had been copied out first.  Errors: this tensor was expanded; `from` needs a gradient.
   const Tensor& copy_(const Tensor& from) const {
