@@ -15,7 +15,7 @@ namespace {
 /// x² whose backward is `slope`·x·dy: right for 2 only.
 Tensor<double> planted(const Tensor<double>& x, double slope) {
   return autograd::record(
-      "planted", detail::map("planted", detail::Square(), x),
+      "planted", detail::map("planted", formula::Square(), x),
       [x = autograd::save(x), slope](const Tensor<double>& dy, autograd::Needs) {
         return std::tuple(dy * x.get() * slope);
       },

@@ -18,7 +18,7 @@ namespace simt_check {
 
 /// A stream of a device; null is CUDA's default stream.
 struct Stream : tandem::Queue {
-  Stream(int device = 0, cudaStream_t handle = nullptr) : Queue{tandem::Device::cuda(device), handle} {}
+  Stream(int index = 0, cudaStream_t handle = nullptr) : Queue{tandem::Device::cuda(index), handle} {}
 };
 
 template <class... P>
