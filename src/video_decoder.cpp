@@ -91,7 +91,10 @@ Demuxer::Demuxer(const std::string& path, const VideoOptions& options, LogSink& 
   av_dict_free(&settings);
   if (code < 0) {  // `opened` is freed
     std::string why = error_text(code);
-    for (const std::string& line : log.take()) why += concat("; FFmpeg: ", line);
+    constexpr std::size_t most_lines = 3;  // a damaged file makes FFmpeg complain of every second byte
+    const std::vector<std::string> lines = log.take();
+    for (std::size_t i = 0; i < lines.size() && i < most_lines; ++i) why += concat("; FFmpeg: ", lines[i]);
+    if (lines.size() > most_lines) why += concat("; and ", lines.size() - most_lines, " lines more");
     fail("read_video", path, ": is no video file that FFmpeg can read: ", why);
   }
   format_.reset(opened);
