@@ -1,15 +1,16 @@
 /// attention — O = softmax(s·Q·Kᵀ)·V per head, L = log Σ_j e^{S_ij} per query, and their gradients:
 ///   P = e^{S − L};  D_i = Σ_c dO_ic·O_ic;  dS = s·P∘(dO·Vᵀ − D);  dV = Pᵀ·dO;  dK = dSᵀ·Q;  dQ = dS·K
 ///
-/// A block owns a tile of queries (forward, dQ) or of keys (dK and dV) and walks the tiles of the other side in their order,
-/// without atomics: the same bits every time. Scores exist only as a tile in registers, weights as one in shared memory; the forward
-/// keeps a running maximum and sum. Heads wider than 64 are read 64 columns at a time, and a block makes 64 columns of its
-/// result, so that any width works; each such block computes the scores again. Tiles in which no query is wanted or no
-/// key may be seen are skipped; the rows that take no part in a tile are zeros in shared memory and are never read, so
-/// whatever they hold. (One that no query may see yet, under `causal`, is read.)
+/// A block owns a tile of queries (forward, dQ) or of keys (dK and dV) and walks the tiles of the other side in their
+/// order, without atomics: the same bits every time. Scores exist only as a tile in registers, weights as one in shared
+/// memory; the forward keeps a running maximum and sum. Heads wider than 64 are read 64 columns at a time, and a block
+/// makes 64 columns of its result, so that any width works; each such block computes the scores again. Tiles in which no
+/// query is wanted or no key may be seen are skipped; rows that take no part are zeros in shared memory and never read,
+/// so they may hold anything.
 ///
-/// Of T_q·T_k·d multiplications, forward takes 2 and backward 7 (S and dO·Vᵀ twice). Memory is read about T/64 times, mostly
-/// from the L2 cache; a head of 64 columns is bound by the arithmetic of float. Precision::bfloat16 is float here (ops/precision.hpp).
+/// Forward takes 2·T_q·T_k·d multiplications with additions, backward 7 (S and dO·Vᵀ are made twice, so that dQ needs no
+/// atomics). A tile of the other side is read once per 64 rows, mostly from the L2 cache: bound by float arithmetic and
+/// by shared memory, from which 64 multiplications take 8 packs. Precision::bfloat16 is float here (ops/precision.hpp).
 
 #include "common.cuh"
 #include "tandem/formula/number.hpp"
@@ -23,8 +24,8 @@ using tandem::detail::HeadView;
 
 constexpr unsigned every_lane = 0xffffffffu;
 
-/// Blocks have 16 × 16 threads. Thread (x, y) has the scores of the rows y + 16·i and columns x + 16·j of a tile, i, j < each,
-/// and of these rows 4 columns of the result.
+/// Blocks have 16 × 16 threads. Thread (x, y) has the scores of the rows y + 16·i and columns x + 16·j of a tile,
+/// i, j < each, and of these rows 4 columns of the result.
 template <class T>
 struct Tile {
   static constexpr int pack = pack_size<T>;
@@ -34,6 +35,7 @@ struct Tile {
   static constexpr int columns = width / 16;       ///< of the result, a thread
   static constexpr int stride = width + pack;      ///< 16 threads that read packs of 16 rows meet all banks alike
   static constexpr int weight_stride = rows + pack;
+  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  ///< that registers and shared memory of an SM must have room for
   static constexpr int size = rows * stride, weights = rows * weight_stride;
   static constexpr int bytes(int tiles) { return (tiles * size + weights) * static_cast<int>(sizeof(T)); }
   /// Where the c-th of the result's columns of this thread lies: 16 threads read packs beside each other.
@@ -86,8 +88,8 @@ using Scores = T[Tile<T>::each][Tile<T>::each];
 template <class T>
 using Result = T[Tile<T>::each][Tile<T>::columns];
 
-/// s = A·Bᵀ for two tiles of rows. `a` holds A already if one tile has its width; `b` is free, and holds B's last columns
-/// afterwards, but other threads may still be reading it.
+/// s = A·Bᵀ for two tiles of rows. `a` holds A already if a tile has room for its width; `b` holds B's last columns
+/// afterwards, and other threads may still be reading it.
 template <class T, class PartA, class PartB>
 __device__ void scores(Scores<T>& s, T* a, const Rows<T, PartA>& A, T* b, const Rows<T, PartB>& B) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, stride = Tile<T>::stride;
@@ -125,13 +127,15 @@ __device__ void scores(Scores<T>& s, T* a, const Rows<T, PartA>& A, T* b, const 
 template <class T>
 __device__ void store_weights(T* w, const Scores<T>& s) {
   for (int i = 0; i < Tile<T>::each; ++i) {
-    for (int j = 0; j < Tile<T>::each; ++j) w[(threadIdx.y + 16 * i) * Tile<T>::weight_stride + threadIdx.x + 16 * j] = s[i][j];
+    T* const row = w + (threadIdx.y + 16 * i) * Tile<T>::weight_stride + threadIdx.x;
+    for (int j = 0; j < Tile<T>::each; ++j) row[16 * j] = s[i][j];
   }
 }
 
 /// out += W·B for the columns from `column` on. W has just been stored; `loaded`: `b` holds these columns of B already.
 template <class T, class Part>
-__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Part>& B, std::int64_t column, bool loaded) {
+__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Part>& B, std::int64_t column,
+                             bool loaded) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, columns = Tile<T>::columns;
   using P = Pack<T, pack>;
   __syncthreads();  // W is complete, and nobody reads b
@@ -144,7 +148,9 @@ __device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Par
   for (int l = 0; l < count; l += pack) {
     P p[each];
     TANDEM_UNROLLED
-    for (int i = 0; i < each; ++i) p[i] = *reinterpret_cast<const P*>(w + (threadIdx.y + 16 * i) * Tile<T>::weight_stride + l);
+    for (int i = 0; i < each; ++i) {
+      p[i] = *reinterpret_cast<const P*>(w + (threadIdx.y + 16 * i) * Tile<T>::weight_stride + l);
+    }
     TANDEM_UNROLLED
     for (int m = 0; m < pack; ++m) {
       TANDEM_UNROLLED
@@ -176,10 +182,10 @@ std::int64_t pieces(const AttentionProblem<T>& p, std::int64_t positions) {
   return p.batch * p.heads * ((positions + Tile<T>::rows - 1) / Tile<T>::rows) * ((p.width + 63) / 64);
 }
 
-/// The result's rows from `first` on that take part: factor[i]·out[i].
+/// The rows of the result that take part.
 template <class T, class Part>
-__device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64_t count, std::int64_t width, const Result<T>& out,
-                           const Part& part) {
+__device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64_t count, std::int64_t width,
+                           const Result<T>& out, const Part& part) {
   for (int i = 0; i < Tile<T>::each; ++i) {
     const std::int64_t position = piece.first + threadIdx.y + 16 * i;
     if (position >= count || !part(position)) continue;
@@ -192,8 +198,9 @@ __device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64
 }
 
 template <class T>
-__global__ void __launch_bounds__(256) attention_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
-                                                        HeadView<const T> v, HeadView<T> out, T* lse, std::int64_t count) {
+__global__ void __launch_bounds__(256) attention_kernel(
+    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<T> out, T* lse,
+    std::int64_t count) {
   constexpr int each = Tile<T>::each, columns = Tile<T>::columns;
   TANDEM_SHARED_BYTES(T, shared);
   T *const a = shared, *const b = a + Tile<T>::size, *const w = b + Tile<T>::size;
@@ -262,8 +269,8 @@ __global__ void __launch_bounds__(256) attention_kernel(AttentionProblem<T> p, H
 
 /// dots[row] = D, for the rows (batch, heads, queries) where lse is not −∞; a warp per row, eight in a block.
 template <class T>
-__global__ void __launch_bounds__(256) attention_dots_kernel(AttentionProblem<T> p, HeadView<const T> out, HeadView<const T> dout,
-                                                             const T* lse, T* dots) {
+__global__ void __launch_bounds__(256) attention_dots_kernel(
+    AttentionProblem<T> p, HeadView<const T> out, HeadView<const T> dout, const T* lse, T* dots) {
   const std::int64_t rows = p.batch * p.heads * p.queries, step = std::int64_t{gridDim.x} * 8;
   for (std::int64_t r = std::int64_t{blockIdx.x} * 8 + threadIdx.y; r < rows; r += step) {
     if (lse[r] == -INFINITY) continue;
@@ -278,9 +285,9 @@ __global__ void __launch_bounds__(256) attention_dots_kernel(AttentionProblem<T>
 
 /// dQ; rows of scores are queries.
 template <class T>
-__global__ void __launch_bounds__(256) attention_dq_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
-                                                           HeadView<const T> v, HeadView<const T> dout, const T* lse,
-                                                           const T* dots, HeadView<T> dq, std::int64_t count) {
+__global__ void __launch_bounds__(256) attention_dq_kernel(
+    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<const T> dout,
+    const T* lse, const T* dots, HeadView<T> dq, std::int64_t count) {
   constexpr int each = Tile<T>::each;
   TANDEM_SHARED_BYTES(T, shared);
   T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size, *const w = b + Tile<T>::size;
@@ -333,9 +340,9 @@ __global__ void __launch_bounds__(256) attention_dq_kernel(AttentionProblem<T> p
 
 /// dK and dV; rows of scores are keys, columns queries.
 template <class T>
-__global__ void __launch_bounds__(256) attention_dkv_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
-                                                            HeadView<const T> v, HeadView<const T> dout, const T* lse,
-                                                            const T* dots, HeadView<T> dk, HeadView<T> dv, std::int64_t count) {
+__global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
+    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<const T> dout,
+    const T* lse, const T* dots, HeadView<T> dk, HeadView<T> dv, std::int64_t count) {
   constexpr int each = Tile<T>::each;
   TANDEM_SHARED_BYTES(T, shared);
   T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size, *const w = b + Tile<T>::size;
@@ -353,7 +360,8 @@ __global__ void __launch_bounds__(256) attention_dkv_kernel(AttentionProblem<T> 
       values.load(g, 0);
     }
     Result<T> key_result = {}, value_result = {};
-    const std::int64_t begin = p.causal ? at.first : 0, end = keys.any() ? p.queries : 0;  // tiles are of one size
+    const std::int64_t begin = p.causal ? at.first : 0,  // tiles are of one size
+                       end = keys.any() ? p.queries : 0;
     for (std::int64_t first = begin; first < end; first += Tile<T>::rows) {
       const auto queries = rows_of(q, at.b, at.h, first, p.queries, p.width, attended),
                  grads = rows_of(dout, at.b, at.h, first, p.queries, p.width, attended);

@@ -1,5 +1,7 @@
 #include "devices.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "tandem/ops/attention.hpp"
@@ -40,8 +42,8 @@ TEST_CASE("attention: float follows double on every device, every size") {
   struct Size {
     std::int64_t queries, keys, width;
   };
-  for (const Size size : {Size{1, 1, 64}, Size{31, 31, 64}, Size{33, 77, 64}, Size{77, 33, 32}, Size{197, 197, 64},
-                          Size{65, 130, 3}, Size{5, 66, 129}}) {
+  for (const Size size : {Size{1, 1, 64}, Size{31, 31, 64}, Size{33, 77, 64}, Size{77, 33, 32},
+                          Size{197, 197, 64}, Size{65, 130, 3}, Size{5, 66, 129}}) {
     CAPTURE(size.queries);
     CAPTURE(size.keys);
     std::vector<Tensor<double>> x;
@@ -56,7 +58,8 @@ TEST_CASE("attention: float follows double on every device, every size") {
         options.query_mask = some({1, size.queries}, 3, 2);
       }
       devices::each([&](Device device) {
-        devices::float_follows_double(device, attention(options), x, bound(size.width, std::max(size.queries, size.keys)));
+        devices::float_follows_double(device, attention(options), x,
+                                      bound(size.width, std::max(size.queries, size.keys)));
       });
     }
   }
@@ -87,7 +90,8 @@ TEST_CASE("attention: gradients on every device, strided, ranks two to four, cro
   const Tensor<bool> seen = tensor<bool>({{true, false, true, true}, {false, false, false, false}}),
                      wanted = tensor<bool>({{true, false, true}, {false, true, true}});
   for (const Device device : {Device::cpu(), Device::cuda()}) {  // the orders of the threads: above
-    devices::gradients(device, attention({}), {check::normal({3, 2}, 1), check::normal({4, 2}, 2), check::normal({4, 2}, 3)});
+    devices::gradients(device, attention({}),
+                       {check::normal({3, 2}, 1), check::normal({4, 2}, 2), check::normal({4, 2}, 3)});
     for (const bool causal : {false, true}) {
       devices::gradients(device, attention({.key_mask = seen, .causal = causal, .query_mask = wanted}),
                          {check::normal({2, 3, 1}, 1), check::normal({2, 4, 1}, 2), check::normal({2, 4, 1}, 3)});
@@ -131,7 +135,8 @@ TEST_CASE("attention: the same bits in any order of the threads") {
 
 TEST_CASE("attention: what takes no part may hold anything, rows in which nothing does give zeros, tiles are skipped") {
   constexpr std::int64_t t = 150;
-  Tensor<float> x = check::cast<float>(devices::normal({2, t, 3 * 16}, 1)), dy = check::cast<float>(devices::normal({2, t, 16}, 2));
+  Tensor<float> x = check::cast<float>(devices::normal({2, t, 3 * 16}, 1)),
+                dy = check::cast<float>(devices::normal({2, t, 16}, 2));
   Tensor<bool> seen = full<bool>({2, t}, true), wanted = full<bool>({2, t}, true);
   for (std::int64_t i = 0; i < t; ++i) {
     seen.set({0, i}, i % 3 != 0 && i < 60);  // later tiles have no key, the first query sees none if causal
@@ -186,7 +191,8 @@ TEST_CASE("attention: large scores, infinities, NaN and nothing at all mean the 
   constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const std::vector<float>& keys : {std::vector<float>{100, -100, 0}, {inf, 1, 2}, {-inf, 1, 2},
                                          {nan, 1, 2}, {3e38F, -3e38F, 0}}) {
-    const Tensor<float> q = tensor<float>({{100}, {-100}}), k = from_vector<float>(keys, {3, 1}), v = tensor<float>({{1}, {2}, {4}});
+    const Tensor<float> q = tensor<float>({{100}, {-100}}), k = from_vector<float>(keys, {3, 1}),
+                        v = tensor<float>({{1}, {2}, {4}});
     const Tensor<float> expected = scaled_dot_product_attention(q, k, v);
     devices::each([&](Device device) {
       const Tensor<float> got = scaled_dot_product_attention(q.to(device), k.to(device), v.to(device));

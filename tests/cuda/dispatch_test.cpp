@@ -79,8 +79,8 @@ std::vector<Case> cases() {
 }
 
 /// Ops that run for every floating type; tests/cuda has tests of them.
-const char* const with_kernels[] = {"abs", "attention", "clamp", "exp", "gelu", "linear", "log", "mean", "pow", "quick_gelu", "relu", "sigmoid",
-                                    "softmax", "softplus", "sqrt", "square", "sum", "tanh"};
+const char* const with_kernels[] = {"abs", "attention", "clamp", "exp", "gelu", "linear", "log", "mean", "pow", "quick_gelu",
+                                    "relu", "sigmoid", "softmax", "softplus", "sqrt", "square", "sum", "tanh"};
 
 }  // namespace
 
