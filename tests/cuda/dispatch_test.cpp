@@ -30,9 +30,6 @@ std::vector<Case> cases() {
       {"argmax", "argmax", [] { argmax(there(), 0); }},
       {"argmax", "argmin", [] { argmin(there(), 0); }},
       {"arithmetic", "add", [=] { add(ids(), ids()); }},
-      {"attention", "scaled_dot_product_attention",
-       [] { scaled_dot_product_attention(there(), there(), there()); }},
-      {"attention", "self_attention", [] { self_attention(there({1, 2, 6}), 1); }},
       {"avg_pool3d", "avg_pool3d", [] { avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
       {"batch_norm", "batch_norm",
        [] { batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {}); }},
@@ -82,8 +79,8 @@ std::vector<Case> cases() {
 }
 
 /// Ops that run for every floating type; tests/cuda has tests of them.
-const char* const with_kernels[] = {"abs", "clamp", "exp", "gelu", "linear", "log", "mean", "pow", "quick_gelu", "relu", "sigmoid",
-                                    "softmax", "softplus", "sqrt", "square", "sum", "tanh"};
+const char* const with_kernels[] = {"abs", "attention", "clamp", "exp", "gelu", "linear", "log", "mean", "pow", "quick_gelu",
+                                    "relu", "sigmoid", "softmax", "softplus", "sqrt", "square", "sum", "tanh"};
 
 }  // namespace
 
@@ -107,7 +104,7 @@ TEST_CASE("no op is missing above") {
   for (const char* stem : with_kernels) known.insert(stem);
   // Shared pieces, not ops.
   for (const char* stem : {"common", "elementwise", "dim_split", "column_sums", "loss_reduction",
-                           "attention_tiles", "extremum", "precision", "channel_sums",
+                           "attention_problem", "attention_tiles", "extremum", "precision", "channel_sums",
                            "conv3d_loops", "pool3d_rows", "window3d"}) {
     known.insert(stem);
   }

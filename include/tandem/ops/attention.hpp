@@ -3,7 +3,7 @@
 ///   L_i = log Σ_j e^{S_ij};   P_ij = e^{S_ij − L_i};   D_i = Σ_c dO_ic·O_ic
 ///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q       [Dao et al. 2022, App. B.4]
 ///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B, heads).
-///   Saves q, k, v, the output and L, one number per row: no matrix of size T_q × T_k exists.
+///   Saves q, k, v, the output and L, one number per query: no matrix of size T_q × T_k exists.
 ///   Under PrecisionScope(Precision::bfloat16) the products round their factors (precision.hpp).
 ///
 /// self_attention — the same from the packed projections that a transformer layer makes.
@@ -17,10 +17,10 @@
 ///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
 ///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
 ///
-/// How it works: tiles of 48 queries × 256 keys stay in the cache; each tile of scores is turned into
+/// How it works on the CPU: tiles of 48 queries × 256 keys stay in the cache; each tile of scores is turned into
 /// weights under a running maximum and sum, and multiplied by V at once (attention_tiles.hpp). The
 /// backward recomputes the tiles. A task is one head; tiles go in a fixed order: same bits for any
-/// thread count. Errors: shapes that do not fit.
+/// thread count. On a GPU: kernels/attention.cu. Errors: shapes that do not fit; tensors on different devices.
 
 #include <cstdint>
 #include <tuple>
@@ -85,24 +85,24 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
       product(i1 - i0, d, w, T(1), product.along(s, width, i1 - i0, w, s_low),
               product.across_right(vp, padded, j0), j0 == 0 ? T(0) : T(1), acc, d);
     }
-    T* const row_lse = lse + (b * p.heads + h) * p.queries + i0;
+    T* const head_lse = lse + (b * p.heads + h) * p.queries;
     if (!visible.queries.masked()) {
       cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, out.at(b, h) + i0 * out.row_step,
-                                        out.row_step, row_lse);
+                                        out.row_step, head_lse + i0);
       continue;
     }
     for (std::int64_t r = 0; r < i1 - i0; ++r) {
       cpu::simd_dispatch<FinishRows, T>(std::int64_t{1}, d, acc + r * d, m + r, l + r,
                                         out.at(b, h) + position(r) * out.row_step, out.row_step,
-                                        row_lse + r);
+                                        head_lse + position(r));
     }
   }
 }
 
 template <class T>
-void attention_forward(const AttentionProblem<T>& p, const HeadView<const T>& q,
-                       const HeadView<const T>& k, const HeadView<const T>& v,
-                       const HeadView<T>& out, T* lse) {
+void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                              const HeadView<const T>& k, const HeadView<const T>& v,
+                              const HeadView<T>& out, T* lse) {
   const TileProduct<T> product(p.precision);
   // Few heads: split the queries too (in fixed pieces), at the price of packing the keys again.
   const std::int64_t heads = p.batch * p.heads;
@@ -136,13 +136,14 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   const std::int64_t panels = product.padded(n) * product.units(d);
   const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
   TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d, n * d,
-                        n * d, rows * width, rows * width, t, low * n * padded, low * t * padded,
+                        n * d, rows * width, rows * width, t, t, low * n * padded, low * t * padded,
                         low * t * padded, low * t * d, low * t * d, low * rows * width});
   T *kt = memory.take(panels), *vt = memory.take(panels);
   T *ks = memory.take(n * padded), *vs = memory.take(n * padded);
   T *qs = memory.take(t * padded), *gs = memory.take(t * padded);
   T *dqs = memory.take(t * d), *dks = memory.take(n * d), *dvs = memory.take(n * d);
   T *s = memory.take(rows * width), *ds = memory.take(rows * width), *along = memory.take(t);
+  T* const shifts = memory.take(t);
   T *k_low = memory.take(low * n * padded), *q_low = memory.take(low * t * padded);
   T *g_low = memory.take(low * t * padded), *q_left = memory.take(low * t * d);
   T *g_left = memory.take(low * t * d), *s_low = memory.take(low * rows * width);
@@ -158,7 +159,7 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
                                  along);
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
   for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
-  lse += (b * p.heads + h) * p.queries;
+  for (std::int64_t i = 0; i < t; ++i) shifts[i] = lse[(b * p.heads + h) * p.queries + queries(i)];
   // K, Q and dO with their positions as the inner dimension, and Q and dO with their columns as it.
   const T *const kp = product.across(ks, padded, n, padded, k_low),
           *const qp = product.across(qs, padded, t, padded, q_low),
@@ -172,7 +173,8 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
       if (w <= 0) continue;  // none of these queries sees any of these keys
       product(m, w, d, p.scale, ql.from(i0), product.transposed(kt, d, j0), T(0), s, width);
       product(m, w, d, T(1), gl.from(i0), product.transposed(vt, d, j0), T(0), ds, width);
-      cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, visible.limits(i0), j0, lse + i0,
+      cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, visible.limits(i0), j0,
+                                                 static_cast<const T*>(shifts + i0),
                                                  static_cast<const T*>(along + i0), p.scale);
       product(w, d, m, T(1), product.across_left(product.across(s, width, m, w, s_low), width),
               product.across_right(gp, padded, i0), T(1), dvs + j0 * d, d);
@@ -188,10 +190,11 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
 }
 
 template <class T>
-void attention_backward(const AttentionProblem<T>& p, const HeadView<const T>& q,
-                        const HeadView<const T>& k, const HeadView<const T>& v,
-                        const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
-                        const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
+void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                               const HeadView<const T>& k, const HeadView<const T>& v,
+                               const HeadView<const T>& out, const HeadView<const T>& dout,
+                               const T* lse, const HeadView<T>& dq, const HeadView<T>& dk,
+                               const HeadView<T>& dv) {
   const TileProduct<T> product(p.precision);
   cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
                     [&](std::int64_t begin, std::int64_t end) {
@@ -201,6 +204,20 @@ void attention_backward(const AttentionProblem<T>& p, const HeadView<const T>& q
     }
   });
 }
+
+/// out = softmax(s·Q·Kᵀ)·V and lse = L (batch, heads, queries), for wanted queries only.
+template <class T>
+inline const Kernel<void(Queue&, const AttentionProblem<T>& p, const HeadView<const T>& q,
+                         const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<T>& out, T* lse)>
+    attention_forward{"attention_forward", attention_forward_on_cpu<T>};
+/// All of dq, dk and dv, given what the forward took and made. lse is −∞ where a query is
+/// not wanted.
+template <class T>
+inline const Kernel<void(Queue&, const AttentionProblem<T>& p, const HeadView<const T>& q,
+                         const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<const T>& out,
+                         const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq, const HeadView<T>& dk,
+                         const HeadView<T>& dv)>
+    attention_backward{"attention_backward", attention_backward_on_cpu<T>};
 
 /// A tensor (…, T, d) as heads; its last dimension must be contiguous.
 template <class T, class P>
@@ -224,7 +241,18 @@ inline Tensor<bool> checked_mask(const char* op, const char* of, const Tensor<bo
   return mask.contiguous();
 }
 inline const bool* data_or_null(const Tensor<bool>& mask) {
-  return mask.defined() ? mask.data() : nullptr;
+  return mask.defined() ? mask.device_data() : nullptr;
+}
+
+/// Room for the output, which is 0, and for L, which is −∞, where a query is not wanted: no one writes there.
+template <class T>
+Tensor<T> room_for_output(const Shape& shape, Device device, const Tensor<bool>& wanted) {
+  return wanted.defined() ? zeros<T>(shape, device) : Tensor<T>(shape, device);
+}
+template <class T>
+Tensor<T> room_for_lse(const AttentionProblem<T>& p, Device device, const Tensor<bool>& wanted) {
+  const Shape shape{p.batch, p.heads, p.queries};
+  return wanted.defined() ? full<T>(shape, static_cast<T>(-__builtin_inf()), device) : Tensor<T>(shape, device);
 }
 
 }  // namespace detail
@@ -243,7 +271,8 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
   const char* const op = "scaled_dot_product_attention";
   detail::require_defined(op, "q", q, "k", k, "v", v);
   detail::require_given_or_none(op, "key_mask", options.key_mask, "query_mask", options.query_mask);
-  detail::require_cpu(op, q, k, v, options.key_mask, options.query_mask);
+  detail::require_same_device(op, q, k, v, options.key_mask, options.query_mask);
+  detail::require_kernels(op, q, detail::attention_forward<T>, detail::attention_backward<T>);
   const int r = q.rank();
   bool fits = r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
   for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
@@ -266,26 +295,27 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
                                       product_precision()};
   const Tensor<T> qs = detail::with_dense_rows(q.detach()), ks = detail::with_dense_rows(k.detach()),
                   vs = detail::with_dense_rows(v.detach());
-  const Tensor<T> out = wanted.defined() ? zeros<T>(q.shape()) : Tensor<T>(q.shape());
-  const Tensor<T> lse({p.batch, p.heads, p.queries});
-  detail::attention_forward(p, detail::head_view(qs, qs.data()), detail::head_view(ks, ks.data()),
-                            detail::head_view(vs, vs.data()),
-                            detail::head_view(out, out.mutable_data()), lse.mutable_data());
+  const Device device = q.device();
+  const Tensor<T> out = detail::room_for_output<T>(q.shape(), device, wanted),
+                  lse = detail::room_for_lse(p, device, wanted);
+  const auto view = [](const Tensor<T>& x) { return detail::head_view(x, x.device_data()); };
+  const auto target = [](const Tensor<T>& x) { return detail::head_view(x, x.mutable_device_data()); };
+  detail::attention_forward<T>(device, p, view(qs), view(ks), view(vs), target(out),
+                               lse.mutable_device_data());
   return autograd::record(
       op, out,
-      [p, qs = autograd::save(qs), ks = autograd::save(ks), vs = autograd::save(vs),
+      [p, view, target, qs = autograd::save(qs), ks = autograd::save(ks), vs = autograd::save(vs),
        out = autograd::save(out), lse = autograd::save(lse), mask = autograd::save(mask),
        wanted = autograd::save(wanted)](const Tensor<T>& dy, autograd::Needs) {
-        const auto view = [](const Tensor<T>& x) { return detail::head_view(x, x.data()); };
-        const auto target = [](const Tensor<T>& x) { return detail::head_view(x, x.mutable_data()); };
+        const Device where = dy.device();
         detail::AttentionProblem<T> problem = p;
-        if (mask.defined()) problem.key_mask = mask.get().data();
-        if (wanted.defined()) problem.query_mask = wanted.get().data();
+        if (mask.defined()) problem.key_mask = mask.get().device_data();
+        if (wanted.defined()) problem.query_mask = wanted.get().device_data();
         const Tensor<T> g = detail::with_dense_rows(dy);
-        const Tensor<T> dq(qs.get().shape()), dk(ks.get().shape()), dv(vs.get().shape());
-        detail::attention_backward(problem, view(qs.get()), view(ks.get()), view(vs.get()),
-                                   view(out.get()), view(g), lse.get().data(), target(dq),
-                                   target(dk), target(dv));
+        const Tensor<T> dq(qs.get().shape(), where), dk(ks.get().shape(), where), dv(vs.get().shape(), where);
+        detail::attention_backward<T>(where, problem, view(qs.get()), view(ks.get()), view(vs.get()),
+                                      view(out.get()), view(g), lse.get().device_data(), target(dq),
+                                      target(dk), target(dv));
         return std::tuple(dq, dk, dv);
       },
       q, k, v);
@@ -298,7 +328,8 @@ Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<
   const char* const op = "self_attention";
   detail::require_defined(op, "qkv", qkv);
   detail::require_given_or_none(op, "key_mask", key_mask, "query_mask", query_mask);
-  detail::require_cpu(op, qkv, key_mask, query_mask);
+  detail::require_same_device(op, qkv, key_mask, query_mask);
+  detail::require_kernels(op, qkv, detail::attention_forward<T>, detail::attention_backward<T>);
   TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0, op,
                "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");
   const std::int64_t batch = qkv.size(0), t = qkv.size(1), all = qkv.size(2) / 3, d = all / heads;
@@ -307,29 +338,33 @@ Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<
   const detail::AttentionProblem<T> p{
       batch,  heads,  t, t, d, static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
       causal, detail::data_or_null(mask), detail::data_or_null(wanted), product_precision()};
-  const Tensor<T> xs = qkv.detach().contiguous(), lse({batch, heads, t});
-  const Tensor<T> out = wanted.defined() ? zeros<T>({batch, t, all}) : Tensor<T>({batch, t, all});
-  const detail::HeadView<const T> q{xs.data(), t * 3 * all, d, 3 * all};
-  const detail::HeadView<const T> k{xs.data() + all, t * 3 * all, d, 3 * all};
-  const detail::HeadView<const T> v{xs.data() + 2 * all, t * 3 * all, d, 3 * all};
-  detail::attention_forward<T>(p, q, k, v, {out.mutable_data(), t * all, d, all},
-                               lse.mutable_data());
+  const Device device = qkv.device();
+  const Tensor<T> xs = qkv.detach().contiguous(),
+                  out = detail::room_for_output<T>({batch, t, all}, device, wanted),
+                  lse = detail::room_for_lse(p, device, wanted);
+  const T* const from = xs.device_data();
+  const detail::HeadView<const T> q{from, t * 3 * all, d, 3 * all};
+  const detail::HeadView<const T> k{from + all, t * 3 * all, d, 3 * all};
+  const detail::HeadView<const T> v{from + 2 * all, t * 3 * all, d, 3 * all};
+  detail::attention_forward<T>(device, p, q, k, v, {out.mutable_device_data(), t * all, d, all},
+                               lse.mutable_device_data());
   return autograd::record(
       op, out,
       [p, q, k, v, t, d, all, xs = autograd::save(xs), out = autograd::save(out),
        lse = autograd::save(lse), mask = autograd::save(mask), wanted = autograd::save(wanted)](
           const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape());
+        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
         detail::AttentionProblem<T> problem = p;
-        if (mask.defined()) problem.key_mask = mask.get().data();
-        if (wanted.defined()) problem.query_mask = wanted.get().data();
-        T* to = dx.mutable_data();
+        if (mask.defined()) problem.key_mask = mask.get().device_data();
+        if (wanted.defined()) problem.query_mask = wanted.get().device_data();
+        T* const to = dx.mutable_device_data();
         const auto target = [&](std::int64_t part) {
           return detail::HeadView<T>{to + part * all, t * 3 * all, d, 3 * all};
         };
-        detail::attention_backward<T>(problem, q, k, v, {out.get().data(), t * all, d, all},
-                                      {g.data(), t * all, d, all}, lse.get().data(), target(0),
-                                      target(1), target(2));
+        detail::attention_backward<T>(dy.device(), problem, q, k, v,
+                                      {out.get().device_data(), t * all, d, all},
+                                      {g.device_data(), t * all, d, all}, lse.get().device_data(),
+                                      target(0), target(1), target(2));
         return std::tuple(dx);
       },
       qkv);

@@ -10,30 +10,11 @@
 #include "tandem/cpu/gemm_kernels.hpp"
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/vmath.hpp"
-#include "tandem/ops/precision.hpp"
+#include "tandem/ops/attention_problem.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
-
-/// Where the (positions, width) matrix of each batch entry and head lies; width is contiguous.
-template <class T>
-struct HeadView {
-  T* data = nullptr;
-  std::int64_t batch_step = 0, head_step = 0, row_step = 0;
-
-  T* at(std::int64_t b, std::int64_t h) const { return data + b * batch_step + h * head_step; }
-};
-
-template <class T>
-struct AttentionProblem {
-  std::int64_t batch, heads, queries, keys, width;
-  T scale;
-  bool causal;
-  const bool* key_mask;    // (batch, keys), null: every key may be seen
-  const bool* query_mask;  // (batch, queries), null: every query is wanted
-  Precision precision;
-};
 
 /// The positions where a mask is true, or all of them without a mask.
 class RowSet {
