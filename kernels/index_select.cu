@@ -13,16 +13,6 @@ namespace tandem_kernels {
 using tandem::bfloat16;
 using tandem::detail::compute_t;
 
-/// What stands for the row of an id that does not exist.
-template <class T>
-__device__ T missing() {
-  if constexpr (std::is_integral_v<T>) {
-    return T(0);
-  } else {
-    return T(compute_t<T>(NAN));
-  }
-}
-
 /// y (outer, m, packs) of x (outer, n, packs); a row belongs to blockDim.x threads. With each, a pack has one element.
 template <class T, int W>
 __global__ void select_rows_kernel(T* y, const T* x, const std::int64_t* ids, std::int64_t outer, std::int64_t n,

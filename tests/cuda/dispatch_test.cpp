@@ -48,7 +48,6 @@ std::vector<Case> cases() {
        [] {
          fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}), 1e-3);
        }},
-      {"gather", "gather", [=] { gather(there(), 0, ids()); }},
       {"layer_norm", "layer_norm",
        [] { layer_norm(there(), ones<float>({3})); }},
       {"linear_bf16", "linear_bf16", [] { linear_bf16(there(), zeros<bfloat16>({4, 3})); }},
@@ -62,8 +61,6 @@ std::vector<Case> cases() {
       {"max_pool3d", "max_pool3d", [] { max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
       {"min", "min", [] { min(there(), 0); }},
       {"normalize", "normalize", [] { normalize(there()); }},
-      {"scatter_add", "scatter_add",
-       [] { scatter_add(there(), 0, zeros<std::int64_t>({2}, Device::cuda()), there()); }},
       {"to", "to", [] { there().to<double>(); }},
       {"where", "where", [=] { where(bits(), there(), there()); }},
       {"where", "where", [=] { where(bits(), there(), 1.0F); }},
@@ -72,10 +69,10 @@ std::vector<Case> cases() {
 
 /// Ops that run for every floating type; tests/cuda has tests of them.
 const char* const with_kernels[] = {"abs", "bce_with_logits", "cat", "clamp", "dropout",
-                                    "embedding", "exp", "gelu", "index_select", "linear", "log",
-                                    "mean", "mse", "pad", "pow", "quick_gelu", "relu", "sigmoid",
-                                    "softmax", "softplus", "sqrt", "square", "stack", "sum",
-                                    "tanh", "topk"};
+                                    "embedding", "exp", "gather", "gelu", "index_select",
+                                    "linear", "log", "mean", "mse", "pad", "pow", "quick_gelu",
+                                    "relu", "scatter_add", "sigmoid", "softmax", "softplus",
+                                    "sqrt", "square", "stack", "sum", "tanh", "topk"};
 
 }  // namespace
 
