@@ -62,8 +62,6 @@ std::vector<Case> cases() {
       {"min", "min", [] { min(there(), 0); }},
       {"normalize", "normalize", [] { normalize(there()); }},
       {"to", "to", [] { there().to<double>(); }},
-      {"where", "where", [=] { where(bits(), there(), there()); }},
-      {"where", "where", [=] { where(bits(), there(), 1.0F); }},
   };
 }
 
@@ -72,7 +70,7 @@ const char* const with_kernels[] = {"abs", "bce_with_logits", "cat", "clamp", "d
                                     "embedding", "exp", "gather", "gelu", "index_select",
                                     "linear", "log", "mean", "mse", "pad", "pow", "quick_gelu",
                                     "relu", "scatter_add", "sigmoid", "softmax", "softplus",
-                                    "sqrt", "square", "stack", "sum", "tanh", "topk"};
+                                    "sqrt", "square", "stack", "sum", "tanh", "topk", "where"};
 
 }  // namespace
 
