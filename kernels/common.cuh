@@ -1,7 +1,9 @@
 #pragma once
 /// What the kernels share: how they register, shared memory, sums of warps and blocks in a fixed order.
 
+#include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "tandem/cuda/launch.hpp"
 #include "tandem/tensor/dtype.hpp"
@@ -36,6 +38,16 @@ using tandem::cuda::launch;
 
 template <class... T>
 struct Types {};
+
+/// What stands for an element that an id asks for and that does not exist: NaN, or 0 for integers.
+template <class T>
+__device__ T missing() {
+  if constexpr (std::is_integral_v<T>) {
+    return T(0);
+  } else {
+    return T(tandem::detail::compute_t<T>(NAN));
+  }
+}
 
 /// W neighbours that are read and written together; 16 bytes where they are aligned to that.
 template <class T, int W>

@@ -11,9 +11,8 @@
 ///
 /// Where the mask is false the element has loss and gradient 0 and does not count in the mean; its
 /// x and t may be anything, NaN included. Targets are constants: one that needs a gradient is
-/// refused. Errors: shapes differ (losses do not broadcast).
+/// refused. A GPU adds floats in float, in a fixed order. Errors: shapes differ (losses do not broadcast).
 
-#include <cmath>
 #include <tuple>
 
 #include "tandem/ops/loss_reduction.hpp"
@@ -34,57 +33,41 @@ Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
   const char* const op = "bce_with_logits";
   detail::require_defined(op, "x", x, "target", target);
   detail::require_given_or_none(op, "weight", options.weight, "mask", options.mask);
-  detail::require_cpu(op, x, target, options.weight, options.mask);
+  detail::require_same_device(op, x, target, options.weight, options.mask);
+  using Loss = formula::BceLoss<T>;
+  using Gradient = formula::BceLossGradient<T>;
+  detail::require_kernels(op, x, detail::loss_forward<Loss, T>, detail::loss_backward<Gradient, T>);
   autograd::refuse_grad(op, target, options.weight);
   detail::require_same_shape(op, "logits", x, "target", target);
   Tensor<T> ws;
   Tensor<bool> ms;
+  Tensor<std::int64_t> counted;  // how many elements take part, for a mean with a mask
   if (options.weight.defined()) {
     detail::require_same_shape(op, "logits", x, "weight", options.weight);
     ws = options.weight.contiguous();
   }
-  std::int64_t count = x.numel();
   if (options.mask.defined()) {
     detail::require_same_shape(op, "logits", x, "mask", options.mask);
     ms = options.mask.contiguous();
-    const bool* m = ms.data();
-    count = 0;
-    for (std::int64_t i = 0; i < x.numel(); ++i) count += m[i] ? 1 : 0;
+    if (options.reduction == Reduction::mean) counted = Tensor<std::int64_t>(Shape(), x.device());
   }
   const Tensor<T> xs = x.detach().contiguous(), ts = target.contiguous();
   const Reduction reduction = options.reduction;
-  const double scale = detail::reduction_scale(reduction, count);
-
-  const T *px = xs.data(), *pt = ts.data(), *pw = ws.defined() ? ws.data() : nullptr;
-  const bool* pm = ms.defined() ? ms.data() : nullptr;
-  const Tensor<T> out = detail::reduce_losses<T>(x.shape(), reduction, scale, [=](std::int64_t i) {
-    if (pm != nullptr && !pm[i]) return T(0);
-    const T z = px[i], magnitude = z < 0 ? -z : z;
-    const T loss = (z > 0 ? z : T(0)) - z * pt[i] + std::log1p(std::exp(-magnitude));
-    return pw != nullptr ? pw[i] * loss : loss;
-  });
+  const Tensor<T> out(reduction == Reduction::none ? x.shape() : Shape(), x.device());
+  const bool* const mask = detail::data_or_null(ms);
+  detail::loss_forward<Loss, T>(x.device(),
+                                Loss{xs.device_data(), ts.device_data(), detail::data_or_null(ws), mask},
+                                out.mutable_device_data(), x.numel(), reduction, counted.defined() ? mask : nullptr,
+                                counted.defined() ? counted.mutable_device_data() : nullptr);
   return autograd::record(
       op, out,
-      [xs = autograd::save(xs), ts = autograd::save(ts), ws = autograd::save(ws),
-       ms = autograd::save(ms), reduction, scale](const Tensor<T>& dy, autograd::Needs) {
-        const detail::LossGradient<T> g(dy, reduction, scale);
-        const T *z = xs.get().data(), *t = ts.get().data();
-        const T* w = ws.defined() ? ws.get().data() : nullptr;
-        const bool* m = ms.defined() ? ms.get().data() : nullptr;
-        Tensor<T> dx(xs.get().shape());
-        T* to = dx.mutable_data();
-        cpu::parallel_for(dx.numel(), cpu::elementwise_grain / 8,
-                          [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t i = begin; i < end; ++i) {
-            if (m != nullptr && !m[i]) {
-              to[i] = 0;
-              continue;
-            }
-            const T e = std::exp(z[i] < 0 ? z[i] : -z[i]);  // in (0, 1]
-            const T sigma = (z[i] < 0 ? e : T(1)) / (1 + e);
-            to[i] = (w != nullptr ? w[i] : T(1)) * (sigma - t[i]) * g.at(i);
-          }
-        });
+      [xs = autograd::save(xs), ts = autograd::save(ts), ws = autograd::save(ws), ms = autograd::save(ms),
+       counted = autograd::save(counted), reduction](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
+        const Gradient gradient{xs.get().device_data(), ts.get().device_data(), detail::data_or_null(ws.get()),
+                                detail::data_or_null(ms.get())};
+        detail::loss_backward<Gradient, T>(dy.device(), gradient, dx.mutable_device_data(), g.device_data(),
+                                           dx.numel(), reduction, detail::data_or_null(counted.get()));
         return std::tuple(dx);
       },
       x);

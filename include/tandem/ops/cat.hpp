@@ -5,7 +5,7 @@
 ///
 ///   Tensor<float> joint = cat<float>({rgb, flow}, -1);
 ///
-/// Errors: an empty list; numbers of dimensions, or sizes other than the joined one, that differ.
+/// Errors: an empty list; numbers of dimensions, sizes other than the joined one, or devices that differ.
 
 #include <cstdint>
 #include <vector>
@@ -23,7 +23,7 @@ Tensor<T> cat(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   const int d = normalize_dim(op, dim, first.rank());
   std::vector<std::int64_t> starts{0};
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    detail::require_cpu(op, tensors[i]);
+    detail::require_same_device(op, tensors[0], tensors[i]);
     Shape expected = first;
     const Shape& shape = tensors[i].shape();
     if (shape.rank() == first.rank()) expected[d] = shape[d];
@@ -33,7 +33,7 @@ Tensor<T> cat(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   }
   Shape joined = first;
   joined[d] = starts.back();
-  const Tensor<T> out(joined);
+  const Tensor<T> out(joined, tensors[0].device());
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     detail::copy_into(out.slice(d, starts[i], starts[i + 1]), tensors[i]);
   }

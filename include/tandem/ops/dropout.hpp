@@ -10,7 +10,7 @@
 ///
 /// Element i (in row-major order) is dropped when word i mod 4 of Philox block position + i/4 of the
 /// generator is below p·2³²: the mask depends on seed, stream and position only, not on the number
-/// of threads or the instruction set. The position advances by ⌈n/4⌉ blocks; with p = 0 or in
+/// of threads, the instruction set or the device. The position advances by ⌈n/4⌉ blocks; with p = 0 or in
 /// evaluation it stays. Errors: p outside [0, 1).
 
 #include <cstdint>
@@ -19,6 +19,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "tandem/formula/dropout.hpp"
 #include "tandem/ops/elementwise.hpp"
 #include "tandem/tensor/random.hpp"
 
@@ -26,12 +27,7 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// What a mask is a function of.
-struct DropoutMask {
-  std::uint64_t seed, stream, position;
-  std::uint32_t threshold;  ///< words below it are dropped
-  double scale;
-};
+using formula::DropoutMask;
 
 // Products of the lower halves of 64-bit lanes. Compilers do not see that a full product is not
 // needed; these are plain functions for the reason given at sqrt in cpu/simd.hpp.
@@ -125,13 +121,21 @@ struct DropoutRow {
 };
 
 template <class T>
-Tensor<T> apply_dropout(const DropoutMask& mask, const Tensor<T>& x) {
-  const Tensor<T> in = x.detach().contiguous(), out(x.shape());
-  const T* from = in.data();
-  T* to = out.mutable_data();
-  cpu::parallel_chunks(x.numel(), 8192, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
-    cpu::simd_dispatch<DropoutRow, T>(mask, from + begin, to + begin, begin, end - begin);
+void dropout_on_cpu(T* y, const T* x, std::int64_t n, const DropoutMask& mask) {
+  cpu::parallel_chunks(n, 8192, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    cpu::simd_dispatch<DropoutRow, T>(mask, x + begin, y + begin, begin, end - begin);
   });
+}
+
+/// y = x·mask; the gradient too.
+template <class T>
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t n, const DropoutMask& mask)> dropout_forward{
+    "dropout_forward", dropout_on_cpu<T>};
+
+template <class T>
+Tensor<T> apply_dropout(const DropoutMask& mask, const Tensor<T>& x) {
+  const Tensor<T> in = x.detach().contiguous(), out(x.shape(), x.device());
+  dropout_forward<T>(x.device(), out.mutable_device_data(), in.device_data(), x.numel(), mask);
   return out;
 }
 
@@ -142,7 +146,7 @@ template <FloatingElement T>
 Tensor<T> dropout(const Tensor<T>& x, double p, Generator& random, bool train = true) {
   detail::require_defined("dropout", "x", x);
   TANDEM_CHECK(p >= 0 && p < 1, "dropout", "the probability must lie in [0, 1), it is ", p);
-  detail::require_cpu("dropout", x);
+  detail::require_kernels("dropout", x, detail::dropout_forward<T>);
   if (!train || p == 0) return x;
   const double threshold = p * 0x1p32;
   const std::uint64_t blocks = static_cast<std::uint64_t>((x.numel() + 3) / 4);

@@ -67,9 +67,12 @@ void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
   cpu::walk_rows(context.loop, cpu::grain_of<F>(), run, &context);
 }
 
-/// out = in, of one shape, whatever the layouts and the element types.
+/// out = in, of one shape, whatever the layouts and the element types; of one type on any device.
 template <class Out, class In>
 void copy_into(const Tensor<Out>& out, const Tensor<In>& in) {
+  if constexpr (std::is_same_v<Out, In>) {
+    if (!out.device().is_cpu()) return out.copy_elements(in);
+  }
   struct Context {
     Out* out;
     const In* in;

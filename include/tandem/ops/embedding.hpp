@@ -5,7 +5,7 @@
 ///
 ///   Tensor<float> tokens = embedding(ids, table);   // ids (77), table (49408, 512) → (77, 512)
 ///
-/// Errors: weight not two-dimensional, an id outside [0, V).
+/// Errors: weight not two-dimensional, an id outside [0, V) (on a GPU: a row of NaN, as in index_select).
 
 #include "tandem/ops/index_select.hpp"
 
@@ -15,13 +15,14 @@ template <Element T>
 Tensor<T> embedding(const Tensor<std::int64_t>& ids, const Tensor<T>& weight) {
   const char* const op = "embedding";
   detail::require_defined(op, "ids", ids, "weight", weight);
-  detail::require_cpu(op, weight, ids);
+  detail::require_same_device(op, weight, ids);
+  detail::require_kernels(op, weight, detail::select_rows<T>);
   TANDEM_CHECK(weight.rank() == 2, op, "the table must have two dimensions, its shape is ",
                weight.shape());
   Shape shape = ids.shape();
   shape.push_back(weight.size(1));
   const Tensor<std::int64_t> flat = ids.reshape({ids.numel()});
-  detail::check_ids(op, flat.contiguous().data(), flat.numel(), weight.size(0));
+  detail::check_ids(op, flat.contiguous(), weight.size(0));
   return index_select(weight, 0, flat).reshape(shape);
 }
 

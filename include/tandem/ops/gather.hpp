@@ -6,7 +6,8 @@
 ///
 ///   Tensor<float> of_label = gather(scores, -1, labels.unsqueeze(-1));
 ///
-/// Errors: ranks differ, index larger than x outside d, an index outside [0, n).
+/// Errors: ranks differ, index larger than x outside d, an index outside [0, n); on a GPU such an index gives NaN (0
+/// for integers) and no gradient.
 
 #include <cstdint>
 #include <tuple>
@@ -17,31 +18,58 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Calls f(at, index value) for every position of `index` in row-major order: `at` is the offset in
-/// `dense` (of the shape of index), and `far` that in a tensor with `far_strides`.
+inline IndexedLoop indexed_loop(const Tensor<std::int64_t>& index, const Shape& far_shape, const Strides& far_strides,
+                                int dim) {
+  Shape shape = index.shape();
+  Strides strides[3] = {contiguous_strides(shape), index.strides(), far_strides};
+  strides[2][dim] = 0;
+  IndexedLoop out{make_loop<3>(shape, strides), {}, shape[dim], strides[0][dim], strides[1][dim], far_strides[dim],
+                  far_shape[dim]};
+  shape.erase(dim);
+  for (Strides& s : strides) s.erase(dim);
+  out.columns = make_loop<3>(shape, strides);
+  return out;
+}
+
+/// Calls f(near, far) for every position of the index in row-major order.
 template <class F>
-void for_indexed(const Tensor<std::int64_t>& index, const Strides& far_strides, int dim, F&& f) {
-  Strides without = far_strides;
-  without[dim] = 0;
-  const Loop<3> loop = make_loop<3>(
-      index.shape(), {contiguous_strides(index.shape()), index.strides(), without});
-  const std::int64_t* ids = index.data();
-  const std::int64_t step = far_strides[dim];
+void for_indexed(const IndexedLoop& indexed, const std::int64_t* ids, F&& f) {
+  const Loop<3>& loop = indexed.all;
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {
     for (std::int64_t i = 0; i < loop.inner; ++i) {
       const std::int64_t id = ids[at[1] + i * loop.inner_strides[1]];
-      f(at[0] + i * loop.inner_strides[0], at[2] + i * loop.inner_strides[2] + id * step);
+      f(at[0] + i * loop.inner_strides[0], at[2] + i * loop.inner_strides[2] + id * indexed.far_step);
     }
   });
 }
 
-/// What gather and scatter_add demand of `index` for a tensor of `shape`.
+template <class T>
+void gather_on_cpu(T* near, const T* far, const std::int64_t* ids, const IndexedLoop& loop) {
+  for_indexed(loop, ids, [=](std::int64_t at, std::int64_t from) { near[at] = far[from]; });
+}
+template <class T>
+void scatter_on_cpu(T* far, const T* near, const std::int64_t* ids, const IndexedLoop& loop) {
+  for_indexed(loop, ids, [=](std::int64_t at, std::int64_t to) { far[to] = T(far[to] + near[at]); });
+}
+
+/// near[i] = far[… ids[i] …].
+template <class T>
+inline const Kernel<void(Queue&, T* near, const T* far, const std::int64_t* ids, const IndexedLoop& loop)>
+    gather_forward{"gather_forward", gather_on_cpu<T>};
+/// far[… ids[i] …] += near[i], in row-major order of i.
+template <class T>
+inline const Kernel<void(Queue&, T* far, const T* near, const std::int64_t* ids, const IndexedLoop& loop)>
+    scatter_forward{"scatter_forward", scatter_on_cpu<T>};
+
+/// What gather and scatter_add demand of `index` for a tensor of `shape`. Ids on a GPU are not looked at: that would
+/// wait for it.
 inline void check_index(const char* op, const Shape& shape, int dim,
                         const Tensor<std::int64_t>& index) {
   bool fits = index.rank() == shape.rank();
   for (int d = 0; fits && d < shape.rank(); ++d) fits = d == dim || index.shape()[d] <= shape[d];
   TANDEM_CHECK(fits, op, "an index of shape ", index.shape(), " does not fit a tensor of shape ",
                shape, " along dimension ", dim);
+  if (!index.device().is_cpu()) return;
   const Loop<1> loop = make_loop<1>(index.shape(), {index.strides()});
   const std::int64_t* ids = index.data();
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[1]) {
@@ -59,26 +87,23 @@ template <Element T>
 Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index) {
   const char* const op = "gather";
   detail::require_defined(op, "x", x, "index", index);
-  detail::require_cpu(op, x, index);
+  detail::require_same_device(op, x, index);
+  detail::require_kernels(op, x, detail::gather_forward<T>, detail::scatter_forward<T>);
   const int d = normalize_dim(op, dim, x.rank());
   detail::check_index(op, x.shape(), d, index);
 
-  Tensor<T> y(index.shape());
-  T* to = y.mutable_data();
-  const T* from = x.data();
-  detail::for_indexed(index, x.strides(), d,
-                      [&](std::int64_t near, std::int64_t far) { to[near] = from[far]; });
+  const Tensor<T> y(index.shape(), x.device());
+  detail::gather_forward<T>(x.device(), y.mutable_device_data(), x.device_data(), index.device_data(),
+                            detail::indexed_loop(index, x.shape(), x.strides(), d));
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         op, y,
         [d, shape = x.shape(), index = autograd::save(index)](const Tensor<T>& dy,
                                                               autograd::Needs) {
-          const Tensor<T> dx = zeros<T>(shape), dense = dy.contiguous();
-          T* sum = dx.mutable_data();
-          const T* g = dense.data();
-          detail::for_indexed(index.get(), dx.strides(), d, [&](std::int64_t near, std::int64_t far) {
-            sum[far] = T(sum[far] + g[near]);
-          });
+          const Tensor<T> dx = zeros<T>(shape, dy.device()), g = dy.contiguous();
+          const Tensor<std::int64_t>& at = index.get();
+          detail::scatter_forward<T>(dy.device(), dx.mutable_device_data(), g.device_data(), at.device_data(),
+                                     detail::indexed_loop(at, shape, dx.strides(), d));
           return std::tuple(dx);
         },
         x);

@@ -1,16 +1,14 @@
 #pragma once
-/// What the losses share: how the losses of the elements become one number, and back.
+/// What the losses share: how the losses of the elements become one number, and back; the slots of losses that are
+/// a formula of element i (formula/losses.hpp), whose kernels are in kernels/losses.cuh.
 
 #include <cstdint>
 #include <vector>
 
+#include "tandem/formula/losses.hpp"
 #include "tandem/ops/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-
-/// none keeps one loss per element, sum adds them, mean divides the sum by the number of elements
-/// that take part (0 when none does: an empty batch teaches nothing and breaks nothing).
-enum class Reduction { none, mean, sum };
 
 namespace detail {
 
@@ -33,24 +31,29 @@ double sum_chunks(std::int64_t n, std::int64_t chunk, F&& f) {
   return sum;
 }
 
-/// The result of a loss whose element i is `loss(i)`, i < n, with `scale` as above.
+/// Writes the result of a loss whose element i is `loss(i)`, i < n, with `scale` as above: n elements or one.
 template <class T, class F>
-Tensor<T> reduce_losses(const Shape& shape, Reduction reduction, double scale, F&& loss) {
-  const std::int64_t n = shape.numel();
+void write_losses(T* out, std::int64_t n, Reduction reduction, double scale, const F& loss) {
   if (reduction == Reduction::none) {
-    Tensor<T> out(shape);
-    T* to = out.mutable_data();
     cpu::parallel_for(n, cpu::elementwise_grain / 8, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(loss(i));
+      for (std::int64_t i = begin; i < end; ++i) out[i] = static_cast<T>(loss(i));
     });
-    return out;
+    return;
   }
   const double sum = sum_chunks(n, 4096, [&](std::int64_t begin, std::int64_t end) {
     double part = 0;
     for (std::int64_t i = begin; i < end; ++i) part += static_cast<double>(loss(i));
     return part;
   });
-  return full<T>({}, static_cast<T>(sum * scale));
+  *out = static_cast<T>(sum * scale);
+}
+
+/// The same as a tensor, for losses that run on the CPU only.
+template <class T, class F>
+Tensor<T> reduce_losses(const Shape& shape, Reduction reduction, double scale, const F& loss) {
+  Tensor<T> out(reduction == Reduction::none ? shape : Shape());
+  write_losses(out.mutable_data(), shape.numel(), reduction, scale, loss);
+  return out;
 }
 
 /// dy as the backward of a loss reads it: the gradient of element i is `at(i)`.
@@ -66,6 +69,46 @@ struct LossGradient {
   bool per_element;
   T common;
 };
+
+template <class F, class T>
+void loss_on_cpu(const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask, std::int64_t* counted) {
+  std::int64_t count = n;
+  if (mask != nullptr) {
+    count = 0;
+    for (std::int64_t i = 0; i < n; ++i) count += mask[i] ? 1 : 0;
+    *counted = count;
+  }
+  write_losses(out, n, reduction, reduction_scale(reduction, count), loss);
+}
+template <class G, class T>
+void loss_backward_on_cpu(const G& gradient, T* dx, const T* dy, std::int64_t n, Reduction reduction,
+                          const std::int64_t* counted) {
+  const double scale = reduction_scale(reduction, counted != nullptr ? *counted : n);
+  const bool each = reduction == Reduction::none;
+  const T common = each ? T(0) : static_cast<T>(static_cast<double>(*dy) * scale);
+  cpu::parallel_for(n, cpu::elementwise_grain / 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) dx[i] = gradient(i, each ? dy[i] : common);
+  });
+}
+
+/// out = the losses F(i), i < n, reduced. With a mask, which only the mean has, *counted becomes the number of elements
+/// that take part; backward reads it, on a GPU it never leaves the device. The CPU adds in double, a GPU adds floats
+/// in float.
+template <class F, class T>
+inline const Kernel<void(Queue&, const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask,
+                         std::int64_t* counted)>
+    loss_forward{"loss_forward", loss_on_cpu<F, T>};
+/// dx[i] = G(i, g), i < n. counted: null where all take part.
+template <class G, class T>
+inline const Kernel<void(Queue&, const G& gradient, T* dx, const T* dy, std::int64_t n, Reduction reduction,
+                         const std::int64_t* counted)>
+    loss_backward{"loss_backward", loss_backward_on_cpu<G, T>};
+
+/// Where the elements of a tensor are; null where there is none.
+template <class T>
+const T* data_or_null(const Tensor<T>& x) {
+  return x.defined() ? x.device_data() : nullptr;
+}
 
 /// Losses do not broadcast: throws unless both shapes are equal.
 template <Element A, Element B>

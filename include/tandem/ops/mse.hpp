@@ -18,32 +18,30 @@ template <FloatingElement T>
 Tensor<T> mse(const Tensor<T>& x, const Tensor<T>& target, Reduction reduction = Reduction::mean) {
   const char* const op = "mse";
   detail::require_defined(op, "x", x, "target", target);
-  detail::require_cpu(op, x, target);
+  detail::require_same_device(op, x, target);
+  using Loss = formula::MseLoss<T>;
+  using OfX = formula::MseLossGradient<T, 2>;
+  using OfTarget = formula::MseLossGradient<T, -2>;
+  detail::require_kernels(op, x, detail::loss_forward<Loss, T>, detail::loss_backward<OfX, T>,
+                          detail::loss_backward<OfTarget, T>);
   detail::require_same_shape(op, "prediction", x, "target", target);
   const Tensor<T> xs = x.detach().contiguous(), ts = target.detach().contiguous();
-  const double scale = detail::reduction_scale(reduction, x.numel());
-  const T *px = xs.data(), *pt = ts.data();
-  const Tensor<T> out = detail::reduce_losses<T>(x.shape(), reduction, scale, [=](std::int64_t i) {
-    const T difference = px[i] - pt[i];
-    return difference * difference;
-  });
+  const Tensor<T> out(reduction == Reduction::none ? x.shape() : Shape(), x.device());
+  detail::loss_forward<Loss, T>(x.device(), Loss{xs.device_data(), ts.device_data()}, out.mutable_device_data(),
+                                x.numel(), reduction, nullptr, nullptr);
   return autograd::record(
       op, out,
-      [xs = autograd::save(xs), ts = autograd::save(ts), reduction, scale](
-          const Tensor<T>& dy, autograd::Needs need) {
-        const detail::LossGradient<T> g(dy, reduction, scale);
-        const T *a = xs.get().data(), *b = ts.get().data();
-        const auto gradient = [&](T sign) {
-          Tensor<T> d(xs.get().shape());
-          T* to = d.mutable_data();
-          cpu::parallel_for(d.numel(), cpu::elementwise_grain,
-                            [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t i = begin; i < end; ++i) to[i] = sign * (a[i] - b[i]) * g.at(i);
-          });
+      [xs = autograd::save(xs), ts = autograd::save(ts), reduction](const Tensor<T>& dy, autograd::Needs need) {
+        const Tensor<T> g = dy.contiguous();
+        const T *a = xs.get().device_data(), *b = ts.get().device_data();
+        const auto gradient = [&]<class G>(const G& of) {
+          const Tensor<T> d(xs.get().shape(), dy.device());
+          detail::loss_backward<G, T>(dy.device(), of, d.mutable_device_data(), g.device_data(), d.numel(), reduction,
+                                      nullptr);
           return d;
         };
-        return std::tuple(need[0] ? gradient(T(2)) : Tensor<T>(),
-                          need[1] ? gradient(T(-2)) : Tensor<T>());
+        return std::tuple(need[0] ? gradient(OfX{a, b}) : Tensor<T>(),
+                          need[1] ? gradient(OfTarget{a, b}) : Tensor<T>());
       },
       x, target);
 }

@@ -24,7 +24,6 @@ template <Element T>
 Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double value = 0) {
   const char* const op = "pad";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
   TANDEM_CHECK(static_cast<int>(margins.size()) == x.rank(), op, margins.size(),
                " margins were given for shape ", x.shape());
   Shape padded = x.shape();
@@ -44,7 +43,7 @@ Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double val
     }
     return y;
   };
-  const Tensor<T> out = full<T>(padded, detail::scalar_element<T>(op, value));
+  const Tensor<T> out = full<T>(padded, detail::scalar_element<T>(op, value), x.device());
   detail::copy_into(inside(out), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(

@@ -6,7 +6,8 @@
 ///
 ///   Tensor<float> counts = scatter_add(zeros<float>({5}), 0, ids, ones<float>({ids.numel()}));
 ///
-/// Errors: index and src differ in shape, either does not fit x, an index outside [0, n).
+/// Errors: index and src differ in shape, either does not fit x, an index outside [0, n); on a GPU nothing is added for
+/// such an index, and its gradient is NaN.
 
 #include <cstdint>
 #include <tuple>
@@ -20,19 +21,16 @@ Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& i
                       const Tensor<T>& src) {
   const char* const op = "scatter_add";
   detail::require_defined(op, "x", x, "index", index, "src", src);
-  detail::require_cpu(op, x, index, src);
+  detail::require_same_device(op, x, index, src);
+  detail::require_kernels(op, x, detail::gather_forward<T>, detail::scatter_forward<T>);
   const int d = normalize_dim(op, dim, x.rank());
   TANDEM_CHECK(index.shape() == src.shape(), op, "the index has shape ", index.shape(),
                ", the source ", src.shape());
   detail::check_index(op, x.shape(), d, index);
 
-  Tensor<T> y = x.detach().clone();
-  const Tensor<T> dense = src.detach().contiguous();
-  T* sum = y.mutable_data();
-  const T* in = dense.data();
-  detail::for_indexed(index, y.strides(), d, [&](std::int64_t near, std::int64_t far) {
-    sum[far] = T(sum[far] + in[near]);
-  });
+  const Tensor<T> y = x.detach().clone(), dense = src.detach().contiguous();
+  detail::scatter_forward<T>(x.device(), y.mutable_device_data(), dense.device_data(), index.device_data(),
+                             detail::indexed_loop(index, y.shape(), y.strides(), d));
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         op, y,
@@ -40,12 +38,9 @@ Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& i
           Tensor<T> dsrc;
           if (need[1]) {
             const Tensor<std::int64_t>& at = index.get();
-            dsrc = Tensor<T>(at.shape());
-            T* to = dsrc.mutable_data();
-            const T* g = dy.data();
-            detail::for_indexed(at, dy.strides(), d, [&](std::int64_t near, std::int64_t far) {
-              to[near] = g[far];
-            });
+            dsrc = Tensor<T>(at.shape(), dy.device());
+            detail::gather_forward<T>(dy.device(), dsrc.mutable_device_data(), dy.device_data(), at.device_data(),
+                                      detail::indexed_loop(at, dy.shape(), dy.strides(), d));
           }
           return std::tuple(dy, dsrc);
         },

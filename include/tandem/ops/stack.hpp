@@ -5,7 +5,7 @@
 ///
 ///   Tensor<float> batch = stack<float>({a, b, c}, 0);      // (3, …)
 ///
-/// Errors: an empty list; shapes that differ.
+/// Errors: an empty list; shapes or devices that differ.
 
 #include <cstdint>
 #include <vector>
@@ -19,7 +19,7 @@ Tensor<T> stack(const std::vector<Tensor<T>>& tensors, Dim dim = 0) {
   TANDEM_CHECK(!tensors.empty(), "stack", "there is nothing to stack: the list is empty");
   detail::require_each_defined("stack", "tensors", tensors);
   std::vector<Tensor<T>> rows;
-  for (const Tensor<T>& x : tensors) detail::require_cpu("stack", x);
+  for (const Tensor<T>& x : tensors) detail::require_same_device("stack", tensors[0], x);
   for (const Tensor<T>& x : tensors) {
     TANDEM_CHECK(x.shape() == tensors[0].shape(), "stack", "shapes must be equal: the first is ",
                  tensors[0].shape(), ", number ", rows.size(), " is ", x.shape());

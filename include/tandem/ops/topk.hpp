@@ -3,7 +3,7 @@
 ///   dx is dy at the chosen places and 0 elsewhere.
 ///   x (…, n, …) → values and indices int64, both (…, k, …).  Saves the indices.
 ///   Equal values: the lower index comes first. NaN counts as larger than every number.
-///   Selection in O(n) (nth_element), then O(k log k).
+///   On the CPU a selection in O(n) (nth_element), then O(k log k); a GPU sorts, with the same result.
 ///
 ///   auto [values, indices] = topk(scores, 8, 1);   // along time of (B, T, C)
 ///
@@ -55,13 +55,46 @@ void select_top(const T* x, std::int64_t n, std::int64_t step, std::int64_t k, b
   }
 }
 
+template <class T>
+void topk_on_cpu(T* values, std::int64_t* indices, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
+                 std::int64_t k, bool largest) {
+  cpu::parallel_for(outer * inner, grain_for(8 * n), [&](std::int64_t begin, std::int64_t end) {
+    std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+    for (std::int64_t column = begin; column < end; ++column) {
+      const std::int64_t o = column / inner, at = column % inner, to = o * k * inner + at;
+      select_top(x + o * n * inner + at, n, inner, k, largest, order, values + to, indices + to);
+    }
+  });
+}
+template <class T>
+void topk_backward_on_cpu(T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer, std::int64_t n,
+                          std::int64_t inner, std::int64_t k) {
+  std::fill_n(dx, outer * n * inner, T(0));
+  for (std::int64_t i = 0; i < outer * k * inner; ++i) {
+    const std::int64_t o = i / (k * inner), at = i % inner;
+    dx[(o * n + indices[i]) * inner + at] = dy[i];  // each place at most once
+  }
+}
+
+/// The k first of x (outer, n, inner) along the middle dimension, (outer, k, inner), and where they are.
+template <class T>
+inline const Kernel<void(Queue&, T* values, std::int64_t* indices, const T* x, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner, std::int64_t k, bool largest)>
+    topk_forward{"topk_forward", topk_on_cpu<T>};
+/// dx = dy at those places, 0 elsewhere.
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner, std::int64_t k)>
+    topk_backward{"topk_backward", topk_backward_on_cpu<T>};
+
 }  // namespace detail
 
 template <Element T>
 TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = true) {
   const char* const op = "topk";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
+  detail::require_kernels(op, x, detail::topk_forward<T>);
+  if constexpr (FloatingElement<T>) detail::require_kernels(op, x, detail::topk_backward<T>);
   const int d = normalize_dim(op, dim, x.rank());
   const detail::DimSplit split = detail::split_at(x.shape(), d);
   TANDEM_CHECK(k >= 0 && k <= split.n, op, "k = ", k, " is out of range for dimension ", d,
@@ -70,35 +103,18 @@ TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = tr
   const Tensor<T> dense = x.detach().contiguous();
   Shape shape = x.shape();
   shape[d] = k;
-  Tensor<T> values(shape);
-  const Tensor<std::int64_t> indices(shape);
-  const T* in = dense.data();
-  T* out = values.mutable_data();
-  std::int64_t* ids = indices.mutable_data();
-  cpu::parallel_for(split.outer * split.inner, detail::grain_for(8 * split.n),
-                    [&](std::int64_t begin, std::int64_t end) {
-    std::vector<std::int64_t> order(static_cast<std::size_t>(split.n));
-    for (std::int64_t column = begin; column < end; ++column) {
-      const std::int64_t o = column / split.inner, at = column % split.inner;
-      const std::int64_t to = o * k * split.inner + at;
-      detail::select_top(in + o * split.n * split.inner + at, split.n, split.inner, k, largest,
-                         order, out + to, ids + to);
-    }
-  });
+  Tensor<T> values(shape, x.device());
+  const Tensor<std::int64_t> indices(shape, x.device());
+  detail::topk_forward<T>(x.device(), values.mutable_device_data(), indices.mutable_device_data(), dense.device_data(),
+                          split.outer, split.n, split.inner, k, largest);
   if constexpr (FloatingElement<T>) {
     values = autograd::record(
         op, values,
         [split, k, shape = x.shape(), indices = autograd::save(indices)](const Tensor<T>& dy,
                                                                          autograd::Needs) {
-          const Tensor<T> dx = zeros<T>(shape), dense_dy = dy.contiguous();
-          T* to = dx.mutable_data();
-          const T* g = dense_dy.data();
-          const std::int64_t* chosen = indices.get().data();
-          const std::int64_t count = split.outer * k * split.inner;
-          for (std::int64_t i = 0; i < count; ++i) {
-            const std::int64_t o = i / (k * split.inner), at = i % split.inner;
-            to[(o * split.n + chosen[i]) * split.inner + at] = g[i];  // each place at most once
-          }
+          const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
+          detail::topk_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                                   indices.get().device_data(), split.outer, split.n, split.inner, k);
           return std::tuple(dx);
         },
         x);

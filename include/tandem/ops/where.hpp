@@ -20,12 +20,42 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
+template <class T>
+void choose_on_cpu(T* out, const bool* condition, const T* a, const T* b, const Loop<4>& loop) {
+  struct Context {
+    T* out;
+    const bool* condition;
+    const T *a, *b;
+    const Loop<4>& loop;
+  };
+  const Context context{out, condition, a, b, loop};
+  const cpu::RowFunction run = [](const void* opaque, const std::int64_t* at, std::int64_t n) {
+    const Context& c = *static_cast<const Context*>(opaque);
+    const auto& step = c.loop.inner_strides;
+    T* const to = c.out + at[0];
+    const bool* const holds = c.condition + at[1];
+    const T *const x = c.a + at[2], *const y = c.b + at[3];
+    if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1) {
+      for (std::int64_t i = 0; i < n; ++i) to[i] = holds[i] ? x[i] : y[i];
+    } else {
+      for (std::int64_t i = 0; i < n; ++i) to[i * step[0]] = holds[i * step[1]] ? x[i * step[2]] : y[i * step[3]];
+    }
+  };
+  cpu::walk_rows(loop, cpu::elementwise_grain, run, &context);
+}
+
+/// out[i] = condition[i] ? a[i] : b[i] over four layouts.
+template <class T>
+inline const Kernel<void(Queue&, T* out, const bool* condition, const T* a, const T* b, const Loop<4>& loop)>
+    choose_elements{"choose_elements", choose_on_cpu<T>};
+
 /// a where the condition holds, b elsewhere, without a gradient.
 template <Element T>
 Tensor<T> choose(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
   const char* const op = "where";
-  Tensor<T> out(broadcast_shapes(op, broadcast_shapes(op, condition.shape(), a.shape()), b.shape()));
-  each_into(out, [](bool c, T x, T y) { return c ? x : y; }, condition, a, b);
+  Tensor<T> out(broadcast_shapes(op, broadcast_shapes(op, condition.shape(), a.shape()), b.shape()), a.device());
+  choose_elements<T>(a.device(), out.mutable_device_data(), condition.device_data(), a.device_data(), b.device_data(),
+                     elementwise_loop(out, condition, a, b));
   return out;
 }
 
@@ -34,14 +64,15 @@ Tensor<T> choose(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor
 template <Element T>
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("where", "condition", condition, "a", a, "b", b);
-  detail::require_cpu("where", condition, a, b);
+  detail::require_same_device("where", condition, a, b);
+  detail::require_kernels("where", a, detail::choose_elements<T>);
   Tensor<T> out = detail::choose(condition, a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         "where", out,
         [condition = autograd::save(condition), sa = a.shape(), sb = b.shape()](
             const Tensor<T>& dy, autograd::Needs need) {
-          const Tensor<T> zero = zeros<T>({});
+          const Tensor<T> zero = zeros<T>({}, dy.device());
           const Tensor<bool>& c = condition.get();
           return std::tuple(
               need[0] ? autograd::sum_to_shape(detail::choose(c, dy, zero), sa) : Tensor<T>(),
@@ -56,13 +87,13 @@ template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, S b) {
   detail::require_defined("where", "condition", condition, "a", a);
-  return where(condition, a, full<T>({}, detail::scalar_element<T>("where", b)));
+  return where(condition, a, full<T>({}, detail::scalar_element<T>("where", b), a.device()));
 }
 template <Element T, class S>
   requires(std::is_arithmetic_v<S>)
 Tensor<T> where(const Tensor<bool>& condition, S a, const Tensor<T>& b) {
   detail::require_defined("where", "condition", condition, "b", b);
-  return where(condition, full<T>({}, detail::scalar_element<T>("where", a)), b);
+  return where(condition, full<T>({}, detail::scalar_element<T>("where", a), b.device()), b);
 }
 
 TANDEM_NAMESPACE_END

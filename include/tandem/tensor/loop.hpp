@@ -95,6 +95,15 @@ Loop<N> make_loop(const Shape& shape, const Strides (&strides)[extent(N)]) {
   return loop;
 }
 
+/// How gather and scatter_add walk: for each position of the index, where it is in a dense tensor of its shape
+/// (near), in the index, and in the other tensor (far) at 0 along the dimension in question.
+struct IndexedLoop {
+  Loop<3> all;
+  Loop<3> columns;  ///< all without that dimension
+  std::int64_t length, near_step, index_step, far_step;  ///< of the index along it, and the steps
+  std::int64_t n;                                        ///< ids are below it
+};
+
 }  // namespace detail
 
 /// The operands of an elementwise loop: out[i] = f(in[0][i], in[1][i] …), the inputs broadcast to out's shape.

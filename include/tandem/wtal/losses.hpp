@@ -26,31 +26,21 @@ Tensor<T> frame_probabilities(const Tensor<T>& logits, Reading reading) {
   return reading == Reading::sigmoid ? sigmoid(logits) : softmax(logits, -1);
 }
 
-/// topk_mean — (1/k) Σ of the k largest scores along time, per class; k = max(1, ⌊T_valid/divisor⌋).
-///                                                                  [method §4, P; k: C, an option]
-///   scores (B, T, C), valid (B, T) → (B, C). Equal scores: the earlier frame is taken.
-///   dscores = dy/k at the frames taken.  Saves their indices. A video without frames: an error.
-template <FloatingElement T>
-Tensor<T> topk_mean(const Tensor<T>& scores, const Tensor<bool>& valid, std::int64_t divisor = 8) {
-  TANDEM_CHECK(scores.rank() == 3 && valid.shape() == (Shape{scores.size(0), scores.size(1)}),
-               "topk_mean", "expected scores (B, T, C) and valid (B, T), got ", scores.shape(), " and ",
-               valid.shape());
-  TANDEM_CHECK(divisor >= 1, "topk_mean", "the divisor must be at least 1, it is ", divisor);
-  tandem::detail::require_cpu("topk_mean", scores, valid);
-  const std::int64_t videos = scores.size(0), frames = scores.size(1), classes = scores.size(2);
-  const Tensor<T> s = scores.contiguous();
-  const Tensor<bool> real = valid.contiguous();
-  Tensor<T> out(Shape{videos, classes});
-  T* y = out.mutable_data();
-  std::vector<std::vector<std::int64_t>> taken(static_cast<std::size_t>(videos * classes));
+namespace detail {
+
+/// How topk_mean runs: over the frames in their order on the CPU, from the largest score down on a GPU.
+template <class T>
+void topk_mean_on_cpu(T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid, std::int64_t videos,
+                      std::int64_t frames, std::int64_t classes, std::int64_t divisor) {
+  std::fill_n(taken, videos * frames * classes, false);
   cpu::parallel_for(videos * classes, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int64_t> order;
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t b = i / classes, c = i % classes;
-      const T* column = s.data() + b * frames * classes + c;
+      const T* column = scores + b * frames * classes + c;
       order.clear();
       for (std::int64_t t = 0; t < frames; ++t) {
-        if (real.data()[b * frames + t]) order.push_back(t);
+        if (valid[b * frames + t]) order.push_back(t);
       }
       TANDEM_CHECK(!order.empty(), "topk_mean", "video ", b, " of the batch has no valid frame");
       const auto k = std::max<std::int64_t>(1, static_cast<std::int64_t>(order.size()) / divisor);
@@ -62,22 +52,64 @@ Tensor<T> topk_mean(const Tensor<T>& scores, const Tensor<bool>& valid, std::int
       order.resize(static_cast<std::size_t>(k));
       std::sort(order.begin(), order.end());  // a fixed order of summation
       double sum = 0;
-      for (std::int64_t t : order) sum += static_cast<double>(column[t * classes]);
+      for (std::int64_t t : order) {
+        sum += static_cast<double>(column[t * classes]);
+        taken[(b * frames + t) * classes + c] = true;
+      }
       y[i] = T(sum / static_cast<double>(k));
-      taken[static_cast<std::size_t>(i)] = order;
+      if (c == 0) chosen[b] = k;
     }
   });
+}
+template <class T>
+void topk_mean_backward_on_cpu(T* ds, const T* dy, const bool* taken, const std::int64_t* chosen, std::int64_t videos,
+                               std::int64_t frames, std::int64_t classes) {
+  for (std::int64_t i = 0; i < videos * frames * classes; ++i) {
+    const std::int64_t b = i / (frames * classes), c = i % classes;
+    ds[i] = taken[i] ? dy[b * classes + c] / static_cast<T>(chosen[b]) : T(0);
+  }
+}
+
+/// scores (B, T, C), valid (B, T) → y (B, C); taken (B, T, C) says of which frames, chosen (B) how many of each class.
+template <class T>
+inline const Kernel<void(Queue&, T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid,
+                         std::int64_t videos, std::int64_t frames, std::int64_t classes, std::int64_t divisor)>
+    topk_mean_forward{"topk_mean_forward", topk_mean_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,
+                         std::int64_t videos, std::int64_t frames, std::int64_t classes)>
+    topk_mean_backward{"topk_mean_backward", topk_mean_backward_on_cpu<T>};
+
+}  // namespace detail
+
+/// topk_mean — (1/k) Σ of the k largest scores along time, per class; k = max(1, ⌊T_valid/divisor⌋).
+///                                                                  [method §4, P; k: C, an option]
+///   scores (B, T, C), valid (B, T) → (B, C). Equal scores: the earlier frame is taken.
+///   dscores = dy/k at the frames taken.  Saves which they are. A video without frames: an error, on a GPU NaN.
+template <FloatingElement T>
+Tensor<T> topk_mean(const Tensor<T>& scores, const Tensor<bool>& valid, std::int64_t divisor = 8) {
+  const char* const op = "topk_mean";
+  TANDEM_CHECK(scores.rank() == 3 && valid.shape() == (Shape{scores.size(0), scores.size(1)}), op,
+               "expected scores (B, T, C) and valid (B, T), got ", scores.shape(), " and ", valid.shape());
+  TANDEM_CHECK(divisor >= 1, op, "the divisor must be at least 1, it is ", divisor);
+  tandem::detail::require_same_device(op, scores, valid);
+  tandem::detail::require_kernels(op, scores, detail::topk_mean_forward<T>, detail::topk_mean_backward<T>);
+  const std::int64_t videos = scores.size(0), frames = scores.size(1), classes = scores.size(2);
+  const Device device = scores.device();
+  const Tensor<T> s = scores.detach().contiguous(), out(Shape{videos, classes}, device);
+  const Tensor<bool> real = valid.contiguous(), taken(scores.shape(), device);
+  const Tensor<std::int64_t> chosen(Shape{videos}, device);
+  detail::topk_mean_forward<T>(device, out.mutable_device_data(), taken.mutable_device_data(),
+                               chosen.mutable_device_data(), s.device_data(), real.device_data(), videos, frames,
+                               classes, divisor);
   return autograd::record(
-      "topk_mean", out,
-      [shape = scores.shape(), taken = std::move(taken)](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), ds = zeros<T>(shape);
-        T* p = ds.mutable_data();
-        const std::int64_t length = shape[1], count = shape[2];
-        for (std::size_t i = 0; i < taken.size(); ++i) {
-          const auto b = static_cast<std::int64_t>(i) / count, c = static_cast<std::int64_t>(i) % count;
-          const T share = g.data()[i] / static_cast<T>(taken[i].size());
-          for (std::int64_t t : taken[i]) p[(b * length + t) * count + c] = share;
-        }
+      op, out,
+      [shape = scores.shape(), taken = autograd::save(taken), chosen = autograd::save(chosen)](const Tensor<T>& dy,
+                                                                                               autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), ds(shape, dy.device());
+        detail::topk_mean_backward<T>(dy.device(), ds.mutable_device_data(), g.device_data(),
+                                      taken.get().device_data(), chosen.get().device_data(), shape[0], shape[1],
+                                      shape[2]);
         return std::tuple(ds);
       },
       scores);
