@@ -99,7 +99,7 @@ class Scratch {
  public:
   Scratch(const Queue& queue, std::int64_t count)
       : device_(queue.device.index()), bytes_(count * static_cast<std::int64_t>(sizeof(T))),
-        data_(bytes_ > 0 ? static_cast<T*>(tandem::cuda_interface().allocate(device_, bytes_)) : nullptr) {}
+        data_(bytes_ > 0 ? allocate(queue) : nullptr) {}
   ~Scratch() {
     if (data_ != nullptr) tandem::cuda_interface().deallocate(device_, data_, bytes_);
   }
@@ -108,6 +108,10 @@ class Scratch {
   T* data() const { return data_; }
 
  private:
+  T* allocate(const Queue& queue) const {
+    const tandem::QueueScope scope(queue);
+    return static_cast<T*>(tandem::cuda_interface().allocate(device_, bytes_));
+  }
   int device_;
   std::int64_t bytes_;
   T* data_;
