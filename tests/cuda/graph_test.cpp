@@ -114,6 +114,31 @@ TEST_CASE("a training step that is captured and replayed gives the bits of the e
   backend::set_order(0);
 }
 
+TEST_CASE("adam: two graphs of one step share its numbers; all parameters must be on their device") {
+  const Device gpu = Device::cuda();
+  const auto parameter = [](Device device) {
+    Tensor<float> p = full<float>({33}, 1, device);
+    p.requires_grad_();
+    p.set_grad(full<float>({33}, 2, device));
+    return p;
+  };
+  const Tensor<float> eager = parameter(gpu), p = parameter(gpu);
+  optim::Adam<float> as_usual({eager}), adam({p});
+  const Graph a = Graph::capture(current_queue(gpu), [&] { adam.step(); });
+  const Graph b = Graph::capture(current_queue(gpu), [&] { adam.step(); });
+  CHECK(adam.steps() == 0);
+  for (int i = 0; i < 6; ++i) {
+    as_usual.step();
+    adam.prepare_replay();
+    (i % 2 == 0 ? a : b).replay();
+  }
+  CHECK(check::same(p.detach(), eager.detach()));
+  CHECK(adam.steps() == 6);
+  optim::Adam<float> both({p, parameter(Device::cpu())});
+  CHECK(check::message([&] { (void)Graph::capture(current_queue(gpu), [&] { both.step(); }); }) ==
+        "[adam] a step while a graph is captured needs all parameters that have a gradient on the device of the graph");
+}
+
 TEST_CASE("several replays in a row, without looking between them") {
   const Device gpu = Device::cuda();
   const Tensor<float> x = full<float>({1031}, 1, gpu);

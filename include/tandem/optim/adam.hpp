@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstring>
+
 #include "tandem/cpu/simd.hpp"
 #include "tandem/formula/adam.hpp"
 #include "tandem/optim/optimizer.hpp"
