@@ -2,7 +2,7 @@
 ///
 /// A launch takes up to 60 tensors, cut into chunks of 2048 elements; the table of both travels by value among the
 /// kernel's arguments (4 KiB at most), so no copy to the device and no waiting is needed. A block takes every
-/// gridDim.x-th chunk. Reads four arrays and writes three: bound by memory.
+/// gridDim.x-th chunk. The numbers of the step are arguments, or lie in memory (of a captured graph). Reads four arrays and writes three: bound by memory.
 
 #include "common.cuh"
 #include "tandem/formula/adam.hpp"
@@ -21,7 +21,8 @@ struct AdamTable {
 };
 
 template <class T>
-__global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> step) {
+__global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> given, const tandem::formula::Adam<T>* in_memory) {
+  const tandem::formula::Adam<T> step = in_memory != nullptr ? *in_memory : given;
   for (std::int64_t c = blockIdx.x; c < table.chunks_before[table.count]; c += gridDim.x) {
     int which = 0;
     while (table.chunks_before[which + 1] <= c) ++which;
@@ -39,7 +40,8 @@ __global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> step) {
 }
 
 template <class T>
-void adam_step(Queue& queue, const AdamTensor<T>* tensors, std::int64_t count, const tandem::formula::Adam<T>& numbers) {
+void adam_step(Queue& queue, const AdamTensor<T>* tensors, std::int64_t count, const tandem::formula::Adam<T>& numbers,
+               const tandem::formula::Adam<T>* in_memory) {
   for (std::int64_t at = 0; at < count;) {
     AdamTable<T> table = {};
     for (; table.count < AdamTable<T>::capacity && at < count; ++at) {
@@ -50,7 +52,7 @@ void adam_step(Queue& queue, const AdamTensor<T>* tensors, std::int64_t count, c
       ++table.count;
     }
     launch("adam", adam_kernel<T>, dim3(blocks_for(table.chunks_before[table.count], 1)), dim3(256), 0, queue, table,
-           numbers);
+           numbers, in_memory);
   }
 }
 TANDEM_KERNEL(adam_step, float, double);

@@ -111,7 +111,7 @@ class Scratch {
  public:
   Scratch(const Queue& queue, std::int64_t count)
       : device_(queue.device.index()), bytes_(count * static_cast<std::int64_t>(sizeof(T))),
-        data_(bytes_ > 0 ? static_cast<T*>(tandem::cuda_interface().allocate(device_, bytes_)) : nullptr) {}
+        data_(bytes_ > 0 ? allocate(queue) : nullptr) {}
   ~Scratch() {
     if (data_ != nullptr) tandem::cuda_interface().deallocate(device_, data_, bytes_);
   }
@@ -120,6 +120,10 @@ class Scratch {
   T* data() const { return data_; }
 
  private:
+  T* allocate(const Queue& queue) const {
+    const tandem::QueueScope scope(queue);
+    return static_cast<T*>(tandem::cuda_interface().allocate(device_, bytes_));
+  }
   int device_;
   std::int64_t bytes_;
   T* data_;

@@ -1,77 +1,16 @@
-/// The CUDA side of tandem's device interface: memory, copies, streams, cuBLAS handles.
-///
-/// Memory comes from a caching pool per device, as on the CPU: cudaMalloc and cudaFree synchronize, so a
-/// training loop must not call them. Blocks of one size class are reused in stream order: everything
-/// that tandem queues goes through the default stream or through streams that the caller orders.
-/// -DTANDEM_CUDA_POOL_KEEPS=0 gives every request to CUDA as it is, for tools that watch the memory.
+/// The CUDA side of tandem's device interface: devices, copies, streams, events, cuBLAS handles. memory.cu has the memory,
+/// graph.cu the graphs.
 
 #include "runtime.cuh"
 
 #include <map>
 #include <mutex>
-#include <vector>
-
-#ifndef TANDEM_CUDA_POOL_KEEPS
-#define TANDEM_CUDA_POOL_KEEPS 1
-#endif
 
 namespace tandem_kernels {
 namespace {
 
 using tandem::cuda::check;
 using tandem::cuda::DeviceScope;
-
-class Pool {
- public:
-  void* allocate(int device, std::int64_t bytes) {
-    const std::int64_t size = rounded(bytes);
-    const std::lock_guard<std::mutex> guard(mutex_);
-    std::vector<void*>& kept = kept_[{device, size}];
-    if (!kept.empty()) {
-      void* block = kept.back();
-      kept.pop_back();
-      return block;
-    }
-    const DeviceScope scope(device);
-    void* block = nullptr;
-    if (cudaMalloc(&block, static_cast<std::size_t>(size)) != cudaSuccess) {
-      (void)cudaGetLastError();
-      release(device);
-      check(cudaMalloc(&block, static_cast<std::size_t>(size)), "cudaMalloc");
-    }
-    return block;
-  }
-  void deallocate(int device, void* block, std::int64_t bytes) {
-    if (!TANDEM_CUDA_POOL_KEEPS) {
-      const DeviceScope scope(device);
-      (void)cudaFree(block);
-      return;
-    }
-    const std::lock_guard<std::mutex> guard(mutex_);
-    kept_[{device, rounded(bytes)}].push_back(block);
-  }
-
- private:
-  static std::int64_t rounded(std::int64_t bytes) {
-    return TANDEM_CUDA_POOL_KEEPS ? (bytes + 511) / 512 * 512 : bytes;
-  }
-  void release(int device) {
-    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
-    for (auto& [key, blocks] : kept_) {
-      if (key.first != device) continue;
-      for (void* block : blocks) (void)cudaFree(block);
-      blocks.clear();
-    }
-  }
-  std::mutex mutex_;
-  std::map<std::pair<int, std::int64_t>, std::vector<void*>> kept_;
-};
-
-/// Never destroyed: tensors in static storage may be released after any static object.
-Pool& pool() {
-  static Pool* const instance = new Pool;
-  return *instance;
-}
 
 int device_count() {
   int count = 0;
@@ -101,16 +40,27 @@ cudaStream_t default_stream(int device) {
 cudaStream_t stream_on(int device) {
   return static_cast<cudaStream_t>(tandem::current_queue(tandem::Device::cuda(device)).stream);
 }
-void count_wait() { tandem::detail::wait_counter().fetch_add(1, std::memory_order_relaxed); }
 
-void copy(int device, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
-  if (bytes == 0) return;
+void queue_copy(int device, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
   const DeviceScope scope(device);
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_on(device)), "a copy");
-  if (kind != cudaMemcpyDeviceToDevice) {
-    count_wait();
-    check(cudaStreamSynchronize(stream_on(device)), "cudaStreamSynchronize");
-  }
+}
+void copy_to_device(int device, void* to, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
+  TANDEM_CHECK(!tandem::capturing(tandem::current_queue(tandem::Device::cuda(device))), "graph",
+               "a copy from the host while a graph is captured would repeat the same bytes: do it before the capture, "
+               "into a tensor on the GPU");
+  staging(device).upload(from, bytes, stream_on(device), [=](const void* pinned, std::int64_t at, std::int64_t n) {
+    queue_copy(device, static_cast<char*>(to) + at, pinned, n, cudaMemcpyHostToDevice);
+  });
+}
+void copy_to_host(int device, void* to, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
+  refuse_waiting("a copy to the host (item(), to(cpu), printing)");
+  queue_copy(device, to, from, bytes, cudaMemcpyDeviceToHost);
+  count_wait();
+  const DeviceScope scope(device);
+  check(cudaStreamSynchronize(stream_on(device)), "cudaStreamSynchronize");
 }
 
 /// Fills the table while the program starts; the library is linked whole, so this object is kept.
@@ -118,18 +68,10 @@ const bool registered = [] {
   tandem::DeviceInterface& table = tandem::cuda_interface();
   table.name = "CUDA";
   table.device_count = device_count;
-  table.allocate = [](int device, std::int64_t bytes) { return pool().allocate(device, bytes); };
-  table.deallocate = [](int device, void* block, std::int64_t bytes) {
-    pool().deallocate(device, block, bytes);
-  };
-  table.copy_to_device = [](int device, void* to, const void* from, std::int64_t bytes) {
-    copy(device, to, from, bytes, cudaMemcpyHostToDevice);
-  };
-  table.copy_to_host = [](int device, void* to, const void* from, std::int64_t bytes) {
-    copy(device, to, from, bytes, cudaMemcpyDeviceToHost);
-  };
+  table.copy_to_device = copy_to_device;
+  table.copy_to_host = copy_to_host;
   table.copy_on_device = [](int device, void* to, const void* from, std::int64_t bytes) {
-    copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
+    if (bytes > 0) queue_copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
   };
   table.copy_strided = [](int device, const tandem::StridedCopy& copy) {
     Queue queue = tandem::current_queue(tandem::Device::cuda(device));
@@ -140,6 +82,7 @@ const bool registered = [] {
     fill(queue, to, element_bytes, bits, n);
   };
   table.synchronize = [](int device) {
+    TANDEM_CHECK(captures_running() == 0, "graph", "nothing may wait for a whole device while a graph is captured");
     const DeviceScope scope(device);
     count_wait();
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
@@ -163,6 +106,7 @@ const bool registered = [] {
           "cudaStreamWaitEvent");
   };
   table.synchronize_event = [](void* event) {
+    refuse_waiting("Event::synchronize()");
     count_wait();
     check(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
   };

@@ -4,6 +4,7 @@
 #include <cublas_v2.h>
 
 #include "common.cuh"
+#include "staging.hpp"
 #include "tandem/cpu/epilogue.hpp"
 
 namespace tandem_kernels {
@@ -13,6 +14,30 @@ inline void check_blas(cublasStatus_t status, const char* what) {
   TANDEM_CHECK(status == CUBLAS_STATUS_SUCCESS, "cublas", what, " failed with status ",
                static_cast<int>(status));
 }
+
+/// memory.cu: the memory of a device, the way there from the host; CUDA's waits, counted.
+Arena& arena(int device);
+Staging& staging(int device);
+void count_wait();
+
+/// graph.cu: the number of the capture that this thread is in, or 0.
+std::uint64_t capture_here();
+/// How many captures of all threads are going on.
+int captures_running();
+/// Throws when this thread is in a capture, since `what` waits.
+void refuse_waiting(const char* what);
+
+/// For a scope, this thread may do what CUDA forbids while some stream is captured, because a graph cannot repeat it.
+class RelaxedCapture {
+ public:
+  RelaxedCapture() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~RelaxedCapture() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
+  RelaxedCapture(const RelaxedCapture&) = delete;
+  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
 
 /// This thread's cuBLAS handle for the queue's device, set to its stream.
 cublasHandle_t blas_handle(const Queue& queue);

@@ -23,6 +23,9 @@ void set_order(int order) {
 }  // namespace backend
 
 namespace {
+/// Each tensor has memory of its own, fenced and poisoned, unless the environment says otherwise.
+[[maybe_unused]] const int no_pool = setenv("TANDEM_CUDA_POOL", "0", 0);
+
 struct WriteKernels {
   ~WriteKernels() {
     const char* const path = std::getenv("TANDEM_KERNELS_FILE");

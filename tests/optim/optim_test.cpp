@@ -143,9 +143,9 @@ std::vector<std::int64_t> launches;  // how many tensors each had
 
 /// Stands for kernels/adam.cu.
 void adam_step(Queue&, const optim::detail::AdamTensor<double>* tensors, std::int64_t count,
-               const formula::Adam<double>& numbers) {
+               const formula::Adam<double>& numbers, const formula::Adam<double>* in_memory) {
   launches.push_back(count);
-  optim::detail::adam_on_cpu(tensors, count, numbers);
+  optim::detail::adam_on_cpu(tensors, count, numbers, in_memory);
 }
 const bool registered = tandem::detail::register_kernel<&adam_step>("adam_step");
 }  // namespace
@@ -176,6 +176,34 @@ TEST_CASE("adam: on a device, parameters with as many gradients share a launch, 
   const auto there = train(Device::cuda()), here = train(Device::cpu());
   for (std::size_t k = 0; k < 3; ++k) CHECK(check::same(there[k], here[k]));
   CHECK(launches == std::vector<std::int64_t>{2, 2, 1, 2, 1});
+}
+
+TEST_CASE("adam: a captured step reads its numbers from the device, where prepare_replay writes them") {
+  const tandem_test::CopyOnlyDevice device;
+  static bool captured = false;
+  cuda_interface().is_capturing = [](int, void*) { return captured; };
+  const Tensor<double> p(Shape{3}, Device::cuda()), q(Shape{3}, Device::cuda());
+  for (const Tensor<double>& x : {p, q}) {
+    x.fill_(1);
+    x.requires_grad_();
+    x.set_grad(ones<double>({3}, Device::cuda()));
+  }
+  optim::Adam<double> adam({p, q});
+  CHECK(check::message([&] { adam.prepare_replay(); }) ==
+        "[adam] prepare_replay() without a step() that a graph has captured");
+  captured = true;
+  adam.step();
+  captured = false;
+  adam.prepare_replay();
+  CHECK(adam.steps() == 1);
+  q.zero_grad();
+  adam.step();
+  CHECK(check::message([&] { adam.prepare_replay(); }) ==
+        "[adam] the captured step updates parameters 0 and 1 with the same numbers, but they have had 2 and 1 steps: "
+        "capture it again");
+  optim::Sgd<double> sgd({p});
+  CHECK(check::message([&] { sgd.prepare_replay(); }) ==
+        "[optimizer] the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's memory");
 }
 
 TEST_CASE("adam: a saved state continues to the same bits; thread counts agree") {

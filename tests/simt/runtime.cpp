@@ -12,6 +12,7 @@
 namespace simt {
 
 thread_local int current_device = 0;
+thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
 
 namespace {
 thread_local cudaError_t last_error = cudaSuccess;
@@ -31,7 +32,8 @@ SimtStream* find(Runtime& runtime, cudaStream_t stream) {
   return device.streams.count(stream) > 0 ? stream : nullptr;
 }
 
-bool breaks_capture(Runtime& runtime, const char* what) {
+bool breaks_capture(Runtime& runtime, const char* what, bool unless_relaxed) {
+  if (unless_relaxed && capture_mode == cudaStreamCaptureModeRelaxed) return false;
   bool captured = false;
   for (SimtStream* stream : runtime.current().streams) {
     if (stream->capture == nullptr) continue;
@@ -209,7 +211,7 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
-  if (simt::breaks_capture(runtime, "cudaMalloc")) {
+  if (simt::breaks_capture(runtime, "cudaMalloc", true)) {
     return failed(cudaErrorStreamCaptureUnsupported, "cudaMalloc while a stream is captured");
   }
   const cudaError_t status = runtime.allocate(runtime.current(), pointer, bytes);
@@ -219,6 +221,9 @@ cudaError_t cudaFree(void* pointer) {
   if (pointer == nullptr) return cudaSuccess;
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
+  if (simt::breaks_capture(runtime, "cudaFree", true)) {
+    return failed(cudaErrorStreamCaptureUnsupported, "cudaFree while a stream is captured");
+  }
   for (int index = 0; index < simt::device_count; ++index) {
     simt::DeviceState& device = runtime.devices[index];
     if (device.live.count(static_cast<unsigned char*>(pointer)) == 0) continue;

@@ -239,6 +239,7 @@ class Runtime {
 
 
 extern thread_local int current_device;
+extern thread_local cudaStreamCaptureMode capture_mode;
 
 inline DeviceState& Runtime::current() { return devices[current_device]; }
 
@@ -249,8 +250,8 @@ SimtStream* find(Runtime& runtime, cudaStream_t stream);
 /// Queues work on a stream, or records it where the stream is captured.
 cudaError_t queue(cudaStream_t handle, const char* what, const void* kernel, std::function<void()> work);
 /// Whether some stream of the current device is captured; then nothing may wait, nor touch the default stream.
-/// The capture that `what` breaks is told so.
-bool breaks_capture(Runtime& runtime, const char* what);
+/// The capture that `what` breaks is told so. `unless_relaxed`: a relaxed thread may do it.
+bool breaks_capture(Runtime& runtime, const char* what, bool unless_relaxed = false);
 
 using Guard = std::lock_guard<std::recursive_mutex>;
 

@@ -226,12 +226,30 @@ TEST_CASE("waiting, allocating, the default stream and pageable memory break a c
   breaks("cudaStreamSynchronize", [&] { return cudaStreamSynchronize(a.handle); });
   breaks("cudaDeviceSynchronize", [&] { return cudaDeviceSynchronize(); });
   breaks("cudaMalloc", [&] { return cudaMalloc(&memory, 4); });
+  REQUIRE(cudaMalloc(&memory, 4) == cudaSuccess);
+  breaks("cudaFree", [&] { return cudaFree(memory); });
+  REQUIRE(cudaFree(memory) == cudaSuccess);
   breaks("the default stream", [&] { return cudaMemsetAsync(x.data, 0, 4, nullptr); });
   breaks("pageable", [&] { return cudaMemcpyAsync(x.data, &host, 4, cudaMemcpyHostToDevice, a.handle); });
   CHECK(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal) == cudaErrorStreamCaptureUnsupported);
   cudaGraph_t graph = nullptr;
   CHECK(cudaStreamEndCapture(a.handle, &graph) == cudaErrorIllegalState);
   (void)cudaGetLastError();
+}
+
+TEST_CASE("a relaxed thread may allocate and free while a stream is captured") {
+  const NewStream a;
+  REQUIRE(cudaStreamBeginCapture(a.handle, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  REQUIRE(cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess);
+  void* memory = nullptr;
+  CHECK(cudaMalloc(&memory, 4) == cudaSuccess);
+  CHECK(cudaFree(memory) == cudaSuccess);
+  REQUIRE(cudaThreadExchangeStreamCaptureMode(&mode) == cudaSuccess);
+  CHECK(mode == cudaStreamCaptureModeRelaxed);
+  cudaGraph_t graph = nullptr;
+  CHECK(cudaStreamEndCapture(a.handle, &graph) == cudaSuccess);
+  CHECK(cudaGraphDestroy(graph) == cudaSuccess);
 }
 
 TEST_CASE("memory is NaN when it is fresh, and is not given out again soon") {

@@ -98,7 +98,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};
     status = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes, stream);
   }
-  if (status == cudaSuccess && sync_after_launch()) status = cudaStreamSynchronize(stream);
+  if (status == cudaSuccess && sync_after_launch() && !tandem::capturing(queue)) status = cudaStreamSynchronize(stream);
   if (status == cudaSuccess) return;
   (void)cudaGetLastError();  // reported here, not again by the next call
   fail("cuda", "the kernel ", name, " failed: ", cudaGetErrorString(status), " (grid ", grid.x, " x ", grid.y, " x ",

@@ -1,14 +1,19 @@
 #pragma once
 /// Queue: where the work of an op goes. On the CPU it is done at once; on a GPU it is put on a stream.
 ///
-///   const Queue side = new_queue(Device::cuda());
-///   Event ready;
+///   const Queue usual = current_queue(Device::cuda()), side = new_queue(Device::cuda());
+///   Event made, ready;
+///   made.record(usual);
+///   made.wait(side);                                  // a and b come first
 ///   { const QueueScope scope(side); y = matmul(a, b); ready.record(side); }
-///   ready.wait(current_queue(Device::cuda()));        // what is queued here from now on comes after y
+///   record_use(a, side);                              // as long as `side` reads them their memory is theirs
+///   record_use(b, side);                              // (cuda/memory.hpp)
+///   ready.wait(usual);                                // what is queued here from now on comes after y
 ///
 /// Every device has a queue that ops use unless a QueueScope chose another; it is never CUDA's legacy default stream, which
-/// would wait for all others. Work of one queue is done in its order. Only item(), to(Device::cpu()), printing and
-/// Event::synchronize() make the CPU wait; waits() counts how often it did.
+/// would wait for all others. Work of one queue is done in its order. Only item(), to(Device::cpu()), printing,
+/// Event::synchronize(), release_kept_memory() and uploads that come faster than they travel make the CPU wait; waits() counts
+/// how often it did.
 
 #include <atomic>
 #include <cstdint>
@@ -38,6 +43,12 @@ inline Queue current_queue(Device device) {
   if (device.is_cpu()) return {};
   const Queue& chosen = detail::chosen_queue();
   return chosen.device == device ? chosen : Queue{device, cuda_interface().default_stream(device.index())};
+}
+
+/// Whether work of the queue is recorded for a graph now (cuda/graph.hpp) instead of being done.
+inline bool capturing(const Queue& queue) {
+  return queue.device.is_cuda() && cuda_interface().is_capturing != nullptr &&
+         cuda_interface().is_capturing(queue.device.index(), queue.stream);
 }
 
 /// A further queue of a GPU. Its stream lives as long as the program.

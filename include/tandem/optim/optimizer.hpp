@@ -76,6 +76,11 @@ class Optimizer {
 
   /// Applies one update with the gradients that the parameters hold.
   virtual void step() = 0;
+  /// What must happen before each replay of a graph that has captured step() (cuda/graph.hpp). Errors: the optimizer's
+  /// steps cannot be captured.
+  virtual void prepare_replay() {
+    fail("optimizer", "the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's memory");
+  }
   void zero_grad() const {
     for (const Tensor<T>& p : parameters_) p.zero_grad();
   }

@@ -14,6 +14,7 @@
 
 #include "tandem/tensor/arena.hpp"
 #include "tandem/tensor/config.hpp"
+#include "tandem/tensor/device.hpp"
 #include "tandem/tensor/error.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,13 +29,6 @@
 #endif
 
 TANDEM_NAMESPACE_BEGIN
-
-/// What the CPU allocator holds, in bytes.
-struct MemoryStats {
-  std::int64_t current = 0;  ///< in live tensors
-  std::int64_t peak = 0;     ///< the largest `current` since the start or the last reset_peak()
-  std::int64_t kept = 0;     ///< released and kept for reuse
-};
 
 namespace detail {
 

@@ -44,15 +44,26 @@ struct StridedCopy {
   std::int64_t from_strides[max_rank];  ///< 0 where elements are repeated
 };
 
+/// What tandem holds of a device's memory, in bytes. (memory_stats(); of a GPU: cuda/memory.hpp)
+struct MemoryStats {
+  std::int64_t current = 0;       ///< in live tensors
+  std::int64_t peak = 0;          ///< the largest `current` since the start or the last reset_peak_memory()
+  std::int64_t kept = 0;          ///< released and kept for reuse, and, on a GPU, reserved by graphs
+  std::int64_t largest_kept = 0;  ///< the largest block that can be reused, on a GPU
+  /// All that is taken from the device.
+  std::int64_t reserved() const { return current + kept; }
+};
+
 /// What tensor/ needs from a device other than the CPU. The library `tandem::cuda` fills the table
 /// when it is linked; without it every pointer is null and using the device says so.
 struct DeviceInterface {
   const char* name = nullptr;
   int (*device_count)() = nullptr;
+  /// Memory for the work of the current stream.
   void* (*allocate)(int device, std::int64_t bytes) = nullptr;
   void (*deallocate)(int device, void* pointer, std::int64_t bytes) = nullptr;
-  /// Copies are ordered after the work queued on the current stream; those to or from the host are
-  /// complete on return.
+  /// Copies are ordered after the work queued on the current stream; one to the host is complete on return, and
+  /// the source of one to the device may be changed then.
   void (*copy_to_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_to_host)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
@@ -69,6 +80,19 @@ struct DeviceInterface {
   void (*record_event)(void* event, int device, void* stream) = nullptr;
   void (*wait_event)(void* event, int device, void* stream) = nullptr;
   void (*synchronize_event)(void* event) = nullptr;
+  /// cuda/memory.hpp.
+  MemoryStats (*memory_stats)(int device) = nullptr;
+  void (*reset_peak_memory)(int device) = nullptr;
+  void (*release_kept_memory)(int device) = nullptr;
+  void (*record_use)(int device, const void* pointer, void* stream) = nullptr;
+  /// cuda/graph.hpp. A capture ends well, or with an error, or is abandoned; only in the first case the graph lives on.
+  bool (*is_capturing)(int device, void* stream) = nullptr;
+  void* (*begin_capture)(int device, void* stream) = nullptr;
+  void (*end_capture)(void* graph) = nullptr;
+  void (*abandon_capture)(void* graph) = nullptr;
+  void (*launch_graph)(void* graph) = nullptr;
+  std::int64_t (*graph_bytes)(void* graph) = nullptr;
+  void (*destroy_graph)(void* graph) = nullptr;
 };
 
 /// The one CUDA table of the program.
