@@ -17,7 +17,7 @@
 #include "tandem/clip/load.hpp"
 #include "tandem/ops/square.hpp"
 #include "tandem/ops/sum.hpp"
-#include "tandem/wtal/branches.hpp"
+#include "tandem/wtal/model/branches.hpp"
 
 namespace {
 

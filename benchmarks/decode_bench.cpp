@@ -2,8 +2,8 @@
 /// of the optional data folder (TANDEM_TEST_DATA, default ../shared/data); without it there is no work.
 
 #include "harness.hpp"
+#include "tandem/image/video.hpp"
 #include "tandem/io/file.hpp"
-#include "tandem/io/video.hpp"
 
 int main(int argc, char** argv) {
   bench::Suite suite(argc, argv);

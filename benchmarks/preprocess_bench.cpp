@@ -3,7 +3,7 @@
 
 #include "harness.hpp"
 #include "tandem/clip/preprocess.hpp"
-#include "tandem/io/resize_and_crop.hpp"
+#include "tandem/image/resize_and_crop.hpp"
 
 namespace {
 

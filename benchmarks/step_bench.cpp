@@ -6,7 +6,7 @@
 ///     step/f        VLP's forward and its pseudo-labels; CBP learns from H
 ///     step/b_known, step/f_known
 ///                   the same when the teacher has been asked about these crops before in this phase, as
-///                   from the second epoch of a phase on: only the student's part (wtal/label_memory.hpp)
+///                   from the second epoch of a phase on: only the student's part (wtal/train/label_memory.hpp)
 ///     step_bf16/…   the same with the products of linear layers and attention in bfloat16
 ///
 /// H is given, so that every program that is compared learns from the same amount of confident frames:
@@ -16,9 +16,9 @@
 
 #include "harness.hpp"
 #include "tandem/optim/adam.hpp"
-#include "tandem/wtal/branches.hpp"
-#include "tandem/wtal/contrast.hpp"
-#include "tandem/wtal/losses.hpp"
+#include "tandem/wtal/model/branches.hpp"
+#include "tandem/wtal/train/contrast.hpp"
+#include "tandem/wtal/train/losses.hpp"
 
 namespace {
 

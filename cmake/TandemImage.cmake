@@ -1,4 +1,4 @@
-# tandem::image, the definitions of tandem/io/image.hpp: PNG over stb_image, JPEG over libjpeg-turbo. It is compiled
+# tandem::image, the definitions of tandem/image/image.hpp: PNG over stb_image, JPEG over libjpeg-turbo. It is compiled
 # where stb, libjpeg and zlib are found.
 
 find_path(STB_INCLUDE_DIR NAMES stb/stb_image.h stb_image.h)

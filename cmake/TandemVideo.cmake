@@ -1,4 +1,4 @@
-# tandem::video, the definitions of tandem/io/video.hpp over FFmpeg's libraries. It exists where their
+# tandem::video, the definitions of tandem/image/video.hpp over FFmpeg's libraries. It exists where their
 # development files (FFmpeg 5.1 or later) are found through pkg-config.
 
 find_package(PkgConfig QUIET)

@@ -10,7 +10,7 @@
 
 #include "common_cli.hpp"
 #include "tandem/clip/load.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 #include "tandem/ops/stack.hpp"
 
 namespace clip_cli {

@@ -10,9 +10,9 @@
 
 #include "dcl_options.hpp"
 #include "tandem/clip/load.hpp"
-#include "tandem/wtal/datasets.hpp"
-#include "tandem/wtal/evaluation.hpp"
-#include "tandem/wtal/text_files.hpp"
+#include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/text_files.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 namespace dcl {
 

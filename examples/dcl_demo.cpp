@@ -20,10 +20,10 @@
 
 #include "common_cli.hpp"
 #include "simulation_options.hpp"
-#include "tandem/wtal/evaluation.hpp"
-#include "tandem/wtal/inference.hpp"
-#include "tandem/wtal/simulate.hpp"
-#include "tandem/wtal/trainer.hpp"
+#include "tandem/wtal/data/simulate.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
+#include "tandem/wtal/detect/inference.hpp"
+#include "tandem/wtal/train/trainer.hpp"
 
 namespace {
 

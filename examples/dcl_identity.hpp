@@ -8,7 +8,7 @@
 #include "common_cli.hpp"
 #include "dcl_data.hpp"
 #include "tandem/io/checkpoint.hpp"
-#include "tandem/wtal/fingerprint.hpp"
+#include "tandem/wtal/data/fingerprint.hpp"
 
 namespace dcl {
 

@@ -6,8 +6,8 @@
 
 #include "common_cli.hpp"
 #include "option_table.hpp"
-#include "tandem/wtal/inference.hpp"
-#include "tandem/wtal/trainer.hpp"
+#include "tandem/wtal/detect/inference.hpp"
+#include "tandem/wtal/train/trainer.hpp"
 
 namespace dcl {
 

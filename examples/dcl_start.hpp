@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
-#include "tandem/wtal/fingerprint.hpp"
+#include "tandem/wtal/data/fingerprint.hpp"
 
 namespace dcl {
 

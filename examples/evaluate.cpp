@@ -1,6 +1,6 @@
 /// evaluate — mAP of a file of detections against a ground truth, by one of three protocols.
 
-#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "common_cli.hpp"
-#include "tandem/wtal/annotations.hpp"
-#include "tandem/wtal/datasets.hpp"
-#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/data/annotations.hpp"
+#include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
 
 namespace {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "tandem/features/video_features.hpp"
 #include "tandem/io/json.hpp"
-#include "tandem/wtal/video_features.hpp"
 
 namespace extract {
 

@@ -14,9 +14,9 @@
 #include "extract_options.hpp"
 #endif
 #include "tandem/clip/class_names.hpp"
-#include "tandem/wtal/detections_json.hpp"
+#include "tandem/features/provenance.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
 #include "tandem/wtal/html_page.hpp"
-#include "tandem/wtal/provenance.hpp"
 
 namespace {
 

@@ -9,7 +9,7 @@
 
 #include "common_cli.hpp"
 #include "tandem/flow.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 
 namespace {
 

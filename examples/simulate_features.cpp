@@ -13,10 +13,10 @@
 #include "simulation_options.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"
-#include "tandem/wtal/branches.hpp"
-#include "tandem/wtal/datasets.hpp"
-#include "tandem/wtal/simulate.hpp"
-#include "tandem/wtal/text_files.hpp"
+#include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/simulate.hpp"
+#include "tandem/wtal/data/text_files.hpp"
+#include "tandem/wtal/model/branches.hpp"
 
 namespace {
 

@@ -2,7 +2,7 @@
 /// The options of a simulated data set: one place for the programs that make one.
 
 #include "common_cli.hpp"
-#include "tandem/wtal/simulate.hpp"
+#include "tandem/wtal/data/simulate.hpp"
 
 namespace cli {
 

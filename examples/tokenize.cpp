@@ -9,8 +9,8 @@
 #include "common_cli.hpp"
 #include "tandem/clip/class_names.hpp"
 #include "tandem/clip/tokenizer.hpp"
-#include "tandem/wtal/datasets.hpp"
-#include "tandem/wtal/text_files.hpp"
+#include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/text_files.hpp"
 
 namespace {
 

@@ -19,8 +19,8 @@
 #include "dcl_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/io/lock.hpp"
-#include "tandem/wtal/detections_json.hpp"
-#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 namespace dcl {
 namespace {

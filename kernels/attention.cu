@@ -10,11 +10,11 @@
 ///
 /// Forward takes 2·T_q·T_k·d multiplications with additions, backward 7 (S and dO·Vᵀ are made twice, so that dQ needs no
 /// atomics). A tile of the other side is read once per 64 rows, mostly from the L2 cache: bound by float arithmetic and
-/// by shared memory, from which 64 multiplications take 8 packs. Precision::bfloat16 is float here (ops/precision.hpp).
+/// by shared memory, from which 64 multiplications take 8 packs. Precision::bfloat16 is float here (cpu/precision.hpp).
 
 #include "common.cuh"
+#include "tandem/cpu/attention_problem.hpp"
 #include "tandem/formula/number.hpp"
-#include "tandem/ops/attention_problem.hpp"
 
 namespace tandem_kernels {
 

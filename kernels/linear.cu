@@ -1,11 +1,11 @@
 /// linear — C = op(A)·op(B) by cuBLAS, then, if there is anything else to do, one pass over C:
 ///   c += bias[j];  pre_activation[i, j] = c;  c = act(c);  c += residual[i, j]
-/// and dz = dy·act′(z) for its backward. Products are float for every Precision (ops/precision.hpp).
+/// and dz = dy·act′(z) for its backward. Products are float for every Precision (cpu/precision.hpp).
 
 #include "map.cuh"
 #include "runtime.cuh"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/formula/activation.hpp"
-#include "tandem/ops/precision.hpp"
 
 namespace tandem_kernels {
 

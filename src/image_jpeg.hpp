@@ -1,7 +1,7 @@
 #pragma once
-/// JPEG behind tandem/io/image.hpp: what src/image_stb.cpp calls. Not installed.
+/// JPEG behind tandem/image/image.hpp: what src/image_stb.cpp calls. Not installed.
 
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {

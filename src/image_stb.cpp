@@ -1,6 +1,6 @@
-// The definitions of tandem/io/image.hpp, PNG among them: the only place where stb is seen. JPEG is in image_jpeg.cpp.
+// The definitions of tandem/image/image.hpp, PNG among them: the only place where stb is seen. JPEG is in image_jpeg.cpp.
 
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 
 #include <algorithm>
 #include <cstdlib>

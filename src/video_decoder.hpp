@@ -1,5 +1,5 @@
 #pragma once
-// What the definitions of tandem/io/video.hpp share: FFmpeg's objects as C++ ones. Not installed.
+// What the definitions of tandem/image/video.hpp share: FFmpeg's objects as C++ ones. Not installed.
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -13,7 +13,7 @@ extern "C" {
 #include <string>
 #include <vector>
 
-#include "tandem/io/video.hpp"
+#include "tandem/image/video.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io::video {

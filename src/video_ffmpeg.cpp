@@ -1,4 +1,4 @@
-// The definitions of tandem/io/video.hpp over FFmpeg: which frame comes next. Files and decoders are in
+// The definitions of tandem/image/video.hpp over FFmpeg: which frame comes next. Files and decoders are in
 // video_decoder.cpp, pixels in video_convert.cpp.
 
 extern "C" {

@@ -13,9 +13,9 @@ extern "C" {
 
 #include "../extract_options.hpp"
 #include "tandem/clip/load.hpp"
+#include "tandem/features/extraction.hpp"
 #include "tandem/i3d/load.hpp"
 #include "tandem/io/file.hpp"
-#include "tandem/wtal/extraction.hpp"
 
 namespace extract {
 

@@ -3,5 +3,5 @@
 
 #include "tandem/flow/color.hpp"
 #include "tandem/flow/flo.hpp"
-#include "tandem/flow/gray.hpp"
 #include "tandem/flow/tvl1.hpp"
+#include "tandem/image/gray.hpp"

@@ -3,8 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "../wtal/test_data.hpp"
-#include "tandem/wtal/annotations.hpp"
-#include "tandem/wtal/datasets.hpp"
+#include "tandem/wtal/data/annotations.hpp"
+#include "tandem/wtal/data/datasets.hpp"
 
 using namespace tandem;
 using clip::readable_class_name;

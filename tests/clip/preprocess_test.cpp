@@ -5,7 +5,7 @@
 #include "../io/picture.hpp"
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 #include "tandem/io/npz.hpp"
 
 using namespace tandem;

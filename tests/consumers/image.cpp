@@ -3,7 +3,7 @@
 #include <string>
 
 #include "tandem/clip/preprocess.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 #include "tandem/tensor.hpp"
 
 int main(int argc, char** argv) {

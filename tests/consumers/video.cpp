@@ -2,8 +2,8 @@
 #include <cstdio>
 #include <string>
 
+#include "tandem/image/video.hpp"
 #include "tandem/io/file.hpp"
-#include "tandem/io/video.hpp"
 
 int main(int argc, char** argv) {
   using namespace tandem;

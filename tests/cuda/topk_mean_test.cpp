@@ -1,7 +1,7 @@
 #include "devices.hpp"
 
 #include "tandem/ops/to.hpp"
-#include "tandem/wtal/losses.hpp"
+#include "tandem/wtal/train/losses.hpp"
 
 using namespace tandem;
 

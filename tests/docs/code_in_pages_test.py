@@ -36,7 +36,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "weig
          ROOT / "benchmarks" / "README.md"]
 # What a fragment takes as given: the headers, and variables that its page speaks of.
 GIVEN = {
-    "README.md": ['#include "tandem/io.hpp"', '#include "tandem/io/image.hpp"', '#include "tandem/io/video.hpp"',
+    "README.md": ['#include "tandem/io.hpp"', '#include "tandem/image/image.hpp"', '#include "tandem/image/video.hpp"',
                   '#include "tandem/clip/load.hpp"', '#include "tandem/clip/preprocess.hpp"',
                   '#include "tandem/clip/tokenizer.hpp"', '#include "tandem/i3d/load.hpp"',
                   "void (*use)(const Tensor<std::uint8_t>&, double)", "const Tensor<std::uint8_t>& frames"],
@@ -46,7 +46,7 @@ GIVEN = {
                 "const Tensor<float>& beta"],
     "threads.md": ["#include <thread>", "Generator& random", "const Tensor<float>& x",
                    "const Tensor<std::int64_t>& labels"],
-    "flow.md": ['#include "tandem/io/image.hpp"'],
+    "flow.md": ['#include "tandem/image/image.hpp"'],
     "i3d.md": ['#include "tandem/i3d/load.hpp"', "const Tensor<std::uint8_t>& frames",
                'const decltype(i3d::load<float>(""))& rgb', "const Tensor<float>& clips"],
 }

@@ -5,11 +5,11 @@
 
 #include "../io/util.hpp"
 #include "golden.hpp"
-#include "tandem/flow/gray.hpp"
 #include "tandem/flow/median.hpp"
 #include "tandem/flow/pyramid.hpp"
 #include "tandem/flow/tvl1_sweep.hpp"
 #include "tandem/flow/warp.hpp"
+#include "tandem/image/gray.hpp"
 
 using namespace tandem;
 using namespace tandem_test;

@@ -9,7 +9,7 @@
 #include "../wtal/test_data.hpp"
 #include "golden.hpp"
 #include "tandem/flow/flo.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 
 using namespace tandem;
 using namespace tandem_test;

@@ -3,8 +3,8 @@
 #include "targets.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/io/pickle_writer.hpp"
-#include "tandem/wtal/datasets.hpp"
-#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
 
 namespace fuzz {
 namespace {

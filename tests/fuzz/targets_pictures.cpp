@@ -2,7 +2,7 @@
 
 #include "targets.hpp"
 #include "tandem/flow/flo.hpp"
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 #include "tandem/io/inflate.hpp"
 #include "tandem/tensor/factory.hpp"
 

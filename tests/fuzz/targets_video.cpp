@@ -5,8 +5,8 @@
 #if defined(TANDEM_VIDEO)
 
 #include "../video/write_video.hpp"
+#include "tandem/image/video.hpp"
 #include "tandem/io/file.hpp"
-#include "tandem/io/video.hpp"
 
 namespace fuzz {
 namespace {

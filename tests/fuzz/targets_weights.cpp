@@ -4,7 +4,7 @@
 #include "targets.hpp"
 #include "tandem/clip/load.hpp"
 #include "tandem/i3d/load.hpp"
-#include "tandem/wtal/text_files.hpp"
+#include "tandem/wtal/data/text_files.hpp"
 
 namespace fuzz {
 namespace {

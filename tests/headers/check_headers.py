@@ -35,15 +35,15 @@ ALLOWED = {
     "tandem/io/json_reader.hpp": (JSON,),
     "tandem/io/npz.hpp": (ZLIB,),
     "tandem/io/safetensors.hpp": (JSON,),
-    "tandem/wtal/annotations.hpp": (JSON,),
-    "tandem/wtal/datasets.hpp": (JSON,),
-    "tandem/wtal/detections_json.hpp": (JSON,),
-    "tandem/wtal/fingerprint.hpp": (JSON,),
-    "tandem/wtal/provenance.hpp": (JSON,),
-    "tandem/wtal/row_lengths.hpp": (JSON,),  # provenance.hpp
+    "tandem/wtal/data/annotations.hpp": (JSON,),
+    "tandem/wtal/data/datasets.hpp": (JSON,),
+    "tandem/wtal/data/detections_json.hpp": (JSON,),
+    "tandem/wtal/data/fingerprint.hpp": (JSON,),
+    "tandem/features/provenance.hpp": (JSON,),
+    "tandem/wtal/data/row_lengths.hpp": (JSON,),  # provenance.hpp
     "tandem/i3d/load.hpp": (JSON,),  # safetensors headers
-    "tandem/wtal/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
-    "tandem/wtal/wtalc.hpp": (JSON,),
+    "tandem/wtal/data/text_files.hpp": (JSON, ZLIB),  # class names through clip/tokenizer.hpp
+    "tandem/wtal/data/wtalc.hpp": (JSON,),
 }
 # The standard library's are compiled under the options of the program, such as -fno-honor-nans.
 FLAG_DEPENDENT = re.compile(r"std::(isnan|isfinite|isinf|isnormal|fpclassify)|__builtin_(isnan|isfinite|isinf)")

@@ -1,4 +1,4 @@
-#include "tandem/io/image.hpp"
+#include "tandem/image/image.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 /// Resizing and cropping against Pillow and torchvision (tests/golden/generate_clip_preprocess.py).
 
-#include "tandem/io/resize_and_crop.hpp"
+#include "tandem/image/resize_and_crop.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tandem/ops/precision.hpp"
+#include "tandem/cpu/precision.hpp"
 
 #include <cmath>
 #include <string>

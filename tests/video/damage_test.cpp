@@ -12,8 +12,8 @@
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
+#include "tandem/image/video.hpp"
 #include "tandem/io/file.hpp"
-#include "tandem/io/video.hpp"
 #include "write_video.hpp"
 
 using namespace tandem;

@@ -13,7 +13,7 @@
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
-#include "tandem/io/video.hpp"
+#include "tandem/image/video.hpp"
 #include "write_video.hpp"
 
 using namespace tandem;

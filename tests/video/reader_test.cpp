@@ -1,4 +1,4 @@
-#include "tandem/io/video.hpp"
+#include "tandem/image/video.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,11 +1,11 @@
-#include "tandem/wtal/annotations.hpp"
+#include "tandem/wtal/data/annotations.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <string>
 
-#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 #include "test_data.hpp"
 
 namespace {

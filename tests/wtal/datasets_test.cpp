@@ -1,4 +1,4 @@
-#include "tandem/wtal/datasets.hpp"
+#include "tandem/wtal/data/datasets.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tandem/wtal/detections_json.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tandem/wtal/fingerprint.hpp"
+#include "tandem/wtal/data/fingerprint.hpp"
 
 #include <doctest/doctest.h>
 

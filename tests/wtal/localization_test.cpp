@@ -1,4 +1,4 @@
-#include "tandem/wtal/localization.hpp"
+#include "tandem/wtal/detect/localization.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,8 +5,8 @@
 #include "tandem/io/npz.hpp"
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/sigmoid.hpp"
-#include "tandem/wtal/contrast.hpp"
-#include "tandem/wtal/losses.hpp"
+#include "tandem/wtal/train/contrast.hpp"
+#include "tandem/wtal/train/losses.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

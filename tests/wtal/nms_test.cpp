@@ -1,4 +1,4 @@
-#include "tandem/wtal/nms.hpp"
+#include "tandem/wtal/detect/nms.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "tandem/wtal/pipeline.hpp"
+#include "tandem/cpu/pipeline.hpp"
 
 #include <doctest/doctest.h>
 

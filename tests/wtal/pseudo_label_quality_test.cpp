@@ -1,4 +1,4 @@
-#include "tandem/wtal/pseudo_label_quality.hpp"
+#include "tandem/wtal/detect/pseudo_label_quality.hpp"
 
 #include <doctest/doctest.h>
 

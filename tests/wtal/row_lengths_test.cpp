@@ -1,13 +1,13 @@
 /// How long a row is, who says so, and whether the annotation agrees.
 
-#include "tandem/wtal/row_lengths.hpp"
+#include "tandem/wtal/data/row_lengths.hpp"
 
 #include <doctest/doctest.h>
 
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
 #include "tandem/io/json.hpp"
-#include "tandem/wtal/evaluation.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "../ops/check.hpp"
-#include "tandem/wtal/simulate.hpp"
+#include "tandem/wtal/data/simulate.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

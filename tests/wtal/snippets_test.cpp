@@ -1,4 +1,4 @@
-#include "tandem/wtal/snippets.hpp"
+#include "tandem/features/snippets.hpp"
 
 #include <doctest/doctest.h>
 

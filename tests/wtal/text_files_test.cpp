@@ -1,4 +1,4 @@
-#include "tandem/wtal/text_files.hpp"
+#include "tandem/wtal/data/text_files.hpp"
 
 #include "../io/temp_dir.hpp"
 #include "../ops/check.hpp"

@@ -5,9 +5,9 @@
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/ops/where.hpp"
-#include "tandem/wtal/inference.hpp"
-#include "tandem/wtal/simulate.hpp"
-#include "tandem/wtal/trainer.hpp"
+#include "tandem/wtal/data/simulate.hpp"
+#include "tandem/wtal/detect/inference.hpp"
+#include "tandem/wtal/train/trainer.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

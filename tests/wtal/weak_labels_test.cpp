@@ -6,7 +6,7 @@
 
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
-#include "tandem/wtal/datasets.hpp"
+#include "tandem/wtal/data/datasets.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

@@ -4,8 +4,8 @@
 
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
-#include "tandem/wtal/features.hpp"
-#include "tandem/wtal/wtalc.hpp"
+#include "tandem/wtal/data/features.hpp"
+#include "tandem/wtal/data/wtalc.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

@@ -15,7 +15,7 @@
 #include <array>
 #include <cstdint>
 
-#include "tandem/io/resize_and_crop.hpp"
+#include "tandem/image/resize_and_crop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace clip {

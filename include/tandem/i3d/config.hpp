@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tandem/ops/window3d.hpp"
+#include "tandem/cpu/window3d.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {

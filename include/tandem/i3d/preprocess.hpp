@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tandem/io/resize_and_crop.hpp"
+#include "tandem/image/resize_and_crop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tandem/ops/common.hpp"
+#include "tandem/ops/parts/common.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN

@@ -6,7 +6,7 @@
 ///   Tensor<float> l1 = sum(abs(x - target));
 
 #include "tandem/formula/abs.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "tandem/ops/extremum.hpp"
+#include "tandem/ops/parts/extremum.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

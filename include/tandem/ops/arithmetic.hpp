@@ -19,7 +19,7 @@
 #include <type_traits>
 
 #include "tandem/formula/arithmetic.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN

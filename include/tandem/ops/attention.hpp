@@ -25,10 +25,10 @@
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/cpu/attention_tiles.hpp"
+#include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/threads.hpp"
-#include "tandem/ops/attention_tiles.hpp"
-#include "tandem/ops/common.hpp"
-#include "tandem/ops/dim_split.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <tuple>
 
-#include "tandem/ops/pool3d_rows.hpp"
+#include "tandem/cpu/pool3d_rows.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <tuple>
 
-#include "tandem/ops/channel_sums.hpp"
+#include "tandem/cpu/channel_sums.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

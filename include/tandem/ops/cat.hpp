@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -17,10 +17,10 @@
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/cpu/channel_sums.hpp"
+#include "tandem/cpu/conv3d_loops.hpp"
 #include "tandem/formula/relu.hpp"
-#include "tandem/ops/channel_sums.hpp"
-#include "tandem/ops/conv3d_loops.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

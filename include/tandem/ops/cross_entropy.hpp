@@ -18,8 +18,8 @@
 #include <optional>
 #include <tuple>
 
-#include "tandem/ops/dim_split.hpp"
-#include "tandem/ops/loss_reduction.hpp"
+#include "tandem/cpu/dim_split.hpp"
+#include "tandem/ops/parts/loss_reduction.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

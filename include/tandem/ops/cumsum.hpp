@@ -11,8 +11,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include "tandem/ops/dim_split.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/cpu/dim_split.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

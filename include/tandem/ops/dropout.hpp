@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "tandem/formula/dropout.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/tensor/random.hpp"
 
 TANDEM_NAMESPACE_BEGIN

@@ -6,7 +6,7 @@
 ///   Tensor<float> weights = exp(scores - max(scores, -1, true).values);
 
 #include "tandem/formula/exp.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

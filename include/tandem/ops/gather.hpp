@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <tuple>
 
-#include "tandem/ops/common.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

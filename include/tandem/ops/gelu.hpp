@@ -6,7 +6,7 @@
 ///   Tensor<float> h = gelu(linear(x, w, b));
 
 #include "tandem/formula/gelu.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

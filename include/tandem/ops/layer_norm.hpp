@@ -13,9 +13,9 @@
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/cpu/column_sums.hpp"
+#include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/simd.hpp"
-#include "tandem/ops/column_sums.hpp"
-#include "tandem/ops/dim_split.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -15,11 +15,11 @@
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/cpu/column_sums.hpp"
 #include "tandem/cpu/gemm.hpp"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/cpu/vmath.hpp"
-#include "tandem/ops/column_sums.hpp"
 #include "tandem/ops/matmul.hpp"
-#include "tandem/ops/precision.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

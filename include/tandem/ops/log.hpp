@@ -6,7 +6,7 @@
 ///   Tensor<float> entropy = -sum(p * log(clamp_min(p, 1e-12)), -1);
 
 #include "tandem/formula/log.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -13,9 +13,9 @@
 #include <limits>
 #include <tuple>
 
+#include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/vmath.hpp"
-#include "tandem/ops/dim_split.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -14,7 +14,7 @@
 #include <type_traits>
 
 #include "tandem/cpu/gemm.hpp"
-#include "tandem/ops/common.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

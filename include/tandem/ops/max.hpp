@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "tandem/ops/extremum.hpp"
+#include "tandem/ops/parts/extremum.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

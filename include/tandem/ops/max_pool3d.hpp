@@ -17,7 +17,7 @@
 #include <limits>
 #include <tuple>
 
-#include "tandem/ops/pool3d_rows.hpp"
+#include "tandem/cpu/pool3d_rows.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

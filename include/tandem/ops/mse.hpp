@@ -9,7 +9,7 @@
 
 #include <tuple>
 
-#include "tandem/ops/loss_reduction.hpp"
+#include "tandem/ops/parts/loss_reduction.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

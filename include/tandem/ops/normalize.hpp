@@ -13,8 +13,8 @@
 #include <limits>
 #include <tuple>
 
-#include "tandem/ops/common.hpp"
-#include "tandem/ops/dim_split.hpp"
+#include "tandem/cpu/dim_split.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -14,8 +14,8 @@
 #include <tuple>
 #include <vector>
 
-#include "tandem/ops/elementwise.hpp"
-#include "tandem/ops/window3d.hpp"
+#include "tandem/cpu/window3d.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN

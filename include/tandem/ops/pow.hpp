@@ -11,7 +11,7 @@
 
 #include "tandem/formula/arithmetic.hpp"
 #include "tandem/formula/pow.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -6,7 +6,7 @@
 ///   Tensor<float> h = relu(linear(x, w, b));
 
 #include "tandem/formula/relu.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -9,7 +9,7 @@
 /// For the loss of a sigmoid use bce_with_logits, which stays exact where y rounds to 1.
 
 #include "tandem/formula/sigmoid.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

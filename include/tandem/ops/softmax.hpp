@@ -18,10 +18,10 @@
 #include <tuple>
 #include <utility>
 
+#include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/vmath.hpp"
-#include "tandem/ops/common.hpp"
-#include "tandem/ops/dim_split.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -6,7 +6,7 @@
 ///   Tensor<float> scale = softplus(raw);     // positive
 
 #include "tandem/formula/softplus.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

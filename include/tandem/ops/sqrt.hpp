@@ -6,7 +6,7 @@
 ///   Tensor<float> deviation = sqrt(variance + 1e-5);
 
 #include "tandem/formula/sqrt.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

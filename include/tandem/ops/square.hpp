@@ -6,7 +6,7 @@
 ///   Tensor<float> energy = sum(square(x), -1);
 
 #include "tandem/formula/square.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

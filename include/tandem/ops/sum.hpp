@@ -15,7 +15,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "tandem/ops/common.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -6,7 +6,7 @@
 ///   Tensor<float> gate = tanh(linear(x, w, b));
 
 #include "tandem/formula/tanh.hpp"
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

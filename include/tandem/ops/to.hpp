@@ -13,7 +13,7 @@
 
 #include <tuple>
 
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

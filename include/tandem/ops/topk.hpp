@@ -15,8 +15,8 @@
 #include <tuple>
 #include <vector>
 
-#include "tandem/ops/common.hpp"
-#include "tandem/ops/dim_split.hpp"
+#include "tandem/cpu/dim_split.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -13,7 +13,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "tandem/ops/elementwise.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
 TANDEM_NAMESPACE_BEGIN

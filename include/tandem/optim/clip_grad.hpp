@@ -7,7 +7,7 @@
 #include "tandem/autograd/backward.hpp"
 #include "tandem/cpu/threads.hpp"
 #include "tandem/formula/clip_grad.hpp"
-#include "tandem/ops/common.hpp"
+#include "tandem/ops/parts/common.hpp"
 #include "tandem/optim/parameters.hpp"
 
 TANDEM_NAMESPACE_BEGIN

@@ -19,8 +19,8 @@
 
 #include "tandem/tensor/error.hpp"
 #include "tandem/tensor/finite.hpp"
+#include "tandem/wtal/data/types.hpp"
 #include "tandem/wtal/html_page_assets.hpp"
-#include "tandem/wtal/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {

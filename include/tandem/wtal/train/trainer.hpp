@@ -1,0 +1,310 @@
+#pragma once
+/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps. [method §5]
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tandem/optim/adam.hpp"
+#include "tandem/optim/clip_grad.hpp"
+#include "tandem/optim/schedule.hpp"
+#include "tandem/wtal/data/batch.hpp"
+#include "tandem/wtal/model/branches.hpp"
+#include "tandem/wtal/train/contrast.hpp"
+#include "tandem/wtal/train/label_memory.hpp"
+#include "tandem/wtal/train/losses.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// The paper's comparisons.                                                           [method §5, P]
+enum class Variant {
+  both,         ///< warm-up, then B and F steps in turn
+  only_b,       ///< warm-up, then B steps only
+  only_f,       ///< warm-up, then F steps only, taught by vanilla VLP
+  warm_up,      ///< warm-up only
+  vanilla_vlp,  ///< no training at all
+};
+
+struct TrainerOptions {
+  Variant variant = Variant::both;
+  std::int64_t batch = 10;
+  std::int64_t crop = 1000;          ///< T: 1000 for THUMOS14, 400 for ActivityNet1.2  [P]
+  std::int64_t warm_up_steps = 400;  ///< (reading)
+  std::int64_t rounds = 2;           ///< (reading)
+  /// Per round  (reading). VLP starts above δ_h everywhere: B steps first make everything background, then
+  /// bring the action back; an F phase begun before that teaches CBP nothing but background. Long F phases
+  /// drift outwards. So B is several times as long as F; measured on simulated rows only.
+  std::int64_t b_steps = 600;
+  std::int64_t f_steps = 100;        ///< per round  (reading)
+  double learning_rate = 1e-4;       ///< [P]
+  double weight_decay = 0;           ///< (reading)
+  double max_grad_norm = 0;          ///< 0: no clipping  (reading)
+  double lambda = 0.05;              ///< weight of L_fb; 0 leaves it out  [P]
+  std::int64_t topk_divisor = 8;     ///< k = T_valid/8  [C]
+  Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;  ///< (reading)
+  PseudoLabelOptions pseudo = {};
+  bool every_entry = false;      ///< L_kd on every entry with h ≠ −1  (reading: confident frames)
+  bool kd_background = true;     ///< false: "no L_kd background"  [P]
+  ContrastOptions contrast = {};
+  optim::Schedule schedule = {};  ///< of the learning rate, over all steps
+  std::uint64_t seed = 0;         ///< of crops and dropout
+};
+
+/// A stretch of steps of one kind.
+struct Phase {
+  enum class Kind { warm_up, b, f };
+  Kind kind = Kind::warm_up;
+  std::int64_t round = 0;  ///< 0 for the warm-up, then 1, 2, …
+  std::int64_t begin = 0, end = 0;
+  const char* name() const {
+    return kind == Kind::warm_up ? "warm-up" : kind == Kind::b ? "B" : "F";
+  }
+};
+
+/// The phases of a run, in order.
+inline std::vector<Phase> training_phases(const TrainerOptions& o) {
+  TANDEM_CHECK(o.warm_up_steps >= 0 && o.rounds >= 0 && o.b_steps >= 0 && o.f_steps >= 0, "trainer",
+               "numbers of steps and rounds must not be negative");
+  std::vector<Phase> phases;
+  std::int64_t at = 0;
+  const auto append = [&](Phase::Kind kind, std::int64_t round, std::int64_t steps) {
+    if (steps > 0) phases.push_back({.kind = kind, .round = round, .begin = at, .end = at + steps});
+    at += steps;
+  };
+  if (o.variant == Variant::vanilla_vlp) return phases;
+  append(Phase::Kind::warm_up, 0, o.warm_up_steps);
+  if (o.variant == Variant::warm_up) return phases;
+  for (std::int64_t round = 1; round <= o.rounds; ++round) {
+    if (o.variant != Variant::only_f) append(Phase::Kind::b, round, o.b_steps);
+    if (o.variant != Variant::only_b) append(Phase::Kind::f, round, o.f_steps);
+  }
+  return phases;
+}
+
+/// What one step did.
+struct StepReport {
+  double total = 0;              ///< the loss that was minimised
+  double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
+  double grad_norm = 0;          ///< before clipping
+};
+
+/// Holds the two branches and their optimizers and makes steps. The caller owns the branches and may evaluate them
+/// between any two steps, in the scope of an nn::Evaluating: the steps that follow have the same bits as without. All
+/// that is random in a step, its crops and its dropout, is a function of the seed and the step's number.
+template <FloatingElement T>
+class Trainer {
+ public:
+  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp) : Trainer(options, &cbp, &vlp) {}
+  /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which does not train.
+  /// Errors: a phase needs a branch that is not there.
+  Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
+      : options_(options), phases_(training_phases(options)) {
+    for (const Phase& phase : phases_) {
+      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up), "trainer", "the phase ",
+                   phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP", ", which is not there");
+    }
+    if (cbp != nullptr) cbp_.emplace(*cbp, options_);
+    if (vlp != nullptr) vlp_.emplace(*vlp, options_);
+  }
+
+  /// Draws the crops of every step, by the options' batch, crop and seed; `lengths` are the rows of each video.
+  Sampler sampler(std::vector<std::int64_t> lengths) const {
+    return Sampler(std::move(lengths), options_.batch, options_.crop, Generator(options_.seed).split(crop_stream));
+  }
+
+  /// The step that the schedule wants next, on this batch.
+  StepReport step(const Batch<T>& batch) {
+    const Phase& phase = current_phase();
+    if (step_ == phase.begin) memory_.clear();  // the teacher has learned since, or is another
+    const double rate = options_.learning_rate * options_.schedule.factor(step_);
+    for (std::optional<Student>* student : {&cbp_, &vlp_}) {
+      if (*student) (*student)->adam.set_learning_rate(rate);
+    }
+    Generator noise = Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
+    const nn::RandomScope random(noise);
+    const StepReport report = phase.kind == Phase::Kind::warm_up ? warm_up_step(batch)
+                              : phase.kind == Phase::Kind::b     ? b_step(batch)
+                                                                 : f_step(batch);
+    ++step_;
+    return report;
+  }
+
+  const std::vector<Phase>& phases() const { return phases_; }
+  std::int64_t total_steps() const { return phases_.empty() ? 0 : phases_.back().end; }
+  /// Steps done.
+  std::int64_t steps() const { return step_; }
+  bool finished() const { return step_ >= total_steps(); }
+  const Phase& current_phase() const {
+    for (const Phase& phase : phases_) {
+      if (step_ >= phase.begin && step_ < phase.end) return phase;
+    }
+    fail("trainer", "all ", total_steps(), " steps are done");
+  }
+  const TrainerOptions& options() const { return options_; }
+
+  /// Everything that a resumed run needs, with names; the tensors share memory with the trainer.
+  std::vector<nn::Named<T>> state() const {
+    std::vector<nn::Named<T>> out;
+    const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
+      for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
+    };
+    if (cbp_) append("cbp.", cbp_->branch.state_dict());
+    if (vlp_) append("vlp.", vlp_->branch.state_dict());
+    if (cbp_) append("optimizer.cbp.", cbp_->adam.state());
+    if (vlp_) append("optimizer.vlp.", vlp_->adam.state());
+    return out;
+  }
+  /// The counters that go with state(): steps in all, and updates of each optimizer.
+  std::vector<std::int64_t> counters() const {
+    return {step_, cbp_ ? cbp_->adam.steps() : 0, vlp_ ? vlp_->adam.steps() : 0};
+  }
+  /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or has another shape,
+  /// counters that no run of this schedule can have.
+  void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
+    TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
+    const std::int64_t steps = counters[0], cbp = counters[1], vlp = counters[2];
+    TANDEM_CHECK(steps >= 0 && steps <= total_steps(), "trainer", "the checkpoint is after step ", steps,
+                 ", this run has ", total_steps(), " steps");
+    TANDEM_CHECK(cbp >= 0 && cbp <= steps && vlp == steps - cbp, "trainer", "the checkpoint is after step ", steps,
+                 ", but counts ", cbp, " updates of CBP and ", vlp, " of VLP: each step is one of either");
+    const std::vector<nn::Named<T>> own = state();
+    bool counted = true;  // each parameter's steps are saved; earlier versions had one count per optimizer
+    std::vector<const Tensor<T>*> sources;
+    for (const nn::Named<T>& target : own) {
+      const nn::Named<T>* found = nullptr;
+      for (const nn::Named<T>& candidate : saved) {
+        if (candidate.name == target.name) found = &candidate;
+      }
+      if (found == nullptr && target.name.starts_with("optimizer.") && target.name.ends_with(".step")) {
+        counted = false;
+        sources.push_back(nullptr);
+        continue;
+      }
+      TANDEM_CHECK(found != nullptr, "trainer", "the checkpoint has no tensor '", target.name, "'");
+      TANDEM_CHECK(found->tensor.shape() == target.tensor.shape(), "trainer", "'", target.name,
+                   "' has shape ", target.tensor.shape(), " here and ", found->tensor.shape(),
+                   " in the checkpoint");
+      sources.push_back(&found->tensor);
+    }
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      if (sources[i] != nullptr) own[i].tensor.copy_elements(*sources[i]);
+    }
+    step_ = steps;
+    if (!counted && cbp_) cbp_->adam.set_steps(cbp);
+    if (!counted && vlp_) vlp_->adam.set_steps(vlp);
+    memory_.clear();
+  }
+
+ private:
+  /// Streams of the seed. Each step splits its own from them.
+  static constexpr std::uint64_t crop_stream = 5, dropout_stream = 0xD20;
+
+  /// A branch and what makes it learn.
+  struct Student {
+    Student(Branch<T>& the_branch, const TrainerOptions& o)
+        : branch(the_branch),
+          adam(branch.trainable_parameters(), {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay}) {}
+    Branch<T>& branch;
+    optim::Adam<T> adam;
+  };
+
+  /// Warm-up: CBP learns the video labels.  L_cls.
+  StepReport warm_up_step(const Batch<T>& batch) {
+    const BranchOutput<T> out = cbp_->branch.forward(batch.i3d, batch.valid);
+    const Tensor<T> loss = loss_cls(out.logits, batch.labels, batch.valid, options_.cbp_reading,
+                                    options_.topk_divisor);
+    StepReport report;
+    report.cls = static_cast<double>(loss.item());
+    learn(loss, cbp_->adam, report);
+    return report;
+  }
+
+  /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
+  StepReport b_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
+    return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading);
+  }
+
+  /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
+  StepReport f_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(vlp_->branch, batch.clip, batch, options_.vlp_reading);
+    return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
+  }
+
+  /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
+  /// for each crop.
+  Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
+                             Reading reading) {
+    const nn::Evaluating<T> evaluating{&teacher};
+    const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels, const Tensor<bool>& valid) {
+      const Tensor<T> p = frame_probabilities(teacher.forward(rows, valid).logits, reading);
+      return pseudo_labels(p, labels, valid, options_.pseudo);
+    };
+    if (batch.crops.empty()) return ask(x, batch.labels, batch.valid);
+    std::vector<std::int64_t> unknown;
+    for (std::size_t b = 0; b < batch.crops.size(); ++b) {
+      if (!memory_.knows(batch.crops[b])) unknown.push_back(static_cast<std::int64_t>(b));
+    }
+    if (!unknown.empty()) {
+      const Tensor<std::int64_t> index = from_vector<std::int64_t>(unknown);
+      const Tensor<T> labels = index_select(batch.labels, 0, index);
+      const Tensor<std::int32_t> h =
+          unknown.size() == batch.crops.size()
+              ? ask(x, labels, batch.valid)
+              : ask(index_select(x, 0, index), labels, index_select(batch.valid, 0, index));
+      for (std::size_t i = 0; i < unknown.size(); ++i) {
+        const auto row = static_cast<std::int64_t>(i);
+        memory_.keep(batch.crops[static_cast<std::size_t>(unknown[i])], h, row,
+                     labels.data() + row * labels.size(1));
+      }
+    }
+    return memory_.recall(batch.crops, batch.valid.size(1), batch.labels.size(1));
+  }
+
+  /// The student learns from H.
+  StepReport distill(Student& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
+                     const Batch<T>& batch, Reading reading) {
+    // Undecided frames enter no loss unless every entry teaches: the student need not look at them.
+    const BranchOutput<T> out = student.branch.forward(
+        x, batch.valid, options_.every_entry ? Tensor<bool>() : confident_frames(h, batch.valid));
+    const Tensor<T> kd = loss_kd(out.logits, h, batch.valid,
+                                 {.reading = reading,
+                                  .every_entry = options_.every_entry,
+                                  .background = options_.kd_background});
+    StepReport report;
+    report.kd = static_cast<double>(kd.item());
+    Tensor<T> loss = kd;
+    if (options_.lambda > 0) {
+      const Tensor<T> fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
+      report.fb = static_cast<double>(fb.item());
+      loss = add(kd, mul(fb, T(options_.lambda)));
+    }
+    learn(loss, student.adam, report);
+    return report;
+  }
+
+  void learn(const Tensor<T>& loss, optim::Adam<T>& optimizer, StepReport& report) {
+    report.total = static_cast<double>(loss.item());
+    TANDEM_CHECK(report.total - report.total == 0, "trainer", "the loss of step ", step_,
+                 " is not finite; autograd::AnomalyMode names the op that made it so");
+    optimizer.zero_grad();
+    if (loss.requires_grad()) loss.backward();
+    report.grad_norm = options_.max_grad_norm > 0
+                           ? optim::clip_grad_norm(optimizer.parameters(), options_.max_grad_norm)
+                           : optim::grad_norm(optimizer.parameters());
+    optimizer.step();
+    optimizer.zero_grad();
+  }
+
+  TrainerOptions options_;
+  std::vector<Phase> phases_;
+  std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
+  std::int64_t step_ = 0;
+  LabelMemory memory_;  // of this phase
+};
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
