@@ -178,8 +178,9 @@ def formula_link(struct):
 
 
 def rows():
-    headers = [Header(path) for path in sorted(OPS.glob("*.hpp"))]
-    for header, names, lines in ((h, *entry) for h in headers for entry in h.entries):
+    ops = [Header(path) for path in sorted(OPS.glob("*.hpp"))]
+    headers = ops + [Header(path) for path in sorted((OPS / "parts").glob("*.hpp"))]
+    for header, names, lines in ((h, *entry) for h in ops for entry in h.entries):
         for name in names:
             defined = header.named(name)
             # The overload that does the work is the longest.

@@ -110,7 +110,7 @@ while read -r name slow; do
   count=$runs
   [ "$slow" = 1 ] && [ "$runs" -gt 0 ] && count=$((runs / 100))
   found=none
-  if ! TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -max_total_time="$seconds" -runs="$count" -timeout=10 \
+  if ! TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -max_total_time="$seconds" -runs="$count" -timeout=25 \
     -rss_limit_mb=2048 -malloc_limit_mb=512 -use_value_profile=1 -print_final_stats=1 -artifact_prefix="$build/findings/$name-" \
     "$corpus" "${kept[@]}" "$build/seeds/$name" >"$log" 2>&1; then
     found=$(grep -oE "findings/$name-[a-z]+-[0-9a-f]+" "$log" | head -n 1 || true)
@@ -125,7 +125,7 @@ while read -r name slow; do
     merged=$build/merged/$name
     rm -rf "$merged"
     mkdir -p "$merged" "tests/fuzz/corpus/$name"
-    TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -merge=1 -timeout=10 "$merged" "$corpus" "${kept[@]}" >>"$log" 2>&1 || true
+    TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -merge=1 -timeout=25 "$merged" "$corpus" "${kept[@]}" >>"$log" 2>&1 || true
     find "tests/fuzz/corpus/$name" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
     find "$merged" -type f -size -2049c -printf '%s %p\n' | sort -n |
       awk '{ path[NR] = $2 } END { n = NR < 24 ? NR : 24; for (i = 0; i < n; ++i) print path[int((i + 0.5) * NR / n) + 1] }' |

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "../io/picture.hpp"
+#include "../image/picture.hpp"
 #include "../io/util.hpp"
 #include "../wtal/test_data.hpp"
 #include "tandem/image/image.hpp"

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "../io/picture.hpp"
+#include "../image/picture.hpp"
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 

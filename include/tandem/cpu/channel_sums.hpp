@@ -5,7 +5,7 @@
 
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/sum.hpp"
-#include "tandem/ops/parts/common.hpp"
+#include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {

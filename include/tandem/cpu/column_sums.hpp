@@ -4,7 +4,9 @@
 #include <cstdint>
 
 #include "tandem/cpu/simd.hpp"
-#include "tandem/ops/parts/common.hpp"
+#include "tandem/cpu/threads.hpp"
+#include "tandem/cuda/kernel.hpp"
+#include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {

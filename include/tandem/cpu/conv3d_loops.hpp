@@ -22,7 +22,7 @@
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/gemm.hpp"
 #include "tandem/cpu/window3d.hpp"
-#include "tandem/ops/parts/common.hpp"
+#include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {

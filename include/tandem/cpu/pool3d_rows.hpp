@@ -5,8 +5,9 @@
 
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/simd.hpp"
+#include "tandem/cpu/threads.hpp"
 #include "tandem/cpu/window3d.hpp"
-#include "tandem/ops/parts/common.hpp"
+#include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {

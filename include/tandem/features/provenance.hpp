@@ -6,9 +6,9 @@
 #include <optional>
 #include <string>
 
+#include "tandem/features/snippets.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/io/json_reader.hpp"
-#include "tandem/wtal/data/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {

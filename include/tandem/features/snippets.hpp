@@ -24,6 +24,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// Seconds of a feature row where nothing says otherwise: 16 frames at 25 per second, as the field's published
+/// features have it. Every default of the library is this constant.
+inline constexpr double conventional_seconds_per_row = 16.0 / 25;
+
 /// What becomes of frames at the end that fill no row.
 enum class Tail {
   drop,    ///< they are left out; a video shorter than a row has no row  [C]

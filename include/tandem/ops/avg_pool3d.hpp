@@ -15,6 +15,7 @@
 #include <tuple>
 
 #include "tandem/cpu/pool3d_rows.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -19,6 +19,7 @@
 #include <tuple>
 
 #include "tandem/cpu/channel_sums.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

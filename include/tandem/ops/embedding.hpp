@@ -8,6 +8,7 @@
 /// Errors: weight not two-dimensional, an id outside [0, V) (on a GPU: a row of NaN, as in index_select).
 
 #include "tandem/ops/index_select.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

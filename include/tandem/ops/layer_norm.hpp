@@ -16,6 +16,7 @@
 #include "tandem/cpu/column_sums.hpp"
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/simd.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -20,6 +20,7 @@
 #include "tandem/cpu/precision.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/matmul.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -16,6 +16,7 @@
 
 #include "tandem/cpu/convert.hpp"
 #include "tandem/ops/linear.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "tandem/ops/linear_bf16.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

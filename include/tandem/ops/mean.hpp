@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/parts/common.hpp"
 #include "tandem/ops/sum.hpp"
 
 TANDEM_NAMESPACE_BEGIN

@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "tandem/ops/gather.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

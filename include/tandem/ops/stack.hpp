@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tandem/ops/cat.hpp"
+#include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 

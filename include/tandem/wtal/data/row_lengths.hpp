@@ -9,6 +9,7 @@
 
 #include "tandem/features/provenance.hpp"
 #include "tandem/tensor/finite.hpp"
+#include "tandem/wtal/data/types.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {

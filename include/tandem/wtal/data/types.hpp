@@ -10,14 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/features/snippets.hpp"
 #include "tandem/tensor/config.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
-
-/// Seconds of a feature row where nothing says otherwise: 16 frames at 25 per second, as the field's published
-/// features have it. Every default of the library is this constant.
-inline constexpr double conventional_seconds_per_row = 16.0 / 25;
 
 /// A half-open stretch of time [start, end) in seconds (in rows where a function says so).
 struct Segment {

@@ -12,7 +12,7 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/tensor/factory.hpp"
-#include "util.hpp"
+#include "../io/util.hpp"
 
 using namespace tandem;
 using namespace tandem_test;

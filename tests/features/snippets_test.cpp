@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tandem/io/npy.hpp"
-#include "test_data.hpp"
+#include "../wtal/test_data.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;

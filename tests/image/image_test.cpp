@@ -11,8 +11,8 @@
 #include "tandem/io/npz.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "../wtal/test_data.hpp"
-#include "temp_dir.hpp"
-#include "util.hpp"
+#include "../io/temp_dir.hpp"
+#include "../io/util.hpp"
 
 using namespace tandem;
 using namespace tandem_test;
