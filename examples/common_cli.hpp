@@ -30,6 +30,7 @@
 
 #include "cli_process.hpp"
 #include "option_values.hpp"
+#include "tandem/io/file.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/utf8.hpp"
 
@@ -79,6 +80,19 @@ inline CLI::Option* add_choice(CLI::App& app, const std::string& name, std::stri
                           tandem::io::did_you_mean(given, words));
   };
   return app.add_option(name, value, description)->type_name(list)->check(check);
+}
+
+/// A file that the program writes in the end: that it can be is looked at before the work, not after it.
+inline CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& value, const std::string& description) {
+  const auto check = [](const std::string& given) {
+    try {
+      tandem::io::check_output_file("write", given);
+    } catch (const tandem::Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  return app.add_option(name, value, description)->check(check);
 }
 
 /// Number of characters (not bytes) of UTF-8 text.

@@ -133,6 +133,20 @@ inline Data open_data(const Options& o) {
     TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), "train_dcl", "the subset '", name,
                  "' has no videos", io::did_you_mean(name, known));
   };
+  std::size_t others = 0;
+  std::vector<std::string> other_names;
+  for (const VideoTruth& video : truth.videos) {
+    if (video.subset == subsets.train || (subsets.has_test && video.subset == subsets.test)) continue;
+    ++others;
+    const std::string name = "'" + video.subset + "'";
+    if (std::find(other_names.begin(), other_names.end(), name) == other_names.end()) other_names.push_back(name);
+  }
+  if (others > 0) {
+    std::string list;
+    for (const std::string& name : other_names) list += (list.empty() ? "" : ", ") + name;
+    notes.push_back(concat(others, " of ", truth.videos.size(), others == 1 ? " videos is" : " videos are",
+                           " of other subsets (", list, ") and left out"));
+  }
   check_subset(subsets.train);
   where.subsets = {subsets.train};
   if (subsets.has_test) {
@@ -204,7 +218,8 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
   const std::string vocabulary = find(o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
   const std::string tokens = o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
   TANDEM_CHECK(!weights.empty(), "train_dcl", "there are no CLIP weights: name them with --clip-weights, or put ",
-               "clip.safetensors into --data (or try --random-text-encoder, which needs no weights)");
+               "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes --random-text-encoder, which ",
+               "needs none)");
   TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "train_dcl",
                "there is neither a vocabulary nor a file of token ids: name one with --vocabulary or --tokens");
   // Frozen matrices that products round anyway are kept rounded.

@@ -2,6 +2,7 @@
 /// metrics.jsonl of a run: a line per step, round and evaluation.
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -50,6 +51,7 @@ class Metrics {
                              "removed or changed since");
     }
     tandem::io::write_text(path, kept);
+    size_ = static_cast<std::int64_t>(kept.size());
     fd_.reset(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
     if (fd_.get() < 0) give_up("cannot append to it", errno);
     if (changes.empty()) return;
@@ -68,11 +70,15 @@ class Metrics {
     const std::string text = tandem::io::json_text(line) + "\n";
     TANDEM_CHECK(tandem::io::detail::is_named(fd_.get(), path_), "train_dcl", path_,
                  ": the file was removed or replaced while the run was writing it");
+    struct stat info {};
+    TANDEM_CHECK(::fstat(fd_.get(), &info) == 0 && info.st_size == size_, "train_dcl", path_, ": the file was changed ",
+                 "while the run was writing it: it has ", info.st_size, " bytes, ", size_, " were written");
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t done = ::write(fd_.get(), text.data() + at, text.size() - at);
       if (done < 0 && errno == EINTR) continue;
       if (done <= 0) give_up("cannot write to it", errno);
       at += static_cast<std::size_t>(done);
+      size_ += done;
     }
   }
   /// Onto the disk, before a checkpoint counts on it.
@@ -85,6 +91,7 @@ class Metrics {
 
   std::string path_, note_;
   tandem::io::detail::Descriptor fd_{-1};
+  std::int64_t size_ = 0;
 };
 
 }  // namespace dcl

@@ -111,7 +111,7 @@ void report_mismatches(const GroundTruth& truth, const Evaluation& e, const Opti
     for (const std::string& name : e.unknown_classes) {
       std::string quoted = "\"" + name + "\"";
       for (const std::string& known : truth.classes) {
-        if (letters(known) == letters(name)) {
+        if (known != name && letters(known) == letters(name)) {
           quoted += " (the ground truth writes \"" + known + "\")";
         }
       }
@@ -256,8 +256,8 @@ void evaluate_files(const Options& options) {
                 count(e.ambiguous_removed, "detection").c_str(),
                 count(ambiguous, "ambiguous segment").c_str());
     if (ambiguous == 0) {
-      warn("the ground truth has no ambiguous segments, which this protocol filters by; give "
-           "Ambiguous_test.txt with --ambiguous");
+      warn("the ground truth has no ambiguous segments, which this protocol filters by; THUMOS14 lists them in "
+           "Ambiguous_test.txt (--ambiguous)");
     }
   }
   print_ties_and_points(e, protocol);
@@ -306,7 +306,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(cli::positive())
       ->type_name("S");
-  app.add_option("--json", options.json, "Also write the result to this file")->type_name("OUT");
+  cli::add_output(app, "--json", options.json, "Also write the result to this file")->type_name("OUT");
   app.add_flag("--per-class", options.per_class, "Print the AP of every class");
   app.add_flag("--ignore-unannotated-videos", options.ignore_unannotated,
                "Leave out detections in videos without ground truth instead of counting them as "

@@ -144,6 +144,8 @@ class Extractor {
   const Options& options() const;
   /// Stream → {"sha256"} of the file, or {"random_seed", "narrow"}.
   const io::Json& weights() const;
+  /// How many columns a row of a stream has.
+  std::int64_t columns(const std::string& stream) const;
   /// Some of the options' streams of one video.
   VideoFeatures extract(const std::string& path, const std::vector<std::string>& streams,
                         const std::function<void(std::int64_t)>& progress);

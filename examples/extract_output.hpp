@@ -8,6 +8,7 @@
 
 #include "extract_options.hpp"
 #include "feature_outputs.hpp"
+#include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/ops/cat.hpp"
 
@@ -85,8 +86,14 @@ class Output {
   }
 
   /// Writes arrays, then the provenance, which holds the checksums of all: a video that has it is complete.
-  /// Errors: rows that are not finite; another number of rows than the streams that are kept.
-  void write(const Video& video, const VideoFeatures& f) const {
+  /// Other processes (of another shard, or for other streams) may write into the folder: one at a time does, and what
+  /// they have written since the plan was made is kept.
+  /// Errors: rows that are not finite; another number of rows than the streams that are kept; another process has made
+  /// the same with other options.
+  void write(const Video& planned, const VideoFeatures& f) const {
+    io::make_directories(io::join_path(o_.out, "provenance"));
+    const io::FolderLock lock(io::join_path(o_.out, "provenance"), "extract_features", io::FolderLock::Busy::wait);
+    const Video video = with_news(planned);
     const auto rows_of = [&](const std::string& stream) -> const Tensor<float>& {
       return stream == "rgb" ? f.rgb : stream == "flow" ? f.flow : f.clip;
     };
@@ -139,6 +146,28 @@ class Output {
   }
 
  private:
+  /// The video with the records of streams that appeared since it was planned.
+  Video with_news(Video video) const {
+    std::string why;
+    const auto document = outputs::load_record(provenance(video.id), why);
+    if (!document || o_.overwrite) return video;
+    const io::JsonRef root = document->root();
+    const auto streams = root.find("streams");
+    const auto was = root.find("video");
+    if (!streams || !was || outputs::compare(*was, {video.path}) == outputs::Same::no) return video;
+    for (const auto& [stream, json] : streams->members()) {
+      const bool ours = std::find(video.wanted.begin(), video.wanted.end(), stream) != video.wanted.end();
+      if (!ours) {
+        video.kept[stream] = json;
+      } else if (settings_.contains(stream) && json.contains("settings")) {
+        const std::string other = differs(stream, json.at("settings"));
+        TANDEM_CHECK(other.empty() || intact(streams->of(json)) == outputs::Same::no, "extract",
+                     "another process has meanwhile made the same with other options: ", other);
+      }
+    }
+    return video;
+  }
+
   struct Replaced : Error {
     using Error::Error;
   };
@@ -223,7 +252,8 @@ class Output {
       const outputs::Same state = intact(*entry);
       if (state == outputs::Same::no) {
         missing.push_back(stream);
-        damaged += concat(damaged.empty() ? "" : ", ", entry->at("file").string());
+        const std::string name = entry->at("file").string();
+      if (damaged.find(name) == std::string::npos) damaged += concat(damaged.empty() ? "" : ", ", name);
         continue;
       }
       if (out.otherwise = differs(stream, entry->at("settings").json()); !out.otherwise.empty()) return out;

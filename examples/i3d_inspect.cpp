@@ -59,7 +59,7 @@ int main(int argc, char** argv) {
   auto* inputs =
       app.add_option("--inputs", o.inputs, "Also run these: safetensors with clips (N, C, T, H, W)")
           ->check(CLI::ExistingFile);
-  auto* out = app.add_option("--out", o.out, "Where features and every endpoint go, safetensors");
+  auto* out = cli::add_output(app, "--out", o.out, "Where features and every endpoint go, safetensors");
   inputs->needs(out);
   out->needs(inputs);
   return cli::run(app, argc, argv, [&] { run(o); });

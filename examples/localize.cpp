@@ -68,9 +68,14 @@ struct Need {
   bool both = true;  // the model was trained on rows of both kinds, so that the shorter kind ends a video
 };
 
+void check_columns(std::int64_t columns, const dcl::Model& model) {
+  TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
+               model.input());
+}
+
 #if defined(TANDEM_VIDEO)
 /// The rows of the video itself.
-Rows extract_rows(Options& o, const Need& need) {
+Rows extract_rows(Options& o, const Need& need, const dcl::Model& model) {
   extract::Options& e = o.extraction;
   TANDEM_CHECK(e.random() || (((!e.i3d_rgb.empty() && !e.i3d_flow.empty()) || !need.i3d) && (!need.clip || !e.clip.empty())),
                "localize", "give the video's rows, --features, or the weights to make them: ",
@@ -81,6 +86,10 @@ Rows extract_rows(Options& o, const Need& need) {
   if (need.i3d) e.streams.insert(e.streams.end(), {"flow", "rgb"});
   extract::finish_options(e);
   extract::Extractor extractor(e);
+  if (need.i3d) {
+    const bool with_clip = model.options().concat_clip;
+    check_columns(extractor.columns("rgb") + extractor.columns("flow") + (with_clip ? extractor.columns("clip") : 0), model);
+  }
   const SnippetOptions& s = e.extraction.snippets;
   const io::VideoInfo info = io::VideoReader(o.video, {.threads = 1}).info();
   const double fps = s.fps > 0 ? s.fps : info.fps;
@@ -345,25 +354,33 @@ void run(Options& o) {
   const bool with_vlp = how.fusion != Fusion::cbp, with_cbp = how.fusion != Fusion::vlp;
   TANDEM_CHECK(!with_cbp || model.has_cbp(), "localize", o.checkpoint, " has no CBP, since --variant ",
                model.options().variant, " does not train it: its scores are --fusion vlp");
+  // What simulate_features and data sets have beside their rows.
+  if (o.text.data.empty() && io::is_directory(o.features)) o.text.data = o.features;
   if (with_vlp) model.open_vlp(o.text);
   const dcl::Reads trained = dcl::reads(model.options());
   const Need need{.i3d = with_cbp, .clip = with_vlp || concat_clip, .both = trained.i3d && trained.clip};
 #if defined(TANDEM_VIDEO)
   const bool extracting = o.features.empty();
-  Rows rows = extracting ? extract_rows(o, need) : open_rows(o, need);
+  Rows rows = extracting ? extract_rows(o, need, model) : open_rows(o, need);
 #else
   Rows rows = open_rows(o, need);
 #endif
-  if (with_cbp) {
-    const std::int64_t columns = rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0);
-    TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
-                 model.input());
-  }
+  if (with_cbp) check_columns(rows.i3d.size(1) + (concat_clip ? rows.clip.size(1) : 0), model);
   settle_row_length(rows, o.inference.seconds_per_row, model);
   how.localization.seconds_per_row = rows.seconds_per_row;
   const Truth truth = read_truth(o);
   rows.warnings.insert(rows.warnings.end(), truth.warnings.begin(), truth.warnings.end());
-  const double annotated = std::max(truth.duration, o.duration), lasts = rows.seconds_per_row * static_cast<double>(rows.count());
+  double annotated = std::max(truth.duration, o.duration);
+#if defined(TANDEM_VIDEO)
+  if (annotated == 0 && !o.video.empty() && !extracting) {
+    try {  // the page shows it, so the rows should be its own
+      annotated = io::VideoReader(o.video, {.threads = 1}).info().duration;
+    } catch (const Error& error) {
+      rows.warnings.push_back(concat("The length of the video is not known: ", error.what()));
+    }
+  }
+#endif
+  const double lasts = rows.seconds_per_row * static_cast<double>(rows.count());
   if (annotated > 0 && std::fabs(lasts - annotated) > 0.1 * annotated + 2 * rows.seconds_per_row) {
     rows.warnings.push_back(concat("The rows last ", lasts, " s, the video is said to last ", annotated, " s."));
   }
@@ -423,8 +440,8 @@ int main(int argc, char** argv) {
   app.add_option("--clip-features", o.clip_features, "CLIP rows (T, 512), where the scores need them")
       ->check(CLI::ExistingFile);
   app.add_option("--id", o.id, "The video's name in features, annotations and detections (default: the file's)");
-  app.add_option("--out", o.out, "Detections, ActivityNet JSON");
-  app.add_option("--page", o.page, "The page, HTML");
+  cli::add_output(app, "--out", o.out, "Detections, ActivityNet JSON");
+  cli::add_output(app, "--page", o.page, "The page, HTML");
   app.add_flag("--embed-video", o.embed, "The video inside the page instead of beside it, up to 64 MiB");
   app.add_option("--annotations", o.annotations, "What really happens: gt.json, a W-TALC folder …")
       ->check(CLI::ExistingPath);

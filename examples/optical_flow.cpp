@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
   Options o;
   app.add_option("first", o.first, "PNG or JPEG")->required()->check(CLI::ExistingFile);
   app.add_option("second", o.second, "Of the same size")->required()->check(CLI::ExistingFile);
-  app.add_option("--out", o.out, "Write the flow in the Middlebury format")->type_name("FLO");
+  cli::add_output(app, "--out", o.out, "Write the flow in the Middlebury format")->type_name("FLO");
   app.add_option("--color", o.color,
                  "Write a picture: hue is the direction (red right, yellow down, cyan left, blue up), "
                  "saturation the length, white is still")

@@ -341,12 +341,16 @@ class OptionTable {
   }
 
   /// Older programs recorded all values as text, unset flags as "", and a flag that says "no" inverted.
-  /// Such an object as a typed one; any other as it is.
+  /// Such an object as a typed one; any other as it is. Theirs had every option, so an object with a few texts is
+  /// somebody's own, whose texts in place of numbers and flags are refused.
   Json translated(const tandem::io::JsonRef& root) const {
     bool text = root.json().is_object() && root.size() > 0;
     if (text) {
       for (const auto& [key, value] : root.members()) text = text && key != "version" && value.is_string();
     }
+    std::size_t options = 0;
+    for (const auto& option : options_) options += option->recorded() ? 1 : 0;
+    if (2 * root.json().size() < options) return root.json();
     // A file of someone who only set options that are text is not meant.
     bool wrong = false;
     for (const auto& [key, value] : text ? root.members() : Json::object_t()) {
@@ -360,6 +364,7 @@ class OptionTable {
       std::vector<std::string> words;
       std::string word = value.get<std::string>();
       if (option->is_flag()) {
+        if (!word.empty() && word != "true" && word != "false") root.of(value).error("expected \"\", \"true\" or \"false\"");
         // Unset: "". Set: "true", or "false" for the one whose name says "no".
         out[key] = !word.empty() && (word == "true") != option->is_opposite();
         continue;

@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
                                       "Annotations in any layout: writes the token ids of their class names, "
                                       "\"CleanAndJerk\" as \"clean and jerk\", for train_dcl --tokens");
   classes->type_name("PATH")->excludes("--json")->excludes("--decode");
-  app.add_option("--out", o.out, "The file to write with --classes")
+  cli::add_output(app, "--out", o.out, "The file to write with --classes")
       ->default_val("class_tokens.json")
       ->type_name("FILE");
   app.footer(

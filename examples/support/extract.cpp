@@ -140,6 +140,11 @@ Extractor::~Extractor() = default;
 const Options& Extractor::options() const { return parts_->options; }
 const io::Json& Extractor::weights() const { return parts_->weights; }
 
+std::int64_t Extractor::columns(const std::string& stream) const {
+  const FeatureEncoders& e = parts_->encoders;
+  return stream == "clip" ? e.clip->options().output : (stream == "rgb" ? e.rgb : e.flow)->config().features();
+}
+
 VideoFeatures Extractor::extract(const std::string& path, const std::vector<std::string>& streams,
                                  const std::function<void(std::int64_t)>& progress) {
   auto& extractor = parts_->extractors[streams];

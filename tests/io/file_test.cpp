@@ -230,3 +230,15 @@ TEST_CASE("file: shortened within its last page there is no signal, so it is loo
         "[read] " + dir.path("a") + ": the file had 10 bytes when it was opened and has 4 now: another program shortened "
         "it while it was being read");
 }
+
+TEST_CASE("an output file is looked at before the work: its folder, and what has its name") {
+  const tandem_test::TempDir dir;
+  CHECK(message([&] { check_output_file("op", dir.path("new.json")); }) == "no error");
+  CHECK(message([&] { check_output_file("op", "new.json"); }) == "no error");
+  const std::string inside = dir.path("no/such.json");
+  CHECK(message([&] { check_output_file("op", inside); }) ==
+        "[op] " + inside + ": the folder " + dir.path("no") + " does not exist");
+  CHECK(message([&] { check_output_file("op", dir.path("")); }).find("this is a directory") != std::string::npos);
+  CHECK(message([&] { write_text(inside, "x"); }) ==
+        "[write] " + inside + ": the folder " + dir.path("no") + " does not exist");
+}

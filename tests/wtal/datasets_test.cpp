@@ -244,7 +244,7 @@ TEST_CASE("datasets: a W-TALC folder with joint features and CLIP files") {
     check_rows(data, v, static_cast<std::int64_t>(v));
     check_rows(data, v, static_cast<std::int64_t>(v));  // from the cache
   }
-  CHECK(has_note(data, "1 videos have no label: video_test_2"));
+  CHECK(has_note(data, "1 video has no label: video_test_2"));
   CHECK(has_note(data, "2 videos have labels that differ"));
   CHECK(has_note(data, "1 segments run past"));
   const SubsetSource test(data, find_subsets(data.truth()).test);

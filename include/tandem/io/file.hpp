@@ -184,6 +184,19 @@ inline std::string read_text(const std::string& path, std::size_t max_bytes = st
   return std::string(file->text());
 }
 
+/// Throws unless a file of this name could be made or replaced now: its folder is there and can be written to, and
+/// nothing else has the name. To ask before the work, not after it.
+inline void check_output_file(const char* op, const std::string& path) {
+  struct stat info {};
+  TANDEM_CHECK(::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode), op, path,
+               ": expected a regular file or a new name, this is ", detail::kind_name(info.st_mode));
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash > 0 ? slash : 1);
+  TANDEM_CHECK(::stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode), op, path, ": the folder ", folder,
+               " does not exist");
+  TANDEM_CHECK(::access(folder.c_str(), W_OK) == 0, op, path, ": the folder ", folder, " cannot be written to");
+}
+
 /// Replaces a file in one step: bytes go to a temporary file in the same folder, `commit` flushes
 /// it to the disk and renames it over the destination, so a reader (or a crash, or a full disk) sees
 /// the old file or the new one, never a half. Without `commit` the temporary file is removed.
@@ -213,6 +226,7 @@ class AtomicFile {
       std::string name = concat(target_, ".tmp", attempt);
       fd_.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
       if (fd_.get() < 0 || attempt == 100) {
+        check_output_file("write", target_);
         fail("write", path_, ": cannot create a temporary file beside it: ",
              detail::system_message(errno));
       }

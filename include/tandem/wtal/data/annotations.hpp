@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/clip/fix_text.hpp"
 #include "tandem/io/json_reader.hpp"
+#include "tandem/io/utf8.hpp"
 #include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
 #include "tandem/wtal/data/types.hpp"
@@ -34,10 +37,26 @@ inline const std::vector<std::string>& thumos14_classes() {
 namespace detail {
 
 /// What is left of a class name without case, spaces and the punctuation of names: "Baseball_pitch" →
-/// "baseballpitch". Signs that tell names apart ("C", "C++", "C#") stay.
+/// "baseballpitch". Signs that tell names apart ("C", "C++", "C#") stay. Composed, full-width and invisible characters
+/// are told apart as little as the tokenizer does.
 inline std::string spelling_key(std::string_view name) {
+  std::string text;
+  if (std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 128; })) {
+    text = name;
+  } else {
+    std::u32string wide;
+    for (std::string_view rest = name; !rest.empty();) {
+      std::uint32_t code = 0;
+      const std::size_t length = io::decode_utf8(rest, code);
+      if (length == 0) code = 0xDC00u + static_cast<unsigned char>(rest[0]);  // no character: stays different from all
+      rest.remove_prefix(length > 0 ? length : 1);
+      const bool invisible = (code >= 0x200B && code <= 0x200D) || code == 0x2060 || code == 0xFEFF;
+      if (!invisible) wide += static_cast<char32_t>(code);
+    }
+    for (const char32_t c : clip::fix_text(wide)) io::append_utf8(text, static_cast<std::uint32_t>(c));
+  }
   std::string key;
-  for (const char c : name) {
+  for (const char c : text) {
     if (std::string_view(" \t_-.,:;'\"/").find(c) != std::string_view::npos) continue;
     key += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   }
@@ -66,6 +85,9 @@ inline std::string twin_message(const std::vector<std::string>& names, std::pair
 /// Puts classes in alphabetical order, so that every layout of a data set gives the same indices, and
 /// adds the classes of the instances to `labels`.
 inline void finish_ground_truth(GroundTruth& truth) {
+  for (const std::string& name : truth.classes) {
+    TANDEM_CHECK(!name.empty(), "annotations", "a label is empty: every action needs the name of its class");
+  }
   std::vector<int> order(truth.classes.size());
   for (std::size_t c = 0; c < order.size(); ++c) order[c] = static_cast<int>(c);
   std::sort(order.begin(), order.end(), [&](int a, int b) {

@@ -118,9 +118,20 @@ struct SubsetNames {
 /// find_subsets — by what the files of the field call them: train and test; validation and test (THUMOS14);
 /// training and validation (ActivityNet, whose testing half is not annotated: a pair whose test half has segments
 /// goes before one without). A single subset that is not a test subset by its name is trained on, and nothing is
-/// tested. Error: no such pair.
+/// tested. Errors: no such pair; names that differ only in case or spaces, or "train" beside "training", of which
+/// one would be left out.
 inline SubsetNames find_subsets(const GroundTruth& truth) {
   const std::vector<std::string> names = truth.subsets();
+  const auto meaning = [](const std::string& name) {
+    std::string key = detail::spelling_key(name);
+    return key == "training" ? std::string("train") : key == "testing" ? std::string("test") : key == "val" ? std::string("validation") : key;
+  };
+  for (std::size_t a = 0; a < names.size(); ++a) {
+    for (std::size_t b = a + 1; b < names.size(); ++b) {
+      TANDEM_CHECK(meaning(names[a]) != meaning(names[b]), "find_subsets", "there are videos of the subset '", names[a],
+                   "' and of '", names[b], "', which look like one: spell them alike, or name the subsets that are meant");
+    }
+  }
   const auto has = [&](const char* name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -329,8 +340,8 @@ class Dataset final : public VideoSource {
       if (!own.empty() && own != video.labels) disagreeing.push_back(video.id);
     }
     if (!unlabelled.empty()) {
-      notes_.push_back(concat(unlabelled.size(), " videos have no label: ", list_ids(unlabelled),
-                              "; in training these are videos without any action"));
+      notes_.push_back(concat(unlabelled.size(), unlabelled.size() == 1 ? " video has" : " videos have", " no label: ",
+                              list_ids(unlabelled), "; in training that means: no action at all"));
     }
     if (!disagreeing.empty()) {
       notes_.push_back(concat(disagreeing.size(), " videos have labels that differ from the classes of "

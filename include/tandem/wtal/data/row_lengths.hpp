@@ -143,7 +143,7 @@ inline void check_row_lengths(const GroundTruth& truth, const std::vector<std::i
   }
   if (4 * factors.size() >= timed && !factors.empty()) {
     notes.push_back(concat(factors.size(), " of ", timed, " videos have features that are longer or shorter than the "
-                           "annotation says, each by another factor; ", example));
+                           "annotation says; ", example));
   }
   if (reach >= 10 && furthest < 0.5) {
     notes.push_back(concat("no segment reaches beyond ", std::round(furthest * 100), " % of its video's rows (",

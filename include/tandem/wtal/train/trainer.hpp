@@ -295,6 +295,8 @@ class Trainer {
     report.grad_norm = options_.max_grad_norm > 0
                            ? optim::clip_grad_norm(optimizer.parameters(), options_.max_grad_norm)
                            : optim::grad_norm(optimizer.parameters());
+    TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ", step_, " are not finite; ",
+                 "the learning rate, ", optimizer.learning_rate(), ", may be too large");
     optimizer.step();
     optimizer.zero_grad();
   }
