@@ -210,8 +210,7 @@ __global__ void __launch_bounds__(256) attention_kernel(
         seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
     const auto queries = rows_of(q, at.b, at.h, at.first, p.queries, p.width, wanted);
     if (!queries.any()) continue;
-    __syncthreads();  // the block's last piece is done with a
-    if (p.width <= Tile<T>::width) queries.load(a, 0);
+    if (p.width <= Tile<T>::width) queries.load(a, 0);  // nobody reads a: the last piece ended with a product with w
     T top[each], sum[each];  // the sum over this thread's columns only
     Result<T> result = {};
     for (int i = 0; i < each; ++i) {
@@ -299,8 +298,7 @@ __global__ void __launch_bounds__(256) attention_dq_kernel(
     const Chosen seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
     const auto queries = rows_of(q, at.b, at.h, at.first, p.queries, p.width, attended),
                grads = rows_of(dout, at.b, at.h, at.first, p.queries, p.width, attended);
-    __syncthreads();  // the block's last piece is done with a and g
-    if (whole) {
+    if (whole) {  // nobody reads a and g: the last piece ended with a product with w
       queries.load(a, 0);
       grads.load(g, 0);
     }
@@ -354,8 +352,7 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
     const Chosen seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
     const auto keys = rows_of(k, at.b, at.h, at.first, p.keys, p.width, seen),
                values = rows_of(v, at.b, at.h, at.first, p.keys, p.width, seen);
-    __syncthreads();  // the block's last piece is done with a and g
-    if (whole) {
+    if (whole) {  // as above
       keys.load(a, 0);
       values.load(g, 0);
     }
