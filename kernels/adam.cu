@@ -2,7 +2,8 @@
 ///
 /// A launch takes up to 60 tensors, cut into chunks of 2048 elements; the table of both travels by value among the
 /// kernel's arguments (4 KiB at most), so no copy to the device and no waiting is needed. A block takes every
-/// gridDim.x-th chunk. The numbers of the step are arguments, or lie in memory (of a captured graph). Reads four arrays and writes three: bound by memory.
+/// gridDim.x-th chunk. The numbers of the step are arguments, or lie in memory (for captured graphs). Reads four
+/// arrays and writes three: bound by memory.
 
 #include "common.cuh"
 #include "tandem/formula/adam.hpp"
@@ -21,7 +22,8 @@ struct AdamTable {
 };
 
 template <class T>
-__global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> given, const tandem::formula::Adam<T>* in_memory) {
+__global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> given,
+                            const tandem::formula::Adam<T>* in_memory) {
   const tandem::formula::Adam<T> step = in_memory != nullptr ? *in_memory : given;
   for (std::int64_t c = blockIdx.x; c < table.chunks_before[table.count]; c += gridDim.x) {
     int which = 0;

@@ -50,7 +50,7 @@ class MemoryDriver {
   /// The CPU waits for it.
   virtual void wait(Mark mark) = 0;
   virtual void forget(Mark mark) = 0;
-  /// The number of the capture that this thread is in, or 0.
+  /// The number of the capture from whose pool this thread allocates, or 0.
   virtual std::uint64_t capture_here() = 0;
 };
 
@@ -141,7 +141,8 @@ class Arena {
   /// Waits for the device and gives unused segments back.
   void release_kept_memory() {
     const std::lock_guard<std::mutex> guard(mutex_);
-    TANDEM_CHECK(give_back(), "release_kept_memory", "waits for ", device_, ", and nothing may wait while a graph is captured");
+    TANDEM_CHECK(give_back(), "release_kept_memory", "waits for ", device_,
+                 ", and nothing may wait while a graph is captured");
   }
 
   /// From now on the thread whose capture_here() is this number allocates from a pool of the capture.
@@ -250,7 +251,8 @@ class Arena {
   }
   static void add_user(Block* block, Stream stream) {
     if (stream == block->stream) return;
-    if (std::find(block->users.begin(), block->users.end(), stream) == block->users.end()) block->users.push_back(stream);
+    std::vector<Stream>& users = block->users;
+    if (std::find(users.begin(), users.end(), stream) == users.end()) users.push_back(stream);
   }
 
   /// A free block of the stream, or one that another stream gives up; not in the list any more.
@@ -293,8 +295,8 @@ class Arena {
     void* const memory = driver_.allocate(bytes);
     if (memory == nullptr) return nullptr;
     reserved_ += bytes;
-    auto* const block = new Block{static_cast<char*>(memory), bytes, 0, size <= small_most, State::waiting, stream, &pool,
-                                  nullptr, nullptr, {}, {}};
+    auto* const block = new Block{static_cast<char*>(memory), bytes, 0, size <= small_most, State::waiting, stream,
+                                  &pool, nullptr, nullptr, {}, {}};
     pool.segments.insert(block);
     return block;
   }
@@ -397,7 +399,8 @@ class Arena {
     tandem::fail("cuda", "out of memory on ", device_, ": ", text(bytes), " were asked for, tensors hold ",
                  text(allocated_), " of the ", text(reserved_), " that are reserved, the largest free block has ",
                  text(largest_free(pool)), ", the device has ", text(driver_.free_bytes()), " left",
-                 captured ? "; while a graph is captured unused memory cannot be given back: call release_kept_memory() before"
+                 captured ? "; while a graph is captured unused memory cannot be given back: call "
+                            "release_kept_memory() before"
                           : "");
   }
 

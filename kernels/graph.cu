@@ -3,6 +3,7 @@
 #include <atomic>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "runtime.cuh"
 
@@ -31,6 +32,11 @@ bool is_capturing(int device, void* stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status), "cudaStreamIsCapturing");
   return status != cudaStreamCaptureStatusNone;
+}
+
+bool& uses_pool() {
+  thread_local bool uses = true;
+  return uses;
 }
 
 void* begin_capture(int device, void* stream) {
@@ -102,6 +108,7 @@ void launch_graph(void* handle) {
   table.begin_capture = begin_capture;
   table.end_capture = end_capture;
   table.abandon_capture = abandon_capture;
+  table.use_graph_pool = [](bool use) { return std::exchange(uses_pool(), use); };
   table.launch_graph = launch_graph;
   table.destroy_graph = destroy_graph;
   table.graph_bytes = [](void* graph) {
@@ -113,6 +120,7 @@ void launch_graph(void* handle) {
 }  // namespace
 
 std::uint64_t capture_here() { return this_thread(); }
+std::uint64_t graph_pool_here() { return uses_pool() ? this_thread() : 0; }
 
 int captures_running() { return running; }
 

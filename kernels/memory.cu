@@ -89,7 +89,7 @@ class CudaMemory final : public MemoryDriver {
     const std::lock_guard<std::mutex> guard(mutex_);
     spare_.push_back(static_cast<cudaEvent_t>(mark));
   }
-  std::uint64_t capture_here() override { return tandem_kernels::capture_here(); }
+  std::uint64_t capture_here() override { return graph_pool_here(); }
 
  private:
   struct Here {

@@ -22,6 +22,8 @@ void count_wait();
 
 /// graph.cu: the number of the capture that this thread is in, or 0.
 std::uint64_t capture_here();
+/// The same, or 0 while this thread does not want to allocate from the graph's pool.
+std::uint64_t graph_pool_here();
 /// How many captures of all threads are going on.
 int captures_running();
 /// Throws when this thread is in a capture, since `what` waits.

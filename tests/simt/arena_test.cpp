@@ -122,7 +122,7 @@ TEST_CASE("blocks are cut from segments and joined to whole ones again") {
   for (int i = 0; i < 100; ++i) blocks.push_back(arena.allocate(10000, stream(1)));
   for (int i = 0; i < 8; ++i) blocks.push_back(arena.allocate(4 * mib, stream(1)));
   CHECK(driver.held == Arena::small_segment + Arena::medium_segment);
-  for (int i = 1; i < 100; ++i) CHECK(static_cast<char*>(blocks[i]) - static_cast<char*>(blocks[i - 1]) == 10240);
+  for (std::size_t i = 1; i < 100; ++i) CHECK(static_cast<char*>(blocks[i]) - static_cast<char*>(blocks[i - 1]) == 10240);
   for (std::size_t i = 0; i < blocks.size(); i += 2) arena.deallocate(blocks[i]);
   CHECK(arena.problem() == "");
   for (std::size_t i = 1; i < blocks.size(); i += 2) arena.deallocate(blocks[i]);

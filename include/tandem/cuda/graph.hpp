@@ -19,8 +19,10 @@
 /// Capturing records what kernels are given (addresses, sizes, numbers) and does none of the work; a replay does all
 /// of it, on what lies at the same addresses then. Hence
 ///   - every tensor that exists before and that the function reads or writes must outlive the graph;
-///   - tensors that the function makes and leaves (the loss, gradients) hold, after each replay, what it gave;
-///   - what differs between replays must lie in the GPU's memory. Numbers of the host are recorded as they are.
+///   - tensors that the function makes and leaves (the loss, gradients) hold, after each replay, what it gave; their
+///     memory has other uses earlier in a replay, so nothing comes into a replay through them;
+///   - what differs between replays must lie in the GPU's memory, in tensors from before (or OutsideGraphPool). Numbers
+///     of the host are recorded as they are. The optimizer keeps such tensors, and must outlive the graph.
 /// The function allocates from a pool of the graph, which is reserved as long as the graph lives. What it frees of
 /// other memory (gradients of an earlier step, say) is kept as long, because the graph may read it: free it before.
 ///

@@ -51,6 +51,22 @@ inline bool capturing(const Queue& queue) {
          cuda_interface().is_capturing(queue.device.index(), queue.stream);
 }
 
+/// For a scope, what this thread allocates does not come from the pool of the graph that it captures, whose memory has
+/// other uses earlier in a replay: for tensors that are written between replays.
+class OutsideGraphPool {
+ public:
+  OutsideGraphPool() : before_(set(false)) {}
+  ~OutsideGraphPool() { (void)set(before_); }
+  OutsideGraphPool(const OutsideGraphPool&) = delete;
+  OutsideGraphPool& operator=(const OutsideGraphPool&) = delete;
+
+ private:
+  static bool set(bool use) {
+    return cuda_interface().use_graph_pool == nullptr || cuda_interface().use_graph_pool(use);
+  }
+  bool before_;
+};
+
 /// A further queue of a GPU. Its stream lives as long as the program.
 inline Queue new_queue(Device device) {
   TANDEM_CHECK(device.is_cuda(), "new_queue", "only a GPU has more than one queue, the device is ", device);

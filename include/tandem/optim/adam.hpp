@@ -193,6 +193,7 @@ class AdamBase final : public Optimizer<T> {
     for (const Replayed& known : known_) {
       if (known.members == members && known.numbers.device() == device) return known.numbers;
     }
+    const OutsideGraphPool scope;  // what prepare_replay() writes must be there until the replay comes to it
     known_.push_back({members, Tensor<T>({number_count}, device)});
     return known_.back().numbers;
   }

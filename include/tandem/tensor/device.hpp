@@ -90,6 +90,8 @@ struct DeviceInterface {
   void* (*begin_capture)(int device, void* stream) = nullptr;
   void (*end_capture)(void* graph) = nullptr;
   void (*abandon_capture)(void* graph) = nullptr;
+  /// Sets whether this thread allocates from the pool of the graph that it captures, and gives back what was set.
+  bool (*use_graph_pool)(bool use) = nullptr;
   void (*launch_graph)(void* graph) = nullptr;
   std::int64_t (*graph_bytes)(void* graph) = nullptr;
   void (*destroy_graph)(void* graph) = nullptr;
