@@ -51,11 +51,11 @@ void topk_forward(Queue& queue, T* values, std::int64_t* indices, const T* x, st
   const SortPlan plan(n, outer * inner);
   const Scratch<T> keys(queue, plan.scratch());
   const Scratch<std::int64_t> places(queue, plan.scratch());
-  const auto start = [&](auto kernel) {
-    launch("topk", kernel, plan.grid, plan.threads, plan.shared_bytes<T>(), queue, values, indices, x, outer * inner, n,
-           inner, k, largest, plan.count, keys.data(), places.data());
+  const auto start = [&]<bool in_shared>() {
+    launch("topk", topk_kernel<T, in_shared>, plan.grid, plan.threads, plan.shared_bytes<T>(), queue, values, indices,
+           x, outer * inner, n, inner, k, largest, plan.count, keys.data(), places.data());
   };
-  plan.shared ? start(topk_kernel<T, true>) : start(topk_kernel<T, false>);
+  plan.shared ? start.template operator()<true>() : start.template operator()<false>();
 }
 template <class T>
 void topk_backward(Queue& queue, T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer, std::int64_t n,

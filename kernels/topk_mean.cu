@@ -62,11 +62,12 @@ void topk_mean_forward(Queue& queue, T* y, bool* taken, std::int64_t* chosen, co
   const SortPlan plan(frames, videos * classes);
   const Scratch<T> keys(queue, plan.scratch());
   const Scratch<std::int64_t> places(queue, plan.scratch());
-  const auto start = [&](auto kernel) {
-    launch("topk_mean", kernel, plan.grid, plan.threads, plan.shared_bytes<T>(), queue, y, taken, chosen, scores, valid,
-           videos * classes, frames, classes, divisor, plan.count, keys.data(), places.data());
+  const auto start = [&]<bool in_shared>() {
+    launch("topk_mean", topk_mean_kernel<T, in_shared>, plan.grid, plan.threads, plan.shared_bytes<T>(), queue, y,
+           taken, chosen, scores, valid, videos * classes, frames, classes, divisor, plan.count, keys.data(),
+           places.data());
   };
-  plan.shared ? start(topk_mean_kernel<T, true>) : start(topk_mean_kernel<T, false>);
+  plan.shared ? start.template operator()<true>() : start.template operator()<false>();
 }
 template <class T>
 void topk_mean_backward(Queue& queue, T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,

@@ -7,10 +7,11 @@
 /// A comparison with NaN is false, except ne. A scalar is compared by its value, also one that the
 /// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say. Only
 /// floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made from 0.1. Comparisons have no derivative: under recording, an input that needs
-/// a gradient is refused (detach() it). Errors: shapes do not broadcast.
+/// a gradient is refused (detach() it). Errors: shapes do not broadcast; on a GPU, a number beside integers or bfloat16.
 
 #include <type_traits>
 
+#include "tandem/formula/compare.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/tensor/scalar.hpp"
 
@@ -18,50 +19,25 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-struct Equal {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a == b;
-  }
-};
-struct NotEqual {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a != b;
-  }
-};
-struct Less {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a < b;
-  }
-};
-struct LessEqual {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a <= b;
-  }
-};
-struct Greater {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a > b;
-  }
-};
-struct GreaterEqual {
-  template <class V>
-  bool operator()(V a, V b) const {
-    return a >= b;
-  }
-};
+template <class F, class T>
+void compare_on_cpu(const F& f, bool* out, const T* a, const T* b, const Loop<3>& loop) {
+  each_element(loop, out, [f](compute_t<T> x, compute_t<T> y) { return f(x, y); }, a, b);
+}
+
+/// out[i] = F(a[i], b[i]) over three layouts.
+template <class F, class T>
+inline const Kernel<void(Queue&, const F& f, bool* out, const T* a, const T* b, const Loop<3>& loop)> compare_elements{
+    "compare_elements", compare_on_cpu<F, T>};
 
 template <class F, class T>
 Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined(op, "a", a, "b", b);
-  require_cpu(op, a, b);
+  require_same_device(op, a, b);
+  require_kernels(op, a, compare_elements<F, T>);
   autograd::refuse_grad(op, a, b);
-  const Tensor<bool> out(broadcast_shapes(op, a.shape(), b.shape()));
-  each_into(out, [f](compute_t<T> x, compute_t<T> y) { return f(x, y); }, a, b);
+  const Tensor<bool> out(broadcast_shapes(op, a.shape(), b.shape()), a.device());
+  compare_elements<F, T>(a.device(), f, out.mutable_device_data(), a.device_data(), b.device_data(),
+                         elementwise_loop(out, a, b));
   return out;
 }
 
@@ -70,6 +46,12 @@ Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tenso
 template <class F, class T, class S>
 Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s) {
   detail::require_defined(op, "a", a);
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
+    const T value = static_cast<T>(s);
+    if (!a.device().is_cpu() && (is_finite(value) || !is_finite(static_cast<double>(s)))) {
+      return compare(op, f, a, full<T>({}, value, a.device()));
+    }
+  }
   require_cpu(op, a);
   autograd::refuse_grad(op, a);
   const Tensor<bool> out(a.shape());
@@ -115,12 +97,12 @@ Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s)
 #define TANDEM_COMPARISON(name, Functor)                         \
   template <Element T>                                           \
   Tensor<bool> name(const Tensor<T>& a, const Tensor<T>& b) {    \
-    return detail::compare(#name, detail::Functor(), a, b);      \
+    return detail::compare(#name, formula::Functor(), a, b);      \
   }                                                              \
   template <Element T, class S>                                  \
     requires(std::is_arithmetic_v<S>)                            \
   Tensor<bool> name(const Tensor<T>& a, S b) {                   \
-    return detail::compare_scalar(#name, detail::Functor(), a, b); \
+    return detail::compare_scalar(#name, formula::Functor(), a, b); \
   }
 TANDEM_COMPARISON(eq, Equal)
 TANDEM_COMPARISON(ne, NotEqual)
@@ -131,17 +113,14 @@ TANDEM_COMPARISON(ge, GreaterEqual)
 #undef TANDEM_COMPARISON
 
 inline Tensor<bool> logical_and(const Tensor<bool>& a, const Tensor<bool>& b) {
-  return detail::compare("logical_and", [](bool x, bool y) { return x && y; }, a, b);
+  return detail::compare("logical_and", formula::Both(), a, b);
 }
 inline Tensor<bool> logical_or(const Tensor<bool>& a, const Tensor<bool>& b) {
-  return detail::compare("logical_or", [](bool x, bool y) { return x || y; }, a, b);
+  return detail::compare("logical_or", formula::Either(), a, b);
 }
 inline Tensor<bool> logical_not(const Tensor<bool>& a) {
   detail::require_defined("logical_not", "a", a);
-  detail::require_cpu("logical_not", a);
-  const Tensor<bool> out(a.shape());
-  detail::each_into(out, [](bool x) { return !x; }, a);
-  return out;
+  return detail::compare("logical_not", formula::Neither(), a, a);
 }
 
 TANDEM_NAMESPACE_END

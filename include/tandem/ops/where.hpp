@@ -22,26 +22,7 @@ namespace detail {
 
 template <class T>
 void choose_on_cpu(T* out, const bool* condition, const T* a, const T* b, const Loop<4>& loop) {
-  struct Context {
-    T* out;
-    const bool* condition;
-    const T *a, *b;
-    const Loop<4>& loop;
-  };
-  const Context context{out, condition, a, b, loop};
-  const cpu::RowFunction run = [](const void* opaque, const std::int64_t* at, std::int64_t n) {
-    const Context& c = *static_cast<const Context*>(opaque);
-    const auto& step = c.loop.inner_strides;
-    T* const to = c.out + at[0];
-    const bool* const holds = c.condition + at[1];
-    const T *const x = c.a + at[2], *const y = c.b + at[3];
-    if (step[0] == 1 && step[1] == 1 && step[2] == 1 && step[3] == 1) {
-      for (std::int64_t i = 0; i < n; ++i) to[i] = holds[i] ? x[i] : y[i];
-    } else {
-      for (std::int64_t i = 0; i < n; ++i) to[i * step[0]] = holds[i * step[1]] ? x[i * step[2]] : y[i * step[3]];
-    }
-  };
-  cpu::walk_rows(loop, cpu::elementwise_grain, run, &context);
+  each_element(loop, out, [](bool c, T x, T y) { return c ? x : y; }, condition, a, b);
 }
 
 /// out[i] = condition[i] ? a[i] : b[i] over four layouts.

@@ -38,17 +38,16 @@ Loop<1 + sizeof...(In)> elementwise_loop(const Tensor<Out>& out, const Tensor<In
   return loop;
 }
 
-/// out[i] = f(in[i]…), element by element, for operands of any types on the CPU.
+/// out[i] = f(in[i]…), element by element, for operands of any types on the CPU; operand 0 of the loop is out.
 template <class F, class Out, class... In>
-void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
-  constexpr int N = 1 + sizeof...(In);
+void each_element(const Loop<1 + sizeof...(In)>& loop, Out* out, const F& f, const In*... in) {
   struct Context {
     F f;
     Out* out;
     std::tuple<const In*...> in;
-    Loop<N> loop;
+    const Loop<1 + sizeof...(In)>& loop;
   };
-  const Context context{f, out.mutable_data(), {in.data()...}, elementwise_loop(out, in...)};
+  const Context context{f, out, {in...}, loop};
   const cpu::RowFunction run = [](const void* opaque, const std::int64_t* at, std::int64_t n) {
     const Context& c = *static_cast<const Context*>(opaque);
     [&]<std::size_t... K>(std::index_sequence<K...>) {
@@ -64,7 +63,13 @@ void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
       }
     }(std::index_sequence_for<In...>());
   };
-  cpu::walk_rows(context.loop, cpu::grain_of<F>(), run, &context);
+  cpu::walk_rows(loop, cpu::grain_of<F>(), run, &context);
+}
+
+/// The same for tensors.
+template <class F, class Out, class... In>
+void each_into(const Tensor<Out>& out, const F& f, const Tensor<In>&... in) {
+  each_element(elementwise_loop(out, in...), out.mutable_data(), f, in.data()...);
 }
 
 /// out = in, of one shape, whatever the layouts and the element types; of one type on any device.
