@@ -112,6 +112,27 @@ def test_extract_features():
     (work / "empty").mkdir()
     failures(extract(status=3, inputs=(videos, work / "empty")), "empty")
 
+    # Two at once into one folder: each keeps what the other has written, and other options are an error.
+    together = work / "together"
+    narrow = ["--random-narrow", "16", "--flow-size", "64", "--flow-scales", "2", "--flow-warps", "1", "--threads", "1"]
+
+    def start(streams, seed):
+        words = ["extract_features", videos, "--out", together, "--streams", streams, "--random-weights", seed, *narrow]
+        return subprocess.Popen([str(programs / words[0]), *map(str, words[1:])], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    for both in (start("clip", 0), start("rgb,flow", 0)), :
+        said = [one.communicate(timeout=300)[0].decode() for one in both]
+        assert [one.returncode for one in both] == [0, 0], said
+    for record in (together / "provenance").glob("*.json"):
+        assert sorted(json.loads(record.read_text())["streams"]) == ["clip", "flow", "rgb"], record
+    shutil.rmtree(together)
+    both = start("clip", 0), start("clip", 5)
+    said = [one.communicate(timeout=300)[0].decode() for one in both]
+    seeds = {json.loads(p.read_text())["streams"]["clip"]["settings"]["weights"]["random_seed"]
+             for p in (together / "provenance").glob("*.json")}
+    assert len(seeds) == 1 or any(one.returncode != 0 for one in both), (seeds, said)
+    shutil.rmtree(together)
+
     # Outputs that are missing or not what was written are made again, and nothing else.
     def remade(damage, *files, note=""):
         damage()

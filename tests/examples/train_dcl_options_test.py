@@ -173,10 +173,17 @@ assert not same("plain", "part")
 assert 'did you mean "lambda"?' in refused("--config", "part.json", "--data", "sim", "--out", "none")
 (work / "part.json").write_text(json.dumps({"no-min-max": "", "lambda": 0.05}))
 assert "no-min-max: expected true or false" in refused("--config", "part.json", "--data", "sim", "--out", "none")
+# A text in place of a flag or a number is no older program's record: it is refused, whatever it says.
+for given in ({"no-min-max": "false"}, {"no-min-max": "true"}, {"concat-clip": "yes"}, {"concat-clip": "1"}, {"lambda": "0.5"},
+              {"learned-scale": "on", "variant": "warm-up"}):
+    (work / "part.json").write_text(json.dumps(given))
+    assert next(iter(given)) in refused("--config", "part.json", "--data", "sim", "--out", "none"), given
 # options.json of an older program: everything was text, unset flags "" and --no-min-max inverted.
 old = {name: "" if value is False else value if isinstance(value, str) else json.dumps(value)
        for name, value in complete.items() if name != "version"}
 (work / "old.json").write_text(json.dumps(old))
+(work / "odd.json").write_text(json.dumps({**old, "concat-clip": "yes"}))
+assert "concat-clip" in refused("--config", "odd.json", "--out", "none")
 good("train_dcl", "--config", "old.json", "--out", "old")
 assert not same("plain", "old"), same("plain", "old")
 

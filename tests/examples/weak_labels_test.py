@@ -123,6 +123,27 @@ first = other[TEST[0]]["annotations"][0]
 first["label"] = first["label"].replace("Class", " class ")
 message = refused("train_dcl", "--data", data_set("spelling", other), "--out", "x", *SMALL)
 assert "differ only in case, spaces or punctuation" in message and TEST[0] in message, message
+# Other characters for the same name: composed, wide, invisible; and no name at all.
+for one, same in {"Caf\u00e9": "Cafe\u0301", "Abc": "\uff21bc", "SimulatedClass0": "Simulated\u200bClass0"}.items():
+    other = changed(lambda id, video: None)
+    other[TEST[0]]["annotations"][0]["label"], other[TEST[1]]["annotations"][0]["label"] = one, same
+    message = refused("train_dcl", "--data", data_set("twins" + str(len(one)), other), "--out", "x", *SMALL)
+    assert "differ only in case, spaces or punctuation" in message, message
+other = changed(lambda id, video: None)
+other[TEST[0]]["annotations"][0]["label"] = ""
+assert "label is empty" in refused("train_dcl", "--data", data_set("nameless", other), "--out", "x", *SMALL)
+
+# Subsets: names that look alike are refused, other ones are counted.
+for id, name in {TRAIN[0]: "training", TRAIN[1]: "Train", TEST[0]: "TEST", TEST[1]: "test "}.items():
+    other = changed(lambda id, video: None)
+    other[id]["subset"] = name
+    folder = data_set("subset_" + name.strip() + str(len(name)), other)
+    message = refused("train_dcl", "--data", folder, "--out", "x", *SMALL)
+    assert "look like one" in message and f"'{name}'" in message, message
+other = changed(lambda id, video: None)
+other[TRAIN[0]]["subset"] = "spare"
+assert "note: 1 of 6 videos is of other subsets ('spare') and left out" in train(data_set("spare", other), "spare_run")
+
 odd = changed(lambda id, video: None)
 odd[TEST[0]]["annotations"][0]["segment"].reverse()
 assert "note: 1 segment ends before it starts" in train(data_set("odd", odd), "odd_run")
