@@ -47,6 +47,26 @@ TEST_CASE("arithmetic broadcasts and takes any layout; gradients are summed back
   });
 }
 
+TEST_CASE("arithmetic: gradients in bfloat16 are the CPU's, to two roundings") {
+  const Tensor<bfloat16> a = check::cast<bfloat16>(devices::normal({33}, 1)), b = check::cast<bfloat16>(divisor({33}, 2));
+  each_op([&](const char* name, const auto& f) {
+    CAPTURE(std::string(name));
+    const auto slopes = [&](Device device) {
+      Tensor<bfloat16> x = a.to(device).clone(), y = b.to(device).clone();
+      x.requires_grad_();
+      y.requires_grad_();
+      f(x, y).backward(ones<bfloat16>({33}, device));
+      return std::vector{x.grad(), y.grad()};
+    };
+    const auto expected = slopes(Device::cpu());
+    devices::each([&](Device device) {
+      const auto got = slopes(device);
+      // |a| < 5 and b ≥ ½: no slope is beyond 20.
+      for (std::size_t i = 0; i < 2; ++i) CHECK(check::distance(got[i], expected[i]) <= 20 * 0x1p-7);
+    });
+  });
+}
+
 TEST_CASE("arithmetic in place on every device") {
   const Tensor<float> x = check::cast<float>(devices::normal({5, 7}, 1)), y = check::cast<float>(divisor({7}, 2));
   devices::each([&](Device device) {

@@ -83,6 +83,14 @@ TEST_CASE("elementwise: bfloat16 is computed in float and rounded once, also fro
       const Tensor<bfloat16> there = x.to(device);
       CHECK(check::distance(f(there), expected) <= 150 * 0x1p-8);
       CHECK(check::distance(f(there.transpose(0, 1)), flipped) <= 150 * 0x1p-8);
+      // And its gradient, against the CPU's of the same type: two roundings to 8 bits of slopes below e⁵.
+      const auto slope = [&](Device where) {
+        Tensor<bfloat16> leaf = x.to(where).clone();
+        leaf.requires_grad_();
+        f(leaf).backward(ones<bfloat16>(x.shape(), where));
+        return leaf.grad();
+      };
+      CHECK(check::distance(slope(device), slope(Device::cpu())) <= 150 * 0x1p-7);
     });
   });
 }

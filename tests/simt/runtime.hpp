@@ -8,8 +8,8 @@
 /// among its arguments, also inside structures. A Fault of a kernel arrives where its stream is synchronized.
 ///
 /// Pinned memory is read and written when a copy is carried out. Events and waits order streams as in CUDA;
-/// captured work is carried out by cudaGraphLaunch only, and waiting, allocating or using the default stream
-/// meanwhile breaks the capture.
+/// captured work is carried out by cudaGraphLaunch only, and waiting, allocating (unless the thread's capture
+/// mode is relaxed) or using the default stream meanwhile breaks the capture.
 
 #include <functional>
 
