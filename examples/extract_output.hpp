@@ -146,25 +146,29 @@ class Output {
   }
 
  private:
-  /// The video with the records of streams that appeared since it was planned.
-  Video with_news(Video video) const {
-    std::string why;
-    const auto document = outputs::load_record(provenance(video.id), why);
-    if (!document || o_.overwrite) return video;
-    const io::JsonRef root = document->root();
-    const auto streams = root.find("streams");
-    const auto was = root.find("video");
-    if (!streams || !was || outputs::compare(*was, {video.path}) == outputs::Same::no) return video;
-    for (const auto& [stream, json] : streams->members()) {
-      const bool ours = std::find(video.wanted.begin(), video.wanted.end(), stream) != video.wanted.end();
-      if (!ours) {
-        video.kept[stream] = json;
-      } else if (settings_.contains(stream) && json.contains("settings")) {
-        const std::string other = differs(stream, json.at("settings"));
-        TANDEM_CHECK(other.empty() || intact(streams->of(json)) == outputs::Same::no, "extract",
-                     "another process has meanwhile made the same with other options: ", other);
+  /// The video with the records of streams that appeared since it was planned. A record that cannot be read is the
+  /// one that the plan found so.
+  Video with_news(const Video& planned) const {
+    std::string why, conflict;
+    Video video = planned;
+    try {
+      const auto document = outputs::load_record(provenance(video.id), why);
+      if (!document || o_.overwrite) return planned;
+      const io::JsonRef root = document->root(), streams = root.at("streams");
+      if (outputs::compare(root.at("video"), {video.path}) == outputs::Same::no) return planned;
+      for (const auto& [stream, json] : streams.members()) {
+        const bool ours = std::find(video.wanted.begin(), video.wanted.end(), stream) != video.wanted.end();
+        if (!ours) {
+          video.kept[stream] = json;
+        } else if (const std::string other = differs(stream, json.at("settings"));
+                   !other.empty() && intact(streams.of(json)) != outputs::Same::no) {
+          conflict = other;
+        }
       }
+    } catch (const std::exception&) {
+      return planned;
     }
+    TANDEM_CHECK(conflict.empty(), "extract", "another process has meanwhile made the same with other options: ", conflict);
     return video;
   }
 
