@@ -22,12 +22,17 @@ import re
 import sys
 import zipfile
 
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+try:
+    import torch
+    from safetensors import safe_open
+    from safetensors.torch import save_file
 
-import i3d
-from config_rules import facts_of, read_json
+    import i3d
+    from config_rules import facts_of, read_json
+except ImportError as missing:  # --help works without them
+    if not {"-h", "--help"} & set(sys.argv[1:]):
+        sys.exit(f"convert.py needs the Python packages torch and safetensors ({missing}): "
+                 "python3 -m pip install torch safetensors")
 
 # SHA-256 of OpenAI's archives, as in their addresses.
 OPENAI = {
