@@ -29,10 +29,13 @@ try:
 
     import i3d
     from config_rules import facts_of, read_json
-except ImportError as missing:  # --help works without them
-    if not {"-h", "--help"} & set(sys.argv[1:]):
-        sys.exit(f"convert.py needs the Python packages torch and safetensors ({missing}): "
-                 "python3 -m pip install torch safetensors")
+except ImportError as missing:
+    needs = (f"convert.py needs the Python packages torch and safetensors ({missing}): "
+             "python3 -m pip install torch safetensors")
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(__doc__.strip(), needs, sep="\n\n")
+        sys.exit(0)
+    sys.exit(needs)
 
 # SHA-256 of OpenAI's archives, as in their addresses.
 OPENAI = {
