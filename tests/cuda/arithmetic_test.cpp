@@ -8,7 +8,7 @@ namespace {
 
 /// Calls test(name, f) for the ops of two tensors.
 template <class F>
-void each_op(F&& test) {
+void each_binary(F&& test) {
   test("add", [](const auto& a, const auto& b) { return a + b; });
   test("sub", [](const auto& a, const auto& b) { return a - b; });
   test("mul", [](const auto& a, const auto& b) { return a * b; });
@@ -23,7 +23,7 @@ Tensor<double> divisor(const Shape& shape, std::uint64_t seed) {
 }  // namespace
 
 TEST_CASE_TEMPLATE("arithmetic: one rounding on every device, every size", T, float, double, bfloat16) {
-  each_op([](const char* name, const auto& f) {
+  each_binary([](const char* name, const auto& f) {
     CAPTURE(std::string(name));
     for (const std::int64_t n : devices::sizes) {
       const Tensor<T> a = check::cast<T>(devices::normal({n}, 1)), b = check::cast<T>(divisor({n}, 2));
@@ -34,7 +34,7 @@ TEST_CASE_TEMPLATE("arithmetic: one rounding on every device, every size", T, fl
 }
 
 TEST_CASE("arithmetic broadcasts and takes any layout; gradients are summed back") {
-  each_op([](const char* name, const auto& op) {
+  each_binary([](const char* name, const auto& op) {
     CAPTURE(std::string(name));
     const auto f = [&op](const std::vector<Tensor<double>>& x) { return op(x[0], x[1]); };
     devices::each([&](Device device) {
@@ -49,7 +49,7 @@ TEST_CASE("arithmetic broadcasts and takes any layout; gradients are summed back
 
 TEST_CASE("arithmetic: gradients in bfloat16 are the CPU's, to two roundings") {
   const Tensor<bfloat16> a = check::cast<bfloat16>(devices::normal({33}, 1)), b = check::cast<bfloat16>(divisor({33}, 2));
-  each_op([&](const char* name, const auto& f) {
+  each_binary([&](const char* name, const auto& f) {
     CAPTURE(std::string(name));
     const auto slopes = [&](Device device) {
       Tensor<bfloat16> x = a.to(device).clone(), y = b.to(device).clone();

@@ -13,7 +13,7 @@ namespace {
 
 /// Calls test(name, f, positive): f for tensors of any floating type; `positive` when f needs numbers above 0.
 template <class F>
-void each_op(F&& test) {
+void each_unary(F&& test) {
   test("abs", [](const auto& x) { return abs(x); }, false);
   test("clamp", [](const auto& x) { return clamp(x, -0.5, 0.75); }, false);
   test("exp", [](const auto& x) { return exp(x); }, false);
@@ -48,7 +48,7 @@ Tensor<double> input(const Shape& shape, bool positive, std::uint64_t seed) {
 }  // namespace
 
 TEST_CASE("elementwise: float follows double on every device, every size") {
-  each_op([](const char* name, const auto& f, bool positive) {
+  each_unary([](const char* name, const auto& f, bool positive) {
     CAPTURE(std::string(name));
     const auto op = [&f](const auto& x) { return f(x[0]); };
     for (const std::int64_t n : devices::sizes) {
@@ -63,7 +63,7 @@ TEST_CASE("elementwise: float follows double on every device, every size") {
 }
 
 TEST_CASE("elementwise: gradients on every device, any layout") {
-  each_op([](const char* name, const auto& f, bool positive) {
+  each_unary([](const char* name, const auto& f, bool positive) {
     CAPTURE(std::string(name));
     devices::each([&](Device device) {
       if (std::string(name) != "pow 0") devices::gradients(device, [&f](const auto& x) { return f(x[0]); }, {input({3, 11}, positive, 2)});
@@ -74,7 +74,7 @@ TEST_CASE("elementwise: gradients on every device, any layout") {
 }
 
 TEST_CASE("elementwise: bfloat16 is computed in float and rounded once, also from strided tensors") {
-  each_op([](const char* name, const auto& f, bool positive) {
+  each_unary([](const char* name, const auto& f, bool positive) {
     CAPTURE(std::string(name));
     const Tensor<bfloat16> x = check::cast<bfloat16>(input({7, 33}, positive, 3));
     const Tensor<double> expected = f(check::cast<double>(x)), flipped = f(check::cast<double>(x.transpose(0, 1)));
@@ -98,7 +98,7 @@ TEST_CASE("elementwise: bfloat16 is computed in float and rounded once, also fro
 TEST_CASE("elementwise: special values on every device") {
   constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const Tensor<float> x = from_vector<float>({0, -0.0F, 1, -1, 30, -30, 3000, -3000, inf, -inf, nan, 1e-30F});
-  each_op([&](const char* name, const auto& f, bool) {
+  each_unary([&](const char* name, const auto& f, bool) {
     CAPTURE(std::string(name));
     const std::vector<float> expected = f(x).to_vector();
     devices::each([&](Device device) {
