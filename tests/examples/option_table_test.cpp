@@ -189,15 +189,22 @@ TEST_CASE("option_table: what older programs recorded as text is read as it was 
   CHECK(p.thresholds == std::vector<double>{0.3, 0.45});
   CHECK(p.kind.empty());
 
-  tandem::io::write_text(path, R"({"quiet": "true", "no-min-max": "false", "thresholds": "0.3 0.45"})");
+  tandem::io::write_text(path, R"({"quiet": "true", "no-min-max": "false", "thresholds": "0.3 0.45", "seed": "",
+                                   "kind": "", "name": ""})");
   Program q;
   CHECK(q.parse({"--config", path}) == "");
   CHECK(q.quiet);
   CHECK_FALSE(q.normalize);
   CHECK(q.thresholds == std::vector<double>{0.3, 0.45});
 
-  tandem::io::write_text(path, R"({"quiet": "true", "rate": "quick"})");
+  tandem::io::write_text(path, R"({"quiet": "true", "rate": "quick", "seed": "", "kind": "", "name": ""})");
   CHECK(wrong({"--config", path}).ends_with("rate: expected a number, got 'quick'"));
+  tandem::io::write_text(path, R"({"quiet": "yes", "rate": "1", "seed": "", "kind": "", "name": ""})");
+  CHECK(wrong({"--config", path}).find("quiet: expected \"\", \"true\" or \"false\"") != std::string::npos);
+
+  // Theirs had every option: a few texts are somebody's own, and no flag.
+  tandem::io::write_text(path, R"({"no-min-max": "false"})");
+  CHECK(wrong({"--config", path}).find("no-min-max: expected true or false") != std::string::npos);
 }
 
 TEST_CASE("option_table: help says type, range and default; two options have two names") {

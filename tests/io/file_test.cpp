@@ -110,7 +110,7 @@ TEST_CASE("file: long writes, positions, links and permissions") {
   REQUIRE(::stat(dir.path("real").c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0640);
   CHECK(contains(message([&] { AtomicFile out(dir.path("")); }), "directory"));
-  CHECK(contains(message([&] { AtomicFile out(dir.path("no/such/folder")); }), "No such file"));
+  CHECK(contains(message([&] { AtomicFile out(dir.path("no/such/folder")); }), "does not exist"));
 }
 
 TEST_CASE("file: a full disk is an error and the old file stays") {

@@ -317,7 +317,10 @@ class Tensor {
     }
     return *this;
   }
-  const Tensor& zero_() const { return fill_(T(0)); }
+  const Tensor& zero_() const {
+    (void)impl("zero_");
+    return fill_(T(0));
+  }
   /// Copies `from`, broadcast to this shape, into this tensor. `from` may be a view of the same memory: the
   /// result is as if it had been copied out first.  Errors: this tensor was expanded; `from` needs a gradient.
   const Tensor& copy_(const Tensor& from) const {
