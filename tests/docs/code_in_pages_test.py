@@ -82,6 +82,7 @@ def is_taken(variable, code):
     """Whether a piece of code uses a variable without declaring it."""
     name = re.search(r"\(\*(\w+)\)|(\w+)$", variable)
     name = name[1] or name[2]
+    code = re.sub(r"//.*", "", code)
     return re.search(rf"\b{name}\b", code) and not re.search(rf"\w[\w:<>]* {name}(?: = |\()", code)
 
 
@@ -128,7 +129,7 @@ for page in PAGES:
             compiles(name, wrapped(page, code), "-fsyntax-only")
         elif "harness.hpp" in code:
             compiles(name, code, "-fsyntax-only")
-        elif compiles(name, code, "-o", work / "program", "-pthread"):
+        elif compiles(name, code, "-o", work / "program", "-pthread", *(["-lz"] if "tandem/io.hpp" in code else [])):
             runs(name, work / "program")
         checked += 1
 

@@ -119,7 +119,9 @@ class AdamBase final : public Optimizer<T> {
                            in_memory);
     };
     std::size_t captured = 0;
-    for (const Group& group : groups) captured += capturing(current_queue(group.device)) ? 1 : 0;
+    for (const Group& group : groups) {
+      if (capturing(current_queue(group.device))) ++captured;
+    }
     if (captured == 0) {
       for (const Group& group : groups) update(group, step_number(group.t), nullptr);
       this->count_step();
