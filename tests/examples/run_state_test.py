@@ -324,6 +324,12 @@ def lost(name, act, *parts, more=(), **how):
 lost("metrics_removed", lambda out: (out / "metrics.jsonl").unlink(), "metrics.jsonl", "removed or replaced")
 lost("metrics_replaced", lambda out: (shutil.copy(out / "metrics.jsonl", out / "m"), (out / "m").replace(out / "metrics.jsonl")),
      "metrics.jsonl", "removed or replaced")
+# What cannot be replaced in the end is noticed before the first step.
+(work / "blocked" / "detections.json").mkdir(parents=True)
+process = start("blocked", *LONG)
+said = process.communicate(timeout=120)[1]
+assert process.returncode == 1 and "detections.json" in said and "directory" in said and lines("blocked") == 0, said
+
 lost("metrics_truncated", lambda out: os.truncate(out / "metrics.jsonl", 0), "metrics.jsonl", "was changed while the run")
 lost("folder_removed", lambda out: out.rename(work / "elsewhere"), "folder_removed")
 lost("lock_removed", lambda out: (out / ".lock").unlink(), "lock_removed", "removed or replaced")
