@@ -5,7 +5,6 @@
 /// is read once; otherwise a thread has a column, whose neighbours lie beside it, and reads it three times. Entries of −∞
 /// take no part; where none does, y is 0 (−∞) and dx 0.
 
-#include "map.cuh"
 #include "reduce.cuh"
 #include "tandem/formula/number.hpp"
 
@@ -137,23 +136,5 @@ TANDEM_KERNEL(softmax_forward, float, double);
 TANDEM_KERNEL(softmax_backward, float, double);
 TANDEM_KERNEL(log_softmax_forward, float, double);
 TANDEM_KERNEL(log_softmax_backward, float, double);
-
-/// to[i] = keep[i] ? from[i] : −∞, the mask broadcast.
-template <class T>
-__global__ void masked_copy_kernel(T* to, const T* from, const bool* keep, Places<3, true> places, std::int64_t n) {
-  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
-    std::int64_t at[3];
-    places.find(i, at);
-    to[at[0]] = keep[at[2]] ? from[at[1]] : T(-INFINITY);
-  }
-}
-template <class T>
-void masked_copy(Queue& queue, T* to, const T* from, const bool* keep, const tandem::detail::Loop<3>& loop) {
-  if (loop.numel() == 0) return;
-  launch("masked_copy", masked_copy_kernel<T>, dim3(blocks_for(loop.numel(), 256)), dim3(256), 0, queue, to, from, keep,
-         Places<3, true>(loop), loop.numel());
-}
-TANDEM_KERNEL(masked_copy, float, double);
 
 }  // namespace tandem_kernels

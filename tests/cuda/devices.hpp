@@ -8,6 +8,7 @@
 
 #include "../ops/check.hpp"
 #include "backend.hpp"
+#include "tandem/ops/to.hpp"
 
 namespace devices {
 

@@ -4,7 +4,7 @@
 ///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q       [Dao et al. 2022, App. B.4]
 ///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B, heads).
 ///   Saves q, k, v, the output and L, one number per query: no matrix of size T_q × T_k exists.
-///   Under PrecisionScope(Precision::bfloat16) the products round their factors (precision.hpp).
+///   Under PrecisionScope(Precision::bfloat16) the products round their factors (cpu/precision.hpp).
 ///
 /// self_attention — the same from the packed projections that a transformer layer makes.
 ///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.

@@ -4,7 +4,7 @@
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
 ///   Saves x (when W needs a gradient), W and, when there is an activation, z.
 ///   act: none, relu, gelu (exact, with erf), quick_gelu x·σ(1.702 x).
-///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz (precision.hpp).
+///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz (cpu/precision.hpp).
 ///
 ///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
 ///   Tensor<float> y = linear(h, weight2, bias2, Activation::none, x);   // + x

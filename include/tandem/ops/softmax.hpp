@@ -22,6 +22,7 @@
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/parts/common.hpp"
+#include "tandem/ops/where.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -231,18 +232,6 @@ void softmax_backward_on_cpu(T* dx, const T* y, const T* dy, std::int64_t outer,
                              std::int64_t inner) {
   run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>({outer, n, inner}, y, dy, dx);
 }
-template <class T>
-void masked_copy_on_cpu(T* to, const T* from, const bool* keep, const Loop<3>& loop) {
-  const auto& step = loop.inner_strides;
-  cpu::parallel_for(loop.rows, grain_for(loop.inner), [&](std::int64_t begin, std::int64_t end) {
-    loop.for_rows(begin, end, [&](const std::int64_t(&at)[3]) {
-      for (std::int64_t i = 0; i < loop.inner; ++i) {
-        to[at[0] + i * step[0]] = keep[at[2] + i * step[2]] ? from[at[1] + i * step[1]]
-                                                            : static_cast<T>(-__builtin_inf());
-      }
-    });
-  });
-}
 
 /// y = softmax of x (or its logarithm) along the middle dimension of (outer, n, inner), and dx.
 template <bool Log, class T>
@@ -252,10 +241,6 @@ template <bool Log, class T>
 inline const Kernel<void(Queue&, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
                          std::int64_t inner)>
     softmax_backward{Log ? "log_softmax_backward" : "softmax_backward", softmax_backward_on_cpu<Log, T>};
-/// to[i] = keep[i] ? from[i] : −∞, over three layouts.
-template <class T>
-inline const Kernel<void(Queue&, T* to, const T* from, const bool* keep, const Loop<3>& loop)> masked_copy_kernel{
-    "masked_copy", masked_copy_on_cpu<T>};
 
 /// A dense copy of x with −∞ where the mask, broadcast to x, is false.
 template <class T>
@@ -263,13 +248,8 @@ Tensor<T> masked_copy(const char* op, const Tensor<T>& x, const Tensor<bool>& ma
   TANDEM_CHECK(broadcast_shapes(op, x.shape(), mask.shape()) == x.shape(), op, "a mask of shape ",
                mask.shape(), " does not broadcast to ", x.shape());
   require_same_device(op, x, mask);
-  require_kernels(op, x, masked_copy_kernel<T>);
-  const Tensor<T> out(x.shape(), x.device());
-  const Loop<3> loop =
-      make_loop<3>(x.shape(), {out.strides(), x.strides(),
-                               broadcast_strides(mask.shape(), mask.strides(), x.shape())});
-  masked_copy_kernel<T>(x.device(), out.mutable_device_data(), x.device_data(), mask.device_data(), loop);
-  return out;
+  require_kernels(op, x, choose_elements<T>);
+  return choose(mask, x, full<T>({}, static_cast<T>(-__builtin_inf()), x.device()));
 }
 
 template <bool Log, class T>

@@ -29,12 +29,6 @@ void require_cpu(const char* op, const Tensor<In>&... inputs) {
   ((inputs.defined() ? check(inputs.device()) : void()), ...);
 }
 
-/// True when an input is on another device than the CPU.
-template <Element... In>
-bool any_on_device(const Tensor<In>&... inputs) {
-  return ((inputs.defined() && !inputs.device().is_cpu()) || ...);
-}
-
 /// Throws unless all inputs that are defined live on one device.
 template <Element A, Element... In>
 void require_same_device(const char* op, const Tensor<A>& first, const Tensor<In>&... rest) {
