@@ -88,7 +88,7 @@ bench: ## Time everything against its peers; writes benchmarks/results/
 .PHONY: format
 format: ## Format the C++ sources with clang-format
 	@command -v clang-format >/dev/null || { echo "make format needs clang-format"; exit 1; }
-	find include examples tests benchmarks kernels -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' \
+	find include src examples tests benchmarks kernels -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' \
 	  -o -name '*.cuh' | xargs clang-format -i
 
 .PHONY: clean

@@ -1,12 +1,16 @@
 /// CLIP ViT-B/16 with random weights, which cost what trained ones do.
 ///
-///     clip_image_f32/B      B preprocessed images (3, 224, 224) to features, nothing recorded, with weights from
-///                           a mapped file that were packed once (nn::pack_weights), as the programs do
+///     clip_image_f32/B      B preprocessed images (3, 224, 224) to features, nothing recorded,
+///     with weights from
+///                           a mapped file that were packed once (nn::pack_weights), as the
+///                           programs do
 ///     clip_image_bf16/B     the same with the matrices kept as bfloat16
-///     clip_text_f32/20xL    features of 20 prompts with 32 learned vectors, L positions long, and the
+///     clip_text_f32/20xL    features of 20 prompts with 32 learned vectors, L positions long, and
+///     the
 ///                           gradient of their sum of squares by those vectors
 ///     clip_text_bf16/20xL   the same with the matrices kept as bfloat16
-///     clip_load/…           a weight file, which is in the page cache, to a model and one feature of each
+///     clip_load/…           a weight file, which is in the page cache, to a model and one feature
+///     of each
 ///                           encoder's last matrix read: openai and hugging_face as float, and both
 ///                           converted to bfloat16
 
@@ -23,8 +27,8 @@ namespace {
 
 using namespace tandem;
 
-/// Multiply-adds of the matrix products, times two. Of the last block only one row per image or text is
-/// needed behind the keys and values.
+/// Multiply-adds of the matrix products, times two. Of the last block only one row per image or
+/// text is needed behind the keys and values.
 double block_flops(double rows, double positions, double width) {
   return rows * (24 * width * width + 4 * positions * width);
 }
@@ -40,13 +44,16 @@ double image_flops(double images) {
 /// Both encoders' parameters under the names of OpenAI's release or of a Hugging Face model.
 void write_weights(const std::string& path, bool hugging_face);
 
-/// A file of random weights in OpenAI's layout (or Hugging Face's) in the temporary folder, gone with the last owner.
+/// A file of random weights in OpenAI's layout (or Hugging Face's) in the temporary folder, gone
+/// with the last owner.
 std::shared_ptr<const std::string> weight_file(bool hugging_face) {
-  const std::string path = (std::filesystem::temp_directory_path() /
-                            concat("tandem_clip_bench_", hugging_face ? "hugging_face" : "openai", ".safetensors"))
-                               .string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() /
+       concat("tandem_clip_bench_", hugging_face ? "hugging_face" : "openai", ".safetensors"))
+          .string();
   write_weights(path, hugging_face);
-  return {new std::string(path), [](const std::string* p) { std::filesystem::remove(*p), delete p; }};
+  return {new std::string(path),
+          [](const std::string* p) { std::filesystem::remove(*p), delete p; }};
 }
 
 void add_image(bench::Suite& suite, std::int64_t images, bool bf16) {
@@ -67,14 +74,17 @@ void add_image(bench::Suite& suite, std::int64_t images, bool bf16) {
 }
 
 void add_text(bench::Suite& suite, bool bf16) {
-  // The 17 rows that all prompts begin with once, and 17 and 1 to 4 others of each. Forward, and backward
-  // by the input; causal, so that a query behind the common rows sees 27 positions on average.
+  // The 17 rows that all prompts begin with once, and 17 and 1 to 4 others of each. Forward, and
+  // backward by the input; causal, so that a query behind the common rows sees 27 positions on
+  // average.
   const double width = 512, length = 38, rows = 17 + 20 * 19.5;
-  const double flops = 2 * (11 * block_flops(rows, 27, width) + last_block_flops(rows, 20, length, width));
+  const double flops =
+      2 * (11 * block_flops(rows, 27, width) + last_block_flops(rows, 20, length, width));
   suite.add(concat("clip_text_", bf16 ? "bf16" : "f32", "/20x38"),
             {.flops = flops, .unit = bf16 ? "bf16" : "f32"}, [=] {
               Generator random(1);
-              const auto encoder = make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{}, random);
+              const auto encoder =
+                  make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{}, random);
               encoder->freeze();
               if (bf16) nn::keep_bfloat16(*encoder);
               std::vector<std::vector<std::int64_t>> names(20);
@@ -87,8 +97,8 @@ void add_text(bench::Suite& suite, bool bf16) {
               const auto prompts = make_ref<Prompts>(names, 512, Prompts::Options{}, random);
               return [=] {
                 prompts->zero_grad();
-                const Tensor<float> features =
-                    encoder->forward_packed(prompts->forward(encoder->token_embedding), prompts->packed());
+                const Tensor<float> features = encoder->forward_packed(
+                    prompts->forward(encoder->token_embedding), prompts->packed());
                 sum(square(features)).backward();
                 bench::keep(prompts->before.grad());
               };
@@ -122,9 +132,7 @@ void add_load(bench::Suite& suite, const std::string& layout, bool bf16) {
   suite.add(concat("clip_load/", layout, bf16 ? "_to_bf16" : "_f32"), {.bytes = bytes}, [=] {
     const auto file = weight_file(layout == "hugging_face");
     bench::prepared();
-    return [=] {
-      bench::keep(clip::load<float>(*file, {.bfloat16 = bf16}));
-    };
+    return [=] { bench::keep(clip::load<float>(*file, {.bfloat16 = bf16})); };
   });
 }
 

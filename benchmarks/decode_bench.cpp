@@ -1,5 +1,6 @@
-/// Videos to RGB frames: opening a file and reading every frame of it, without keeping any. The files are those
-/// of the optional data folder (TANDEM_TEST_DATA, default ../shared/data); without it there is no work.
+/// Videos to RGB frames: opening a file and reading every frame of it, without keeping any. The
+/// files are those of the optional data folder (TANDEM_TEST_DATA, default ../shared/data); without
+/// it there is no work.
 
 #include "harness.hpp"
 #include "tandem/image/video.hpp"

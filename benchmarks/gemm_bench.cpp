@@ -1,4 +1,5 @@
-/// The matrix product on the shapes of the models. Speaks the contract of benchmarks/README.md; works:
+/// The matrix product on the shapes of the models. Speaks the contract of benchmarks/README.md;
+/// works:
 ///
 ///     gemm_<f32|f64|bf16>_<nn|nt|tn|tt>/<m>x<n>x<k>   C = op(A)·op(B)
 ///     gemm_packed_f32_nt/…                            with B packed before
@@ -10,8 +11,8 @@
 ///
 ///     gemm_bench --table [threads] [seconds per shape]
 ///
-/// On a machine that others use, the table's `cpu` columns are the ones to read: operations per second
-/// of processor time of all threads, against the peak of one thread.
+/// On a machine that others use, the table's `cpu` columns are the ones to read: operations per
+/// second of processor time of all threads, against the peak of one thread.
 
 #include <time.h>
 
@@ -52,13 +53,13 @@ struct Shape {
 // Linear layers forward (nt), their gradients by the input (nn) and by the weight (tn), squares,
 // attention tiles, heads with few rows or columns.
 constexpr Shape shapes[] = {
-    {"nt", 1576, 2304, 768}, {"nt", 1576, 768, 3072}, {"nt", 1000, 2048, 512},
-    {"nt", 10000, 512, 2048}, {"nt", 197, 768, 768},  {"nt", 900, 512, 512},
-    {"nn", 1576, 2304, 768}, {"nn", 1576, 768, 2304}, {"tn", 2304, 768, 1576},
-    {"tn", 512, 2048, 10000}, {"tt", 768, 768, 768},  {"nn", 1024, 1024, 1024},
-    {"nn", 64, 64, 64},      {"nt", 64, 64, 64},      {"nt", 128, 1000, 64},
-    {"nn", 128, 64, 1000},   {"nt", 20, 512, 2048},   {"nt", 1000, 20, 2048},
-    {"nt", 1, 768, 768},     {"nn", 8, 768, 768}};
+    {"nt", 1576, 2304, 768},  {"nt", 1576, 768, 3072}, {"nt", 1000, 2048, 512},
+    {"nt", 10000, 512, 2048}, {"nt", 197, 768, 768},   {"nt", 900, 512, 512},
+    {"nn", 1576, 2304, 768},  {"nn", 1576, 768, 2304}, {"tn", 2304, 768, 1576},
+    {"tn", 512, 2048, 10000}, {"tt", 768, 768, 768},   {"nn", 1024, 1024, 1024},
+    {"nn", 64, 64, 64},       {"nt", 64, 64, 64},      {"nt", 128, 1000, 64},
+    {"nn", 128, 64, 1000},    {"nt", 20, 512, 2048},   {"nt", 1000, 20, 2048},
+    {"nt", 1, 768, 768},      {"nn", 8, 768, 768}};
 
 template <class T>
 struct Operands {
@@ -85,15 +86,15 @@ struct Operands {
     }
   }
   void multiply(const Shape& s, const Epilogue<Out>& epilogue = {}) {
-    gemm<T, Out>(s.ta(), s.tb(), s.m, s.n, s.k, 1, a.data(), s.lda(), b.data(), s.ldb(), 0, c.data(),
-                 s.n, epilogue);
+    gemm<T, Out>(s.ta(), s.tb(), s.m, s.n, s.k, 1, a.data(), s.lda(), b.data(), s.ldb(), 0,
+                 c.data(), s.n, epilogue);
   }
 };
 
 template <class T>
 void add_product(bench::Suite& suite, const char* type, const Shape& s) {
-  const double bytes = s.elements() * sizeof(T) +
-                       static_cast<double>(s.m * s.n) * sizeof(typename Operands<T>::Out);
+  const double bytes =
+      s.elements() * sizeof(T) + static_cast<double>(s.m * s.n) * sizeof(typename Operands<T>::Out);
   suite.add(std::string("gemm_") + type + "_" + s.str(),
             {.flops = s.flops(), .bytes = bytes, .unit = type}, [s] {
               auto x = std::make_shared<Operands<T>>(s);
@@ -115,7 +116,8 @@ void add_all(bench::Suite& suite) {
       auto x = std::make_shared<Operands<float>>(s);
       auto packed = std::make_shared<PackedMatrix<float>>(s.tb(), s.n, s.k, x->b.data(), s.ldb());
       return [=] {
-        gemm_packed<float, float>(s.ta(), s.m, 1, x->a.data(), s.lda(), *packed, 0, x->c.data(), s.n);
+        gemm_packed<float, float>(s.ta(), s.m, 1, x->a.data(), s.lda(), *packed, 0, x->c.data(),
+                                  s.n);
         bench::keep(*x->c.data());
       };
     });
@@ -150,7 +152,8 @@ struct Peak {
       a4 = fma(a4, x, y), a5 = fma(a5, x, y), a6 = fma(a6, x, y), a7 = fma(a7, x, y);
       a8 = fma(a8, x, y), a9 = fma(a9, x, y), a10 = fma(a10, x, y), a11 = fma(a11, x, y);
     }
-    out[0] = reduce_sum(((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)) + ((a8 + a9) + (a10 + a11)));
+    out[0] =
+        reduce_sum(((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7)) + ((a8 + a9) + (a10 + a11)));
     out[1] = static_cast<float>(V::size);
   }
 };
@@ -201,7 +204,8 @@ void print_table(int threads, double seconds) {
     }
     const auto show = [&](const char* who, const Rate& rate) {
       std::printf("  %s %6.1f (%5.1f%%) | %6.1f (%5.1f%%)", who, rate.wall * 1e-9,
-                  100 * rate.wall / (peak.cpu * threads), rate.cpu * 1e-9, 100 * rate.cpu / peak.cpu);
+                  100 * rate.wall / (peak.cpu * threads), rate.cpu * 1e-9,
+                  100 * rate.cpu / peak.cpu);
     };
     std::printf("%-20s", s.str().c_str());
     show("tandem", ours);

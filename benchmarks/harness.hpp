@@ -45,7 +45,8 @@ inline double status_mb(const char* field) {
   if (std::FILE* file = std::fopen("/proc/self/status", "r")) {
     char line[256];
     while (std::fgets(line, sizeof line, file) != nullptr) {
-      if (std::strncmp(line, field, std::strlen(field)) == 0) kb = std::atof(line + std::strlen(field) + 1);
+      if (std::strncmp(line, field, std::strlen(field)) == 0)
+        kb = std::atof(line + std::strlen(field) + 1);
     }
     std::fclose(file);
   }
@@ -58,7 +59,8 @@ inline double& memory_before() {
   return mb;
 }
 
-/// Counts memory from here on, as the peers' `Measurement` does: for set-ups that write files first.
+/// Counts memory from here on, as the peers' `Measurement` does: for set-ups that write files
+/// first.
 inline void prepared() {
   tandem::release_kept_memory();
   if (std::FILE* file = std::fopen("/proc/self/clear_refs", "w")) {  // VmHWM back to VmRSS: proc(5)
@@ -180,8 +182,8 @@ class Suite {
         "\"unit\": \"%s\", \"peak_rss_mb\": %.1f, \"versions\": {\"tandem\": \"%s\", "
         "\"compiler\": \"%s\"}}\n",
         work.name.c_str(), threads_, samples.front(), samples[samples.size() / 2], samples.size(),
-        work.cost.flops, work.cost.bytes, work.cost.unit,
-        status_mb("VmHWM") - memory_before(), TANDEM_VERSION_STRING, compiler());
+        work.cost.flops, work.cost.bytes, work.cost.unit, status_mb("VmHWM") - memory_before(),
+        TANDEM_VERSION_STRING, compiler());
     std::fflush(stdout);
   }
 

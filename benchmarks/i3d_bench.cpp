@@ -1,5 +1,5 @@
-/// I3D at full size, one clip of 16 × 224 × 224 to its features (1, 1024): float and bfloat16, with random
-/// weights, batch norms folded.
+/// I3D at full size, one clip of 16 × 224 × 224 to its features (1, 1024): float and bfloat16, with
+/// random weights, batch norms folded.
 
 #include "harness.hpp"
 #include "tandem/i3d/inception.hpp"
@@ -51,10 +51,10 @@ int main(int argc, char** argv) {
   for (const Case c : {Case{"rgb", 3, 16}, Case{"flow", 2, 16}, Case{"rgb", 3, 64}}) {
     for (const bool low : {false, true}) {
       const i3d::Config config{.channels = c.channels};
-      const std::string name = std::string("i3d_") + c.stream + (low ? "_bf16" : "_f32") +
-                               "/1x" + std::to_string(c.frames) + "x224x224";
-      suite.add(name,
-                {.flops = flops(config, {c.frames, 224, 224}), .unit = low ? "bf16" : "f32"}, [=] {
+      const std::string name = std::string("i3d_") + c.stream + (low ? "_bf16" : "_f32") + "/1x" +
+                               std::to_string(c.frames) + "x224x224";
+      suite.add(name, {.flops = flops(config, {c.frames, 224, 224}), .unit = low ? "bf16" : "f32"},
+                [=] {
                   Generator random(1);
                   auto model = make_ref<i3d::InceptionI3d<float>>(config, random);
                   model->prepare({.bfloat16 = low});

@@ -1,5 +1,5 @@
-/// Images for CLIP: Pillow's bicubic resizing to a short side of 224, and the whole way to the encoder's
-/// input, of one frame and of a batch.
+/// Images for CLIP: Pillow's bicubic resizing to a short side of 224, and the whole way to the
+/// encoder's input, of one frame and of a batch.
 
 #include "harness.hpp"
 #include "tandem/clip/preprocess.hpp"

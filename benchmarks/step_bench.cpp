@@ -1,16 +1,20 @@
-/// One training step of DCL at THUMOS14 size: batch 10, T = 1000, C = 20, I3D rows of 2048, CLIP rows of
-/// 512, a text encoder of 512 × 12 layers over a vocabulary of 49408, 16 + 16 prompt vectors.
+/// One training step of DCL at THUMOS14 size: batch 10, T = 1000, C = 20, I3D rows of 2048, CLIP
+/// rows of 512, a text encoder of 512 × 12 layers over a vocabulary of 49408, 16 + 16 prompt
+/// vectors.
 ///
 ///     step/warmup   CBP learns the video labels
 ///     step/b        CBP's forward and its pseudo-labels; VLP with its text encoder learns from H
 ///     step/f        VLP's forward and its pseudo-labels; CBP learns from H
 ///     step/b_known, step/f_known
-///                   the same when the teacher has been asked about these crops before in this phase, as
-///                   from the second epoch of a phase on: only the student's part (wtal/train/label_memory.hpp)
+///                   the same when the teacher has been asked about these crops before in this
+///                   phase, as from the second epoch of a phase on: only the student's part
+///                   (wtal/train/label_memory.hpp)
 ///     step_bf16/…   the same with the products of linear layers and attention in bfloat16
 ///
-/// H is given, so that every program that is compared learns from the same amount of confident frames:
-/// in runs of ten frames, 10 % foreground, 50 % background, the rest undecided (peers/step_peer.py).
+/// H is given, so that every program that is compared learns from the same amount of confident
+/// frames:
+/// in runs of ten frames, 10 % foreground, 50 % background, the rest undecided
+/// (peers/step_peer.py).
 
 #include <memory>
 
@@ -38,7 +42,10 @@ struct Step {
   std::unique_ptr<optim::Adam<float>> adam;
 
   Step(bool with_vlp, Precision precision)
-      : cbp({.input = i3d_width, .classes = classes, .width = width, .table = frames,
+      : cbp({.input = i3d_width,
+             .classes = classes,
+             .width = width,
+             .table = frames,
              .precision = precision},
             random) {
     i3d = randn<float>({videos, frames, i3d_width}, random);
@@ -63,7 +70,8 @@ struct Step {
     text = make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{}, random);
     std::vector<std::vector<std::int64_t>> names(classes);
     for (std::int64_t c = 0; c < classes; ++c) {
-      for (std::int64_t i = 0; i <= c % 4; ++i) names[static_cast<std::size_t>(c)].push_back(100 + 10 * c + i);
+      for (std::int64_t i = 0; i <= c % 4; ++i)
+        names[static_cast<std::size_t>(c)].push_back(100 + 10 * c + i);
     }
     // Blocks that start as the identity would give zero gradients, which is not the work of a step.
     vlp = std::make_unique<VlpBranch<float>>(
@@ -101,26 +109,28 @@ void f_step(Step& s) {
 void b_known(Step& s) { s.distill(*s.vlp, s.clip); }
 void f_known(Step& s) { s.distill(s.cbp, s.i3d); }
 
-/// Multiply-adds of the matrix products, times two: what is done here. Forward; backward by the input;
+/// Multiply-adds of the matrix products, times two: what is done here. Forward; backward by the
+/// input;
 /// backward by the weight.
 namespace flops {
 constexpr double rows = 1.0 * videos * frames, w = 1.0 * width, t = 1.0 * frames, c = 1.0 * classes;
-constexpr double linear = 24 * w * w * rows;         // of one block: 4 w² and 8 w² weights
+constexpr double linear = 24 * w * w * rows;  // of one block: 4 w² and 8 w² weights
 constexpr double attention = 4 * t * w * rows;
 constexpr double embed = 2.0 * i3d_width * w * rows;
 constexpr double head = 2 * c * w * rows;
 /// n blocks on `rows` rows: forward, and backward (attention recomputes its scores: 2.5 times).
 constexpr double blocks(double n) { return n * (linear + attention); }
 constexpr double blocks_backward(double n) { return n * (2 * linear + 2.5 * attention); }
-/// A student's last block needs keys and values of all frames, everything else of the confident ones.
+/// A student's last block needs keys and values of all frames, everything else of the confident
+/// ones.
 constexpr double confident = 0.6;
 constexpr double saved = (1 - confident) * ((linear - 4 * w * w * rows) * 3 + attention * 3.5);
 constexpr double cbp = embed + blocks(2) + head;
 constexpr double cbp_backward = embed + blocks_backward(2) + 2 * head;
 constexpr double vlp = blocks(2) + head;
 constexpr double vlp_backward = blocks_backward(2) + head;
-/// The text encoder, frozen, forward and backward by the input: 20 prompts of up to 38 positions, the 17
-/// that all begin with once and 19.5 others of each.
+/// The text encoder, frozen, forward and backward by the input: 20 prompts of up to 38 positions,
+/// the 17 that all begin with once and 19.5 others of each.
 constexpr double text = 2 * 12 * (17 + 20 * 19.5) * 24 * w * w;
 /// About 1000 foreground frames against their class and 5000 background frames, three products.
 constexpr double contrast = 3 * 2 * 1000.0 * 5050 * w;
@@ -130,8 +140,8 @@ constexpr double contrast = 3 * 2 * 1000.0 * 5050 * w;
 
 int main(int argc, char** argv) {
   bench::Suite suite(argc, argv);
-  const auto add_one = [&suite](const std::string& name, double cost, bool learns_vlp, bool with_vlp,
-                                Run run, Precision precision) {
+  const auto add_one = [&suite](const std::string& name, double cost, bool learns_vlp,
+                                bool with_vlp, Run run, Precision precision) {
     const char* unit = precision == Precision::full ? "f32" : "bf16";
     suite.add(name, {.flops = cost, .unit = unit}, [=] {
       const auto step = std::make_shared<Step>(with_vlp, precision);
@@ -141,7 +151,8 @@ int main(int argc, char** argv) {
       return [=] { run(*step); };
     });
   };
-  const auto add = [&](const std::string& name, double cost, bool learns_vlp, bool with_vlp, Run run) {
+  const auto add = [&](const std::string& name, double cost, bool learns_vlp, bool with_vlp,
+                       Run run) {
     add_one("step/" + name, cost, learns_vlp, with_vlp, run, Precision::full);
     add_one("step_bf16/" + name, cost, learns_vlp, with_vlp, run, Precision::bfloat16);
   };

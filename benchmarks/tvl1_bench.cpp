@@ -1,5 +1,6 @@
-/// TV-L1 flow of a pair of frames of 340×256 pixels, the size of two-stream networks; `_fixed`: with a number of
-/// iterations that does not depend on the picture, so that everybody does the same work.
+/// TV-L1 flow of a pair of frames of 340×256 pixels, the size of two-stream networks; `_fixed`:
+/// with a number of iterations that does not depend on the picture, so that everybody does the same
+/// work.
 
 #include <cmath>
 
@@ -19,7 +20,8 @@ tandem::Tensor<std::uint8_t> frame(std::int64_t height, std::int64_t width, doub
       const double a = cx - shift * (2 + 0.01 * cy), b = cy + shift * (1 + 0.012 * cx);
       double value = 128;
       for (int k = 1; k <= 12; ++k) {
-        value += 60.0 / k * std::sin(a * 0.05 * k * std::cos(2.4 * k) + b * 0.05 * k * std::sin(2.4 * k) + k);
+        value += 60.0 / k *
+                 std::sin(a * 0.05 * k * std::cos(2.4 * k) + b * 0.05 * k * std::sin(2.4 * k) + k);
       }
       *p++ = static_cast<std::uint8_t>(std::fmin(std::fmax(std::floor(value), 0), 255));
     }
@@ -31,7 +33,8 @@ tandem::Tensor<std::uint8_t> frame(std::int64_t height, std::int64_t width, doub
 
 int main(int argc, char** argv) {
   bench::Suite suite(argc, argv);
-  const auto add = [&](const char* name, std::int64_t pairs, const tandem::flow::TvL1Options& options) {
+  const auto add = [&](const char* name, std::int64_t pairs,
+                       const tandem::flow::TvL1Options& options) {
     suite.add(name, {}, [=] {
       const auto first = frame(256, 340, 0), second = frame(256, 340, 1);
       tandem::Tensor<std::uint8_t> from({pairs, 256, 340}), to({pairs, 256, 340});

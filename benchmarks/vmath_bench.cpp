@@ -18,17 +18,18 @@ using namespace tandem::cpu;
 
 constexpr int64_t elements = 1999;  // with a rest, as rows have
 
-#define FUNCTION(Name, ours, theirs)                                         \
-  struct Name {                                                              \
-    static constexpr const char* name = #ours;                               \
-    template <class V, class T = typename V::value_type>                     \
-    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) {      \
-      vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x); \
-    }                                                                        \
-    template <class T>                                                       \
-    static T scalar(T a) {                                                   \
-      return theirs;                                                         \
-    }                                                                        \
+#define FUNCTION(Name, ours, theirs)                                    \
+  struct Name {                                                         \
+    static constexpr const char* name = #ours;                          \
+    template <class V, class T = typename V::value_type>                \
+    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) { \
+      vec_map<V>(                                                       \
+          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);   \
+    }                                                                   \
+    template <class T>                                                  \
+    static T scalar(T a) {                                              \
+      return theirs;                                                    \
+    }                                                                   \
   };
 FUNCTION(Exp, exp, std::exp(a))
 FUNCTION(Expm1, expm1, std::expm1(a))
@@ -44,7 +45,8 @@ struct Data {
   Data() : x(elements), y(elements) {
     // Positive for log, on both sides of every function's thresholds, no runs of equal branches.
     for (int64_t i = 0; i < elements; ++i) {
-      x[static_cast<size_t>(i)] = static_cast<T>((i * 7919) % elements) * T(8.0 / elements) + T(0.01);
+      x[static_cast<size_t>(i)] =
+          static_cast<T>((i * 7919) % elements) * T(8.0 / elements) + T(0.01);
     }
   }
 };

@@ -1,6 +1,6 @@
 #pragma once
-/// What the programs owe to the system that runs them: signals that ask to stop, a standard output that can fail,
-/// files that shrink.
+/// What the programs owe to the system that runs them: signals that ask to stop, a standard output
+/// that can fail, files that shrink.
 
 #include <signal.h>
 #include <unistd.h>
@@ -16,13 +16,18 @@
 
 namespace cli {
 
-/// Thrown where a program notices that it was asked to stop; run() says so and returns 128 + signal, as shells do.
+/// Thrown where a program notices that it was asked to stop; run() says so and returns 128 +
+/// signal, as shells do.
 class Stopped : public std::exception {
  public:
-  explicit Stopped(int signal, std::string message = "") : signal_(signal), message_(std::move(message)) {}
+  explicit Stopped(int signal, std::string message = "")
+      : signal_(signal), message_(std::move(message)) {}
   int signal() const { return signal_; }
   std::string name() const {
-    return signal_ == SIGINT ? "SIGINT" : signal_ == SIGTERM ? "SIGTERM" : signal_ == SIGHUP ? "SIGHUP" : "a signal";
+    return signal_ == SIGINT    ? "SIGINT"
+           : signal_ == SIGTERM ? "SIGTERM"
+           : signal_ == SIGHUP  ? "SIGHUP"
+                                : "a signal";
   }
   const char* what() const noexcept override { return message_.c_str(); }
 
@@ -39,9 +44,10 @@ inline void on_stop(int signal) {
 }
 }  // namespace detail
 
-/// While it lives, the first SIGINT (Ctrl-C), SIGTERM (kill, a job scheduler) or SIGHUP (a closed terminal) is only
-/// noted, so that the program can save its work at the next check(); the second ends the program at once. A signal that
-/// was ignored before (nohup, a background job) stays ignored.
+/// While it lives, the first SIGINT (Ctrl-C), SIGTERM (kill, a job scheduler) or SIGHUP (a closed
+/// terminal) is only noted, so that the program can save its work at the next check(); the second
+/// ends the program at once. A signal that was ignored before (nohup, a background job) stays
+/// ignored.
 ///   cli::StopSignals stop;
 ///   while (…) { work(); stop.check(); }
 class StopSignals {
@@ -76,21 +82,22 @@ class StopSignals {
   struct sigaction before_[3] = {};
 };
 
-/// Once at the start of a program: a mapped file that shrinks, and a file that may not grow further (RLIMIT_FSIZE), are
-/// named in a sentence instead of ending the program with a signal.
+/// Once at the start of a program: a mapped file that shrinks, and a file that may not grow further
+/// (RLIMIT_FSIZE), are named in a sentence instead of ending the program with a signal.
 inline void prepare_process(const std::string& name) {
   tandem::io::name_shortened_files(name);
   ::signal(SIGXFSZ, SIG_IGN);
 }
 
-/// Hands what was printed to the system. Throws when it, or something before it, could not be written: a full disk,
-/// /dev/full. A program that works for long calls it after its first lines.
+/// Hands what was printed to the system. Throws when it, or something before it, could not be
+/// written: a full disk, /dev/full. A program that works for long calls it after its first lines.
 inline void flush_output() {
   std::cout.flush();
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good()) return;
   const int code = errno;
-  tandem::fail("stdout", "cannot write to the standard output", code != 0 ? ": " : "", code != 0 ? std::strerror(code) : "");
+  tandem::fail("stdout", "cannot write to the standard output", code != 0 ? ": " : "",
+               code != 0 ? std::strerror(code) : "");
 }
 
 }  // namespace cli

@@ -43,10 +43,11 @@ inline clip::LoadOptions load_options(const Options& o) {
 }
 
 /// The images of a folder in the order of their names, numbers in them by value: f9.jpg before
-/// f10.jpg. Hidden files are left out. Errors: no image; a picture of a kind that is not read, which
-/// would leave a gap in the rows.
+/// f10.jpg. Hidden files are left out. Errors: no image; a picture of a kind that is not read,
+/// which would leave a gap in the rows.
 inline std::vector<std::string> images_in(const std::string& folder) {
-  constexpr const char* unread[] = {".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".heic", ".avif", ".jp2"};
+  constexpr const char* unread[] = {".bmp", ".gif", ".tif",  ".tiff", ".webp",
+                                    ".ppm", ".pgm", ".heic", ".avif", ".jp2"};
   std::vector<std::string> out;
   std::error_code error;
   std::filesystem::directory_iterator entries(folder, error);
@@ -59,7 +60,8 @@ inline std::vector<std::string> images_in(const std::string& folder) {
       out.push_back(path.string());
     }
     for (const char* other : unread) {
-      TANDEM_CHECK(extension != other, "images", path.string(), ": images are read as PNG and JPEG; convert it, or move "
+      TANDEM_CHECK(extension != other, "images", path.string(),
+                   ": images are read as PNG and JPEG; convert it, or move "
                    "it out of the folder");
     }
   }
@@ -91,7 +93,8 @@ inline std::vector<std::string> images_in(const std::string& folder) {
   return out;
 }
 
-/// Refuses by its first bytes what is no PNG or JPEG, whatever its name says: before any image is computed.
+/// Refuses by its first bytes what is no PNG or JPEG, whatever its name says: before any image is
+/// computed.
 inline void check_image(const std::string& path) {
   TANDEM_CHECK(io::is_file(path), "images", path, ": is not a file that can be read");
   std::ifstream file(path, std::ios::binary);
@@ -100,7 +103,8 @@ inline void check_image(const std::string& path) {
   constexpr unsigned char png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
   const bool jpeg = start[0] == 0xFF && start[1] == 0xD8 && start[2] == 0xFF;
   TANDEM_CHECK(jpeg || std::equal(std::begin(png), std::end(png), start), "images", path,
-               file.gcount() == 0 ? ": the file is empty or cannot be read" : ": is neither PNG nor JPEG, whatever its name says");
+               file.gcount() == 0 ? ": the file is empty or cannot be read"
+                                  : ": is neither PNG nor JPEG, whatever its name says");
 }
 
 /// Features (N, output) of image files, not normalised, `batch` of them at a time.

@@ -52,10 +52,13 @@ std::vector<Target> find_targets(const Options& o, outputs::Failures& failures) 
       const std::string id = last_name(input);
       const std::string path = io::join_path(o.out, id + ".npy");
       for (const Target& other : targets) {
-        TANDEM_CHECK(other.path != path, "clip_features", other.name, " has made ", path, " its own; give the folders "
+        TANDEM_CHECK(other.path != path, "clip_features", other.name, " has made ", path,
+                     " its own; give the folders "
                      "different names or --out folders");
       }
-      targets.push_back({.name = input, .path = path, .record = io::join_path(o.out, concat("sources/", id, ".json")),
+      targets.push_back({.name = input,
+                         .path = path,
+                         .record = io::join_path(o.out, concat("sources/", id, ".json")),
                          .images = clip_cli::images_in(input)});
     } catch (const std::exception& error) {
       failures.add(input, error.what());
@@ -64,7 +67,8 @@ std::vector<Target> find_targets(const Options& o, outputs::Failures& failures) 
   return targets;
 }
 
-/// True if the array is there, of these images. `otherwise` receives what other options it was made with.
+/// True if the array is there, of these images. `otherwise` receives what other options it was made
+/// with.
 bool is_finished(const Target& target, const io::Json& settings, std::string& otherwise) {
   std::string why;
   const auto document = outputs::load_record(target.record, why);
@@ -79,7 +83,9 @@ bool is_finished(const Target& target, const io::Json& settings, std::string& ot
     if (array == outputs::Same::no) return false;
     for (const auto& [key, value] : settings.items()) {
       const io::Json& was = root.at("settings").at(key).json();
-      if (was != value) otherwise = concat(target.path, " was made with ", key, " ", io::json_text(was), ", not ", io::json_text(value));
+      if (was != value)
+        otherwise = concat(target.path, " was made with ", key, " ", io::json_text(was), ", not ",
+                           io::json_text(value));
     }
   } catch (const std::exception&) {
     return false;  // a record of another program or version: made again
@@ -104,7 +110,8 @@ int run(const Options& o) {
   const auto encoder = clip::load_image_encoder<float>(o.weights, how, &report);
   nn::pack_weights(*encoder);
   const clip::PreprocessOptions images = file.preprocessing(encoder->options().resolution);
-  std::printf("%s: %s\n", cli::printable(file.path()).c_str(), cli::printable(report.str()).c_str());
+  std::printf("%s: %s\n", cli::printable(file.path()).c_str(),
+              cli::printable(report.str()).c_str());
 
   io::Json settings = io::Json::object();
   settings["weights"] = outputs::content_of({file.path()});
@@ -138,8 +145,9 @@ int run(const Options& o) {
       failures.add(target.name, error.what());
     }
   }
-  TANDEM_CHECK(different == 0, "clip_features", different, different == 1 ? " array was" : " arrays were",
-               " made otherwise: ", example, "; --overwrite makes them again, another --out keeps both");
+  TANDEM_CHECK(different == 0, "clip_features", different,
+               different == 1 ? " array was" : " arrays were", " made otherwise: ", example,
+               "; --overwrite makes them again, another --out keeps both");
   for (const Target& target : todo) {
     try {
       cli::Progress progress(target.name, target.images.size());
@@ -148,25 +156,29 @@ int run(const Options& o) {
       root["version"] = TANDEM_VERSION_STRING;
       root["source"] = outputs::safe_name(target.name);
       root["images"] = outputs::record_of(target.images);
-      Tensor<float> features = clip_cli::encode_images(*encoder, images, target.images, o.batch,
-                                                       [&](std::size_t done) { progress.update(done, "images"); });
+      Tensor<float> features =
+          clip_cli::encode_images(*encoder, images, target.images, o.batch,
+                                  [&](std::size_t done) { progress.update(done, "images"); });
       outputs::check_finite("CLIP", features);
       if (o.normalise) features = normalize(features, -1);
-      TANDEM_CHECK(outputs::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(), "clip_features",
-                   "the images were changed while they were read; nothing was saved");
+      TANDEM_CHECK(
+          outputs::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(),
+          "clip_features", "the images were changed while they were read; nothing was saved");
       io::save_npy(target.path, features);
       root["rows"] = features.size(0);
       root["settings"] = settings;
       root["written"] = outputs::record_of({target.path});
       io::save_json(target.record, root);
       progress.finish();
-      std::printf("%s: (%lld, %lld)\n", cli::printable(target.path).c_str(), static_cast<long long>(features.size(0)),
+      std::printf("%s: (%lld, %lld)\n", cli::printable(target.path).c_str(),
+                  static_cast<long long>(features.size(0)),
                   static_cast<long long>(features.size(1)));
     } catch (const std::exception& error) {
       failures.add(target.name, error.what());
     }
   }
-  std::printf("%zu made, %zu finished before, %zu failed\n", all - finished - failures.size(), finished, failures.size());
+  std::printf("%zu made, %zu finished before, %zu failed\n", all - finished - failures.size(),
+              finished, failures.size());
   return failures.print(all, o.out.ends_with(".npy") ? "arrays" : "folders");
 }
 
@@ -180,8 +192,10 @@ int main(int argc, char** argv) {
       "A folder gives a row per .png, .jpg or .jpeg in the order of their names. With --out "
       "FILE.npy all\n"
       "rows go into one array, else every folder becomes --out/<its name>.npy.\n\n"
-      "Run again, it makes what is missing or whose images have changed. A folder that fails does not stop the\n"
-      "others. Exit status: 0, 1 for an error, 2 for a wrong command line, 3 when some folders failed.",
+      "Run again, it makes what is missing or whose images have changed. A folder that fails does "
+      "not stop the\n"
+      "others. Exit status: 0, 1 for an error, 2 for a wrong command line, 3 when some folders "
+      "failed.",
       "clip_features");
   Options o;
   clip_cli::add_options(app, o);

@@ -109,7 +109,8 @@ int main(int argc, char** argv) {
       app.add_option("--inputs", o.inputs,
                      "Also encode these: safetensors with images, ids, end, prompts, cot")
           ->check(CLI::ExistingFile);
-  auto* out = cli::add_output(app, "--out", o.out, "Where image, text and d_prompts go, safetensors");
+  auto* out =
+      cli::add_output(app, "--out", o.out, "Where image, text and d_prompts go, safetensors");
   inputs->needs(out);
   return cli::run(app, argc, argv, [&] { run(o); });
 }

@@ -36,8 +36,10 @@
 
 namespace cli {
 
-/// A name, label or message from a file as it may go to a terminal, its control characters written out:
-/// std::printf("%s\n", cli::printable(video.id).c_str()). Table, Progress and run() do so with all that they are given.
+/// A name, label or message from a file as it may go to a terminal, its control characters written
+/// out:
+/// std::printf("%s\n", cli::printable(video.id).c_str()). Table, Progress and run() do so with all
+/// that they are given.
 using tandem::io::printable;
 
 // ---------------------------------------------------------------- options
@@ -82,8 +84,10 @@ inline CLI::Option* add_choice(CLI::App& app, const std::string& name, std::stri
   return app.add_option(name, value, description)->type_name(list)->check(check);
 }
 
-/// A file that the program writes in the end: that it can be is looked at before the work, not after it.
-inline CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& value, const std::string& description) {
+/// A file that the program writes in the end: that it can be is looked at before the work, not
+/// after it.
+inline CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& value,
+                               const std::string& description) {
   const auto check = [](const std::string& given) {
     try {
       tandem::io::check_output_file("write", given);
@@ -139,14 +143,16 @@ class HelpFormatter : public CLI::Formatter {
 
 /// A JSON object as config file: keys are long option names, with '-' or '_'.
 /// {"epochs": 20, "learning-rate": 1e-4, "thresholds": [0.3, 0.45], "quiet": true}
-/// The command line wins over the file. A value has the type of its option: "20" is no integer and "" is not true.
-/// A key that is no option is an error with a suggestion; "version" says which program wrote the file.
+/// The command line wins over the file. A value has the type of its option: "20" is no integer and
+/// "" is not true. A key that is no option is an error with a suggestion; "version" says which
+/// program wrote the file.
 class JsonConfig : public CLI::Config {
  public:
   /// What a file holds → what it means; for files of older programs.
   using Translate = std::function<tandem::io::Json(const tandem::io::JsonRef&)>;
 
-  explicit JsonConfig(const CLI::App* app, Translate translate = {}) : app_(app), translate_(std::move(translate)) {}
+  explicit JsonConfig(const CLI::App* app, Translate translate = {})
+      : app_(app), translate_(std::move(translate)) {}
 
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
     const std::string text{std::istreambuf_iterator<char>(input), std::istreambuf_iterator<char>()};
@@ -165,8 +171,7 @@ class JsonConfig : public CLI::Config {
       const tandem::io::JsonRef value = document.root().of(json);
       if (std::find(known.begin(), known.end(), name) == known.end()) {
         if (name == "version") continue;
-        document.root().error("unknown key \"", key, "\"",
-                              tandem::io::did_you_mean(name, known));
+        document.root().error("unknown key \"", key, "\"", tandem::io::did_you_mean(name, known));
       }
       if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
         value.error("the option was already given with another spelling");
@@ -178,7 +183,8 @@ class JsonConfig : public CLI::Config {
       CLI::ConfigItem item;
       item.name = name;
       if (value.json().is_array() && is_list(option)) {
-        for (const auto& element : value.array()) item.inputs.push_back(words(value.of(element), kind));
+        for (const auto& element : value.array())
+          item.inputs.push_back(words(value.of(element), kind));
         if (item.inputs.empty()) value.error("expected at least one value, found an empty list");
       } else {
         item.inputs.push_back(words(value, kind));
@@ -196,7 +202,8 @@ class JsonConfig : public CLI::Config {
         continue;
       }
       tandem::io::Json::array_t values;
-      for (const std::string& text : option->results()) values.push_back(typed(text, kind_of(*option)));
+      for (const std::string& text : option->results())
+        values.push_back(typed(text, kind_of(*option)));
       root[option->get_lnames()[0]] =
           is_list(*option) ? tandem::io::Json(std::move(values)) : values.back();
     }
@@ -211,15 +218,19 @@ class JsonConfig : public CLI::Config {
   /// A value as CLI11 wants it; the text of a number reads back as the same number.
   static std::string words(const tandem::io::JsonRef& value, ValueKind kind) {
     switch (kind) {
-      case ValueKind::flag: return value.boolean() ? "true" : "false";
-      case ValueKind::integer: return number_text(value.integer());
+      case ValueKind::flag:
+        return value.boolean() ? "true" : "false";
+      case ValueKind::integer:
+        return number_text(value.integer());
       case ValueKind::natural:
         if (!value.json().is_number_unsigned() && value.integer() < 0) {
           value.error("expected an integer that is not negative, found ", value.integer());
         }
         return number_text(value.json().get<std::uint64_t>());
-      case ValueKind::real: return number_text(value.number());
-      default: return value.string();
+      case ValueKind::real:
+        return number_text(value.number());
+      default:
+        return value.string();
     }
   }
   static tandem::io::Json typed(const std::string& text, ValueKind kind) {
@@ -239,13 +250,14 @@ class JsonConfig : public CLI::Config {
 
 /// Adds "--config FILE", a JSON file of options.
 inline void add_config(CLI::App& app, JsonConfig::Translate translate = {}) {
-  app.set_config("--config", "", "JSON file with options by their long names; the command line wins");
+  app.set_config("--config", "",
+                 "JSON file with options by their long names; the command line wins");
   app.config_formatter(std::make_shared<JsonConfig>(&app, std::move(translate)));
 }
 
-/// Parses the command line and runs the program. Exit status: 0 when `body` returns, 1 when it throws
-/// (the message goes to stderr) or the standard output cannot be written, 2 for a wrong command line, 128 + n
-/// when `body` throws Stopped because of signal n.
+/// Parses the command line and runs the program. Exit status: 0 when `body` returns, 1 when it
+/// throws (the message goes to stderr) or the standard output cannot be written, 2 for a wrong
+/// command line, 128 + n when `body` throws Stopped because of signal n.
 template <class Body>
 int run(CLI::App& app, int argc, char** argv, const Body& body) {
   const std::string name = app.get_name();
@@ -286,8 +298,8 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
     return 0;
   } catch (const Stopped& stop) {
     std::fflush(stdout);
-    std::fprintf(stderr, "%s: stopped by %s%s%s\n", name.c_str(), stop.name().c_str(), *stop.what() != '\0' ? ": " : "",
-                 printable(stop.what()).c_str());
+    std::fprintf(stderr, "%s: stopped by %s%s%s\n", name.c_str(), stop.name().c_str(),
+                 *stop.what() != '\0' ? ": " : "", printable(stop.what()).c_str());
     return 128 + stop.signal();
   } catch (const std::exception& error) {
     return error_line(error.what());
@@ -302,7 +314,9 @@ inline std::string fixed(double value, int digits) {
 }
 
 /// A fraction in per cent: percent(0.408) == "40.80".
-inline std::string percent(double fraction, int digits = 2) { return fixed(100 * fraction, digits); }
+inline std::string percent(double fraction, int digits = 2) {
+  return fixed(100 * fraction, digits);
+}
 
 /// "0.4 s", "42 s", "3:05", "2:03:05".
 inline std::string duration(double seconds) {
@@ -367,7 +381,8 @@ class Table {
 // ---------------------------------------------------------------- progress
 
 /// One line: "warm-up [=====>    ]  120/200  0:42 left  loss 0.31".
-/// `seconds` were spent on the last `done − first` of `total` steps; the rest is estimated from them.
+/// `seconds` were spent on the last `done − first` of `total` steps; the rest is estimated from
+/// them.
 inline std::string progress_line(std::string_view label, std::size_t done, std::size_t total,
                                  std::size_t first, double seconds, std::string_view note) {
   constexpr std::size_t width = 24;

@@ -9,7 +9,8 @@
 
 namespace dcl {
 
-/// CBP, VLP or both, by what the run reads. The other, its rows and the text encoder need not exist.
+/// CBP, VLP or both, by what the run reads. The other, its rows and the text encoder need not
+/// exist.
 class Branches {
  public:
   Branches(const Options& o, const Data& data, Generator& random) : o_(o) {
@@ -29,7 +30,8 @@ class Branches {
       PromptLearner<float>::Options prompts = o.prompts;
       prompts.start_token = text_.tokens.start;
       prompts.end_token = text_.tokens.end;
-      vlp_ = std::make_unique<VlpBranch<float>>(v, text_.encoder, text_.tokens.names, prompts, random);
+      vlp_ =
+          std::make_unique<VlpBranch<float>>(v, text_.encoder, text_.tokens.names, prompts, random);
     }
   }
 
@@ -50,23 +52,27 @@ class Branches {
   template <class Progress>
   DetectionSet detect(const VideoSource& source, Progress&& progress) const {
     const nn::Evaluating<float> evaluating{cbp_.get(), vlp_.get()};
-    return wtal::detect<float>(cbp_.get(), vlp_.get(), source, o_.inference, std::forward<Progress>(progress));
+    return wtal::detect<float>(cbp_.get(), vlp_.get(), source, o_.inference,
+                               std::forward<Progress>(progress));
   }
 
-  /// The quality of each branch's pseudo-labels; nothing where the branch is not there. `visit(v)` before each video.
+  /// The quality of each branch's pseudo-labels; nothing where the branch is not there. `visit(v)`
+  /// before each video.
   template <class Visit>
   std::optional<PseudoLabelQuality> judge_cbp(const VideoSource& source, Visit&& visit) const {
     if (!cbp_) return std::nullopt;
     const nn::Evaluating<float> evaluating{cbp_.get()};
-    return judge_pseudo_labels(*cbp_, source, [&](std::size_t v) { return visit(v), source.i3d(v); },
-                               o_.train.cbp_reading, o_.train.pseudo);
+    return judge_pseudo_labels(
+        *cbp_, source, [&](std::size_t v) { return visit(v), source.i3d(v); }, o_.train.cbp_reading,
+        o_.train.pseudo);
   }
   template <class Visit>
   std::optional<PseudoLabelQuality> judge_vlp(const VideoSource& source, Visit&& visit) const {
     if (!vlp_) return std::nullopt;
     const nn::Evaluating<float> evaluating{vlp_.get()};
-    return judge_pseudo_labels(*vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
-                               o_.train.vlp_reading, o_.train.pseudo);
+    return judge_pseudo_labels(
+        *vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
+        o_.train.vlp_reading, o_.train.pseudo);
   }
 
  private:

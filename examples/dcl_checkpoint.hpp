@@ -13,8 +13,9 @@
 
 namespace dcl {
 
-/// Reads what a checkpoint says of its options into `o`, with all that follows from them. What an older program
-/// did not know has its default. Errors: an option that this program does not know, a wrong type or range.
+/// Reads what a checkpoint says of its options into `o`, with all that follows from them. What an
+/// older program did not know has its default. Errors: an option that this program does not know, a
+/// wrong type or range.
 inline cli::OptionTable read_options(Options& o, const std::string& text, const std::string& path) {
   cli::OptionTable table = option_table(o);
   const std::string name = path + " (options)";
@@ -29,10 +30,13 @@ inline cli::OptionTable read_options(Options& o, const std::string& text, const 
 inline Options with_given(Options o, const cli::OptionTable& table) {
   cli::OptionTable own = option_table(o);
   for (const auto& option : table.options()) {
-    if (option->part() == cli::Part::inference && option->given()) own.find(option->name())->set(option->json());
+    if (option->part() == cli::Part::inference && option->given())
+      own.find(option->name())->set(option->json());
   }
   TANDEM_CHECK(o.variant != "vanilla-vlp" || o.fusion == "vlp", "localize",
-               "the checkpoint is of --variant vanilla-vlp, whose CBP has not learned anything: --fusion vlp, not ", o.fusion);
+               "the checkpoint is of --variant vanilla-vlp, whose CBP has not learned anything: "
+               "--fusion vlp, not ",
+               o.fusion);
   finish_options(o);
   return o;
 }
@@ -47,25 +51,28 @@ class Model {
  public:
   /// `classes` are used where the checkpoint does not name them.
   Model(const std::string& path, std::vector<std::string> classes)
-      : path_(path),
-        checkpoint_(io::load_checkpoint<float>(path)),
-        classes_(std::move(classes)) {
+      : path_(path), checkpoint_(io::load_checkpoint<float>(path)), classes_(std::move(classes)) {
     read_options(options_, checkpoint_.options, path);
     if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
       const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
       const std::vector<std::string> given = std::exchange(classes_, {});
-      for (const auto& name : document.root().array()) classes_.push_back(document.root().of(name).string());
-      const std::string other = given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
-      TANDEM_CHECK(other.empty(), "localize", path, " was trained with other classes than --classes names: ", other);
+      for (const auto& name : document.root().array())
+        classes_.push_back(document.root().of(name).string());
+      const std::string other =
+          given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
+      TANDEM_CHECK(other.empty(), "localize", path,
+                   " was trained with other classes than --classes names: ", other);
     }
-    TANDEM_CHECK(!classes_.empty(), "localize", path, " does not name its classes (it was written by an older ",
+    TANDEM_CHECK(!classes_.empty(), "localize", path,
+                 " does not name its classes (it was written by an older ",
                  "train_dcl): give the annotations it was trained with, --classes");
-    TANDEM_CHECK(has("cbp.") || has("vlp."), "localize", path, " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
+    TANDEM_CHECK(has("cbp.") || has("vlp."), "localize", path,
+                 " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
     if (!has("cbp.")) return;
     const Tensor<float>& embed = tensor(path, "cbp.embed.weight");
     const Tensor<float>& head = tensor(path, "cbp.head.bias");
-    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "localize", path, " scores ",
-                 head.numel(), " classes, ", classes_.size(), " are named");
+    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "localize", path,
+                 " scores ", head.numel(), " classes, ", classes_.size(), " are named");
     Generator random(0);
     options_.cbp.classes = head.numel();
     options_.cbp.input = embed.size(1);
@@ -90,7 +97,8 @@ class Model {
     prompts.start_token = text_.tokens.start;
     prompts.end_token = text_.tokens.end;
     Generator random(0);
-    vlp_ = std::make_unique<VlpBranch<float>>(options_.vlp, text_.encoder, text_.tokens.names, prompts, random);
+    vlp_ = std::make_unique<VlpBranch<float>>(options_.vlp, text_.encoder, text_.tokens.names,
+                                              prompts, random);
     vlp_->load_state_dict(part("vlp."));
     vlp_->eval();
   }
@@ -111,19 +119,23 @@ class Model {
   /// What the checkpoint says of its training data and text encoder: "simulated data" …
   std::vector<std::string> notes() const {
     std::vector<std::string> out;
-    if (std::string note = io::untested_note(checkpoint_, path_); !note.empty()) out.push_back(std::move(note));
+    if (std::string note = io::untested_note(checkpoint_, path_); !note.empty())
+      out.push_back(std::move(note));
     for (const char* key : {"data", "text"}) {
       const auto found = checkpoint_.notes.find(key);
-      if (found != checkpoint_.notes.end()) out.push_back(concat("The model was trained with this note: ", found->second));
+      if (found != checkpoint_.notes.end())
+        out.push_back(concat("The model was trained with this note: ", found->second));
     }
     return out;
   }
   std::int64_t steps() const { return checkpoint_.counters.empty() ? 0 : checkpoint_.counters[0]; }
 
   /// i3d (T, D), clip (T, W); the one that is not read may be undefined.
-  VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip, const InferenceOptions& how) const {
+  VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip,
+                    const InferenceOptions& how) const {
     const bool both = options_.concat_clip && how.fusion != Fusion::vlp;
-    return fused_scores<float>(cbp_.get(), vlp_.get(), both ? concat_rows(i3d, clip) : i3d, clip, how);
+    return fused_scores<float>(cbp_.get(), vlp_.get(), both ? concat_rows(i3d, clip) : i3d, clip,
+                               how);
   }
 
  private:
@@ -135,12 +147,14 @@ class Model {
     for (const auto& named : checkpoint_.tensors) {
       if (named.name == name) return named.tensor;
     }
-    fail("localize", path, " has no tensor ", name, ": it is not a checkpoint of train_dcl, or has other branches");
+    fail("localize", path, " has no tensor ", name,
+         ": it is not a checkpoint of train_dcl, or has other branches");
   }
   std::vector<nn::Named<float>> part(const std::string& prefix) const {
     std::vector<nn::Named<float>> out;
     for (const auto& named : checkpoint_.tensors) {
-      if (named.name.starts_with(prefix)) out.push_back({named.name.substr(prefix.size()), named.tensor});
+      if (named.name.starts_with(prefix))
+        out.push_back({named.name.substr(prefix.size()), named.tensor});
     }
     return out;
   }

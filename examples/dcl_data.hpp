@@ -64,13 +64,15 @@ inline std::vector<std::string> label_notes(const Data& data) {
                " training videos has a label: there is nothing to learn");
   std::vector<std::string> notes;
   if (count > 0) {
-    notes.push_back(concat(count, count == 1 ? " class has" : " classes have", " no training video and will not be learned: ",
-                           unseen, count > 3 ? ", …" : ""));
+    notes.push_back(concat(count, count == 1 ? " class has" : " classes have",
+                           " no training video and will not be learned: ", unseen,
+                           count > 3 ? ", …" : ""));
   }
   std::size_t blank = 0;
   for (const VideoTruth& video : data.test->truth().videos) blank += video.instances.empty();
   if (data.no_map.empty() && blank > 0) {
-    notes.push_back(concat(blank, " of ", data.test->size(), " test videos have no segment: all that is found in them "
+    notes.push_back(concat(blank, " of ", data.test->size(),
+                           " test videos have no segment: all that is found in them "
                            "counts as wrong"));
   }
   return notes;
@@ -108,7 +110,8 @@ inline Data open_data(const Options& o) {
   TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && (!o.i3d.empty() || !need.i3d) &&
                                    (!o.clip.empty() || !need.clip)),
                "train_dcl", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
-               need.clip ? " and --clip" : "", " one by one; simulate_features makes a folder to try the program on");
+               need.clip ? " and --clip" : "",
+               " one by one; simulate_features makes a folder to try the program on");
   DatasetOptions where{.annotations = o.annotations,
                        .i3d = need.i3d ? o.i3d : "",
                        .clip = need.clip ? o.clip : "",
@@ -130,22 +133,25 @@ inline Data open_data(const Options& o) {
   }
   const auto known = truth.subsets();
   const auto check_subset = [&](const std::string& name) {
-    TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), "train_dcl", "the subset '", name,
-                 "' has no videos", io::did_you_mean(name, known));
+    TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), "train_dcl",
+                 "the subset '", name, "' has no videos", io::did_you_mean(name, known));
   };
   std::size_t others = 0;
   std::vector<std::string> other_names;
   for (const VideoTruth& video : truth.videos) {
-    if (video.subset == subsets.train || (subsets.has_test && video.subset == subsets.test)) continue;
+    if (video.subset == subsets.train || (subsets.has_test && video.subset == subsets.test))
+      continue;
     ++others;
     const std::string name = "'" + video.subset + "'";
-    if (std::find(other_names.begin(), other_names.end(), name) == other_names.end()) other_names.push_back(name);
+    if (std::find(other_names.begin(), other_names.end(), name) == other_names.end())
+      other_names.push_back(name);
   }
   if (others > 0) {
     std::string list;
     for (const std::string& name : other_names) list += (list.empty() ? "" : ", ") + name;
-    notes.push_back(concat(others, " of ", truth.videos.size(), others == 1 ? " videos is" : " videos are",
-                           " of other subsets (", list, ") and left out"));
+    notes.push_back(concat(others, " of ", truth.videos.size(),
+                           others == 1 ? " videos is" : " videos are", " of other subsets (", list,
+                           ") and left out"));
   }
   check_subset(subsets.train);
   where.subsets = {subsets.train};
@@ -158,23 +164,31 @@ inline Data open_data(const Options& o) {
   data.train = std::make_unique<SubsetSource>(*data.all, subsets.train);
   data.test = subsets.has_test ? std::make_unique<SubsetSource>(*data.all, subsets.test)
                                : std::make_unique<SubsetSource>(*data.all);
-  for (std::size_t v = 0; v < data.train->size(); ++v) data.train_lengths.push_back(data.train->rows(v));
+  for (std::size_t v = 0; v < data.train->size(); ++v)
+    data.train_lengths.push_back(data.train->rows(v));
   choose_protocol(o, data);
-  if (!o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt"))) data.note = "simulated data";
+  if (!o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt")))
+    data.note = "simulated data";
   const auto videos = [](const SubsetSource& source, const char* kind, const std::string& subset) {
     return concat(source.size(), " ", kind, " videos", subset.empty() ? "" : " (" + subset + ")");
   };
-  data.description = concat(videos(*data.train, "training", subsets.train), ", ",
-                            videos(*data.test, "test", subsets.has_test ? subsets.test : ""), ", ",
-                            data.train->classes(), " classes", need.i3d ? concat(", I3D ", data.all->i3d_columns()) : "",
-                            need.clip ? concat(need.i3d ? " and" : ",", " CLIP ", data.all->clip_columns()) : "",
-                            " columns\n", data.all->row_lengths().description());
+  data.description = concat(
+      videos(*data.train, "training", subsets.train), ", ",
+      videos(*data.test, "test", subsets.has_test ? subsets.test : ""), ", ", data.train->classes(),
+      " classes", need.i3d ? concat(", I3D ", data.all->i3d_columns()) : "",
+      need.clip ? concat(need.i3d ? " and" : ",", " CLIP ", data.all->clip_columns()) : "",
+      " columns\n", data.all->row_lengths().description());
   for (const std::string& note : data.all->notes()) data.description += "\nnote: " + note;
   for (const std::string& note : label_notes(data)) data.description += "\nnote: " + note;
-  if (!data.no_map.empty()) data.description += "\nnote: " + data.no_map + ", so no mAP can be computed";
-  if (data.protocol == Protocol::thumos_index && data.index_seconds != conventional_seconds_per_row) {
-    data.description += concat("\nnote: thumos-index in rows of ", data.index_seconds, " s: its published numbers are of "
-                               "rows of ", conventional_seconds_per_row, " s and must not be compared with these");
+  if (!data.no_map.empty())
+    data.description += "\nnote: " + data.no_map + ", so no mAP can be computed";
+  if (data.protocol == Protocol::thumos_index &&
+      data.index_seconds != conventional_seconds_per_row) {
+    data.description +=
+        concat("\nnote: thumos-index in rows of ", data.index_seconds,
+               " s: its published numbers are of "
+               "rows of ",
+               conventional_seconds_per_row, " s and must not be compared with these");
   }
   return data;
 }
@@ -186,7 +200,8 @@ struct Text {
   std::string note;
 };
 
-inline Text open_text(const Options& o, const std::vector<std::string>& classes, std::int64_t columns) {
+inline Text open_text(const Options& o, const std::vector<std::string>& classes,
+                      std::int64_t columns) {
   Text text;
   if (o.random_text_encoder) {
     Generator random(1);
@@ -202,8 +217,9 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
     text.tokens.start = 0;
     text.tokens.end = 1;
     for (std::int64_t c = 0; c < count; ++c) text.tokens.names.push_back({2 + c});
-    text.note = "the text encoder is UNTRAINED (--random-text-encoder): this run shows that data and "
-                "program fit, not how good the method is";
+    text.note =
+        "the text encoder is UNTRAINED (--random-text-encoder): this run shows that data and "
+        "program fit, not how good the method is";
     return text;
   }
   // What is not named is looked for in --data; class_tokens.json goes with simulated text encoders.
@@ -214,14 +230,19 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
     }
     return std::string();
   };
-  const std::string weights = find(o.clip_weights, {"clip.safetensors", "text_encoder.safetensors"});
+  const std::string weights =
+      find(o.clip_weights, {"clip.safetensors", "text_encoder.safetensors"});
   const std::string vocabulary = find(o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
-  const std::string tokens = o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
-  TANDEM_CHECK(!weights.empty(), "train_dcl", "there are no CLIP weights: name them with --clip-weights, or put ",
-               "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes --random-text-encoder, which ",
+  const std::string tokens =
+      o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
+  TANDEM_CHECK(!weights.empty(), "train_dcl",
+               "there are no CLIP weights: name them with --clip-weights, or put ",
+               "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes "
+               "--random-text-encoder, which ",
                "needs none)");
   TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "train_dcl",
-               "there is neither a vocabulary nor a file of token ids: name one with --vocabulary or --tokens");
+               "there is neither a vocabulary nor a file of token ids: name one with --vocabulary "
+               "or --tokens");
   // Frozen matrices that products round anyway are kept rounded.
   const bool rounded = o.clip_bfloat16 || o.vlp.precision == Precision::bfloat16;
   text.encoder = clip::load_text_encoder<float>(
@@ -232,11 +253,12 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
     return text;
   }
   const auto tokenizer = clip::Tokenizer::load(vocabulary);
-  TANDEM_CHECK(tokenizer.vocabulary() == known, "train_dcl", vocabulary, " has ", tokenizer.vocabulary(),
-               " tokens, the text encoder in ", weights, " ", known);
+  TANDEM_CHECK(tokenizer.vocabulary() == known, "train_dcl", vocabulary, " has ",
+               tokenizer.vocabulary(), " tokens, the text encoder in ", weights, " ", known);
   for (const std::string& name : classes) {
     if (const std::string note = clip::mojibake_note(name); !note.empty()) {
-      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", cli::printable(name).c_str(), cli::printable(note).c_str());
+      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", cli::printable(name).c_str(),
+                   cli::printable(note).c_str());
     }
   }
   text.tokens = tokenize_classes(tokenizer, classes);

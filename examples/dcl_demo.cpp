@@ -3,8 +3,9 @@
 ///   build/release/examples/dcl_demo
 ///   build/release/examples/dcl_demo --rounds 4 --ablations
 ///
-/// Trains DCL and its variants on a small simulated data set (no file is read or written), three seeds
-/// each, and prints the mAP and, round by round, the quality of the pseudo-labels of both branches.
+/// Trains DCL and its variants on a small simulated data set (no file is read or written), three
+/// seeds each, and prints the mAP and, round by round, the quality of the pseudo-labels of both
+/// branches.
 
 #include <algorithm>
 #include <atomic>
@@ -31,12 +32,15 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 /// Narrow rows, so that a run takes seconds.
-SimulationOptions demo_simulation() {
-  return {.i3d_width = 128, .clip_width = 64};
-}
+SimulationOptions demo_simulation() { return {.i3d_width = 128, .clip_width = 64}; }
 /// docs/simulation.md says how these were found.
 TrainerOptions demo_training() {
-  return {.batch = 10, .warm_up_steps = 150, .rounds = 2, .b_steps = 300, .f_steps = 50, .learning_rate = 1e-3};
+  return {.batch = 10,
+          .warm_up_steps = 150,
+          .rounds = 2,
+          .b_steps = 300,
+          .f_steps = 50,
+          .learning_rate = 1e-3};
 }
 
 struct Options {
@@ -66,16 +70,20 @@ typename PromptLearner<float>::Options prompt_options() {
   return {.vectors = 4, .start_token = 0, .end_token = 1};
 }
 
-/// What does not depend on a run's seed: the videos and the text encoder, as a real data set and real
-/// weights would not.
+/// What does not depend on a run's seed: the videos and the text encoder, as a real data set and
+/// real weights would not.
 struct World {
   explicit World(const Options& o) {
     Generator random(7);
     const std::int64_t classes = o.simulation.classes, width = o.simulation.clip_width;
-    text = make_ref<clip::TextEncoder<float>>(
-        clip::TextEncoderOptions{
-            .vocabulary = 2 + 2 * classes, .context = 16, .width = width, .layers = 2, .heads = 4, .output = width},
-        random);
+    text =
+        make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{.vocabulary = 2 + 2 * classes,
+                                                                    .context = 16,
+                                                                    .width = width,
+                                                                    .layers = 2,
+                                                                    .heads = 4,
+                                                                    .output = width},
+                                           random);
     // What CLIP's image encoder would say of an action is what its text encoder says of the class.
     Generator prompt_random(3);
     const VlpBranch<float> probe(vlp_options(o, Precision::full), text, class_tokens(classes),
@@ -105,19 +113,22 @@ struct Round {
   double cbp_map = 0, vlp_map = 0, fused_map = 0;
 };
 
-/// The rows that share a seed, a reading and CBP's input also share their warm-up, which is trained once.
+/// The rows that share a seed, a reading and CBP's input also share their warm-up, which is trained
+/// once.
 struct Chain {
   Reading reading = Reading::sigmoid;
   bool concat_clip = false;
   std::uint64_t seed = 0;
   std::vector<Row> rows = {};
-  std::vector<std::vector<Round>> results = {};  ///< per row: after the warm-up, then after each round
+  /// Per row: after the warm-up, then after each round
+  std::vector<std::vector<Round>> results = {};
 };
 
 TrainerOptions trainer_options(const Options& o, const Chain& chain, const Row& row) {
   TrainerOptions t = o.train;
   t.variant = row.variant;
-  t.crop = o.simulation.rows_high;  // whole videos, as the paper's T is longer than most of THUMOS14
+  // Whole videos, as the paper's T is longer than most of THUMOS14
+  t.crop = o.simulation.rows_high;
   t.cbp_reading = t.vlp_reading = chain.reading;
   t.seed = chain.seed;
   if (!row.contrast) t.lambda = 0;
@@ -136,21 +147,25 @@ struct Branches {
              .heads = 4,
              .precision = o.products()},
             random),
-        vlp(vlp_options(o, o.products()), world.text, class_tokens(o.simulation.classes), prompt_options(),
-            random) {}
+        vlp(vlp_options(o, o.products()), world.text, class_tokens(o.simulation.classes),
+            prompt_options(), random) {}
   Generator random;
   CbpBranch<float> cbp;
   VlpBranch<float> vlp;
 };
 
-/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that both give
-/// for the training videos.
-Round judge(Branches& branches, const VideoSource& train, const VideoSource& test, const TrainerOptions& t) {
+/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that
+/// both give for the training videos.
+Round judge(Branches& branches, const VideoSource& train, const VideoSource& test,
+            const TrainerOptions& t) {
   const nn::Evaluating<float> evaluating{&branches.cbp, &branches.vlp};
   Round out;
-  const PseudoLabelQuality
-      c = judge_pseudo_labels(branches.cbp, train, [&](std::size_t i) { return train.i3d(i); }, t.cbp_reading),
-      v = judge_pseudo_labels(branches.vlp, train, [&](std::size_t i) { return train.clip(i); }, t.vlp_reading);
+  const PseudoLabelQuality c = judge_pseudo_labels(
+                               branches.cbp, train, [&](std::size_t i) { return train.i3d(i); },
+                               t.cbp_reading),
+                           v = judge_pseudo_labels(
+                               branches.vlp, train, [&](std::size_t i) { return train.clip(i); },
+                               t.vlp_reading);
   out.cbp_foreground = 100 * c.foreground();
   out.cbp_background = 100 * c.background();
   out.vlp_foreground = 100 * v.foreground();
@@ -160,7 +175,8 @@ Round judge(Branches& branches, const VideoSource& train, const VideoSource& tes
         .fusion = fusion, .cbp_reading = t.cbp_reading, .vlp_reading = t.vlp_reading};
     const DetectionSet detections =
         detect(branches.cbp, branches.vlp, test, inference, [](std::size_t, std::size_t) {});
-    return 100 * evaluate(test.truth(), detections, {.protocol = Protocol::thumos_seconds}).average("0.3:0.7");
+    return 100 * evaluate(test.truth(), detections, {.protocol = Protocol::thumos_seconds})
+                     .average("0.3:0.7");
   };
   out.cbp_map = map(Fusion::cbp);
   out.vlp_map = map(Fusion::vlp);
@@ -194,7 +210,8 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
     }
     while (!trainer.finished()) {
       const Phase phase = trainer.current_phase();
-      const StepReport report = trainer.step(make_batch<float>(train, sampler.crops(trainer.steps())));
+      const StepReport report =
+          trainer.step(make_batch<float>(train, sampler.crops(trainer.steps())));
       tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
       if (!trainer.finished() && trainer.current_phase().round == phase.round) continue;
       rounds.push_back(judge(branches, train, test, t));
@@ -260,21 +277,26 @@ std::size_t steps(const Options& o, const Chain& chain) {
 }
 
 /// Mean and spread over a group's chains of one value of row `row` after round `round`.
-std::string cell(const std::vector<Chain>& chains, std::size_t row, std::size_t round, double Round::*value) {
+std::string cell(const std::vector<Chain>& chains, std::size_t row, std::size_t round,
+                 double Round::*value) {
   std::vector<double> values;
   for (const Chain& chain : chains) values.push_back(chain.results[row][round].*value);
   return spread(values);
 }
 
 void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
-  std::printf("\nRound by round, '%s': IoU of the pseudo-labels of the training videos (foreground, background) "
-              "and\nmAP@0.3:0.7 on the test videos, in %%:\n",
-              chains[0].rows[row].name.c_str());
-  cli::Table table({"after", "CBP fg", "CBP bg", "VLP fg", "VLP bg", "mAP CBP", "mAP VLP", "mAP fused"});
+  std::printf(
+      "\nRound by round, '%s': IoU of the pseudo-labels of the training videos (foreground, "
+      "background) "
+      "and\nmAP@0.3:0.7 on the test videos, in %%:\n",
+      chains[0].rows[row].name.c_str());
+  cli::Table table(
+      {"after", "CBP fg", "CBP bg", "VLP fg", "VLP bg", "mAP CBP", "mAP VLP", "mAP fused"});
   for (std::size_t round = 0; round < chains[0].results[row].size(); ++round) {
     std::vector<std::string> cells{round == 0 ? "warm-up" : "round " + std::to_string(round)};
-    for (double Round::*value : {&Round::cbp_foreground, &Round::cbp_background, &Round::vlp_foreground,
-                                  &Round::vlp_background, &Round::cbp_map, &Round::vlp_map, &Round::fused_map}) {
+    for (double Round::*value :
+         {&Round::cbp_foreground, &Round::cbp_background, &Round::vlp_foreground,
+          &Round::vlp_background, &Round::cbp_map, &Round::vlp_map, &Round::fused_map}) {
       cells.push_back(cell(chains, row, round, value));
     }
     table.row(cells);
@@ -283,8 +305,9 @@ void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
 }
 
 void demo(const Options& o) {
-  std::printf("DCL on SIMULATED videos: the numbers show how the parts work together, not how good they "
-              "are on real video.\n\n");
+  std::printf(
+      "DCL on SIMULATED videos: the numbers show how the parts work together, not how good they "
+      "are on real video.\n\n");
   const World world(o);
   std::vector<std::vector<Chain>> all;
   for (const Group& group : groups(o)) {
@@ -326,12 +349,14 @@ void demo(const Options& o) {
   for (std::future<void>& thread : threads) thread.get();
   progress.finish();
 
-  cli::Table table({"mAP@0.3:0.7 in %, " + std::to_string(o.seeds) + " seeds", "CBP", "VLP", "fused (mean)"});
+  cli::Table table(
+      {"mAP@0.3:0.7 in %, " + std::to_string(o.seeds) + " seeds", "CBP", "VLP", "fused (mean)"});
   for (const std::vector<Chain>& chains : all) {
     for (std::size_t row = 0; row < chains[0].rows.size(); ++row) {
       const std::size_t last = chains[0].results[row].size() - 1;
       const bool untrained = chains[0].rows[row].variant == Variant::vanilla_vlp;
-      table.row({chains[0].rows[row].name, untrained ? "-" : cell(chains, row, last, &Round::cbp_map),
+      table.row({chains[0].rows[row].name,
+                 untrained ? "-" : cell(chains, row, last, &Round::cbp_map),
                  cell(chains, row, last, &Round::vlp_map),
                  untrained ? "-" : cell(chains, row, last, &Round::fused_map)});
     }
@@ -348,26 +373,34 @@ void demo(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "The paper's comparisons on a small simulated data set: warm-up only, only F, only B, both, and\n"
+      "The paper's comparisons on a small simulated data set: warm-up only, only F, only B, both, "
+      "and\n"
       "the softmax reading, mean of several seeds. Nothing is read or written.",
       "dcl_demo");
   Options o;
-  app.add_option("--seeds", o.seeds, "Runs of each variant")->capture_default_str()->check(cli::range(1, 100));
+  app.add_option("--seeds", o.seeds, "Runs of each variant")
+      ->capture_default_str()
+      ->check(cli::range(1, 100));
   app.add_flag("--no-softmax", o.no_softmax, "Leave out the softmax readings");
-  app.add_flag("--ablations", o.ablations,
-               "Also without L_fb, without the background in L_kd, and with CLIP rows beside the I3D rows");
+  app.add_flag(
+      "--ablations", o.ablations,
+      "Also without L_fb, without the background in L_kd, and with CLIP rows beside the I3D rows");
   const auto training = [&](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->group("Training")->capture_default_str();
   };
   training("--rounds", o.train.rounds, "Rounds of a B and an F phase")->check(cli::range(0, 1000));
-  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")->check(cli::range(1, 1e6));
+  training("--warm-up-steps", o.train.warm_up_steps, "Steps of the CBP warm-up")
+      ->check(cli::range(1, 1e6));
   training("--b-steps", o.train.b_steps, "Steps of a B phase")->check(cli::range(0, 1e6));
   training("--f-steps", o.train.f_steps, "Steps of an F phase")->check(cli::range(0, 1e6));
-  training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")->check(cli::range(0, 1e6));
+  training("--learning-rate", o.train.learning_rate, "Adam's rate (the paper's is 1e-4)")
+      ->check(cli::range(0, 1e6));
   training("--batch", o.train.batch, "Videos per step")->check(cli::range(1, 1e6));
   training("--lambda", o.train.lambda, "Weight of L_fb")->check(cli::range(0, 1e6));
-  training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")->check(cli::range(1, 1e9));
-  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")->check(cli::range(4, 65536));
+  training("--topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")
+      ->check(cli::range(1, 1e9));
+  training("--width", o.width, "CBP: width of the frame features, a multiple of 4")
+      ->check(cli::range(4, 65536));
   training("--layers", o.layers, "CBP: transformer blocks")->check(cli::range(0, 1000));
   cli::add_choice(app, "--precision", o.precision, {"float", "bf16"},
                   "Products of linear layers and attention")

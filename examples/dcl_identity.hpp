@@ -1,6 +1,6 @@
 #pragma once
-/// What a checkpoint of train_dcl remembers of the data and the class texts it was trained with, and how that is held
-/// against what a program is given now.
+/// What a checkpoint of train_dcl remembers of the data and the class texts it was trained with,
+/// and how that is held against what a program is given now.
 
 #include <string>
 #include <vector>
@@ -14,10 +14,12 @@ namespace dcl {
 
 /// Of the text encoder's weights and the class names' tokens: they are not in the checkpoint.
 inline std::string text_fingerprint(const Text& text) {
-  std::uint64_t sum = io::checksum(std::string_view(), static_cast<std::uint64_t>(text.tokens.start));
+  std::uint64_t sum =
+      io::checksum(std::string_view(), static_cast<std::uint64_t>(text.tokens.start));
   const auto add = [&sum](std::uint64_t more) { sum = io::checksum(&more, sizeof more, sum); };
   add(static_cast<std::uint64_t>(text.tokens.end));
-  for (const auto& name : text.tokens.names) add(io::checksum(name.data(), name.size() * sizeof name[0]));
+  for (const auto& name : text.tokens.names)
+    add(io::checksum(name.data(), name.size() * sizeof name[0]));
   if (!text.encoder) return io::hexadecimal(sum);  // a variant without class texts
   for (const nn::Slot<float>& slot : text.encoder->slots()) {
     add(io::checksum(slot.name));
@@ -30,12 +32,14 @@ inline std::string text_fingerprint(const Text& text) {
 inline void check_text(const io::Metadata& notes, const Text& text, const std::string& path) {
   const auto saved = notes.find("text_fingerprint");
   TANDEM_CHECK(saved == notes.end() || saved->second == text_fingerprint(text), "clip", path,
-               " was trained with another text encoder, or with other tokens of the class names, than those given now: ",
+               " was trained with another text encoder, or with other tokens of the class names, "
+               "than those given now: ",
                "name the CLIP weights and the vocabulary of that run");
 }
 
 /// Refuses data other than the checkpoint's.
-inline void check_data(const io::Metadata& notes, const DataFingerprint& now, const std::string& path) {
+inline void check_data(const io::Metadata& notes, const DataFingerprint& now,
+                       const std::string& path) {
   const auto saved = notes.find("data_fingerprint");
   if (saved == notes.end()) return;  // of an older version
   DataFingerprint::parse(saved->second, path + " (data_fingerprint)").check(now, path);

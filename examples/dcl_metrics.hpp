@@ -15,14 +15,16 @@
 
 namespace dcl {
 
-/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the final
-/// evaluation, which it will write again, so that the file of an interrupted run equals that of an
-/// uninterrupted one. Options that it changes have a line. A file that is removed or replaced under the run, and a
-/// full disk, are errors.
+/// The lines of metrics.jsonl. A resumed run drops what was written after its checkpoint, and the
+/// final evaluation, which it will write again, so that the file of an interrupted run equals that
+/// of an uninterrupted one. Options that it changes have a line. A file that is removed or replaced
+/// under the run, and a full disk, are errors.
 class Metrics {
  public:
-  /// `steps`: those of the checkpoint. `unjudged`: the end of the round at that step is to be judged again.
-  Metrics(const std::string& path, bool resume, std::int64_t steps, bool unjudged, const std::vector<Change>& changes)
+  /// `steps`: those of the checkpoint. `unjudged`: the end of the round at that step is to be
+  /// judged again.
+  Metrics(const std::string& path, bool resume, std::int64_t steps, bool unjudged,
+          const std::vector<Change>& changes)
       : path_(path) {
     std::string kept;
     std::int64_t lines = 0;
@@ -47,8 +49,8 @@ class Metrics {
       }
     }
     if (resume && lines != steps) {
-      note_ = tandem::concat(path, " has lines of ", lines, " of the ", steps, " steps before the checkpoint: it was ",
-                             "removed or changed since");
+      note_ = tandem::concat(path, " has lines of ", lines, " of the ", steps,
+                             " steps before the checkpoint: it was ", "removed or changed since");
     }
     tandem::io::write_text(path, kept);
     size_ = static_cast<std::int64_t>(kept.size());
@@ -71,8 +73,9 @@ class Metrics {
     TANDEM_CHECK(tandem::io::detail::is_named(fd_.get(), path_), "train_dcl", path_,
                  ": the file was removed or replaced while the run was writing it");
     struct stat info {};
-    TANDEM_CHECK(::fstat(fd_.get(), &info) == 0 && info.st_size == size_, "train_dcl", path_, ": the file was changed ",
-                 "while the run was writing it: it has ", info.st_size, " bytes, ", size_, " were written");
+    TANDEM_CHECK(::fstat(fd_.get(), &info) == 0 && info.st_size == size_, "train_dcl", path_,
+                 ": the file was changed ", "while the run was writing it: it has ", info.st_size,
+                 " bytes, ", size_, " were written");
     for (std::size_t at = 0; at < text.size();) {
       const ssize_t done = ::write(fd_.get(), text.data() + at, text.size() - at);
       if (done < 0 && errno == EINTR) continue;

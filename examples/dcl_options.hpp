@@ -16,7 +16,8 @@ using namespace tandem::wtal;
 
 struct Options {
   // data
-  std::string data, annotations, i3d, clip, clip_weights, vocabulary, tokens, clip_activation, train_subset, test_subset;
+  std::string data, annotations, i3d, clip, clip_weights, vocabulary, tokens, clip_activation,
+      train_subset, test_subset;
   bool random_text_encoder = false, clip_bfloat16 = false;
   // run
   std::string out = "out", protocol;
@@ -29,7 +30,8 @@ struct Options {
   std::string positions = "none", precision = "float";
   // training
   TrainerOptions train;
-  std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid", schedule = "constant";
+  std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid",
+              schedule = "constant";
   bool no_background = false, random_temporal = false, concat_clip = false;
   // inference
   InferenceOptions inference;
@@ -37,27 +39,39 @@ struct Options {
   std::string fusion = "cbp";
 };
 
-/// Every option of a run of train_dcl. The variables are those of `o`, which must outlive the table.
+/// Every option of a run of train_dcl. The variables are those of `o`, which must outlive the
+/// table.
 inline cli::OptionTable option_table(Options& o) {
   using cli::Part;
   cli::OptionTable t;
-  constexpr double most_steps = 1e9, most_rounds = 1e5, largest = 1e30;  // largest: a float holds it
+  constexpr double most_steps = 1e9, most_rounds = 1e5,
+                   largest = 1e30;  // largest: a float holds it
   t.part(Part::data);
-  t.add("data", o.data, "Folder with everything: annotations, features, clip.safetensors and its vocabulary").path();
-  t.add("annotations", o.annotations, "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)").path();
-  t.add("i3d", o.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy").path();
+  t.add("data", o.data,
+        "Folder with everything: annotations, features, clip.safetensors and its vocabulary")
+      .path();
+  t.add("annotations", o.annotations,
+        "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)")
+      .path();
+  t.add("i3d", o.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy")
+      .path();
   t.add("clip", o.clip, "CLIP features elsewhere: a folder of <id>.npy").path();
   t.add("clip-weights", o.clip_weights,
-        "CLIP weights for the class texts: a file of weights/convert.py, or the safetensors file or folder "
-        "of an open_clip or Hugging Face model").path();
-  t.add("clip-activation", o.clip_activation, "What the CLIP model was trained with, where its files do not say")
+        "CLIP weights for the class texts: a file of weights/convert.py, or the safetensors file "
+        "or folder "
+        "of an open_clip or Hugging Face model")
+      .path();
+  t.add("clip-activation", o.clip_activation,
+        "What the CLIP model was trained with, where its files do not say")
       .words({"", "quick_gelu", "gelu"});
   t.add("clip-bfloat16", o.clip_bfloat16, "Products of the text encoder in bfloat16");
   t.add("vocabulary", o.vocabulary,
-        "CLIP's vocabulary for the class names: bpe_simple_vocab_16e6.txt.gz or merges.txt").path();
+        "CLIP's vocabulary for the class names: bpe_simple_vocab_16e6.txt.gz or merges.txt")
+      .path();
   t.add("tokens", o.tokens, "Token ids of the class names instead, JSON").path();
   t.add("random-text-encoder", o.random_text_encoder,
-        "Use untrained text weights and made-up tokens: shows that data and program fit, not how well the method works");
+        "Use untrained text weights and made-up tokens: shows that data and program fit, not how "
+        "well the method works");
   t.add("train-subset", o.train_subset, "Name of the training subset (default: found out)");
   t.add("test-subset", o.test_subset, "Name of the test subset (default: found out)");
 
@@ -66,67 +80,93 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("resume", o.resume, "Continue the run in --out, with its options").not_recorded();
   t.add("fresh", o.fresh, "Start anew although --out holds a run").not_recorded();
   t.add("checkpoint-every", o.checkpoint_every, "Steps between checkpoints").from(1, most_steps);
-  t.add("evaluate-every", o.evaluate_every, "Rounds between evaluations on the test subset; 0: at the end only")
+  t.add("evaluate-every", o.evaluate_every,
+        "Rounds between evaluations on the test subset; 0: at the end only")
       .from(0, most_rounds);
   t.add("protocol", o.protocol, "How detections are judged (default: by data set)")
       .words({"", "activitynet", "thumos-index", "thumos-seconds"});
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
 
   t.part(Part::model);
-  t.add("width", o.cbp.width, "CBP: width of the frame features, a multiple of --heads").from(1, 65536);
+  t.add("width", o.cbp.width, "CBP: width of the frame features, a multiple of --heads")
+      .from(1, 65536);
   t.add("layers", o.cbp.layers, "CBP: transformer blocks").from(0, 1000);
   t.add("heads", o.cbp.heads, "CBP: attention heads").from(1, 65536);
   t.add("mlp-ratio", o.cbp.mlp_ratio, "CBP: hidden width of the MLP over --width").from(1, 64);
   t.add("dropout", o.cbp.dropout, "Both branches: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
-        "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay float)")
+        "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay "
+        "float)")
       .words({"float", "bf16"});
-  t.add("positions", o.positions, "CBP: none, sinusoid or learned").words({"none", "sinusoid", "learned"});
+  t.add("positions", o.positions, "CBP: none, sinusoid or learned")
+      .words({"none", "sinusoid", "learned"});
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
   t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536);
-  t.add("prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name").from(0, 1000);
+  t.add("prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name")
+      .from(0, 1000);
   t.add("prompts-per-class", o.prompts.per_class, "VLP: each class has its own vectors");
   t.add("vlp-temperature", o.vlp.temperature, "VLP: tau of the cosine scores").from(1e-6, 1e6);
   t.add("learned-scale", o.vlp.learned_scale, "VLP: learn a scale and a bias of the scores");
-  t.add("random-temporal-start", o.random_temporal, "VLP: temporal transformer starts random instead of as the identity");
+  t.add("random-temporal-start", o.random_temporal,
+        "VLP: temporal transformer starts random instead of as the identity");
 
   t.part(Part::training);
   t.add("variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp")
       .words({"both", "only-b", "only-f", "warm-up", "vanilla-vlp"});
   t.add("batch", o.train.batch, "Videos per step").from(1, 1e6);
-  t.add("crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet").from(1, 1e6);
-  t.add("warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up").from(0, most_steps).may_grow();
+  t.add("crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet")
+      .from(1, 1e6);
+  t.add("warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up")
+      .from(0, most_steps)
+      .may_grow();
   t.add("rounds", o.train.rounds, "Rounds of a B and an F phase").from(0, most_rounds).may_grow();
-  t.add("b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background").from(0, most_steps).may_grow();
-  t.add("f-steps", o.train.f_steps, "Steps of an F phase; too many drift").from(0, most_steps).may_grow();
+  t.add("b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background")
+      .from(0, most_steps)
+      .may_grow();
+  t.add("f-steps", o.train.f_steps, "Steps of an F phase; too many drift")
+      .from(0, most_steps)
+      .may_grow();
   t.add("learning-rate", o.train.learning_rate, "Adam's learning rate").from(0, 1e6);
-  t.add("schedule", o.schedule, "Learning rate over all steps: constant or cosine").words({"constant", "cosine"});
-  t.add("schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up").from(0, most_steps);
+  t.add("schedule", o.schedule, "Learning rate over all steps: constant or cosine")
+      .words({"constant", "cosine"});
+  t.add("schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up")
+      .from(0, most_steps);
   t.add("weight-decay", o.train.weight_decay, "L2 weight decay").from(0, 1e6);
-  t.add("max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not").from(0, largest);
+  t.add("max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not")
+      .from(0, largest);
   t.add("lambda", o.train.lambda, "Weight of L_fb; 0 leaves it out").from(0, 1e6);
   t.add("no-kd-background", o.no_background, "L_kd teaches foreground only");
-  t.add("kd-every-entry", o.train.every_entry, "L_kd on every decided entry, not on confident frames only");
+  t.add("kd-every-entry", o.train.every_entry,
+        "L_kd on every decided entry, not on confident frames only");
   t.add("high", o.train.pseudo.high, "Pseudo-labels: foreground above").from(0, 1);
   t.add("low", o.train.pseudo.low, "Pseudo-labels: background below").from(0, 1);
   t.add("contrast-temperature", o.train.contrast.temperature, "tau of L_fb").from(1e-6, 1e6);
-  t.add("contrast-same-video", o.train.contrast.same_video, "L_fb: positives from the anchor's own video only");
-  t.add("topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames").from(1, 1e9);
-  t.add("cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax").words({"sigmoid", "softmax"});
-  t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax").words({"sigmoid", "softmax"});
+  t.add("contrast-same-video", o.train.contrast.same_video,
+        "L_fb: positives from the anchor's own video only");
+  t.add("topk-divisor", o.train.topk_divisor, "Video scores: mean of the top T/divisor frames")
+      .from(1, 1e9);
+  t.add("cbp-reading", o.cbp_reading, "Frame probabilities of CBP: sigmoid or softmax")
+      .words({"sigmoid", "softmax"});
+  t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax")
+      .words({"sigmoid", "softmax"});
   t.add("concat-clip", o.concat_clip,
         "CBP reads I3D and CLIP rows side by side (the paper's naive combination)");
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
-  t.add("fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted").words({"cbp", "vlp", "mean", "weighted"});
+  t.add("fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted")
+      .words({"cbp", "vlp", "mean", "weighted"});
   t.add("cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted").from(0, 1);
-  t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals").from(0, 1);
-  t.add("theta-cls", o.inference.localization.class_threshold, "Video score of a class to localize").from(0, 1);
+  t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals")
+      .from(0, 1);
+  t.add("theta-cls", o.inference.localization.class_threshold, "Video score of a class to localize")
+      .from(0, 1);
   t.add("no-min-max", o.inference.localization.normalize,
-        "Threshold the scores as they are, without min-max normalisation").opposite();
+        "Threshold the scores as they are, without min-max normalisation")
+      .opposite();
   t.add("seconds-per-row", o.seconds_per_row,
-        "Seconds of a row, where extract_features did not write them beside it; 0: 16 frames at 25 per second, 0.64")
+        "Seconds of a row, where extract_features did not write them beside it; 0: 16 frames at 25 "
+        "per second, 0.64")
       .from(0, 3600);
   t.add("nms-sigma", o.inference.localization.nms.sigma, "Gaussian soft-NMS").from(1e-6, 1e6);
   return t;
@@ -135,21 +175,28 @@ inline cli::OptionTable option_table(Options& o) {
 /// What does not go together is refused, before anything is read.
 inline void check_options(const Options& o) {
   const auto number = [](auto value) { return cli::number_text(value); };
-  TANDEM_CHECK(o.train.pseudo.low <= o.train.pseudo.high, "train_dcl", "--low must not exceed --high: they are ",
-               number(o.train.pseudo.low), " and ", number(o.train.pseudo.high));
-  TANDEM_CHECK(o.cbp.width % o.cbp.heads == 0, "train_dcl", "--width must be a multiple of --heads: they are ",
-               o.cbp.width, " and ", o.cbp.heads);
+  TANDEM_CHECK(o.train.pseudo.low <= o.train.pseudo.high, "train_dcl",
+               "--low must not exceed --high: they are ", number(o.train.pseudo.low), " and ",
+               number(o.train.pseudo.high));
+  TANDEM_CHECK(o.cbp.width % o.cbp.heads == 0, "train_dcl",
+               "--width must be a multiple of --heads: they are ", o.cbp.width, " and ",
+               o.cbp.heads);
   TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
-  TANDEM_CHECK(!o.random_text_encoder || (o.clip_weights.empty() && o.vocabulary.empty() && o.tokens.empty()),
-               "train_dcl", "--random-text-encoder excludes --clip-weights, --vocabulary and --tokens");
-  TANDEM_CHECK(o.vocabulary.empty() || o.tokens.empty(), "train_dcl", "--vocabulary and --tokens exclude each other");
+  TANDEM_CHECK(!o.random_text_encoder ||
+                   (o.clip_weights.empty() && o.vocabulary.empty() && o.tokens.empty()),
+               "train_dcl",
+               "--random-text-encoder excludes --clip-weights, --vocabulary and --tokens");
+  TANDEM_CHECK(o.vocabulary.empty() || o.tokens.empty(), "train_dcl",
+               "--vocabulary and --tokens exclude each other");
   const optim::Schedule& schedule = o.train.schedule;
-  TANDEM_CHECK(schedule.kind != optim::Schedule::Kind::cosine || schedule.total == 0 || schedule.total > schedule.warmup,
+  TANDEM_CHECK(schedule.kind != optim::Schedule::Kind::cosine || schedule.total == 0 ||
+                   schedule.total > schedule.warmup,
                "train_dcl", "--schedule cosine needs more steps in all (", schedule.total,
                ") than --schedule-warm-up (", schedule.warmup, ")");
 }
 
-/// Turns the words into the enums, shares what two parts need, and refuses what does not go together.
+/// Turns the words into the enums, shares what two parts need, and refuses what does not go
+/// together.
 inline void finish_options(Options& o) {
   const auto reading = [](const std::string& word) {
     return word == "softmax" ? Reading::softmax : Reading::sigmoid;
@@ -178,7 +225,8 @@ inline void finish_options(Options& o) {
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;
-  t.schedule.kind = o.schedule == "cosine" ? optim::Schedule::Kind::cosine : optim::Schedule::Kind::constant;
+  t.schedule.kind =
+      o.schedule == "cosine" ? optim::Schedule::Kind::cosine : optim::Schedule::Kind::constant;
   const std::vector<Phase> phases = training_phases(t);
   t.schedule.total = phases.empty() ? 0 : phases.back().end;
   check_options(o);

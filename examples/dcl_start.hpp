@@ -1,6 +1,6 @@
 #pragma once
-/// How a run of train_dcl starts: its options from the command line and, with --resume, from what the run left
-/// behind; and everything that can be wrong is looked for before the first step.
+/// How a run of train_dcl starts: its options from the command line and, with --resume, from what
+/// the run left behind; and everything that can be wrong is looked for before the first step.
 
 #include <chrono>
 #include <filesystem>
@@ -39,20 +39,24 @@ struct Start {
 };
 
 /// True if the first `steps` steps of both schedules are of the same kinds and rounds.
-inline bool same_beginning(const std::vector<Phase>& a, const std::vector<Phase>& b, std::int64_t steps) {
+inline bool same_beginning(const std::vector<Phase>& a, const std::vector<Phase>& b,
+                           std::int64_t steps) {
   std::size_t i = 0, j = 0;
   for (std::int64_t at = 0; at < steps;) {
     while (i < a.size() && a[i].end <= at) ++i;
     while (j < b.size() && b[j].end <= at) ++j;
-    if (i == a.size() || j == b.size() || a[i].kind != b[j].kind || a[i].round != b[j].round) return false;
+    if (i == a.size() || j == b.size() || a[i].kind != b[j].kind || a[i].round != b[j].round)
+      return false;
     at = std::min(a[i].end, b[j].end);
   }
   return true;
 }
 
-/// Gives the options of a resumed run their values: what is on the command line, else what options.json in the
-/// folder says, else what the checkpoint says. Errors name the options that cannot change.
-inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, const io::Checkpoint<float>& saved,
+/// Gives the options of a resumed run their values: what is on the command line, else what
+/// options.json in the folder says, else what the checkpoint says. Errors name the options that
+/// cannot change.
+inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
+                                          const io::Checkpoint<float>& saved,
                                           const std::string& path) {
   Options old;  // the run so far
   const cli::OptionTable old_table = read_options(old, saved.options, path);
@@ -79,31 +83,35 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table, c
     }
     if (!option->decides() || option->json() == before) continue;
     const bool more = option->grows() && option->json() > before;
-    (more || option->part() == cli::Part::inference ? changes : refused).push_back(
-        {.name = option->name(), .before = before, .after = option->json()});
+    (more || option->part() == cli::Part::inference ? changes : refused)
+        .push_back({.name = option->name(), .before = before, .after = option->json()});
   }
-  TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out, " cannot go on with other options: ",
-               list_changes(refused), ". Leave them out to resume it, or start another with --out");
+  TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out,
+               " cannot go on with other options: ", list_changes(refused),
+               ". Leave them out to resume it, or start another with --out");
   finish_options(o);
   const Reads had = reads(old), need = reads(o);
-  TANDEM_CHECK((had.cbp || !need.cbp) && (had.vlp || !need.vlp), "train_dcl", "the run in ", o.out, " has no ",
-               need.vlp && !had.vlp ? "VLP" : "CBP", ", which these options need: ", list_changes(changes));
+  TANDEM_CHECK((had.cbp || !need.cbp) && (had.vlp || !need.vlp), "train_dcl", "the run in ", o.out,
+               " has no ", need.vlp && !had.vlp ? "VLP" : "CBP",
+               ", which these options need: ", list_changes(changes));
   std::vector<Change> longer;
   for (const Change& change : changes) {
     if (table.find(change.name)->grows()) longer.push_back(change);
   }
   if (longer.empty()) return changes;
   const std::int64_t steps = saved.counters.empty() ? 0 : saved.counters[0];
-  TANDEM_CHECK(same_beginning(training_phases(old.train), training_phases(o.train), steps), "train_dcl", "the run in ",
-               o.out, " has done ", steps, " steps, some of which would be others with ", list_changes(longer));
-  TANDEM_CHECK(o.schedule != "cosine", "train_dcl", "the run in ", o.out, " cannot be made longer (",
-               list_changes(longer), "): with --schedule cosine the learning rate of every step depends on how many "
+  TANDEM_CHECK(same_beginning(training_phases(old.train), training_phases(o.train), steps),
+               "train_dcl", "the run in ", o.out, " has done ", steps,
+               " steps, some of which would be others with ", list_changes(longer));
+  TANDEM_CHECK(o.schedule != "cosine", "train_dcl", "the run in ", o.out,
+               " cannot be made longer (", list_changes(longer),
+               "): with --schedule cosine the learning rate of every step depends on how many "
                "there are");
   return changes;
 }
 
-/// The options of this run, complete, and the checkpoint that it goes on from. The folder is locked, so it can be
-/// written to.
+/// The options of this run, complete, and the checkpoint that it goes on from. The folder is
+/// locked, so it can be written to.
 inline Start start_run(Options& o, cli::OptionTable& table) {
   TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
@@ -111,11 +119,13 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   TANDEM_CHECK(!o.resume || exists, "train_dcl", "there is no checkpoint in ", o.out,
                " to resume from; leave --resume out to start");
   TANDEM_CHECK(!exists || o.resume || o.fresh, "train_dcl", o.out,
-               " holds a run already: --resume continues it, --fresh starts anew, --out names another folder");
+               " holds a run already: --resume continues it, --fresh starts anew, --out names "
+               "another folder");
   for (const auto& option : table.options()) {
     if (!option->is_path() || option->json() == "") continue;
     // A resumed run may be started from another folder.
-    option->set(io::Json(std::filesystem::absolute(option->json().get<std::string>()).lexically_normal().string()));
+    option->set(io::Json(
+        std::filesystem::absolute(option->json().get<std::string>()).lexically_normal().string()));
   }
   const std::string asked = table.given("fusion") ? o.fusion : "vlp";
   Start start;
@@ -126,8 +136,10 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
     finish_options(o);
   }
   TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
-               "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ", asked);
-  for (const char* name : {"checkpoint.safetensors", "metrics.jsonl", "detections.json", "options.json"}) {
+               "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ",
+               asked);
+  for (const char* name :
+       {"checkpoint.safetensors", "metrics.jsonl", "detections.json", "options.json"}) {
     io::check_output_file("train_dcl", io::join_path(o.out, name));  // not after the last step
   }
   start.checkpoint_options = io::json_text(table.json(true), 2);
@@ -135,8 +147,8 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   return start;
 }
 
-/// Reads all rows that the run will read once, so that a number that is none is found now and not hours later, and
-/// data that are not those of the run.
+/// Reads all rows that the run will read once, so that a number that is none is found now and not
+/// hours later, and data that are not those of the run.
 inline DataFingerprint check_features(const Options& o, const Data& data) {
   struct Rows {  // undefined where the run does not read them
     const SubsetSource& source;
@@ -157,7 +169,8 @@ inline DataFingerprint check_features(const Options& o, const Data& data) {
     if (progress) progress->update(done);
   };
   DataFingerprint out;
-  for (const SubsetSource* source : {data.train.get(), data.test.get()}) out.add(Rows{*source, reads(o)}, read);
+  for (const SubsetSource* source : {data.train.get(), data.test.get()})
+    out.add(Rows{*source, reads(o)}, read);
   if (progress) progress->finish();
   return out;
 }

@@ -1,7 +1,5 @@
 /// evaluate — mAP of a file of detections against a ground truth, by one of three protocols.
 
-#include "tandem/wtal/detect/evaluation.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +11,7 @@
 #include "tandem/wtal/data/annotations.hpp"
 #include "tandem/wtal/data/datasets.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
 
 namespace {
 
@@ -26,7 +25,9 @@ struct Options {
   double seconds_per_row = conventional_seconds_per_row;
 };
 
-void warn(const std::string& text) { std::fprintf(stderr, "warning: %s\n", cli::printable(text, true).c_str()); }
+void warn(const std::string& text) {
+  std::fprintf(stderr, "warning: %s\n", cli::printable(text, true).c_str());
+}
 
 /// "a, b, c and 17 more".
 std::string some(const std::vector<std::string>& names, std::size_t limit = 5) {
@@ -52,11 +53,14 @@ std::string letters(const std::string& name) {
 
 std::string_view describe(Protocol protocol) {
   switch (protocol) {
-    case Protocol::activitynet: return "seconds; the official ActivityNet evaluator";
+    case Protocol::activitynet:
+      return "seconds; the official ActivityNet evaluator";
     case Protocol::thumos_index:
-      return "W-TALC family: rows of 16 frames at 25 per second, ground truth rounded half to even, "
+      return "W-TALC family: rows of 16 frames at 25 per second, ground truth rounded half to "
+             "even, "
              "detections touching ambiguous segments removed";
-    case Protocol::thumos_seconds: return "BaS-Net family: seconds, no ambiguous segments";
+    case Protocol::thumos_seconds:
+      return "BaS-Net family: seconds, no ambiguous segments";
   }
   return "";
 }
@@ -125,11 +129,12 @@ void report_mismatches(const GroundTruth& truth, const Evaluation& e, const Opti
 /// What equal scores, equal overlaps and segments without length did to the numbers.
 void print_ties_and_points(const Evaluation& e, Protocol protocol) {
   if (e.empty_instances + e.empty_detections > 0) {
-    std::printf("no length     %s%s, counted as missed; %s, counted as false positives (the official\n"
-                "              code divides 0 by 0 for two equal points and takes that for a match)\n",
-                count(e.empty_instances, "instance").c_str(),
-                protocol == Protocol::thumos_index ? " (rounded to rows)" : "",
-                count(e.empty_detections, "detection").c_str());
+    std::printf(
+        "no length     %s%s, counted as missed; %s, counted as false positives (the official\n"
+        "              code divides 0 by 0 for two equal points and takes that for a match)\n",
+        count(e.empty_instances, "instance").c_str(),
+        protocol == Protocol::thumos_index ? " (rounded to rows)" : "",
+        count(e.empty_detections, "detection").c_str());
   }
   if (!e.ties_decide()) return;
   std::size_t most = 0;
@@ -137,13 +142,14 @@ void print_ties_and_points(const Evaluation& e, Protocol protocol) {
     const auto gap = [&](std::size_t i) { return std::fabs(e.map[i] - e.map_ties_first[i]); };
     if (gap(t) > gap(most)) most = t;
   }
-  std::printf("ties          decide here: %s with a score that another one of the class has, %s with "
-              "several instances\n              overlapped equally; the last in the file comes first, "
-              "as in the official code; the other\n              order gives %s instead of %s %% at "
-              "tIoU %s\n",
-              count(e.tied_scores, "detection").c_str(), count(e.tied_overlaps, "detection").c_str(),
-              cli::percent(e.map_ties_first[most]).c_str(), cli::percent(e.map[most]).c_str(),
-              tandem::concat(e.thresholds[most]).c_str());
+  std::printf(
+      "ties          decide here: %s with a score that another one of the class has, %s with "
+      "several instances\n              overlapped equally; the last in the file comes first, "
+      "as in the official code; the other\n              order gives %s instead of %s %% at "
+      "tIoU %s\n",
+      count(e.tied_scores, "detection").c_str(), count(e.tied_overlaps, "detection").c_str(),
+      cli::percent(e.map_ties_first[most]).c_str(), cli::percent(e.map[most]).c_str(),
+      tandem::concat(e.thresholds[most]).c_str());
 }
 
 void print_result(const Evaluation& e, bool per_class) {
@@ -212,7 +218,8 @@ void evaluate_files(const Options& options) {
   const Protocol protocol = protocol_from_name(options.protocol);
   const bool other_rows = options.seconds_per_row != conventional_seconds_per_row;
   TANDEM_CHECK(!other_rows || protocol == Protocol::thumos_index, "evaluate",
-               "--seconds-per-row is for --protocol thumos-index; ", options.protocol, " has no rows");
+               "--seconds-per-row is for --protocol thumos-index; ", options.protocol,
+               " has no rows");
   GroundTruth truth = load_ground_truth(options.ground_truth);
   DetectionSet detected = read_detections(options.detections);
   if (!options.ambiguous.empty()) {
@@ -224,12 +231,15 @@ void evaluate_files(const Options& options) {
   std::printf("protocol      %s (%s)\n", options.protocol.c_str(),
               std::string(describe(protocol)).c_str());
   if (other_rows) {
-    warn(tandem::concat("rows of ", options.seconds_per_row, " s; published numbers of this protocol are of rows of ",
+    warn(tandem::concat("rows of ", options.seconds_per_row,
+                        " s; published numbers of this protocol are of rows of ",
                         conventional_seconds_per_row, " s and must not be compared with these"));
   }
   if (ids.stripped) {
-    std::printf("note          video ids match only without the prefix \"v_\", which was removed: %s "
-                "matched\n", count(ids.matched, "video").c_str());
+    std::printf(
+        "note          video ids match only without the prefix \"v_\", which was removed: %s "
+        "matched\n",
+        count(ids.matched, "video").c_str());
   }
   const Evaluation e = evaluate(truth, detected,
                                 {.protocol = protocol,
@@ -244,10 +254,11 @@ void evaluate_files(const Options& options) {
     instances += video.instances.size();
     ambiguous += video.ambiguous.size();
   }
-  std::printf("ground truth  %s, subset %s: %s, %s, %zu %s\n", cli::printable(options.ground_truth).c_str(),
-              subset.empty() ? "all" : cli::printable(subset).c_str(), count(videos, "video").c_str(),
-              count(instances, "instance").c_str(), e.classes.size(),
-              e.classes.size() == 1 ? "class" : "classes");
+  std::printf("ground truth  %s, subset %s: %s, %s, %zu %s\n",
+              cli::printable(options.ground_truth).c_str(),
+              subset.empty() ? "all" : cli::printable(subset).c_str(),
+              count(videos, "video").c_str(), count(instances, "instance").c_str(),
+              e.classes.size(), e.classes.size() == 1 ? "class" : "classes");
   std::printf("detections    %s: %s, %s\n", cli::printable(options.detections).c_str(),
               count(detected.videos.size(), "video").c_str(),
               count(detected.size(), "detection").c_str());
@@ -256,8 +267,10 @@ void evaluate_files(const Options& options) {
                 count(e.ambiguous_removed, "detection").c_str(),
                 count(ambiguous, "ambiguous segment").c_str());
     if (ambiguous == 0) {
-      warn("the ground truth has no ambiguous segments, which this protocol filters by; THUMOS14 lists them in "
-           "Ambiguous_test.txt (--ambiguous)");
+      warn(
+          "the ground truth has no ambiguous segments, which this protocol filters by; THUMOS14 "
+          "lists them in "
+          "Ambiguous_test.txt (--ambiguous)");
     }
   }
   print_ties_and_points(e, protocol);
@@ -275,25 +288,27 @@ void evaluate_files(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app("Mean average precision of temporal action detections.", "evaluate");
   Options options;
-  app.add_option("--ground-truth", options.ground_truth,
-                 "The annotations: a W-TALC annotation folder (…-Annotations), BaS-Net's gt.json or "
-                 "its folder, ActivityNet JSON, mmaction2 JSON, or the THUMOS14 table (.csv)")
+  app.add_option(
+         "--ground-truth", options.ground_truth,
+         "The annotations: a W-TALC annotation folder (…-Annotations), BaS-Net's gt.json or "
+         "its folder, ActivityNet JSON, mmaction2 JSON, or the THUMOS14 table (.csv)")
       ->required()
       ->type_name("PATH");
   app.add_option("--detections", options.detections,
                  "ActivityNet JSON: {\"results\": {id: [{\"label\", \"score\", \"segment\"}]}}")
       ->required()
       ->type_name("FILE");
-  cli::add_choice(app, "--protocol", options.protocol,
-                  {"activitynet", "thumos-index", "thumos-seconds"},
-                  "How seconds become matches. activitynet: tIoU 0.5:0.05:0.95. thumos-index: the "
-                  "W-TALC family, in rows of 0.64 s, without detections on ambiguous segments. "
-                  "thumos-seconds: the BaS-Net family. The last two: tIoU 0.1:0.1:0.9; their numbers "
-                  "differ by up to 1.2 mAP and must not be compared")
+  cli::add_choice(
+      app, "--protocol", options.protocol, {"activitynet", "thumos-index", "thumos-seconds"},
+      "How seconds become matches. activitynet: tIoU 0.5:0.05:0.95. thumos-index: the "
+      "W-TALC family, in rows of 0.64 s, without detections on ambiguous segments. "
+      "thumos-seconds: the BaS-Net family. The last two: tIoU 0.1:0.1:0.9; their numbers "
+      "differ by up to 1.2 mAP and must not be compared")
       ->required();
-  app.add_option("--subset", options.subset,
-                 "Evaluate the videos of this subset, or 'all'; default: the only one there is, else "
-                 "validation (activitynet) or test (thumos)")
+  app.add_option(
+         "--subset", options.subset,
+         "Evaluate the videos of this subset, or 'all'; default: the only one there is, else "
+         "validation (activitynet) or test (thumos)")
       ->type_name("NAME");
   app.add_option("--tiou", options.tiou, "Other thresholds, e.g. --tiou 0.3,0.5,0.7")
       ->delimiter(',');
@@ -301,12 +316,14 @@ int main(int argc, char** argv) {
                  "Ambiguous_test.txt, for thumos-index with a ground truth that lacks it")
       ->type_name("FILE");
   app.add_option("--seconds-per-row", options.seconds_per_row,
-                 "Length of thumos-index's rows, for features of another step; the numbers then compare with "
+                 "Length of thumos-index's rows, for features of another step; the numbers then "
+                 "compare with "
                  "each other only")
       ->capture_default_str()
       ->check(cli::positive())
       ->type_name("S");
-  cli::add_output(app, "--json", options.json, "Also write the result to this file")->type_name("OUT");
+  cli::add_output(app, "--json", options.json, "Also write the result to this file")
+      ->type_name("OUT");
   app.add_flag("--per-class", options.per_class, "Print the AP of every class");
   app.add_flag("--ignore-unannotated-videos", options.ignore_unannotated,
                "Leave out detections in videos without ground truth instead of counting them as "
@@ -317,8 +334,10 @@ int main(int argc, char** argv) {
       "           --protocol thumos-index --per-class\n\n"
       "Matching is that of the official ActivityNet evaluator: per class, detections by falling\n"
       "score take the free instance of their video with the highest tIoU, if it is at least the\n"
-      "threshold; AP interpolates over all points; the mean is over the classes of the ground truth.\n"
-      "Of equal scores and equal overlaps the last in the file comes first, as there; when that decides,\n"
+      "threshold; AP interpolates over all points; the mean is over the classes of the ground "
+      "truth.\n"
+      "Of equal scores and equal overlaps the last in the file comes first, as there; when that "
+      "decides,\n"
       "it is said. Segments without length match nothing.");
   return cli::run(app, argc, argv, [&] { evaluate_files(options); });
 }

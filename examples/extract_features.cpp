@@ -1,10 +1,12 @@
 /// extract_features — I3D and CLIP rows of videos, as train_dcl and localize read them.
 ///
-///   extract_features videos/ --out data --i3d-rgb i3d_rgb.safetensors --i3d-flow i3d_flow.safetensors
+///   extract_features videos/ --out data --i3d-rgb i3d_rgb.safetensors --i3d-flow
+///   i3d_flow.safetensors
 ///       --clip-weights clip.safetensors
 ///
-/// Writes into --out: features/<id>.npy (T, 2048), clip/<id>.npy (T, 512), timestamps/<id>_timestamps_ms.npy
-/// (T,), provenance/<id>.json. docs/features.md has the conventions.
+/// Writes into --out: features/<id>.npy (T, 2048), clip/<id>.npy (T, 512),
+/// timestamps/<id>_timestamps_ms.npy (T,), provenance/<id>.json. docs/features.md has the
+/// conventions.
 
 #include <sys/stat.h>
 
@@ -28,21 +30,25 @@ using Options = extract::Task;
 // ---------------------------------------------------------------- which videos
 
 bool looks_like_video(const fs::path& path) {
-  static const char* const extensions[] = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg",
-                                           ".wmv", ".flv", ".ts",  ".3gp", ".ogv", ".mts",  ".m2ts"};
+  static const char* const extensions[] = {".mp4",  ".m4v", ".mov",  ".avi", ".mkv",
+                                           ".webm", ".mpg", ".mpeg", ".wmv", ".flv",
+                                           ".ts",   ".3gp", ".ogv",  ".mts", ".m2ts"};
   std::string extension = path.extension().string();
   for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return std::find(std::begin(extensions), std::end(extensions), extension) != std::end(extensions);
 }
 
-/// The videos that the command line names. A file or folder that is met on two ways counts once; links are followed,
-/// hidden files and folders left out. What cannot be read is a failure of its own and stops nothing.
+/// The videos that the command line names. A file or folder that is met on two ways counts once;
+/// links are followed, hidden files and folders left out. What cannot be read is a failure of its
+/// own and stops nothing.
 class Search {
  public:
-  Search(bool recursive, outputs::Failures& failures) : recursive_(recursive), failures_(failures) {}
+  Search(bool recursive, outputs::Failures& failures)
+      : recursive_(recursive), failures_(failures) {}
 
   void add(const fs::path& path) {
-    if (is_new(path, files_)) videos_.push_back({.id = outputs::safe_name(path.stem().string()), .path = path.string()});
+    if (is_new(path, files_))
+      videos_.push_back({.id = outputs::safe_name(path.stem().string()), .path = path.string()});
   }
   void look_into(const fs::path& folder) {
     if (!is_new(folder, folders_)) return;
@@ -50,7 +56,8 @@ class Search {
     fs::directory_iterator entries(folder, error);
     for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
       const fs::path& path = entries->path();
-      std::error_code unknown;  // a link that leads nowhere or in a circle is judged as the video that it claims to be
+      // A link that leads nowhere or in a circle is judged as the video that it claims to be.
+      std::error_code unknown;
       const bool is_folder = fs::is_directory(path, unknown);
       if (outputs::is_hidden(path)) {
         if (!is_folder && looks_like_video(path)) ++hidden_;
@@ -60,7 +67,8 @@ class Search {
         add(path);
       }
     }
-    if (error) failures_.add(folder.string(), concat("the folder cannot be read: ", error.message()));
+    if (error)
+      failures_.add(folder.string(), concat("the folder cannot be read: ", error.message()));
   }
 
   std::vector<Video>& videos() { return videos_; }
@@ -92,7 +100,8 @@ std::vector<Video> find_videos(const Options& o, outputs::Failures& failures) {
     const std::size_t before = search.videos().size(), failed = failures.size();
     search.look_into(input);
     if (search.videos().size() > before || failures.size() > failed) continue;
-    empty = concat("the folder holds no video", o.recursive ? "" : "; --recursive looks into the folders below it");
+    empty = concat("the folder holds no video",
+                   o.recursive ? "" : "; --recursive looks into the folders below it");
     failures.add(input, empty);
   }
   if (search.hidden() > 0) std::printf("%zu hidden file(s) left out\n", search.hidden());
@@ -102,8 +111,9 @@ std::vector<Video> find_videos(const Options& o, outputs::Failures& failures) {
     return a.id != b.id ? a.id < b.id : a.path < b.path;
   });
   for (std::size_t i = 1; i < videos.size(); ++i) {
-    TANDEM_CHECK(videos[i].id != videos[i - 1].id, "extract_features", videos[i - 1].path, " and ", videos[i].path,
-                 " would both become ", videos[i].id, ".npy; give them different names or --out folders");
+    TANDEM_CHECK(videos[i].id != videos[i - 1].id, "extract_features", videos[i - 1].path, " and ",
+                 videos[i].path, " would both become ", videos[i].id,
+                 ".npy; give them different names or --out folders");
   }
   if (o.shard.empty()) return videos;
   std::size_t part = 0, parts = 0;
@@ -119,19 +129,21 @@ std::vector<Video> find_videos(const Options& o, outputs::Failures& failures) {
 void print_profile(const StageSeconds& s, double video_seconds, double wall) {
   cli::Table table({"stage", "thread seconds", "share %"});
   const double total = std::max(s.total(), 1e-9);
-  const std::pair<const char*, double> rows[] = {{"decode", s.decode},   {"resize, prepare", s.prepare},
-                                                 {"flow", s.flow},       {"I3D RGB", s.i3d_rgb},
-                                                 {"I3D flow", s.i3d_flow}, {"CLIP", s.clip}};
+  const std::pair<const char*, double> rows[] = {
+      {"decode", s.decode},   {"resize, prepare", s.prepare}, {"flow", s.flow},
+      {"I3D RGB", s.i3d_rgb}, {"I3D flow", s.i3d_flow},       {"CLIP", s.clip}};
   for (const auto& [name, seconds] : rows) {
     table.row({name, cli::fixed(seconds, 2), cli::percent(seconds / total, 1)});
   }
   table.print();
-  std::printf("%s s of video in %s s: %s s of video per second\n", cli::fixed(video_seconds, 1).c_str(),
-              cli::fixed(wall, 1).c_str(), cli::fixed(video_seconds / std::max(wall, 1e-9), 3).c_str());
+  std::printf("%s s of video in %s s: %s s of video per second\n",
+              cli::fixed(video_seconds, 1).c_str(), cli::fixed(wall, 1).c_str(),
+              cli::fixed(video_seconds / std::max(wall, 1e-9), 3).c_str());
 }
 
 const char* random_warning =
-    "RANDOM WEIGHTS (--random-weights): these features show that the programs work together, they mean nothing";
+    "RANDOM WEIGHTS (--random-weights): these features show that the programs work together, they "
+    "mean nothing";
 
 /// Returns 0, or 3 when some videos failed.
 int run(Options& o) {
@@ -152,10 +164,13 @@ int run(Options& o) {
     try {
       const Output::Verdict verdict = output.plan(video);
       if (!verdict.otherwise.empty()) {
-        if (different++ == 0) example = concat(output.provenance(video.id), " says that ", verdict.otherwise);
+        if (different++ == 0)
+          example = concat(output.provenance(video.id), " says that ", verdict.otherwise);
         continue;
       }
-      if (!verdict.note.empty()) std::printf("note: %s: %s\n", cli::printable(video.path).c_str(), cli::printable(verdict.note).c_str());
+      if (!verdict.note.empty())
+        std::printf("note: %s: %s\n", cli::printable(video.path).c_str(),
+                    cli::printable(verdict.note).c_str());
       if (video.done()) {
         ++finished;
       } else {
@@ -165,10 +180,12 @@ int run(Options& o) {
       failures.add(video.path, error.what());
     }
   }
-  TANDEM_CHECK(different == 0, "extract_features", different, different == 1 ? " video has" : " videos have",
-               " features in ", o.out, " that were made otherwise: ", example,
+  TANDEM_CHECK(different == 0, "extract_features", different,
+               different == 1 ? " video has" : " videos have", " features in ", o.out,
+               " that were made otherwise: ", example,
                "; --overwrite makes them again, another --out keeps both");
-  std::printf("%zu video%s, %zu finished before; streams", videos.size(), videos.size() == 1 ? "" : "s", finished);
+  std::printf("%zu video%s, %zu finished before; streams", videos.size(),
+              videos.size() == 1 ? "" : "s", finished);
   for (const std::string& stream : o.streams) std::printf(" %s", stream.c_str());
   std::printf("; %d thread(s)\n", o.extraction.threads);
   std::fflush(stdout);
@@ -179,11 +196,13 @@ int run(Options& o) {
     try {
       const io::VideoReader reader(video.path, {.threads = 1});
       const io::VideoInfo& info = reader.info();
-      const double seconds = info.duration > 0                      ? info.duration
-                             : info.fps > 0 && info.frames > 0 ? static_cast<double>(info.frames) / info.fps
-                                                               : 60;
+      const double seconds = info.duration > 0 ? info.duration
+                             : info.fps > 0 && info.frames > 0
+                                 ? static_cast<double>(info.frames) / info.fps
+                                 : 60;
       output.check_writable(video);
-      video.frames = seconds * (o.extraction.snippets.fps > 0 ? o.extraction.snippets.fps : std::max(info.fps, 1.0));
+      video.frames = seconds * (o.extraction.snippets.fps > 0 ? o.extraction.snippets.fps
+                                                              : std::max(info.fps, 1.0));
       frames += video.frames;
       return false;
     } catch (const std::exception& error) {
@@ -205,10 +224,12 @@ int run(Options& o) {
       const auto start = std::chrono::steady_clock::now();
       video.source = outputs::record_of({video.path});
       const VideoFeatures f = extractor.extract(video.path, video.wanted, [&](std::int64_t done) {
-        const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        progress.update(static_cast<std::size_t>(before + std::min(static_cast<double>(done), video.frames)),
-                        concat(video.id, " (", number, "/", todo.size(), "), ",
-                               cli::fixed(static_cast<double>(done) / std::max(passed, 1e-9), 1), " frames/s"));
+        const double passed =
+            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        progress.update(
+            static_cast<std::size_t>(before + std::min(static_cast<double>(done), video.frames)),
+            concat(video.id, " (", number, "/", todo.size(), "), ",
+                   cli::fixed(static_cast<double>(done) / std::max(passed, 1e-9), 1), " frames/s"));
       });
       output.write(video, f);
       ++extracted;
@@ -220,7 +241,8 @@ int run(Options& o) {
       stages.clip += f.stages.clip;
       video_seconds += f.seconds;
       wall += f.wall_seconds;
-      for (const std::string& warning : f.warnings) progress.print(concat("note: ", video.path, ": ", warning));
+      for (const std::string& warning : f.warnings)
+        progress.print(concat("note: ", video.path, ": ", warning));
     } catch (const std::exception& error) {
       failures.add(video.path, error.what());
       progress.print(concat("failed: ", video.path, ": ", error.what()));
@@ -229,8 +251,8 @@ int run(Options& o) {
     progress.update(static_cast<std::size_t>(before), concat(number, "/", todo.size(), " videos"));
   }
   if (!todo.empty()) progress.finish();
-  std::printf("%zu extracted, %zu finished before, %zu failed; in %s\n", extracted, finished, failures.size(),
-              cli::printable(o.out).c_str());
+  std::printf("%zu extracted, %zu finished before, %zu failed; in %s\n", extracted, finished,
+              failures.size(), cli::printable(o.out).c_str());
   if (o.profile && video_seconds > 0) print_profile(stages, video_seconds, wall);
   if (o.random()) std::printf("%s\n", random_warning);
   return failures.print(all, "videos");
@@ -240,22 +262,32 @@ int run(Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "I3D rows (RGB and TV-L1 flow, 1024 columns each) and CLIP rows (512) of videos, in the layout that\n"
-      "train_dcl and localize read. A row is 16 frames at 25 per second, 0.64 s, unless told otherwise.\n\n"
-      "  extract_features videos/ --out data --i3d-rgb i3d_rgb.safetensors --i3d-flow i3d_flow.safetensors \\\n"
+      "I3D rows (RGB and TV-L1 flow, 1024 columns each) and CLIP rows (512) of videos, in the "
+      "layout that\n"
+      "train_dcl and localize read. A row is 16 frames at 25 per second, 0.64 s, unless told "
+      "otherwise.\n\n"
+      "  extract_features videos/ --out data --i3d-rgb i3d_rgb.safetensors --i3d-flow "
+      "i3d_flow.safetensors \\\n"
       "      --clip-weights clip.safetensors\n"
       "  extract_features a.mp4 b.avi --out data --streams clip --clip-weights clip.safetensors\n"
-      "  extract_features videos/ --out try --random-weights 0 --random-narrow 16 --flow-size 64   # no weights\n\n"
-      "Run again, it goes on where it was; videos that are finished are not touched. A video that fails does\n"
-      "not stop the others. Exit status: 0, 1 for an error, 2 for a wrong command line, 3 when some videos failed.",
+      "  extract_features videos/ --out try --random-weights 0 --random-narrow 16 --flow-size 64   "
+      "# no weights\n\n"
+      "Run again, it goes on where it was; videos that are finished are not touched. A video that "
+      "fails does\n"
+      "not stop the others. Exit status: 0, 1 for an error, 2 for a wrong command line, 3 when "
+      "some videos failed.",
       "extract_features");
   Options o;
-  app.add_option("inputs", o.inputs, "Videos, or folders of them")->required()->check(outputs::existing_entry);
+  app.add_option("inputs", o.inputs, "Videos, or folders of them")
+      ->required()
+      ->check(outputs::existing_entry);
   app.add_option("--out", o.out, "Folder to write")->required();
   app.add_flag("--recursive", o.recursive, "Look into the folders below as well");
-  app.add_flag("--separate", o.separate, "features/rgb/<id>.npy and features/flow/<id>.npy instead of one joint array");
+  app.add_flag("--separate", o.separate,
+               "features/rgb/<id>.npy and features/flow/<id>.npy instead of one joint array");
   app.add_flag("--overwrite", o.overwrite, "Make features again although they are there");
-  app.add_option("--shard", o.shard, "Part i of n of the videos, i/n from 1/n on, for several machines or job arrays")
+  app.add_option("--shard", o.shard,
+                 "Part i of n of the videos, i/n from 1/n on, for several machines or job arrays")
       ->check(cli::part_of_parts());
   app.add_flag("--profile", o.profile, "At the end, how the time was spent");
   extract::add_options(app, o);

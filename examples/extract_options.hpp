@@ -38,19 +38,31 @@ inline void add_options(CLI::App& app, Options& o) {
     return app.add_option(name, value, help)->group(group)->capture_default_str();
   };
   const char* group = "Encoders";
-  app.add_option("--i3d-rgb", o.i3d_rgb, "I3D weights of the RGB stream: safetensors of weights/convert.py i3d")
-      ->group(group)->check(CLI::ExistingFile);
-  app.add_option("--i3d-flow", o.i3d_flow, "I3D weights of the flow stream")->group(group)->check(CLI::ExistingFile);
-  app.add_option("--clip-weights", o.clip, "CLIP weights: a file of weights/convert.py clip, or of open_clip or Hugging Face")
-      ->group(group)->check(CLI::ExistingPath);
+  app.add_option("--i3d-rgb", o.i3d_rgb,
+                 "I3D weights of the RGB stream: safetensors of weights/convert.py i3d")
+      ->group(group)
+      ->check(CLI::ExistingFile);
+  app.add_option("--i3d-flow", o.i3d_flow, "I3D weights of the flow stream")
+      ->group(group)
+      ->check(CLI::ExistingFile);
+  app.add_option("--clip-weights", o.clip,
+                 "CLIP weights: a file of weights/convert.py clip, or of open_clip or Hugging Face")
+      ->group(group)
+      ->check(CLI::ExistingPath);
   cli::add_choice(app, "--clip-activation", o.clip_activation, {"", "quick_gelu", "gelu"},
-                  "What the CLIP model was trained with, where its files do not say")->group(group);
+                  "What the CLIP model was trained with, where its files do not say")
+      ->group(group);
   app.add_option("--random-weights", o.random_weights,
-                 "Random weights with this seed instead of files: shows that everything runs, the features mean nothing")
-      ->group(group)->check(cli::non_negative());
-  number("--random-narrow", o.random_narrow, "Divide the widths of random networks by this, to try things quickly", group)
+                 "Random weights with this seed instead of files: shows that everything runs, the "
+                 "features mean nothing")
+      ->group(group)
+      ->check(cli::non_negative());
+  number("--random-narrow", o.random_narrow,
+         "Divide the widths of random networks by this, to try things quickly", group)
       ->check(cli::range(1, 64));
-  app.add_flag("--bfloat16", o.bfloat16, "Networks in bfloat16: half the memory, faster where the CPU has it")->group(group);
+  app.add_flag("--bfloat16", o.bfloat16,
+               "Networks in bfloat16: half the memory, faster where the CPU has it")
+      ->group(group);
 
   group = "Snippets";
   const auto streams = [](const std::string& given) {
@@ -61,45 +73,74 @@ inline void add_options(CLI::App& app, Options& o) {
     return concat("'", given, "' is none of rgb, flow, clip", io::did_you_mean(given, words));
   };
   app.add_option("--streams", o.streams, "Which rows: rgb, flow, clip, with commas between")
-      ->group(group)->delimiter(',')->check(streams)->default_str("rgb,flow,clip");
-  number("--stack", s.stack, "Frames of a row; I3D needs at least 9", group)->check(cli::range(1, 4096));
+      ->group(group)
+      ->delimiter(',')
+      ->check(streams)
+      ->default_str("rgb,flow,clip");
+  number("--stack", s.stack, "Frames of a row; I3D needs at least 9", group)
+      ->check(cli::range(1, 4096));
   number("--step", s.step, "Frames from one row to the next", group)->check(cli::range(1, 4096));
-  number("--fps", s.fps, "Resample the video to this many frames per second; 0: take the frames as they are", group)
+  number("--fps", s.fps,
+         "Resample the video to this many frames per second; 0: take the frames as they are", group)
       ->check(cli::range(0.0, 1000.0));
-  cli::add_choice(app, "--tail", o.tail, {"drop", "repeat"}, "Frames at the end that fill no row: leave them out, or repeat the last one")
-      ->group(group)->capture_default_str();
+  cli::add_choice(app, "--tail", o.tail, {"drop", "repeat"},
+                  "Frames at the end that fill no row: leave them out, or repeat the last one")
+      ->group(group)
+      ->capture_default_str();
   cli::add_choice(app, "--last-flow", o.last_flow, {"repeat", "drop"},
-                  "A row at the very end lacks its last flow: repeat the one before, or drop the row as the published "
-                  "features do")->group(group)->capture_default_str();
-  number("--clip-frames", o.extraction.clip_frames, "Frames of a row that CLIP sees; 1: the middle one, more: their mean", group)
+                  "A row at the very end lacks its last flow: repeat the one before, or drop the "
+                  "row as the published "
+                  "features do")
+      ->group(group)
+      ->capture_default_str();
+  number("--clip-frames", o.extraction.clip_frames,
+         "Frames of a row that CLIP sees; 1: the middle one, more: their mean", group)
       ->check(cli::range(1, 4096));
 
   group = "Pictures";
-  number("--resize", o.extraction.i3d.size, "I3D: short side of the resized frames", group)->check(cli::range(193, 4096));
-  number("--crop", o.extraction.i3d.crop, "I3D: rows and columns of the centre that are kept", group)->check(cli::range(193, 4096));
-  cli::add_choice(app, "--resize-filter", o.resize, {"bilinear", "bicubic"}, "I3D and flow: how frames are resized, as Pillow does it")
-      ->group(group)->capture_default_str();
+  number("--resize", o.extraction.i3d.size, "I3D: short side of the resized frames", group)
+      ->check(cli::range(193, 4096));
+  number("--crop", o.extraction.i3d.crop, "I3D: rows and columns of the centre that are kept",
+         group)
+      ->check(cli::range(193, 4096));
+  cli::add_choice(app, "--resize-filter", o.resize, {"bilinear", "bicubic"},
+                  "I3D and flow: how frames are resized, as Pillow does it")
+      ->group(group)
+      ->capture_default_str();
 
   group = "Flow (TV-L1)";
-  number("--flow-size", o.extraction.flow_size, "Short side of the frames that flow is computed on", group)->check(cli::range(32, 4096));
-  number("--flow-bound", o.extraction.i3d.bound, "Pixels of flow that become 1", group)->check(cli::positive());
+  number("--flow-size", o.extraction.flow_size, "Short side of the frames that flow is computed on",
+         group)
+      ->check(cli::range(32, 4096));
+  number("--flow-bound", o.extraction.i3d.bound, "Pixels of flow that become 1", group)
+      ->check(cli::positive());
   number("--flow-tau", t.tau, "Time step", group)->check(cli::positive());
-  number("--flow-lambda", t.lambda, "Weight of the data term; smaller is smoother", group)->check(cli::positive());
+  number("--flow-lambda", t.lambda, "Weight of the data term; smaller is smoother", group)
+      ->check(cli::positive());
   number("--flow-theta", t.theta, "Tightness", group)->check(cli::positive());
   number("--flow-scales", t.scales, "Scales of the pyramid", group)->check(cli::range(1, 20));
-  number("--flow-scale-step", t.scale_step, "Size of a scale relative to the finer one", group)->check(cli::range(0.1, 0.95));
+  number("--flow-scale-step", t.scale_step, "Size of a scale relative to the finer one", group)
+      ->check(cli::range(0.1, 0.95));
   number("--flow-warps", t.warps, "Warps per scale", group)->check(cli::range(1, 100));
-  number("--flow-epsilon", t.epsilon, "Stop when the flow changes by less, in pixels", group)->check(cli::non_negative());
-  number("--flow-inner-iterations", t.inner_iterations, "Iterations between two median filters", group)->check(cli::range(1, 1000));
-  number("--flow-outer-iterations", t.outer_iterations, "Median filters per warp, at most", group)->check(cli::range(1, 1000));
-  number("--flow-median", t.median, "Side of the median filter: 5, 3, or 1 for none", group)->check(CLI::IsMember({1, 3, 5}));
-  number("--flow-sampling-steps", t.sampling_steps, "Sample at parts of a pixel, as OpenCV does (32); 0: exactly", group)
+  number("--flow-epsilon", t.epsilon, "Stop when the flow changes by less, in pixels", group)
+      ->check(cli::non_negative());
+  number("--flow-inner-iterations", t.inner_iterations, "Iterations between two median filters",
+         group)
+      ->check(cli::range(1, 1000));
+  number("--flow-outer-iterations", t.outer_iterations, "Median filters per warp, at most", group)
+      ->check(cli::range(1, 1000));
+  number("--flow-median", t.median, "Side of the median filter: 5, 3, or 1 for none", group)
+      ->check(CLI::IsMember({1, 3, 5}));
+  number("--flow-sampling-steps", t.sampling_steps,
+         "Sample at parts of a pixel, as OpenCV does (32); 0: exactly", group)
       ->check(cli::range(0, 1 << 16));
 
   group = "Run";
-  number("--threads", o.threads, "Threads for decoding, flow and networks together; 0: all that the machine offers", group)
+  number("--threads", o.threads,
+         "Threads for decoding, flow and networks together; 0: all that the machine offers", group)
       ->check(cli::range(0, cpu::max_threads));
-  number("--decoding-threads", o.extraction.decoding_threads, "Threads of the decoder itself, for large videos", group)
+  number("--decoding-threads", o.extraction.decoding_threads,
+         "Threads of the decoder itself, for large videos", group)
       ->check(cli::range(1, 64));
 }
 
@@ -107,26 +148,35 @@ inline void add_options(CLI::App& app, Options& o) {
 inline void finish_options(Options& o) {
   o.extraction.snippets.tail = o.tail == "repeat" ? Tail::repeat : Tail::drop;
   o.extraction.snippets.last_flow = o.last_flow == "drop" ? LastFlow::drop : LastFlow::repeat;
-  o.extraction.i3d.filter = o.resize == "bicubic" ? io::ResizeFilter::bicubic : io::ResizeFilter::bilinear;
+  o.extraction.i3d.filter =
+      o.resize == "bicubic" ? io::ResizeFilter::bicubic : io::ResizeFilter::bilinear;
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   o.extraction.threads = cpu::num_threads();
   std::sort(o.streams.begin(), o.streams.end());
   o.streams.erase(std::unique(o.streams.begin(), o.streams.end()), o.streams.end());
   TANDEM_CHECK(!o.streams.empty(), "extract_features", "--streams names no stream");
-  TANDEM_CHECK(o.extraction.i3d.crop <= o.extraction.i3d.size, "extract_features", "--crop ", o.extraction.i3d.crop,
-               " is larger than --resize ", o.extraction.i3d.size);
+  TANDEM_CHECK(o.extraction.i3d.crop <= o.extraction.i3d.size, "extract_features", "--crop ",
+               o.extraction.i3d.crop, " is larger than --resize ", o.extraction.i3d.size);
   const bool i3d = o.has("rgb") || o.has("flow");
-  TANDEM_CHECK(!i3d || o.extraction.snippets.stack >= 9, "extract_features", "I3D needs at least 9 frames, --stack is ",
-               o.extraction.snippets.stack, "; --streams clip does without I3D");
+  TANDEM_CHECK(!i3d || o.extraction.snippets.stack >= 9, "extract_features",
+               "I3D needs at least 9 frames, --stack is ", o.extraction.snippets.stack,
+               "; --streams clip does without I3D");
   clip_offsets(o.extraction.snippets.stack, o.extraction.clip_frames);  // checks
-  const struct { const char *stream, *option; const std::string& path; } needed[] = {
-      {"rgb", "--i3d-rgb", o.i3d_rgb}, {"flow", "--i3d-flow", o.i3d_flow}, {"clip", "--clip-weights", o.clip}};
+  const struct {
+    const char *stream, *option;
+    const std::string& path;
+  } needed[] = {{"rgb", "--i3d-rgb", o.i3d_rgb},
+                {"flow", "--i3d-flow", o.i3d_flow},
+                {"clip", "--clip-weights", o.clip}};
   for (const auto& n : needed) {
     if (!o.has(n.stream)) continue;
-    TANDEM_CHECK(o.random() || !n.path.empty(), "extract_features", "the ", n.stream, " rows need weights: ", n.option,
-                 " FILE (weights/README.md says where they come from), fewer --streams, or --random-weights SEED to "
+    TANDEM_CHECK(o.random() || !n.path.empty(), "extract_features", "the ", n.stream,
+                 " rows need weights: ", n.option,
+                 " FILE (weights/README.md says where they come from), fewer --streams, or "
+                 "--random-weights SEED to "
                  "see everything run without them");
-    TANDEM_CHECK(!o.random() || n.path.empty(), "extract_features", n.option, " and --random-weights exclude each other");
+    TANDEM_CHECK(!o.random() || n.path.empty(), "extract_features", n.option,
+                 " and --random-weights exclude each other");
   }
 }
 
@@ -134,7 +184,8 @@ inline void finish_options(Options& o) {
 /// support/extract.cpp, so that the networks are compiled once for all programs.
 class Extractor {
  public:
-  /// Opens the files, or draws random weights. Errors: files that are no such network, or of another stream.
+  /// Opens the files, or draws random weights. Errors: files that are no such network, or of
+  /// another stream.
   explicit Extractor(const Options& options);
   ~Extractor();
   Extractor(const Extractor&) = delete;
@@ -155,7 +206,8 @@ class Extractor {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Everything that decides the values of a stream's rows, for provenance: equal settings, equal rows.
+/// Everything that decides the values of a stream's rows, for provenance: equal settings, equal
+/// rows.
 inline io::Json settings(const Options& o, const std::string& stream, const io::Json& weights) {
   const ExtractionOptions& e = o.extraction;
   io::Json out = io::Json::object();

@@ -1,5 +1,6 @@
 #pragma once
-/// The folder that extract_features writes: what is there already, what is still to be made, and the writing of it.
+/// The folder that extract_features writes: what is there already, what is still to be made, and
+/// the writing of it.
 
 #include <filesystem>
 #include <map>
@@ -23,36 +24,42 @@ struct Task : Options {
 
 struct Video {
   std::string id, path;
-  std::vector<std::string> wanted = {};      // streams that are to be extracted
-  bool times = false;                        // the time stamps are to be made
-  io::Json kept = io::Json::object();        // entries of other streams that hold
-  io::Json source = {};                      // the record of the file that is being read
-  double frames = 0;                         // about
+  std::vector<std::string> wanted = {};  // streams that are to be extracted
+  bool times = false;                    // the time stamps are to be made
+  io::Json kept = io::Json::object();    // entries of other streams that hold
+  io::Json source = {};                  // the record of the file that is being read
+  double frames = 0;                     // about
   bool done() const { return wanted.empty() && !times; }
 };
 
 class Output {
  public:
   Output(const Task& o, const io::Json& weights) : o_(o) {
-    for (const std::string& stream : o.streams) settings_[stream] = settings(o, stream, weights.at(stream));
+    for (const std::string& stream : o.streams)
+      settings_[stream] = settings(o, stream, weights.at(stream));
   }
 
-  std::string provenance(const std::string& id) const { return io::join_path(o_.out, concat("provenance/", id, ".json")); }
+  std::string provenance(const std::string& id) const {
+    return io::join_path(o_.out, concat("provenance/", id, ".json"));
+  }
   bool joint() const { return !o_.separate && o_.has("rgb") && o_.has("flow"); }
   /// Below --out.
   std::string file(const std::string& id, const std::string& stream) const {
     if (stream == "clip") return concat("clip/", id, ".npy");
     return joint() ? concat("features/", id, ".npy") : concat("features/", stream, "/", id, ".npy");
   }
-  std::string timestamps(const std::string& id) const { return concat("timestamps/", id, "_timestamps_ms.npy"); }
+  std::string timestamps(const std::string& id) const {
+    return concat("timestamps/", id, "_timestamps_ms.npy");
+  }
 
   struct Verdict {
     std::string otherwise;  ///< there are features that other options made: what differs
     std::string note;       ///< why something is made again
   };
 
-  /// Decides what of a video is still to be made: what is missing, damaged, or of another video by that name.
-  /// Errors: the video cannot be read; it has changed, and this run makes only some of its streams.
+  /// Decides what of a video is still to be made: what is missing, damaged, or of another video by
+  /// that name. Errors: the video cannot be read; it has changed, and this run makes only some of
+  /// its streams.
   Verdict plan(Video& video) const {
     Verdict out;
     video.wanted = o_.streams;
@@ -60,7 +67,8 @@ class Output {
     std::string why;
     const auto document = outputs::load_record(provenance(video.id), why);
     if (!document) {
-      if (!why.empty()) out.note = concat("its provenance cannot be read, so its features are made again: ", why);
+      if (!why.empty())
+        out.note = concat("its provenance cannot be read, so its features are made again: ", why);
       return out;
     }
     try {
@@ -72,27 +80,31 @@ class Output {
       video.wanted = o_.streams;
       video.times = true;
       video.kept = io::Json::object();
-      out.note = concat("its provenance says something else than this program writes, so its features are made again: ",
-                        error.what());
+      out.note = concat(
+          "its provenance says something else than this program writes, so its features are made "
+          "again: ",
+          error.what());
       return out;
     }
   }
 
   /// Refuses what saving would refuse.
   void check_writable(const Video& video) const {
-    for (const std::string& stream : video.wanted) outputs::check_writable(io::join_path(o_.out, file(video.id, stream)));
+    for (const std::string& stream : video.wanted)
+      outputs::check_writable(io::join_path(o_.out, file(video.id, stream)));
     outputs::check_writable(io::join_path(o_.out, timestamps(video.id)));
     outputs::check_writable(provenance(video.id));
   }
 
-  /// Writes arrays, then the provenance, which holds the checksums of all: a video that has it is complete.
-  /// Other processes (of another shard, or for other streams) may write into the folder: one at a time does, and what
-  /// they have written since the plan was made is kept.
-  /// Errors: rows that are not finite; another number of rows than the streams that are kept; another process has made
-  /// the same with other options.
+  /// Writes arrays, then the provenance, which holds the checksums of all: a video that has it is
+  /// complete. Other processes (of another shard, or for other streams) may write into the folder:
+  /// one at a time does, and what they have written since the plan was made is kept.
+  /// Errors: rows that are not finite; another number of rows than the streams that are kept;
+  /// another process has made the same with other options.
   void write(const Video& planned, const VideoFeatures& f) const {
     io::make_directories(io::join_path(o_.out, "provenance"));
-    const io::FolderLock lock(io::join_path(o_.out, "provenance"), "extract_features", io::FolderLock::Busy::wait);
+    const io::FolderLock lock(io::join_path(o_.out, "provenance"), "extract_features",
+                              io::FolderLock::Busy::wait);
     const Video video = with_news(planned);
     const auto rows_of = [&](const std::string& stream) -> const Tensor<float>& {
       return stream == "rgb" ? f.rgb : stream == "flow" ? f.flow : f.clip;
@@ -100,11 +112,13 @@ class Output {
     for (const std::string& stream : video.wanted) outputs::check_finite(stream, rows_of(stream));
     const auto rows = static_cast<std::int64_t>(f.timestamps_ms.size());
     for (const auto& [stream, entry] : video.kept.items()) {
-      TANDEM_CHECK(entry.at("rows") == rows, "extract", "there are ", rows, " rows now, ", stream, " has ",
-                   io::json_text(entry.at("rows")), "; --overwrite with all streams makes them again");
+      TANDEM_CHECK(entry.at("rows") == rows, "extract", "there are ", rows, " rows now, ", stream,
+                   " has ", io::json_text(entry.at("rows")),
+                   "; --overwrite with all streams makes them again");
     }
-    TANDEM_CHECK(outputs::stamp_of({video.path}).text == video.source.at("stamp").get<std::string>(), "extract",
-                 "the video was changed while it was read; nothing was saved");
+    TANDEM_CHECK(
+        outputs::stamp_of({video.path}).text == video.source.at("stamp").get<std::string>(),
+        "extract", "the video was changed while it was read; nothing was saved");
 
     // Until everything is written, the provenance vouches only for what is not touched.
     io::Json root = about(video, f);
@@ -133,12 +147,14 @@ class Output {
       entry["rows"] = rows;
       entry["columns"] = rows_of(stream).size(1);
       entry["settings"] = settings_.at(stream);
-      entry["written"] = stream != "clip" && joint() ? both : save(file(video.id, stream), rows_of(stream));
+      entry["written"] =
+          stream != "clip" && joint() ? both : save(file(video.id, stream), rows_of(stream));
       streams[stream] = std::move(entry);
     }
     root["timestamps_written"] = save(timestamps(video.id), from_vector<double>(f.timestamps_ms));
     bool random = false;
-    for (const auto& [name, entry] : streams.items()) random = random || entry.at("settings").at("weights").contains("random_seed");
+    for (const auto& [name, entry] : streams.items())
+      random = random || entry.at("settings").at("weights").contains("random_seed");
     root["random_weights"] = random;
     if (random) root["warning"] = "the encoders had RANDOM weights: these features mean nothing";
     root["streams"] = std::move(streams);
@@ -146,8 +162,8 @@ class Output {
   }
 
  private:
-  /// The video with the records of streams that appeared since it was planned. A record that cannot be read is the
-  /// one that the plan found so.
+  /// The video with the records of streams that appeared since it was planned. A record that cannot
+  /// be read is the one that the plan found so.
   Video with_news(const Video& planned) const {
     std::string why, conflict;
     Video video = planned;
@@ -157,7 +173,8 @@ class Output {
       const io::JsonRef root = document->root(), streams = root.at("streams");
       if (outputs::compare(root.at("video"), {video.path}) == outputs::Same::no) return planned;
       for (const auto& [stream, json] : streams.members()) {
-        const bool ours = std::find(video.wanted.begin(), video.wanted.end(), stream) != video.wanted.end();
+        const bool ours =
+            std::find(video.wanted.begin(), video.wanted.end(), stream) != video.wanted.end();
         if (!ours) {
           video.kept[stream] = json;
         } else if (const std::string other = differs(stream, json.at("settings"));
@@ -168,7 +185,8 @@ class Output {
     } catch (const std::exception&) {
       return planned;
     }
-    TANDEM_CHECK(conflict.empty(), "extract", "another process has meanwhile made the same with other options: ", conflict);
+    TANDEM_CHECK(conflict.empty(), "extract",
+                 "another process has meanwhile made the same with other options: ", conflict);
     return video;
   }
 
@@ -210,7 +228,8 @@ class Output {
     outputs::Same same = outputs::Same::yes;
     if (was.find("checksum")) {
       same = outputs::compare(was, {video.path});
-    } else if (static_cast<std::uint64_t>(was.at("bytes").integer(0)) != outputs::stamp_of({video.path}).bytes) {
+    } else if (static_cast<std::uint64_t>(was.at("bytes").integer(0)) !=
+               outputs::stamp_of({video.path}).bytes) {
       same = outputs::Same::no;
     }
     if (same == outputs::Same::no) {
@@ -219,8 +238,9 @@ class Output {
         if (!o_.has(other)) others += concat(others.empty() ? "" : ", ", other);
       }
       if (!others.empty()) {
-        throw Replaced(concat("[extract] the file has changed since its ", others, " rows were made: name ",
-                              others, " in --streams as well, so that all rows are of one video"));
+        throw Replaced(concat("[extract] the file has changed since its ", others,
+                              " rows were made: name ", others,
+                              " in --streams as well, so that all rows are of one video"));
       }
       out.note = "the file has changed, so its features are made again";
       return out;
@@ -241,8 +261,9 @@ class Output {
         const io::Json& then = entry.at("settings").at(key).json();
         const io::Json& now = settings_.begin()->second.at(key);
         if (then == now) continue;
-        out.otherwise = concat(stream, " has ", key, " ", io::json_text(then), ", not ", io::json_text(now),
-                               ours ? "" : concat(" (name ", stream, " in --streams as well to make it again)"));
+        out.otherwise = concat(
+            stream, " has ", key, " ", io::json_text(then), ", not ", io::json_text(now),
+            ours ? "" : concat(" (name ", stream, " in --streams as well to make it again)"));
         return out;
       }
       if (!ours) video.kept[stream] = json;
@@ -257,19 +278,25 @@ class Output {
       if (state == outputs::Same::no) {
         missing.push_back(stream);
         const std::string name = entry->at("file").string();
-      if (damaged.find(name) == std::string::npos) damaged += concat(damaged.empty() ? "" : ", ", name);
+        if (damaged.find(name) == std::string::npos)
+          damaged += concat(damaged.empty() ? "" : ", ", name);
         continue;
       }
-      if (out.otherwise = differs(stream, entry->at("settings").json()); !out.otherwise.empty()) return out;
+      if (out.otherwise = differs(stream, entry->at("settings").json()); !out.otherwise.empty())
+        return out;
       video.kept[stream] = entry->json();
       if (state == outputs::Same::touched) {
-        const std::string stamp = outputs::stamp_of({io::join_path(o_.out, entry->at("file").string())}).text;
-        video.kept[stream]["written"]["stamp"] = renewed["streams"][stream]["written"]["stamp"] = stamp;
+        const std::string stamp =
+            outputs::stamp_of({io::join_path(o_.out, entry->at("file").string())}).text;
+        video.kept[stream]["written"]["stamp"] = renewed["streams"][stream]["written"]["stamp"] =
+            stamp;
         touched = true;
       }
     }
     // The two halves of a joint file are made together.
-    const auto lacks = [&](const char* stream) { return std::find(missing.begin(), missing.end(), stream) != missing.end(); };
+    const auto lacks = [&](const char* stream) {
+      return std::find(missing.begin(), missing.end(), stream) != missing.end();
+    };
     if (joint() && lacks("rgb") != lacks("flow")) {
       missing.push_back(lacks("rgb") ? "flow" : "rgb");
       video.kept.erase(missing.back());
@@ -277,7 +304,8 @@ class Output {
     video.wanted = missing;
     video.times = !times_are_intact(root, video.id, renewed, touched);
     if (!damaged.empty()) out.note = concat(damaged, " is missing or damaged, and made again");
-    if (video.times && missing.empty()) out.note = concat(timestamps(video.id), " is missing or damaged, and made again");
+    if (video.times && missing.empty())
+      out.note = concat(timestamps(video.id), " is missing or damaged, and made again");
     if (touched && video.done()) renew(video.id, renewed);
     return out;
   }
@@ -288,7 +316,8 @@ class Output {
     if (was == now) return "";
     for (const auto& [key, value] : now.items()) {
       if (!was.contains(key) || was.at(key) != value) {
-        return concat(stream, " has ", key, " ", was.contains(key) ? io::json_text(was.at(key)) : std::string("unknown"),
+        return concat(stream, " has ", key, " ",
+                      was.contains(key) ? io::json_text(was.at(key)) : std::string("unknown"),
                       ", not ", io::json_text(value));
       }
     }
@@ -300,11 +329,14 @@ class Output {
     const std::string path = io::join_path(o_.out, entry.at("file").string());
     if (!io::is_file(path)) return outputs::Same::no;
     if (const auto written = entry.find("written")) return outputs::compare(*written, {path});
-    return outputs::plain_array_is_good(path, entry.at("rows").integer(1), entry.at("columns").integer(1))
-               ? outputs::Same::yes : outputs::Same::no;
+    return outputs::plain_array_is_good(path, entry.at("rows").integer(1),
+                                        entry.at("columns").integer(1))
+               ? outputs::Same::yes
+               : outputs::Same::no;
   }
 
-  bool times_are_intact(const io::JsonRef& root, const std::string& id, io::Json& renewed, bool& touched) const {
+  bool times_are_intact(const io::JsonRef& root, const std::string& id, io::Json& renewed,
+                        bool& touched) const {
     const std::string path = io::join_path(o_.out, timestamps(id));
     if (!io::is_file(path)) return false;
     if (const auto written = root.find("timestamps_written")) {
@@ -323,7 +355,8 @@ class Output {
     }
   }
 
-  /// Files that were only moved need not be read again next time; where that cannot be noted, they will be.
+  /// Files that were only moved need not be read again next time; where that cannot be noted, they
+  /// will be.
   void renew(const std::string& id, const io::Json& document) const {
     try {
       io::save_json(provenance(id), document);

@@ -1,6 +1,7 @@
 #pragma once
-/// What extract_features and clip_features share: which files were made of which, what of it still holds, and the list of
-/// what failed. One source (a video, a folder of frames) that fails does not stop the others.
+/// What extract_features and clip_features share: which files were made of which, what of it still
+/// holds, and the list of what failed. One source (a video, a folder of frames) that fails does not
+/// stop the others.
 
 #include <sys/stat.h>
 
@@ -30,7 +31,9 @@ constexpr int some_failed = 3;
 /// The sources that failed, and why.
 class Failures {
  public:
-  void add(std::string name, std::string message) { all_.push_back({std::move(name), std::move(message)}); }
+  void add(std::string name, std::string message) {
+    all_.push_back({std::move(name), std::move(message)});
+  }
   std::size_t size() const { return all_.size(); }
   bool empty() const { return all_.empty(); }
   template <class Function>
@@ -46,7 +49,8 @@ class Failures {
     std::fflush(stdout);
     std::fprintf(stderr, "%zu of %zu %s failed:\n", all_.size(), of, noun);
     for (const Failure& f : all_) {
-      std::fprintf(stderr, "  %s: %s\n", cli::printable(f.name).c_str(), cli::printable(f.message).c_str());
+      std::fprintf(stderr, "  %s: %s\n", cli::printable(f.name).c_str(),
+                   cli::printable(f.message).c_str());
     }
     return some_failed;
   }
@@ -58,7 +62,8 @@ class Failures {
   std::vector<Failure> all_;
 };
 
-/// For CLI11: something of that name is there. A link that leads nowhere is one source that fails, not a wrong command.
+/// For CLI11: something of that name is there. A link that leads nowhere is one source that fails,
+/// not a wrong command.
 inline std::string existing_entry(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0 ? "" : concat("Path does not exist: ", path);
@@ -67,9 +72,12 @@ inline std::string existing_entry(const std::string& path) {
 // ---------------------------------------------------------------- names
 
 /// Hidden by convention: .DS_Store, and ._a.mp4, where macOS keeps what other file systems cannot.
-inline bool is_hidden(const std::filesystem::path& path) { return path.filename().string().starts_with('.'); }
+inline bool is_hidden(const std::filesystem::path& path) {
+  return path.filename().string().starts_with('.');
+}
 
-/// A file's name as the name of outputs and in JSON: bytes that are no UTF-8, and control characters, become %E9.
+/// A file's name as the name of outputs and in JSON: bytes that are no UTF-8, and control
+/// characters, become %E9.
 inline std::string safe_name(std::string_view name) {
   std::string out;
   while (!name.empty()) {
@@ -94,8 +102,9 @@ inline std::string safe_name(std::string_view name) {
 
 // ---------------------------------------------------------------- what a file was
 
-/// Number of bytes and the times of the last change (of the content, and of the file as such, which nobody can set
-/// back) of some files together: equal means unchanged, at the price of a look into the folder.
+/// Number of bytes and the times of the last change (of the content, and of the file as such, which
+/// nobody can set back) of some files together: equal means unchanged, at the price of a look into
+/// the folder.
 struct Stamp {
   std::uint64_t bytes = 0;
   std::string text;
@@ -107,14 +116,16 @@ inline Stamp stamp_of(const std::vector<std::string>& paths) {
   std::uint64_t sum = 0;
   for (const std::string& path : paths) {
     struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) fail("open", path, ": cannot be opened: ", io::detail::system_message(errno));
+    if (::stat(path.c_str(), &info) != 0)
+      fail("open", path, ": cannot be opened: ", io::detail::system_message(errno));
     TANDEM_CHECK(S_ISREG(info.st_mode), "open", path, ": expected a regular file, this is ",
                  io::detail::kind_name(info.st_mode));
     out.bytes += static_cast<std::uint64_t>(info.st_size);
-    sum = io::checksum(concat(std::int64_t{info.st_size}, " ", std::int64_t{info.st_mtim.tv_sec}, " ",
-                              std::int64_t{info.st_mtim.tv_nsec}, " ", std::int64_t{info.st_ctim.tv_sec}, " ",
-                              std::int64_t{info.st_ctim.tv_nsec}),
-                       sum);
+    sum = io::checksum(
+        concat(std::int64_t{info.st_size}, " ", std::int64_t{info.st_mtim.tv_sec}, " ",
+               std::int64_t{info.st_mtim.tv_nsec}, " ", std::int64_t{info.st_ctim.tv_sec}, " ",
+               std::int64_t{info.st_ctim.tv_nsec}),
+        sum);
   }
   out.text = io::hexadecimal(sum);
   return out;
@@ -147,7 +158,8 @@ enum class Same {
   no,
 };
 
-/// Whether files are those of a record. Reads them only when their times differ. Errors: files that cannot be read.
+/// Whether files are those of a record. Reads them only when their times differ. Errors: files that
+/// cannot be read.
 inline Same compare(const io::JsonRef& record, const std::vector<std::string>& paths) {
   const Stamp now = stamp_of(paths);
   if (static_cast<std::uint64_t>(record.at("bytes").integer(0)) != now.bytes) return Same::no;
@@ -166,8 +178,9 @@ inline std::int64_t bad_row(const Tensor<float>& rows) {
 
 inline void check_finite(const std::string& name, const Tensor<float>& rows) {
   const std::int64_t row = bad_row(rows);
-  TANDEM_CHECK(row < 0, "extract", "the ", name, " rows hold values that are not finite, first in row ", row, " of ",
-               rows.size(0), "; nothing was saved: are the weights whole?");
+  TANDEM_CHECK(row < 0, "extract", "the ", name,
+               " rows hold values that are not finite, first in row ", row, " of ", rows.size(0),
+               "; nothing was saved: are the weights whole?");
 }
 
 /// An array of a record that an earlier version left without one: (rows, columns), finite.
@@ -182,7 +195,8 @@ inline bool plain_array_is_good(const std::string& path, std::int64_t rows, std:
   }
 }
 
-/// Refuses now what saving would refuse after hours: no permission, a full or read-only disk, a name that is too long.
+/// Refuses now what saving would refuse after hours: no permission, a full or read-only disk, a
+/// name that is too long.
 inline void check_writable(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   if (!folder.empty()) io::make_directories(folder);

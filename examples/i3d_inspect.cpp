@@ -1,5 +1,5 @@
-/// i3d_inspect — what an I3D checkpoint holds and what it costs; with --inputs, every endpoint of clips,
-/// which weights/compare_i3d.py holds against PyTorch.
+/// i3d_inspect — what an I3D checkpoint holds and what it costs; with --inputs, every endpoint of
+/// clips, which weights/compare_i3d.py holds against PyTorch.
 
 #include <chrono>
 #include <string>
@@ -21,15 +21,17 @@ void run(const Options& o) {
   auto start = std::chrono::steady_clock::now();
   const auto done = [&start](const char* what) {
     const auto now = std::chrono::steady_clock::now();
-    std::printf("%-10s %9.1f ms\n", what, std::chrono::duration<double, std::milli>(now - start).count());
+    std::printf("%-10s %9.1f ms\n", what,
+                std::chrono::duration<double, std::milli>(now - start).count());
     start = now;
   };
   const auto loaded = i3d::load<float>(o.weights, {.bfloat16 = o.bfloat16});
   done("load");
   const i3d::Config& config = loaded.model->config();
-  std::printf("%s stream, %lld channels, %lld features, %lld classes, %d thread(s)\n", loaded.stream.c_str(),
-              static_cast<long long>(config.channels), static_cast<long long>(config.features()),
-              static_cast<long long>(config.classes), cpu::num_threads());
+  std::printf("%s stream, %lld channels, %lld features, %lld classes, %d thread(s)\n",
+              loaded.stream.c_str(), static_cast<long long>(config.channels),
+              static_cast<long long>(config.features()), static_cast<long long>(config.classes),
+              cpu::num_threads());
   for (const auto& [key, value] : loaded.metadata) {
     std::printf("  %s: %s\n", cli::printable(key).c_str(), cli::printable(value).c_str());
   }
@@ -59,7 +61,8 @@ int main(int argc, char** argv) {
   auto* inputs =
       app.add_option("--inputs", o.inputs, "Also run these: safetensors with clips (N, C, T, H, W)")
           ->check(CLI::ExistingFile);
-  auto* out = cli::add_output(app, "--out", o.out, "Where features and every endpoint go, safetensors");
+  auto* out =
+      cli::add_output(app, "--out", o.out, "Where features and every endpoint go, safetensors");
   inputs->needs(out);
   out->needs(inputs);
   return cli::run(app, argc, argv, [&] { run(o); });

@@ -1,9 +1,10 @@
 /// localize — when which action happens in a video: detections, a table, and a page to look at.
 ///
-///   localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data/mine --page video.html
+///   localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data/mine --page
+///   video.html
 
-#include <cstdio>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -49,10 +50,12 @@ struct Rows {
 };
 
 const char* random_warning =
-    "The features come from encoders with RANDOM weights: this shows that the programs work together, not how good "
+    "The features come from encoders with RANDOM weights: this shows that the programs work "
+    "together, not how good "
     "they are.";
 
-/// What extract_features wrote beside its arrays: how long a row is, and whether the weights were random.
+/// What extract_features wrote beside its arrays: how long a row is, and whether the weights were
+/// random.
 void add_provenance(const std::string& features, const std::string& id, Rows& rows) {
   const std::optional<RowProvenance> found = read_provenance(features, id);
   if (!found) return;
@@ -65,19 +68,21 @@ void add_provenance(const std::string& features, const std::string& id, Rows& ro
 /// What the scores read.
 struct Need {
   bool i3d = true, clip = false;
-  bool both = true;  // the model was trained on rows of both kinds, so that the shorter kind ends a video
+  // The model was trained on rows of both kinds, so that the shorter kind ends a video
+  bool both = true;
 };
 
 void check_columns(std::int64_t columns, const dcl::Model& model) {
-  TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns, " columns, the model reads ",
-               model.input());
+  TANDEM_CHECK(columns == model.input(), "localize", "the rows have ", columns,
+               " columns, the model reads ", model.input());
 }
 
 #if defined(TANDEM_VIDEO)
 /// The rows of the video itself.
 Rows extract_rows(Options& o, const Need& need, const dcl::Model& model) {
   extract::Options& e = o.extraction;
-  TANDEM_CHECK(e.random() || (((!e.i3d_rgb.empty() && !e.i3d_flow.empty()) || !need.i3d) && (!need.clip || !e.clip.empty())),
+  TANDEM_CHECK(e.random() || (((!e.i3d_rgb.empty() && !e.i3d_flow.empty()) || !need.i3d) &&
+                              (!need.clip || !e.clip.empty())),
                "localize", "give the video's rows, --features, or the weights to make them: ",
                need.i3d ? "--i3d-rgb and --i3d-flow" : "", need.i3d && need.clip ? " and " : "",
                need.clip ? "--clip-weights" : "");
@@ -88,7 +93,9 @@ Rows extract_rows(Options& o, const Need& need, const dcl::Model& model) {
   extract::Extractor extractor(e);
   if (need.i3d) {
     const bool with_clip = model.options().concat_clip;
-    check_columns(extractor.columns("rgb") + extractor.columns("flow") + (with_clip ? extractor.columns("clip") : 0), model);
+    check_columns(extractor.columns("rgb") + extractor.columns("flow") +
+                      (with_clip ? extractor.columns("clip") : 0),
+                  model);
   }
   const SnippetOptions& s = e.extraction.snippets;
   const io::VideoInfo info = io::VideoReader(o.video, {.threads = 1}).info();
@@ -120,7 +127,8 @@ Rows open_rows(const Options& o, const Need& need) {
     return wtal::detail::float_rows(array);
   };
   TANDEM_CHECK(!o.features.empty() || (!need.i3d && !o.clip_features.empty()), "localize",
-               "give the video's rows, --features: a file (T, columns), or a folder that extract_features wrote; ",
+               "give the video's rows, --features: a file (T, columns), or a folder that "
+               "extract_features wrote; ",
                "this program was built without FFmpeg");
   rows.source = o.features.empty() ? o.clip_features : o.features;
   if (io::is_directory(o.features)) {
@@ -128,22 +136,24 @@ Rows open_rows(const Options& o, const Need& need) {
     one.videos.push_back({.id = o.id});
     const auto inner = [&](std::initializer_list<const char*> names) {
       for (const char* name : names) {
-        if (const std::string path = io::join_path(o.features, name); io::is_directory(path)) return path;
+        if (const std::string path = io::join_path(o.features, name); io::is_directory(path))
+          return path;
       }
       return o.features;
     };
-    const std::string folder = inner({"features", "i3d", "i3d_features"}), clip = inner({"clip", "clip_features"});
+    const std::string folder = inner({"features", "i3d", "i3d_features"}),
+                      clip = inner({"clip", "clip_features"});
     if (need.i3d || (need.both && folder != o.features)) {
       const FeatureFiles files(folder, one);
-      TANDEM_CHECK(!need.i3d || files.has(0), "localize", folder, " holds no features of a video '", o.id,
-                   "'; --id names it as the files do");
+      TANDEM_CHECK(!need.i3d || files.has(0), "localize", folder, " holds no features of a video '",
+                   o.id, "'; --id names it as the files do");
       if (need.i3d) rows.i3d = files.read(0);
       if (files.has(0)) i3d_rows = files.rows(0);
     }
     if (o.clip_features.empty() && (need.clip || need.both) && (clip != o.features || !need.i3d)) {
       const FeatureFiles clip_files(clip, one);
-      TANDEM_CHECK(!need.clip || clip_files.has(0), "localize", clip, " holds no CLIP features of '", o.id,
-                   "'; --id names it as the files do");
+      TANDEM_CHECK(!need.clip || clip_files.has(0), "localize", clip,
+                   " holds no CLIP features of '", o.id, "'; --id names it as the files do");
       if (need.clip) rows.clip = clip_files.read(0);
       if (clip_files.has(0)) clip_rows = clip_files.rows(0);
     }
@@ -152,31 +162,37 @@ Rows open_rows(const Options& o, const Need& need) {
     if (need.i3d) rows.i3d = one_file(o.features);
     if (need.i3d) i3d_rows = rows.i3d.size(0);
     add_provenance(o.features, o.id, rows);
-    if (rows.length_source.empty()) add_provenance(std::filesystem::path(o.features).parent_path().string(), o.id, rows);
+    if (rows.length_source.empty())
+      add_provenance(std::filesystem::path(o.features).parent_path().string(), o.id, rows);
   }
   if (!o.clip_features.empty() && (need.clip || need.both)) {
     rows.clip = one_file(o.clip_features);
     clip_rows = rows.clip.size(0);
-    if (rows.length_source.empty()) add_provenance(std::filesystem::path(o.clip_features).parent_path().string(), o.id, rows);
+    if (rows.length_source.empty())
+      add_provenance(std::filesystem::path(o.clip_features).parent_path().string(), o.id, rows);
   }
-  TANDEM_CHECK(!need.clip || rows.clip.defined(), "localize", "these scores need CLIP rows: --clip-features");
-  // What train_dcl does with a data set: rows of one kind only are left out, whichever kind the scores read.
+  TANDEM_CHECK(!need.clip || rows.clip.defined(), "localize",
+               "these scores need CLIP rows: --clip-features");
+  // What train_dcl does with a data set: rows of one kind only are left out, whichever kind the
+  // scores read.
   if (i3d_rows >= 0 && clip_rows >= 0 && clip_rows != i3d_rows) {
     const std::int64_t shared = std::min(clip_rows, i3d_rows);
-    TANDEM_CHECK(std::max(clip_rows, i3d_rows) - shared <= 4, "localize", "there are ", i3d_rows, " I3D rows and ",
-                 clip_rows, " CLIP rows of one video");
+    TANDEM_CHECK(std::max(clip_rows, i3d_rows) - shared <= 4, "localize", "there are ", i3d_rows,
+                 " I3D rows and ", clip_rows, " CLIP rows of one video");
     if (rows.i3d.defined()) rows.i3d = rows.i3d.slice(0, 0, shared);
     if (rows.clip.defined()) rows.clip = rows.clip.slice(0, 0, shared);
   }
   return rows;
 }
 
-/// Seconds of a row: what the features say, else --seconds-per-row, else as in training, else the convention. What
-/// contradicts the features is refused; a model trained on rows of another length is told.
+/// Seconds of a row: what the features say, else --seconds-per-row, else as in training, else the
+/// convention. What contradicts the features is refused; a model trained on rows of another length
+/// is told.
 void settle_row_length(Rows& rows, double given, const dcl::Model& model) {
-  TANDEM_CHECK(rows.seconds_per_row == 0 || given == 0 || same_row_length(given, rows.seconds_per_row), "localize",
-               "a row lasts ", rows.seconds_per_row, " s, ", rows.length_source, "; --seconds-per-row says ", given,
-               " s: leave it out");
+  TANDEM_CHECK(
+      rows.seconds_per_row == 0 || given == 0 || same_row_length(given, rows.seconds_per_row),
+      "localize", "a row lasts ", rows.seconds_per_row, " s, ", rows.length_source,
+      "; --seconds-per-row says ", given, " s: leave it out");
   const double trained = model.seconds_per_row();
   if (rows.seconds_per_row == 0) {
     const RowLengthSource source = given > 0     ? RowLengthSource::option
@@ -186,7 +202,8 @@ void settle_row_length(Rows& rows, double given, const dcl::Model& model) {
     rows.length_source = row_length_source(source);
   }
   if (trained > 0 && !same_row_length(trained, rows.seconds_per_row)) {
-    rows.warnings.push_back(concat("The model was trained on rows of ", trained, " s, these last ", rows.seconds_per_row, " s."));
+    rows.warnings.push_back(concat("The model was trained on rows of ", trained, " s, these last ",
+                                   rows.seconds_per_row, " s."));
   }
 }
 
@@ -207,15 +224,17 @@ Truth read_truth(const Options& o) {
     std::vector<std::string> ids;
     for (const VideoTruth& video : truth.videos) {
       ids.push_back(video.id);
-      if (video.id == o.id || video.id == bare || video.id == "v_" + o.id || video.id == file) found = &video;
+      if (video.id == o.id || video.id == bare || video.id == "v_" + o.id || video.id == file)
+        found = &video;
     }
-    TANDEM_CHECK(found != nullptr, "localize", o.annotations, " does not name the video '", o.id, "'",
-                 io::did_you_mean(o.id, ids), "; --id names it");
+    TANDEM_CHECK(found != nullptr, "localize", o.annotations, " does not name the video '", o.id,
+                 "'", io::did_you_mean(o.id, ids), "; --id names it");
     out.duration = found->duration;
     for (const Instance& one : found->instances) {
       const std::string& name = truth.classes[static_cast<std::size_t>(one.cls)];
       if (one.segment.end < one.segment.start) {
-        out.warnings.push_back(concat("The annotated segment [", one.segment.start, ", ", one.segment.end, "] of ", name,
+        out.warnings.push_back(concat("The annotated segment [", one.segment.start, ", ",
+                                      one.segment.end, "] of ", name,
                                       " ends before it starts and is left out."));
         continue;
       }
@@ -223,14 +242,19 @@ Truth read_truth(const Options& o) {
     }
   }
   for (const std::string& text : o.truth) {
-    const std::size_t colon = text.rfind(':'), dash = text.find('-', colon == text.npos ? 0 : colon);
+    const std::size_t colon = text.rfind(':'),
+                      dash = text.find('-', colon == text.npos ? 0 : colon);
     Segment segment;
     int used = 0;
     const bool good = colon != text.npos && colon > 0 && dash != text.npos &&
-                      std::sscanf(text.c_str() + colon + 1, "%lf-%lf%n", &segment.start, &segment.end, &used) == 2 &&
-                      colon + 1 + static_cast<std::size_t>(used) == text.size() && segment.start >= 0 &&
-                      segment.end > segment.start && std::isfinite(segment.end);
-    TANDEM_CHECK(good, "localize", "--truth takes CLASS:START-END in seconds, as in 'LongJump:5.8-16.2', got '", text, "'");
+                      std::sscanf(text.c_str() + colon + 1, "%lf-%lf%n", &segment.start,
+                                  &segment.end, &used) == 2 &&
+                      colon + 1 + static_cast<std::size_t>(used) == text.size() &&
+                      segment.start >= 0 && segment.end > segment.start &&
+                      std::isfinite(segment.end);
+    TANDEM_CHECK(good, "localize",
+                 "--truth takes CLASS:START-END in seconds, as in 'LongJump:5.8-16.2', got '", text,
+                 "'");
     out.segments.push_back({text.substr(0, colon), segment});
   }
   return out;
@@ -256,34 +280,44 @@ std::string data_url(const std::string& path) {
   TANDEM_CHECK(file->size() <= most, "localize", path, " has ", file->size() >> 20,
                " MiB, too much to lie inside a page (64); leave --embed-video out");
   const std::string extension = std::filesystem::path(path).extension().string();
-  const std::string type = extension == ".webm" ? "video/webm" : extension == ".ogv" ? "video/ogg"
-                           : extension == ".mkv" ? "video/x-matroska" : "video/mp4";
+  const std::string type = extension == ".webm"  ? "video/webm"
+                           : extension == ".ogv" ? "video/ogg"
+                           : extension == ".mkv" ? "video/x-matroska"
+                                                 : "video/mp4";
   std::string out = "data:" + type + ";base64,";
   constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const unsigned char* p = file->data();
   for (std::size_t i = 0; i < file->size(); i += 3) {
     const std::size_t left = file->size() - i;
-    const unsigned b = unsigned{p[i]} << 16 | (left > 1 ? unsigned{p[i + 1]} << 8 : 0U) | (left > 2 ? unsigned{p[i + 2]} : 0U);
-    out += {digits[b >> 18], digits[b >> 12 & 63], left > 1 ? digits[b >> 6 & 63] : '=', left > 2 ? digits[b & 63] : '='};
+    const unsigned b = unsigned{p[i]} << 16 | (left > 1 ? unsigned{p[i + 1]} << 8 : 0U) |
+                       (left > 2 ? unsigned{p[i + 2]} : 0U);
+    out += {digits[b >> 18], digits[b >> 12 & 63], left > 1 ? digits[b >> 6 & 63] : '=',
+            left > 2 ? digits[b & 63] : '='};
   }
   return out;
 }
 
-LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows& rows, const VideoScores& scores,
-                           const std::vector<Detection>& found, const Truth& truth, const InferenceOptions& how) {
+LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows& rows,
+                           const VideoScores& scores, const std::vector<Detection>& found,
+                           const Truth& truth, const InferenceOptions& how) {
   const double seconds = how.localization.seconds_per_row;
   LocalizationPage page{.title = o.id, .seconds_per_row = seconds};
-  page.duration = std::max({o.duration, rows.seconds, truth.duration, seconds * static_cast<double>(scores.frames.size(0))});
-  for (const auto& [name, segment] : truth.segments) page.duration = std::max(page.duration, segment.end);
+  page.duration = std::max({o.duration, rows.seconds, truth.duration,
+                            seconds * static_cast<double>(scores.frames.size(0))});
+  for (const auto& [name, segment] : truth.segments)
+    page.duration = std::max(page.duration, segment.end);
   if (!o.video.empty()) {
     namespace fs = std::filesystem;
     page.video_name = fs::path(o.video).filename().string();
     const fs::path folder = fs::absolute(o.page).parent_path();
-    page.video = o.embed ? data_url(o.video) : page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
+    page.video = o.embed
+                     ? data_url(o.video)
+                     : page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
   }
   page.facts = {{"checkpoint", concat(o.checkpoint, " (step ", model.steps(), ")")},
                 {"features", rows.source},
-                {"rows", concat(scores.frames.size(0), " of ", cli::fixed(seconds, 3), " s, ", rows.length_source)},
+                {"rows", concat(scores.frames.size(0), " of ", cli::fixed(seconds, 3), " s, ",
+                                rows.length_source)},
                 {"classes", std::to_string(model.classes().size())}};
   page.warnings = rows.warnings;
   for (const std::string& note : model.notes()) page.warnings.push_back(note);
@@ -309,16 +343,19 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
     }
     const double theta = how.localization.thresholds[0];
     const bool stretched = how.localization.normalize && high > low;
-    track.threshold = stretched ? static_cast<double>(low) + theta * static_cast<double>(high - low) : theta;
+    track.threshold =
+        stretched ? static_cast<double>(low) + theta * static_cast<double>(high - low) : theta;
     double best = -1;
     for (const Detection& one : found) {
       if (one.cls == c) track.predicted.push_back(one), best = std::max(best, one.score);
     }
     for (const auto& [label, segment] : truth.segments) {
-      if (clip::readable_class_name(label) == clip::readable_class_name(name)) track.truth.push_back(segment);
+      if (clip::readable_class_name(label) == clip::readable_class_name(name))
+        track.truth.push_back(segment);
     }
     const bool annotated = !track.truth.empty();
-    if (annotated || !track.predicted.empty()) order.push_back({.cls = c, .annotated = annotated, .best = best});
+    if (annotated || !track.predicted.empty())
+      order.push_back({.cls = c, .annotated = annotated, .best = best});
     tracks.push_back(std::move(track));
   }
   std::stable_sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) {
@@ -345,20 +382,23 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
 void run(Options& o) {
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   TANDEM_CHECK(!o.video.empty() || !o.features.empty(), "localize", "name a video, or --features");
-  if (o.id.empty()) o.id = std::filesystem::path(o.video.empty() ? o.features : o.video).stem().string();
+  if (o.id.empty())
+    o.id = std::filesystem::path(o.video.empty() ? o.features : o.video).stem().string();
   std::vector<std::string> classes;
   if (!o.classes.empty()) classes = read_ground_truth(o.classes).classes;
   dcl::Model model(o.checkpoint, classes);
   const bool concat_clip = model.options().concat_clip;
   InferenceOptions how = dcl::with_given(model.options(), o.inference_table).inference;
   const bool with_vlp = how.fusion != Fusion::cbp, with_cbp = how.fusion != Fusion::vlp;
-  TANDEM_CHECK(!with_cbp || model.has_cbp(), "localize", o.checkpoint, " has no CBP, since --variant ",
-               model.options().variant, " does not train it: its scores are --fusion vlp");
+  TANDEM_CHECK(!with_cbp || model.has_cbp(), "localize", o.checkpoint,
+               " has no CBP, since --variant ", model.options().variant,
+               " does not train it: its scores are --fusion vlp");
   // What simulate_features and data sets have beside their rows.
   if (o.text.data.empty() && io::is_directory(o.features)) o.text.data = o.features;
   if (with_vlp) model.open_vlp(o.text);
   const dcl::Reads trained = dcl::reads(model.options());
-  const Need need{.i3d = with_cbp, .clip = with_vlp || concat_clip, .both = trained.i3d && trained.clip};
+  const Need need{
+      .i3d = with_cbp, .clip = with_vlp || concat_clip, .both = trained.i3d && trained.clip};
 #if defined(TANDEM_VIDEO)
   const bool extracting = o.features.empty();
   Rows rows = extracting ? extract_rows(o, need, model) : open_rows(o, need);
@@ -382,10 +422,12 @@ void run(Options& o) {
 #endif
   const double lasts = rows.seconds_per_row * static_cast<double>(rows.count());
   if (annotated > 0 && std::fabs(lasts - annotated) > 0.1 * annotated + 2 * rows.seconds_per_row) {
-    rows.warnings.push_back(concat("The rows last ", lasts, " s, the video is said to last ", annotated, " s."));
+    rows.warnings.push_back(
+        concat("The rows last ", lasts, " s, the video is said to last ", annotated, " s."));
   }
   const VideoScores scores = model.score(rows.i3d, rows.clip, how);
-  const auto frames = static_cast<std::size_t>(scores.frames.size(0)), count = model.classes().size();
+  const auto frames = static_cast<std::size_t>(scores.frames.size(0)),
+             count = model.classes().size();
   const std::vector<Detection> found =
       localize(std::span(scores.frames.data(), frames * count), frames, count,
                std::span(scores.video.data(), count), how.localization);
@@ -393,11 +435,12 @@ void run(Options& o) {
   std::printf("%s: %zu rows of %s s, %zu detections\n", cli::printable(o.id).c_str(), frames,
               cli::fixed(rows.seconds_per_row, 3).c_str(), found.size());
   std::printf("the length of a row: %s\n", cli::printable(rows.length_source).c_str());
-  for (const std::string& warning : rows.warnings) std::printf("%s\n", cli::printable(warning).c_str());
+  for (const std::string& warning : rows.warnings)
+    std::printf("%s\n", cli::printable(warning).c_str());
   for (const std::string& note : model.notes()) std::printf("%s\n", cli::printable(note).c_str());
   for (const std::string& label : unknown_labels(truth, model)) {
-    std::printf("note: '%s' is annotated, which the model does not know%s\n", cli::printable(label).c_str(),
-                io::did_you_mean(label, model.classes()).c_str());
+    std::printf("note: '%s' is annotated, which the model does not know%s\n",
+                cli::printable(label).c_str(), io::did_you_mean(label, model.classes()).c_str());
   }
   cli::Table table({"class", "start s", "end s", "score"});
   for (const Detection& one : found) {
@@ -407,8 +450,10 @@ void run(Options& o) {
   table.print();
   if (!o.out.empty()) {
     std::string details;
-    for (const std::string& warning : rows.warnings) details += (details.empty() ? "" : " ") + warning;
-    write_detections(o.out, {.classes = model.classes(), .videos = {{.id = o.id, .detections = found}}},
+    for (const std::string& warning : rows.warnings)
+      details += (details.empty() ? "" : " ") + warning;
+    write_detections(o.out,
+                     {.classes = model.classes(), .videos = {{.id = o.id, .detections = found}}},
                      {.details = details});
     std::printf("detections: %s\n", cli::printable(o.out).c_str());
   }
@@ -422,36 +467,50 @@ void run(Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "When which action happens in a video: a table, detections as ActivityNet JSON, and a page with the\n"
+      "When which action happens in a video: a table, detections as ActivityNet JSON, and a page "
+      "with the\n"
       "video, the frame scores and the segments on a timeline.\n\n"
-      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data --page video.html\n"
+      "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --features data --page "
+      "video.html\n"
       "  localize video.mp4 --checkpoint run1/checkpoint.safetensors --page video.html \\\n"
       "      --i3d-rgb i3d_rgb.safetensors --i3d-flow i3d_flow.safetensors\n\n"
       "Rows come from --features, or are read from the video as extract_features does.\n"
-      "A click on the timeline of the page moves the video there; it needs nothing but the page and the video.",
+      "A click on the timeline of the page moves the video there; it needs nothing but the page "
+      "and the video.",
       "localize");
   Options o;
-  app.add_option("video", o.video, "The video, for the page and its name")->check(CLI::ExistingFile);
+  app.add_option("video", o.video, "The video, for the page and its name")
+      ->check(CLI::ExistingFile);
   app.add_option("--checkpoint", o.checkpoint, "checkpoint.safetensors of train_dcl")
       ->required()
       ->check(CLI::ExistingFile);
-  app.add_option("--features", o.features, "I3D rows: a file (T, 2048), or the --out folder of extract_features")
+  app.add_option("--features", o.features,
+                 "I3D rows: a file (T, 2048), or the --out folder of extract_features")
       ->check(CLI::ExistingPath);
-  app.add_option("--clip-features", o.clip_features, "CLIP rows (T, 512), where the scores need them")
+  app.add_option("--clip-features", o.clip_features,
+                 "CLIP rows (T, 512), where the scores need them")
       ->check(CLI::ExistingFile);
-  app.add_option("--id", o.id, "The video's name in features, annotations and detections (default: the file's)");
+  app.add_option("--id", o.id,
+                 "The video's name in features, annotations and detections (default: the file's)");
   cli::add_output(app, "--out", o.out, "Detections, ActivityNet JSON");
   cli::add_output(app, "--page", o.page, "The page, HTML");
-  app.add_flag("--embed-video", o.embed, "The video inside the page instead of beside it, up to 64 MiB");
+  app.add_flag("--embed-video", o.embed,
+               "The video inside the page instead of beside it, up to 64 MiB");
   app.add_option("--annotations", o.annotations, "What really happens: gt.json, a W-TALC folder …")
       ->check(CLI::ExistingPath);
-  app.add_option("--truth", o.truth, "What really happens: CLASS:START-END in seconds, once or more");
-  app.add_option("--classes", o.classes, "Annotations with the class names, where the checkpoint lacks them")
+  app.add_option("--truth", o.truth,
+                 "What really happens: CLASS:START-END in seconds, once or more");
+  app.add_option("--classes", o.classes,
+                 "Annotations with the class names, where the checkpoint lacks them")
       ->check(CLI::ExistingPath);
   o.inference_table.add_to(app, cli::Part::inference, "as trained");
-  app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")->check(cli::positive());
-  app.add_option("--show-classes", o.show_classes, "Most classes on the page")->capture_default_str()->check(cli::range(1, 1000));
-  app.add_option("--data", o.text.data, "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");
+  app.add_option("--duration", o.duration, "Seconds of the video, where the rows end before it")
+      ->check(cli::positive());
+  app.add_option("--show-classes", o.show_classes, "Most classes on the page")
+      ->capture_default_str()
+      ->check(cli::range(1, 1000));
+  app.add_option("--data", o.text.data,
+                 "Folder with the CLIP weights and vocabulary, for --fusion vlp and mean");
   app.add_option("--vocabulary", o.text.vocabulary, "CLIP's vocabulary elsewhere");
   app.add_option("--tokens", o.text.tokens, "Token ids of the class names instead");
 #if defined(TANDEM_VIDEO)
@@ -459,7 +518,8 @@ int main(int argc, char** argv) {
   app.remove_option(app.get_option("--streams"));  // the model decides
 #else
   app.add_option("--clip-weights", o.text.clip_weights, "CLIP weights elsewhere");
-  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")->check(cli::range(0, cpu::max_threads));
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
+      ->check(cli::range(0, cpu::max_threads));
 #endif
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {

@@ -9,7 +9,8 @@
 using namespace tandem;
 
 struct Net : nn::Module<float> {
-  explicit Net(Generator& random) : hidden(2, 64, random), inner(64, 64, random), out(64, 2, random) {
+  explicit Net(Generator& random)
+      : hidden(2, 64, random), inner(64, 64, random), out(64, 2, random) {
     add("hidden", hidden);
     add("inner", inner);
     add("out", out);

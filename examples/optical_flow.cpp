@@ -1,4 +1,5 @@
-/// optical_flow — TV-L1 optical flow of two images, as .flo file and as a picture.    [Zach, Pock, Bischof 2007]
+/// optical_flow — TV-L1 optical flow of two images, as .flo file and as a picture.
+///                                                                       [Zach, Pock, Bischof 2007]
 ///
 ///   optical_flow frame10.png frame11.png --out flow.flo --color flow.png
 
@@ -31,7 +32,8 @@ void run(Options& o) {
   flow::TvL1Report report;
   const auto start = std::chrono::steady_clock::now();
   const Tensor<float> flow = flow::tvl1(first, second, o.tvl1, &report);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   double u = 0, v = 0, length = 0;
   const float* p = flow.data();
@@ -43,12 +45,14 @@ void run(Options& o) {
   const double pixels = static_cast<double>(flow.numel() / 2);
   int iterations = 0;
   for (const int n : report.iterations) iterations += n;
-  std::printf("%lld x %lld pixels, %d scales, %d iterations, %.1f ms\n", static_cast<long long>(flow.size(1)),
-              static_cast<long long>(flow.size(0)), report.scales, iterations, 1e3 * seconds);
-  std::printf("mean flow (%.3f, %.3f), mean length %.3f, longest %.3f pixels\n", u / pixels, v / pixels,
-              length / pixels, static_cast<double>(flow::max_motion(flow)));
+  std::printf("%lld x %lld pixels, %d scales, %d iterations, %.1f ms\n",
+              static_cast<long long>(flow.size(1)), static_cast<long long>(flow.size(0)),
+              report.scales, iterations, 1e3 * seconds);
+  std::printf("mean flow (%.3f, %.3f), mean length %.3f, longest %.3f pixels\n", u / pixels,
+              v / pixels, length / pixels, static_cast<double>(flow::max_motion(flow)));
   if (!o.truth.empty()) {
-    std::printf("mean endpoint error %.4f pixels\n", flow::endpoint_error(flow, flow::read_flo(o.truth)));
+    std::printf("mean endpoint error %.4f pixels\n",
+                flow::endpoint_error(flow, flow::read_flo(o.truth)));
   }
   if (!o.out.empty()) {
     flow::write_flo(o.out, flow);
@@ -71,9 +75,10 @@ int main(int argc, char** argv) {
   app.add_option("first", o.first, "PNG or JPEG")->required()->check(CLI::ExistingFile);
   app.add_option("second", o.second, "Of the same size")->required()->check(CLI::ExistingFile);
   cli::add_output(app, "--out", o.out, "Write the flow in the Middlebury format")->type_name("FLO");
-  app.add_option("--color", o.color,
-                 "Write a picture: hue is the direction (red right, yellow down, cyan left, blue up), "
-                 "saturation the length, white is still")
+  app.add_option(
+         "--color", o.color,
+         "Write a picture: hue is the direction (red right, yellow down, cyan left, blue up), "
+         "saturation the length, white is still")
       ->type_name("PNG");
   app.add_option("--largest", o.largest,
                  "The length in pixels that is fully saturated; 0: the longest of this flow")
@@ -94,7 +99,8 @@ int main(int argc, char** argv) {
   app.add_option("--scales", o.tvl1.scales,
                  "Sizes of the pyramid, at most; more for longer motions (1: no pyramid)")
       ->capture_default_str();
-  app.add_option("--scale-step", o.tvl1.scale_step, "From one size to the next")->capture_default_str();
+  app.add_option("--scale-step", o.tvl1.scale_step, "From one size to the next")
+      ->capture_default_str();
   app.add_option("--warps", o.tvl1.warps, "Linearisations per size")->capture_default_str();
   app.add_option("--epsilon", o.tvl1.epsilon,
                  "Stop when the flow changes by no more than this, in pixels (root mean square)")

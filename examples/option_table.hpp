@@ -1,11 +1,12 @@
 #pragma once
-/// A table that declares every option of a program once: name, type, default, range, help, and the part of the
-/// program it belongs to. The command line, the config file, options.json, the checkpoint and --help are all made
-/// from it, so an option means the same everywhere. Values travel typed: true, 0.001, [0.3, 0.45].
+/// A table that declares every option of a program once: name, type, default, range, help, and the
+/// part of the program it belongs to. The command line, the config file, options.json, the
+/// checkpoint and --help are all made from it, so an option means the same everywhere. Values
+/// travel typed: true, 0.001, [0.3, 0.45].
 ///
 ///     cli::OptionTable table;
 ///     table.part(cli::Part::training);
-///     table.add("batch", o.batch, "Videos per step").from(1, 4096);      // all that a new option needs
+///     table.add("batch", o.batch, "Videos per step").from(1, 4096);      // all that one needs
 ///     table.add_to(app);                                                 // --batch INT
 ///     table.json();                                                      // {"batch": 10}
 
@@ -41,8 +42,8 @@ inline const char* part_name(Part part) {
 /// One option: what it is called, what it may be, and the variable that holds it.
 class TableOption {
  public:
-  using Variable = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<double>*,
-                                std::vector<std::string>*>;
+  using Variable = std::variant<bool*, std::int64_t*, std::uint64_t*, double*, std::string*,
+                                std::vector<double>*, std::vector<std::string>*>;
 
   TableOption(Part part, std::string name, Variable variable, std::string help)
       : part_(part), name_(std::move(name)), variable_(variable), help_(std::move(help)) {}
@@ -64,7 +65,8 @@ class TableOption {
     opposite_ = true;
     return *this;
   }
-  /// A path: says where something is, not what. Made absolute; it may change between runs that are the same.
+  /// A path: says where something is, not what. Made absolute; it may change between runs that are
+  /// the same.
   TableOption& path() {
     path_ = true;
     return *this;
@@ -154,10 +156,12 @@ class TableOption {
     const std::string range = range_text();
     const std::string text = range.empty() ? help_ : tandem::concat(help_, " [", range, "]");
     if (is_flag()) {
-      option_ = app.add_flag_function(flag, [this](std::int64_t n) { set(Json(n > 0)); }, text);
+      option_ = app.add_flag_function(
+          flag, [this](std::int64_t n) { set(Json(n > 0)); }, text);
     } else if (is_list()) {
       option_ = app.add_option_function<std::vector<std::string>>(
-          flag, [this, check](const std::vector<std::string>& given) { check(set_words(given)); }, text);
+          flag, [this, check](const std::vector<std::string>& given) { check(set_words(given)); },
+          text);
       option_->delimiter(',');
     } else {
       option_ = app.add_option_function<std::string>(
@@ -181,15 +185,22 @@ class TableOption {
     value = ref.boolean() != opposite_;
     return "";
   }
-  std::string take(const tandem::io::JsonRef& ref, std::int64_t& value) { return keep(ref.integer(), value); }
+  std::string take(const tandem::io::JsonRef& ref, std::int64_t& value) {
+    return keep(ref.integer(), value);
+  }
   std::string take(const tandem::io::JsonRef& ref, std::uint64_t& value) {
     if (!ref.json().is_number_unsigned() && ref.integer() < 0) {
-      return tandem::concat("expected an integer from 0 to 18446744073709551615, found ", ref.integer());
+      return tandem::concat("expected an integer from 0 to 18446744073709551615, found ",
+                            ref.integer());
     }
     return keep(ref.json().get<std::uint64_t>(), value);
   }
-  std::string take(const tandem::io::JsonRef& ref, double& value) { return keep(ref.number(), value); }
-  std::string take(const tandem::io::JsonRef& ref, std::string& value) { return keep(ref.string(), value); }
+  std::string take(const tandem::io::JsonRef& ref, double& value) {
+    return keep(ref.number(), value);
+  }
+  std::string take(const tandem::io::JsonRef& ref, std::string& value) {
+    return keep(ref.string(), value);
+  }
   template <class T>
   std::string take(const tandem::io::JsonRef& ref, std::vector<T>& value) {
     std::vector<T> list;
@@ -212,7 +223,8 @@ class TableOption {
   // Words → variable.
   std::string take_words(const std::vector<std::string>& given, bool& value) {
     const bool on = !given.empty() && given[0] == "true";
-    if (!on && (given.empty() || given[0] != "false")) return tandem::concat("expected true or false, got ", shown(given.empty() ? "" : given[0]));
+    if (!on && (given.empty() || given[0] != "false"))
+      return tandem::concat("expected true or false, got ", shown(given.empty() ? "" : given[0]));
     value = on != opposite_;
     return "";
   }
@@ -233,8 +245,7 @@ class TableOption {
   }
   std::string take_word(const std::string& word, std::string& value) { return keep(word, value); }
   template <class N>
-    requires(std::is_arithmetic_v<N>)
-  std::string take_word(const std::string& word, N& value) {
+  requires(std::is_arithmetic_v<N>) std::string take_word(const std::string& word, N& value) {
     N number{};
     if (std::string wrong = read_number(word, number); !wrong.empty()) return wrong;
     return keep(number, value);
@@ -242,16 +253,17 @@ class TableOption {
 
   // A value of the right type → variable, if it is in range.
   template <class N>
-    requires(std::is_arithmetic_v<N>)
-  std::string keep(N number, N& value) {
+  requires(std::is_arithmetic_v<N>) std::string keep(N number, N& value) {
     const auto x = static_cast<double>(number);
-    if (low_ && (x < *low_ || x > *high_)) return tandem::concat("must be ", range_text(), ", it is ", number_text(number));
+    if (low_ && (x < *low_ || x > *high_))
+      return tandem::concat("must be ", range_text(), ", it is ", number_text(number));
     value = number;
     return "";
   }
   std::string keep(const std::string& word, std::string& value) {
     if (!words_.empty() && std::find(words_.begin(), words_.end(), word) == words_.end()) {
-      return tandem::concat(shown(word), " is none of ", word_list(), tandem::io::did_you_mean(word, words_));
+      return tandem::concat(shown(word), " is none of ", word_list(),
+                            tandem::io::did_you_mean(word, words_));
     }
     value = word;
     return "";
@@ -268,7 +280,9 @@ class TableOption {
   static std::string type_name(std::uint64_t) { return "UINT"; }
   static std::string type_name(double) { return "FLOAT"; }
   static std::string type_name(bool) { return ""; }
-  std::string type_name(const std::string&) const { return words_.empty() ? (path_ ? "PATH" : "TEXT") : word_list(); }
+  std::string type_name(const std::string&) const {
+    return words_.empty() ? (path_ ? "PATH" : "TEXT") : word_list();
+  }
   template <class T>
   std::string type_name(const std::vector<T>&) const {
     return type_name(T{});
@@ -292,7 +306,8 @@ class OptionTable {
   template <class T>
   TableOption& add(std::string name, T& variable, std::string help) {
     TANDEM_CHECK(find(name) == nullptr, "option table", "--", name, " is declared twice");
-    options_.push_back(std::make_unique<TableOption>(part_, std::move(name), &variable, std::move(help)));
+    options_.push_back(
+        std::make_unique<TableOption>(part_, std::move(name), &variable, std::move(help)));
     return *options_.back();
   }
 
@@ -320,19 +335,20 @@ class OptionTable {
     }
   }
 
-  /// Values by name: all that are recorded, or those that decide the result of a run. "version" says which
-  /// program wrote them; a config file may hold it.
+  /// Values by name: all that are recorded, or those that decide the result of a run. "version"
+  /// says which program wrote them; a config file may hold it.
   Json json(bool deciding_only = false) const {
     Json root = Json::object();
     root["version"] = TANDEM_VERSION_STRING;
     for (const auto& option : options_) {
-      if (deciding_only ? option->decides() : option->recorded()) root[option->name()] = option->json();
+      if (deciding_only ? option->decides() : option->recorded())
+        root[option->name()] = option->json();
     }
     return root;
   }
 
-  /// Takes the values of an object that json() made, or of a part of it. Errors: an unknown key, a wrong type or
-  /// range; each names the file.
+  /// Takes the values of an object that json() made, or of a part of it. Errors: an unknown key, a
+  /// wrong type or range; each names the file.
   void read(const tandem::io::JsonRef& root) {
     for (const auto& [key, value] : root.members()) {
       if (key == "version" || value.is_null()) continue;
@@ -340,13 +356,15 @@ class OptionTable {
     }
   }
 
-  /// Older programs recorded all values as text, unset flags as "", and a flag that says "no" inverted.
-  /// Such an object as a typed one; any other as it is. Theirs had every option, so an object with a few texts is
-  /// somebody's own, whose texts in place of numbers and flags are refused.
+  /// Older programs recorded all values as text, unset flags as "", and a flag that says "no"
+  /// inverted. Such an object as a typed one; any other as it is. Theirs had every option, so an
+  /// object with a few texts is somebody's own, whose texts in place of numbers and flags are
+  /// refused.
   Json translated(const tandem::io::JsonRef& root) const {
     bool text = root.json().is_object() && root.size() > 0;
     if (text) {
-      for (const auto& [key, value] : root.members()) text = text && key != "version" && value.is_string();
+      for (const auto& [key, value] : root.members())
+        text = text && key != "version" && value.is_string();
     }
     std::size_t options = 0;
     for (const auto& option : options_) options += option->recorded() ? 1 : 0;
@@ -364,7 +382,8 @@ class OptionTable {
       std::vector<std::string> words;
       std::string word = value.get<std::string>();
       if (option->is_flag()) {
-        if (!word.empty() && word != "true" && word != "false") root.of(value).error("expected \"\", \"true\" or \"false\"");
+        if (!word.empty() && word != "true" && word != "false")
+          root.of(value).error("expected \"\", \"true\" or \"false\"");
         // Unset: "". Set: "true", or "false" for the one whose name says "no".
         out[key] = !word.empty() && (word == "true") != option->is_opposite();
         continue;

@@ -1,7 +1,7 @@
 #pragma once
-/// Values of options: text to numbers without surprises, ranges with short messages, and the kind that an option
-/// of CLI11 has. CLI11 itself takes NaN and infinity for any range, cuts integers off at 64 bits, reads 010 as
-/// eight, and prints the largest double with 309 digits.
+/// Values of options: text to numbers without surprises, ranges with short messages, and the kind
+/// that an option of CLI11 has. CLI11 itself takes NaN and infinity for any range, cuts integers
+/// off at 64 bits, reads 010 as eight, and prints the largest double with 309 digits.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -21,8 +21,7 @@ namespace cli {
 
 /// The shortest text that reads back as the same number: "0.001", "1e+308".
 template <class N>
-  requires(std::integral<N> || std::floating_point<N>)
-std::string number_text(N value) {
+requires(std::integral<N> || std::floating_point<N>) std::string number_text(N value) {
   char buffer[64];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value);
   return {buffer, end.ptr};
@@ -33,8 +32,8 @@ inline std::string shown(std::string_view text) {
   return tandem::concat("'", text.substr(0, 60), text.size() > 60 ? "…'" : "'");
 }
 
-/// Reads all of `text` as a number. Returns what is wrong with it, "" if nothing is; then `value` is set.
-/// Integers: decimal or 0x…, and they must fit N. Real numbers: finite.
+/// Reads all of `text` as a number. Returns what is wrong with it, "" if nothing is; then `value`
+/// is set. Integers: decimal or 0x…, and they must fit N. Real numbers: finite.
 template <std::integral N>
 std::string read_number(std::string_view text, N& value) {
   std::string_view digits = text;
@@ -48,11 +47,14 @@ std::string read_number(std::string_view text, N& value) {
   if (result.ptr != end || digits.empty() || result.ec == std::errc::invalid_argument) {
     return tandem::concat("expected an integer, got ", shown(text));
   }
-  const std::uint64_t most = static_cast<std::uint64_t>(std::numeric_limits<N>::max()) + (negative ? 1 : 0);
-  const bool fits = result.ec == std::errc() && size <= most && (!negative || std::signed_integral<N> || size == 0);
+  const std::uint64_t most =
+      static_cast<std::uint64_t>(std::numeric_limits<N>::max()) + (negative ? 1 : 0);
+  const bool fits = result.ec == std::errc() && size <= most &&
+                    (!negative || std::signed_integral<N> || size == 0);
   if (!fits) {
-    return tandem::concat("expected an integer from ", number_text(std::numeric_limits<N>::min()), " to ",
-                          number_text(std::numeric_limits<N>::max()), ", got ", shown(text));
+    return tandem::concat("expected an integer from ", number_text(std::numeric_limits<N>::min()),
+                          " to ", number_text(std::numeric_limits<N>::max()), ", got ",
+                          shown(text));
   }
   value = static_cast<N>(negative ? std::uint64_t{0} - size : size);
   return "";
@@ -83,8 +85,8 @@ inline std::string read_part(std::string_view text, std::size_t& part, std::size
   const bool good = slash < text.size() && read_number(text.substr(0, slash), i).empty() &&
                     read_number(text.substr(slash + 1), n).empty() && 1 <= i && i <= n && n <= most;
   if (!good) {
-    return tandem::concat("expected a part and how many there are, from 1/8 to 8/8 for example, ", most,
-                          " at most, got ", shown(text));
+    return tandem::concat("expected a part and how many there are, from 1/8 to 8/8 for example, ",
+                          most, " at most, got ", shown(text));
   }
   part = i, parts = n;
   return "";
@@ -102,7 +104,8 @@ CLI::Validator number_check(std::string expected, Good good) {
       if (!read_number(text, integer).empty()) return wrong;
       value = static_cast<double>(integer);
     }
-    return good(value) ? std::string() : tandem::concat("must be ", expected, ", it is ", number_text(value));
+    return good(value) ? std::string()
+                       : tandem::concat("must be ", expected, ", it is ", number_text(value));
   };
   return CLI::Validator(check, std::move(expected), "");
 }
@@ -137,9 +140,12 @@ enum class ValueKind { flag, integer, natural, real, text };
 inline ValueKind kind_of(const CLI::Option& option) {
   if (option.get_items_expected_max() == 0) return ValueKind::flag;
   const std::string name = option.get_type_name();
-  const std::string_view type = std::string_view(name).substr(0, name.find(':'));  // a range may follow
-  return type == "INT" ? ValueKind::integer : type == "UINT" ? ValueKind::natural
-         : type == "FLOAT" ? ValueKind::real : ValueKind::text;
+  // A range may follow
+  const std::string_view type = std::string_view(name).substr(0, name.find(':'));
+  return type == "INT"     ? ValueKind::integer
+         : type == "UINT"  ? ValueKind::natural
+         : type == "FLOAT" ? ValueKind::real
+                           : ValueKind::text;
 }
 
 /// Several values?
@@ -159,10 +165,17 @@ inline void make_strict(CLI::App& app) {
   };
   const auto add = [&](CLI::Option* option) {
     switch (kind_of(*option)) {
-      case ValueKind::integer: option->transform(strictly(std::int64_t{})); break;
-      case ValueKind::natural: option->transform(strictly(std::uint64_t{})); break;
-      case ValueKind::real: option->transform(strictly(0.0)); break;
-      default: break;
+      case ValueKind::integer:
+        option->transform(strictly(std::int64_t{}));
+        break;
+      case ValueKind::natural:
+        option->transform(strictly(std::uint64_t{}));
+        break;
+      case ValueKind::real:
+        option->transform(strictly(0.0));
+        break;
+      default:
+        break;
     }
   };
   for (CLI::Option* option : app.get_options([](CLI::Option*) { return true; })) add(option);

@@ -51,7 +51,8 @@ io::Json annotations_json(const GroundTruth& truth) {
     own.erase(std::unique(own.begin(), own.end()), own.end());
     if (own != video.labels) {  // labels without segments
       io::Json::array_t labels;
-      for (const int c : video.labels) labels.emplace_back(truth.classes[static_cast<std::size_t>(c)]);
+      for (const int c : video.labels)
+        labels.emplace_back(truth.classes[static_cast<std::size_t>(c)]);
       entry["labels"] = io::Json(std::move(labels));
     }
     database.emplace_back(video.id, std::move(entry));
@@ -72,11 +73,14 @@ void simulate(Options& o) {
   } else {
     std::vector<std::string> notes;
     truth = read_ground_truth(o.annotations, &notes);
-    for (const std::string& note : notes) std::printf("note: %s\n", cli::printable(note, true).c_str());
-    // A video without instances has nothing to simulate an action from, but stays: so it is in reality.
+    for (const std::string& note : notes)
+      std::printf("note: %s\n", cli::printable(note, true).c_str());
+    // A video without instances has nothing to simulate an action from, but stays: so it is in
+    // reality.
     o.simulation.classes = static_cast<std::int64_t>(truth.classes.size());
   }
-  // An untrained text encoder of the right width: what matters is that CLIP rows and class texts agree.
+  // An untrained text encoder of the right width: what matters is that CLIP rows and class texts
+  // agree.
   Generator random(o.simulation.seed + 1);
   const auto count = static_cast<std::int64_t>(truth.classes.size());
   const auto encoder = make_ref<clip::TextEncoder<float>>(
@@ -96,8 +100,8 @@ void simulate(Options& o) {
   prompts.start_token = 0;
   prompts.end_token = 1;
   const NoGrad no_grad;
-  const VlpBranch<float> probe({.width = o.simulation.clip_width, .layers = 0}, encoder, tokens.names,
-                               prompts, random);
+  const VlpBranch<float> probe({.width = o.simulation.clip_width, .layers = 0}, encoder,
+                               tokens.names, prompts, random);
   const Simulator simulator(o.simulation, probe.text_features());
 
   for (const char* folder : {"", "i3d", "clip"}) io::make_directories(io::join_path(o.out, folder));
@@ -112,8 +116,8 @@ void simulate(Options& o) {
   save_text_encoder(io::join_path(o.out, "text_encoder.safetensors"), *encoder,
                     "untrained, made by simulate_features");
   save_class_tokens(io::join_path(o.out, "class_tokens.json"), truth.classes, tokens);
-  // W-TALC annotations stay in their own layout: the readers of the other one leave videos out, and it
-  // has no place for ambiguous segments.
+  // W-TALC annotations stay in their own layout: the readers of the other one leave videos out, and
+  // it has no place for ambiguous segments.
   if (!o.annotations.empty() && is_wtalc_folder(o.annotations)) {
     write_wtalc(io::join_path(o.out, "Simulated-Annotations"), truth);
   } else {
@@ -121,35 +125,41 @@ void simulate(Options& o) {
   }
   lock.check();
   // Last, so that a folder that has it is complete.
-  io::write_text(io::join_path(o.out, "SIMULATED.txt"),
-                 "The features and the text encoder in this folder are simulated (simulate_features).\n"
-                 "Numbers measured on them say nothing about real videos.\n");
-  std::printf("%zu videos, %lld classes in %s (simulated); next:\n  train_dcl --data %s --out run1 "
-              "--prompt-vectors %lld\n",
-              truth.videos.size(), static_cast<long long>(count), cli::printable(o.out).c_str(),
-              cli::printable(o.out).c_str(),
-              static_cast<long long>(o.prompt_vectors));
+  io::write_text(
+      io::join_path(o.out, "SIMULATED.txt"),
+      "The features and the text encoder in this folder are simulated (simulate_features).\n"
+      "Numbers measured on them say nothing about real videos.\n");
+  std::printf(
+      "%zu videos, %lld classes in %s (simulated); next:\n  train_dcl --data %s --out run1 "
+      "--prompt-vectors %lld\n",
+      truth.videos.size(), static_cast<long long>(count), cli::printable(o.out).c_str(),
+      cli::printable(o.out).c_str(), static_cast<long long>(o.prompt_vectors));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Writes a simulated data set: annotations (gt.json, or W-TALC's own files), I3D-like and CLIP-like feature rows per video,\n"
-      "a text encoder and class tokens. The I3D-like rows show the discriminative core of an action, the\n"
-      "CLIP-like rows the action and its surroundings: the premise of the paper. For trying the programs;\n"
+      "Writes a simulated data set: annotations (gt.json, or W-TALC's own files), I3D-like and "
+      "CLIP-like feature rows per video,\n"
+      "a text encoder and class tokens. The I3D-like rows show the discriminative core of an "
+      "action, the\n"
+      "CLIP-like rows the action and its surroundings: the premise of the paper. For trying the "
+      "programs;\n"
       "numbers measured on it say nothing about real videos.\n\n"
       "  simulate_features --out sim\n"
       "  simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos",
       "simulate_features");
   Options o;
   app.add_option("--out", o.out, "Folder to write")->required();
-  app.add_option("--annotations", o.annotations,
-                 "Take videos, durations and instances from real annotations: a W-TALC folder, gt.json …");
+  app.add_option(
+      "--annotations", o.annotations,
+      "Take videos, durations and instances from real annotations: a W-TALC folder, gt.json …");
   app.add_option("--prompt-vectors", o.prompt_vectors, "Learned vectors that the prompts will have")
       ->capture_default_str()
       ->check(cli::range(0, 1000));
-  app.add_option("--seed", o.simulation.seed, "Everything random follows from it")->capture_default_str();
+  app.add_option("--seed", o.simulation.seed, "Everything random follows from it")
+      ->capture_default_str();
   cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] { simulate(o); });

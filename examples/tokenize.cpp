@@ -1,4 +1,5 @@
-/// tokenize — token ids of CLIP: of the lines of the standard input, or of the classes of a data set.
+/// tokenize — token ids of CLIP: of the lines of the standard input, or of the classes of a data
+/// set.
 
 #include <cstdio>
 #include <iostream>
@@ -24,18 +25,21 @@ struct Options {
 /// Says on stderr where a text looks as if it had been read in a wrong encoding.
 void note_mojibake(const std::string& where, const std::string& text) {
   if (const std::string note = clip::mojibake_note(text); !note.empty()) {
-    std::fprintf(stderr, "tokenize: %s: %s\n", cli::printable(where).c_str(), cli::printable(note).c_str());
+    std::fprintf(stderr, "tokenize: %s: %s\n", cli::printable(where).c_str(),
+                 cli::printable(note).c_str());
   }
 }
 
 /// class_tokens.json, as train_dcl reads it.
 void tokenize_classes(const clip::Tokenizer& tokenizer, const Options& o) {
   const wtal::GroundTruth truth = wtal::read_ground_truth(o.classes);
-  wtal::ClassTokens tokens{.start = tokenizer.start_token(), .end = tokenizer.end_token(), .names = {}};
+  wtal::ClassTokens tokens{
+      .start = tokenizer.start_token(), .end = tokenizer.end_token(), .names = {}};
   for (const std::string& name : truth.classes) {
     note_mojibake(concat("the class name \"", name, "\""), name);
     tokens.names.push_back(tokenizer.encode(clip::readable_class_name(name)));
-    TANDEM_CHECK(!tokens.names.back().empty(), "tokenize", "the class name \"", name, "\" has no tokens");
+    TANDEM_CHECK(!tokens.names.back().empty(), "tokenize", "the class name \"", name,
+                 "\" has no tokens");
   }
   wtal::save_class_tokens(o.out, truth.classes, tokens);
   std::printf("%zu classes written to %s\n", truth.classes.size(), cli::printable(o.out).c_str());
@@ -81,8 +85,9 @@ void tokenize_lines(const clip::Tokenizer& tokenizer, const Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("CLIP's token ids of the lines of the standard input, or of the classes of a data set.",
-               "tokenize");
+  CLI::App app(
+      "CLIP's token ids of the lines of the standard input, or of the classes of a data set.",
+      "tokenize");
   Options o;
   app.add_option("--vocabulary", o.vocabulary,
                  "bpe_simple_vocab_16e6.txt.gz of the CLIP release, or a merges.txt")
@@ -90,9 +95,10 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_flag("--json", o.json, "A line is a JSON string, the answer a JSON array");
   app.add_flag("--decode", o.decode, "The other way: a line of ids becomes text");
-  const auto classes = app.add_option("--classes", o.classes,
-                                      "Annotations in any layout: writes the token ids of their class names, "
-                                      "\"CleanAndJerk\" as \"clean and jerk\", for train_dcl --tokens");
+  const auto classes =
+      app.add_option("--classes", o.classes,
+                     "Annotations in any layout: writes the token ids of their class names, "
+                     "\"CleanAndJerk\" as \"clean and jerk\", for train_dcl --tokens");
   classes->type_name("PATH")->excludes("--json")->excludes("--decode");
   cli::add_output(app, "--out", o.out, "The file to write with --classes")
       ->default_val("class_tokens.json")

@@ -3,9 +3,9 @@
 ///   train_dcl --data DIR --out run1
 ///   train_dcl --out run1 --resume                     # after a kill
 ///
-/// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object per
-/// step, round and evaluation), detections.json (ActivityNet format), options.json (all options of the run; what
-/// --config reads).
+/// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object
+/// per step, round and evaluation), detections.json (ActivityNet format), options.json (all options
+/// of the run; what --config reads).
 
 #include <cstdio>
 #include <optional>
@@ -50,7 +50,8 @@ class Session {
       start_.saved.reset();
     }
     io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
-    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(), unjudged_ >= 0, start_.changes);
+    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(),
+                    unjudged_ >= 0, start_.changes);
     describe();
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
@@ -71,15 +72,20 @@ class Session {
   }
 
  private:
-  /// A resumed run must be of the same data and class texts, and in a state that the schedule knows.
-  void resume(const io::Checkpoint<float>& saved, const DataFingerprint& data, const std::string& path) {
+  /// A resumed run must be of the same data and class texts, and in a state that the schedule
+  /// knows.
+  void resume(const io::Checkpoint<float>& saved, const DataFingerprint& data,
+              const std::string& path) {
     check_data(saved.notes, data, path);
     check_text(saved.notes, branches_.text(), path);
     trainer_.load(saved.tensors, saved.counters);
     if (const auto round = saved.notes.find("unjudged_round"); round != saved.notes.end()) {
-      unjudged_ = io::JsonDocument::parse(round->second, path + " (unjudged_round)").root().integer(0, o_.train.rounds);
+      unjudged_ = io::JsonDocument::parse(round->second, path + " (unjudged_round)")
+                      .root()
+                      .integer(0, o_.train.rounds);
     }
-    if (const std::string note = io::untested_note(saved, path); !note.empty()) std::printf("note: %s\n", note.c_str());
+    if (const std::string note = io::untested_note(saved, path); !note.empty())
+      std::printf("note: %s\n", note.c_str());
   }
 
   void describe() const {
@@ -88,16 +94,20 @@ class Session {
       std::printf("resumed at step %lld with %s\n", static_cast<long long>(trainer_.steps()),
                   cli::printable(list_changes(start_.changes), true).c_str());
     }
-    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n", cli::printable(branches_.description(), true).c_str(),
-                static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(), cpu::num_threads());
-    if (!branches_.text().note.empty()) std::printf("%s\n", cli::printable(branches_.text().note, true).c_str());
+    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n",
+                cli::printable(branches_.description(), true).c_str(),
+                static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(),
+                cpu::num_threads());
+    if (!branches_.text().note.empty())
+      std::printf("%s\n", cli::printable(branches_.text().note, true).c_str());
   }
 
-  /// Steps until the schedule ends. Asked to stop by a signal, it saves what is there and leaves: what a resumed run
-  /// does from there has the same bits.
+  /// Steps until the schedule ends. Asked to stop by a signal, it saves what is there and leaves:
+  /// what a resumed run does from there has the same bits.
   void train(const std::string& checkpoint, Metrics& metrics) {
     if (trainer_.finished() && unjudged_ < 0) {
-      if (!o_.resume || !start_.changes.empty()) save(checkpoint, metrics);  // a run without steps has a checkpoint too
+      if (!o_.resume || !start_.changes.empty())
+        save(checkpoint, metrics);  // a run without steps has a checkpoint too
       return;
     }
     cli::Progress progress("training", static_cast<std::size_t>(trainer_.total_steps()),
@@ -111,20 +121,25 @@ class Session {
         stop_->check();
         const Phase phase = trainer_.current_phase();
         take_step(metrics, progress, phase);
-        const bool round_over = trainer_.finished() || trainer_.current_phase().round != phase.round;
+        const bool round_over =
+            trainer_.finished() || trainer_.current_phase().round != phase.round;
         if (round_over) close_round(metrics, progress, phase.round);
-        if (trainer_.steps() % o_.checkpoint_every == 0 || trainer_.finished()) save(checkpoint, metrics);
+        if (trainer_.steps() % o_.checkpoint_every == 0 || trainer_.finished())
+          save(checkpoint, metrics);
       }
     } catch (const cli::Stopped& stop) {
       save(checkpoint, metrics);
-      throw cli::Stopped(stop.signal(), concat("step ", trainer_.steps(), " of ", trainer_.total_steps(), " is saved in ",
-                                               checkpoint, "; the same command with --resume goes on from there"));
+      throw cli::Stopped(
+          stop.signal(),
+          concat("step ", trainer_.steps(), " of ", trainer_.total_steps(), " is saved in ",
+                 checkpoint, "; the same command with --resume goes on from there"));
     }
     progress.finish();
   }
 
   void take_step(Metrics& metrics, cli::Progress& progress, const Phase& phase) {
-    const StepReport report = trainer_.step(make_batch<float>(train_rows_, sampler_.crops(trainer_.steps())));
+    const StepReport report =
+        trainer_.step(make_batch<float>(train_rows_, sampler_.crops(trainer_.steps())));
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["phase"] = phase.name();
@@ -138,18 +153,21 @@ class Session {
     }
     line["grad_norm"] = report.grad_norm;
     metrics.add(line);
-    progress.update(static_cast<std::size_t>(trainer_.steps()),
-                    concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "", ", loss ",
-                           cli::fixed(report.total, 4)));
+    progress.update(
+        static_cast<std::size_t>(trainer_.steps()),
+        concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "", ", loss ",
+               cli::fixed(report.total, 4)));
   }
 
   /// Judges the pseudo-labels after a round and, where that is due, evaluates.
   void close_round(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     unjudged_ = round;  // until all of this is done
     judge(metrics, progress, round);
-    const bool due = o_.evaluate_every > 0 && round % o_.evaluate_every == 0 && data_.no_map.empty();
+    const bool due =
+        o_.evaluate_every > 0 && round % o_.evaluate_every == 0 && data_.no_map.empty();
     if (due && !trainer_.finished()) {
-      const std::optional<Evaluation> result = evaluate_now(metrics, concat("round ", round), false);
+      const std::optional<Evaluation> result =
+          evaluate_now(metrics, concat("round ", round), false);
       progress.print(concat("after round ", round, ": ", summary(*result)));
     }
     unjudged_ = -1;
@@ -176,7 +194,8 @@ class Session {
     line["step"] = trainer_.steps();
     line["pseudo_labels_after_round"] = round;
     std::string said;
-    const auto add_branch = [&](const char* key, const char* name, const std::optional<PseudoLabelQuality>& q) {
+    const auto add_branch = [&](const char* key, const char* name,
+                                const std::optional<PseudoLabelQuality>& q) {
       if (!q) return;
       io::Json branch = io::Json::object();
       branch["foreground_miou"] = q->foreground();
@@ -189,8 +208,9 @@ class Session {
     add_branch("cbp", "CBP", c);
     add_branch("vlp", "VLP", v);
     metrics.add(line);
-    progress.print(concat(round == 0 ? std::string("after the warm-up") : concat("after round ", round),
-                          ": pseudo-label mIoU in % (foreground, background): ", said));
+    progress.print(
+        concat(round == 0 ? std::string("after the warm-up") : concat("after round ", round),
+               ": pseudo-label mIoU in % (foreground, background): ", said));
   }
 
   /// Detections of the test videos and, where these have segments, what they are worth.
@@ -202,7 +222,9 @@ class Session {
           progress.update(done);
         });
     progress.finish();
-    if (final) write_detections(io::join_path(o_.out, "detections.json"), detections, {.details = data_.note});
+    if (final)
+      write_detections(io::join_path(o_.out, "detections.json"), detections,
+                       {.details = data_.note});
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["evaluation"] = when;
@@ -211,11 +233,13 @@ class Session {
       metrics.add(line);
       return std::nullopt;
     }
-    const Evaluation result = evaluate(data_.test->truth(), detections,
-                                       {.protocol = data_.protocol, .seconds_per_row = data_.index_seconds});
+    const Evaluation result =
+        evaluate(data_.test->truth(), detections,
+                 {.protocol = data_.protocol, .seconds_per_row = data_.index_seconds});
     line["protocol"] = std::string(protocol_name(result.protocol));
     io::Json map = io::Json::object();
-    for (std::size_t i = 0; i < result.map.size(); ++i) map[cli::fixed(result.thresholds[i], 2)] = result.map[i];
+    for (std::size_t i = 0; i < result.map.size(); ++i)
+      map[cli::fixed(result.thresholds[i], 2)] = result.map[i];
     line["map"] = std::move(map);
     io::Json averages = io::Json::object();
     for (const AverageMap& a : result.averages) averages[a.range] = a.value;
@@ -226,12 +250,14 @@ class Session {
 
   static std::string summary(const Evaluation& result) {
     std::string out = "mAP in %:";
-    for (const AverageMap& a : result.averages) out += concat(" ", a.range, " ", cli::percent(a.value));
+    for (const AverageMap& a : result.averages)
+      out += concat(" ", a.range, " ", cli::percent(a.value));
     return out;
   }
   void print(const std::optional<Evaluation>& evaluation) const {
     if (!evaluation) {
-      std::printf("\n%s, so there is no mAP\n\ndetections of %zu videos: %s\n", cli::printable(data_.no_map, true).c_str(), data_.test->size(),
+      std::printf("\n%s, so there is no mAP\n\ndetections of %zu videos: %s\n",
+                  cli::printable(data_.no_map, true).c_str(), data_.test->size(),
                   io::join_path(o_.out, "detections.json").c_str());
       return;
     }
@@ -245,12 +271,14 @@ class Session {
       header.push_back(a.range);
       values.push_back(cli::percent(a.value));
     }
-    std::printf("\nprotocol %s, %zu test videos%s\n", std::string(protocol_name(result.protocol)).c_str(),
-                data_.test->size(), data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
+    std::printf("\nprotocol %s, %zu test videos%s\n",
+                std::string(protocol_name(result.protocol)).c_str(), data_.test->size(),
+                data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
     cli::Table table(header);
     table.row(values);
     table.print();
-    std::printf("\ndetections: %s\n", cli::printable(io::join_path(o_.out, "detections.json")).c_str());
+    std::printf("\ndetections: %s\n",
+                cli::printable(io::join_path(o_.out, "detections.json")).c_str());
   }
 
   /// What localize needs to name what it finds, and to say what the numbers are worth.
@@ -287,15 +315,19 @@ class Session {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Trains weakly-supervised temporal action localization by distillation and collaboration (DCL):\n"
-      "two branches, on I3D and on CLIP features, teach each other in alternating B and F steps.\n\n"
+      "Trains weakly-supervised temporal action localization by distillation and collaboration "
+      "(DCL):\n"
+      "two branches, on I3D and on CLIP features, teach each other in alternating B and F "
+      "steps.\n\n"
       "  train_dcl --data thumos --out run1\n"
       "  train_dcl --out run1 --resume\n"
       "  train_dcl --out run1 --resume --rounds 4\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
-      "What a variant does not read need not exist: --variant warm-up reads no CLIP rows and no text encoder,\n"
+      "What a variant does not read need not exist: --variant warm-up reads no CLIP rows and no "
+      "text encoder,\n"
       "vanilla-vlp no I3D rows. Labels of whole videos are enough; test videos need none.\n\n"
-      "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, clip/<id>.npy,\n"
+      "The folder --data holds gt.json or a W-TALC annotation folder, I3D features, "
+      "clip/<id>.npy,\n"
       "clip.safetensors and bpe_simple_vocab_16e6.txt.gz; docs/data.md describes all layouts, and\n"
       "simulate_features makes such a folder to try the program on.",
       "train_dcl");
@@ -304,7 +336,8 @@ int main(int argc, char** argv) {
   table.add_to(app);
   cli::add_config(app, [&](const tandem::io::JsonRef& root) { return table.translated(root); });
   return cli::run(app, argc, argv, [&] {
-    TANDEM_CHECK(!o.resume || tandem::io::is_directory(o.out), "train_dcl", "there is no checkpoint in ", o.out,
+    TANDEM_CHECK(!o.resume || tandem::io::is_directory(o.out), "train_dcl",
+                 "there is no checkpoint in ", o.out,
                  " to resume from; leave --resume out to start");
     tandem::io::make_directories(o.out);
     const tandem::io::FolderLock lock(o.out, "train_dcl");

@@ -1,5 +1,5 @@
-/// zero_shot — which of some class names fits an image, by CLIP.       [Radford et al. 2021,
-/// section 3.1]
+/// zero_shot — which of some class names fits an image, by CLIP.
+///                                                               [Radford et al. 2021, section 3.1]
 ///   p = softmax(s · cos(image feature, text feature of "a photo of a {}."))
 ///
 ///   zero_shot --weights ViT-B-16.safetensors --vocabulary bpe_simple_vocab_16e6.txt.gz
@@ -29,7 +29,8 @@ struct Options : clip_cli::Options {
 void run(const Options& o) {
   const auto tokenizer = clip::Tokenizer::load(o.vocabulary);
   const auto model = clip::load<float>(o.weights, clip_cli::load_options(o));
-  std::printf("%s: %s\n", cli::printable(o.weights).c_str(), cli::printable(model.report.str(), true).c_str());
+  std::printf("%s: %s\n", cli::printable(o.weights).c_str(),
+              cli::printable(model.report.str(), true).c_str());
   TANDEM_CHECK(tokenizer.vocabulary() == model.text->options().vocabulary, "zero_shot",
                o.vocabulary, " has ", tokenizer.vocabulary(), " tokens, the text encoder ",
                model.text->options().vocabulary);
@@ -55,7 +56,8 @@ void run(const Options& o) {
     paths.insert(paths.end(), found.begin(), found.end());
   }
 
-  if (paths.size() >= 8) nn::pack_weights(*model.image);  // takes as long as it saves on a few images
+  if (paths.size() >= 8)
+    nn::pack_weights(*model.image);  // takes as long as it saves on a few images
   const NoGrad no_grad;
   const Tensor<float> text = normalize(model.text->encode(texts), -1);
   const Tensor<float> image = normalize(clip_cli::encode_images(*model.image, model.preprocessing,

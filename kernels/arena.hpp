@@ -1,18 +1,22 @@
 #pragma once
-/// Arena: the memory of one GPU, for work that is done in the order of queues. Plain C++ over a MemoryDriver: memory.cu
-/// has CUDA's, tests/simt/arena_test.cpp one with a limit.
+/// Arena: the memory of one GPU, for work that is done in the order of queues. Plain C++ over a
+/// MemoryDriver: memory.cu has CUDA's, tests/simt/arena_test.cpp one with a limit.
 ///
-/// Large segments come from the driver and are cut into blocks; a freed block joins its free neighbours. Allocating
-/// and freeing never wait. Everything in a segment belongs to one stream, whose order makes it safe to use a block
-/// again at once. Other streams get
-///   - a block that was freed while they read it (record_use): its own stream uses it again once they have come past;
-///   - a whole segment that another stream has no use for, once that stream has come past the point where this was seen.
+/// Large segments come from the driver and are cut into blocks; a freed block joins its free
+/// neighbours. Allocating and freeing never wait. Everything in a segment belongs to one stream,
+/// whose order makes it safe to use a block again at once. Other streams get
+///   - a block that was freed while they read it (record_use): its own stream uses it again once
+///     they have come past;
+///   - a whole segment that another stream has no use for, once that stream has come past the point
+///     where this was seen.
 ///
-/// While a graph is captured, the capturing thread allocates from a pool of that graph. Its blocks are used again
-/// within the capture, and are then reserved until the graph goes, since each replay writes them. What this thread frees
-/// meanwhile of other memory is kept as well: the graph may read it.
+/// While a graph is captured, the capturing thread allocates from a pool of that graph. Its blocks
+/// are used again within the capture, and are then reserved until the graph goes, since each replay
+/// writes them. What this thread frees meanwhile of other memory is kept as well: the graph may
+/// read it.
 ///
-/// When the driver has no more memory, the arena waits for the device, gives unused segments back, and tries again.
+/// When the driver has no more memory, the arena waits for the device, gives unused segments back,
+/// and tries again.
 
 #include <algorithm>
 #include <cstddef>
@@ -42,7 +46,8 @@ class MemoryDriver {
   virtual void release(void* memory) noexcept = 0;
   /// What the device has left, in bytes.
   virtual std::int64_t free_bytes() = 0;
-  /// Waits until the device has nothing to do. False where nothing may wait, since a graph is captured.
+  /// Waits until the device has nothing to do. False where nothing may wait, since a graph is
+  /// captured.
   virtual bool wait_for_all() = 0;
   /// The point after all work of the stream; null while the stream is captured and has none.
   virtual Mark mark(Stream stream) = 0;
@@ -60,12 +65,16 @@ class Arena {
   using Mark = MemoryDriver::Mark;
 
   static constexpr std::int64_t unit = 512;  ///< block sizes are multiples of it
-  /// Blocks of at most `small_most` are cut from segments of `small_segment`, those of at most `medium_most` from
-  /// segments of `medium_segment`; larger ones have a segment of their own, a multiple of `small_segment`.
-  static constexpr std::int64_t small_most = std::int64_t{1} << 20, small_segment = std::int64_t{2} << 20,
-                                medium_most = std::int64_t{16} << 20, medium_segment = std::int64_t{32} << 20;
+  /// Blocks of at most `small_most` are cut from segments of `small_segment`, those of at most
+  /// `medium_most` from segments of `medium_segment`; larger ones have a segment of their own, a
+  /// multiple of `small_segment`.
+  static constexpr std::int64_t small_most = std::int64_t{1} << 20,
+                                small_segment = std::int64_t{2} << 20,
+                                medium_most = std::int64_t{16} << 20,
+                                medium_segment = std::int64_t{32} << 20;
 
-  /// `keeps` false: every request goes to the driver as it is, and back at once, for tools that watch the memory.
+  /// `keeps` false: every request goes to the driver as it is, and back at once, for tools that
+  /// watch the memory.
   Arena(MemoryDriver& driver, std::string device, bool keeps = true)
       : driver_(driver), device_(std::move(device)), keeps_(keeps) {}
   /// Only tests end one; the memory is the driver's.
@@ -107,8 +116,8 @@ class Arena {
     return block->at;
   }
 
-  /// The block may be used again by what is put into its stream from now on, and by nothing else before those who
-  /// read it have come past. Asks nothing of the driver but release().
+  /// The block may be used again by what is put into its stream from now on, and by nothing else
+  /// before those who read it have come past. Asks nothing of the driver but release().
   void deallocate(void* pointer) {
     const std::lock_guard<std::mutex> guard(mutex_);
     const auto found = live_.find(static_cast<char*>(pointer));
@@ -122,11 +131,13 @@ class Arena {
     here.capture != 0 && block->pool != &here ? here.kept.push_back(block) : retire(block);
   }
 
-  /// Says that what is in `stream` now reads or writes the memory at `pointer`, which another stream allocated.
+  /// Says that what is in `stream` now reads or writes the memory at `pointer`, which another
+  /// stream allocated.
   void record_use(const void* pointer, Stream stream) {
     const std::lock_guard<std::mutex> guard(mutex_);
     const auto found = live_.find(static_cast<char*>(const_cast<void*>(pointer)));
-    TANDEM_CHECK(found != live_.end(), "record_use", "the pointer is not one that tandem allocated on ", device_);
+    TANDEM_CHECK(found != live_.end(), "record_use",
+                 "the pointer is not one that tandem allocated on ", device_);
     add_user(found->second, stream);
   }
 
@@ -145,7 +156,8 @@ class Arena {
                  ", and nothing may wait while a graph is captured");
   }
 
-  /// From now on the thread whose capture_here() is this number allocates from a pool of the capture.
+  /// From now on the thread whose capture_here() is this number allocates from a pool of the
+  /// capture.
   void begin_capture(std::uint64_t capture) {
     const std::lock_guard<std::mutex> guard(mutex_);
     captures_[capture] = std::make_unique<Pool>(capture);
@@ -159,7 +171,8 @@ class Arena {
     }
     return bytes;
   }
-  /// The graph is gone; it was replayed in `stream`. Its memory is the arena's again, in the order of that stream.
+  /// The graph is gone; it was replayed in `stream`. Its memory is the arena's again, in the order
+  /// of that stream.
   void end_graph(std::uint64_t capture, Stream stream) {
     const std::lock_guard<std::mutex> guard(mutex_);
     const std::unique_ptr<Pool> pool = std::move(captures_.at(capture));
@@ -198,11 +211,14 @@ class Arena {
           bytes += b->bytes;
           live += b->asked;
           free += b->state == State::free ? 1 : 0;
-          if (b->pool != &pool || b->stream != first->stream) return "a segment of two pools or streams";
+          if (b->pool != &pool || b->stream != first->stream)
+            return "a segment of two pools or streams";
           if (b->asked > b->bytes) return "a block smaller than what was asked for";
           if (b->behind == nullptr) continue;
-          if (b->behind->before != b || b->at + b->bytes != b->behind->at) return "neighbours that do not meet";
-          if (b->state == State::free && b->behind->state == State::free) return "free neighbours that are not joined";
+          if (b->behind->before != b || b->at + b->bytes != b->behind->at)
+            return "neighbours that do not meet";
+          if (b->state == State::free && b->behind->state == State::free)
+            return "free neighbours that are not joined";
         }
       }
       return free == pool.free.size() ? "" : "the list of free blocks is wrong";
@@ -226,21 +242,26 @@ class Arena {
     Pool* pool;
     Block *before, *behind;     ///< the neighbours within its segment
     std::vector<Stream> users;  ///< other streams that read it and have no mark yet
-    std::vector<Mark> marks;    ///< points that other streams must pass (waiting), or its own (a free segment)
+    std::vector<Mark>
+        marks;  ///< points that other streams must pass (waiting), or its own (a free segment)
     bool whole() const { return before == nullptr && behind == nullptr; }
   };
-  using Key = std::tuple<bool, std::uintptr_t, std::int64_t, std::uintptr_t>;  // small, stream, bytes, address
+  using Key = std::tuple<bool, std::uintptr_t, std::int64_t,
+                         std::uintptr_t>;  // small, stream, bytes, address
   struct Pool {
     explicit Pool(std::uint64_t number) : capture(number) {}
-    std::uint64_t capture;         ///< 0 for the ordinary pool
+    std::uint64_t capture;  ///< 0 for the ordinary pool
     std::map<Key, Block*> free;
-    std::set<Block*> segments;     ///< their first blocks
-    std::vector<Block*> kept;      ///< freed, and perhaps read by the graph or by another stream
+    std::set<Block*> segments;  ///< their first blocks
+    std::vector<Block*> kept;   ///< freed, and perhaps read by the graph or by another stream
   };
 
-  static std::int64_t round_up(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
+  static std::int64_t round_up(std::int64_t n, std::int64_t step) {
+    return (n + step - 1) / step * step;
+  }
   static Key key(bool small, Stream stream, std::int64_t bytes, const char* at) {
-    return {small, reinterpret_cast<std::uintptr_t>(stream), bytes, reinterpret_cast<std::uintptr_t>(at)};
+    return {small, reinterpret_cast<std::uintptr_t>(stream), bytes,
+            reinterpret_cast<std::uintptr_t>(at)};
   }
   static Key key(const Block* b) { return key(b->small, b->stream, b->bytes, b->at); }
 
@@ -266,7 +287,9 @@ class Arena {
     if (pool.capture != 0) return nullptr;
     for (const auto& entry : pool.free) {
       Block* const block = entry.second;
-      if (block->small != small || block->bytes < size || !block->whole() || block->stream == stream) continue;
+      if (block->small != small || block->bytes < size || !block->whole() ||
+          block->stream == stream)
+        continue;
       if (block->marks.empty()) {
         if (const Mark mark = driver_.mark(block->stream)) block->marks.push_back(mark);
       }
@@ -288,46 +311,60 @@ class Arena {
   Block* grow(Pool& pool, Stream stream, std::int64_t size, bool tight = false) {
     std::int64_t bytes = size;
     if (keeps_) {
-      bytes = size <= small_most                ? small_segment
+      bytes = size <= small_most              ? small_segment
               : size <= medium_most && !tight ? medium_segment
                                               : round_up(size, small_segment);
     }
     void* const memory = driver_.allocate(bytes);
     if (memory == nullptr) return nullptr;
     reserved_ += bytes;
-    auto* const block = new Block{static_cast<char*>(memory), bytes, 0, size <= small_most, State::waiting, stream,
-                                  &pool, nullptr, nullptr, {}, {}};
+    auto* const block = new Block{static_cast<char*>(memory),
+                                  bytes,
+                                  0,
+                                  size <= small_most,
+                                  State::waiting,
+                                  stream,
+                                  &pool,
+                                  nullptr,
+                                  nullptr,
+                                  {},
+                                  {}};
     pool.segments.insert(block);
     return block;
   }
 
-  /// Leaves `size` bytes in the block; the rest becomes a free one, where it is large enough to be of use.
+  /// Leaves `size` bytes in the block; the rest becomes a free one, where it is large enough to be
+  /// of use.
   void split(Block* block, std::int64_t size) {
     const std::int64_t rest = block->bytes - size;
     if (rest < (block->small ? unit : small_most + unit)) return;
-    auto* const behind = new Block{block->at + size, rest, 0, block->small, State::free, block->stream, block->pool,
-                                   block, block->behind, {}, {}};
+    auto* const behind = new Block{
+        block->at + size, rest, 0, block->small, State::free, block->stream, block->pool, block,
+        block->behind,    {},   {}};
     if (behind->behind != nullptr) behind->behind->before = behind;
     block->behind = behind;
     block->bytes = size;
     block->pool->free.emplace(key(behind), behind);
   }
 
-  /// A freed block becomes free, or waits for those who read it: in a graph's pool until the graph goes.
+  /// A freed block becomes free, or waits for those who read it: in a graph's pool until the graph
+  /// goes.
   void retire(Block* block) {
     Pool& pool = *block->pool;
     if (!keeps_ && pool.capture == 0) return release(block);
     if (block->users.empty() && block->marks.empty()) return free(block);
     (pool.capture != 0 ? pool.kept : waiting_).push_back(block);
   }
-  /// Joins the block with its free neighbours. (None of them is looked at before it is free itself.)
+  /// Joins the block with its free neighbours. (None of them is looked at before it is free
+  /// itself.)
   void free(Block* block) {
     block->state = State::free;
     if (Block* const next = block->behind; next != nullptr && next->state == State::free) {
       take(next);
       absorb(block, next);
     }
-    if (Block* const previous = block->before; previous != nullptr && previous->state == State::free) {
+    if (Block* const previous = block->before;
+        previous != nullptr && previous->state == State::free) {
       take(previous);
       absorb(previous, block);
       block = previous;
@@ -392,13 +429,15 @@ class Arena {
     const auto text = [](std::int64_t n) {
       if (n < 10240) return tandem::concat(n, " bytes");
       const bool large = n >= std::int64_t{10} << 30;
-      const std::int64_t tenths = n / (large ? (std::int64_t{1} << 30) / 10 : (std::int64_t{1} << 20) / 10);
+      const std::int64_t tenths =
+          n / (large ? (std::int64_t{1} << 30) / 10 : (std::int64_t{1} << 20) / 10);
       return tandem::concat(tenths / 10, ".", tenths % 10, large ? " GiB" : " MiB");
     };
     const bool captured = pool.capture != 0;
-    tandem::fail("cuda", "out of memory on ", device_, ": ", text(bytes), " were asked for, tensors hold ",
-                 text(allocated_), " of the ", text(reserved_), " that are reserved, the largest free block has ",
-                 text(largest_free(pool)), ", the device has ", text(driver_.free_bytes()), " left",
+    tandem::fail("cuda", "out of memory on ", device_, ": ", text(bytes),
+                 " were asked for, tensors hold ", text(allocated_), " of the ", text(reserved_),
+                 " that are reserved, the largest free block has ", text(largest_free(pool)),
+                 ", the device has ", text(driver_.free_bytes()), " left",
                  captured ? "; while a graph is captured unused memory cannot be given back: call "
                             "release_kept_memory() before"
                           : "");

@@ -1,5 +1,5 @@
-/// arithmetic — a + b, a − b, a·b, a/b, −a, with a number in place of either operand; their gradients, and the sum
-/// of two gradients that arrive at one tensor.
+/// arithmetic — a + b, a − b, a·b, a/b, −a, with a number in place of either operand; their
+/// gradients, and the sum of two gradients that arrive at one tensor.
 
 #include "map.cuh"
 #include "tandem/formula/arithmetic.hpp"
@@ -22,7 +22,8 @@ template <class C>
 using DivLeft = ScalarLeft<Div, C>;
 
 [[maybe_unused]] const bool registered =
-    register_maps<2, Add, Sub, Mul, Div>() && register_maps<1, Neg>() && register_maps<3, DivisorGradient>() &&
+    register_maps<2, Add, Sub, Mul, Div>() && register_maps<1, Neg>() &&
+    register_maps<3, DivisorGradient>() &&
     register_map_templates<1, AddRight, SubRight, MulRight, DivRight, SubLeft, DivLeft>();
 
 }  // namespace

@@ -1,16 +1,19 @@
 /// attention — O = softmax(s·Q·Kᵀ)·V per head, L = log Σ_j e^{S_ij} per query, and their gradients:
-///   P = e^{S − L};  D_i = Σ_c dO_ic·O_ic;  dS = s·P∘(dO·Vᵀ − D);  dV = Pᵀ·dO;  dK = dSᵀ·Q;  dQ = dS·K
+///   P = e^{S − L};  D_i = Σ_c dO_ic·O_ic;  dS = s·P∘(dO·Vᵀ − D);  dV = Pᵀ·dO;  dK = dSᵀ·Q;  dQ =
+///   dS·K
 ///
-/// A block owns a tile of queries (forward, dQ) or of keys (dK and dV) and walks the tiles of the other side in their
-/// order, without atomics: the same bits every time. Scores exist only as a tile in registers, weights as one in shared
-/// memory; the forward keeps a running maximum and sum. Heads wider than 64 are read 64 columns at a time, and a block
-/// makes 64 columns of its result, so that any width works; each such block computes the scores again. Tiles in which no
-/// query is wanted or no key may be seen are skipped; rows that take no part are zeros in shared memory and never read,
-/// so they may hold anything.
+/// A block owns a tile of queries (forward, dQ) or of keys (dK and dV) and walks the tiles of the
+/// other side in their order, without atomics: the same bits every time. Scores exist only as a
+/// tile in registers, weights as one in shared memory; the forward keeps a running maximum and sum.
+/// Heads wider than 64 are read 64 columns at a time, and a block makes 64 columns of its result,
+/// so that any width works; each such block computes the scores again. Tiles in which no query is
+/// wanted or no key may be seen are skipped; rows that take no part are zeros in shared memory and
+/// never read, so they may hold anything.
 ///
-/// Forward takes 2·T_q·T_k·d multiplications with additions, backward 7 (S and dO·Vᵀ are made twice, so that dQ needs no
-/// atomics). A tile of the other side is read once per 64 rows, mostly from the L2 cache: bound by float arithmetic and
-/// by shared memory, from which 64 multiplications take 8 packs. Precision::bfloat16 is float here (cpu/precision.hpp).
+/// Forward takes 2·T_q·T_k·d multiplications with additions, backward 7 (S and dO·Vᵀ are made
+/// twice, so that dQ needs no atomics). A tile of the other side is read once per 64 rows, mostly
+/// from the L2 cache: bound by float arithmetic and by shared memory, from which 64 multiplications
+/// take 8 packs. Precision::bfloat16 is float here (cpu/precision.hpp).
 
 #include "common.cuh"
 #include "tandem/cpu/attention_problem.hpp"
@@ -24,25 +27,33 @@ using tandem::detail::HeadView;
 
 constexpr unsigned every_lane = 0xffffffffu;
 
-/// Blocks have 16 × 16 threads. Thread (x, y) has the scores of the rows y + 16·i and columns x + 16·j of a tile,
-/// i, j < each, and of these rows 4 columns of the result.
+/// Blocks have 16 × 16 threads. Thread (x, y) has the scores of the rows y + 16·i and columns x +
+/// 16·j of a tile, i, j < each, and of these rows 4 columns of the result.
 template <class T>
 struct Tile {
   static constexpr int pack = pack_size<T>;
   static constexpr int each = sizeof(T) == 4 ? 4 : 2;
-  static constexpr int rows = 16 * each;           ///< positions
-  static constexpr int width = 64;                 ///< columns of a head
-  static constexpr int columns = width / 16;       ///< of the result, a thread
-  static constexpr int stride = width + pack;      ///< 16 threads that read packs of 16 rows meet all banks alike
+  static constexpr int rows = 16 * each;      ///< positions
+  static constexpr int width = 64;            ///< columns of a head
+  static constexpr int columns = width / 16;  ///< of the result, a thread
+  /// 16 threads that read packs of 16 rows meet all banks alike
+  static constexpr int stride = width + pack;
   static constexpr int weight_stride = rows + pack;
-  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;  ///< that registers and shared memory of an SM must have room for
+  /// That registers and shared memory of an SM must have room for
+  static constexpr int blocks = sizeof(T) == 4 ? 2 : 1;
   static constexpr int size = rows * stride, weights = rows * weight_stride;
-  static constexpr int bytes(int tiles) { return (tiles * size + weights) * static_cast<int>(sizeof(T)); }
-  /// Where the c-th of the result's columns of this thread lies: 16 threads read packs beside each other.
-  static __device__ int column(int c) { return (c / pack * 16 + static_cast<int>(threadIdx.x)) * pack + c % pack; }
+  static constexpr int bytes(int tiles) {
+    return (tiles * size + weights) * static_cast<int>(sizeof(T));
+  }
+  /// Where the c-th of the result's columns of this thread lies: 16 threads read packs beside each
+  /// other.
+  static __device__ int column(int c) {
+    return (c / pack * 16 + static_cast<int>(threadIdx.x)) * pack + c % pack;
+  }
 };
 
-/// Position i, of `count`, takes part where the mask is true, if there is one; where `lse` is not −∞.
+/// Position i, of `count`, takes part where the mask is true, if there is one; where `lse` is not
+/// −∞.
 struct Chosen {
   const bool* mask;
   __device__ bool operator()(std::int64_t i) const { return mask == nullptr || mask[i]; }
@@ -60,7 +71,8 @@ struct Rows {
   std::int64_t step, first, count, width;
   Part part;
 
-  /// The columns from `column` on as a tile; zeros outside of the matrix and in rows that take no part.
+  /// The columns from `column` on as a tile; zeros outside of the matrix and in rows that take no
+  /// part.
   __device__ void load(T* tile, std::int64_t column) const {
     for (int i = threadIdx.y * 16 + threadIdx.x; i < Tile<T>::rows * Tile<T>::width; i += 256) {
       const int row = i / Tile<T>::width, c = i % Tile<T>::width;
@@ -73,13 +85,15 @@ struct Rows {
   __device__ bool any() const {
     const int lane = (threadIdx.y * 16 + threadIdx.x) % 32;
     bool found = false;
-    for (int row = lane; row < Tile<T>::rows && first + row < count; row += 32) found = found || part(first + row);
+    for (int row = lane; row < Tile<T>::rows && first + row < count; row += 32)
+      found = found || part(first + row);
     return __any_sync(every_lane, found);
   }
 };
 template <class T, class Part>
-__device__ Rows<T, Part> rows_of(const HeadView<const T>& x, std::int64_t b, std::int64_t h, std::int64_t first,
-                                 std::int64_t count, std::int64_t width, Part part) {
+__device__ Rows<T, Part> rows_of(const HeadView<const T>& x, std::int64_t b, std::int64_t h,
+                                 std::int64_t first, std::int64_t count, std::int64_t width,
+                                 Part part) {
   return {x.at(b, h), x.row_step, first, count, width, part};
 }
 
@@ -88,8 +102,8 @@ using Scores = T[Tile<T>::each][Tile<T>::each];
 template <class T>
 using Result = T[Tile<T>::each][Tile<T>::columns];
 
-/// s = A·Bᵀ for two tiles of rows. `a` holds A already if a tile has room for its width; `b` holds B's last columns
-/// afterwards, and other threads may still be reading it.
+/// s = A·Bᵀ for two tiles of rows. `a` holds A already if a tile has room for its width; `b` holds
+/// B's last columns afterwards, and other threads may still be reading it.
 template <class T, class PartA, class PartB>
 __device__ void scores(Scores<T>& s, T* a, const Rows<T, PartA>& A, T* b, const Rows<T, PartB>& B) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, stride = Tile<T>::stride;
@@ -132,10 +146,11 @@ __device__ void store_weights(T* w, const Scores<T>& s) {
   }
 }
 
-/// out += W·B for the columns from `column` on. W has just been stored; `loaded`: `b` holds these columns of B already.
+/// out += W·B for the columns from `column` on. W has just been stored; `loaded`: `b` holds these
+/// columns of B already.
 template <class T, class Part>
-__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Part>& B, std::int64_t column,
-                             bool loaded) {
+__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Part>& B,
+                             std::int64_t column, bool loaded) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, columns = Tile<T>::columns;
   using P = Pack<T, pack>;
   __syncthreads();  // W is complete, and nobody reads b
@@ -166,10 +181,12 @@ __device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Par
   }
 }
 
-/// What a block makes: 64 columns of the result of a tile of positions of one head. Neighbours share what they read.
+/// What a block makes: 64 columns of the result of a tile of positions of one head. Neighbours
+/// share what they read.
 struct Piece {
   std::int64_t b, h, first, column;
-  __device__ Piece(std::int64_t index, std::int64_t positions, int tile, std::int64_t width, std::int64_t heads) {
+  __device__ Piece(std::int64_t index, std::int64_t positions, int tile, std::int64_t width,
+                   std::int64_t heads) {
     const std::int64_t parts = (width + 63) / 64, tiles = (positions + tile - 1) / tile;
     column = index % parts * 64;
     first = index / parts % tiles * tile;
@@ -179,13 +196,14 @@ struct Piece {
 };
 template <class T>
 std::int64_t pieces(const AttentionProblem<T>& p, std::int64_t positions) {
-  return p.batch * p.heads * ((positions + Tile<T>::rows - 1) / Tile<T>::rows) * ((p.width + 63) / 64);
+  return p.batch * p.heads * ((positions + Tile<T>::rows - 1) / Tile<T>::rows) *
+         ((p.width + 63) / 64);
 }
 
 /// The rows of the result that take part.
 template <class T, class Part>
-__device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64_t count, std::int64_t width,
-                           const Result<T>& out, const Part& part) {
+__device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64_t count,
+                           std::int64_t width, const Result<T>& out, const Part& part) {
   for (int i = 0; i < Tile<T>::each; ++i) {
     const std::int64_t position = piece.first + threadIdx.y + 16 * i;
     if (position >= count || !part(position)) continue;
@@ -198,9 +216,9 @@ __device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64
 }
 
 template <class T>
-__global__ void __launch_bounds__(256) attention_kernel(
-    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<T> out, T* lse,
-    std::int64_t count) {
+__global__ void __launch_bounds__(256)
+    attention_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
+                     HeadView<const T> v, HeadView<T> out, T* lse, std::int64_t count) {
   constexpr int each = Tile<T>::each, columns = Tile<T>::columns;
   TANDEM_SHARED_BYTES(T, shared);
   T *const a = shared, *const b = a + Tile<T>::size, *const w = b + Tile<T>::size;
@@ -210,14 +228,16 @@ __global__ void __launch_bounds__(256) attention_kernel(
         seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
     const auto queries = rows_of(q, at.b, at.h, at.first, p.queries, p.width, wanted);
     if (!queries.any()) continue;
-    if (p.width <= Tile<T>::width) queries.load(a, 0);  // nobody reads a: the last piece ended with a product with w
+    if (p.width <= Tile<T>::width)
+      queries.load(a, 0);    // nobody reads a: the last piece ended with a product with w
     T top[each], sum[each];  // the sum over this thread's columns only
     Result<T> result = {};
     for (int i = 0; i < each; ++i) {
       top[i] = -INFINITY;
       sum[i] = 0;
     }
-    const std::int64_t last = p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
+    const std::int64_t last =
+        p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
     for (std::int64_t first = 0; first < last; first += Tile<T>::rows) {
       const auto keys = rows_of(k, at.b, at.h, first, p.keys, p.width, seen);
       if (!keys.any()) continue;
@@ -251,7 +271,8 @@ __global__ void __launch_bounds__(256) attention_kernel(
         }
       }
       store_weights<T>(w, s);
-      add_weighted<T>(result, w, b, rows_of(v, at.b, at.h, first, p.keys, p.width, seen), at.column, false);
+      add_weighted<T>(result, w, b, rows_of(v, at.b, at.h, first, p.keys, p.width, seen), at.column,
+                      false);
     }
     for (int i = 0; i < each; ++i) {
       for (int step = 8; step > 0; step /= 2) sum[i] += __shfl_xor_sync(every_lane, sum[i], step);
@@ -259,22 +280,26 @@ __global__ void __launch_bounds__(256) attention_kernel(
       for (int c = 0; c < columns; ++c) result[i][c] *= factor;
       const std::int64_t query = at.first + threadIdx.y + 16 * i;
       if (at.column == 0 && threadIdx.x == 0 && query < p.queries && wanted(query)) {
-        lse[(at.b * p.heads + at.h) * p.queries + query] = sum[i] == 0 ? T(-INFINITY) : top[i] + formula::log(sum[i]);
+        lse[(at.b * p.heads + at.h) * p.queries + query] =
+            sum[i] == 0 ? T(-INFINITY) : top[i] + formula::log(sum[i]);
       }
     }
     write_rows(out, at, p.queries, p.width, result, wanted);
   }
 }
 
-/// dots[row] = D, for the rows (batch, heads, queries) where lse is not −∞; a warp per row, eight in a block.
+/// dots[row] = D, for the rows (batch, heads, queries) where lse is not −∞; a warp per row, eight
+/// in a block.
 template <class T>
-__global__ void __launch_bounds__(256) attention_dots_kernel(
-    AttentionProblem<T> p, HeadView<const T> out, HeadView<const T> dout, const T* lse, T* dots) {
+__global__ void __launch_bounds__(256)
+    attention_dots_kernel(AttentionProblem<T> p, HeadView<const T> out, HeadView<const T> dout,
+                          const T* lse, T* dots) {
   const std::int64_t rows = p.batch * p.heads * p.queries, step = std::int64_t{gridDim.x} * 8;
   for (std::int64_t r = std::int64_t{blockIdx.x} * 8 + threadIdx.y; r < rows; r += step) {
     if (lse[r] == -INFINITY) continue;
     const std::int64_t i = r % p.queries, h = r / p.queries % p.heads, b = r / p.queries / p.heads;
-    const T *const o = out.at(b, h) + i * out.row_step, *const g = dout.at(b, h) + i * dout.row_step;
+    const T *const o = out.at(b, h) + i * out.row_step, *const g =
+                                                            dout.at(b, h) + i * dout.row_step;
     T sum = 0;
     for (std::int64_t c = threadIdx.x; c < p.width; c += 32) sum += g[c] * o[c];
     sum = warp_sum(sum);
@@ -284,12 +309,14 @@ __global__ void __launch_bounds__(256) attention_dots_kernel(
 
 /// dQ; rows of scores are queries.
 template <class T>
-__global__ void __launch_bounds__(256) attention_dq_kernel(
-    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<const T> dout,
-    const T* lse, const T* dots, HeadView<T> dq, std::int64_t count) {
+__global__ void __launch_bounds__(256)
+    attention_dq_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
+                        HeadView<const T> v, HeadView<const T> dout, const T* lse, const T* dots,
+                        HeadView<T> dq, std::int64_t count) {
   constexpr int each = Tile<T>::each;
   TANDEM_SHARED_BYTES(T, shared);
-  T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size, *const w = b + Tile<T>::size;
+  T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size,
+           *const w = b + Tile<T>::size;
   const bool whole = p.width <= Tile<T>::width;
   for (std::int64_t index = blockIdx.x; index < count; index += gridDim.x) {
     const Piece at(index, p.queries, Tile<T>::rows, p.width, p.heads);
@@ -311,7 +338,8 @@ __global__ void __launch_bounds__(256) attention_dq_kernel(
       dot[i] = takes_part[i] ? dots[head + query] : T(0);
     }
     Result<T> result = {};
-    std::int64_t last = p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
+    std::int64_t last =
+        p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
     if (!queries.any()) last = 0;
     for (std::int64_t first = 0; first < last; first += Tile<T>::rows) {
       const auto keys = rows_of(k, at.b, at.h, first, p.keys, p.width, seen);
@@ -325,8 +353,11 @@ __global__ void __launch_bounds__(256) attention_dq_kernel(
         const bool can_be_seen = key < p.keys && seen(key);
         TANDEM_UNROLLED
         for (int i = 0; i < each; ++i) {
-          const bool visible = can_be_seen && takes_part[i] && (!p.causal || key <= at.first + threadIdx.y + 16 * i);
-          ds[i][j] = visible ? p.scale * formula::exp(p.scale * s[i][j] - shift[i]) * (ds[i][j] - dot[i]) : T(0);
+          const bool visible =
+              can_be_seen && takes_part[i] && (!p.causal || key <= at.first + threadIdx.y + 16 * i);
+          ds[i][j] =
+              visible ? p.scale * formula::exp(p.scale * s[i][j] - shift[i]) * (ds[i][j] - dot[i])
+                      : T(0);
         }
       }
       store_weights<T>(w, ds);
@@ -338,12 +369,14 @@ __global__ void __launch_bounds__(256) attention_dq_kernel(
 
 /// dK and dV; rows of scores are keys, columns queries.
 template <class T>
-__global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
-    AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k, HeadView<const T> v, HeadView<const T> dout,
-    const T* lse, const T* dots, HeadView<T> dk, HeadView<T> dv, std::int64_t count) {
+__global__ void __launch_bounds__(256, Tile<T>::blocks)
+    attention_dkv_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
+                         HeadView<const T> v, HeadView<const T> dout, const T* lse, const T* dots,
+                         HeadView<T> dk, HeadView<T> dv, std::int64_t count) {
   constexpr int each = Tile<T>::each;
   TANDEM_SHARED_BYTES(T, shared);
-  T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size, *const w = b + Tile<T>::size;
+  T *const a = shared, *const g = a + Tile<T>::size, *const b = g + Tile<T>::size,
+           *const w = b + Tile<T>::size;
   const bool whole = p.width <= Tile<T>::width;
   for (std::int64_t index = blockIdx.x; index < count; index += gridDim.x) {
     const Piece at(index, p.keys, Tile<T>::rows, p.width, p.heads);
@@ -358,7 +391,7 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
     }
     Result<T> key_result = {}, value_result = {};
     const std::int64_t begin = p.causal ? at.first : 0,  // tiles are of one size
-                       end = keys.any() ? p.queries : 0;
+        end = keys.any() ? p.queries : 0;
     for (std::int64_t first = begin; first < end; first += Tile<T>::rows) {
       const auto queries = rows_of(q, at.b, at.h, first, p.queries, p.width, attended),
                  grads = rows_of(dout, at.b, at.h, first, p.queries, p.width, attended);
@@ -370,11 +403,13 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
       for (int j = 0; j < each; ++j) {
         const std::int64_t query = first + threadIdx.x + 16 * j;
         const bool takes_part = query < p.queries && attended(query);
-        const T shift = takes_part ? lse[head + query] : T(0), dot = takes_part ? dots[head + query] : T(0);
+        const T shift = takes_part ? lse[head + query] : T(0),
+                dot = takes_part ? dots[head + query] : T(0);
         TANDEM_UNROLLED
         for (int i = 0; i < each; ++i) {
           const std::int64_t key = at.first + threadIdx.y + 16 * i;
-          const bool visible = takes_part && key < p.keys && seen(key) && (!p.causal || key <= query);
+          const bool visible =
+              takes_part && key < p.keys && seen(key) && (!p.causal || key <= query);
           s[i][j] = visible ? formula::exp(p.scale * s[i][j] - shift) : T(0);
           ds[i][j] = visible ? p.scale * s[i][j] * (ds[i][j] - dot) : T(0);
         }
@@ -391,24 +426,27 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks) attention_dkv_kernel(
 }
 
 template <class T>
-void attention_forward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q, const HeadView<const T>& k,
-                       const HeadView<const T>& v, const HeadView<T>& out, T* lse) {
+void attention_forward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q,
+                       const HeadView<const T>& k, const HeadView<const T>& v,
+                       const HeadView<T>& out, T* lse) {
   const std::int64_t count = pieces(p, p.queries);
-  launch("attention", attention_kernel<T>, dim3(blocks_for(count, 1)), dim3(16, 16), Tile<T>::bytes(2), queue, p, q, k, v,
-         out, lse, count);
+  launch("attention", attention_kernel<T>, dim3(blocks_for(count, 1)), dim3(16, 16),
+         Tile<T>::bytes(2), queue, p, q, k, v, out, lse, count);
 }
 template <class T>
-void attention_backward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q, const HeadView<const T>& k,
-                        const HeadView<const T>& v, const HeadView<const T>& out, const HeadView<const T>& dout,
-                        const T* lse, const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
-  const std::int64_t rows = p.batch * p.heads * p.queries, of_queries = pieces(p, p.queries), of_keys = pieces(p, p.keys);
+void attention_backward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q,
+                        const HeadView<const T>& k, const HeadView<const T>& v,
+                        const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
+                        const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
+  const std::int64_t rows = p.batch * p.heads * p.queries, of_queries = pieces(p, p.queries),
+                     of_keys = pieces(p, p.keys);
   const Scratch<T> dots(queue, rows);
-  launch("attention_dots", attention_dots_kernel<T>, dim3(blocks_for(rows, 8)), dim3(32, 8), 0, queue, p, out, dout, lse,
-         dots.data());
-  launch("attention_dq", attention_dq_kernel<T>, dim3(blocks_for(of_queries, 1)), dim3(16, 16), Tile<T>::bytes(3), queue, p,
-         q, k, v, dout, lse, dots.data(), dq, of_queries);
-  launch("attention_dkv", attention_dkv_kernel<T>, dim3(blocks_for(of_keys, 1)), dim3(16, 16), Tile<T>::bytes(3), queue, p,
-         q, k, v, dout, lse, dots.data(), dk, dv, of_keys);
+  launch("attention_dots", attention_dots_kernel<T>, dim3(blocks_for(rows, 8)), dim3(32, 8), 0,
+         queue, p, out, dout, lse, dots.data());
+  launch("attention_dq", attention_dq_kernel<T>, dim3(blocks_for(of_queries, 1)), dim3(16, 16),
+         Tile<T>::bytes(3), queue, p, q, k, v, dout, lse, dots.data(), dq, of_queries);
+  launch("attention_dkv", attention_dkv_kernel<T>, dim3(blocks_for(of_keys, 1)), dim3(16, 16),
+         Tile<T>::bytes(3), queue, p, q, k, v, dout, lse, dots.data(), dk, dv, of_keys);
 }
 TANDEM_KERNEL(attention_forward, float, double);
 TANDEM_KERNEL(attention_backward, float, double);

@@ -5,7 +5,8 @@ namespace tandem_kernels {
 namespace {
 using tandem::formula::BceLoss;
 using tandem::formula::BceLossGradient;
-[[maybe_unused]] const bool registered = register_loss<float, BceLoss<float>, BceLossGradient<float>>() &&
-                                         register_loss<double, BceLoss<double>, BceLossGradient<double>>();
+[[maybe_unused]] const bool registered =
+    register_loss<float, BceLoss<float>, BceLossGradient<float>>() &&
+    register_loss<double, BceLoss<double>, BceLossGradient<double>>();
 }  // namespace
 }  // namespace tandem_kernels

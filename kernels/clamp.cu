@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_map_templates<1, Clamp>() && register_map_templates<2, ClampGradient>();
+[[maybe_unused]] const bool registered =
+    register_map_templates<1, Clamp>() && register_map_templates<2, ClampGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

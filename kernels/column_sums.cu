@@ -8,7 +8,9 @@ template <class T>
 struct Element {
   const T* x;
   std::int64_t n;
-  __device__ void operator()(std::int64_t row, std::int64_t column, T (&out)[1]) const { out[0] = x[row * n + column]; }
+  __device__ void operator()(std::int64_t row, std::int64_t column, T (&out)[1]) const {
+    out[0] = x[row * n + column];
+  }
 };
 
 template <class T>

@@ -1,5 +1,6 @@
 #pragma once
-/// What the kernels share: how they register, shared memory, sums of warps and blocks in a fixed order.
+/// What the kernels share: how they register, shared memory, sums of warps and blocks in a fixed
+/// order.
 
 #include <cmath>
 #include <cstdint>
@@ -8,11 +9,12 @@
 #include "tandem/cuda/launch.hpp"
 #include "tandem/tensor/dtype.hpp"
 
-/// A shared array of a fixed size, TANDEM_SHARED(float, partial, 32), and the launch's shared bytes as an
-/// array, TANDEM_SHARED_BYTES(float, tile). (Whoever runs kernels elsewhere defines them beforehand.)
+/// A shared array of a fixed size, TANDEM_SHARED(float, partial, 32), and the launch's shared bytes
+/// as an array, TANDEM_SHARED_BYTES(float, tile). (Whoever runs kernels elsewhere defines them
+/// beforehand.)
 #ifndef TANDEM_SHARED
 #define TANDEM_SHARED(type, name, count) __shared__ type name[count]
-#define TANDEM_SHARED_BYTES(type, name)                  \
+#define TANDEM_SHARED_BYTES(type, name)                         \
   extern __shared__ __align__(16) unsigned char name##_bytes[]; \
   type* const name = reinterpret_cast<type*>(name##_bytes)
 #endif
@@ -25,9 +27,9 @@
 #endif
 
 /// Makes name<T>, for each type T that follows, the GPU's function of the slot of this name.
-#define TANDEM_KERNEL(name, ...)                                                             \
-  [[maybe_unused]] const bool name##_is_registered = []<class... T>(Types<T...>) {           \
-    return (tandem::detail::register_kernel<&name<T>>(#name) && ...);                        \
+#define TANDEM_KERNEL(name, ...)                                                   \
+  [[maybe_unused]] const bool name##_is_registered = []<class... T>(Types<T...>) { \
+    return (tandem::detail::register_kernel<&name<T>>(#name) && ...);              \
   }(Types<__VA_ARGS__>())
 
 namespace tandem_kernels {
@@ -64,8 +66,8 @@ bool aligned(const P*... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % 16 == 0) && ...);
 }
 
-/// The largest and the sum over a warp, the same in every lane; a butterfly, so the order is fixed. The largest is
-/// NaN if one is.
+/// The largest and the sum over a warp, the same in every lane; a butterfly, so the order is fixed.
+/// The largest is NaN if one is.
 template <class T>
 __device__ T warp_max(T value) {
   for (int step = 16; step > 0; step /= 2) {
@@ -80,8 +82,8 @@ __device__ T warp_sum(T value) {
   return value;
 }
 
-/// The sum over a block of a multiple of 32 threads in x, the same in every thread. `partial` holds 32 values
-/// and may be used again after the call.
+/// The sum over a block of a multiple of 32 threads in x, the same in every thread. `partial` holds
+/// 32 values and may be used again after the call.
 template <class T>
 __device__ T block_sum(T value, T* partial) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -100,7 +102,8 @@ __device__ T block_max(T value, T* partial) {
   if (lane == 0) partial[warp] = value;
   __syncthreads();
   T top = partial[0];
-  for (int w = 1; w < warps; ++w) top = partial[w] > top || partial[w] != partial[w] ? partial[w] : top;
+  for (int w = 1; w < warps; ++w)
+    top = partial[w] > top || partial[w] != partial[w] ? partial[w] : top;
   __syncthreads();
   return top;
 }
@@ -110,7 +113,8 @@ template <class T>
 class Scratch {
  public:
   Scratch(const Queue& queue, std::int64_t count)
-      : device_(queue.device.index()), bytes_(count * static_cast<std::int64_t>(sizeof(T))),
+      : device_(queue.device.index()),
+        bytes_(count * static_cast<std::int64_t>(sizeof(T))),
         data_(bytes_ > 0 ? allocate(queue) : nullptr) {}
   ~Scratch() {
     if (data_ != nullptr) tandem::cuda_interface().deallocate(device_, data_, bytes_);

@@ -1,4 +1,5 @@
-/// compare — out[i] = a[i] = b[i], <, … , each in its own layout; logical operations of bits. Bound by memory.
+/// compare — out[i] = a[i] = b[i], <, … , each in its own layout; logical operations of bits. Bound
+/// by memory.
 
 #include "map.cuh"
 #include "tandem/formula/compare.hpp"
@@ -6,7 +7,8 @@
 namespace tandem_kernels {
 
 template <class F, class T, bool wide>
-__global__ void compare_kernel(bool* out, const T* a, const T* b, Places<3, wide> places, std::int64_t n) {
+__global__ void compare_kernel(bool* out, const T* a, const T* b, Places<3, wide> places,
+                               std::int64_t n) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     std::int64_t at[3];
@@ -16,15 +18,16 @@ __global__ void compare_kernel(bool* out, const T* a, const T* b, Places<3, wide
 }
 
 template <class F, class T>
-void compare_elements(Queue& queue, const F&, bool* out, const T* a, const T* b, const tandem::detail::Loop<3>& loop) {
+void compare_elements(Queue& queue, const F&, bool* out, const T* a, const T* b,
+                      const tandem::detail::Loop<3>& loop) {
   const std::int64_t n = loop.numel();
   if (n == 0) return;
   if (n < (std::int64_t{1} << 31)) {
-    launch("compare", compare_kernel<F, T, false>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, out, a, b,
-           Places<3, false>(loop), n);
+    launch("compare", compare_kernel<F, T, false>, dim3(blocks_for(n, 256)), dim3(256), 0, queue,
+           out, a, b, Places<3, false>(loop), n);
   } else {
-    launch("compare", compare_kernel<F, T, true>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, out, a, b,
-           Places<3, true>(loop), n);
+    launch("compare", compare_kernel<F, T, true>, dim3(blocks_for(n, 256)), dim3(256), 0, queue,
+           out, a, b, Places<3, true>(loop), n);
   }
 }
 

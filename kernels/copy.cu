@@ -1,5 +1,6 @@
-/// copy — to[i] = from[i] between two layouts of one shape, for elements of 1, 2, 4 or 8 bytes, whose values are not
-/// looked at. Serves contiguous(), permuted and expanded tensors, slices of a gradient; fill — to[i] = a value.
+/// copy — to[i] = from[i] between two layouts of one shape, for elements of 1, 2, 4 or 8 bytes,
+/// whose values are not looked at. Serves contiguous(), permuted and expanded tensors, slices of a
+/// gradient; fill — to[i] = a value.
 
 #include "map.cuh"
 #include "runtime.cuh"
@@ -27,13 +28,15 @@ void copy_elements(Queue& queue, const tandem::StridedCopy& copy) {
   loop.inner = copy.sizes[copy.rank - 1];
   loop.inner_strides[0] = copy.to_strides[copy.rank - 1];
   loop.inner_strides[1] = copy.from_strides[copy.rank - 1];
-  map_on_gpu<Same, U, 1>(queue, Same(), {static_cast<U*>(copy.to), {static_cast<const U*>(copy.from)}, loop});
+  map_on_gpu<Same, U, 1>(queue, Same(),
+                         {static_cast<U*>(copy.to), {static_cast<const U*>(copy.from)}, loop});
 }
 
 template <class U>
 __global__ void fill_kernel(U* to, U value, std::int64_t n) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) to[i] = value;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step)
+    to[i] = value;
 }
 
 namespace {
@@ -42,11 +45,16 @@ namespace {
 template <class F>
 void with_bits(std::int64_t bytes, F&& f) {
   switch (bytes) {
-    case 1: return f(std::uint8_t());
-    case 2: return f(std::uint16_t());
-    case 4: return f(std::uint32_t());
-    case 8: return f(std::uint64_t());
-    default: tandem::fail("copy", "elements of ", bytes, " bytes cannot be copied on a device");
+    case 1:
+      return f(std::uint8_t());
+    case 2:
+      return f(std::uint16_t());
+    case 4:
+      return f(std::uint32_t());
+    case 8:
+      return f(std::uint64_t());
+    default:
+      tandem::fail("copy", "elements of ", bytes, " bytes cannot be copied on a device");
   }
 }
 
@@ -57,8 +65,8 @@ void copy_strided(Queue& queue, const tandem::StridedCopy& copy) {
 }
 void fill(Queue& queue, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) {
   with_bits(element_bytes, [&]<class U>(U) {
-    launch("fill", fill_kernel<U>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, static_cast<U*>(to),
-           static_cast<U>(bits), n);
+    launch("fill", fill_kernel<U>, dim3(blocks_for(n, 256)), dim3(256), 0, queue,
+           static_cast<U*>(to), static_cast<U>(bits), n);
   });
 }
 

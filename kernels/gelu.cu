@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Gelu>() && register_maps<2, GeluGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Gelu>() && register_maps<2, GeluGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

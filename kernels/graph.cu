@@ -1,4 +1,5 @@
-/// Graphs: what is put into a stream between begin_capture and end_capture, started by one call (cuda/graph.hpp).
+/// Graphs: what is put into a stream between begin_capture and end_capture, started by one call
+/// (cuda/graph.hpp).
 
 #include <atomic>
 #include <exception>
@@ -42,12 +43,14 @@ bool& uses_pool() {
 void* begin_capture(int device, void* stream) {
   static std::atomic<std::uint64_t> last = 0;
   TANDEM_CHECK(capture_here() == 0, "graph", "this thread captures a graph already");
-  TANDEM_CHECK(!is_capturing(device, stream), "graph", "the queue is captured already, by another thread");
+  TANDEM_CHECK(!is_capturing(device, stream), "graph",
+               "the queue is captured already, by another thread");
   const Queue queue{tandem::Device::cuda(device), stream};
   (void)blas_handle(queue);  // is made by waiting calls
   const DeviceScope scope(device);
   auto* const graph = new Captured{device, static_cast<cudaStream_t>(stream), ++last};
-  const cudaError_t status = cudaStreamBeginCapture(graph->stream, cudaStreamCaptureModeThreadLocal);
+  const cudaError_t status =
+      cudaStreamBeginCapture(graph->stream, cudaStreamCaptureModeThreadLocal);
   if (status != cudaSuccess) {
     delete graph;
     check(status, "cudaStreamBeginCapture");
@@ -96,7 +99,8 @@ void end_capture(void* handle) {
 
 void launch_graph(void* handle) {
   const auto* const graph = static_cast<const Captured*>(handle);
-  TANDEM_CHECK(!is_capturing(graph->device, graph->stream), "graph", "replay while its queue is captured");
+  TANDEM_CHECK(!is_capturing(graph->device, graph->stream), "graph",
+               "replay while its queue is captured");
   const DeviceScope scope(graph->device);
   const tandem::cuda::Range range("graph");
   check(cudaGraphLaunch(graph->exec, graph->stream), "the replay of a graph");
@@ -112,7 +116,8 @@ void launch_graph(void* handle) {
   table.launch_graph = launch_graph;
   table.destroy_graph = destroy_graph;
   table.graph_bytes = [](void* graph) {
-    return arena(static_cast<const Captured*>(graph)->device).reserved_by(static_cast<const Captured*>(graph)->number);
+    return arena(static_cast<const Captured*>(graph)->device)
+        .reserved_by(static_cast<const Captured*>(graph)->number);
   };
   return true;
 }();
@@ -125,7 +130,8 @@ std::uint64_t graph_pool_here() { return uses_pool() ? this_thread() : 0; }
 int captures_running() { return running; }
 
 void refuse_waiting(const char* what) {
-  TANDEM_CHECK(capture_here() == 0, "graph", what, " waits for the GPU, and nothing may wait while a graph is captured");
+  TANDEM_CHECK(capture_here() == 0, "graph", what,
+               " waits for the GPU, and nothing may wait while a graph is captured");
 }
 
 }  // namespace tandem_kernels

@@ -1,8 +1,8 @@
 /// layer_norm — y = (x − μ)·s·γ + β over a row of n, s = 1/√(σ² + ε).       [Ba et al. 2016, eq. 4]
 ///   dx = s·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ,  x̂ = (x − μ)·s;   dγ = Σ dy·x̂;   dβ = Σ dy.
 ///
-/// Forward and dx: a warp or a block has a row in its registers: x (and dy) are read once, two centred passes.
-/// dγ and dβ: down the columns, a second read of x and dy. Bound by memory.
+/// Forward and dx: a warp or a block has a row in its registers: x (and dy) are read once, two
+/// centred passes. dγ and dβ: down the columns, a second read of x and dy. Bound by memory.
 
 #include "reduce.cuh"
 #include "tandem/formula/number.hpp"
@@ -10,8 +10,9 @@
 namespace tandem_kernels {
 
 template <class T, int W, bool block>
-__global__ void __launch_bounds__(Team<block>::most) layer_norm_kernel(T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
-                                  std::int64_t n, T eps) {
+__global__ void __launch_bounds__(Team<block>::most)
+    layer_norm_kernel(T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
+                      std::int64_t n, T eps) {
   using Threads = Team<block>;
   TANDEM_SHARED(T, partial, 32);
   const int rank = Threads::rank(), size = Threads::size();
@@ -38,8 +39,9 @@ __global__ void __launch_bounds__(Team<block>::most) layer_norm_kernel(T* y, T* 
 }
 
 template <class T, int W, bool block>
-__global__ void __launch_bounds__(Team<block>::most) layer_norm_dx_kernel(T* dx, const T* dy, const T* x, const T* stats, const T* gamma,
-                                     std::int64_t rows, std::int64_t n) {
+__global__ void __launch_bounds__(Team<block>::most)
+    layer_norm_dx_kernel(T* dx, const T* dy, const T* x, const T* stats, const T* gamma,
+                         std::int64_t rows, std::int64_t n) {
   using Threads = Team<block>;
   TANDEM_SHARED(T, partial, 32);
   const int rank = Threads::rank(), size = Threads::size();
@@ -58,7 +60,8 @@ __global__ void __launch_bounds__(Team<block>::most) layer_norm_dx_kernel(T* dx,
       sum += d;
       product += d * unit(i, slot);
     });
-    const T g_mean = Threads::sum(sum, partial) / T(n), gx_mean = Threads::sum(product, partial) / T(n);
+    const T g_mean = Threads::sum(sum, partial) / T(n),
+            gx_mean = Threads::sum(product, partial) / T(n);
     in.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
       return (scaled(i, slot) - g_mean - unit(i, slot) * gx_mean) * scale;
     });
@@ -78,25 +81,26 @@ struct ParameterGradients {
 };
 
 template <class T>
-void layer_norm_forward(Queue& queue, T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
-                        std::int64_t n, T eps) {
+void layer_norm_forward(Queue& queue, T* y, T* stats, const T* x, const T* gamma, const T* beta,
+                        std::int64_t rows, std::int64_t n, T eps) {
   const RowPlan plan = plan_rows<T>(rows, n, aligned(x, y));
   with_plan<T>(plan, [&]<int W, bool block>() {
-    launch("layer_norm", layer_norm_kernel<T, W, block>, plan.grid, plan.threads, 0, queue, y, stats, x, gamma, beta,
-           rows, n, eps);
+    launch("layer_norm", layer_norm_kernel<T, W, block>, plan.grid, plan.threads, 0, queue, y,
+           stats, x, gamma, beta, rows, n, eps);
   });
 }
 template <class T>
-void layer_norm_backward(Queue& queue, T* dx, T* dgamma_dbeta, const T* dy, const T* x, const T* stats, const T* gamma,
-                         std::int64_t rows, std::int64_t n) {
+void layer_norm_backward(Queue& queue, T* dx, T* dgamma_dbeta, const T* dy, const T* x,
+                         const T* stats, const T* gamma, std::int64_t rows, std::int64_t n) {
   if (dx != nullptr) {
     const RowPlan plan = plan_rows<T>(rows, n, aligned(dx, dy, x));
     with_plan<T>(plan, [&]<int W, bool block>() {
-      launch("layer_norm_dx", layer_norm_dx_kernel<T, W, block>, plan.grid, plan.threads, 0, queue, dx, dy, x, stats,
-             gamma, rows, n);
+      launch("layer_norm_dx", layer_norm_dx_kernel<T, W, block>, plan.grid, plan.threads, 0, queue,
+             dx, dy, x, stats, gamma, rows, n);
     });
   }
-  if (dgamma_dbeta != nullptr) columns<T, 2>(queue, ParameterGradients<T>{dy, x, stats, n}, dgamma_dbeta, rows, n);
+  if (dgamma_dbeta != nullptr)
+    columns<T, 2>(queue, ParameterGradients<T>{dy, x, stats, n}, dgamma_dbeta, rows, n);
 }
 TANDEM_KERNEL(layer_norm_forward, float, double);
 TANDEM_KERNEL(layer_norm_backward, float, double);

@@ -1,9 +1,11 @@
 #pragma once
-/// map — out[i] = f(in[i]…) for a formula f (include/tandem/formula), over dense or strided operands.
+/// map — out[i] = f(in[i]…) for a formula f (include/tandem/formula), over dense or strided
+/// operands.
 ///
-/// Dense operands are read and written 16 bytes at a time where they are aligned; others find their place by dividing
-/// the index by the sizes, by multiplication in 32 bits where the loop has fewer than 2³¹ elements. bfloat16 is
-/// computed in float. Reads and writes every operand once: bound by memory.
+/// Dense operands are read and written 16 bytes at a time where they are aligned; others find their
+/// place by dividing the index by the sizes, by multiplication in 32 bits where the loop has fewer
+/// than 2³¹ elements. bfloat16 is computed in float. Reads and writes every operand once: bound by
+/// memory.
 
 #include "common.cuh"
 #include "tandem/tensor/loop.hpp"
@@ -13,7 +15,7 @@ namespace tandem_kernels {
 using tandem::MapOperands;
 using tandem::detail::compute_t;
 
-/// n / d and n % d for 0 ≤ n < 2³¹ by a multiplication.                [Warren, Hacker's Delight, ch. 10]
+/// n / d and n % d for 0 ≤ n < 2³¹ by a multiplication.          [Warren, Hacker's Delight, ch. 10]
 struct Divider {
   std::uint32_t d = 1, factor = 1, shift = 0, unused = 0;  // 16 bytes, read together
 
@@ -48,7 +50,8 @@ struct Places {
     for (int d = 0; d < static_cast<int>(rank); ++d) {
       const bool inner = d + 1 == rank;
       sizes[d] = Division(static_cast<Index>(inner ? loop.inner : loop.shape[d]));
-      for (int k = 0; k < N; ++k) strides[k][d] = inner ? loop.inner_strides[k] : loop.strides[k][d];
+      for (int k = 0; k < N; ++k)
+        strides[k][d] = inner ? loop.inner_strides[k] : loop.strides[k][d];
     }
   }
   __device__ void find(Index i, std::int64_t (&at)[N]) const {
@@ -102,7 +105,8 @@ __global__ void map_dense_kernel(F f, T* out, Inputs<T, N> in, std::int64_t n) {
 }
 
 template <class F, class T, int N, bool wide>
-__global__ void map_strided_kernel(F f, T* out, Inputs<T, N> in, Places<N + 1, wide> places, std::int64_t n) {
+__global__ void map_strided_kernel(F f, T* out, Inputs<T, N> in, Places<N + 1, wide> places,
+                                   std::int64_t n) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     std::int64_t at[N + 1];
@@ -124,10 +128,11 @@ void map_dense(const Queue& queue, const F& f, T* out, const T* const (&in)[N], 
   }
   if (packs) {
     constexpr int W = pack_size<T>;
-    launch("map", map_dense_kernel<F, T, N, W>, dim3(blocks_for((n + W - 1) / W, 256)), dim3(256), 0, queue, f, out,
-           inputs, n);
+    launch("map", map_dense_kernel<F, T, N, W>, dim3(blocks_for((n + W - 1) / W, 256)), dim3(256),
+           0, queue, f, out, inputs, n);
   } else {
-    launch("map", map_dense_kernel<F, T, N, 1>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, f, out, inputs, n);
+    launch("map", map_dense_kernel<F, T, N, 1>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, f,
+           out, inputs, n);
   }
 }
 
@@ -143,16 +148,16 @@ void map_on_gpu(Queue& queue, const F& f, const MapOperands<T, N>& operands) {
   for (int k = 0; k < N; ++k) inputs.pointer[k] = operands.in[k];
   const dim3 grid(blocks_for(n, 256)), block(256);
   if (n < (std::int64_t{1} << 31)) {
-    launch("map", map_strided_kernel<F, T, N, false>, grid, block, 0, queue, f, operands.out, inputs,
-           Places<N + 1, false>(loop), n);
+    launch("map", map_strided_kernel<F, T, N, false>, grid, block, 0, queue, f, operands.out,
+           inputs, Places<N + 1, false>(loop), n);
   } else {
     launch("map", map_strided_kernel<F, T, N, true>, grid, block, 0, queue, f, operands.out, inputs,
            Places<N + 1, true>(loop), n);
   }
 }
 
-/// Registers the formulas, on N operands each, for float, double and bfloat16; as they are, or as templates over what
-/// they are computed in.
+/// Registers the formulas, on N operands each, for float, double and bfloat16; as they are, or as
+/// templates over what they are computed in.
 template <int N, class... F>
 bool register_maps() {
   return ((tandem::detail::register_kernel<&map_on_gpu<F, float, N>>("map") &&

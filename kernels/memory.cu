@@ -1,7 +1,8 @@
-/// The memory of CUDA's devices: an arena (arena.hpp) and a way from the host (staging.hpp) for each.
+/// The memory of CUDA's devices: an arena (arena.hpp) and a way from the host (staging.hpp) for
+/// each.
 ///
-/// TANDEM_CUDA_POOL=0 in the environment, read when a device is first used, gives every request to CUDA as it is, for
-/// tools that watch the memory.
+/// TANDEM_CUDA_POOL=0 in the environment, read when a device is first used, gives every request to
+/// CUDA as it is, for tools that watch the memory.
 
 #include <cstdlib>
 #include <map>
@@ -46,7 +47,8 @@ class CudaMemory final : public MemoryDriver {
     return static_cast<std::int64_t>(free);
   }
   bool wait_for_all() override {
-    if (captures_running() > 0) return false;  // of any thread: waiting for the device would break it
+    if (captures_running() > 0)
+      return false;  // of any thread: waiting for the device would break it
     const DeviceScope scope(device_);
     count_wait();
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
@@ -66,7 +68,8 @@ class CudaMemory final : public MemoryDriver {
         spare_.pop_back();
       }
     }
-    if (event == nullptr) check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+    if (event == nullptr)
+      check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
     check(cudaEventRecord(event, target), "cudaEventRecord");
     return event;
   }
@@ -108,7 +111,8 @@ bool pool_keeps() {
 }
 
 struct Memory {
-  explicit Memory(int device) : driver(device), arena(driver, tandem::Device::cuda(device).str(), pool_keeps()) {}
+  explicit Memory(int device)
+      : driver(device), arena(driver, tandem::Device::cuda(device).str(), pool_keeps()) {}
   CudaMemory driver;
   Arena arena;
   std::once_flag pinned_once;
@@ -128,13 +132,16 @@ Memory& memory(int device) {
 [[maybe_unused]] const bool registered = [] {
   tandem::DeviceInterface& table = tandem::cuda_interface();
   table.allocate = [](int device, std::int64_t bytes) {
-    return arena(device).allocate(bytes, tandem::current_queue(tandem::Device::cuda(device)).stream);
+    return arena(device).allocate(bytes,
+                                  tandem::current_queue(tandem::Device::cuda(device)).stream);
   };
   table.deallocate = [](int device, void* block, std::int64_t) { arena(device).deallocate(block); };
   table.memory_stats = [](int device) { return arena(device).stats(); };
   table.reset_peak_memory = [](int device) { arena(device).reset_peak_memory(); };
   table.release_kept_memory = [](int device) { arena(device).release_kept_memory(); };
-  table.record_use = [](int device, const void* pointer, void* stream) { arena(device).record_use(pointer, stream); };
+  table.record_use = [](int device, const void* pointer, void* stream) {
+    arena(device).record_use(pointer, stream);
+  };
   return true;
 }();
 
@@ -149,7 +156,8 @@ Staging& staging(int device) {
     const DeviceScope scope(device);
     const RelaxedCapture relaxed;
     void* pinned = nullptr;
-    check(cudaHostAlloc(&pinned, static_cast<std::size_t>(bytes), cudaHostAllocDefault), "cudaHostAlloc");
+    check(cudaHostAlloc(&pinned, static_cast<std::size_t>(bytes), cudaHostAllocDefault),
+          "cudaHostAlloc");
     there.pinned = std::make_unique<Staging>(there.driver, pinned, bytes);
   });
   return *there.pinned;

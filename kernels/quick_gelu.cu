@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, QuickGelu>() && register_maps<2, QuickGeluGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, QuickGelu>() && register_maps<2, QuickGeluGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

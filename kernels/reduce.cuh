@@ -1,9 +1,10 @@
 #pragma once
 /// Sums along rows and down columns in a fixed order, without atomics: the same bits every time.
 ///
-/// Row<T, W, K> holds a row of n in the registers of a warp or of a block, K packs of W elements a thread, so that
-/// memory is read once however often the row is walked; W = 0 leaves rows that are too long in memory. columns() adds up what a function gives for each element of a
-/// matrix, down its columns: slices of rows in parallel, then the slices in their order.
+/// Row<T, W, K> holds a row of n in the registers of a warp or of a block, K packs of W elements a
+/// thread, so that memory is read once however often the row is walked; W = 0 leaves rows that are
+/// too long in memory. columns() adds up what a function gives for each element of a matrix, down
+/// its columns: slices of rows in parallel, then the slices in their order.
 
 #include "common.cuh"
 
@@ -114,22 +115,28 @@ RowPlan plan_rows(std::int64_t rows, std::int64_t n, bool packs) {
   const int pack = packs && n % pack_size<T> == 0 ? pack_size<T> : 1;
   const std::int64_t each = row_packs * pack, threads = (n + 32 * each - 1) / (32 * each) * 32;
   if (threads <= 32) return {pack, false, dim3(blocks_for(rows, 4)), dim3(32, 4)};
-  if (threads <= 512) return {pack, true, dim3(blocks_for(rows, 1)), dim3(static_cast<unsigned>(threads))};
+  if (threads <= 512)
+    return {pack, true, dim3(blocks_for(rows, 1)), dim3(static_cast<unsigned>(threads))};
   return {0, true, dim3(blocks_for(rows, 1)), dim3(512)};
 }
 /// Calls f with the template arguments <W, block> of the plan.
 template <class T, class F>
 void with_plan(const RowPlan& plan, const F& f) {
   if (plan.pack == 0) return f.template operator()<0, true>();
-  if (plan.pack == 1) return plan.block ? f.template operator()<1, true>() : f.template operator()<1, false>();
-  plan.block ? f.template operator()<pack_size<T>, true>() : f.template operator()<pack_size<T>, false>();
+  if (plan.pack == 1)
+    return plan.block ? f.template operator()<1, true>() : f.template operator()<1, false>();
+  plan.block ? f.template operator()<pack_size<T>, true>()
+             : f.template operator()<pack_size<T>, false>();
 }
 
-/// parts[slice, m, j] = Σ over the rows r of a slice of f(r, j)[m]. Block (32, 8): 32 columns; eight rows at a time.
+/// parts[slice, m, j] = Σ over the rows r of a slice of f(r, j)[m]. Block (32, 8): 32 columns;
+/// eight rows at a time.
 template <class T, int M, class F>
-__global__ void columns_kernel(F f, T* parts, std::int64_t rows, std::int64_t n, std::int64_t slice_rows) {
+__global__ void columns_kernel(F f, T* parts, std::int64_t rows, std::int64_t n,
+                               std::int64_t slice_rows) {
   TANDEM_SHARED(T, sums, 256 * M);
-  const std::int64_t column = std::int64_t{blockIdx.x} * 32 + threadIdx.x, begin = blockIdx.y * slice_rows,
+  const std::int64_t column = std::int64_t{blockIdx.x} * 32 + threadIdx.x,
+                     begin = blockIdx.y * slice_rows,
                      end = begin + slice_rows < rows ? begin + slice_rows : rows;
   T sum[M] = {};
   if (column < n) {
@@ -159,21 +166,23 @@ __global__ void add_slices_kernel(T* to, const T* parts, std::int64_t slices, st
   }
 }
 
-/// Queues to[m, j] = Σ over the rows of f(row, j)[m] for a matrix of n columns; to has M·n elements. The number of
-/// slices depends on the sizes only.
+/// Queues to[m, j] = Σ over the rows of f(row, j)[m] for a matrix of n columns; to has M·n
+/// elements. The number of slices depends on the sizes only.
 template <class T, int M, class F>
 void columns(Queue& queue, const F& f, T* to, std::int64_t rows, std::int64_t n) {
   if (n == 0) return;
-  const std::int64_t across = (n + 31) / 32, wanted = (512 + across - 1) / across, most = (rows + 63) / 64;
+  const std::int64_t across = (n + 31) / 32, wanted = (512 + across - 1) / across,
+                     most = (rows + 63) / 64;
   const std::int64_t slices = wanted < most ? wanted : most > 0 ? most : 1;
   const std::int64_t slice_rows = (rows + slices - 1) / slices;
   const Scratch<T> parts(queue, slices > 1 ? slices * M * n : 0);
   T* const sums = slices > 1 ? parts.data() : to;
-  launch("columns", columns_kernel<T, M, F>, dim3(static_cast<unsigned>(across), static_cast<unsigned>(slices)),
-         dim3(32, 8), 0, queue, f, sums, rows, n, slice_rows);
+  launch("columns", columns_kernel<T, M, F>,
+         dim3(static_cast<unsigned>(across), static_cast<unsigned>(slices)), dim3(32, 8), 0, queue,
+         f, sums, rows, n, slice_rows);
   if (slices > 1) {
-    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(M * n, 256)), dim3(256), 0, queue, to, sums, slices,
-           M * n);
+    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(M * n, 256)), dim3(256), 0, queue,
+           to, sums, slices, M * n);
   }
 }
 

@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Relu>() && register_maps<2, ReluGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Relu>() && register_maps<2, ReluGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

@@ -1,10 +1,10 @@
-/// The CUDA side of tandem's device interface: devices, copies, streams, events, cuBLAS handles. memory.cu has the memory,
-/// graph.cu the graphs.
-
-#include "runtime.cuh"
+/// The CUDA side of tandem's device interface: devices, copies, streams, events, cuBLAS handles.
+/// memory.cu has the memory, graph.cu the graphs.
 
 #include <map>
 #include <mutex>
+
+#include "runtime.cuh"
 
 namespace tandem_kernels {
 namespace {
@@ -31,7 +31,8 @@ cudaStream_t new_stream(int device) {
 /// The queue of a device that ops use as long as nobody chose another.
 cudaStream_t default_stream(int device) {
   static std::mutex mutex;
-  static std::map<int, cudaStream_t>& streams = *new std::map<int, cudaStream_t>;  // outlives static tensors
+  // Outlives static tensors
+  static std::map<int, cudaStream_t>& streams = *new std::map<int, cudaStream_t>;
   const std::lock_guard<std::mutex> guard(mutex);
   cudaStream_t& stream = streams[device];
   if (stream == nullptr) stream = new_stream(device);
@@ -43,16 +44,19 @@ cudaStream_t stream_on(int device) {
 
 void queue_copy(int device, void* to, const void* from, std::int64_t bytes, cudaMemcpyKind kind) {
   const DeviceScope scope(device);
-  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_on(device)), "a copy");
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), kind, stream_on(device)),
+        "a copy");
 }
 void copy_to_device(int device, void* to, const void* from, std::int64_t bytes) {
   if (bytes == 0) return;
   TANDEM_CHECK(!tandem::capturing(tandem::current_queue(tandem::Device::cuda(device))), "graph",
-               "a copy from the host while a graph is captured would repeat the same bytes: do it before the capture, "
+               "a copy from the host while a graph is captured would repeat the same bytes: do it "
+               "before the capture, "
                "into a tensor on the GPU");
-  staging(device).upload(from, bytes, stream_on(device), [=](const void* pinned, std::int64_t at, std::int64_t n) {
-    queue_copy(device, static_cast<char*>(to) + at, pinned, n, cudaMemcpyHostToDevice);
-  });
+  staging(device).upload(
+      from, bytes, stream_on(device), [=](const void* pinned, std::int64_t at, std::int64_t n) {
+        queue_copy(device, static_cast<char*>(to) + at, pinned, n, cudaMemcpyHostToDevice);
+      });
 }
 void copy_to_host(int device, void* to, const void* from, std::int64_t bytes) {
   if (bytes == 0) return;
@@ -77,12 +81,14 @@ const bool registered = [] {
     Queue queue = tandem::current_queue(tandem::Device::cuda(device));
     copy_strided(queue, copy);
   };
-  table.fill = [](int device, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) {
+  table.fill = [](int device, void* to, std::int64_t element_bytes, std::uint64_t bits,
+                  std::int64_t n) {
     Queue queue = tandem::current_queue(tandem::Device::cuda(device));
     fill(queue, to, element_bytes, bits, n);
   };
   table.synchronize = [](int device) {
-    TANDEM_CHECK(captures_running() == 0, "graph", "nothing may wait for a whole device while a graph is captured");
+    TANDEM_CHECK(captures_running() == 0, "graph",
+                 "nothing may wait for a whole device while a graph is captured");
     const DeviceScope scope(device);
     count_wait();
     check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
@@ -95,15 +101,19 @@ const bool registered = [] {
     check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
     return event;
   };
-  table.destroy_event = [](void* event) { (void)cudaEventDestroy(static_cast<cudaEvent_t>(event)); };
+  table.destroy_event = [](void* event) {
+    (void)cudaEventDestroy(static_cast<cudaEvent_t>(event));
+  };
   table.record_event = [](void* event, int device, void* stream) {
     const DeviceScope scope(device);
-    check(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)), "cudaEventRecord");
+    check(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)),
+          "cudaEventRecord");
   };
   table.wait_event = [](void* event, int device, void* stream) {
     const DeviceScope scope(device);
-    check(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0),
-          "cudaStreamWaitEvent");
+    check(
+        cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event), 0),
+        "cudaStreamWaitEvent");
   };
   table.synchronize_event = [](void* event) {
     refuse_waiting("Event::synchronize()");
@@ -130,7 +140,8 @@ cublasHandle_t blas_handle(const Queue& queue) {
     check_blas(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
     found = handles.of_device.emplace(queue.device.index(), handle).first;
   }
-  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(queue.stream)), "cublasSetStream");
+  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(queue.stream)),
+             "cublasSetStream");
   return found->second;
 }
 

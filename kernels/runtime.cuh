@@ -29,7 +29,8 @@ int captures_running();
 /// Throws when this thread is in a capture, since `what` waits.
 void refuse_waiting(const char* what);
 
-/// For a scope, this thread may do what CUDA forbids while some stream is captured, because a graph cannot repeat it.
+/// For a scope, this thread may do what CUDA forbids while some stream is captured, because a graph
+/// cannot repeat it.
 class RelaxedCapture {
  public:
   RelaxedCapture() { (void)cudaThreadExchangeStreamCaptureMode(&mode_); }
@@ -50,8 +51,9 @@ void fill(Queue& queue, void* to, std::int64_t element_bytes, std::uint64_t bits
 
 /// matmul.cu: C = op(A)·op(B) for `batch` matrices a stride apart, C (m, n), for float and double.
 template <class T>
-void gemm(Queue& queue, tandem::cpu::Trans ta, tandem::cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k,
-          const T* a, std::int64_t lda, std::int64_t stride_a, const T* b, std::int64_t ldb, std::int64_t stride_b, T* c,
-          std::int64_t ldc, std::int64_t stride_c, std::int64_t batch);
+void gemm(Queue& queue, tandem::cpu::Trans ta, tandem::cpu::Trans tb, std::int64_t m,
+          std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, std::int64_t stride_a,
+          const T* b, std::int64_t ldb, std::int64_t stride_b, T* c, std::int64_t ldc,
+          std::int64_t stride_c, std::int64_t batch);
 
 }  // namespace tandem_kernels

@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Sigmoid>() && register_maps<2, SigmoidGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Sigmoid>() && register_maps<2, SigmoidGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

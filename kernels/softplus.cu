@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Softplus>() && register_maps<2, SoftplusGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Softplus>() && register_maps<2, SoftplusGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

@@ -1,14 +1,14 @@
 #pragma once
-/// Sorting of up to any number of entries (a key and its place) by one block: a bitonic network, in shared memory where
-/// they fit. The order is total, so the result does not depend on how it was reached.  [Batcher 1968, "Sorting networks
-/// and their applications"]
+/// Sorting of up to any number of entries (a key and its place) by one block: a bitonic network, in
+/// shared memory where they fit. The order is total, so the result does not depend on how it was
+/// reached.  [Batcher 1968, "Sorting networks and their applications"]
 
 #include "common.cuh"
 
 namespace tandem_kernels {
 
-/// Which entry comes first: the larger (or smaller) key, NaN above all numbers; of equal ones the lower place. Places
-/// from n on come last, in their order, whatever their keys.
+/// Which entry comes first: the larger (or smaller) key, NaN above all numbers; of equal ones the
+/// lower place. Places from n on come last, in their order, whatever their keys.
 template <class T, class Index>
 __device__ bool comes_before(T a, Index i, T b, Index j, Index n, bool largest) {
   if (i >= n || j >= n) return i < j;
@@ -17,7 +17,8 @@ __device__ bool comes_before(T a, Index i, T b, Index j, Index n, bool largest) 
   return largest ? more : less;
 }
 
-/// Sorts `count` entries, a power of two, that all threads of the block have written before a barrier.
+/// Sorts `count` entries, a power of two, that all threads of the block have written before a
+/// barrier.
 template <class T, class Index>
 __device__ void sort_entries(T* keys, Index* places, std::int64_t count, Index n, bool largest) {
   for (std::int64_t size = 2; size <= count; size *= 2) {
@@ -39,7 +40,8 @@ __device__ void sort_entries(T* keys, Index* places, std::int64_t count, Index n
   }
 }
 
-/// How columns of n entries are sorted: by a block each, in shared memory or in scratch memory of the grid's blocks.
+/// How columns of n entries are sorted: by a block each, in shared memory or in scratch memory of
+/// the grid's blocks.
 struct SortPlan {
   std::int64_t count;  ///< n, up to a power of two
   bool shared;

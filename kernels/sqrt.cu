@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Sqrt>() && register_maps<2, SqrtGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Sqrt>() && register_maps<2, SqrtGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

@@ -1,7 +1,8 @@
 #pragma once
-/// Staging: copies from the host's memory to a GPU through a ring of pinned memory. The bytes are copied into the ring at
-/// once, so that the caller may change them, and travel in the order of a stream. The CPU waits only while the ring is
-/// full. Plain C++ over a MemoryDriver, tested by tests/simt/arena_test.cpp.
+/// Staging: copies from the host's memory to a GPU through a ring of pinned memory. The bytes are
+/// copied into the ring at once, so that the caller may change them, and travel in the order of a
+/// stream. The CPU waits only while the ring is full. Plain C++ over a MemoryDriver, tested by
+/// tests/simt/arena_test.cpp.
 
 #include <cstdint>
 #include <cstring>
@@ -23,7 +24,8 @@ class Staging {
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  /// Calls copy(pinned, offset, n) for pieces of [from, from + bytes): it puts the copy of n bytes into `stream`.
+  /// Calls copy(pinned, offset, n) for pieces of [from, from + bytes): it puts the copy of n bytes
+  /// into `stream`.
   template <class Copy>
   void upload(const void* from, std::int64_t bytes, MemoryDriver::Stream stream, Copy&& copy) {
     const std::lock_guard<std::mutex> guard(mutex_);

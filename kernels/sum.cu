@@ -1,7 +1,9 @@
-/// sum_dims — to[o] = Σ of x over the summed dimensions, o a place in those that are kept, row-major.
+/// sum_dims — to[o] = Σ of x over the summed dimensions, o a place in those that are kept,
+/// row-major.
 ///
-/// Where the last dimension is kept, neighbouring threads take neighbouring columns (columns() of reduce.cuh); where
-/// it is summed, a block adds a slice of an output's elements, and the slices are added in their order.
+/// Where the last dimension is kept, neighbouring threads take neighbouring columns (columns() of
+/// reduce.cuh); where it is summed, a block adds a slice of an output's elements, and the slices
+/// are added in their order.
 
 #include "map.cuh"
 #include "reduce.cuh"
@@ -9,7 +11,8 @@
 
 namespace tandem_kernels {
 
-/// Element (row, column) of a matrix whose rows run over the summed dimensions and whose columns over the kept ones.
+/// Element (row, column) of a matrix whose rows run over the summed dimensions and whose columns
+/// over the kept ones.
 template <class T, bool wide>
 struct Summand {
   using Index = typename Places<1, wide>::Index;
@@ -21,13 +24,15 @@ struct Summand {
     columns.find(static_cast<Index>(column), c);
     return x[r[0] + c[0]];
   }
-  __device__ void operator()(std::int64_t row, std::int64_t column, T (&out)[1]) const { out[0] = at(row, column); }
+  __device__ void operator()(std::int64_t row, std::int64_t column, T (&out)[1]) const {
+    out[0] = at(row, column);
+  }
 };
 
 /// parts[slice, o] = Σ over the elements i of a slice.
 template <class T, bool wide>
-__global__ void sum_rows_kernel(T* parts, Summand<T, wide> x, std::int64_t count, std::int64_t outputs,
-                                std::int64_t slice_count) {
+__global__ void sum_rows_kernel(T* parts, Summand<T, wide> x, std::int64_t count,
+                                std::int64_t outputs, std::int64_t slice_count) {
   TANDEM_SHARED(T, partial, 32);
   const std::int64_t begin = blockIdx.y * slice_count,
                      end = begin + slice_count < count ? begin + slice_count : count;
@@ -41,23 +46,27 @@ __global__ void sum_rows_kernel(T* parts, Summand<T, wide> x, std::int64_t count
 
 /// The sums of `count` elements for each of `outputs`; `rows`: neighbours are summed.
 template <class T, bool wide>
-void sum_all(Queue& queue, const Summand<T, wide>& x, T* to, std::int64_t count, std::int64_t outputs, bool rows) {
+void sum_all(Queue& queue, const Summand<T, wide>& x, T* to, std::int64_t count,
+             std::int64_t outputs, bool rows) {
   if (!rows) return columns<T, 1>(queue, x, to, count, outputs);
-  const std::int64_t wanted = outputs < 512 ? (512 + outputs - 1) / outputs : 1, most = (count + 4095) / 4096;
-  const std::int64_t slices = wanted < most ? wanted : most, slice_count = (count + slices - 1) / slices;
+  const std::int64_t wanted = outputs < 512 ? (512 + outputs - 1) / outputs : 1,
+                     most = (count + 4095) / 4096;
+  const std::int64_t slices = wanted < most ? wanted : most,
+                     slice_count = (count + slices - 1) / slices;
   const Scratch<T> parts(queue, slices > 1 ? slices * outputs : 0);
   T* const sums = slices > 1 ? parts.data() : to;
-  launch("sum_rows", sum_rows_kernel<T, wide>, dim3(blocks_for(outputs, 1), static_cast<unsigned>(slices)),
-         dim3(count > 128 ? 256 : 32), 0, queue, sums, x, count, outputs, slice_count);
+  launch("sum_rows", sum_rows_kernel<T, wide>,
+         dim3(blocks_for(outputs, 1), static_cast<unsigned>(slices)), dim3(count > 128 ? 256 : 32),
+         0, queue, sums, x, count, outputs, slice_count);
   if (slices > 1) {
-    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(outputs, 256)), dim3(256), 0, queue, to, sums, slices,
-           outputs);
+    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(outputs, 256)), dim3(256), 0, queue,
+           to, sums, slices, outputs);
   }
 }
 
 template <class T>
-void sum_dims(Queue& queue, const tandem::Shape& shape, const T* x, const tandem::Strides& strides, unsigned summed,
-              T* to) {
+void sum_dims(Queue& queue, const tandem::Shape& shape, const T* x, const tandem::Strides& strides,
+              unsigned summed, T* to) {
   tandem::Shape sizes[2];  // of the kept and of the summed dimensions
   tandem::Strides steps[2];
   bool rows = false;
@@ -73,9 +82,11 @@ void sum_dims(Queue& queue, const tandem::Shape& shape, const T* x, const tandem
   const auto kept = tandem::detail::make_loop<1>(sizes[0], {steps[0]}),
              inner = tandem::detail::make_loop<1>(sizes[1], {steps[1]});
   if (outputs < (std::int64_t{1} << 31) && count < (std::int64_t{1} << 31)) {
-    sum_all<T, false>(queue, {x, Places<1, false>(inner), Places<1, false>(kept)}, to, count, outputs, rows);
+    sum_all<T, false>(queue, {x, Places<1, false>(inner), Places<1, false>(kept)}, to, count,
+                      outputs, rows);
   } else {
-    sum_all<T, true>(queue, {x, Places<1, true>(inner), Places<1, true>(kept)}, to, count, outputs, rows);
+    sum_all<T, true>(queue, {x, Places<1, true>(inner), Places<1, true>(kept)}, to, count, outputs,
+                     rows);
   }
 }
 TANDEM_KERNEL(sum_dims, float, double);

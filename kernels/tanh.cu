@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Tanh>() && register_maps<2, TanhGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Tanh>() && register_maps<2, TanhGradient>();
 
 }  // namespace
 }  // namespace tandem_kernels

@@ -1,19 +1,22 @@
-/// topk_mean — the mean of the k largest scores along time, per class, k a share of the video's valid frames.
+/// topk_mean — the mean of the k largest scores along time, per class, k a share of the video's
+/// valid frames.
 ///
-/// A block sorts a class of a video (sort.cuh), the frames that are not valid last, and adds up the first k in their
-/// falling order: fixed, though not the CPU's. Backward reads which frames were taken.
+/// A block sorts a class of a video (sort.cuh), the frames that are not valid last, and adds up the
+/// first k in their falling order: fixed, though not the CPU's. Backward reads which frames were
+/// taken.
 
 #include "sort.cuh"
 
 namespace tandem_kernels {
 
-/// scores (B, T, C), valid (B, T) → y (B, C), taken (B, T, C), chosen (B): how many of each class. A video without
-/// frames: NaN.
+/// scores (B, T, C), valid (B, T) → y (B, C), taken (B, T, C), chosen (B): how many of each class.
+/// A video without frames: NaN.
 template <class T, bool in_shared>
-__global__ void __launch_bounds__(512) topk_mean_kernel(T* y, bool* taken, std::int64_t* chosen, const T* scores,
-                                                        const bool* valid, std::int64_t columns, std::int64_t frames,
-                                                        std::int64_t classes, std::int64_t divisor, std::int64_t count,
-                                                        T* scratch, std::int64_t* scratch_places) {
+__global__ void __launch_bounds__(512)
+    topk_mean_kernel(T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid,
+                     std::int64_t columns, std::int64_t frames, std::int64_t classes,
+                     std::int64_t divisor, std::int64_t count, T* scratch,
+                     std::int64_t* scratch_places) {
   TANDEM_SHARED_BYTES(T, shared);
   TANDEM_SHARED(T, partial, 32);
   TANDEM_SHARED(std::int64_t, partial_count, 32);
@@ -47,33 +50,38 @@ __global__ void __launch_bounds__(512) topk_mean_kernel(T* y, bool* taken, std::
 }
 
 template <class T>
-__global__ void topk_mean_backward_kernel(T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,
-                                          std::int64_t videos, std::int64_t frames, std::int64_t classes) {
+__global__ void topk_mean_backward_kernel(T* ds, const T* dy, const bool* taken,
+                                          const std::int64_t* chosen, std::int64_t videos,
+                                          std::int64_t frames, std::int64_t classes) {
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < videos * frames * classes; i += step) {
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+       i < videos * frames * classes; i += step) {
     const std::int64_t b = i / (frames * classes), c = i % classes;
     ds[i] = taken[i] ? dy[b * classes + c] / static_cast<T>(chosen[b]) : T(0);
   }
 }
 
 template <class T>
-void topk_mean_forward(Queue& queue, T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid,
-                       std::int64_t videos, std::int64_t frames, std::int64_t classes, std::int64_t divisor) {
+void topk_mean_forward(Queue& queue, T* y, bool* taken, std::int64_t* chosen, const T* scores,
+                       const bool* valid, std::int64_t videos, std::int64_t frames,
+                       std::int64_t classes, std::int64_t divisor) {
   const SortPlan plan(frames, videos * classes);
   const Scratch<T> keys(queue, plan.scratch());
   const Scratch<std::int64_t> places(queue, plan.scratch());
   const auto start = [&]<bool in_shared>() {
-    launch("topk_mean", topk_mean_kernel<T, in_shared>, plan.grid, plan.threads, plan.shared_bytes<T>(), queue, y,
-           taken, chosen, scores, valid, videos * classes, frames, classes, divisor, plan.count, keys.data(),
-           places.data());
+    launch("topk_mean", topk_mean_kernel<T, in_shared>, plan.grid, plan.threads,
+           plan.shared_bytes<T>(), queue, y, taken, chosen, scores, valid, videos * classes, frames,
+           classes, divisor, plan.count, keys.data(), places.data());
   };
   plan.shared ? start.template operator()<true>() : start.template operator()<false>();
 }
 template <class T>
-void topk_mean_backward(Queue& queue, T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,
-                        std::int64_t videos, std::int64_t frames, std::int64_t classes) {
-  launch("topk_mean_backward", topk_mean_backward_kernel<T>, dim3(blocks_for(videos * frames * classes, 256)), dim3(256),
-         0, queue, ds, dy, taken, chosen, videos, frames, classes);
+void topk_mean_backward(Queue& queue, T* ds, const T* dy, const bool* taken,
+                        const std::int64_t* chosen, std::int64_t videos, std::int64_t frames,
+                        std::int64_t classes) {
+  launch("topk_mean_backward", topk_mean_backward_kernel<T>,
+         dim3(blocks_for(videos * frames * classes, 256)), dim3(256), 0, queue, ds, dy, taken,
+         chosen, videos, frames, classes);
 }
 TANDEM_KERNEL(topk_mean_forward, float, double);
 TANDEM_KERNEL(topk_mean_backward, float, double);

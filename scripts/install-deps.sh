@@ -4,7 +4,7 @@
 #
 # usage: scripts/install-deps.sh [--bench] [--clang] [--extra] [--fuzz] [--dry-run]
 #   --bench    also what `make bench` needs
-#   --extra    also Chromium, for the test of localize's page, and ffmpeg, for scripts/ucf101_end_to_end.sh
+#   --extra    also Chromium, for the test of localize's page, ffmpeg, for scripts/ucf101_end_to_end.sh, and clang-format
 #   --clang    also Clang 16 or later, for the header tests
 #   --fuzz     also Clang 16 or later with its run-time library, for scripts/fuzz.sh
 #   --dry-run  only print the packages that are missing
@@ -71,6 +71,7 @@ fi
 
 if [ "$extra" = yes ]; then
   need ffmpeg command -v ffmpeg
+  need clang-format command -v clang-format
   has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
   . /etc/os-release
   case ${ID:-} in

@@ -7,6 +7,7 @@
     include/tandem/clip/normalization_tables.hpp     what normalization (NFC) must know of each character
 
     python3 scripts/make_clip_tables.py      # needs regex and ftfy (PyPI)
+    make format
 
 Every character is asked, one by one, through the very expressions and functions that the tokenizer of
 the CLIP release uses; nothing is taken from a property file. The versions are written into the headers.

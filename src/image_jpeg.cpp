@@ -2,25 +2,26 @@
 
 #include "image_jpeg.hpp"
 
+#include <jpeglib.h>
+// After jpeglib.h, whose types it uses.
+#include <jerror.h>
+
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
-#include <jpeglib.h>
-
-#include <jerror.h>
-
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 namespace {
 
-/// A progressive file may ask for any number of passes over a large image; real ones have about ten.
+/// A progressive file may ask for any number of passes over a large image; real ones have about
+/// ten.
 constexpr int most_scans = 500;
 
-/// libjpeg reports errors through callbacks that must not return: they leave by longjmp, so the functions that
-/// call libjpeg own nothing that has a destructor.
+/// libjpeg reports errors through callbacks that must not return: they leave by longjmp, so the
+/// functions that call libjpeg own nothing that has a destructor.
 class JpegDecoder {
  public:
   JpegDecoder() { std::memset(&info_, 0, sizeof info_); }
@@ -42,14 +43,15 @@ class JpegDecoder {
     info_.progress = &progress_;
     ::jpeg_mem_src(&info_, bytes, static_cast<unsigned long>(size));
     ::jpeg_read_header(&info_, TRUE);
-    // libjpeg-turbo gives scans without Huffman tables those of motion JPEG. Files that lack a table are damaged:
+    // libjpeg-turbo gives scans without Huffman tables those of motion JPEG. Files that lack a
+    // table are damaged:
     // instead it finds tables that it refuses, unless a later segment defines them.
     for (int i = 0; i < NUM_HUFF_TBLS; ++i) {
       for (JHUFF_TBL** table : {&info_.dc_huff_tbl_ptrs[i], &info_.ac_huff_tbl_ptrs[i]}) {
         if (*table != nullptr) continue;
         *table = ::jpeg_alloc_huff_table(reinterpret_cast<j_common_ptr>(&info_));
-        std::memset((*table)->bits, 0, sizeof (*table)->bits);
-        std::memset((*table)->huffval, 0, sizeof (*table)->huffval);
+        std::memset((*table)->bits, 0, sizeof(*table)->bits);
+        std::memset((*table)->huffval, 0, sizeof(*table)->huffval);
         (*table)->bits[1] = 255;  // codes of one bit
       }
     }
@@ -95,8 +97,9 @@ class JpegDecoder {
     switch (info->err->msg_code) {
       case JERR_NO_HUFF_TABLE:
       case JERR_BAD_HUFF_TABLE:
-        std::snprintf(self->message_, sizeof self->message_,
-                      "a scan uses a Huffman table that the file does not define, or an impossible one");
+        std::snprintf(
+            self->message_, sizeof self->message_,
+            "a scan uses a Huffman table that the file does not define, or an impossible one");
         break;
       case JERR_NO_QUANT_TABLE:
         std::snprintf(self->message_, sizeof self->message_,
@@ -118,8 +121,10 @@ class JpegDecoder {
       case JWRN_HIT_MARKER:
       case JWRN_HUFF_BAD_CODE:
       case JWRN_ARITH_BAD_CODE:
-      case JWRN_MUST_RESYNC: leave(info);
-      default: break;  // stray bytes between segments and the like, which Pillow overlooks too
+      case JWRN_MUST_RESYNC:
+        leave(info);
+      default:
+        break;  // stray bytes between segments and the like, which Pillow overlooks too
     }
   }
 
@@ -139,16 +144,18 @@ class JpegDecoder {
 
 }  // namespace
 
-Tensor<std::uint8_t> decode_jpeg(std::string_view bytes, std::string_view name, const ImageOptions& options) {
+Tensor<std::uint8_t> decode_jpeg(std::string_view bytes, std::string_view name,
+                                 const ImageOptions& options) {
   const auto damaged = [&](const JpegDecoder& decoder) {
     fail("read_image", name, ": the image is damaged: ", decoder.message());
   };
   JpegDecoder decoder;
-  if (!decoder.read_header(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size())) damaged(decoder);
+  if (!decoder.read_header(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()))
+    damaged(decoder);
   const std::int64_t width = decoder.width(), height = decoder.height(), pixels = width * height;
   if (pixels < 1 || pixels > options.max_pixels) {
-    fail("read_image", name, ": the image has ", width, " x ", height, " pixels, at most ", options.max_pixels,
-         " in all are allowed");
+    fail("read_image", name, ": the image has ", width, " x ", height, " pixels, at most ",
+         options.max_pixels, " in all are allowed");
   }
   const int components = decoder.components();
   if (components != 1 && components != 3 && components != 4) {

@@ -7,7 +7,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace io {
 
 /// The pixels (H, W, 3) of a file that starts with FF D8 FF.
-Tensor<std::uint8_t> decode_jpeg(std::string_view bytes, std::string_view name, const ImageOptions& options);
+Tensor<std::uint8_t> decode_jpeg(std::string_view bytes, std::string_view name,
+                                 const ImageOptions& options);
 
 }  // namespace io
 TANDEM_NAMESPACE_END

@@ -1,6 +1,5 @@
-// The definitions of tandem/image/image.hpp, PNG among them: the only place where stb is seen. JPEG is in image_jpeg.cpp.
-
-#include "tandem/image/image.hpp"
+// The definitions of tandem/image/image.hpp, PNG among them: the only place where stb is seen. JPEG
+// is in image_jpeg.cpp.
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,13 +7,14 @@
 #include <memory>
 
 #include "image_jpeg.hpp"
+#include "tandem/image/image.hpp"
 #include "tandem/io/inflate.hpp"
 #include "tandem/tensor/copy.hpp"
 
 namespace {
 
-/// The largest block of memory that the image being decoded can need: its data are cut off there, whatever they
-/// inflate to.
+/// The largest block of memory that the image being decoded can need: its data are cut off there,
+/// whatever they inflate to.
 thread_local std::size_t most_memory = 0;
 thread_local bool too_much = false;
 
@@ -84,22 +84,28 @@ struct Header {
 
   bool grey16() const { return depth == 16 && colour == 0; }
   bool alpha() const { return colour == 4 || colour == 6; }
-  std::uint64_t bits() const { return depth * (colour == 2 ? 3u : colour == 4 ? 2u : colour == 6 ? 4u : 1u); }
-  /// The bytes that the data inflate to: each row's filter and pixels, in each of the seven passes if interlaced.
+  std::uint64_t bits() const {
+    return depth * (colour == 2 ? 3u : colour == 4 ? 2u : colour == 6 ? 4u : 1u);
+  }
+  /// The bytes that the data inflate to: each row's filter and pixels, in each of the seven passes
+  /// if interlaced.
   std::uint64_t bytes() const {
     if (!interlaced) return pass(width, height);
     return pass((width + 7) / 8, (height + 7) / 8) + pass((width + 3) / 8, (height + 7) / 8) +
            pass((width + 3) / 4, (height + 3) / 8) + pass((width + 1) / 4, (height + 3) / 4) +
-           pass((width + 1) / 2, (height + 1) / 4) + pass(width / 2, (height + 1) / 2) + pass(width, height / 2);
+           pass((width + 1) / 2, (height + 1) / 4) + pass(width / 2, (height + 1) / 2) +
+           pass(width, height / 2);
   }
 
  private:
-  std::uint64_t pass(std::uint64_t w, std::uint64_t h) const { return w == 0 ? 0 : h * (1 + (w * bits() + 7) / 8); }
+  std::uint64_t pass(std::uint64_t w, std::uint64_t h) const {
+    return w == 0 ? 0 : h * (1 + (w * bits() + 7) / 8);
+  }
 };
 
-/// What stb does not look at: that a PNG is whole and its checksums right. Returns its header. A palette is filled up to
-/// 256 colours with black, for pixels beyond its end, which are black in Pillow and anything in stb; `patched` then
-/// receives the new file.
+/// What stb does not look at: that a PNG is whole and its checksums right. Returns its header. A
+/// palette is filled up to 256 colours with black, for pixels beyond its end, which are black in
+/// Pillow and anything in stb; `patched` then receives the new file.
 Header check_png(const Source& file, std::string& patched) {
   const std::string_view bytes = file.bytes;
   Header header;
@@ -137,7 +143,8 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
                                   const ImageOptions& options) {
   Source file{bytes, name};
   constexpr std::size_t most = std::size_t{1} << 30;
-  if (bytes.size() > most) file.error("the file has ", bytes.size(), " bytes, at most ", most, " are read");
+  if (bytes.size() > most)
+    file.error("the file has ", bytes.size(), " bytes, at most ", most, " are read");
   const bool png = bytes.starts_with(png_signature);
   if (!png && !bytes.starts_with("\xFF\xD8\xFF")) file.error("expected a PNG or JPEG file");
   if (!png) return decode_jpeg(bytes, name, options);
@@ -157,8 +164,10 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
     file.error("the image has ", width, " x ", height, " pixels, at most ", options.max_pixels,
                " in all are allowed");
   }
-  // stb doubles the room for the inflated data, and for the file's, as they come; a decoded pixel has 8 bytes at most.
-  most_memory = 2 * (std::max<std::size_t>(file.bytes.size(), header.bytes()) + 4096) + 8 * static_cast<std::size_t>(pixels);
+  // stb doubles the room for the inflated data, and for the file's, as they come; a decoded pixel
+  // has 8 bytes at most.
+  most_memory = 2 * (std::max<std::size_t>(file.bytes.size(), header.bytes()) + 4096) +
+                8 * static_cast<std::size_t>(pixels);
   too_much = false;
   const int wanted = grey16 ? 1 : alpha && options.alpha ? 4 : 3;
   const std::unique_ptr<void, void (*)(void*)> decoded(
@@ -167,8 +176,8 @@ Tensor<std::uint8_t> decode_image(std::string_view bytes, std::string_view name,
              : stbi_load_from_memory(data, size, &width, &height, &channels, wanted),
       stbi_image_free);
   if (decoded == nullptr && too_much) {
-    file.error("the image is damaged: its data are more than the ", header.bytes(), " bytes that its ", width, " x ",
-               height, " pixels have");
+    file.error("the image is damaged: its data are more than the ", header.bytes(),
+               " bytes that its ", width, " x ", height, " pixels have");
   }
   if (decoded == nullptr) file.error("the image is damaged: ", stbi_failure_reason());
 
@@ -190,8 +199,8 @@ std::string encode_png(const Tensor<std::uint8_t>& image) {
   TANDEM_CHECK((colour || image.rank() == 2) && image.numel() > 0, "encode_png",
                "expected an image (H, W, 3) or (H, W), got ", image.shape());
   const std::int64_t height = image.size(0), width = image.size(1), channels = colour ? 3 : 1;
-  TANDEM_CHECK((width * channels + 1) * height <= 1 << 29, "encode_png", "the image ", image.shape(),
-               " has more than the 2^29 bytes that can be written");
+  TANDEM_CHECK((width * channels + 1) * height <= 1 << 29, "encode_png", "the image ",
+               image.shape(), " has more than the 2^29 bytes that can be written");
   const Tensor<std::uint8_t> dense = image.contiguous();
   std::string out;
   const auto append = [](void* context, void* bytes, int count) {

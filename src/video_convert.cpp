@@ -21,8 +21,9 @@ namespace {
 const std::int32_t* display_matrix(const AVStream& stream) {
   constexpr std::size_t bytes = 9 * sizeof(std::int32_t);
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 100)
-  const AVPacketSideData* data = av_packet_side_data_get(
-      stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX);
+  const AVPacketSideData* data =
+      av_packet_side_data_get(stream.codecpar->coded_side_data, stream.codecpar->nb_coded_side_data,
+                              AV_PKT_DATA_DISPLAYMATRIX);
   if (data == nullptr || data->size < bytes) return nullptr;
   return reinterpret_cast<const std::int32_t*>(data->data);
 #else
@@ -33,10 +34,10 @@ const std::int32_t* display_matrix(const AVStream& stream) {
 #endif
 }
 
-/// out (H, W) from in, transposed where H and W are the other way round in `in`; in blocks, so that the lines
-/// read across stay in the cache.
-void turn(const std::uint8_t* in, std::ptrdiff_t stride, int width, int height, const Orientation& way,
-          std::uint8_t* out) {
+/// out (H, W) from in, transposed where H and W are the other way round in `in`; in blocks, so that
+/// the lines read across stay in the cache.
+void turn(const std::uint8_t* in, std::ptrdiff_t stride, int width, int height,
+          const Orientation& way, std::uint8_t* out) {
   constexpr int block = 16;
   const std::ptrdiff_t along_x = way.transpose ? stride : 3, along_y = way.transpose ? 3 : stride;
   for (int y0 = 0; y0 < height; y0 += block) {
@@ -61,7 +62,8 @@ Orientation orientation_of(const AVStream& stream) {
   if (matrix == nullptr) return way;
   // A point (p, q) of the stored picture is shown at (a p + c q, b p + d q).
   const double a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4];
-  const double straight = std::min(std::abs(a), std::abs(d)), crossed = std::min(std::abs(b), std::abs(c));
+  const double straight = std::min(std::abs(a), std::abs(d)),
+               crossed = std::min(std::abs(b), std::abs(c));
   const double other_straight = std::max(std::abs(b), std::abs(c));
   const double other_crossed = std::max(std::abs(a), std::abs(d));
   if (straight > 64 * other_straight) {
@@ -97,7 +99,9 @@ void Converter::prepare(const AVFrame& frame) {
   scaler_.reset(sws_alloc_context());
   TANDEM_CHECK(scaler_ != nullptr, "read_video", "the system has no memory left");
   SwsContext* scaler = scaler_.get();
-  const auto set = [&](const char* name, std::int64_t value) { av_opt_set_int(scaler, name, value, 0); };
+  const auto set = [&](const char* name, std::int64_t value) {
+    av_opt_set_int(scaler, name, value, 0);
+  };
   set("srcw", frame.width);
   set("srch", frame.height);
   set("src_format", frame.format);
@@ -110,7 +114,8 @@ void Converter::prepare(const AVFrame& frame) {
   if (sws_init_context(scaler, nullptr, nullptr) < 0) {
     const char* name = av_get_pix_fmt_name(static_cast<AVPixelFormat>(frame.format));
     scaler_.reset();
-    fail("read_video", "FFmpeg cannot convert the pixel format ", name != nullptr ? name : "?", " to RGB");
+    fail("read_video", "FFmpeg cannot convert the pixel format ", name != nullptr ? name : "?",
+         " to RGB");
   }
   source_width_ = frame.width, source_height_ = frame.height, source_format_ = frame.format;
 }
@@ -119,14 +124,16 @@ void Converter::convert(const AVFrame& frame, std::uint8_t* rgb) {
   prepare(frame);
   int *in_table = nullptr, *out_table = nullptr;
   int in_full = 0, out_full = 0, brightness = 0, contrast = 0, saturation = 0;
-  if (sws_getColorspaceDetails(scaler_.get(), &in_table, &in_full, &out_table, &out_full, &brightness, &contrast,
-                               &saturation) >= 0) {
-    if (frame.color_range != AVCOL_RANGE_UNSPECIFIED) in_full = frame.color_range == AVCOL_RANGE_JPEG;
+  if (sws_getColorspaceDetails(scaler_.get(), &in_table, &in_full, &out_table, &out_full,
+                               &brightness, &contrast, &saturation) >= 0) {
+    if (frame.color_range != AVCOL_RANGE_UNSPECIFIED)
+      in_full = frame.color_range == AVCOL_RANGE_JPEG;
     const int* matrix = sws_getCoefficients(frame.colorspace);  // unspecified: BT.601
-    sws_setColorspaceDetails(scaler_.get(), matrix, in_full, out_table, out_full, brightness, contrast,
-                             saturation);
+    sws_setColorspaceDetails(scaler_.get(), matrix, in_full, out_table, out_full, brightness,
+                             contrast, saturation);
   }
-  // swscale's fast loops write whole groups of pixels, and rows that are not aligned would send it other ways:
+  // swscale's fast loops write whole groups of pixels, and rows that are not aligned would send it
+  // other ways:
   // such frames are converted in a picture of FFmpeg's own.
   const bool direct = orientation_.identity() && width_ % 32 == 0;
   std::uint8_t* target[4] = {rgb, nullptr, nullptr, nullptr};
@@ -135,7 +142,8 @@ void Converter::convert(const AVFrame& frame, std::uint8_t* rgb) {
     if (!scratch_) {
       FramePtr fresh = new_frame();
       fresh->width = width_, fresh->height = height_, fresh->format = AV_PIX_FMT_RGB24;
-      TANDEM_CHECK(av_frame_get_buffer(fresh.get(), 0) >= 0, "read_video", "the system has no memory left");
+      TANDEM_CHECK(av_frame_get_buffer(fresh.get(), 0) >= 0, "read_video",
+                   "the system has no memory left");
       scratch_ = std::move(fresh);
     }
     target[0] = scratch_->data[0], strides[0] = scratch_->linesize[0];
@@ -145,7 +153,8 @@ void Converter::convert(const AVFrame& frame, std::uint8_t* rgb) {
   const std::size_t row = static_cast<std::size_t>(width_) * 3;
   if (orientation_.identity()) {
     for (int y = 0; y < height_; ++y) {
-      std::memcpy(rgb + static_cast<std::size_t>(y) * row, target[0] + std::ptrdiff_t{y} * strides[0], row);
+      std::memcpy(rgb + static_cast<std::size_t>(y) * row,
+                  target[0] + std::ptrdiff_t{y} * strides[0], row);
     }
   } else if (orientation_.transpose) {
     turn(target[0], strides[0], height_, width_, orientation_, rgb);

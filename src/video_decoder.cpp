@@ -20,15 +20,17 @@ TANDEM_NAMESPACE_BEGIN
 namespace io::video {
 namespace {
 
-/// Containers that hold the video themselves. Play lists and the like, which make FFmpeg open other files or
-/// addresses, and formats that make a picture of any text are not among them.
+/// Containers that hold the video themselves. Play lists and the like, which make FFmpeg open other
+/// files or addresses, and formats that make a picture of any text are not among them.
 constexpr const char* containers =
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegtsraw,mpegvideo,h264,hevc,m4v,av1,obu,ivf,flv,"
-    "live_flv,asf,ogg,nut,mxf,gif,apng,rm,dv,yuv4mpegpipe,vob,h263,h261,vc1,wtv,swf,nsv,roq,smk,bink,webp_pipe,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegtsraw,mpegvideo,h264,hevc,m4v,av1,"
+    "obu,ivf,flv,"
+    "live_flv,asf,ogg,nut,mxf,gif,apng,rm,dv,yuv4mpegpipe,vob,h263,h261,vc1,wtv,swf,nsv,roq,smk,"
+    "bink,webp_pipe,"
     "amv,gxf,lxf,mjpeg,wav,mp3,aac,flac,w64,ac3,aiff,caf";
 
-/// A decoder that refuses so many packets one after the other gets no more: a file of a few bytes can claim
-/// billions of packets.
+/// A decoder that refuses so many packets one after the other gets no more: a file of a few bytes
+/// can claim billions of packets.
 constexpr std::int64_t most_fruitless = 20000;
 constexpr int most_read_errors = 32;
 
@@ -40,16 +42,18 @@ void check_file(const std::string& path) {
   if (::stat(path.c_str(), &about) != 0) {
     fail("read_video", path, ": cannot be opened: ", detail::system_message(errno));
   }
-  TANDEM_CHECK(S_ISREG(about.st_mode), "read_video", path, ": is ", detail::kind_name(about.st_mode),
-               ", expected a video file");
+  TANDEM_CHECK(S_ISREG(about.st_mode), "read_video", path, ": is ",
+               detail::kind_name(about.st_mode), ", expected a video file");
   TANDEM_CHECK(about.st_size > 0, "read_video", path, ": the file is empty");
 }
 
-/// Decoding threads wait for each other at every row of a picture, which costs more than it gains on small ones:
-/// 320 × 240 took 0.080 s on two threads and 0.069 s on one, 480 × 360 0.15 to 0.18 s and 0.23 s. Samples of more than 8
-/// bits take longer.
+/// Decoding threads wait for each other at every row of a picture, which costs more than it gains
+/// on small ones:
+/// 320 × 240 took 0.080 s on two threads and 0.069 s on one, 480 × 360 0.15 to 0.18 s and 0.23 s.
+/// Samples of more than 8 bits take longer.
 int useful_threads(const AVCodecParameters& parameters) {
-  const AVPixFmtDescriptor* format = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(parameters.format));
+  const AVPixFmtDescriptor* format =
+      av_pix_fmt_desc_get(static_cast<AVPixelFormat>(parameters.format));
   const std::int64_t weight = format != nullptr && format->comp[0].depth > 8 ? 4 : 1;
   const std::int64_t pixels = std::int64_t{parameters.width} * parameters.height;
   return static_cast<int>(std::clamp<std::int64_t>(weight * pixels / 50000, 1, cpu::num_threads()));
@@ -91,20 +95,26 @@ Demuxer::Demuxer(const std::string& path, const VideoOptions& options, LogSink& 
   av_dict_free(&settings);
   if (code < 0) {  // `opened` is freed
     std::string why = error_text(code);
-    constexpr std::size_t most_lines = 3;  // a damaged file makes FFmpeg complain of every second byte
+    // A damaged file makes FFmpeg complain of every second byte
+    constexpr std::size_t most_lines = 3;
     const std::vector<std::string> lines = log.take();
-    for (std::size_t i = 0; i < lines.size() && i < most_lines; ++i) why += concat("; FFmpeg: ", lines[i]);
-    if (lines.size() > most_lines) why += concat("; and ", lines.size() - most_lines, " lines more");
+    for (std::size_t i = 0; i < lines.size() && i < most_lines; ++i)
+      why += concat("; FFmpeg: ", lines[i]);
+    if (lines.size() > most_lines)
+      why += concat("; and ", lines.size() - most_lines, " lines more");
     fail("read_video", path, ": is no video file that FFmpeg can read: ", why);
   }
   format_.reset(opened);
-  // This decodes a few pictures, so it gets a limit too: not the caller's, which would hide the size.
+  // This decodes a few pictures, so it gets a limit too: not the caller's, which would hide the
+  // size.
   constexpr std::int64_t most_probed = std::int64_t{1} << 28;
   std::vector<AVDictionary*> limits(opened->nb_streams, nullptr);
-  for (AVDictionary*& limit : limits) av_dict_set_int(&limit, "max_pixels", std::max(most_probed, options.max_pixels), 0);
+  for (AVDictionary*& limit : limits)
+    av_dict_set_int(&limit, "max_pixels", std::max(most_probed, options.max_pixels), 0);
   const int found = avformat_find_stream_info(opened, limits.data());
   for (AVDictionary*& limit : limits) av_dict_free(&limit);
-  if (found < 0) fail("read_video", path, ": FFmpeg cannot make out the streams: ", error_text(found));
+  if (found < 0)
+    fail("read_video", path, ": FFmpeg cannot make out the streams: ", error_text(found));
   if (options.stream >= 0) {
     const auto wanted = static_cast<unsigned>(options.stream);
     if (wanted >= opened->nb_streams ||
@@ -132,7 +142,8 @@ void Demuxer::no_stream(const std::string& problem) const {
     list += concat(i == 0 ? "" : ", ", i, " (", kind(stream), ", ",
                    avcodec_get_name(stream.codecpar->codec_id), ")");
   }
-  fail("read_video", path_, ": ", problem, "; the file has ", list.empty() ? "no streams" : "the streams ", list);
+  fail("read_video", path_, ": ", problem, "; the file has ",
+       list.empty() ? "no streams" : "the streams ", list);
 }
 
 bool Demuxer::read(AVPacket& packet) {
@@ -162,18 +173,19 @@ Decoder::Decoder(const std::string& path, const VideoOptions& options, LogSink& 
                avcodec_get_name(parameters.codec_id));
   TANDEM_CHECK(parameters.width > 0 && parameters.height > 0, "read_video", path,
                ": the size of the pictures cannot be made out; the video stream is damaged");
-  TANDEM_CHECK(std::int64_t{parameters.width} * parameters.height <= options.max_pixels, "read_video", path, ": ",
-               parameters.width, " x ", parameters.height, " pixels are more than the limit of ",
-               options.max_pixels);
+  TANDEM_CHECK(std::int64_t{parameters.width} * parameters.height <= options.max_pixels,
+               "read_video", path, ": ", parameters.width, " x ", parameters.height,
+               " pixels are more than the limit of ", options.max_pixels);
   codec_.reset(avcodec_alloc_context3(codec));
-  TANDEM_CHECK(codec_ != nullptr && avcodec_parameters_to_context(codec_.get(), &parameters) >= 0, "read_video",
-               "the system has no memory left");
+  TANDEM_CHECK(codec_ != nullptr && avcodec_parameters_to_context(codec_.get(), &parameters) >= 0,
+               "read_video", "the system has no memory left");
   codec_->opaque = &log;
   codec_->pkt_timebase = demuxer_->stream()->time_base;
   codec_->max_pixels = options.max_pixels;
   codec_->thread_count = options.threads > 0 ? options.threads : useful_threads(parameters);
   const int code = avcodec_open2(codec_.get(), codec, nullptr);
-  TANDEM_CHECK(code >= 0, "read_video", path, ": the decoder ", codec->name, " cannot start: ", error_text(code));
+  TANDEM_CHECK(code >= 0, "read_video", path, ": the decoder ", codec->name,
+               " cannot start: ", error_text(code));
 }
 
 bool Decoder::read(AVFrame& frame, VideoReport& report) {
@@ -183,11 +195,13 @@ bool Decoder::read(AVFrame& frame, VideoReport& report) {
     if (code >= 0) {
       fruitless_ = 0;
       ++report.frames;
-      if ((frame.flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame.decode_error_flags != 0) ++report.damaged_frames;
+      if ((frame.flags & AV_FRAME_FLAG_CORRUPT) != 0 || frame.decode_error_flags != 0)
+        ++report.damaged_frames;
       return true;
     }
     if (code == AVERROR_EOF) return false;
-    if (code != AVERROR(EAGAIN)) ++report.skipped_packets;  // an error met by one of the decoder's threads
+    if (code != AVERROR(EAGAIN))
+      ++report.skipped_packets;  // an error met by one of the decoder's threads
     if (!draining_ && code == AVERROR(EAGAIN) && !feed(report)) {
       draining_ = true;
       avcodec_send_packet(codec_.get(), nullptr);
@@ -219,15 +233,18 @@ bool Decoder::seek(std::int64_t timestamp) {
 }
 
 std::int64_t Decoder::seek_stamp(const AVFrame& key_frame) {
-  // By its time stamp; in a container that knows none of presentation, the last key packet that was sent.
+  // By its time stamp; in a container that knows none of presentation, the last key packet that was
+  // sent.
   auto found = std::find_if(keys_.begin(), keys_.end(), [&](const KeyPacket& key) {
     return key_frame.pts != AV_NOPTS_VALUE && key.pts == key_frame.pts;
   });
   if (found == keys_.end()) {
     found = std::find_if(keys_.rbegin(), keys_.rend(), [&](const KeyPacket& key) {
-              return key.dts != AV_NOPTS_VALUE && key_frame.pkt_dts != AV_NOPTS_VALUE && key.dts <= key_frame.pkt_dts;
+              return key.dts != AV_NOPTS_VALUE && key_frame.pkt_dts != AV_NOPTS_VALUE &&
+                     key.dts <= key_frame.pkt_dts;
             }).base();
-    if (found == keys_.begin()) return key_frame.pts != AV_NOPTS_VALUE ? key_frame.pts : key_frame.best_effort_timestamp;
+    if (found == keys_.begin())
+      return key_frame.pts != AV_NOPTS_VALUE ? key_frame.pts : key_frame.best_effort_timestamp;
     --found;
   }
   const KeyPacket key = *found;

@@ -1,5 +1,6 @@
 #pragma once
-// What the definitions of tandem/image/video.hpp share: FFmpeg's objects as C++ ones. Not installed.
+// What the definitions of tandem/image/video.hpp share: FFmpeg's objects as C++ ones. Not
+// installed.
 
 extern "C" {
 #include <libavcodec/avcodec.h>
@@ -63,8 +64,8 @@ class LogSink {
   std::unique_ptr<State> state_;
 };
 
-/// While it lives, FFmpeg's messages on this thread go to `sink`. Those of a decoder's own threads are
-/// recognised by AVCodecContext::opaque, which is the sink.
+/// While it lives, FFmpeg's messages on this thread go to `sink`. Those of a decoder's own threads
+/// are recognised by AVCodecContext::opaque, which is the sink.
 class LogScope {
  public:
   explicit LogScope(LogSink& sink);
@@ -121,8 +122,8 @@ class Decoder {
   bool read(AVFrame& frame, VideoReport& report);
   /// Goes on at the last key frame at or before `timestamp`; false when the container cannot.
   bool seek(std::int64_t timestamp);
-  /// The time stamp to seek to for a key frame that was just read: that of decoding of its packet, as far as it can
-  /// be told.
+  /// The time stamp to seek to for a key frame that was just read: that of decoding of its packet,
+  /// as far as it can be told.
   std::int64_t seek_stamp(const AVFrame& key_frame);
 
  private:
@@ -144,14 +145,15 @@ class Decoder {
 /// How the picture on the screen comes from the stored one: transposed first, then mirrored.
 struct Orientation {
   bool transpose = false, flip_x = false, flip_y = false;
-  int degrees = 0;        ///< clockwise
+  int degrees = 0;  ///< clockwise
   bool mirrored = false;
-  bool odd_angle = false; ///< not a multiple of 90 degrees: nothing is applied
+  bool odd_angle = false;  ///< not a multiple of 90 degrees: nothing is applied
   bool identity() const { return !transpose && !flip_x && !flip_y; }
 };
 Orientation orientation_of(const AVStream& stream);
 
-/// Frames to RGB as `ffmpeg -pix_fmt rgb24` does it. Frames of another size than the first are scaled.
+/// Frames to RGB as `ffmpeg -pix_fmt rgb24` does it. Frames of another size than the first are
+/// scaled.
 class Converter {
  public:
   Converter(int width, int height, const Orientation& orientation);
@@ -159,7 +161,9 @@ class Converter {
   /// Shape of the result.
   Shape shape() const;
   /// True if this frame's size differs from the one that the frames are brought to.
-  bool scales(const AVFrame& frame) const { return frame.width != width_ || frame.height != height_; }
+  bool scales(const AVFrame& frame) const {
+    return frame.width != width_ || frame.height != height_;
+  }
   void convert(const AVFrame& frame, std::uint8_t* rgb);
 
  private:

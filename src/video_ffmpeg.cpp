@@ -1,5 +1,5 @@
-// The definitions of tandem/image/video.hpp over FFmpeg: which frame comes next. Files and decoders are in
-// video_decoder.cpp, pixels in video_convert.cpp.
+// The definitions of tandem/image/video.hpp over FFmpeg: which frame comes next. Files and decoders
+// are in video_decoder.cpp, pixels in video_convert.cpp.
 
 extern "C" {
 #include <libavutil/mathematics.h>
@@ -29,7 +29,9 @@ class VideoReader::Impl {
     const AVStream& stream = *source_.demuxer().stream();
     Orientation way = orientation_of(stream);
     const AVCodecParameters& parameters = *stream.codecpar;
-    if (way.odd_angle) source_.warn("The file asks for a rotation that is no multiple of 90 degrees; it is ignored.");
+    if (way.odd_angle)
+      source_.warn(
+          "The file asks for a rotation that is no multiple of 90 degrees; it is ignored.");
     info_.rotation = way.degrees;
     info_.mirrored = way.mirrored;
     if (!options.rotate) way = Orientation{};
@@ -53,8 +55,11 @@ class VideoReader::Impl {
   VideoFrame at_index(std::int64_t index) {
     TANDEM_CHECK(index >= 0, "read_video", path_, ": frame ", index, " was asked for");
     const LogScope scope(source_.log());
-    const std::int64_t count = shown_ == index ? index + 1 : resampled() ? go_to_output(index) : go_to(index);
-    TANDEM_CHECK(index < count, "read_video", path_, ": frame ", index, " was asked for, the video has ", count, " frames",
+    const std::int64_t count = shown_ == index ? index + 1
+                               : resampled()   ? go_to_output(index)
+                                               : go_to(index);
+    TANDEM_CHECK(index < count, "read_video", path_, ": frame ", index,
+                 " was asked for, the video has ", count, " frames",
                  resampled() ? concat(" at ", options_.fps, " a second") : std::string());
     VideoFrame frame;
     hand_out(frame);
@@ -62,11 +67,13 @@ class VideoReader::Impl {
   }
 
   VideoFrame at_time(double seconds) {
-    TANDEM_CHECK(is_finite(seconds), "read_video", path_, ": a finite time was expected, got ", seconds);
+    TANDEM_CHECK(is_finite(seconds), "read_video", path_, ": a finite time was expected, got ",
+                 seconds);
     const LogScope scope(source_.log());
     if (resampled()) {
       const double wanted = std::ceil(std::max(0.0, seconds * av_q2d(rate_)) - 0.5);
-      const std::int64_t index = wanted < 1e15 ? static_cast<std::int64_t>(wanted) : std::int64_t{1} << 50;
+      const std::int64_t index =
+          wanted < 1e15 ? static_cast<std::int64_t>(wanted) : std::int64_t{1} << 50;
       const std::int64_t count = go_to_output(index);
       if (index >= count) go_to_output(count - 1);  // beyond the end, the last one
     } else {
@@ -103,17 +110,20 @@ class VideoReader::Impl {
 
  private:
   static const VideoOptions& checked(const VideoOptions& options) {
-    TANDEM_CHECK(options.stream >= -1, "read_video", "stream must be a number, or -1, got ", options.stream);
+    TANDEM_CHECK(options.stream >= -1, "read_video", "stream must be a number, or -1, got ",
+                 options.stream);
     TANDEM_CHECK(options.fps == 0 || (options.fps >= 0.001 && options.fps <= 1000), "read_video",
                  "fps must be 0 or from 0.001 to 1000, got ", options.fps);
     TANDEM_CHECK(options.threads >= 0 && options.threads <= cpu::max_threads, "read_video",
                  "threads must be from 0 to ", cpu::max_threads, ", got ", options.threads);
-    TANDEM_CHECK(options.max_pixels > 0, "read_video", "max_pixels must be positive, got ", options.max_pixels);
+    TANDEM_CHECK(options.max_pixels > 0, "read_video", "max_pixels must be positive, got ",
+                 options.max_pixels);
     return options;
   }
 
   void describe(const AVStream& stream, const AVCodecParameters& parameters) {
-    if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0) info_.fps = av_q2d(stream.avg_frame_rate);
+    if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0)
+      info_.fps = av_q2d(stream.avg_frame_rate);
     const AVFormatContext& format = *source_.demuxer().format();
     if (stream.duration > 0) {
       info_.duration = static_cast<double>(stream.duration) * av_q2d(stream.time_base);
@@ -137,7 +147,8 @@ class VideoReader::Impl {
     if (options_.resampling == Resampling::ffmpeg) {
       return av_rescale_q_rnd(second, base, tick, AV_ROUND_NEAR_INF) <= k;
     }
-    return av_compare_ts(2 * k, tick, first + second, base) > 0;  // t is beyond the middle between them
+    return av_compare_ts(2 * k, tick, first + second, base) >
+           0;  // t is beyond the middle between them
   }
 
   /// The number of output frames of a source that ends at `end`.
@@ -184,7 +195,8 @@ class VideoReader::Impl {
     return source_.fetch(index, held_);
   }
 
-  /// Frame `index` without resampling. Returns a number of frames above index, or that of all frames.
+  /// Frame `index` without resampling. Returns a number of frames above index, or that of all
+  /// frames.
   std::int64_t go_to(std::int64_t index) {
     shown_ = -1;
     if (!take(index)) return source_.count();
@@ -192,15 +204,16 @@ class VideoReader::Impl {
     return next_;
   }
 
-  /// Makes held_ the last frame that supersedes its predecessor: rule(stamp, next stamp) is true up to some frame and
-  /// false from there on.
+  /// Makes held_ the last frame that supersedes its predecessor: rule(stamp, next stamp) is true up
+  /// to some frame and false from there on.
   template <class Rule>
   void settle(const Rule& rule) {
     shown_ = -1;
     if (source_.remember()) held_.reset(), ahead_.reset();
     const FrameList& list = source_.list();
     const std::size_t known = list.pts.size();
-    if (known > 0 && (list.complete || (known > 1 && !rule(list.pts[known - 2], list.pts[known - 1])))) {
+    if (known > 0 &&
+        (list.complete || (known > 1 && !rule(list.pts[known - 2], list.pts[known - 1])))) {
       std::size_t low = 0, high = known - 1;
       while (low < high) {
         const std::size_t middle = (low + high + 1) / 2;
@@ -232,10 +245,13 @@ class VideoReader::Impl {
                  " cannot be decoded any more; the file has changed while it was being read");
   }
 
-  /// Output frame `index` of a resampled video. Returns a number of frames above index, or that of all frames.
+  /// Output frame `index` of a resampled video. Returns a number of frames above index, or that of
+  /// all frames.
   std::int64_t go_to_output(std::int64_t index) {
     const std::int64_t bounded = std::min(index, std::int64_t{1} << 50);
-    settle([&](std::int64_t first, std::int64_t second) { return supersedes(first, second, bounded); });
+    settle([&](std::int64_t first, std::int64_t second) {
+      return supersedes(first, second, bounded);
+    });
     if (source_.list().complete && held_.index + 1 == source_.list().size()) {
       if (const std::int64_t count = output_count(held_.end); index >= count) {
         next_ = count;  // next() is at the end
@@ -248,16 +264,20 @@ class VideoReader::Impl {
 
   void hand_out(VideoFrame& frame) {
     const Shape shape = converter_->shape();
-    if (!(frame.rgb.defined() && frame.rgb.is_contiguous() && frame.rgb.is_unshared() && frame.rgb.shape() == shape)) {
+    if (!(frame.rgb.defined() && frame.rgb.is_contiguous() && frame.rgb.is_unshared() &&
+          frame.rgb.shape() == shape)) {
       frame.rgb = Tensor<std::uint8_t>(shape);
     }
     if (converter_->scales(*held_.frame)) {
-      source_.warn("The size of the pictures changes within the video; they are scaled to that of the first.");
+      source_.warn(
+          "The size of the pictures changes within the video; they are scaled to that of the "
+          "first.");
     }
     converter_->convert(*held_.frame, frame.rgb.mutable_data());
     frame.index = shown_;
     frame.source_seconds = static_cast<double>(held_.pts) * av_q2d(source_.time_base());
-    frame.seconds = resampled() ? static_cast<double>(frame.index) * rate_.den / rate_.num : frame.source_seconds;
+    frame.seconds = resampled() ? static_cast<double>(frame.index) * rate_.den / rate_.num
+                                : frame.source_seconds;
   }
 
   std::string path_;
@@ -267,9 +287,9 @@ class VideoReader::Impl {
   Source source_;
   std::unique_ptr<Converter> converter_;
   AVRational rate_{0, 1};
-  Picture held_, ahead_;       // ahead_: read already, not yet due; only when resampled
-  std::int64_t next_ = 0;      // the output frame that next() hands out
-  std::int64_t shown_ = -1;    // the output frame whose source is held_, or -1
+  Picture held_, ahead_;     // ahead_: read already, not yet due; only when resampled
+  std::int64_t next_ = 0;    // the output frame that next() hands out
+  std::int64_t shown_ = -1;  // the output frame whose source is held_, or -1
   std::int64_t count_ = -1;
 };
 

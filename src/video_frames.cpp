@@ -21,8 +21,9 @@ namespace {
 
 constexpr std::size_t most_warnings = 32;
 constexpr std::int64_t largest_stamp = std::int64_t{1} << 60;  // sums of two stay numbers
-constexpr int most_failed_seeks = 3;  // one after the other; then this file is read from the beginning each time
-constexpr int most_skipped = 600;     // frames after a seek that are none of those expected
+// One after the other; then this file is read from the beginning each time
+constexpr int most_failed_seeks = 3;
+constexpr int most_skipped = 600;  // frames after a seek that are none of those expected
 
 std::int64_t duration_of(const AVFrame& frame) {
 #if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 2, 100)
@@ -63,7 +64,8 @@ std::uint64_t hash_of(const AVFrame& frame) {
     const bool chroma = (plane == 1 || plane == 2) && about->nb_components > 2;
     const int rows = chroma ? AV_CEIL_RSHIFT(frame.height, about->log2_chroma_h) : frame.height;
     for (int y = 0; y < rows && row > 0; ++y) {
-      hash = checksum(frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane], static_cast<std::size_t>(row), hash);
+      hash = checksum(frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane],
+                      static_cast<std::size_t>(row), hash);
     }
   }
   const bool palette = (about->flags & AV_PIX_FMT_FLAG_PAL) != 0 && frame.data[1] != nullptr;
@@ -77,7 +79,8 @@ Source::Source(const std::string& path, const VideoOptions& options, VideoReport
   restart();
   const AVStream& stream = *demuxer().stream();
   base_ = stream.time_base;
-  TANDEM_CHECK(base_.num > 0 && base_.den > 0, "read_video", path, ": the time base is ", base_.num, "/", base_.den);
+  TANDEM_CHECK(base_.num > 0 && base_.den > 0, "read_video", path, ": the time base is ", base_.num,
+               "/", base_.den);
   if (stream.avg_frame_rate.num > 0 && stream.avg_frame_rate.den > 0) {
     step_ = std::max<std::int64_t>(1, av_rescale_q(1, av_inv_q(stream.avg_frame_rate), base_));
   }
@@ -98,10 +101,12 @@ void Source::restart() {
 
 void Source::warn(const std::string& sentence) {
   auto& all = report_.warnings;
-  if (all.size() < most_warnings && std::find(all.begin(), all.end(), sentence) == all.end()) all.push_back(sentence);
+  if (all.size() < most_warnings && std::find(all.begin(), all.end(), sentence) == all.end())
+    all.push_back(sentence);
 }
 
-/// The longest time between two frames that is believed. Broadcast formats begin to count anew now and then.
+/// The longest time between two frames that is believed. Broadcast formats begin to count anew now
+/// and then.
 std::int64_t Source::longest_gap() const {
   const AVFormatContext& format = *demuxer().format();
   std::int64_t seconds = 3600;
@@ -124,13 +129,15 @@ void Source::stamp(Picture& picture) {
   }
   if (!usable(stamp)) {
     stamp = first ? 0 : last_ + step_;
-    if (!untimed_) warn("Some frames have no time stamp; they were given the one that the frame rate suggests.");
+    if (!untimed_)
+      warn("Some frames have no time stamp; they were given the one that the frame rate suggests.");
   } else {
     stamp += shift_ - demuxer().origin();
     if (!first && stamp <= last_) {
       shift_ += last_ + step_ - stamp;
       stamp = last_ + step_;
-      warn("Some time stamps do not rise; the frames from there on were moved behind those before.");
+      warn(
+          "Some time stamps do not rise; the frames from there on were moved behind those before.");
     } else if (stamp - (first ? 0 : last_) > longest_gap()) {
       const std::int64_t wanted = first ? 0 : last_ + step_;
       shift_ += wanted - stamp;
@@ -159,12 +166,14 @@ bool Source::pull_front(Picture& picture) {
 
 void Source::record(const Picture& picture) {
   const std::int64_t raw = raw_stamp(*picture.frame);
-  if (raw == AV_NOPTS_VALUE || (!list_.raw.empty() && raw <= list_.raw.back())) list_.raw_rises = false;
+  if (raw == AV_NOPTS_VALUE || (!list_.raw.empty() && raw <= list_.raw.back()))
+    list_.raw_rises = false;
   list_.pts.push_back(picture.pts);
   list_.raw.push_back(raw);
   list_.hashes.push_back(hash_of(*picture.frame));
   list_.end = picture.end;
-  if (is_key(*picture.frame)) list_.keys.push_back({picture.index, front_->seek_stamp(*picture.frame)});
+  if (is_key(*picture.frame))
+    list_.keys.push_back({picture.index, front_->seek_stamp(*picture.frame)});
 }
 
 bool Source::pull(Picture& picture) {
@@ -197,11 +206,14 @@ bool Source::fetch(std::int64_t index, Picture& picture) {
   if (!remembering_ && (front_at_ == 0 || index < front_at_)) remember();
   if (index < list_.size()) {
     const std::int64_t at = on_side_ ? side_at_ : front_at_;
-    const auto after = std::upper_bound(list_.keys.begin(), list_.keys.end(), index,
-                                        [](std::int64_t i, const FrameList::Key& key) { return i < key.index; });
+    const auto after =
+        std::upper_bound(list_.keys.begin(), list_.keys.end(), index,
+                         [](std::int64_t i, const FrameList::Key& key) { return i < key.index; });
     const bool have_key = after != list_.keys.begin();
     if (at > index || (have_key && std::prev(after)->index > at)) {
-      if (have_key && seek_side(static_cast<std::size_t>(after - list_.keys.begin()) - 1, index, picture)) return true;
+      if (have_key &&
+          seek_side(static_cast<std::size_t>(after - list_.keys.begin()) - 1, index, picture))
+        return true;
       return replay(index, picture);
     }
   } else if (list_.complete) {
@@ -236,18 +248,21 @@ void Source::hand_out(std::int64_t index, Picture& picture) const {
   picture.valid = true;
 }
 
-/// Which frame a picture after a seek is, or -1: by its time stamp, and by the hash among the key frames up to `most`.
+/// Which frame a picture after a seek is, or -1: by its time stamp, and by the hash among the key
+/// frames up to `most`.
 std::int64_t Source::place(const AVFrame& frame, std::uint64_t hash, std::int64_t most) const {
   const std::int64_t raw = raw_stamp(frame);
   if (list_.raw_rises && raw != AV_NOPTS_VALUE) {
     const auto found = std::lower_bound(list_.raw.begin(), list_.raw.end(), raw);
-    if (found != list_.raw.end() && *found == raw && list_.hashes[static_cast<std::size_t>(found - list_.raw.begin())] == hash) {
+    if (found != list_.raw.end() && *found == raw &&
+        list_.hashes[static_cast<std::size_t>(found - list_.raw.begin())] == hash) {
       return found - list_.raw.begin();
     }
   }
   if (!is_key(frame)) return -1;
   for (auto key = list_.keys.rbegin(); key != list_.keys.rend(); ++key) {
-    if (key->index <= most && list_.hashes[static_cast<std::size_t>(key->index)] == hash) return key->index;
+    if (key->index <= most && list_.hashes[static_cast<std::size_t>(key->index)] == hash)
+      return key->index;
   }
   return -1;
 }
@@ -256,8 +271,8 @@ bool Source::seek_side(std::size_t key, std::int64_t index, Picture& picture) {
   if (failed_seeks_ >= most_failed_seeks) return false;
   const LogScope scope(side_log_);
   if (!side_) side_ = std::make_unique<Decoder>(path_, options_, side_log_);
-  // The container's seek may land behind the key frame, and not every key frame is a place to begin: then the one
-  // before is tried.
+  // The container's seek may land behind the key frame, and not every key frame is a place to
+  // begin: then the one before is tried.
   for (int attempt = 0; attempt < 3 && side_->seek(list_.keys[key].seek); ++attempt) {
     side_at_ = -1;
     picture.reset();
@@ -294,11 +309,14 @@ bool Source::read_side(Picture& picture) {
 /// Where the stream should end, in seconds, if the file says so without a number of frames.
 double Source::declared_end() const {
   const AVFormatContext& format = *demuxer().format();
-  if (format.duration_estimation_method != AVFMT_DURATION_FROM_STREAM) return -1;  // found by looking
-  if (const AVDictionaryEntry* tag = av_dict_get(demuxer().stream()->metadata, "DURATION", nullptr, 0)) {
+  if (format.duration_estimation_method != AVFMT_DURATION_FROM_STREAM)
+    return -1;  // found by looking
+  if (const AVDictionaryEntry* tag =
+          av_dict_get(demuxer().stream()->metadata, "DURATION", nullptr, 0)) {
     int hours = 0, minutes = 0;
     double seconds = 0;
-    if (std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3 && hours >= 0 && minutes >= 0) {
+    if (std::sscanf(tag->value, "%d:%d:%lf", &hours, &minutes, &seconds) == 3 && hours >= 0 &&
+        minutes >= 0) {
       return hours * 3600.0 + minutes * 60.0 + seconds;
     }
   }
@@ -307,7 +325,8 @@ double Source::declared_end() const {
 
 /// Turns what has happened into sentences.
 void Source::collect() {
-  for (const std::string& line : log_.take()) warn(concat("FFmpeg: ", line, line.ends_with('.') ? "" : "."));
+  for (const std::string& line : log_.take())
+    warn(concat("FFmpeg: ", line, line.ends_with('.') ? "" : "."));
 }
 
 void Source::finish() {
@@ -325,10 +344,12 @@ void Source::finish() {
   if (declared > report_.packets) report_.truncated = true;
   if (file.short_packet) warn("The file ends in the middle of a packet, or a packet is damaged.");
   if (report_.skipped_packets > 0) {
-    warn(concat(report_.skipped_packets, " of ", report_.packets, " packets could not be decoded."));
+    warn(
+        concat(report_.skipped_packets, " of ", report_.packets, " packets could not be decoded."));
   }
   if (report_.damaged_frames > 0) {
-    warn(concat(report_.damaged_frames, " of ", report_.frames, " frames were decoded with errors."));
+    warn(concat(report_.damaged_frames, " of ", report_.frames,
+                " frames were decoded with errors."));
   }
   if (declared > front_at_) {
     warn(concat("The file declares ", declared, " frames, ", front_at_, " were decoded."));
@@ -339,8 +360,8 @@ void Source::finish() {
     if (reached < end - std::max(0.1, 2.5 * static_cast<double>(step_) * av_q2d(base_))) {
       report_.truncated = true;
       const auto milliseconds = [](double seconds) { return std::round(seconds * 1000) / 1000; };
-      warn(concat("The file declares ", milliseconds(end), " seconds, the last frame ends at ", milliseconds(reached),
-                  "."));
+      warn(concat("The file declares ", milliseconds(end), " seconds, the last frame ends at ",
+                  milliseconds(reached), "."));
     }
   }
   if (front_at_ == 0) warn("No frame could be decoded.");

@@ -30,8 +30,8 @@ Registry& registry() {
   return *all;
 }
 
-/// FFmpeg's callback has no place for a pointer of ours, and there is one for the whole process. Messages
-/// that belong to no reader go where FFmpeg would have sent them.
+/// FFmpeg's callback has no place for a pointer of ours, and there is one for the whole process.
+/// Messages that belong to no reader go where FFmpeg would have sent them.
 void log_callback(void* object, int level, const char* format, va_list arguments) {
   const auto line = [&] {
     char text[512];
@@ -77,7 +77,8 @@ LogSink::~LogSink() {
 }
 
 void LogSink::add(std::string line) {
-  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' ')) line.pop_back();
+  while (!line.empty() && (line.back() == '\n' || line.back() == '\r' || line.back() == ' '))
+    line.pop_back();
   if (line.empty()) return;
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < 32 || static_cast<unsigned char>(c) > 126) c = '?';

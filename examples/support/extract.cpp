@@ -25,8 +25,10 @@ namespace {
 io::Json hash_of(const std::string& path) {
   const auto file = io::MappedFile::open(path);
   const std::unique_ptr<AVSHA, void (*)(void*)> sha(av_sha_alloc(), av_free);
-  TANDEM_CHECK(sha && av_sha_init(sha.get(), 256) == 0, "extract_features", "libavutil cannot hash ", path);
-  av_sha_update(sha.get(), reinterpret_cast<const std::uint8_t*>(file->text().data()), file->text().size());
+  TANDEM_CHECK(sha && av_sha_init(sha.get(), 256) == 0, "extract_features",
+               "libavutil cannot hash ", path);
+  av_sha_update(sha.get(), reinterpret_cast<const std::uint8_t*>(file->text().data()),
+                file->text().size());
   std::array<std::uint8_t, 32> digest;
   av_sha_final(sha.get(), digest.data());
   std::string hex;
@@ -44,12 +46,14 @@ void check_weights(Network& network, const std::string& path) {
   for (const nn::Slot<float>& slot : network.slots()) {
     if (slot.tensor == nullptr || !slot.tensor->defined()) continue;
     const Tensor<float> dense = slot.tensor->contiguous();
-    TANDEM_CHECK(find_not_finite(dense.data(), dense.numel()) < 0, "extract_features", path, ": the weight ", slot.name,
+    TANDEM_CHECK(find_not_finite(dense.data(), dense.numel()) < 0, "extract_features", path,
+                 ": the weight ", slot.name,
                  " holds a value that is not finite; the file is damaged");
   }
 }
 
-/// Variance 2/fan_in, so that random features neither vanish nor explode; modules start with 1/(3·fan_in).
+/// Variance 2/fan_in, so that random features neither vanish nor explode; modules start with
+/// 1/(3·fan_in).
 void draw_for_relu(i3d::InceptionI3d<float>& model) {
   for (i3d::Unit<float>* unit : model.units()) {
     float* w = unit->conv3d.weight.mutable_data();
@@ -65,21 +69,26 @@ Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& wei
     const auto& model = loaded.model;
     check_weights(*model, path);
     const i3d::PreprocessOptions &theirs = loaded.preprocessing, &ours = o.extraction.i3d;
-    if (theirs.size != ours.size || theirs.crop != ours.crop || theirs.filter != ours.filter || theirs.bound != ours.bound) {
-      std::fprintf(stderr, "extract_features: %s says short side %lld, crop %lld, flow bound %g; the options say %lld, %lld, "
-                   "%g, which are used\n", cli::printable(path).c_str(), static_cast<long long>(theirs.size),
+    if (theirs.size != ours.size || theirs.crop != ours.crop || theirs.filter != ours.filter ||
+        theirs.bound != ours.bound) {
+      std::fprintf(stderr,
+                   "extract_features: %s says short side %lld, crop %lld, flow bound %g; the "
+                   "options say %lld, %lld, "
+                   "%g, which are used\n",
+                   cli::printable(path).c_str(), static_cast<long long>(theirs.size),
                    static_cast<long long>(theirs.crop), static_cast<double>(theirs.bound),
-                   static_cast<long long>(ours.size), static_cast<long long>(ours.crop), static_cast<double>(ours.bound));
+                   static_cast<long long>(ours.size), static_cast<long long>(ours.crop),
+                   static_cast<double>(ours.bound));
     }
-    TANDEM_CHECK(model->config().channels == channels, "extract_features", path, " is the ", rgb ? "flow" : "RGB",
-                 " stream of I3D (", model->config().channels, " channels), --i3d-", rgb ? "rgb" : "flow",
-                 " takes the other");
+    TANDEM_CHECK(model->config().channels == channels, "extract_features", path, " is the ",
+                 rgb ? "flow" : "RGB", " stream of I3D (", model->config().channels,
+                 " channels), --i3d-", rgb ? "rgb" : "flow", " takes the other");
     weights = hash_of(path);
     return model;
   }
   Generator random = Generator(static_cast<std::uint64_t>(o.random_weights)).split(rgb ? 1 : 2);
-  const auto model =
-      make_ref<i3d::InceptionI3d<float>>(i3d::Config{.channels = channels}.narrowed(o.random_narrow), random);
+  const auto model = make_ref<i3d::InceptionI3d<float>>(
+      i3d::Config{.channels = channels}.narrowed(o.random_narrow), random);
   const NoGrad no_grad;
   draw_for_relu(*model);
   model->prepare({.bfloat16 = o.bfloat16});
@@ -142,7 +151,8 @@ const io::Json& Extractor::weights() const { return parts_->weights; }
 
 std::int64_t Extractor::columns(const std::string& stream) const {
   const FeatureEncoders& e = parts_->encoders;
-  return stream == "clip" ? e.clip->options().output : (stream == "rgb" ? e.rgb : e.flow)->config().features();
+  return stream == "clip" ? e.clip->options().output
+                          : (stream == "rgb" ? e.rgb : e.flow)->config().features();
 }
 
 VideoFeatures Extractor::extract(const std::string& path, const std::vector<std::string>& streams,

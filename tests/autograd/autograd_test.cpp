@@ -1,4 +1,5 @@
-/// The engine: accumulation, views, second backward, in-place changes, anomaly mode, gradcheck itself.
+/// The engine: accumulation, views, second backward, in-place changes, anomaly mode, gradcheck
+/// itself.
 
 #include "../ops/check.hpp"
 #include "tandem/nn/module.hpp"
@@ -26,14 +27,16 @@ Tensor<double> square_with(const Tensor<double>& x, double factor) {
 TEST_CASE("gradcheck: accepts a right backward, fails a planted wrong one") {
   const Tensor<double> x = check::normal({3, 5}, 1);
   check::gradients([](const auto& in) { return square_with(in[0], 2); }, {x});
-  CHECK(check::message([&] { gradcheck([](const auto& in) { return square_with(in[0], 2.001); }, {x}); })
-            .find("[gradcheck] input 0, element 0") == 0);
+  CHECK(check::message([&] {
+          gradcheck([](const auto& in) { return square_with(in[0], 2.001); }, {x});
+        }).find("[gradcheck] input 0, element 0") == 0);
   CHECK(check::message([&] { gradcheck([](const auto& in) { return mul(in[0], 0.0); }, {x}); }) ==
         "[gradcheck] every gradient is zero, which proves nothing");
   CHECK(check::message([&] { gradcheck([](const auto& in) { return in[0].detach(); }, {x}); }) ==
         "[gradcheck] the result does not depend on any input");
   // NaN must not pass as "no difference".
-  CHECK(check::message([&] { gradcheck([](const auto& in) { return square_with(in[0], NAN); }, {x}); }) != "");
+  CHECK(check::message(
+            [&] { gradcheck([](const auto& in) { return square_with(in[0], NAN); }, {x}); }) != "");
 }
 
 TEST_CASE("backward: gradients accumulate over uses and over calls; retain_graph") {
@@ -46,9 +49,10 @@ TEST_CASE("backward: gradients accumulate over uses and over calls; retain_graph
   y.backward(ones<double>({3}));
   CHECK(x.grad().to_vector() == std::vector<double>{10, 14, 18});
   CHECK(held.to_vector() == std::vector<double>{5, 7, 9});  // what was handed out does not change
-  CHECK(check::message([&] { y.backward(ones<double>({3})); }) ==
-        "[backward] the graph of 'add' was freed by an earlier backward: pass retain_graph = true to "
-        "that one");
+  CHECK(
+      check::message([&] { y.backward(ones<double>({3})); }) ==
+      "[backward] the graph of 'add' was freed by an earlier backward: pass retain_graph = true to "
+      "that one");
   x.zero_grad();
   CHECK_FALSE(x.grad().defined());
 }
@@ -83,21 +87,24 @@ TEST_CASE("backward: what cannot work is refused") {
     x.fill_(5);
   }
   CHECK(check::message([&] { y.backward(ones<double>({2})); }) ==
-        "[mul] a tensor of shape (2,) that backward needs was changed in place after the forward pass");
+        "[mul] a tensor of shape (2,) that backward needs was changed in place after the forward "
+        "pass");
   // A change through a view, or through a detached alias, is the same change.
   for (const int how : {0, 1}) {
     const Tensor<double> w = tensor<double>({3, 4});
     const Tensor<double> z = mul(x, w);
     if (how == 0) w[1].fill_(0);
     if (how == 1) w.detach().set({0}, 0);
-    CHECK(check::message([&] { z.backward(ones<double>({2})); })
-              .find("[mul] a tensor of shape (2,) that backward needs was changed in place") == 0);
+    CHECK(check::message([&] {
+            z.backward(ones<double>({2}));
+          }).find("[mul] a tensor of shape (2,) that backward needs was changed in place") == 0);
   }
   const auto wrong = autograd::record(
       "wrong", zeros<double>({2}),
       [](const Tensor<double>&, autograd::Needs) { return std::tuple(zeros<double>({3})); }, x);
-  CHECK(check::message([&] { wrong.backward(ones<double>({2})); }).find("a gradient of shape (3,)") !=
-        std::string::npos);
+  CHECK(check::message([&] {
+          wrong.backward(ones<double>({2}));
+        }).find("a gradient of shape (3,)") != std::string::npos);
 }
 
 TEST_CASE("NoGrad, EnableGrad, detach") {
@@ -126,12 +133,16 @@ TEST_CASE("anomaly mode names the op and the module, forward and backward") {
   }
   const Tensor<double> y = autograd::record(
       "bad", zeros<double>({2}),
-      [](const Tensor<double>&, autograd::Needs) { return std::tuple(tensor<double>({0, NAN})); }, x);
+      [](const Tensor<double>&, autograd::Needs) {
+        return std::tuple(tensor<double>({0, NAN}));
+      },
+      x);
   CHECK(check::message([&] { y.backward(ones<double>({2})); }) ==
         "[bad] the gradient is NaN at element 1 of shape (2,)");
 }
 
-TEST_CASE("graphs: a long chain is freed and walked without recursion; memory goes as backward passes") {
+TEST_CASE(
+    "graphs: a long chain is freed and walked without recursion; memory goes as backward passes") {
   const Tensor<double> x = tensor<double>({1, 2});
   x.requires_grad_();
   {

@@ -40,8 +40,8 @@ Tensor<double> sample(const Shape& shape) {
 }  // namespace
 
 TEST_CASE("gradcheck passes a right backward and fails a planted wrong one") {
-  for (const Tensor<double>& x : {sample({1}), sample({7}), sample({3, 33}),
-                                  autograd::make_strided(sample({3, 5}))}) {
+  for (const Tensor<double>& x :
+       {sample({1}), sample({7}), sample({3, 33}), autograd::make_strided(sample({3, 5}))}) {
     CHECK(complaint([](const auto& v) { return planted(v[0], 2); }, {x}) == "");
     // Wrong in the fifth digit is found, and so is a wrong sign.
     for (const double slope : {2.0001, -2.0, 1.0}) {

@@ -1,5 +1,5 @@
-/// backward() on several threads at once: graphs that share parameters, and graphs that share results.
-/// (Build with -fsanitize=thread to see that nothing races.)
+/// backward() on several threads at once: graphs that share parameters, and graphs that share
+/// results. (Build with -fsanitize=thread to see that nothing races.)
 
 #include <thread>
 
@@ -41,7 +41,9 @@ void on_threads(int count, const F& f) {
 
 }  // namespace
 
-TEST_CASE("backward: threads whose graphs share parameters add up what one thread after the other adds up") {
+TEST_CASE(
+    "backward: threads whose graphs share parameters add up what one thread after the other adds "
+    "up") {
   // Whole numbers far below 2⁵³: their sum is the same in any order.
   constexpr int threads = 4, rounds = 200;
   const Tensor<double> w = arange<double>(24).view({4, 6}), b = arange<double>(6);
@@ -69,17 +71,22 @@ TEST_CASE("backward: threads whose graphs share parameters add up what one threa
   CHECK(dw.at({0, 1}) != 0);
 }
 
-TEST_CASE("backward: what one call brings is added whole, so two threads on fresh gradients give equal bits") {
+TEST_CASE(
+    "backward: what one call brings is added whole, so two threads on fresh gradients give equal "
+    "bits") {
   Generator random(4);
   const Tensor<double> w = randn<double>({1000}, random);
   w.requires_grad_();
-  const auto pass = [&](int t) { squared(squared(w, 0.1 + t), 0.7).backward(ones<double>({1000})); };
+  const auto pass = [&](int t) {
+    squared(squared(w, 0.1 + t), 0.7).backward(ones<double>({1000}));
+  };
   const auto sum_of = [&](auto run) {
     w.zero_grad();
     run();
     return w.grad().clone();
   };
-  const Tensor<double> first = sum_of([&] { pass(0); }), second = sum_of([&] { pass(1); }), expected(Shape{1000});
+  const Tensor<double> first = sum_of([&] { pass(0); }), second = sum_of([&] { pass(1); }),
+                       expected(Shape{1000});
   for (std::int64_t i = 0; i < 1000; ++i) expected.set({i}, first.at({i}) + second.at({i}));
   for (int round = 0; round < 50; ++round) {
     const Tensor<double> sum = sum_of([&] { on_threads(2, pass); });
@@ -100,7 +107,8 @@ TEST_CASE("backward: a graph that another backward is in is refused, and that on
   });
   y.backward(ones<double>({3}));
   CHECK(refused ==
-        "[backward] another backward is at the result of 'squared' just now: graphs of several threads may "
+        "[backward] another backward is at the result of 'squared' just now: graphs of several "
+        "threads may "
         "share parameters, not results");
   CHECK(x.grad().to_vector() == std::vector<double>{4, 32, 108});  // (x⁴)' = 4x³: once
   y = Tensor<double>();
@@ -129,7 +137,8 @@ TEST_CASE("replace_: every variable of a tensor gets the new memory; it stays th
   CHECK(part.at({0}) == 1);
   y.backward(ones<double>({2}));
   CHECK(tied.grad().to_vector() == std::vector<double>{5 + 2, 6 + 4});
-  CHECK(check::message([&] { y.replace_(w); }) == "[replace_] this tensor is the result of an op; detach() it first");
+  CHECK(check::message([&] { y.replace_(w); }) ==
+        "[replace_] this tensor is the result of an op; detach() it first");
   CHECK(check::message([&] { w.replace_(wide); }) ==
         "[replace_] a tensor of shape (2,) cannot get the memory of one of shape (3,)");
 }

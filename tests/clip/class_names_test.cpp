@@ -26,15 +26,17 @@ TEST_CASE("class names: the rule") {
   CHECK(readable_class_name(" \t ").empty());
   CHECK(readable_class_name("Cafe\u0301Racer") == "café racer");  // a letter and its mark are one
   CHECK(readable_class_name("").empty());
-  CHECK(readable_class_name("a\xFF" "B") == "a\uFFFDb");
+  CHECK(readable_class_name("a\xFF"
+                            "B") == "a\uFFFDb");
 }
 
 TEST_CASE("class names: the 20 classes of THUMOS14") {
   const std::vector<std::string> want = {
-      "baseball pitch", "basketball dunk", "billiards", "clean and jerk", "cliff diving",
-      "cricket bowling", "cricket shot", "diving", "frisbee catch", "golf swing", "hammer throw",
-      "high jump", "javelin throw", "long jump", "pole vault", "shotput", "soccer penalty",
-      "tennis swing", "throw discus", "volleyball spiking"};
+      "baseball pitch", "basketball dunk", "billiards",    "clean and jerk",
+      "cliff diving",   "cricket bowling", "cricket shot", "diving",
+      "frisbee catch",  "golf swing",      "hammer throw", "high jump",
+      "javelin throw",  "long jump",       "pole vault",   "shotput",
+      "soccer penalty", "tennis swing",    "throw discus", "volleyball spiking"};
   std::vector<std::string> got;
   for (const std::string& name : wtal::thumos14_classes()) got.push_back(readable_class_name(name));
   CHECK(got == want);

@@ -1,4 +1,5 @@
-/// What the configurations beside CLIP's weights say is done, or refused by name: no key is passed over.
+/// What the configurations beside CLIP's weights say is done, or refused by name: no key is passed
+/// over.
 
 #include <filesystem>
 #include <initializer_list>
@@ -16,10 +17,12 @@ const std::string golden_folder = TANDEM_GOLDEN_DIR "/clip/";
 
 /// A model folder whose JSON files can be changed.
 struct Model {
-  explicit Model(const std::string& name) : hugging_face(name == "hugging_face"), path(folder.path("m")) {
+  explicit Model(const std::string& name)
+      : hugging_face(name == "hugging_face"), path(folder.path("m")) {
     std::filesystem::copy(golden_folder + name, path);
   }
-  /// What loading says after setting `value` (JSON) at `where` ("/model_cfg/text_cfg/pool_type") of a file.
+  /// What loading says after setting `value` (JSON) at `where` ("/model_cfg/text_cfg/pool_type") of
+  /// a file.
   std::string with(const std::string& where, const std::string& value, const char* file = nullptr) {
     if (file == nullptr) file = hugging_face ? "config.json" : "open_clip_config.json";
     const std::string name = path + "/" + file;
@@ -88,17 +91,22 @@ TEST_CASE("config: epsilons and a text side that is not causal, as open_clip com
     const auto plain = clip::load<double>(golden_folder + "open_clip");
     CHECK(largest_difference(plain.text->encode(texts(inputs)), text) > 1e-4);
     if (name == "eps") continue;
-    CHECK(check::message([&] { model.text->forward(zeros<double>({1, 5, 16}), {4}); }) ==
-          "[text_encoder] where every position sees all, texts must be padded to the context of 12, got (1, 5, 16)");
-    CHECK(check::message([&] { model.text->forward_packed(zeros<double>({5, 16}), nn::PackedRows({5}, 0)); })
-              .find("need a causal encoder") != std::string::npos);
+    CHECK(check::message([&] {
+            model.text->forward(zeros<double>({1, 5, 16}), {4});
+          }) ==
+          "[text_encoder] where every position sees all, texts must be padded to the context of "
+          "12, got (1, 5, 16)");
+    CHECK(check::message([&] {
+            model.text->forward_packed(zeros<double>({5, 16}), nn::PackedRows({5}, 0));
+          }).find("need a causal encoder") != std::string::npos);
   }
 }
 
 TEST_CASE("config: open_clip's keys are done, known to be without effect, or refused") {
   Model model("open_clip");
   const std::string file = "open_clip_config.json: ";
-  const auto refused = [&](const std::string& where, const std::string& value, const std::string& why) {
+  const auto refused = [&](const std::string& where, const std::string& value,
+                           const std::string& why) {
     CAPTURE(where);
     std::string dotted = where.substr(1);
     std::replace(dotted.begin(), dotted.end(), '/', '.');
@@ -111,14 +119,16 @@ TEST_CASE("config: open_clip's keys are done, known to be without effect, or ref
   refused("/model_cfg/vision_cfg/attentional_pool", "true", "expected false");
   refused("/model_cfg/vision_cfg/no_ln_pre", "true", "expected false");
   refused("/model_cfg/vision_cfg/ls_init_value", "0.1", absent);
-  refused("/model_cfg/vision_cfg/act_kwargs", "{\"approximate\":\"tanh\"}", "expected {}, {\"approximate\":\"none\"}");
+  refused("/model_cfg/vision_cfg/act_kwargs", "{\"approximate\":\"tanh\"}",
+          "expected {}, {\"approximate\":\"none\"}");
   refused("/model_cfg/vision_cfg/norm_kwargs/elementwise_affine", "false", unknown);
   refused("/model_cfg/vision_cfg/timm_model_name", "\"vit\"", absent);
   refused("/model_cfg/vision_cfg/qk_norm", "true", "expected false");
   refused("/model_cfg/text_cfg/pool_type", "\"eos\"", "expected \"argmax\"");
   refused("/model_cfg/text_cfg/embed_cls", "true", "expected false");
   refused("/model_cfg/text_cfg/hf_model_name", "\"roberta\"", absent);
-  refused("/model_cfg/text_cfg/tokenizer_kwargs", "{\"clean\":\"canonicalize\"}", "{\"clean\":\"lower\"}");
+  refused("/model_cfg/text_cfg/tokenizer_kwargs", "{\"clean\":\"canonicalize\"}",
+          "{\"clean\":\"lower\"}");
   refused("/model_cfg/text_cfg/something_new", "[1]", unknown);
   refused("/model_cfg/init_logit_bias", "-10", absent);
   refused("/model_cfg/multimodal_cfg", "{}", absent);
@@ -131,8 +141,10 @@ TEST_CASE("config: open_clip's keys are done, known to be without effect, or ref
   refused("/model_cfg/vision_cfg/layers", "4", "are those of 3");
   refused("/model_cfg/text_cfg/context_length", "77", "are those of 12");
   refused("/model_cfg/embed_dim", "512", "are those of 20");
-  CHECK(model.with("/preprocess_cfg/mean", "[1, 2]").find("expected three numbers") != std::string::npos);
-  CHECK(model.with("/preprocess_cfg/size", "[32, 48]").find("is 32 x 48, expected a square") != std::string::npos);
+  CHECK(model.with("/preprocess_cfg/mean", "[1, 2]").find("expected three numbers") !=
+        std::string::npos);
+  CHECK(model.with("/preprocess_cfg/size", "[32, 48]").find("is 32 x 48, expected a square") !=
+        std::string::npos);
   CHECK(model.with("/model_cfg/vision_cfg", "7").find("vision_cfg") != std::string::npos);
 
   CHECK(model.with("/model_cfg/vision_cfg/patch_dropout", "0.5") == "");
@@ -150,25 +162,32 @@ TEST_CASE("config: open_clip's keys are done, known to be without effect, or ref
 
 TEST_CASE("config: Hugging Face's keys are done, known to be without effect, or refused") {
   Model model("hugging_face");
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
   CHECK(model.with("/vision_config/layer_norm_eps", "1e-3") == "");
   CHECK(model.last.image->options().epsilon == 1e-3);
   CHECK(model.last.text->options().epsilon == 1e-5);
   CHECK(has(model.with("/text_config/hidden_act", "\"gelu\""), "different activations"));
   CHECK(has(model.with("/text_config/hidden_act", "\"gelu_new\""), "different activations"));
-  CHECK(has(model.with("/vision_config/num_channels", "4"), "config.json: vision_config.num_channels: is 4, "));
-  CHECK(has(model.with("/vision_config/image_size", "224"), "vision_config.image_size: is 224, the tensors in "));
+  CHECK(has(model.with("/vision_config/num_channels", "4"),
+            "config.json: vision_config.num_channels: is 4, "));
+  CHECK(has(model.with("/vision_config/image_size", "224"),
+            "vision_config.image_size: is 224, the tensors in "));
   CHECK(has(model.with("/text_config/intermediate_size", "65"), "are those of 64"));
   CHECK(has(model.with("/projection_dim", "21"), "are those of 20"));
-  CHECK(has(model.with("/text_config/pruned_heads", "{\"0\":[1]}"), "is {\"0\":[1]}, which is not implemented"));
+  CHECK(has(model.with("/text_config/pruned_heads", "{\"0\":[1]}"),
+            "is {\"0\":[1]}, which is not implemented"));
   CHECK(has(model.with("/quantization_config", "{}"), "the key must be absent"));
   CHECK(has(model.with("/auto_map", "{}"), "this key is not known here"));
   CHECK(has(model.with("/model_type", "\"siglip\""), "expected \"clip\""));
   CHECK(model.with("/text_config/temperature", "1.0") == "");
   CHECK(model.with("/text_config_dict", "null") == "");
-  const std::string dict = R"({"hidden_act":"quick_gelu","layer_norm_eps":1e-5,"num_attention_heads":2})";
+  const std::string dict =
+      R"({"hidden_act":"quick_gelu","layer_norm_eps":1e-5,"num_attention_heads":2})";
   CHECK(model.with("/text_config_dict", dict) == "");
-  CHECK(has(model.with("/text_config_dict", R"({"hidden_act":"gelu","layer_norm_eps":1e-5,"num_attention_heads":2})"),
+  CHECK(has(model.with("/text_config_dict",
+                       R"({"hidden_act":"gelu","layer_norm_eps":1e-5,"num_attention_heads":2})"),
             "text_config.hidden_act: is \"quick_gelu\", by text_config_dict it is \"gelu\""));
   // What it lacks has transformers' default, here 8 heads; OpenAI's own ViT-L/14 is written so.
   CHECK(has(model.with("/text_config_dict", R"({"hidden_size":16})"),
@@ -178,7 +197,8 @@ TEST_CASE("config: Hugging Face's keys are done, known to be without effect, or 
   const auto prepared = [&](const std::string& key, const std::string& value) {
     return model.with("/" + key, value, "preprocessor_config.json");
   };
-  CHECK(has(prepared("resample", "0"), "preprocessor_config.json: resample: is 0, which is not implemented; expected 2, 3"));
+  CHECK(has(prepared("resample", "0"),
+            "preprocessor_config.json: resample: is 0, which is not implemented; expected 2, 3"));
   CHECK(has(prepared("do_resize", "false"), "expected true"));
   CHECK(has(prepared("do_rescale", "false"), "expected true"));
   CHECK(has(prepared("do_center_crop", "false"), "where only the short side is resized"));
@@ -187,8 +207,10 @@ TEST_CASE("config: Hugging Face's keys are done, known to be without effect, or 
   CHECK(has(prepared("crop_size", R"({"height":32,"width":30})"), "expected a square"));
   CHECK(has(prepared("size", R"({"longest_edge":32})"), "this key is not known here"));
   CHECK(has(prepared("size", "30"), "less than the crop of 32"));
-  CHECK(has(prepared("size", R"({"height":40,"width":40})"), "is 40, the encoder takes images of 32"));
-  CHECK(has(prepared("image_processor_type", "\"SiglipImageProcessor\""), "is \"SiglipImageProcessor\""));
+  CHECK(has(prepared("size", R"({"height":40,"width":40})"),
+            "is 40, the encoder takes images of 32"));
+  CHECK(has(prepared("image_processor_type", "\"SiglipImageProcessor\""),
+            "is \"SiglipImageProcessor\""));
   CHECK(has(prepared("do_flip", "true"), "this key is not known here"));
   CHECK(prepared("size", R"({"shortest_edge":40})") == "");
   CHECK(model.last.preprocessing.size == 40);
@@ -213,8 +235,11 @@ TEST_CASE("config: the header of a converted file") {
     out.save(folder.path("x.safetensors"));
     return check::message([&] { last = clip::load<float>(folder.path("x.safetensors")); });
   };
-  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
-  CHECK(has(with("format", "tandem clip 2"), "format: is \"tandem clip 2\", which is not implemented"));
+  const auto has = [](const std::string& text, const char* part) {
+    return text.find(part) != std::string::npos;
+  };
+  CHECK(has(with("format", "tandem clip 2"),
+            "format: is \"tandem clip 2\", which is not implemented"));
   CHECK(has(with("pooling", "mean"), "pooling: is \"mean\", but this key is not known here"));
   CHECK(has(with("interpolation", "nearest"), "which is not implemented"));
   CHECK(with("interpolation", "bilinear") == "");
@@ -244,9 +269,12 @@ TEST_CASE("config: a model in several files") {
   }
   parts[0].save(folder.path("a.safetensors"));
   parts[1].save(folder.path("b.safetensors"));
-  io::save_json(folder.path("open_clip_model.safetensors.index.json"), io::Json{{"weight_map", map}});
-  std::filesystem::copy(golden_folder + "open_clip/open_clip_config.json", folder.path("open_clip_config.json"));
-  const auto whole = clip::load<float>(golden_folder + "open_clip"), split = clip::load<float>(folder.path("."));
+  io::save_json(folder.path("open_clip_model.safetensors.index.json"),
+                io::Json{{"weight_map", map}});
+  std::filesystem::copy(golden_folder + "open_clip/open_clip_config.json",
+                        folder.path("open_clip_config.json"));
+  const auto whole = clip::load<float>(golden_folder + "open_clip"),
+             split = clip::load<float>(folder.path("."));
   CHECK(check::same(split.image->proj, whole.image->proj));
   CHECK(split.report.used.size() == whole.report.used.size());
   CHECK(split.report.copied_bytes == 0);

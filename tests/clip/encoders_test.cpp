@@ -144,10 +144,13 @@ TEST_CASE("packed weights: the same features, from the packed copy, while nothin
       CHECK(bool(slot.packed->full) == !low);
     }
     CHECK(matrices > 4);
-    // With few rows a dot product sums in another order than the packed kernel: a few hundred roundings,
-    // each of which may turn the rounding of an activation to bfloat16 (2⁻⁹) the other way.
+    // With few rows a dot product sums in another order than the packed kernel: a few hundred
+    // roundings, each of which may turn the rounding of an activation to bfloat16 (2⁻⁹) the other
+    // way.
     const double tolerance = low ? 4e-3 : 2e-6;
-    const auto near = [=](const Tensor<float>& a, const Tensor<float>& b) { return relative(a, b) < tolerance; };
+    const auto near = [=](const Tensor<float>& a, const Tensor<float>& b) {
+      return relative(a, b) < tolerance;
+    };
     CHECK(near(packed.image->forward(images), plain.image->forward(images)));
     CHECK(near(packed.text->encode(texts()), plain.text->encode(texts())));
     // Gradients flow through the weights as they are, and what is saved is what was loaded.
@@ -162,7 +165,8 @@ TEST_CASE("packed weights: the same features, from the packed copy, while nothin
     CHECK(near(gradient(packed), gradient(plain)));
     const auto before = plain.image->state_dict(), after = packed.image->state_dict();
     REQUIRE(before.size() == after.size());
-    for (std::size_t i = 0; i < before.size(); ++i) CHECK(check::same(before[i].tensor, after[i].tensor));
+    for (std::size_t i = 0; i < before.size(); ++i)
+      CHECK(check::same(before[i].tensor, after[i].tensor));
     if (low) continue;
     // A weight that is replaced is used as it is: with zeros in conv1 all images look alike.
     packed.image->conv1.weight = zeros<float>(packed.image->conv1.weight.shape());

@@ -236,7 +236,8 @@ TEST_CASE("load: files of another kind and damaged files are refused in a senten
   CHECK(refusal(path) ==
         "this is a PyTorch archive; weights/convert.py clip makes a safetensors file of it");
   CHECK(refusal(folder.path(".")) ==
-        "the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an index of them");
+        "the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an index "
+        "of them");
   Checkpoint resnet = open_clip();
   resnet.tensors["visual.layer1.0.conv1.weight"] = zeros<float>({1});
   resnet.save<float>(path);
@@ -301,5 +302,6 @@ TEST_CASE("load: perceptrons of any width") {
   CHECK(check::distance(a.text->encode({{1, 2, 3}}), b.text->encode({{1, 2, 3}})) < 1e-4);
   cut.tensors["visual.transformer.resblocks.1.mlp.c_fc.bias"] = zeros<float>({7});
   cut.save<float>(dir.path("wrong.safetensors"));
-  CHECK(refusal(dir.path("wrong.safetensors")).find("mlp.c_fc.bias\" has shape (7,)") != std::string::npos);
+  CHECK(refusal(dir.path("wrong.safetensors")).find("mlp.c_fc.bias\" has shape (7,)") !=
+        std::string::npos);
 }

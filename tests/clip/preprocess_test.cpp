@@ -46,11 +46,15 @@ TEST_CASE("preprocess: squashed, and with the other filter, as io::resize has th
   for (const std::int64_t channels : {3, 4}) {
     const Image image = picture(30, 50, channels, 5);
     const auto check = [&](const clip::PreprocessOptions& o, const Image& want) {
-      const auto got = clip::preprocess(image, o), plain = clip::preprocess(want, {.size = o.crop, .crop = o.crop});
+      const auto got = clip::preprocess(image, o),
+                 plain = clip::preprocess(want, {.size = o.crop, .crop = o.crop});
       CHECK(got.shape() == Shape{3, o.crop, o.crop});
-      CHECK(got.to_vector() == plain.to_vector());  // a picture of the right size is only normalised
+      // A picture of the right size is only normalised
+      CHECK(got.to_vector() == plain.to_vector());
     };
-    const auto opaque = [](const Image& x) { return x.size(-1) == 3 ? x : x.slice(-1, 0, 3).contiguous(); };
+    const auto opaque = [](const Image& x) {
+      return x.size(-1) == 3 ? x : x.slice(-1, 0, 3).contiguous();
+    };
     check({.size = 20, .crop = 20, .squash = true}, opaque(io::resize_bicubic(image, 20, 20)));
     check({.size = 20, .crop = 20, .filter = io::ResizeFilter::bilinear, .squash = true},
           opaque(io::resize_bilinear(image, 20, 20)));
@@ -60,12 +64,23 @@ TEST_CASE("preprocess: squashed, and with the other filter, as io::resize has th
 }
 
 TEST_CASE("preprocess: wrong input is refused in a sentence") {
-  CHECK(error_of([] { clip::preprocess(Image(Shape{4, 4})); }) ==
-        "[resize_and_crop] expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got "
+  CHECK(error_of([] {
+          clip::preprocess(Image(Shape{4, 4}));
+        }) ==
+        "[resize_and_crop] expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the "
+        "CPU, got "
         "(4, 4)");
-  CHECK(contains(error_of([] { clip::preprocess(Image(Shape{4, 4, 3}), {.size = 0}); }), "got 0 and 224"));
-  CHECK(contains(error_of([] { clip::preprocess(Image(Shape{4, 4, 3}), {.crop = -1}); }), "224 and -1"));
-  CHECK(contains(error_of([] { clip::preprocess(Image(Shape{4, 4, 3}), {.std = {1, 0, 1}}); }),
+  CHECK(contains(error_of([] {
+                   clip::preprocess(Image(Shape{4, 4, 3}), {.size = 0});
+                 }),
+                 "got 0 and 224"));
+  CHECK(contains(error_of([] {
+                   clip::preprocess(Image(Shape{4, 4, 3}), {.crop = -1});
+                 }),
+                 "224 and -1"));
+  CHECK(contains(error_of([] {
+                   clip::preprocess(Image(Shape{4, 4, 3}), {.std = {1, 0, 1}});
+                 }),
                  "channel 1 must be positive"));
 }
 
@@ -79,7 +94,9 @@ TEST_CASE("preprocess: the published pictures") {
                     read("preprocess_golden/v_GGSY1Qvo990_f0140_pil_bicubic_224.png")) == 0);
   const Image diagram = read("CLIP.png");
   CHECK(diagram.shape() == Shape{762, 2162, 4});
-  CHECK(differences(io::resize_and_crop(diagram), read("preprocess_golden/CLIP_pil_bicubic_224.png")) == 0);
-  const auto want = io::load_npy(test_data("clip/preprocess_golden/CLIP_tensor_chw_f32.npy")).tensor<float>();
+  CHECK(differences(io::resize_and_crop(diagram),
+                    read("preprocess_golden/CLIP_pil_bicubic_224.png")) == 0);
+  const auto want =
+      io::load_npy(test_data("clip/preprocess_golden/CLIP_tensor_chw_f32.npy")).tensor<float>();
   CHECK(clip::preprocess(diagram).to_vector() == want.to_vector());
 }

@@ -65,12 +65,13 @@ TEST_CASE("tokenizer: merges by rank, word ends, pieces, special tokens") {
   CHECK(t.encode("<|startoftext|>abc<|EndOfText|>") == Ids{515, 513, 516});
   CHECK(t.encode("").empty());
   CHECK(t.encode(" \n\t ").empty());
-  CHECK(t.decode({515, 513, 514, byte_id('a', true), 516}) == "<|startoftext|>abc loa <|endoftext|>");
+  CHECK(t.decode({515, 513, 514, byte_id('a', true), 516}) ==
+        "<|startoftext|>abc loa <|endoftext|>");
 }
 
 TEST_CASE("tokenizer: a merge happens everywhere before any pair that it makes") {
-  // The second "a b" makes the rank 3. Both places are merged before "ab c", of rank 2, can be, and then
-  // "c ab" comes first.
+  // The second "a b" makes the rank 3. Both places are merged before "ab c", of rank 2, can be, and
+  // then "c ab" comes first.
   const Tokenizer t = Tokenizer::parse("#version:\na b\nc ab\nab c\na b\nx x\n", "t");
   CHECK(t.encode("abcabz") == Ids{515, 513, byte_id('z', true)});
   CHECK(t.encode("xxxz") == Ids{516, byte_id('x'), byte_id('z', true)});
@@ -88,11 +89,13 @@ TEST_CASE("tokenizer: rows of the context") {
   CHECK(t.tokenize({"abc"}).shape() == Shape{1, 77});
   CHECK(t.tokenize({}).shape() == Shape{0, 77});
   CHECK(t.tokenize({"abc abc abc"}, {.context = 5, .truncate = false}).at({0, 4}) == 516);
-  CHECK(error_of([&] { t.tokenize({"a", "abc abc abc abc"}, {.context = 5, .truncate = false}); }) ==
-        "[tokenize] text 1 has 6 tokens, the context holds 5");
+  CHECK(error_of([&] {
+          t.tokenize({"a", "abc abc abc abc"}, {.context = 5, .truncate = false});
+        }) == "[tokenize] text 1 has 6 tokens, the context holds 5");
   CHECK(contains(error_of([&] { t.tokenize({"a"}, {.context = 1}); }), "at least 2, it is 1"));
-  CHECK(error_of([&] { t.decode({1, 517}); }) ==
-        "[decode] the token id 517 lies outside the vocabulary of 517");
+  CHECK(error_of([&] {
+          t.decode({1, 517});
+        }) == "[decode] the token id 517 lies outside the vocabulary of 517");
   CHECK(contains(error_of([&] { t.decode({-1}); }), "-1"));
 }
 
@@ -124,7 +127,8 @@ TEST_CASE("tokenizer: the whole vocabulary and the published vectors") {
     CAPTURE(text_of(cases[i]));
     CHECK(t.encode(text_of(cases[i])) == ids_of(cases[i]["release_ids"]));
   }
-  for (const char* file : {"tokenizer_vectors_published.json", "tokenizer_golden_openai_sample.json"}) {
+  for (const char* file :
+       {"tokenizer_vectors_published.json", "tokenizer_golden_openai_sample.json"}) {
     const auto document = io::JsonDocument::load(test_data(std::string("clip/") + file));
     std::size_t compared = 0;
     for (std::size_t i = 0; i < document.root().size(); ++i) {
@@ -150,11 +154,13 @@ TEST_CASE("tokenizer: the whole vocabulary and the published vectors") {
   const auto file = io::MappedFile::open(path);
   const std::string plain = io::gunzip(file->text(), 1 << 24, path);
   io::write_text(dir.path("bpe.txt"), plain);
-  CHECK(Tokenizer::load(dir.path("bpe.txt")).encode("a photo of a cat") == Ids{320, 1125, 539, 320, 2368});
+  CHECK(Tokenizer::load(dir.path("bpe.txt")).encode("a photo of a cat") ==
+        Ids{320, 1125, 539, 320, 2368});
   std::size_t end = 0;
   for (int line = 0; line < 48895; ++line) end = plain.find('\n', end) + 1;
-  io::write_text(dir.path("merges.txt"),
-                 "#version: 0.2\n" + plain.substr(plain.find('\n') + 1, end - plain.find('\n') - 1));
+  io::write_text(
+      dir.path("merges.txt"),
+      "#version: 0.2\n" + plain.substr(plain.find('\n') + 1, end - plain.find('\n') - 1));
   const Tokenizer converted = Tokenizer::load(dir.path("merges.txt"));
   CHECK(converted.vocabulary() == 49408);
   CHECK(converted.encode("throw discus") == t.encode("throw discus"));
@@ -172,13 +178,15 @@ TEST_CASE("tokenizer: what ftfy does to single characters, quotes, widths, contr
   CHECK(clean("\x1b[36;44mblue\x1b[0m \x1b[\u0663mx \x1b[1") == "blue x [1");
   CHECK(clean("\x1b[３１mfull") == "full");
   CHECK(clean("&NTILDE; &SZLIG; &nTILDE; &hellip;") == "ñ ss &ntilde; …");
-  CHECK(clean("&amp;amp;amp;amp;amp;lt;") == "<");           // again and again
-  CHECK(clean("< &amp;amp;amp;amp;amp;lt;") == "< &amp;amp;amp;lt;");  // twice: a line with "<" is HTML
-  CHECK(clean("<\n&amp;amp;amp;lt;") == "< &amp;lt;");       // and so is what follows it
+  CHECK(clean("&amp;amp;amp;amp;amp;lt;") == "<");  // again and again
+  // Twice: a line with "<" is HTML
+  CHECK(clean("< &amp;amp;amp;amp;amp;lt;") == "< &amp;amp;amp;lt;");
+  CHECK(clean("<\n&amp;amp;amp;lt;") == "< &amp;lt;");  // and so is what follows it
   CHECK(clean("&amp;amp;amp;lt;\n<") == "< <");
   CHECK(clean("＆ａｍｐ；ｌｔ；") == "<");
   CHECK(clean("&#59; &#12x; &#x41; &AMP; &this&not that") == "; x; a & &this¬ that");
-  CHECK(clean("\xED\xA0\xBD\xED\xB8\x80") == "\xF0\x9F\x98\x80");  // a pair of surrogates, three bytes each
+  // A pair of surrogates, three bytes each
+  CHECK(clean("\xED\xA0\xBD\xED\xB8\x80") == "\xF0\x9F\x98\x80");
   CHECK(clean("\xED\xA0\xBDx\xED\xB8\x80") == "\uFFFD\uFFFD\uFFFDx\uFFFD\uFFFD\uFFFD");
   CHECK(clean("") == "");
   CHECK(clean("\xEF\xBB\xBF") == "");
@@ -186,14 +194,16 @@ TEST_CASE("tokenizer: what ftfy does to single characters, quotes, widths, contr
 
 TEST_CASE("tokenizer: what looks like a wrong encoding is kept, and said") {
   CHECK(clip::clean_text("cafÃ©") == "cafã©");
-  CHECK(clip::mojibake_note("cafÃ©") == "\"Ã©\" looks like UTF-8 read in a wrong encoding and is taken as it is; "
-                                        "OpenAI's tokenizer may repair it first");
+  CHECK(clip::mojibake_note("cafÃ©") ==
+        "\"Ã©\" looks like UTF-8 read in a wrong encoding and is taken as it is; "
+        "OpenAI's tokenizer may repair it first");
   CHECK(contains(clip::mojibake_note("itâ€™s"), "\"â€™\""));
   CHECK(contains(clip::mojibake_note("Ã\u0083"), "\"Ã<131>\""));
   CHECK(contains(clip::mojibake_note("caf&Atilde;&copy;"), "\"Ã©\""));
   CHECK(contains(clip::mojibake_note("ï¬�ne"), "\"ï¬�\""));  // a byte was lost
   CHECK(clip::mojibake_note("é� à��") == "");
-  for (const char* fine : {"", "plain", "café", "naïve “quotes” – ’tis", "Ångström ÀÉÎ", "привет", "日本語 ½ ²", "100 °C"}) {
+  for (const char* fine : {"", "plain", "café", "naïve “quotes” – ’tis", "Ångström ÀÉÎ", "привет",
+                           "日本語 ½ ²", "100 °C"}) {
     CAPTURE(fine);
     CHECK(clip::mojibake_note(fine) == "");
   }
@@ -209,9 +219,18 @@ TEST_CASE("tokenizer: long texts take no more than proportional time") {
   while (nested.size() < size) nested += "amp;";
   while (marks.size() < size) marks += "\u0301\u0323";
   while (escapes.size() < size) escapes += "\x1b[1;2";
-  const std::string texts[] = {std::string(size, 'a'), cycle, html, digits, nested, marks, escapes, std::string(size, ' '),
-                               std::string(size, '&'), std::string(size, '\xFF'),
-                               std::string(size, '\'') , "\xCE\xA3" + std::string(size, '.')};
+  const std::string texts[] = {std::string(size, 'a'),
+                               cycle,
+                               html,
+                               digits,
+                               nested,
+                               marks,
+                               escapes,
+                               std::string(size, ' '),
+                               std::string(size, '&'),
+                               std::string(size, '\xFF'),
+                               std::string(size, '\''),
+                               "\xCE\xA3" + std::string(size, '.')};
   const auto start = std::chrono::steady_clock::now();
   std::size_t tokens = 0;
   for (const std::string& text : texts) tokens += t.encode(text).size();
@@ -233,9 +252,12 @@ TEST_CASE("tokenizer: vocabularies that are none") {
         "[tokenizer] v.txt:3: expected two parts with a space between them");
   CHECK(contains(parse_error("#version:\n\na b\n"), "v.txt:2: expected two parts"));
   CHECK(contains(parse_error("#version:\na \n"), "v.txt:2: expected two parts"));
-  CHECK(contains(parse_error("#version:\na b c\n"), "v.txt:2: a character that stands for no byte"));
-  CHECK(contains(parse_error("#version:\na b\r\n"), "v.txt:2: a character that stands for no byte"));
-  CHECK(contains(parse_error("#version:\na \xFF\n"), "v.txt:2: a character that stands for no byte"));
+  CHECK(
+      contains(parse_error("#version:\na b c\n"), "v.txt:2: a character that stands for no byte"));
+  CHECK(
+      contains(parse_error("#version:\na b\r\n"), "v.txt:2: a character that stands for no byte"));
+  CHECK(
+      contains(parse_error("#version:\na \xFF\n"), "v.txt:2: a character that stands for no byte"));
   CHECK(parse_error("#version:\nab c\n") ==
         "[tokenizer] v.txt:2: merges a part that no earlier line makes");
   std::string doubling = "#version:\na a\n", part = "aa";

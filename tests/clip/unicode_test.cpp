@@ -10,7 +10,9 @@ using namespace tandem::clip;
 
 namespace {
 
-std::string unescaped(std::string_view text) { return encode_text(unescape_html(decode_text(text))); }
+std::string unescaped(std::string_view text) {
+  return encode_text(unescape_html(decode_text(text)));
+}
 std::string lowered(std::string_view text) { return encode_text(lower(decode_text(text))); }
 
 }  // namespace
@@ -74,17 +76,18 @@ TEST_CASE("normalization: composed as unicodedata.normalize does it") {
   const auto nfc = [](std::u32string_view text) { return compose_characters(text); };
   CHECK(nfc(U"").empty());
   CHECK(nfc(U"cafe\u0301") == U"café");
-  CHECK(nfc(U"e\u0302\u0301") == U"\u1EBF");                    // twice
+  CHECK(nfc(U"e\u0302\u0301") == U"\u1EBF");  // twice
   CHECK(nfc(U"e\u0323\u0302") == U"\u1EC7");
-  CHECK(nfc(U"e\u0302\u0323") == U"\u1EC7");                    // put in order first
+  CHECK(nfc(U"e\u0302\u0323") == U"\u1EC7");                                  // put in order first
   CHECK(nfc(U"a\u0315\u0300\u05AE\u0300b") == U"\u00E0\u05AE\u0300\u0315b");  // blocked by its like
-  CHECK(nfc(U"a\u0327\u0301") == U"\u00E1\u0327");             // not blocked by a lower class
+  CHECK(nfc(U"a\u0327\u0301") == U"\u00E1\u0327");  // not blocked by a lower class
   CHECK(nfc(U"\u0301a") == U"\u0301a");
   CHECK(nfc(U"\u1100\u1161\u11A8 \uAC00\u11A8 \u1100\uAC00") == U"\uAC01 \uAC01 \u1100\uAC00");
   CHECK(nfc(U"\uAC01\uD7A3") == U"\uAC01\uD7A3");
   CHECK(nfc(U"\uAC01\u11A8") == U"\uAC01\u11A8");
-  CHECK(nfc(U"\u212B \u2126 \u037E") == U"Å Ω ;");             // singletons
-  CHECK(nfc(U"\u0958 \uFB1D \u2ADC") == U"\u0915\u093C \u05D9\u05B4 \u2ADD\u0338");  // excluded from composing
+  CHECK(nfc(U"\u212B \u2126 \u037E") == U"Å Ω ;");  // singletons
+  // Excluded from composing
+  CHECK(nfc(U"\u0958 \uFB1D \u2ADC") == U"\u0915\u093C \u05D9\u05B4 \u2ADD\u0338");
   CHECK(nfc(U"\u0344") == U"\u0308\u0301");
   CHECK(nfc(U"\U0001D15E\U00011099\U000110BA") == U"\U0001D157\U0001D165\U0001109A");
   CHECK(nfc(U"\u09C7\u09BE\u0334\u09BE") == U"\u09CB\u0334\u09BE");

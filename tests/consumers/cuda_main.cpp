@@ -1,5 +1,5 @@
-// A program that links tandem::cuda: the kernels register themselves, and where there is no GPU a tensor
-// that is sent to one says so.
+// A program that links tandem::cuda: the kernels register themselves, and where there is no GPU a
+// tensor that is sent to one says so.
 #include <cstdio>
 #include <string>
 
@@ -7,7 +7,8 @@
 
 int main() {
   using namespace tandem;
-  if (cuda_interface().allocate == nullptr || !detail::layer_norm_forward<float>.runs_on(Device::cuda())) {
+  if (cuda_interface().allocate == nullptr ||
+      !detail::layer_norm_forward<float>.runs_on(Device::cuda())) {
     std::puts("tandem::cuda is linked, but its kernels are not registered");
     return 1;
   }

@@ -1,9 +1,10 @@
 // A program that writes and reads an image: consumer_image FOLDER.
+#include "tandem/image/image.hpp"
+
 #include <cstdio>
 #include <string>
 
 #include "tandem/clip/preprocess.hpp"
-#include "tandem/image/image.hpp"
 #include "tandem/tensor.hpp"
 
 int main(int argc, char** argv) {

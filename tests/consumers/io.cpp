@@ -1,8 +1,9 @@
 // A program that reads and writes files: consumer_io FOLDER.
+#include "tandem/io.hpp"
+
 #include <cstdio>
 #include <string>
 
-#include "tandem/io.hpp"
 #include "tandem/tensor.hpp"
 
 int main(int argc, char** argv) {

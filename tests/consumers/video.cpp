@@ -1,8 +1,9 @@
 // A program that reads videos: consumer_video FOLDER. There is none at hand, so it reads a text.
+#include "tandem/image/video.hpp"
+
 #include <cstdio>
 #include <string>
 
-#include "tandem/image/video.hpp"
 #include "tandem/io/file.hpp"
 
 int main(int argc, char** argv) {

@@ -3,9 +3,9 @@
 //
 // Tolerance. In floating point with unit roundoff u, a sum of k products in any order differs from
 // the exact one by at most γ·Σ|a||b| with γ = (k + 2)u (Higham, Accuracy and Stability, 2nd ed.,
-// section 3.1; a fused multiply-add only rounds less). Scaling by alpha and adding beta·C round three
-// more times. AVX512-BF16 and AMX may round a product and its sum separately: the same bound. The
-// first-order terms of the epilogue are added where it is used.
+// section 3.1; a fused multiply-add only rounds less). Scaling by alpha and adding beta·C round
+// three more times. AVX512-BF16 and AMX may round a product and its sum separately: the same bound.
+// The first-order terms of the epilogue are added where it is used.
 
 #include "tandem/cpu/gemm.hpp"
 
@@ -33,14 +33,18 @@ struct Matrix {
   std::vector<T> data;
 
   Matrix(int64_t rows_, int64_t cols_, int64_t padding, Random& random)
-      : rows(rows_), cols(cols_), ld(cols_ + padding),
+      : rows(rows_),
+        cols(cols_),
+        ld(cols_ + padding),
         data(static_cast<size_t>(rows * ld), T(sentinel)) {
     for (int64_t i = 0; i < rows; ++i) {
       T* row = data.data() + i * ld;
       for (int64_t j = 0; j < cols; ++j) row[j] = T(random.number());
     }
   }
-  double get(int64_t i, int64_t j) const { return as_double(data[static_cast<size_t>(i * ld + j)]); }
+  double get(int64_t i, int64_t j) const {
+    return as_double(data[static_cast<size_t>(i * ld + j)]);
+  }
   bool padding_untouched() const {
     for (int64_t i = 0; i < rows; ++i) {
       for (int64_t j = cols; j < ld; ++j) {
@@ -60,10 +64,14 @@ struct Scalars {
 
 double activate(Activation activation, double x) {
   switch (activation) {
-    case Activation::none: return x;
-    case Activation::relu: return x > 0 ? x : 0;
-    case Activation::gelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::quick_gelu: return x / (1 + std::exp(-1.702 * x));
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return x > 0 ? x : 0;
+    case Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::quick_gelu:
+      return x / (1 + std::exp(-1.702 * x));
   }
   return x;
 }
@@ -74,7 +82,8 @@ enum class Form { parallel, serial, batched, packed };
 template <class In, class Out>
 using Kernels = gemm_detail::Kernels<In, Out>;
 
-/// op(X) as rows of doubles along k: what the reference multiplies, without a conversion per product.
+/// op(X) as rows of doubles along k: what the reference multiplies, without a conversion per
+/// product.
 template <class T>
 std::vector<double> along_k(const Matrix<T>& x, bool k_is_column) {
   const int64_t k = k_is_column ? x.cols : x.rows, count = k_is_column ? x.rows : x.cols;
@@ -120,7 +129,8 @@ int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, 
   } else if (form == Form::parallel) {
     gemm<In, Out>(ta, tb, s.m, s.n, s.k, alpha, pa, a.ld, pb, b.ld, beta, pc, c.ld, epilogue);
   } else if (form == Form::serial) {
-    gemm_serial<In, Out>(ta, tb, s.m, s.n, s.k, alpha, pa, a.ld, pb, b.ld, beta, pc, c.ld, epilogue);
+    gemm_serial<In, Out>(ta, tb, s.m, s.n, s.k, alpha, pa, a.ld, pb, b.ld, beta, pc, c.ld,
+                         epilogue);
   } else if (form == Form::batched) {
     gemm_batched<In, Out>(ta, tb, s.m, s.n, s.k, alpha, pa, a.ld, 0, pb, b.ld, 0, beta, pc, c.ld, 0,
                           1);
@@ -130,7 +140,8 @@ int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, 
   }
 
   const double u = std::numeric_limits<Out>::epsilon() / 2;
-  const std::vector<double> left = along_k(a, ta == Trans::no), right = along_k(b, tb == Trans::yes);
+  const std::vector<double> left = along_k(a, ta == Trans::no),
+                            right = along_k(b, tb == Trans::yes);
   int64_t wrong = 0;
   for (int64_t i = 0; i < s.m; ++i) {
     for (int64_t j = i % stride; j < s.n; j += stride) {
@@ -154,8 +165,9 @@ int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, 
         wrong += !(std::fabs(pre.get(i, j) - x) <= bound);
       }
       if (activation != Activation::none) {
-        // Slopes are at most 1.13. gelu is x·(½ + ½ erf) with erf off by 1.5 ulp (3u) of at most 1 and
-        // three more roundings, so within 8u|x|; quick_gelu, with sigmoid off by 2 ulp, as well.
+        // Slopes are at most 1.13. gelu is x·(½ + ½ erf) with erf off by 1.5 ulp (3u) of at most 1
+        // and three more roundings, so within 8u|x|; quick_gelu, with sigmoid off by 2 ulp, as
+        // well.
         bound = 1.13 * bound + 8 * u * std::fabs(x);
         x = activate(activation, x);
       }
@@ -258,8 +270,8 @@ TEST_CASE("gemm: floats that are rounded on the way give the bits of bfloat16 op
           if (s.k > 2) b[1] = std::numeric_limits<float>::quiet_NaN();
           const int64_t lda = ta == Trans::no ? s.k : s.m, ldb = tb == Trans::no ? s.n : s.k;
           std::vector<float> c(static_cast<size_t>(s.m * s.n)), d = c;
-          gemm<Rounded, float>(ta, tb, s.m, s.n, s.k, 1, rounded(a.data()), lda, rounded(b.data()), ldb, 0,
-                               c.data(), s.n);
+          gemm<Rounded, float>(ta, tb, s.m, s.n, s.k, 1, rounded(a.data()), lda, rounded(b.data()),
+                               ldb, 0, c.data(), s.n);
           const std::vector<bfloat16> a_low = narrow(a), b_low = narrow(b);
           gemm<bfloat16, float>(ta, tb, s.m, s.n, s.k, 1, a_low.data(), lda, b_low.data(), ldb, 0,
                                 d.data(), s.n);
@@ -303,8 +315,13 @@ TEST_CASE("gemm: epilogues") {
     uint32_t seed = 1;
     for (Activation activation :
          {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu}) {
-      for (const Shape& s : {Shape{1, 1, 1}, {7, 5, 3}, {13, 77, 31}, {33, 197, 600}, {3, 40, 64},
-                             {40, 3, 64}, {5, 33, 0}}) {
+      for (const Shape& s : {Shape{1, 1, 1},
+                             {7, 5, 3},
+                             {13, 77, 31},
+                             {33, 197, 600},
+                             {3, 40, 64},
+                             {40, 3, 64},
+                             {5, 33, 0}}) {
         for (bool full : {false, true}) {
           for (Form form : {Form::parallel, Form::serial, Form::packed}) {
             for (Trans tb : both) {
@@ -374,16 +391,16 @@ TEST_CASE("gemm: empty sizes") {
   gemm<float, float>(Trans::no, Trans::yes, 1, 1, 0, 1, nullptr, 0, nullptr, 0, 0, &c, 1,
                      {.bias = &bias});
   CHECK(c == 4);
-  gemm_batched<float, float>(Trans::no, Trans::no, 1, 1, 1, 1, &bias, 1, 0, &bias, 1, 0, 0, &c, 1, 0,
-                             0);
+  gemm_batched<float, float>(Trans::no, Trans::no, 1, 1, 1, 1, &bias, 1, 0, &bias, 1, 0, 0, &c, 1,
+                             0, 0);
   CHECK(c == 4);
 }
 
 TEST_CASE("gemm: the same bits for every number of threads, in every form") {
   Random random(7);
   on_each_isa([&] {
-    for (const Shape& s : {Shape{197, 300, 600}, {1000, 70, 130}, {20, 900, 800}, {900, 20, 800},
-                           {9, 2100, 300}}) {
+    for (const Shape& s :
+         {Shape{197, 300, 600}, {1000, 70, 130}, {20, 900, 800}, {900, 20, 800}, {9, 2100, 300}}) {
       for (Trans ta : both) {
         for (Trans tb : both) {
           Matrix<float> a(ta == Trans::no ? s.m : s.k, ta == Trans::no ? s.k : s.m, 1, random);
@@ -434,7 +451,8 @@ TEST_CASE("gemm_batched: strides, shared operands, threads") {
     for (int64_t batch : {1, 2, 30}) {
       const Shape s{17, 45, 64};
       for (bool shared_b : {false, true}) {
-        Matrix<float> a(batch * s.m, s.k, 2, random), b((shared_b ? 1 : batch) * s.k, s.n, 3, random);
+        Matrix<float> a(batch * s.m, s.k, 2, random),
+            b((shared_b ? 1 : batch) * s.k, s.n, 3, random);
         Matrix<float> c(batch * s.m, s.n, 1, random);
         Matrix<float> expected = c;
         const int64_t stride_a = s.m * a.ld, stride_b = shared_b ? 0 : s.k * b.ld;
@@ -443,10 +461,9 @@ TEST_CASE("gemm_batched: strides, shared operands, threads") {
                                    stride_a, b.data.data(), b.ld, stride_b, 1, c.data.data(), c.ld,
                                    stride_c, batch);
         for (int64_t i = 0; i < batch; ++i) {
-          gemm_serial<float, float>(Trans::no, Trans::no, s.m, s.n, s.k, 2,
-                                    a.data.data() + i * stride_a, a.ld,
-                                    b.data.data() + i * stride_b, b.ld, 1,
-                                    expected.data.data() + i * stride_c, c.ld);
+          gemm_serial<float, float>(
+              Trans::no, Trans::no, s.m, s.n, s.k, 2, a.data.data() + i * stride_a, a.ld,
+              b.data.data() + i * stride_b, b.ld, 1, expected.data.data() + i * stride_c, c.ld);
         }
         CHECK(c.data == expected.data);
       }
@@ -460,14 +477,13 @@ TEST_CASE("gemm inside a parallel region") {
   const int64_t m = 150, n = 170, k = 190;
   Matrix<float> a(m, k, 0, random), b(n, k, 0, random), expected(m, n, 0, random);
   const auto product = [&](float* out) {
-    gemm<float, float>(Trans::no, Trans::yes, m, n, k, 1, a.data.data(), k, b.data.data(), k, 0, out,
-                       n);
+    gemm<float, float>(Trans::no, Trans::yes, m, n, k, 1, a.data.data(), k, b.data.data(), k, 0,
+                       out, n);
   };
   product(expected.data.data());
   std::vector<std::vector<float>> results(7, std::vector<float>(expected.data.size()));
-  parallel_chunks(7, 1, [&](int64_t i, int64_t, int64_t) {
-    product(results[static_cast<size_t>(i)].data());
-  });
+  parallel_chunks(
+      7, 1, [&](int64_t i, int64_t, int64_t) { product(results[static_cast<size_t>(i)].data()); });
   for (const auto& result : results) CHECK(result == expected.data);
 }
 

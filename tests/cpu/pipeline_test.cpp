@@ -47,7 +47,8 @@ TEST_CASE("pipeline: a queue keeps the order and never holds more than its capac
   CHECK_FALSE(queue.push(1));
 }
 
-TEST_CASE("pipeline: an error comes after the values before it; stopping frees a waiting producer") {
+TEST_CASE(
+    "pipeline: an error comes after the values before it; stopping frees a waiting producer") {
   {
     BoundedQueue<int> queue(8);
     const StageThread thread = source(queue, 5, "the disk is gone");

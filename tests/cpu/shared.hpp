@@ -21,7 +21,7 @@ double as_double(T x) {
   }
 }
 
-/// A linear congruential generator: cheap, also under a sanitizer.      [Knuth, TAOCP 2, section 3.3.4]
+/// A linear congruential generator: cheap, also under a sanitizer.  [Knuth, TAOCP 2, section 3.3.4]
 struct Random {
   std::uint64_t state;
   explicit Random(std::uint64_t seed) : state(seed) {}

@@ -53,10 +53,25 @@ std::vector<T> values(int64_t n, uint64_t seed = 1) {
 template <class T>
 std::vector<T> awkward() {
   const T big = sizeof(T) == 4 ? T(8388608) : T(4503599627370496);
-  std::vector<T> v = {T(0),         T(0.5),      T(1.5),       T(2.5),     T(0.49999997),
-                      T(3),         T(3.7),      T(1e-30),     inf<T>,     std::numeric_limits<T>::max(),
-                      big - T(0.5), big,         big + T(1),   2 * big + 2, std::numeric_limits<T>::min(),
-                      T(1e9),       T(2147483648.0), std::numeric_limits<T>::denorm_min(), nan<T>};
+  std::vector<T> v = {T(0),
+                      T(0.5),
+                      T(1.5),
+                      T(2.5),
+                      T(0.49999997),
+                      T(3),
+                      T(3.7),
+                      T(1e-30),
+                      inf<T>,
+                      std::numeric_limits<T>::max(),
+                      big - T(0.5),
+                      big,
+                      big + T(1),
+                      2 * big + 2,
+                      std::numeric_limits<T>::min(),
+                      T(1e9),
+                      T(2147483648.0),
+                      std::numeric_limits<T>::denorm_min(),
+                      nan<T>};
   const size_t n = v.size();
   for (size_t i = 0; i < n; ++i) v.push_back(-v[i]);
   return v;
@@ -68,7 +83,8 @@ struct Unary {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const typename V::value_type* x, typename V::value_type* y,
                                        int64_t n) {
-    vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA { return Op::template apply<V>(a); }, x);
+    vec_map<V>(
+        n, y, [](V a) TANDEM_INLINE_LAMBDA { return Op::template apply<V>(a); }, x);
   }
 };
 template <class Op>
@@ -77,24 +93,24 @@ struct Binary {
   static TANDEM_ALWAYS_INLINE void run(const typename V::value_type* x,
                                        const typename V::value_type* y, typename V::value_type* z,
                                        int64_t n) {
-    vec_map<V>(n, z, [](V a, V b) TANDEM_INLINE_LAMBDA { return Op::template apply<V>(a, b); }, x,
-               y);
+    vec_map<V>(
+        n, z, [](V a, V b) TANDEM_INLINE_LAMBDA { return Op::template apply<V>(a, b); }, x, y);
   }
 };
 
-#define UNARY(Name, expression)                                 \
-  struct Name {                                                 \
-    template <class V>                                          \
-    static TANDEM_ALWAYS_INLINE V apply(V a) {                  \
-      return expression;                                        \
-    }                                                           \
+#define UNARY(Name, expression)                \
+  struct Name {                                \
+    template <class V>                         \
+    static TANDEM_ALWAYS_INLINE V apply(V a) { \
+      return expression;                       \
+    }                                          \
   };
-#define BINARY(Name, expression)                                \
-  struct Name {                                                 \
-    template <class V>                                          \
-    static TANDEM_ALWAYS_INLINE V apply(V a, V b) {             \
-      return expression;                                        \
-    }                                                           \
+#define BINARY(Name, expression)                    \
+  struct Name {                                     \
+    template <class V>                              \
+    static TANDEM_ALWAYS_INLINE V apply(V a, V b) { \
+      return expression;                            \
+    }                                               \
   };
 UNARY(Abs, abs(a))
 UNARY(Negate, -a)
@@ -106,7 +122,7 @@ UNARY(Sqrt, sqrt(a))
 UNARY(IsNan, select(isnan(a), V(1), V(0)))
 BINARY(Add, a + b)
 BINARY(Sub, a - b)
-BINARY(Mul, a * b)
+BINARY(Mul, a* b)
 BINARY(Div, a / b)
 BINARY(Min, min(a, b))
 BINARY(Max, max(a, b))
@@ -291,7 +307,8 @@ void check_reductions() {
 struct CountOnes {
   template <class V, class T = typename V::value_type>
   static TANDEM_ALWAYS_INLINE T run(const T* x, int64_t n) {
-    return vec_sum<V>(n, [](V a) TANDEM_INLINE_LAMBDA { return V(T(1)) - a * V(T(0)); }, x);
+    return vec_sum<V>(
+        n, [](V a) TANDEM_INLINE_LAMBDA { return V(T(1)) - a * V(T(0)); }, x);
   }
 };
 
@@ -335,8 +352,8 @@ uint16_t nearest_bf16(float x) {
 
 struct Integers {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const float* x, int32_t* to_int, float* back, uint32_t* shifts,
-                                       int32_t* arithmetic, int64_t n) {
+  static TANDEM_ALWAYS_INLINE void run(const float* x, int32_t* to_int, float* back,
+                                       uint32_t* shifts, int32_t* arithmetic, int64_t n) {
     using I = typename V::Int;
     using U = typename V::Uint;
     for_each_vec<V>(n, [&](int64_t i, int64_t count) TANDEM_INLINE_LAMBDA {
@@ -395,7 +412,8 @@ struct Fused {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const float* a, const float* b, const float* c, float* y,
                                        int64_t n) {
-    vec_map<V>(n, y, [](V p, V q, V r) TANDEM_INLINE_LAMBDA { return fma(p, q, r); }, a, b, c);
+    vec_map<V>(
+        n, y, [](V p, V q, V r) TANDEM_INLINE_LAMBDA { return fma(p, q, r); }, a, b, c);
   }
 };
 

@@ -1,7 +1,6 @@
 #include "tandem/cpu/threads.hpp"
 
 #include <doctest/doctest.h>
-
 #include <pthread.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -131,13 +130,14 @@ TEST_CASE("threads: several threads really take part, never more than set") {
 
 TEST_CASE("threads: chunks depend on n and chunk only, and so do sums over them") {
   std::vector<double> x(54321);
-  for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<double>(i)) * 1e6 / (1.0 + static_cast<double>(i % 97));
+  for (size_t i = 0; i < x.size(); ++i)
+    x[i] = std::sin(static_cast<double>(i)) * 1e6 / (1.0 + static_cast<double>(i % 97));
   std::vector<double> sums;
   for (const int threads : {1, 2, 4}) {
     const Threads scope(threads);
     for (const int64_t chunk : {1000, 1024, 60000}) {
-      std::vector<std::pair<int64_t, int64_t>> bounds(
-          static_cast<size_t>(num_chunks(54321, chunk)), {-1, -1});
+      std::vector<std::pair<int64_t, int64_t>> bounds(static_cast<size_t>(num_chunks(54321, chunk)),
+                                                      {-1, -1});
       parallel_chunks(54321, chunk, [&](int64_t index, int64_t begin, int64_t end) {
         bounds[static_cast<size_t>(index)] = {begin, end};
       });
@@ -284,8 +284,8 @@ TEST_CASE("threads: the setting is checked, the environment variable too") {
   CHECK(detail::default_num_threads(8, "3") == 3);
   CHECK(detail::default_num_threads(8, "64") == 8);
   CHECK(detail::default_num_threads(2000, nullptr) == max_threads);
-  for (const char* text : {"0", "-1", "+2", " 2", "2 ", "two", "2.0", "0x2", "1025",
-                           "99999999999999999999", "4\n"}) {
+  for (const char* text :
+       {"0", "-1", "+2", " 2", "2 ", "two", "2.0", "0x2", "1025", "99999999999999999999", "4\n"}) {
     CHECK(message([text] { static_cast<void>(detail::default_num_threads(8, text)); }) ==
           std::string("[threads] TANDEM_NUM_THREADS must be a whole number from 1 to 1024, got "
                       "\"") +
@@ -312,7 +312,8 @@ TEST_CASE("threads: sizes are checked and do not overflow") {
   parallel_for(huge, 1, [&](int64_t begin, int64_t end) { covered += end - begin; });
   CHECK(covered == huge);
   covered = 0;
-  parallel_chunks(huge, huge / 3, [&](int64_t, int64_t begin, int64_t end) { covered += end - begin; });
+  parallel_chunks(huge, huge / 3,
+                  [&](int64_t, int64_t begin, int64_t end) { covered += end - begin; });
   CHECK(covered == huge);
 }
 

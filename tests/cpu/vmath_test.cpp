@@ -21,17 +21,18 @@ template <class T>
 constexpr T nan = std::numeric_limits<T>::quiet_NaN();
 
 /// A function under test, and the same from the C library in a wider type W.
-#define FUNCTION(Name, ours, wide)                                                         \
-  struct Name {                                                                            \
-    template <class V, class T = typename V::value_type>                                   \
-    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) {                    \
-      vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);               \
-    }                                                                                      \
-    template <class W>                                                                     \
-    static W reference(W x) {                                                              \
-      return wide;                                                                         \
-    }                                                                                      \
-    static constexpr const char* name = #ours;                                             \
+#define FUNCTION(Name, ours, wide)                                      \
+  struct Name {                                                         \
+    template <class V, class T = typename V::value_type>                \
+    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) { \
+      vec_map<V>(                                                       \
+          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);   \
+    }                                                                   \
+    template <class W>                                                  \
+    static W reference(W x) {                                           \
+      return wide;                                                      \
+    }                                                                   \
+    static constexpr const char* name = #ours;                          \
   };
 FUNCTION(Exp, exp, std::exp(x))
 FUNCTION(ExpNormal, exp_normal, std::exp(x))
@@ -124,9 +125,9 @@ void check_accuracy(const std::vector<T>& x, double bound) {
 template <class Function, class T>
 void check_special() {
   using L = std::numeric_limits<T>;
-  std::vector<T> x = {0,         T(1),          inf<T>,   nan<T>, L::min(),  L::denorm_min(),
-                      L::max(),  L::epsilon(),  T(0.5),   T(2),   T(3.9375), T(17.5),
-                      T(88.75),  T(103.96875),  T(104.5), T(37),  T(709.75), T(709.8),
+  std::vector<T> x = {0,         T(1),         inf<T>,   nan<T>, L::min(),  L::denorm_min(),
+                      L::max(),  L::epsilon(), T(0.5),   T(2),   T(3.9375), T(17.5),
+                      T(88.75),  T(103.96875), T(104.5), T(37),  T(709.75), T(709.8),
                       T(745.25), T(1e10)};
   x.push_back(static_cast<T>(std::log(L::max())));
   x.push_back(std::nextafter(x.back(), inf<T>));
@@ -175,9 +176,11 @@ void check_all(double float_bound, double double_bound, const std::vector<float>
 
 }  // namespace
 
-// The bounds, in ulp of the result, to first order; u is half an ulp at the upper end of a binade and
-// a whole one at the lower end, so an error relative to a summand near the result counts at most twice.
-//   exp      last addition ½; r carries ½ ulp(ln2/2)/2 = ¼; r + r²q rounds like that too; the scaled
+// The bounds, in ulp of the result, to first order; u is half an ulp at the upper end of a binade
+// and a whole one at the lower end, so an error relative to a summand near the result counts at
+// most twice.
+//   exp      last addition ½; r carries ½ ulp(ln2/2)/2 = ¼; r + r²q rounds like that too; the
+//   scaled
 //            result rounds only when subnormal: 1
 //   log      k·ln2_high + …: last addition ½, f − (…) ¼: below 1; log1p adds the division of the
 //            rounding error of 1 + x, 2^−24 of it: below 1
@@ -207,7 +210,9 @@ namespace {
 template <class T>
 void check_exp_normal(const std::vector<T>& given) {
   constexpr T least = std::numeric_limits<T>::min();
-  std::vector<T> x{-inf<T>, std::numeric_limits<T>::lowest(), std::log(least) - 1, std::log(least), T(-0.0), T(0)};
+  std::vector<T> x{
+      -inf<T>, std::numeric_limits<T>::lowest(), std::log(least) - 1, std::log(least), T(-0.0),
+      T(0)};
   for (const T a : given) {
     if (a < (sizeof(T) == 4 ? T(88) : T(709))) x.push_back(a);
   }

@@ -1,17 +1,18 @@
-#include "devices.hpp"
+#include "tandem/optim/adam.hpp"
 
-#include "tandem/ops/linear.hpp"
-#include "tandem/ops/layer_norm.hpp"
+#include "devices.hpp"
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/linear.hpp"
-#include "tandem/optim/adam.hpp"
+#include "tandem/ops/layer_norm.hpp"
+#include "tandem/ops/linear.hpp"
 #include "tandem/optim/sgd.hpp"
 
 using namespace tandem;
 
 namespace {
 
-/// Parameters of the given sizes after some steps on fixed gradients, the second parameter without one.
+/// Parameters of the given sizes after some steps on fixed gradients, the second parameter without
+/// one.
 template <class Adam, class T>
 std::vector<Tensor<T>> trained(Device device, const std::vector<std::int64_t>& sizes,
                                const optim::AdamOptions& options, int steps) {
@@ -69,7 +70,8 @@ TEST_CASE("adam and adamw: the CPU's trajectory on every device, every size") {
   }
 }
 
-TEST_CASE("adam: more tensors than one launch takes, empty ones among them, one longer than a grid") {
+TEST_CASE(
+    "adam: more tensors than one launch takes, empty ones among them, one longer than a grid") {
   std::vector<std::int64_t> many(150, 3);
   many[0] = 40;
   many[64] = 0;
@@ -90,9 +92,11 @@ TEST_CASE("adam: parameters on several devices in one optimizer") {
   CHECK(here.at({0}) < 1);
   // A saved state finds its way to each device.
   std::vector<nn::Named<float>> saved;
-  for (const auto& named : adam.state()) saved.push_back({named.name, named.tensor.to(Device::cpu()).clone()});
+  for (const auto& named : adam.state())
+    saved.push_back({named.name, named.tensor.to(Device::cpu()).clone()});
   adam.load_state(saved);
-  for (std::size_t i = 0; i < saved.size(); ++i) CHECK(check::same(adam.state()[i].tensor, saved[i].tensor));
+  for (std::size_t i = 0; i < saved.size(); ++i)
+    CHECK(check::same(adam.state()[i].tensor, saved[i].tensor));
   CHECK(saved[3].name == "1.exp_avg");
   CHECK(saved[3].tensor.at({0}) != 0);
 }
@@ -104,7 +108,8 @@ TEST_CASE("a small network trains on every device as on the CPU") {
     nn::Linear<float> hidden(7, 33, random), out(33, 3, random);
     nn::LayerNorm<float> norm(33);
     std::vector<Tensor<float>> parameters;
-    for (nn::Module<float>* module : std::initializer_list<nn::Module<float>*>{&hidden, &norm, &out}) {
+    for (nn::Module<float>* module :
+         std::initializer_list<nn::Module<float>*>{&hidden, &norm, &out}) {
       module->to(device);
       for (const Tensor<float>& p : module->parameters()) parameters.push_back(p);
     }
@@ -125,9 +130,10 @@ TEST_CASE("a small network trains on every device as on the CPU") {
     const auto got = train(device);
     for (std::size_t i = 0; i < got.size(); ++i) {
       CHECK(got[i].device() == device);
-      // Adam divides a gradient by its own size: where that is only a rounding error above zero (the
-      // gradient of a bias in front of a layer norm, say) the step of 0.01 has no digits at all. Elsewhere the
-      // gradients (sums of 19 terms below 100, 1e-5 off) move a step by at most 1e-2·1e-3.
+      // Adam divides a gradient by its own size: where that is only a rounding error above zero
+      // (the gradient of a bias in front of a layer norm, say) the step of 0.01 has no digits at
+      // all. Elsewhere the gradients (sums of 19 terms below 100, 1e-5 off) move a step by at most
+      // 1e-2·1e-3.
       CHECK(check::distance(got[i], expected[i]) <= 4 * 1e-2 * 1e-3);
     }
   });

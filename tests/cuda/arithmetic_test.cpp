@@ -1,6 +1,6 @@
-#include "devices.hpp"
-
 #include "tandem/ops/arithmetic.hpp"
+
+#include "devices.hpp"
 
 using namespace tandem;
 
@@ -22,13 +22,16 @@ Tensor<double> divisor(const Shape& shape, std::uint64_t seed) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("arithmetic: one rounding on every device, every size", T, float, double, bfloat16) {
+TEST_CASE_TEMPLATE("arithmetic: one rounding on every device, every size", T, float, double,
+                   bfloat16) {
   each_binary([](const char* name, const auto& f) {
     CAPTURE(std::string(name));
     for (const std::int64_t n : devices::sizes) {
-      const Tensor<T> a = check::cast<T>(devices::normal({n}, 1)), b = check::cast<T>(divisor({n}, 2));
+      const Tensor<T> a = check::cast<T>(devices::normal({n}, 1)),
+                      b = check::cast<T>(divisor({n}, 2));
       const Tensor<T> expected = f(a, b);
-      devices::each([&](Device device) { CHECK(check::same(f(a.to(device), b.to(device)), expected)); });
+      devices::each(
+          [&](Device device) { CHECK(check::same(f(a.to(device), b.to(device)), expected)); });
     }
   });
 }
@@ -48,7 +51,8 @@ TEST_CASE("arithmetic broadcasts and takes any layout; gradients are summed back
 }
 
 TEST_CASE("arithmetic: gradients in bfloat16 are the CPU's, to two roundings") {
-  const Tensor<bfloat16> a = check::cast<bfloat16>(devices::normal({33}, 1)), b = check::cast<bfloat16>(divisor({33}, 2));
+  const Tensor<bfloat16> a = check::cast<bfloat16>(devices::normal({33}, 1)),
+                         b = check::cast<bfloat16>(divisor({33}, 2));
   each_binary([&](const char* name, const auto& f) {
     CAPTURE(std::string(name));
     const auto slopes = [&](Device device) {
@@ -62,13 +66,15 @@ TEST_CASE("arithmetic: gradients in bfloat16 are the CPU's, to two roundings") {
     devices::each([&](Device device) {
       const auto got = slopes(device);
       // |a| < 5 and b ≥ ½: no slope is beyond 20.
-      for (std::size_t i = 0; i < 2; ++i) CHECK(check::distance(got[i], expected[i]) <= 20 * 0x1p-7);
+      for (std::size_t i = 0; i < 2; ++i)
+        CHECK(check::distance(got[i], expected[i]) <= 20 * 0x1p-7);
     });
   });
 }
 
 TEST_CASE("arithmetic in place on every device") {
-  const Tensor<float> x = check::cast<float>(devices::normal({5, 7}, 1)), y = check::cast<float>(divisor({7}, 2));
+  const Tensor<float> x = check::cast<float>(devices::normal({5, 7}, 1)),
+                      y = check::cast<float>(divisor({7}, 2));
   devices::each([&](Device device) {
     const auto changed = [&](const auto& change) {
       const Tensor<float> here = x.clone(), there = x.to(device).clone(), row = y.to(device);
@@ -82,13 +88,16 @@ TEST_CASE("arithmetic in place on every device") {
     changed([](const Tensor<float>& a, const Tensor<float>& b) { a /= b; });
     changed([](const Tensor<float>& a, const Tensor<float>&) { a *= 3; });
     changed([](const Tensor<float>& a, const Tensor<float>&) { a += a; });
-    changed([](const Tensor<float>& a, const Tensor<float>&) { a.slice(1, 1, 6) += a.slice(1, 0, 5); });
+    changed(
+        [](const Tensor<float>& a, const Tensor<float>&) { a.slice(1, 1, 6) += a.slice(1, 0, 5); });
   });
   CHECK(check::message([&] { x.to(Device::cuda()) += y; }) ==
         "[add in place] inputs are on different devices: cuda:0 and cpu");
 }
 
-TEST_CASE("gradients of a broadcast operand: sums down tall and wide matrices, the same bits in any order") {
+TEST_CASE(
+    "gradients of a broadcast operand: sums down tall and wide matrices, the same bits in any "
+    "order") {
   for (const std::int64_t rows : devices::sizes) {
     for (const std::int64_t n : {1, 31, 33, 77}) {
       const Tensor<double> x = devices::normal({rows, n}, 3);
@@ -101,7 +110,8 @@ TEST_CASE("gradients of a broadcast operand: sums down tall and wide matrices, t
       const auto got = devices::same_in_every_order(summed);
       const Tensor<double> exact = autograd::sum_to_shape(x, Shape{n});
       // rows/8 + 7 additions in a row, each rounding a partial sum of at most Σ|x| < 1.2·rows + 6.
-      const double terms = static_cast<double>(rows) / 8 + 8, total = 1.2 * static_cast<double>(rows) + 6;
+      const double terms = static_cast<double>(rows) / 8 + 8,
+                   total = 1.2 * static_cast<double>(rows) + 6;
       CHECK(check::distance(got[0], exact) <= terms * total * devices::float_eps);
     }
   }

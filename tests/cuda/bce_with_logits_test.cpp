@@ -1,8 +1,8 @@
-#include "devices.hpp"
+#include "tandem/ops/bce_with_logits.hpp"
 
 #include <limits>
 
-#include "tandem/ops/bce_with_logits.hpp"
+#include "devices.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/to.hpp"
 
@@ -25,7 +25,8 @@ Tensor<bool> some(const Shape& shape, std::uint64_t seed) {
 const std::vector<std::int64_t> lengths = {1, 31, 33, 257, 4096, 4097, 9001};
 
 template <class T>
-std::vector<Tensor<T>> run(Device device, std::int64_t n, Reduction reduction, bool weights, bool masked) {
+std::vector<Tensor<T>> run(Device device, std::int64_t n, Reduction reduction, bool weights,
+                           bool masked) {
   Tensor<T> x = check::cast<T>(devices::normal({n}, 1)).to(device);
   x.requires_grad_();
   BceOptions<T> options{.reduction = reduction};
@@ -38,7 +39,9 @@ std::vector<Tensor<T>> run(Device device, std::int64_t n, Reduction reduction, b
 
 }  // namespace
 
-TEST_CASE("bce_with_logits: float follows double on every device, every size, weights, masks and reductions") {
+TEST_CASE(
+    "bce_with_logits: float follows double on every device, every size, weights, masks and "
+    "reductions") {
   for (const std::int64_t n : lengths) {
     CAPTURE(n);
     for (const Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
@@ -48,10 +51,13 @@ TEST_CASE("bce_with_logits: float follows double on every device, every size, we
           const auto exact = run<double>(Device::cpu(), n, reduction, weights, masked);
           devices::each([&](Device device) {
             const auto got = run<float>(device, n, reduction, weights, masked);
-            // Losses below 10, ten roundings each; a sum adds those of a thread, of the threads and of the parts.
-            const double terms = reduction == Reduction::none ? 1 : static_cast<double>(n) / 256 + 300;
+            // Losses below 10, ten roundings each; a sum adds those of a thread, of the threads and
+            // of the parts.
+            const double terms =
+                reduction == Reduction::none ? 1 : static_cast<double>(n) / 256 + 300;
             const double largest = reduction == Reduction::sum ? static_cast<double>(n) : 1;
-            CHECK(check::distance(got[0], exact[0]) <= (10 + terms) * 10 * largest * devices::float_eps);
+            CHECK(check::distance(got[0], exact[0]) <=
+                  (10 + terms) * 10 * largest * devices::float_eps);
             // |σ − t| ≤ 1, |dy| < 5, and ten roundings.
             CHECK(check::distance(got[1], exact[1]) <= 10 * 5 * devices::float_eps);
           });
@@ -66,17 +72,26 @@ TEST_CASE("bce_with_logits: gradients on every device") {
   const Tensor<bool> mask = some({3, 7}, 4);
   devices::each([&](Device device) {
     for (const Reduction reduction : {Reduction::none, Reduction::mean, Reduction::sum}) {
-      devices::gradients(device, [&](const auto& v) { return bce_with_logits(v[0], t.to(device), reduction); }, {x});
-      devices::gradients(device, [&](const auto& v) {
-        return bce_with_logits(v[0], t.to(device),
-                               {.reduction = reduction, .weight = w.to(device), .mask = mask.to(device)});
-      }, {x});
+      devices::gradients(
+          device, [&](const auto& v) { return bce_with_logits(v[0], t.to(device), reduction); },
+          {x});
+      devices::gradients(
+          device,
+          [&](const auto& v) {
+            return bce_with_logits(
+                v[0], t.to(device),
+                {.reduction = reduction, .weight = w.to(device), .mask = mask.to(device)});
+          },
+          {x});
     }
   });
 }
 
-TEST_CASE("bce_with_logits: what a mask hides, nothing at all, and large logits mean the same on every device") {
-  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+TEST_CASE(
+    "bce_with_logits: what a mask hides, nothing at all, and large logits mean the same on every "
+    "device") {
+  constexpr float inf = std::numeric_limits<float>::infinity(),
+                  nan = std::numeric_limits<float>::quiet_NaN();
   devices::each([&](Device device) {
     Tensor<float> x = tensor<float>({nan, 2, inf, 1000, -1000}).to(device);
     x.requires_grad_();
@@ -107,6 +122,7 @@ TEST_CASE("bce_with_logits: what a mask hides, nothing at all, and large logits 
 
 TEST_CASE("bce_with_logits: the same bits in any order of the threads") {
   for (const std::int64_t n : {257, 9001}) {
-    devices::same_in_every_order([&](Device device) { return run<float>(device, n, Reduction::mean, true, true); });
+    devices::same_in_every_order(
+        [&](Device device) { return run<float>(device, n, Reduction::mean, true, true); });
   }
 }

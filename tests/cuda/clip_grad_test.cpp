@@ -1,7 +1,7 @@
-#include "devices.hpp"
-
-#include "tandem/ops/to.hpp"
 #include "tandem/optim/clip_grad.hpp"
+
+#include "devices.hpp"
+#include "tandem/ops/to.hpp"
 
 using namespace tandem;
 
@@ -40,15 +40,18 @@ void agrees(const std::vector<std::int64_t>& sizes, double eps) {
   devices::each([&](Device device) {
     const auto got = clipped<T>(device, sizes);
     REQUIRE(got.size() == exact.size());
-    // The roundings of a thread's 64 squares, of its block's sums and of the square root; then those of a factor.
+    // The roundings of a thread's 64 squares, of its block's sums and of the square root; then
+    // those of a factor.
     CHECK(std::abs(got[0].item() - exact[0].item()) <= 100 * exact[0].item() * eps);
-    for (std::size_t k = 1; k < got.size(); ++k) CHECK(check::distance(got[k], exact[k]) <= 110 * 5 * eps);
+    for (std::size_t k = 1; k < got.size(); ++k)
+      CHECK(check::distance(got[k], exact[k]) <= 110 * 5 * eps);
   });
 }
 
 }  // namespace
 
-TEST_CASE("grad_norm and clip_grad_norm: the CPU's values on every device, any number of any size") {
+TEST_CASE(
+    "grad_norm and clip_grad_norm: the CPU's values on every device, any number of any size") {
   agrees<float>({1, 5, 31, 33, 257, 0, 1031}, devices::float_eps);
   agrees<double>({1, 5, 31, 33, 257, 0, 1031}, 0x1p-53);
   agrees<float>({16385, 1, 20000}, devices::float_eps);
@@ -66,14 +69,20 @@ TEST_CASE("grad_norm waits once; the same bits in any order of the threads") {
   CHECK(waits() == before + 1);
   (void)optim::clip_grad_norm(list, 1e-3);
   CHECK(waits() == before + 2);
-  devices::same_in_every_order([](Device device) { return clipped<float>(device, {20000, 1, 300}); });
+  devices::same_in_every_order([](Device device) {
+    return clipped<float>(device, {20000, 1, 300});
+  });
 }
 
-TEST_CASE("clip_grad_norm: gradients on several devices are one vector; what others hold stays; not finite") {
-  const auto here = parameters<float>(Device::cpu(), {33}), there = parameters<float>(Device::cuda(), {33});
+TEST_CASE(
+    "clip_grad_norm: gradients on several devices are one vector; what others hold stays; not "
+    "finite") {
+  const auto here = parameters<float>(Device::cpu(), {33}),
+             there = parameters<float>(Device::cuda(), {33});
   const Tensor<float> held = there[0].grad();
   const double norm = optim::clip_grad_norm<float>({here[0], there[0]}, 1);
-  CHECK(norm == doctest::Approx(std::sqrt(2.0) * optim::grad_norm(parameters<float>(Device::cpu(), {33}))));
+  CHECK(norm ==
+        doctest::Approx(std::sqrt(2.0) * optim::grad_norm(parameters<float>(Device::cpu(), {33}))));
   CHECK(check::distance(there[0].grad(), here[0].grad()) <= devices::float_eps);
   CHECK(check::same(held.to(Device::cpu()), parameters<float>(Device::cpu(), {33})[0].grad()));
   there[0].set_grad(full<float>({33}, INFINITY, Device::cuda()));

@@ -1,8 +1,8 @@
-#include "devices.hpp"
+#include "tandem/ops/compare.hpp"
 
 #include <limits>
 
-#include "tandem/ops/compare.hpp"
+#include "devices.hpp"
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
@@ -38,12 +38,14 @@ TEST_CASE("comparisons: the CPU's bits on every device, sizes, layouts, NaN and 
   test(float());
   test(double());
   test(std::int64_t());
-  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float inf = std::numeric_limits<float>::infinity(),
+                  nan = std::numeric_limits<float>::quiet_NaN();
   const Tensor<float> odd = tensor<float>({nan, inf, -inf, 0.1F, -0.0F, 3e38F});
   devices::each([&](Device device) {
     const Tensor<float> there = odd.to(device);
     same(all_of(there, odd.slice(0, 0, 1).to(device)), all_of(odd, odd.slice(0, 0, 1)));
-    for (const double s : {0.1, 0.0, double{inf}, double{nan}, 7.5}) same(all_of(there, s), all_of(odd, s));
+    for (const double s : {0.1, 0.0, double{inf}, double{nan}, 7.5})
+      same(all_of(there, s), all_of(odd, s));
     same(all_of(there, 3), all_of(odd, 3));
     same(all_of(there.to(device), 2.0F), all_of(odd, 2.0F));
   });
@@ -54,9 +56,11 @@ TEST_CASE("comparisons: the CPU's bits on every device, sizes, layouts, NaN and 
 }
 
 TEST_CASE("logical operations on every device") {
-  const Tensor<bool> a = tensor<bool>({false, false, true, true}), b = tensor<bool>({false, true, false, true});
+  const Tensor<bool> a = tensor<bool>({false, false, true, true}),
+                     b = tensor<bool>({false, true, false, true});
   devices::each([&](Device device) {
-    CHECK(check::same(logical_and(a.to(device), b.to(device)).to(Device::cpu()), logical_and(a, b)));
+    CHECK(
+        check::same(logical_and(a.to(device), b.to(device)).to(Device::cpu()), logical_and(a, b)));
     CHECK(check::same(logical_or(a.to(device), b.to(device)).to(Device::cpu()), logical_or(a, b)));
     CHECK(check::same(logical_not(a.to(device)).to(Device::cpu()), logical_not(a)));
   });

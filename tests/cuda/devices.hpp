@@ -44,7 +44,8 @@ auto same_in_every_order(F&& f) {
     const auto again = f(Device::cuda());
     REQUIRE(again.size() == first.size());
     for (std::size_t i = 0; i < first.size(); ++i) {
-      CHECK_MESSAGE(check::same(again[i].to(Device::cpu()), first[i]), "result ", i, " in order ", order);
+      CHECK_MESSAGE(check::same(again[i].to(Device::cpu()), first[i]), "result ", i, " in order ",
+                    order);
     }
   }
   backend::set_order(0);
@@ -65,8 +66,9 @@ void gradients(Device device, const F& f, const std::vector<Tensor<double>>& inp
       inputs);
 }
 
-/// f on float tensors on `device` and its gradients, against f on the CPU in double: both within `bound`.
-/// The first tensor is the result, the others are the gradients of the inputs for a random cotangent.
+/// f on float tensors on `device` and its gradients, against f on the CPU in double: both within
+/// `bound`. The first tensor is the result, the others are the gradients of the inputs for a random
+/// cotangent.
 template <class F>
 void float_follows_double(Device device, const F& f, const std::vector<Tensor<double>>& inputs,
                           double bound) {

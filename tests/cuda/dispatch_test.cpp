@@ -1,12 +1,11 @@
 /// Every op on a device tensor: those with kernels run there, all others throw by name.
 
-#include "devices.hpp"
-
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <set>
 
+#include "devices.hpp"
 #include "tandem/ops.hpp"
 
 using namespace tandem;
@@ -27,29 +26,47 @@ std::vector<Case> cases() {
       {"argmax", "argmax", [] { argmax(there(), 0); }},
       {"argmax", "argmin", [] { argmin(there(), 0); }},
       {"arithmetic", "add", [=] { add(ids(), ids()); }},
-      {"avg_pool3d", "avg_pool3d", [] { avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
+      {"avg_pool3d", "avg_pool3d",
+       [] {
+         avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)});
+       }},
       {"batch_norm", "batch_norm",
-       [] { batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {}); }},
-      {"conv3d", "conv3d", [] { conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1})); }},
+       [] {
+         batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {});
+       }},
+      {"conv3d", "conv3d",
+       [] {
+         conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1}));
+       }},
       {"cross_entropy", "cross_entropy",
        [] { cross_entropy(there(), zeros<std::int64_t>({2}, Device::cuda())); }},
       {"cross_entropy", "cross_entropy", [] { cross_entropy(there(), there()); }},
       {"cumsum", "cumsum", [] { cumsum(there(), 0); }},
       {"fold_batch_norm", "fold_batch_norm",
        [] {
-         fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}), 1e-3);
+         fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}),
+                         1e-3);
        }},
-      {"layer_norm", "layer_norm",
-       [] { layer_norm(there(), ones<float>({3})); }},
-      {"linear_bf16", "linear_bf16", [] { linear_bf16(there(), zeros<bfloat16>({4, 3})); }},
+      {"layer_norm", "layer_norm", [] { layer_norm(there(), ones<float>({3})); }},
+      {"linear_bf16", "linear_bf16",
+       [] {
+         linear_bf16(there(), zeros<bfloat16>({4, 3}));
+       }},
       {"linear_packed", "linear_packed",
-       [] { linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3}))); }},
+       [] {
+         linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3})));
+       }},
       {"logsumexp", "logsumexp", [] { logsumexp(there(), 0); }},
-      {"matmul", "matmul", [] {
-         matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()), Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
+      {"matmul", "matmul",
+       [] {
+         matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),
+                Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
        }},
       {"max", "max", [] { max(there(), 0); }},
-      {"max_pool3d", "max_pool3d", [] { max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)}); }},
+      {"max_pool3d", "max_pool3d",
+       [] {
+         max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)});
+       }},
       {"min", "min", [] { min(there(), 0); }},
       {"normalize", "normalize", [] { normalize(there()); }},
       {"to", "to", [] { there().to<double>(); }},
@@ -57,11 +74,16 @@ std::vector<Case> cases() {
 }
 
 /// Ops that run for every floating type; tests/cuda has tests of them.
-const char* const with_kernels[] = {"abs", "attention", "bce_with_logits", "cat", "clamp", "compare",
-                                    "dropout", "embedding", "exp", "gather", "gelu",
-                                    "index_select", "linear", "log", "mean", "mse", "pad", "pow",
-                                    "quick_gelu", "relu", "scatter_add", "sigmoid", "softmax",
-                                    "softplus", "sqrt", "square", "stack", "sum", "tanh", "topk",
+const char* const with_kernels[] = {"abs",        "attention", "bce_with_logits",
+                                    "cat",        "clamp",     "compare",
+                                    "dropout",    "embedding", "exp",
+                                    "gather",     "gelu",      "index_select",
+                                    "linear",     "log",       "mean",
+                                    "mse",        "pad",       "pow",
+                                    "quick_gelu", "relu",      "scatter_add",
+                                    "sigmoid",    "softmax",   "softplus",
+                                    "sqrt",       "square",    "stack",
+                                    "sum",        "tanh",      "topk",
                                     "where"};
 
 }  // namespace
@@ -108,10 +130,12 @@ TEST_CASE("a slot without a kernel runs on the CPU, and says so for a device") {
   CHECK(unregistered<float>.runs_on(Device::cpu()));
   CHECK(!unregistered<float>.runs_on(Device::cuda()));
   CHECK(check::message([&] { unregistered<float>(Device::cuda(), &x); }) ==
-        "[a slot without a kernel] has no CUDA kernel for these element types (the queue is one of cuda:0)");
+        "[a slot without a kernel] has no CUDA kernel for these element types (the queue is one of "
+        "cuda:0)");
   CHECK(check::message([] { detail::require_kernels("op", there(), unregistered<float>); }) ==
         "[op] has no CUDA kernel for float32 (an input is on cuda:0)");
-  CHECK(check::message([] { detail::require_kernels("op", ones<float>({2}), unregistered<float>); }) == "");
+  CHECK(check::message(
+            [] { detail::require_kernels("op", ones<float>({2}), unregistered<float>); }) == "");
 }
 
 TEST_CASE("kernels of another version are noticed") {
@@ -123,8 +147,8 @@ TEST_CASE("kernels of another version are noticed") {
   } const restore{first, first};
   first = &old;
   CHECK(check::message([] { unregistered<double>.runs_on(Device::cuda()); }) ==
-        "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its headers those of "
-        TANDEM_VERSION_STRING ": build tandem::cuda from the same version");
+        "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its "
+        "headers those of " TANDEM_VERSION_STRING ": build tandem::cuda from the same version");
 }
 
 TEST_CASE("queues: ops of a scope go to its stream; events order two of them; waiting is counted") {

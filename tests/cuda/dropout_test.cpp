@@ -1,8 +1,8 @@
-#include "devices.hpp"
+#include "tandem/ops/dropout.hpp"
 
 #include <limits>
 
-#include "tandem/ops/dropout.hpp"
+#include "devices.hpp"
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
@@ -51,12 +51,14 @@ TEST_CASE("dropout: slices that are not aligned, strided inputs, dropped infinit
   };
   const Tensor<float> table = check::cast<float>(devices::normal({31, 33}, 2));
   devices::each([&](Device device) {
-    for (const std::int64_t begin : {1, 2, 4}) CHECK(check::same(at(device, begin), at(Device::cpu(), begin)));
+    for (const std::int64_t begin : {1, 2, 4})
+      CHECK(check::same(at(device, begin), at(Device::cpu(), begin)));
     Generator here(6), there(6);
     CHECK(check::same(dropout(table.to(device).transpose(0, 1), 0.3, there).to(Device::cpu()),
                       dropout(table.transpose(0, 1), 0.3, here)));
     Generator random(8);
-    const Tensor<float> infinite = full<float>({64}, std::numeric_limits<float>::infinity(), device);
+    const Tensor<float> infinite =
+        full<float>({64}, std::numeric_limits<float>::infinity(), device);
     std::int64_t dropped = 0;
     for (const float value : dropout(infinite, 0.5, random).to(Device::cpu()).to_vector()) {
       CHECK((value == 0 || value > 1));

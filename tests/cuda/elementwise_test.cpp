@@ -1,42 +1,65 @@
 /// Every elementwise op of one input on every device: values, gradients, bfloat16, layouts.
 
-#include "devices.hpp"
-
 #include <limits>
 #include <string>
 
+#include "devices.hpp"
 #include "tandem/ops.hpp"
 
 using namespace tandem;
 
 namespace {
 
-/// Calls test(name, f, positive): f for tensors of any floating type; `positive` when f needs numbers above 0.
+/// Calls test(name, f, positive): f for tensors of any floating type; `positive` when f needs
+/// numbers above 0.
 template <class F>
 void each_unary(F&& test) {
-  test("abs", [](const auto& x) { return abs(x); }, false);
-  test("clamp", [](const auto& x) { return clamp(x, -0.5, 0.75); }, false);
-  test("exp", [](const auto& x) { return exp(x); }, false);
-  test("gelu", [](const auto& x) { return gelu(x); }, false);
-  test("log", [](const auto& x) { return log(x); }, true);
-  test("neg", [](const auto& x) { return neg(x); }, false);
-  test("pow 3", [](const auto& x) { return pow(x, 3); }, false);
-  test("pow -2", [](const auto& x) { return pow(x, -2); }, true);
-  test("pow 0", [](const auto& x) { return pow(x, 0); }, true);
-  test("pow 2.5", [](const auto& x) { return pow(x, 2.5); }, true);
-  test("quick_gelu", [](const auto& x) { return quick_gelu(x); }, false);
-  test("relu", [](const auto& x) { return relu(x); }, false);
-  test("sigmoid", [](const auto& x) { return sigmoid(x); }, false);
-  test("softplus", [](const auto& x) { return softplus(x); }, false);
-  test("sqrt", [](const auto& x) { return sqrt(x); }, true);
-  test("square", [](const auto& x) { return square(x); }, false);
-  test("tanh", [](const auto& x) { return tanh(x); }, false);
-  test("x + 2", [](const auto& x) { return x + 2; }, false);
-  test("x - 2", [](const auto& x) { return x - 2; }, false);
-  test("2 - x", [](const auto& x) { return 2 - x; }, false);
-  test("x * 3", [](const auto& x) { return x * 3; }, false);
-  test("x / 3", [](const auto& x) { return x / 3; }, false);
-  test("3 / x", [](const auto& x) { return 3 / x; }, true);
+  test(
+      "abs", [](const auto& x) { return abs(x); }, false);
+  test(
+      "clamp", [](const auto& x) { return clamp(x, -0.5, 0.75); }, false);
+  test(
+      "exp", [](const auto& x) { return exp(x); }, false);
+  test(
+      "gelu", [](const auto& x) { return gelu(x); }, false);
+  test(
+      "log", [](const auto& x) { return log(x); }, true);
+  test(
+      "neg", [](const auto& x) { return neg(x); }, false);
+  test(
+      "pow 3", [](const auto& x) { return pow(x, 3); }, false);
+  test(
+      "pow -2", [](const auto& x) { return pow(x, -2); }, true);
+  test(
+      "pow 0", [](const auto& x) { return pow(x, 0); }, true);
+  test(
+      "pow 2.5", [](const auto& x) { return pow(x, 2.5); }, true);
+  test(
+      "quick_gelu", [](const auto& x) { return quick_gelu(x); }, false);
+  test(
+      "relu", [](const auto& x) { return relu(x); }, false);
+  test(
+      "sigmoid", [](const auto& x) { return sigmoid(x); }, false);
+  test(
+      "softplus", [](const auto& x) { return softplus(x); }, false);
+  test(
+      "sqrt", [](const auto& x) { return sqrt(x); }, true);
+  test(
+      "square", [](const auto& x) { return square(x); }, false);
+  test(
+      "tanh", [](const auto& x) { return tanh(x); }, false);
+  test(
+      "x + 2", [](const auto& x) { return x + 2; }, false);
+  test(
+      "x - 2", [](const auto& x) { return x - 2; }, false);
+  test(
+      "2 - x", [](const auto& x) { return 2 - x; }, false);
+  test(
+      "x * 3", [](const auto& x) { return x * 3; }, false);
+  test(
+      "x / 3", [](const auto& x) { return x / 3; }, false);
+  test(
+      "3 / x", [](const auto& x) { return 3 / x; }, true);
 }
 
 /// Normal numbers, or their distance from 0 moved beyond ½.
@@ -54,8 +77,9 @@ TEST_CASE("elementwise: float follows double on every device, every size") {
     for (const std::int64_t n : devices::sizes) {
       const Tensor<double> x = input({n}, positive, 1);
       devices::each([&](Device device) {
-        // |x| < 5. The largest value and slope are e⁵ and 3·5²; 2.5·5^1.5 and 3/½² lie below. A few roundings of
-        // the value, of its slope and of the argument (relative 2⁻²⁴, which e^x multiplies by |x|), times |dy| < 5.
+        // |x| < 5. The largest value and slope are e⁵ and 3·5²; 2.5·5^1.5 and 3/½² lie below. A few
+        // roundings of the value, of its slope and of the argument (relative 2⁻²⁴, which e^x
+        // multiplies by |x|), times |dy| < 5.
         devices::float_follows_double(device, op, {x}, 150.0 * 16 * 5 * devices::float_eps);
       });
     }
@@ -66,24 +90,29 @@ TEST_CASE("elementwise: gradients on every device, any layout") {
   each_unary([](const char* name, const auto& f, bool positive) {
     CAPTURE(std::string(name));
     devices::each([&](Device device) {
-      if (std::string(name) != "pow 0") devices::gradients(device, [&f](const auto& x) { return f(x[0]); }, {input({3, 11}, positive, 2)});
+      if (std::string(name) != "pow 0")
+        devices::gradients(device, [&f](const auto& x) { return f(x[0]); },
+                           {input({3, 11}, positive, 2)});
       CHECK(f(zeros<float>({0}, device)).shape() == Shape{0});
       CHECK(f(ones<double>({}, device)).shape() == Shape());
     });
   });
 }
 
-TEST_CASE("elementwise: bfloat16 is computed in float and rounded once, also from strided tensors") {
+TEST_CASE(
+    "elementwise: bfloat16 is computed in float and rounded once, also from strided tensors") {
   each_unary([](const char* name, const auto& f, bool positive) {
     CAPTURE(std::string(name));
     const Tensor<bfloat16> x = check::cast<bfloat16>(input({7, 33}, positive, 3));
-    const Tensor<double> expected = f(check::cast<double>(x)), flipped = f(check::cast<double>(x.transpose(0, 1)));
+    const Tensor<double> expected = f(check::cast<double>(x)),
+                         flipped = f(check::cast<double>(x.transpose(0, 1)));
     devices::each([&](Device device) {
       // A rounding to 8 bits of values below e⁵.
       const Tensor<bfloat16> there = x.to(device);
       CHECK(check::distance(f(there), expected) <= 150 * 0x1p-8);
       CHECK(check::distance(f(there.transpose(0, 1)), flipped) <= 150 * 0x1p-8);
-      // And its gradient, against the CPU's of the same type: two roundings to 8 bits of slopes below e⁵.
+      // And its gradient, against the CPU's of the same type: two roundings to 8 bits of slopes
+      // below e⁵.
       const auto slope = [&](Device where) {
         Tensor<bfloat16> leaf = x.to(where).clone();
         leaf.requires_grad_();
@@ -96,8 +125,10 @@ TEST_CASE("elementwise: bfloat16 is computed in float and rounded once, also fro
 }
 
 TEST_CASE("elementwise: special values on every device") {
-  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  const Tensor<float> x = from_vector<float>({0, -0.0F, 1, -1, 30, -30, 3000, -3000, inf, -inf, nan, 1e-30F});
+  constexpr float inf = std::numeric_limits<float>::infinity(),
+                  nan = std::numeric_limits<float>::quiet_NaN();
+  const Tensor<float> x =
+      from_vector<float>({0, -0.0F, 1, -1, 30, -30, 3000, -3000, inf, -inf, nan, 1e-30F});
   each_unary([&](const char* name, const auto& f, bool) {
     CAPTURE(std::string(name));
     const std::vector<float> expected = f(x).to_vector();
@@ -106,7 +137,8 @@ TEST_CASE("elementwise: special values on every device") {
       for (std::size_t i = 0; i < expected.size(); ++i) {
         CAPTURE(i);
         const float a = got[i], b = expected[i];
-        const bool agree = a == b || (a != a && b != b) || std::fabs(a - b) <= 64 * 0x1p-24F * std::fabs(b);
+        const bool agree =
+            a == b || (a != a && b != b) || std::fabs(a - b) <= 64 * 0x1p-24F * std::fabs(b);
         CHECK_MESSAGE(agree, a, " is not ", b);
       }
     });
@@ -129,7 +161,8 @@ TEST_CASE("fill, zeros and full happen on the device, for every element size and
     for (const std::int64_t n : {0, 1, 31, 257, 1031}) {
       CHECK(check::same(full<float>({n}, 1.5F, device), full<float>({n}, 1.5F)));
       CHECK(check::same(full<double>({n}, -2.5, device), full<double>({n}, -2.5)));
-      CHECK(check::same(full<bfloat16>({n}, bfloat16(3.0F), device), full<bfloat16>({n}, bfloat16(3.0F))));
+      CHECK(check::same(full<bfloat16>({n}, bfloat16(3.0F), device),
+                        full<bfloat16>({n}, bfloat16(3.0F))));
       CHECK(check::same(full<std::uint8_t>({n}, 200, device), full<std::uint8_t>({n}, 200)));
       CHECK(check::same(full<std::int64_t>({n}, -7, device), full<std::int64_t>({n}, -7)));
     }

@@ -1,5 +1,5 @@
-// Device::cuda() is the executor of tests/simt. With TANDEM_KERNELS_FILE the names of all kernels that
-// were launched are written there, and those registered ones that no slot asked for.
+// Device::cuda() is the executor of tests/simt. With TANDEM_KERNELS_FILE the names of all kernels
+// that were launched are written there, and those registered ones that no slot asked for.
 
 #include <dlfcn.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 
 #include "../simt/runtime.hpp"
-#include "tandem/cuda/kernel.hpp"
 #include "backend.hpp"
+#include "tandem/cuda/kernel.hpp"
 
 namespace backend {
 
@@ -34,7 +34,8 @@ struct WriteKernels {
       std::fputs(simt::launched_kernels().c_str(), file);
       for (const auto* e = tandem_kernel_registry::first(); e != nullptr; e = e->next) {
         Dl_info info;
-        const bool named = dladdr(reinterpret_cast<void*>(e->function), &info) != 0 && info.dli_sname != nullptr;
+        const bool named =
+            dladdr(reinterpret_cast<void*>(e->function), &info) != 0 && info.dli_sname != nullptr;
         if (!e->found) std::fprintf(file, "unused %s %s\n", e->name, named ? info.dli_sname : "");
       }
       std::fclose(file);

@@ -1,8 +1,8 @@
 /// gather and scatter_add.
 
-#include "devices.hpp"
-
 #include "tandem/ops/gather.hpp"
+
+#include "devices.hpp"
 #include "tandem/ops/scatter_add.hpp"
 #include "tandem/ops/to.hpp"
 
@@ -15,8 +15,10 @@ void the_bits_of_the_cpu(const Shape& shape, const Shape& index_shape, std::int6
   CAPTURE(shape);
   CAPTURE(index_shape);
   Generator random(1);
-  const Tensor<std::int64_t> index = randint<std::int64_t>(index_shape, 0, shape[static_cast<int>(dim)], random);
-  const Tensor<T> values = check::cast<T>(devices::normal(shape, 2)), source = check::cast<T>(devices::normal(index_shape, 3));
+  const Tensor<std::int64_t> index =
+      randint<std::int64_t>(index_shape, 0, shape[static_cast<int>(dim)], random);
+  const Tensor<T> values = check::cast<T>(devices::normal(shape, 2)),
+                  source = check::cast<T>(devices::normal(index_shape, 3));
   const auto run = [&](Device device) {
     std::vector<Tensor<T>> out;
     Tensor<T> x = values.to(device).clone(), src = source.to(device).clone();
@@ -39,7 +41,8 @@ void the_bits_of_the_cpu(const Shape& shape, const Shape& index_shape, std::int6
   const auto expected = run(Device::cpu());
   devices::each([&](Device device) {
     const auto got = run(device);
-    for (std::size_t i = 0; i < got.size(); ++i) CHECK_MESSAGE(check::same(got[i], expected[i]), "result ", i);
+    for (std::size_t i = 0; i < got.size(); ++i)
+      CHECK_MESSAGE(check::same(got[i], expected[i]), "result ", i);
   });
 }
 
@@ -60,11 +63,14 @@ TEST_CASE("gather and scatter_add: gradients on every device; strided indices; i
   const Tensor<std::int64_t> index = tensor<std::int64_t>({{1, 0, 1}, {2, 2, 0}});
   devices::each([&](Device device) {
     const Tensor<std::int64_t> at = index.to(device), turned = at.transpose(0, 1);
-    devices::gradients(device, [&](const auto& x) { return gather(x[0], 1, at); }, {check::normal({2, 3}, 1)});
-    devices::gradients(device, [&](const auto& x) { return gather(x[0], 0, turned); }, {check::normal({3, 2}, 1)});
+    devices::gradients(device, [&](const auto& x) { return gather(x[0], 1, at); },
+                       {check::normal({2, 3}, 1)});
+    devices::gradients(device, [&](const auto& x) { return gather(x[0], 0, turned); },
+                       {check::normal({3, 2}, 1)});
     devices::gradients(device, [&](const auto& x) { return scatter_add(x[0], 1, at, x[1]); },
                        {check::normal({2, 4}, 1), check::normal({2, 3}, 2)});
-    CHECK(gather(zeros<float>({3, 2}, device), 0, zeros<std::int64_t>({0, 2}, device)).shape() == Shape{0, 2});
+    CHECK(gather(zeros<float>({3, 2}, device), 0, zeros<std::int64_t>({0, 2}, device)).shape() ==
+          Shape{0, 2});
   });
   const Device gpu = Device::cuda();
   const Tensor<std::int64_t> outside = tensor<std::int64_t>({3, -1, 1}).to(gpu);

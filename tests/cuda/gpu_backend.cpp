@@ -1,4 +1,5 @@
-// Device::cuda() is a GPU, where tandem::cuda is linked and sees one; otherwise everything is skipped.
+// Device::cuda() is a GPU, where tandem::cuda is linked and sees one; otherwise everything is
+// skipped.
 
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
@@ -12,15 +13,18 @@ namespace backend {
 
 const char* const name = "cuda (GPU)";
 const int orders = 2;
-void set_order(int order) { tandem::cuda::grid_cap() = order == 1 ? 3 : 65535; }  // threads have an order of their own
+void set_order(int order) {
+  tandem::cuda::grid_cap() = order == 1 ? 3 : 65535;
+}  // threads have an order of their own
 
 }  // namespace backend
 
 int main(int argc, char** argv) {
   if (!tandem::cuda_available()) {
-    std::puts(tandem::cuda_interface().device_count == nullptr
-                  ? "skipped: the CUDA kernels are not built here (no nvcc), so nothing ran on a GPU"
-                  : "skipped: there is no GPU here, so nothing ran on one");
+    std::puts(
+        tandem::cuda_interface().device_count == nullptr
+            ? "skipped: the CUDA kernels are not built here (no nvcc), so nothing ran on a GPU"
+            : "skipped: there is no GPU here, so nothing ran on one");
     return 77;
   }
   return doctest::Context(argc, argv).run();

@@ -1,11 +1,11 @@
 /// Graphs: what is captured happens at each replay, to the same bits, and without waiting.
 
-#include "devices.hpp"
+#include "tandem/cuda/graph.hpp"
 
 #include <memory>
 #include <stdexcept>
 
-#include "tandem/cuda/graph.hpp"
+#include "devices.hpp"
 #include "tandem/cuda/memory.hpp"
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/linear.hpp"
@@ -26,14 +26,20 @@ namespace {
 /// A small network, its optimizer and a batch, all on Device::cuda().
 struct Training {
   Training()
-      : random(5), hidden(7, 33, random), out(33, 3, random), norm(33), x(zeros<float>({19, 7}, Device::cuda())),
+      : random(5),
+        hidden(7, 33, random),
+        out(33, 3, random),
+        norm(33),
+        x(zeros<float>({19, 7}, Device::cuda())),
         y(zeros<float>({19, 3}, Device::cuda())) {
     std::vector<Tensor<float>> parameters;
-    for (nn::Module<float>* module : std::initializer_list<nn::Module<float>*>{&hidden, &norm, &out}) {
+    for (nn::Module<float>* module :
+         std::initializer_list<nn::Module<float>*>{&hidden, &norm, &out}) {
       module->to(Device::cuda());
       for (const Tensor<float>& p : module->parameters()) parameters.push_back(p);
     }
-    adam = std::make_unique<optim::Adam<float>>(parameters, optim::AdamOptions{.learning_rate = 0.01});
+    adam =
+        std::make_unique<optim::Adam<float>>(parameters, optim::AdamOptions{.learning_rate = 0.01});
   }
   void load(std::uint64_t number) const {
     x.copy_(check::cast<float>(check::normal({19, 7}, number)));
@@ -48,7 +54,8 @@ struct Training {
   }
   std::vector<Tensor<float>> result() const {
     std::vector<Tensor<float>> out_{loss.detach()};
-    for (const Tensor<float>& p : adam->parameters()) out_.push_back(p.detach()), out_.push_back(p.grad());
+    for (const Tensor<float>& p : adam->parameters())
+      out_.push_back(p.detach()), out_.push_back(p.grad());
     for (const auto& state : adam->state()) out_.push_back(state.tensor);
     for (Tensor<float>& tensor : out_) tensor = tensor.to(Device::cpu()).clone();
     return out_;
@@ -62,7 +69,9 @@ struct Training {
 
 }  // namespace
 
-TEST_CASE("a training step that is captured and replayed gives the bits of the eager one, and does not wait") {
+TEST_CASE(
+    "a training step that is captured and replayed gives the bits of the eager one, and does not "
+    "wait") {
   const Device gpu = Device::cuda();
   for (int order = 0; order < backend::orders; ++order) {
     backend::set_order(order);
@@ -82,7 +91,8 @@ TEST_CASE("a training step that is captured and replayed gives the bits of the e
     const auto same_as_eager = [&](std::uint64_t s) {
       const auto got = training.result();
       REQUIRE(got.size() == expected[s].size());
-      for (std::size_t i = 0; i < got.size(); ++i) CHECK_MESSAGE(check::same(got[i], expected[s][i]), "result ", i);
+      for (std::size_t i = 0; i < got.size(); ++i)
+        CHECK_MESSAGE(check::same(got[i], expected[s][i]), "result ", i);
     };
     training.load(0);
     training.step();
@@ -114,7 +124,8 @@ TEST_CASE("a training step that is captured and replayed gives the bits of the e
   backend::set_order(0);
 }
 
-TEST_CASE("adam: two graphs of one step share its numbers; all parameters must be on their device") {
+TEST_CASE(
+    "adam: two graphs of one step share its numbers; all parameters must be on their device") {
   const Device gpu = Device::cuda();
   const auto parameter = [](Device device) {
     Tensor<float> p = full<float>({33}, 1, device);
@@ -136,7 +147,8 @@ TEST_CASE("adam: two graphs of one step share its numbers; all parameters must b
   CHECK(adam.steps() == 6);
   optim::Adam<float> both({p, parameter(Device::cpu())});
   CHECK(check::message([&] { (void)Graph::capture(current_queue(gpu), [&] { both.step(); }); }) ==
-        "[adam] a step while a graph is captured needs all parameters that have a gradient on the device of the graph");
+        "[adam] a step while a graph is captured needs all parameters that have a gradient on the "
+        "device of the graph");
 }
 
 TEST_CASE("several replays in a row, without looking between them") {
@@ -226,31 +238,39 @@ TEST_CASE("what cannot be captured says so, and leaves everything as usable as b
     return message;
   };
   const std::string copied =
-      "[graph] a copy to the host (item(), to(cpu), printing) waits for the GPU, and nothing may wait while a graph is "
+      "[graph] a copy to the host (item(), to(cpu), printing) waits for the GPU, and nothing may "
+      "wait while a graph is "
       "captured";
   CHECK(refused([&] { (void)sum(x).item(); }) == copied);
   CHECK(refused([&] { (void)x.to(Device::cpu()); }) == copied);
   CHECK(refused([&] { (void)to_string(x + x); }) == copied);
   CHECK(refused([&] { (void)host.to(gpu); }) ==
-        "[graph] a copy from the host while a graph is captured would repeat the same bytes: do it before the capture, "
+        "[graph] a copy from the host while a graph is captured would repeat the same bytes: do it "
+        "before the capture, "
         "into a tensor on the GPU");
   CHECK(refused([&] {
           Event event;
           event.record(queue);
           event.synchronize();
-        }) == "[graph] Event::synchronize() waits for the GPU, and nothing may wait while a graph is captured");
+        }) ==
+        "[graph] Event::synchronize() waits for the GPU, and nothing may wait while a graph is "
+        "captured");
   CHECK(refused([&] { cuda_interface().synchronize(0); }) ==
         "[graph] nothing may wait for a whole device while a graph is captured");
   CHECK(refused([&] { release_kept_memory(gpu); }) ==
         "[release_kept_memory] waits for cuda:0, and nothing may wait while a graph is captured");
-  CHECK(refused([&] { (void)Graph::capture(new_queue(gpu), [] {}); }) == "[graph] this thread captures a graph already");
+  CHECK(refused([&] { (void)Graph::capture(new_queue(gpu), [] {}); }) ==
+        "[graph] this thread captures a graph already");
   const Graph graph = Graph::capture(queue, [&] { (void)(x + x); });
   CHECK(refused([&] { graph.replay(); }) == "[graph] replay while its queue is captured");
-  CHECK(refused([&] { (void)zeros<double>({std::int64_t{1} << 47}, gpu); }).find("call release_kept_memory() before") !=
-        std::string::npos);
-  CHECK_THROWS_AS((void)Graph::capture(queue, [&] { throw std::logic_error("f's own"); }), std::logic_error);
+  CHECK(refused([&] {
+          (void)zeros<double>({std::int64_t{1} << 47}, gpu);
+        }).find("call release_kept_memory() before") != std::string::npos);
+  CHECK_THROWS_AS((void)Graph::capture(queue, [&] { throw std::logic_error("f's own"); }),
+                  std::logic_error);
   CHECK(!capturing(queue));
-  CHECK(check::message([] { Graph().replay(); }) == "[graph] replay of a graph that was not captured");
+  CHECK(check::message([] { Graph().replay(); }) ==
+        "[graph] replay of a graph that was not captured");
   CHECK(check::message([] { (void)Graph::capture(Queue(), [] {}); }) ==
         "[graph] only a GPU has graphs, the queue is one of cpu");
 }

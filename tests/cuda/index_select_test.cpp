@@ -1,8 +1,8 @@
-#include "devices.hpp"
+#include "tandem/ops/index_select.hpp"
 
+#include "devices.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/embedding.hpp"
-#include "tandem/ops/index_select.hpp"
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
@@ -27,7 +27,8 @@ std::vector<Tensor<T>> run(Device device, std::int64_t outer, std::int64_t n, st
 }
 
 template <class T>
-void the_bits_of_the_cpu(std::int64_t outer, std::int64_t n, std::int64_t inner, const Tensor<std::int64_t>& ids) {
+void the_bits_of_the_cpu(std::int64_t outer, std::int64_t n, std::int64_t inner,
+                         const Tensor<std::int64_t>& ids) {
   CAPTURE(outer);
   CAPTURE(n);
   CAPTURE(inner);
@@ -44,7 +45,8 @@ void the_bits_of_the_cpu(std::int64_t outer, std::int64_t n, std::int64_t inner,
 
 }  // namespace
 
-TEST_CASE("index_select: the CPU's bits on every device, values and gradients, any size and repeats") {
+TEST_CASE(
+    "index_select: the CPU's bits on every device, values and gradients, any size and repeats") {
   for (const std::int64_t n : {1, 31, 33, 77}) {
     for (const std::int64_t m : {1, 255, 257, 600}) {
       the_bits_of_the_cpu<float>(1, n, 5, some_ids(m, n, 3));
@@ -64,22 +66,26 @@ TEST_CASE("index_select: gradients on every device, along every dimension; nothi
   const Tensor<std::int64_t> ids = tensor<std::int64_t>({1, 0, 1});
   devices::each([&](Device device) {
     for (const std::int64_t dim : {0, 1, -1}) {
-      devices::gradients(device, [&](const auto& x) { return index_select(x[0], dim, ids.to(device)); },
+      devices::gradients(device,
+                         [&](const auto& x) { return index_select(x[0], dim, ids.to(device)); },
                          {check::normal({2, 3, 5}, 1)});
     }
     const Tensor<float> x = ones<float>({2, 3}, device);
     CHECK(index_select(x, 0, zeros<std::int64_t>({0}, device)).shape() == Shape{0, 3});
-    CHECK(index_select(zeros<float>({2, 0}, device), 0, zeros<std::int64_t>({3}, device)).shape() == Shape{3, 0});
+    CHECK(index_select(zeros<float>({2, 0}, device), 0, zeros<std::int64_t>({3}, device)).shape() ==
+          Shape{3, 0});
   });
 }
 
 TEST_CASE("index_select: every element type on a device") {
   const auto test = []<class T>(T) {
     for (const std::int64_t inner : {3, 16}) {
-      const Tensor<T> x = check::cast<T>(check::cast<std::int64_t>(check::normal({5, inner}, 1) * 2));
+      const Tensor<T> x =
+          check::cast<T>(check::cast<std::int64_t>(check::normal({5, inner}, 1) * 2));
       const Tensor<std::int64_t> ids = tensor<std::int64_t>({4, 0, 4});
-      CHECK(check::same(index_select(x.to(Device::cuda()), 0, ids.to(Device::cuda())).to(Device::cpu()),
-                        index_select(x, 0, ids)));
+      CHECK(check::same(
+          index_select(x.to(Device::cuda()), 0, ids.to(Device::cuda())).to(Device::cpu()),
+          index_select(x, 0, ids)));
     }
   };
   test(std::int64_t());
@@ -101,7 +107,8 @@ TEST_CASE("index_select: on a device an id outside reads nothing, and nothing wa
   for (std::int64_t j = 0; j < 4; ++j) CHECK((values.at({j, 1}) == 1) == (j == 0 || j == 3));
   CHECK(values.at({1, 0}) != values.at({1, 0}));
   CHECK(check::same(x.grad().to(Device::cpu()), tensor<float>({{0, 0}, {2, 2}, {0, 0}})));
-  const Tensor<std::int64_t> whole = index_select(ones<std::int64_t>({3}, gpu), 0, ids).to(Device::cpu());
+  const Tensor<std::int64_t> whole =
+      index_select(ones<std::int64_t>({3}, gpu), 0, ids).to(Device::cpu());
   CHECK(check::same(whole, tensor<std::int64_t>({1, 0, 0, 1})));
   CHECK(check::message([&] { (void)index_select(x, 0, tensor<std::int64_t>({1})); }) ==
         "[index_select] inputs are on different devices: cuda:0 and cpu");
@@ -116,7 +123,9 @@ TEST_CASE("embedding: values and gradients on every device") {
   const Tensor<std::int64_t> ids = tensor<std::int64_t>({{1, 4, 1}, {0, 2, 1}});
   const Tensor<double> table = check::normal({6, 5}, 1);
   devices::each([&](Device device) {
-    CHECK(check::same(embedding(ids.to(device), table.to(device)).to(Device::cpu()), embedding(ids, table)));
-    devices::gradients(device, [&](const auto& w) { return embedding(ids.to(device), w[0]); }, {table});
+    CHECK(check::same(embedding(ids.to(device), table.to(device)).to(Device::cpu()),
+                      embedding(ids, table)));
+    devices::gradients(device, [&](const auto& w) { return embedding(ids.to(device), w[0]); },
+                       {table});
   });
 }

@@ -1,6 +1,6 @@
-#include "devices.hpp"
-
 #include "tandem/ops/layer_norm.hpp"
+
+#include "devices.hpp"
 
 using namespace tandem;
 
@@ -10,7 +10,9 @@ template <class T>
 Tensor<T> at_or_none(const std::vector<Tensor<T>>& x, std::size_t i) {
   return i < x.size() ? x[i] : Tensor<T>();
 }
-const auto layer_norm_of = [](const auto& x) { return layer_norm(x[0], at_or_none(x, 1), at_or_none(x, 2)); };
+const auto layer_norm_of = [](const auto& x) {
+  return layer_norm(x[0], at_or_none(x, 1), at_or_none(x, 2));
+};
 
 /// Rows with σ near 1, also those of two elements.
 Tensor<double> rows_of(std::int64_t rows, std::int64_t n) {
@@ -30,8 +32,9 @@ TEST_CASE("layer_norm: float follows double on every device, every size") {
       CAPTURE(rows);
       CAPTURE(n);
       devices::each([&](Device device) {
-        // Sums of n terms in at least 32 lanes, log₂ of the lanes on top: n/32 + 10 roundings of a mean. A
-        // row may have σ down to 1/10 and |x̂| < 6; |γ|, |dy| < 5; rows add up to 33 of them for γ.
+        // Sums of n terms in at least 32 lanes, log₂ of the lanes on top: n/32 + 10 roundings of a
+        // mean. A row may have σ down to 1/10 and |x̂| < 6; |γ|, |dy| < 5; rows add up to 33 of
+        // them for γ.
         const double roundings = static_cast<double>(n) / 32 + 16;
         devices::float_follows_double(device, layer_norm_of, {x, gamma, beta},
                                       roundings * 10 * 6 * 5 * 5 * devices::float_eps);
@@ -48,8 +51,9 @@ TEST_CASE("layer_norm: gradients on every device, with and without scale and shi
       devices::gradients(device, layer_norm_of, {x, gamma, beta});
       devices::gradients(device, layer_norm_of, {x, gamma});
       devices::gradients(device, layer_norm_of, {x});
-      devices::gradients(
-          device, [](const auto& v) { return layer_norm(v[1], Tensor<double>(), v[0]); }, {beta, x});
+      devices::gradients(device,
+                         [](const auto& v) { return layer_norm(v[1], Tensor<double>(), v[0]); },
+                         {beta, x});
       // x needs no gradient: only those of the scale and the shift are computed.
       const Tensor<double> fixed = x.to(device);
       devices::gradients(device, [&](const auto& v) { return layer_norm(fixed, v[0], v[1]); },
@@ -81,8 +85,8 @@ TEST_CASE("layer_norm keeps its digits far from zero on every device") {
 TEST_CASE("layer_norm: the same bits in any order of the threads") {
   for (const std::int64_t n : {33, 197, 300}) {
     devices::same_in_every_order([&](Device device) {
-      Tensor<float> x = check::cast<float>(rows_of(77, n)).to(device), gamma = full<float>({n}, 2, device),
-                    beta = zeros<float>({n}, device);
+      Tensor<float> x = check::cast<float>(rows_of(77, n)).to(device),
+                    gamma = full<float>({n}, 2, device), beta = zeros<float>({n}, device);
       for (const Tensor<float>& leaf : {x, gamma, beta}) leaf.requires_grad_();
       const Tensor<float> y = layer_norm(x, gamma, beta);
       y.backward(check::cast<float>(devices::normal({77, n}, 8)).to(device));

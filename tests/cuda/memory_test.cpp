@@ -1,8 +1,9 @@
-/// Memory of a device: what is counted, what happens when there is none left, and when several queues read a tensor.
-
-#include "devices.hpp"
+/// Memory of a device: what is counted, what happens when there is none left, and when several
+/// queues read a tensor.
 
 #include "tandem/cuda/memory.hpp"
+
+#include "devices.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/to.hpp"
 
@@ -35,9 +36,12 @@ TEST_CASE("allocated, peak and reserved bytes") {
 TEST_CASE("out of memory: what was asked, held and free; then work goes on") {
   const Device gpu = Device::cuda();
   const Tensor<float> held = ones<float>({3, 1 << 18}, gpu);
-  const std::string message = check::message([&] { (void)zeros<double>({std::int64_t{1} << 47}, gpu); });
-  CHECK(message.substr(0, 71) == "[cuda] out of memory on cuda:0: 1048576.0 GiB were asked for, tensors h");
-  for (const char* piece : {" that are reserved, the largest free block has ", ", the device has ", " left"}) {
+  const std::string message =
+      check::message([&] { (void)zeros<double>({std::int64_t{1} << 47}, gpu); });
+  CHECK(message.substr(0, 71) ==
+        "[cuda] out of memory on cuda:0: 1048576.0 GiB were asked for, tensors h");
+  for (const char* piece :
+       {" that are reserved, the largest free block has ", ", the device has ", " left"}) {
     CHECK(message.find(piece) != std::string::npos);
   }
   CHECK(check::same(held + held, full<float>({3, 1 << 18}, 2)));
@@ -59,7 +63,8 @@ TEST_CASE("a tensor that another queue reads keeps its memory until that queue h
       ready.record(side);
       record_use(x, side);
     }
-    // Here the memory of x would be used again, and on the executor written before `side` has done anything.
+    // Here the memory of x would be used again, and on the executor written before `side` has done
+    // anything.
     const Tensor<float> other = full<float>({1031}, 7, gpu);
     CHECK(check::same(other, full<float>({1031}, 7)));
     ready.wait(usual);

@@ -1,8 +1,8 @@
-#include "devices.hpp"
+#include "tandem/ops/softmax.hpp"
 
 #include <limits>
 
-#include "tandem/ops/softmax.hpp"
+#include "devices.hpp"
 
 using namespace tandem;
 
@@ -21,10 +21,12 @@ TEST_CASE("softmax: float follows double on every device, every size") {
         // The exponent's rounding (|x − max| < 10), the sum's n/32 + 10 and four more, relative to
         // probabilities of at most 1; the gradient multiplies by sums of |dy| < 5.
         const double roundings = 10 + static_cast<double>(n) / 32 + 14;
-        devices::float_follows_double(device, softmax_of, {x}, roundings * 5 * 2 * devices::float_eps);
+        devices::float_follows_double(device, softmax_of, {x},
+                                      roundings * 5 * 2 * devices::float_eps);
         // Its values reach 20 and Σ|dy| 5·n.
-        devices::float_follows_double(device, log_softmax_of, {x},
-                                      roundings * (20 + 5 * static_cast<double>(n)) * devices::float_eps);
+        devices::float_follows_double(
+            device, log_softmax_of, {x},
+            roundings * (20 + 5 * static_cast<double>(n)) * devices::float_eps);
       });
     }
   }
@@ -47,9 +49,15 @@ TEST_CASE("softmax: gradients on every device, along every dimension") {
 }
 
 TEST_CASE("softmax: infinities and NaN mean the same on every device") {
-  constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  for (const std::vector<float>& row : {std::vector<float>{-inf, -inf, -inf}, {-inf, 1, 2}, {1, inf, 2},
-                                        {nan, 1, 2}, {nan, -inf, -inf}, {nan, nan, nan}, {1000, 999, -1000},
+  constexpr float inf = std::numeric_limits<float>::infinity(),
+                  nan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::vector<float>& row : {std::vector<float>{-inf, -inf, -inf},
+                                        {-inf, 1, 2},
+                                        {1, inf, 2},
+                                        {nan, 1, 2},
+                                        {nan, -inf, -inf},
+                                        {nan, nan, nan},
+                                        {1000, 999, -1000},
                                         {3e38F, -3e38F, 0}}) {
     const Tensor<float> x = from_vector<float>(row);
     const Tensor<float> expected = softmax(x);
@@ -80,9 +88,11 @@ TEST_CASE("softmax: masks on every device, broadcast and with rows in which noth
     const Tensor<bool> there = mask.to(device);
     for (const std::int64_t dim : {0, 1, 2}) {
       devices::gradients(device, [&](const auto& v) { return softmax(v[0], dim, there); }, {x});
-      CHECK(check::distance(log_softmax(x.to(device), dim, there), log_softmax(x, dim, mask)) <= 20 * 0x1p-50);
+      CHECK(check::distance(log_softmax(x.to(device), dim, there), log_softmax(x, dim, mask)) <=
+            20 * 0x1p-50);
       const Tensor<float> low = check::cast<float>(x);
-      CHECK(check::distance(softmax(low.to(device), dim, there), softmax(x, dim, mask)) <= 16 * devices::float_eps);
+      CHECK(check::distance(softmax(low.to(device), dim, there), softmax(x, dim, mask)) <=
+            16 * devices::float_eps);
     }
   });
   CHECK(check::message([&] { (void)softmax(x.to(Device::cuda()), -1, mask); }) ==
@@ -92,7 +102,8 @@ TEST_CASE("softmax: masks on every device, broadcast and with rows in which noth
 TEST_CASE("softmax: rows in a warp, in a block, and too long for either; packed and not") {
   for (const std::int64_t n : {512, 516, 4096, 4099, 16384, 16388, 20001}) {
     CAPTURE(n);
-    const Tensor<float> x = check::cast<float>(devices::normal({2, n}, 7)), dy = check::cast<float>(devices::normal({2, n}, 8));
+    const Tensor<float> x = check::cast<float>(devices::normal({2, n}, 7)),
+                        dy = check::cast<float>(devices::normal({2, n}, 8));
     const auto run = [&](Device device) {
       Tensor<float> leaf = x.to(device).clone();
       leaf.requires_grad_();
@@ -102,8 +113,10 @@ TEST_CASE("softmax: rows in a warp, in a block, and too long for either; packed 
     };
     const auto expected = run(Device::cpu()), got = run(Device::cuda());
     for (int i = 0; i < 2; ++i) {
-      // Relative to probabilities of at most 0.1: roundings of the sum (n/1024 a thread, and 15 more) and a few others.
-      CHECK(check::distance(got[static_cast<std::size_t>(i)], expected[static_cast<std::size_t>(i)]) <=
+      // Relative to probabilities of at most 0.1: roundings of the sum (n/1024 a thread, and 15
+      // more) and a few others.
+      CHECK(check::distance(got[static_cast<std::size_t>(i)],
+                            expected[static_cast<std::size_t>(i)]) <=
             0.1 * 5 * (static_cast<double>(n) / 128 + 40) * devices::float_eps);
     }
   }

@@ -1,15 +1,15 @@
 /// Moving tensors between devices, views and copies there, and what gradients do on the way.
 
-#include "devices.hpp"
-
-#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/to.hpp"
+
+#include "devices.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/tensor/print.hpp"
 
 using namespace tandem;
 
-TEST_CASE_TEMPLATE("to and back: every element type and size", T, float, double, bfloat16, std::int64_t,
-                   std::int32_t, std::uint8_t, bool) {
+TEST_CASE_TEMPLATE("to and back: every element type and size", T, float, double, bfloat16,
+                   std::int64_t, std::int32_t, std::uint8_t, bool) {
   for (const std::int64_t n : devices::sizes) {
     const Tensor<T> x = check::cast<T>(arange<double>(n));
     devices::each([&](Device device) {
@@ -46,7 +46,8 @@ TEST_CASE("factories, fill_, zero_, item and print work on a device") {
   });
 }
 
-TEST_CASE_TEMPLATE("views and strided copies on a device", T, float, double, bfloat16, std::uint8_t) {
+TEST_CASE_TEMPLATE("views and strided copies on a device", T, float, double, bfloat16,
+                   std::uint8_t) {
   const Tensor<T> host = check::cast<T>(arange<double>(5 * 7 * 3)).reshape({5, 7, 3});
   devices::each([&](Device device) {
     const Tensor<T> x = host.to(device);
@@ -76,7 +77,8 @@ TEST_CASE_TEMPLATE("views and strided copies on a device", T, float, double, bfl
 TEST_CASE("a copy of many rows on a device: more elements than one launch has threads at once") {
   const Tensor<float> host = check::cast<float>(check::normal({1031, 77}, 1));
   devices::each([&](Device device) {
-    CHECK(check::same(host.to(device).transpose(0, 1).contiguous(), host.transpose(0, 1).contiguous()));
+    CHECK(check::same(host.to(device).transpose(0, 1).contiguous(),
+                      host.transpose(0, 1).contiguous()));
   });
 }
 
@@ -106,9 +108,9 @@ TEST_CASE("gradients arrive on the device of their tensor") {
 TEST_CASE("gradients through views on a device") {
   devices::each([](Device device) {
     const auto f = [](const std::vector<Tensor<double>>& x) {
-      const Tensor<double> a = x[0].transpose(0, 1);            // (5, 3)
-      const Tensor<double> b = a.slice(0, 0, 4, 2).clone();     // (2, 3)
-      const Tensor<double> c = a.slice(0, 1, 3);                // (2, 3), overlapping gradients
+      const Tensor<double> a = x[0].transpose(0, 1);         // (5, 3)
+      const Tensor<double> b = a.slice(0, 0, 4, 2).clone();  // (2, 3)
+      const Tensor<double> c = a.slice(0, 1, 3);             // (2, 3), overlapping gradients
       const Tensor<double> d = x[0].select(1, 2).reshape({1, 3}).expand({2, 3});
       return add(add(b, c), add(d, b));
     };

@@ -1,5 +1,4 @@
 #include "devices.hpp"
-
 #include "tandem/ops/to.hpp"
 #include "tandem/wtal/train/losses.hpp"
 
@@ -11,7 +10,8 @@ namespace {
 Tensor<bool> valid_frames(std::int64_t videos, std::int64_t frames) {
   Tensor<bool> valid(Shape{videos, frames});
   for (std::int64_t b = 0; b < videos; ++b) {
-    for (std::int64_t t = 0; t < frames; ++t) valid.set({b, t}, t == 0 || (t < frames - 3 * b && (b > 0 || t % 5 != 2)));
+    for (std::int64_t t = 0; t < frames; ++t)
+      valid.set({b, t}, t == 0 || (t < frames - 3 * b && (b > 0 || t % 5 != 2)));
   }
   return valid;
 }
@@ -26,7 +26,8 @@ TEST_CASE("topk_mean: float follows double on every device, every length") {
       for (const std::int64_t divisor : {1, 8}) {
         // The mean of at most 1031 numbers below 5; the gradient is one division.
         devices::float_follows_double(
-            device, [&](const auto& x) { return wtal::topk_mean(x[0], valid.to(x[0].device()), divisor); },
+            device,
+            [&](const auto& x) { return wtal::topk_mean(x[0], valid.to(x[0].device()), divisor); },
             {devices::normal({2, frames, 3}, 1)}, 50 * 5 * devices::float_eps);
       }
     });
@@ -37,7 +38,9 @@ TEST_CASE("topk_mean: equal scores: the earlier frames are taken, on every devic
   for (const std::int64_t frames : {37, 4099}) {
     const Tensor<bool> valid = valid_frames(1, frames);
     const auto gradient = [&](Device device) {
-      Tensor<float> x = check::cast<float>(check::cast<std::int64_t>(devices::normal({1, frames, 3}, 2) * 2)).to(device);
+      Tensor<float> x =
+          check::cast<float>(check::cast<std::int64_t>(devices::normal({1, frames, 3}, 2) * 2))
+              .to(device);
       x.requires_grad_();
       wtal::topk_mean(x, valid.to(device)).backward(ones<float>({1, 3}, device));
       return x.grad().to(Device::cpu());
@@ -51,14 +54,17 @@ TEST_CASE("topk_mean: equal scores: the earlier frames are taken, on every devic
   }
 }
 
-TEST_CASE("topk_mean: gradients on every device; the same bits in any order; a video without frames") {
+TEST_CASE(
+    "topk_mean: gradients on every device; the same bits in any order; a video without frames") {
   const Tensor<bool> valid = valid_frames(3, 17);
   devices::each([&](Device device) {
-    devices::gradients(device, [&](const auto& x) { return wtal::topk_mean(x[0], valid.to(device), 3); },
+    devices::gradients(device,
+                       [&](const auto& x) { return wtal::topk_mean(x[0], valid.to(device), 3); },
                        {check::normal({3, 17, 2}, 3)});
   });
   devices::same_in_every_order([&](Device device) {
-    return std::vector{wtal::topk_mean(check::cast<float>(devices::normal({3, 17, 5}, 4)).to(device), valid.to(device), 2)};
+    return std::vector{wtal::topk_mean(
+        check::cast<float>(devices::normal({3, 17, 5}, 4)).to(device), valid.to(device), 2)};
   });
   const Tensor<float> x = ones<float>({2, 3, 1}, Device::cuda());
   Tensor<bool> half = ones<bool>({2, 3});

@@ -1,10 +1,10 @@
-#include "devices.hpp"
+#include "tandem/ops/topk.hpp"
 
 #include <limits>
 
+#include "devices.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/to.hpp"
-#include "tandem/ops/topk.hpp"
 
 using namespace tandem;
 
@@ -30,8 +30,10 @@ void as_on_the_cpu(const Tensor<T>& x, std::int64_t k, std::int64_t dim, bool la
     const TopK<T> got = topk(x.to(device), k, dim, largest);
     CHECK(check::same(got.values.to(Device::cpu()), expected.values));
     CHECK(check::same(got.indices.to(Device::cpu()), expected.indices));
-    const std::vector<T> a = got.values.to(Device::cpu()).to_vector(), b = expected.values.to_vector();
-    for (std::size_t i = 0; i < a.size(); ++i) CHECK(std::signbit(double(a[i])) == std::signbit(double(b[i])));
+    const std::vector<T> a = got.values.to(Device::cpu()).to_vector(),
+                         b = expected.values.to_vector();
+    for (std::size_t i = 0; i < a.size(); ++i)
+      CHECK(std::signbit(double(a[i])) == std::signbit(double(b[i])));
   });
 }
 
@@ -68,7 +70,8 @@ TEST_CASE("topk: columns that are too long for shared memory") {
 TEST_CASE("topk: gradients on every device, along every dimension; nothing to choose from") {
   devices::each([](Device device) {
     for (const std::int64_t dim : {0, 1, -1}) {
-      devices::gradients(device, [dim](const auto& x) { return topk(x[0], 2, dim).values; }, {check::normal({2, 5, 3}, 8)});
+      devices::gradients(device, [dim](const auto& x) { return topk(x[0], 2, dim).values; },
+                         {check::normal({2, 5, 3}, 8)});
     }
     Tensor<bfloat16> x = check::cast<bfloat16>(check::normal({5}, 9)).to(device);
     x.requires_grad_();

@@ -72,8 +72,7 @@ TEST_CASE("common_cli: options and their errors") {
   CHECK(program.kind == "weighted");
   CHECK(program.quiet);
 
-  CHECK(message({"--epoch", "3"}) ==
-        "program: unknown option --epoch; did you mean --epochs?");
+  CHECK(message({"--epoch", "3"}) == "program: unknown option --epoch; did you mean --epochs?");
   CHECK(message({"--learnin-rate=3"}) ==
         "program: unknown option --learnin-rate; did you mean --learning-rate?");
   CHECK(message({"--xyzzy"}) == "program: unknown option --xyzzy");
@@ -87,7 +86,8 @@ TEST_CASE("common_cli: a program that fails says why and returns 1") {
   std::string word = "program";
   char* argv[] = {word.data(), nullptr};
   std::fflush(stderr);
-  CHECK(cli::run(app, 1, argv, [] { tandem::fail("op", "a reason (expected in this test)"); }) == 1);
+  CHECK(cli::run(app, 1, argv, [] { tandem::fail("op", "a reason (expected in this test)"); }) ==
+        1);
 }
 
 TEST_CASE("common_cli: nothing from a file commands the terminal") {
@@ -137,8 +137,9 @@ TEST_CASE("common_cli: the config file") {
   CHECK(again.quiet);
 
   // The file is typed, and an unset flag is false.
-  CHECK(program.app.config_to_str() == "{\n  \"epochs\": 7,\n  \"learning-rate\": 0.25,\n  \"thresholds\": [\n    0.3,"
-                                       "\n    0.45\n  ],\n  \"kind\": \"weighted\",\n  \"quiet\": true\n}\n");
+  CHECK(program.app.config_to_str() ==
+        "{\n  \"epochs\": 7,\n  \"learning-rate\": 0.25,\n  \"thresholds\": [\n    0.3,"
+        "\n    0.45\n  ],\n  \"kind\": \"weighted\",\n  \"quiet\": true\n}\n");
   tandem::io::write_text(path, R"({"version": "0.1.0", "quiet": false})");
   Program loud;
   CHECK(loud.run({"--config", path}) == 0);
@@ -151,12 +152,12 @@ TEST_CASE("common_cli: the config file") {
   CHECK(with(R"({"epoch": 3})") ==
         "program: [json] " + path + ": unknown key \"epoch\"; did you mean \"epochs\"?");
   CHECK(with(R"({"epochs": {"a": 1}})") ==
-        "program: [json] " + path +
-            ": epochs: expected an integer, found an object");
+        "program: [json] " + path + ": epochs: expected an integer, found an object");
   CHECK(with(R"({"learning-rate": 1, "learning_rate": 2})").find("another spelling") !=
         std::string::npos);
   CHECK(with(R"({"quiet": ""})").ends_with("quiet: expected true or false, found a string \"\""));
-  CHECK(with(R"({"quiet": "false"})").ends_with("quiet: expected true or false, found a string \"false\""));
+  CHECK(with(R"({"quiet": "false"})")
+            .ends_with("quiet: expected true or false, found a string \"false\""));
   CHECK(with(R"({"epochs": "3"})").ends_with("epochs: expected an integer, found a string \"3\""));
   CHECK(with(R"({"kind": "men"})").find("did you mean \"mean\"?") != std::string::npos);
   CHECK(with("{").find(path + ":1:2") != std::string::npos);

@@ -82,23 +82,23 @@ TEST_CASE("evaluate: a small data set, from files to the JSON result") {
   CHECK(json.at("classes").at(1).at("name") == "Diving");
   CHECK(json.at("undetected_videos").at(0) == "b");
 
-  const Run other = run({"--ground-truth", truth, "--detections", detections, "--protocol",
-                         "thumos-index", "--subset", "all", "--tiou", "0.5,0.9",
-                         "--ignore-unannotated-videos"});
+  const Run other =
+      run({"--ground-truth", truth, "--detections", detections, "--protocol", "thumos-index",
+           "--subset", "all", "--tiou", "0.5,0.9", "--ignore-unannotated-videos"});
   CHECK(other.status == 0);
   CHECK(other.says("average mAP mean"));
   CHECK(other.warns("no ambiguous segments"));
   CHECK(other.warns("their detections are left out"));
 
-  const Run subset = run({"--ground-truth", truth, "--detections", detections, "--protocol",
-                          "thumos-seconds"});
+  const Run subset =
+      run({"--ground-truth", truth, "--detections", detections, "--protocol", "thumos-seconds"});
   CHECK(subset.status == 1);
   CHECK(subset.warns("the ground truth has the subsets 'validation', 'training'; choose one"));
   const Run typo = run({"--ground-truth", truth, "--detections", detections, "--protocol",
                         "activitynet", "--subset", "valdation"});
   CHECK(typo.warns("did you mean \"validation\"?"));
-  const Run swapped = run({"--ground-truth", detections, "--detections", truth, "--protocol",
-                           "activitynet"});
+  const Run swapped =
+      run({"--ground-truth", detections, "--detections", truth, "--protocol", "activitynet"});
   CHECK(swapped.status == 1);
   CHECK(swapped.warns("looks like a file of detections"));
   CHECK(run({"--ground-truth", truth, "--detectoins", detections}).warns("--detections?"));
@@ -107,15 +107,16 @@ TEST_CASE("evaluate: a small data set, from files to the JSON result") {
 
 TEST_CASE("evaluate: ties that decide and segments without length are said") {
   tandem_test::TempDir dir;
-  const std::string truth = dir.path("gt.json"), detections = dir.path("d.json"), out = dir.path("o.json");
+  const std::string truth = dir.path("gt.json"), detections = dir.path("d.json"),
+                    out = dir.path("o.json");
   // One detection covers two instances equally, a second fits one of them: the official evaluator
   // gives the first detection the last instance, and AP 0.5.
   tandem::io::write_text(truth, R"({"database": {"a": {"subset": "test", "annotations": [
     {"segment": [0, 3], "label": "X"}, {"segment": [3, 6], "label": "X"}]}}})");
   tandem::io::write_text(detections, R"({"results": {"a": [
     {"label": "X", "score": 0.9, "segment": [0, 6]}, {"label": "X", "score": 0.8, "segment": [3, 6]}]}})");
-  const Run ties = run({"--ground-truth", truth, "--detections", detections, "--protocol", "activitynet",
-                        "--tiou", "0.5", "--json", out});
+  const Run ties = run({"--ground-truth", truth, "--detections", detections, "--protocol",
+                        "activitynet", "--tiou", "0.5", "--json", out});
   CHECK(ties.status == 0);
   CHECK(ties.says("ties          decide here: 0 detections"));
   CHECK(ties.says("1 detection with several instances"));
@@ -131,8 +132,8 @@ TEST_CASE("evaluate: ties that decide and segments without length are said") {
   tandem::io::write_text(detections, R"({"results": {"a": [
     {"label": "X", "score": 0.9, "segment": [5, 5]}, {"label": "X", "score": 0.8, "segment": [10, 20]}]}})");
   for (const char* protocol : {"activitynet", "thumos-seconds", "thumos-index"}) {
-    const Run points = run({"--ground-truth", truth, "--detections", detections, "--protocol", protocol,
-                            "--subset", "test", "--json", out});
+    const Run points = run({"--ground-truth", truth, "--detections", detections, "--protocol",
+                            protocol, "--subset", "test", "--json", out});
     CHECK(points.status == 0);
     CHECK(points.says("1 instance"));
     CHECK(points.says("1 detection, counted as false positives (the official"));
@@ -149,8 +150,8 @@ TEST_CASE("evaluate: the handed cases of ties and points") {
   const std::string out = dir.path("o.json");
   const auto ap = [&](const std::string& name, const char* subset) {
     const Run r = run({"--ground-truth", data + "/" + name + "_gt.json", "--detections",
-                       data + "/" + name + "_det.json", "--protocol", "activitynet", "--tiou", "0.5",
-                       "--subset", subset, "--json", out});
+                       data + "/" + name + "_det.json", "--protocol", "activitynet", "--tiou",
+                       "0.5", "--subset", subset, "--json", out});
     REQUIRE_MESSAGE(r.status == 0, r.err);
     return tandem::io::load_json(out).at("map").at(0).get<double>();
   };
@@ -163,8 +164,8 @@ TEST_CASE("evaluate: the published numbers of mmaction2's evaluator test") {
   if (folder.empty()) return;
   tandem_test::TempDir dir;
   const std::string out = dir.path("o.json");
-  const Run r = run({"--ground-truth", folder + "/gt.json", "--detections",
-                     folder + "/result.json", "--protocol", "activitynet", "--json", out});
+  const Run r = run({"--ground-truth", folder + "/gt.json", "--detections", folder + "/result.json",
+                     "--protocol", "activitynet", "--json", out});
   REQUIRE(r.status == 0);
   const auto json = tandem::io::load_json(out);
   CHECK(std::fabs(json.at("averages").at("0.5:0.95").get<double>() - 0.6177579365079365) < 1e-9);

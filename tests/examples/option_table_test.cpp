@@ -41,7 +41,8 @@ struct Program {
     table.part(cli::Part::running);
     table.add("fresh", fresh, "Anew").not_recorded();
     table.add_to(app);
-    cli::add_config(app, [this](const tandem::io::JsonRef& root) { return table.translated(root); });
+    cli::add_config(app,
+                    [this](const tandem::io::JsonRef& root) { return table.translated(root); });
   }
 
   /// Parses as cli::run does. What is wrong, or "".
@@ -64,10 +65,12 @@ std::string wrong(std::vector<std::string> words) { return Program().parse(std::
 
 TEST_CASE("option_table: values travel typed") {
   Program p;
-  CHECK(p.parse({"--quiet", "--no-min-max", "--steps", "7", "--seed=18446744073709551615", "--rate", "1e-3", "--kind",
-                 "sum", "--thresholds", "0.3,0.45", "0.6", "--name", "", "--fresh"}) == "");
+  CHECK(p.parse({"--quiet", "--no-min-max", "--steps", "7", "--seed=18446744073709551615", "--rate",
+                 "1e-3", "--kind", "sum", "--thresholds", "0.3,0.45", "0.6", "--name", "",
+                 "--fresh"}) == "");
   CHECK(p.table.json().dump() ==
-        R"({"version":")" TANDEM_VERSION_STRING R"(","quiet":true,"steps":7,"seed":18446744073709551615,"rate":0.001,)"
+        R"({"version":")" TANDEM_VERSION_STRING
+        R"(","quiet":true,"steps":7,"seed":18446744073709551615,"rate":0.001,)"
         R"("no-min-max":true,"kind":"sum","thresholds":[0.3,0.45,0.6],"name":"","data":""})");
   CHECK_FALSE(p.normalize);
   CHECK(p.table.given("no-min-max"));
@@ -129,10 +132,12 @@ TEST_CASE("option_table: what is refused, in one short sentence") {
        "--seed: expected an integer from 0 to 18446744073709551615, got '18446744073709551616'"},
       {{"--seed", "-1"}, "--seed: expected an integer from 0 to 18446744073709551615, got '-1'"},
       {{"--steps", "9223372036854775808"},
-       "--steps: expected an integer from -9223372036854775808 to 9223372036854775807, got '9223372036854775808'"},
+       "--steps: expected an integer from -9223372036854775808 to 9223372036854775807, got "
+       "'9223372036854775808'"},
       {{"--steps", "0"}, "--steps: must be from 1 to 1000000000, it is 0"},
       {{"--steps", "1.5"}, "--steps: expected an integer, got '1.5'"},
-      {{"--thresholds", "0.3,nan"}, "--thresholds: expected a finite number that fits a double, got 'nan'"},
+      {{"--thresholds", "0.3,nan"},
+       "--thresholds: expected a finite number that fits a double, got 'nan'"},
       {{"--thresholds", "0.3", "2"}, "--thresholds: must be from 0 to 1, it is 2"},
       {{"--kind", "men"}, "--kind: 'men' is none of mean|sum; did you mean \"mean\"?"},
   };
@@ -149,11 +154,16 @@ TEST_CASE("option_table: the config file has the types of the options") {
   const auto with = [&](const char* text) {
     tandem::io::write_text(path, text);
     std::string said = wrong({"--config", path});
-    if (const std::size_t at = said.find(path); at != said.npos) said.erase(0, at + path.size() + 2);
+    if (const std::size_t at = said.find(path); at != said.npos)
+      said.erase(0, at + path.size() + 2);
     return said;
   };
-  CHECK(with(R"({"quiet": false, "no-min-max": false, "seed": 18446744073709551615, "version": "0"})") == "");
-  CHECK(with(R"({"quiet": "", "steps": 3})") == "quiet: expected true or false, found a string \"\"");
+  CHECK(
+      with(
+          R"({"quiet": false, "no-min-max": false, "seed": 18446744073709551615, "version": "0"})") ==
+      "");
+  CHECK(with(R"({"quiet": "", "steps": 3})") ==
+        "quiet: expected true or false, found a string \"\"");
   CHECK(with(R"({"quiet": 1})") == "quiet: expected true or false, found an integer");
   CHECK(with(R"({"steps": "3", "rate": 1})") == "steps: expected an integer, found a string \"3\"");
   CHECK(with(R"({"steps": 3.0})") == "steps: expected an integer, found a number");
@@ -161,7 +171,8 @@ TEST_CASE("option_table: the config file has the types of the options") {
   CHECK(with(R"({"steps": [3]})") == "steps: expected an integer, found an array");
   CHECK(with(R"({"seed": -1})") == "seed: expected an integer that is not negative, found -1");
   CHECK(with(R"({"seed": 18446744073709551616})") == "seed: expected an integer, found a number");
-  CHECK(with(R"({"thresholds": []})") == "thresholds: expected at least one value, found an empty list");
+  CHECK(with(R"({"thresholds": []})") ==
+        "thresholds: expected at least one value, found an empty list");
   CHECK(with(R"({"name": 3})") == "name: expected a string, found an integer");
   CHECK(with(R"({"stesp": 3})") == "unknown key \"stesp\"; did you mean \"steps\"?");
   CHECK(with(R"({"rate": -1})") == "--rate: must be from 0 to 1e+06, it is -1");
@@ -178,7 +189,8 @@ TEST_CASE("option_table: what older programs recorded as text is read as it was 
   tandem_test::TempDir dir;
   const std::string path = dir.path("options.json");
   // Unset flags were "", and the flag that says "no" was inverted.
-  tandem::io::write_text(path, R"({"quiet": "", "no-min-max": "", "steps": "20", "seed": "", "rate": "1e-3",
+  tandem::io::write_text(
+      path, R"({"quiet": "", "no-min-max": "", "steps": "20", "seed": "", "rate": "1e-3",
                                    "thresholds": "[0.3,0.45]", "kind": "", "name": ""})");
   Program p;
   CHECK(p.parse({"--config", path}) == "");
@@ -189,7 +201,8 @@ TEST_CASE("option_table: what older programs recorded as text is read as it was 
   CHECK(p.thresholds == std::vector<double>{0.3, 0.45});
   CHECK(p.kind.empty());
 
-  tandem::io::write_text(path, R"({"quiet": "true", "no-min-max": "false", "thresholds": "0.3 0.45", "seed": "",
+  tandem::io::write_text(
+      path, R"({"quiet": "true", "no-min-max": "false", "thresholds": "0.3 0.45", "seed": "",
                                    "kind": "", "name": ""})");
   Program q;
   CHECK(q.parse({"--config", path}) == "");
@@ -197,10 +210,13 @@ TEST_CASE("option_table: what older programs recorded as text is read as it was 
   CHECK_FALSE(q.normalize);
   CHECK(q.thresholds == std::vector<double>{0.3, 0.45});
 
-  tandem::io::write_text(path, R"({"quiet": "true", "rate": "quick", "seed": "", "kind": "", "name": ""})");
+  tandem::io::write_text(
+      path, R"({"quiet": "true", "rate": "quick", "seed": "", "kind": "", "name": ""})");
   CHECK(wrong({"--config", path}).ends_with("rate: expected a number, got 'quick'"));
-  tandem::io::write_text(path, R"({"quiet": "yes", "rate": "1", "seed": "", "kind": "", "name": ""})");
-  CHECK(wrong({"--config", path}).find("quiet: expected \"\", \"true\" or \"false\"") != std::string::npos);
+  tandem::io::write_text(path,
+                         R"({"quiet": "yes", "rate": "1", "seed": "", "kind": "", "name": ""})");
+  CHECK(wrong({"--config", path}).find("quiet: expected \"\", \"true\" or \"false\"") !=
+        std::string::npos);
 
   // Theirs had every option: a few texts are somebody's own, and no flag.
   tandem::io::write_text(path, R"({"no-min-max": "false"})");
@@ -214,7 +230,8 @@ TEST_CASE("option_table: help says type, range and default; two options have two
   CHECK(help.find("0.45") != std::string::npos);
   CHECK(help.find("Inference") != std::string::npos);
   bool again = false;
-  CHECK_THROWS_WITH_AS(p.table.add("quiet", again, "x"), "[option table] --quiet is declared twice", tandem::Error);
+  CHECK_THROWS_WITH_AS(p.table.add("quiet", again, "x"), "[option table] --quiet is declared twice",
+                       tandem::Error);
 }
 
 TEST_CASE("option_table: programs that declare options with CLI11 have the same strictness") {
@@ -236,10 +253,12 @@ TEST_CASE("option_table: programs that declare options with CLI11 have the same 
     }
     return "ok " + cli::number_text(width);
   };
-  CHECK(wrong_with({"--rate", "nan"}) == "--rate: expected a finite number that fits a double, got 'nan'");
+  CHECK(wrong_with({"--rate", "nan"}) ==
+        "--rate: expected a finite number that fits a double, got 'nan'");
   CHECK(wrong_with({"--rate", "1e308"}) == "ok 8");
   CHECK(wrong_with({"--rate", "-1e308"}) == "--rate: must be positive, it is -1e+308");
-  CHECK(wrong_with({"--seed", "18446744073709551616"}).find("18446744073709551615") != std::string::npos);
+  CHECK(wrong_with({"--seed", "18446744073709551616"}).find("18446744073709551615") !=
+        std::string::npos);
   CHECK(wrong_with({"--seed", "-1"}).find("from 0 to") != std::string::npos);
   CHECK(wrong_with({"--width", "65"}) == "--width: must be from 1 to 64, it is 65");
   CHECK(wrong_with({"--width", "010"}) == "ok 10");
@@ -251,7 +270,8 @@ TEST_CASE("option_values: a part of parts") {
   CHECK(cli::read_part("3/8", part, parts) == "");
   CHECK(part == 3);
   CHECK(parts == 8);
-  for (const char* text : {"4294967297/4294968298", "0/8", "9/8", "-1/8", "1", "/", "1/", "1/8x", " 1/8", "", "1/0"}) {
+  for (const char* text :
+       {"4294967297/4294968298", "0/8", "9/8", "-1/8", "1", "/", "1/", "1/8x", " 1/8", "", "1/0"}) {
     CHECK(cli::read_part(text, part, parts).starts_with("expected a part"));
   }
 }

@@ -62,8 +62,10 @@ TEST_CASE("tokenize: lines to ids and back, plain and as JSON") {
   const std::string b_at_end = std::to_string('b' - '!' + 256);
   CHECK(plain.out == "513\n\n513 512 " + b_at_end + "\n");
   CHECK(run("\"abc\\nabc\"\n", {"--vocabulary", merges, "--json"}).out == "[513, 513]\n");
-  CHECK(run("513 512 " + b_at_end + "\n", {"--vocabulary", merges, "--decode"}).out == "abc abb \n");
-  CHECK(run("[513, 513]\n", {"--vocabulary", merges, "--decode", "--json"}).out == "\"abc abc \"\n");
+  CHECK(run("513 512 " + b_at_end + "\n", {"--vocabulary", merges, "--decode"}).out ==
+        "abc abb \n");
+  CHECK(run("[513, 513]\n", {"--vocabulary", merges, "--decode", "--json"}).out ==
+        "\"abc abc \"\n");
 }
 
 TEST_CASE("tokenize: the classes of a data set, as train_dcl reads them") {
@@ -89,7 +91,8 @@ TEST_CASE("tokenize: what it refuses") {
   };
   refused(run("\"a\"\n12\n", {"--vocabulary", merges, "--json"}), "line 2: expected a JSON string");
   refused(run("\"a\n", {"--vocabulary", merges, "--json"}), "line 1");
-  refused(run("5 x\n", {"--vocabulary", merges, "--decode"}), "expected token ids in the line \"5 x\"");
+  refused(run("5 x\n", {"--vocabulary", merges, "--decode"}),
+          "expected token ids in the line \"5 x\"");
   refused(run("5 9999\n", {"--vocabulary", merges, "--decode"}), "9999");
   refused(run("", {"--vocabulary", dir.path("none.txt")}), "none.txt");
   refused(run("", {}), "--vocabulary");

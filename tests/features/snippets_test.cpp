@@ -4,8 +4,8 @@
 
 #include <vector>
 
-#include "tandem/io/npy.hpp"
 #include "../wtal/test_data.hpp"
+#include "tandem/io/npy.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;
@@ -56,26 +56,28 @@ TEST_CASE("snippets: row counts are those of rows laid out one by one") {
 }
 
 TEST_CASE("snippets: the published features of v_GGSY1Qvo990") {
-  // 355 frames at 19.62 per second, 18.09 s: about 452 frames at 25, 271 at 15. What stands in the files
-  // holds for every count of frames that resampling may give.
+  // 355 frames at 19.62 per second, 18.09 s: about 452 frames at 25, 271 at 15. What stands in the
+  // files holds for every count of frames that resampling may give.
   struct Case {
     std::int64_t stack, step;
     double fps;
     std::int64_t rows, from, to;
     const char* name;
   };
-  for (const Case& c : {Case{24, 24, 25, 18, 450, 453, "24_24_25"}, Case{24, 12, 15, 21, 269, 273, "24_12_15"}}) {
+  for (const Case& c :
+       {Case{24, 24, 25, 18, 450, 453, "24_24_25"}, Case{24, 12, 15, 21, 269, 273, "24_12_15"}}) {
     for (const LastFlow last : {LastFlow::repeat, LastFlow::drop}) {
       const SnippetOptions o{.stack = c.stack, .step = c.step, .fps = c.fps, .last_flow = last};
       for (std::int64_t n = c.from; n <= c.to; ++n) CHECK(snippet_count(n, o) == c.rows);
     }
-    const std::string file = tandem_test::test_data(
-        concat("i3d/features_v_GGSY1Qvo990/v_GGSY1Qvo990_None_raft_", c.name, "_timestamps_ms.npy"));
+    const std::string file = tandem_test::test_data(concat(
+        "i3d/features_v_GGSY1Qvo990/v_GGSY1Qvo990_None_raft_", c.name, "_timestamps_ms.npy"));
     if (file.empty()) continue;
     const Tensor<double> published = io::load_npy(file).tensor_as<double>();
     REQUIRE(published.numel() == c.rows);
     for (std::int64_t row = 0; row < c.rows; ++row) {
-      CHECK(snippet_end_ms(row, c.fps, {.stack = c.stack, .step = c.step}) == doctest::Approx(published.data()[row]).epsilon(1e-12));
+      CHECK(snippet_end_ms(row, c.fps, {.stack = c.stack, .step = c.step}) ==
+            doctest::Approx(published.data()[row]).epsilon(1e-12));
     }
   }
 }
@@ -95,8 +97,10 @@ TEST_CASE("snippets: the frames that CLIP sees") {
   CHECK(clip_offsets(15, 3) == Offsets{2, 7, 12});
   CHECK(clip_offsets(1) == Offsets{0});
   CHECK(clip_offsets(3, 3) == Offsets{0, 1, 2});
-  CHECK_THROWS_WITH_AS(clip_offsets(4, 5), "[snippets] CLIP sees 1 to 4 frames of a row of 4, not 5", Error);
-  for (std::int64_t frame = 0; frame < 64; ++frame) CHECK(clip_sees(frame, {8}, {}) == (frame % 16 == 8));
+  CHECK_THROWS_WITH_AS(clip_offsets(4, 5),
+                       "[snippets] CLIP sees 1 to 4 frames of a row of 4, not 5", Error);
+  for (std::int64_t frame = 0; frame < 64; ++frame)
+    CHECK(clip_sees(frame, {8}, {}) == (frame % 16 == 8));
   CHECK_FALSE(clip_sees(8, {12}, {.step = 4}));  // no row begins before the first frame
   CHECK(clip_sees(12, {12}, {.step = 4}));
   CHECK(frame_is_used(16, {.stack = 8, .step = 20}) == false);
@@ -105,7 +109,8 @@ TEST_CASE("snippets: the frames that CLIP sees") {
 
 TEST_CASE("snippets: errors") {
   CHECK_THROWS_WITH_AS(snippet_count(5, {.stack = 0}),
-                       "[snippets] a row has 1 to 4096 frames and the next begins 1 to 4096 frames later, got a stack of 0 and a step of 16",
+                       "[snippets] a row has 1 to 4096 frames and the next begins 1 to 4096 frames "
+                       "later, got a stack of 0 and a step of 16",
                        Error);
   CHECK_THROWS_AS(snippet_count(-1), Error);
   CHECK_THROWS_WITH_AS(snippet_end_ms(0, 0), "[snippets] time stamps need a frame rate", Error);

@@ -21,15 +21,16 @@ TEST_CASE("colours: the wheel and the pictures of another implementation") {
   const Tensor<std::uint8_t> colors = flow::flow_to_color(flow);
   REQUIRE(colors.shape() == expected.shape());
   for (std::int64_t i = 0; i < colors.numel(); ++i) {
-    // It divides by the largest length plus 1e-5 and computes in double: rounding down may part by one.
+    // It divides by the largest length plus 1e-5 and computes in double: rounding down may part by
+    // one.
     CHECK(std::abs(static_cast<int>(colors.data()[i]) - static_cast<int>(expected.data()[i])) <= 1);
   }
 }
 
 TEST_CASE("colours: scale, unknown and still") {
   const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
-  const Tensor<float> flow =
-      from_vector<float>(std::vector<float>{0, 0, nan, 1, 1, inf, flow::unknown_flow, 0, 2, 0, 8, 0}, Shape{6, 2});
+  const Tensor<float> flow = from_vector<float>(
+      std::vector<float>{0, 0, nan, 1, 1, inf, flow::unknown_flow, 0, 2, 0, 8, 0}, Shape{6, 2});
   CHECK(flow::max_motion(flow) == 8);
   const Tensor<std::uint8_t> colors = flow::flow_to_color(flow, 4);
   CHECK(colors.shape() == Shape{6, 3});
@@ -40,7 +41,8 @@ TEST_CASE("colours: scale, unknown and still") {
   for (const std::int64_t unknown : {1, 2, 3}) CHECK(color(unknown) == std::vector<int>{0, 0, 0});
   CHECK(color(4) == std::vector<int>{255, 127, 127});  // half the way from white to red
   CHECK(color(5) == std::vector<int>{191, 0, 0});      // beyond the scale: darker
-  CHECK(flow::flow_to_color(zeros<float>({2, 3, 2})).to_vector() == std::vector<std::uint8_t>(18, 255));
+  CHECK(flow::flow_to_color(zeros<float>({2, 3, 2})).to_vector() ==
+        std::vector<std::uint8_t>(18, 255));
   CHECK(flow::flow_to_color(zeros<float>({0, 3, 2})).shape() == Shape{0, 3, 3});
   CHECK(contains(error_of([&] { flow::flow_to_color(flow, -1); }), "from 0, it is -1"));
   CHECK(contains(error_of([&] { flow::flow_to_color(flow, nan); }), "from 0"));

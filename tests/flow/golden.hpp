@@ -25,7 +25,8 @@ tandem::Tensor<T> flow_golden(const std::string& name) {
   return flow_golden().at(name).tensor<T>().contiguous();
 }
 
-inline void put(const tandem::Tensor<float>& image, tandem::flow::detail::Planes& planes, int plane) {
+inline void put(const tandem::Tensor<float>& image, tandem::flow::detail::Planes& planes,
+                int plane) {
   const std::int64_t width = image.size(1);
   for (std::int64_t y = 0; y < image.size(0); ++y) {
     std::copy(image.data() + y * width, image.data() + (y + 1) * width, planes.row(plane, y));

@@ -27,7 +27,8 @@ Tensor<float> filtered(const Tensor<float>& image) {
   return get(planes, 0);
 }
 
-/// The median of every 0-1 window whose columns are sorted: by the 0-1 principle, that is all there is.
+/// The median of every 0-1 window whose columns are sorted: by the 0-1 principle, that is all there
+/// is.
 template <int Side>
 int wrong_medians() {
   using Network = flow::detail::MedianNetwork<Side>;
@@ -126,7 +127,8 @@ TEST_CASE("pyramid: OpenCV's bilinear resize, and its sizes") {
   }
   CHECK(flow::detail::pyramid_sizes(25, 400, 5, 0.8).size() == 3);  // 25, 20, 16
   CHECK(flow::detail::pyramid_sizes(3, 400, 5, 0.8).size() == 1);
-  CHECK(flow::detail::pyramid_sizes(60, 52, 1'000'000, 0.99).size() == 11);  // 50 · 0.99 rounds to 50
+  // 50 · 0.99 rounds to 50
+  CHECK(flow::detail::pyramid_sizes(60, 52, 1'000'000, 0.99).size() == 11);
 }
 
 TEST_CASE("warp and data term: cubic convolution by its definition") {
@@ -157,11 +159,13 @@ TEST_CASE("warp and data term: cubic convolution by its definition") {
               known[c] = static_cast<double>(expected.at({y, x, c + 1}));
               known[2] -= known[c] * static_cast<double>(u.at({y, x, c}));
             }
-            known[2] += static_cast<double>(expected.at({y, x, 0})) - static_cast<double>(first.at({y, x}));
+            known[2] +=
+                static_cast<double>(expected.at({y, x, 0})) - static_cast<double>(first.at({y, x}));
           }
           const int planes[3] = {d::gx, d::gy, d::rho0};
           for (int c = 0; c < 3; ++c) {
-            const double error = std::fabs(static_cast<double>(work.row(planes[c], y)[x]) - known[c]);
+            const double error =
+                std::fabs(static_cast<double>(work.row(planes[c], y)[x]) - known[c]);
             most[c] = std::max(most[c], error);
           }
           const double square = known[0] * known[0] + known[1] * known[1];
@@ -174,8 +178,9 @@ TEST_CASE("warp and data term: cubic convolution by its definition") {
           for (const int plane : {d::gx, d::gy, d::rho0}) REQUIRE(work.row(plane, y)[x] == 0);
         }
       }
-      // The point itself is known to 2^-20 of a pixel (35 + u in float) where grey changes by up to 60 per
-      // pixel, sixteen products of grey values up to 255 round to 2^-17 each, and |∇I·u| is below 500.
+      // The point itself is known to 2^-20 of a pixel (35 + u in float) where grey changes by up to
+      // 60 per pixel, sixteen products of grey values up to 255 round to 2^-17 each, and |∇I·u| is
+      // below 500.
       CHECK(most[0] < 1e-3);
       CHECK(most[1] < 1e-3);
       CHECK(most[2] < 3e-3);

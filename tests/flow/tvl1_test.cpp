@@ -28,7 +28,8 @@ Tensor<float> texture(std::int64_t height, std::int64_t width, double dx, double
   for (std::int64_t y = 0; y < height; ++y) {
     for (std::int64_t x = 0; x < width; ++x) {
       const double a = static_cast<double>(x) - dx, b = static_cast<double>(y) - dy;
-      const double value = 128 + 40 * std::sin(0.31 * a + 0.17 * b) + 35 * std::cos(0.23 * b - 0.29 * a) +
+      const double value = 128 + 40 * std::sin(0.31 * a + 0.17 * b) +
+                           35 * std::cos(0.23 * b - 0.29 * a) +
                            25 * std::sin(0.61 * a - 0.2) * std::cos(0.53 * b + 0.4) +
                            20 * std::sin(0.08 * a + 0.05 * b);
       *p++ = static_cast<float>(value);
@@ -49,16 +50,19 @@ TEST_CASE("tvl1: real pairs against the truth and against OpenCV") {
     const char *first, *second, *truth, *opencv;
     double most_error, most_distance;
   };
-  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Where the flow is ambiguous, rounding errors decide:
-  // noise of 1e-7 in the image moves the error of chairs1 by 0.002 (standard deviation, around 1.165) and of
-  // rubberwhale by 0.0001. From OpenCV's flow this one differs at the borders, see docs/flow.md.
+  // OpenCV 4.6 itself: 0.1565 and 1.168 from the truth. Where the flow is ambiguous, rounding
+  // errors decide:
+  // noise of 1e-7 in the image moves the error of chairs1 by 0.002 (standard deviation, around
+  // 1.165) and of rubberwhale by 0.0001. From OpenCV's flow this one differs at the borders, see
+  // docs/flow.md.
   const Pair pairs[] = {
       {"rubberwhale/gray0.png", "rubberwhale/gray1.png", "rubberwhale/flow10.flo",
        "rubberwhale/opencv46_dualtvl1_default.flo", 0.16, 0.03},
       {"chairs1/0000001-gray0.png", "chairs1/0000001-gray1.png", "chairs1/0000001-gt.flo",
        "chairs1/0000001-opencv46_dualtvl1_default.flo", 1.175, 0.1},
-      {"video_pair/v_BaseballPitch_g01_c01_f0040_gray0.png", "video_pair/v_BaseballPitch_g01_c01_f0040_gray1.png",
-       "", "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.03},
+      {"video_pair/v_BaseballPitch_g01_c01_f0040_gray0.png",
+       "video_pair/v_BaseballPitch_g01_c01_f0040_gray1.png", "",
+       "video_pair/v_BaseballPitch_g01_c01_f0040_opencv46_dualtvl1_default.flo", 0, 0.03},
   };
   for (const Pair& pair : pairs) {
     const std::string first = test_data(std::string("flow/") + pair.first);
@@ -79,14 +83,30 @@ TEST_CASE("tvl1: the algorithm in float64, every iteration counted") {
     const char* name;
     flow::TvL1Options options;
   };
-  const Tensor<float> first = flow_golden<float>("tvl1.first"), second = flow_golden<float>("tvl1.second");
+  const Tensor<float> first = flow_golden<float>("tvl1.first"),
+                      second = flow_golden<float>("tvl1.second");
   const Case cases[] = {
-      {"fixed", {.warps = 3, .epsilon = 0, .inner_iterations = 7, .outer_iterations = 2, .sampling_steps = 0}},
+      {"fixed",
+       {.warps = 3,
+        .epsilon = 0,
+        .inner_iterations = 7,
+        .outer_iterations = 2,
+        .sampling_steps = 0}},
       {"other",
-       {.tau = 0.2, .lambda = 0.05, .theta = 0.4, .scales = 3, .scale_step = 0.5, .warps = 2, .epsilon = 0.003,
-        .inner_iterations = 12, .outer_iterations = 3, .median = 3, .sampling_steps = 0}},
+       {.tau = 0.2,
+        .lambda = 0.05,
+        .theta = 0.4,
+        .scales = 3,
+        .scale_step = 0.5,
+        .warps = 2,
+        .epsilon = 0.003,
+        .inner_iterations = 12,
+        .outer_iterations = 3,
+        .median = 3,
+        .sampling_steps = 0}},
       {"plain", {.scales = 2, .epsilon = 0.02, .median = 1, .sampling_steps = 0}},
-      {"initial", {.scales = 2, .sampling_steps = 0, .initial = flow_golden<float>("tvl1.initial")}},
+      {"initial",
+       {.scales = 2, .sampling_steps = 0, .initial = flow_golden<float>("tvl1.initial")}},
       {"exact", {.sampling_steps = 0}},
       {"defaults", {}},
   };
@@ -95,16 +115,18 @@ TEST_CASE("tvl1: the algorithm in float64, every iteration counted") {
       CAPTURE(c.name);
       flow::TvL1Report report;
       const Tensor<float> flow = flow::tvl1(first, second, c.options, &report);
-      const auto counts = flow_golden<std::int64_t>(concat("tvl1.", c.name, ".iterations")).to_vector();
+      const auto counts =
+          flow_golden<std::int64_t>(concat("tvl1.", c.name, ".iterations")).to_vector();
       REQUIRE(report.iterations.size() == counts.size());
       CHECK(report.scales * c.options.warps == static_cast<int>(counts.size()));
       for (std::size_t i = 0; i < counts.size(); ++i) {
         CAPTURE(i);
         CHECK(report.iterations[i] == counts[i]);
       }
-      // Float carries grey values to 2^-17, which the data term divides by gradients of about 1; iterations
-      // contract errors, so they do not add up. A point that is sampled at multiples of 1/32 of a pixel can
-      // fall on the other side of a rounding, which moves some pixels by a fraction of that.
+      // Float carries grey values to 2^-17, which the data term divides by gradients of about 1;
+      // iterations contract errors, so they do not add up. A point that is sampled at multiples of
+      // 1/32 of a pixel can fall on the other side of a rounding, which moves some pixels by a
+      // fraction of that.
       const bool rounded = c.options.sampling_steps != 0;
       const Tensor<float> expected = flow_golden<float>(concat("tvl1.", c.name, ".out"));
       CHECK(flow::endpoint_error(flow, expected) < (rounded ? 2e-4 : 1e-5));
@@ -133,7 +155,8 @@ TEST_CASE("tvl1: a texture that moves by fractions of a pixel") {
 
 TEST_CASE("tvl1: the same bits on 1, 2 and 3 threads, alone and in a batch") {
   const ThreadScope restore;
-  const Tensor<float> a = texture(61, 83, 0, 0), b = texture(61, 83, 1.3, -0.4), c = texture(61, 83, -2, 1);
+  const Tensor<float> a = texture(61, 83, 0, 0), b = texture(61, 83, 1.3, -0.4),
+                      c = texture(61, 83, -2, 1);
   cpu::set_num_threads(1);
   const Tensor<float> ab = flow::tvl1(a, b), bc = flow::tvl1(b, c), ca = flow::tvl1(c, a);
   Tensor<float> first({3, 61, 83}), second({3, 61, 83});
@@ -162,8 +185,8 @@ TEST_CASE("tvl1: every instruction set, within the growth of rounding errors") {
       portable = flow;
       continue;
     }
-    // Rounding may move a sampling point to the next 1/32 pixel and an end by an iteration, each of which
-    // changes at most 0.01 pixels on average.
+    // Rounding may move a sampling point to the next 1/32 pixel and an end by an iteration, each of
+    // which changes at most 0.01 pixels on average.
     CHECK(flow::endpoint_error(flow, portable) < 0.005);
   }
 }
@@ -186,7 +209,8 @@ TEST_CASE("tvl1: all sizes, and no motion where nothing can be seen") {
       }
     }
   }
-  CHECK(flow::tvl1(Tensor<float>({0, 5, 6}), Tensor<float>({0, 5, 6})).shape() == Shape{0, 5, 6, 2});
+  CHECK(flow::tvl1(Tensor<float>({0, 5, 6}), Tensor<float>({0, 5, 6})).shape() ==
+        Shape{0, 5, 6, 2});
 }
 
 TEST_CASE("tvl1: an initial flow") {
@@ -198,7 +222,8 @@ TEST_CASE("tvl1: an initial flow") {
     double sum = 0;
     for (std::int64_t y = 16; y < 48; ++y) {
       for (std::int64_t x = 24; x < 72; ++x) {
-        sum += std::hypot(static_cast<double>(flow.at({y, x, 0})) - 9.5, static_cast<double>(flow.at({y, x, 1})));
+        sum += std::hypot(static_cast<double>(flow.at({y, x, 0})) - 9.5,
+                          static_cast<double>(flow.at({y, x, 1})));
       }
     }
     return sum / (32 * 48);
@@ -221,7 +246,8 @@ TEST_CASE("tvl1: a start far outside of the picture") {
     p[i] = (i % 3 == 0 ? -1.0F : 1.0F) * std::pow(10.0F, static_cast<float>(i % 7));
   }
   for (const int scales : {1, 3}) {
-    const Tensor<float> flow = flow::tvl1(image, image, {.scales = scales, .sampling_steps = 3, .initial = start});
+    const Tensor<float> flow =
+        flow::tvl1(image, image, {.scales = scales, .sampling_steps = 3, .initial = start});
     for (std::int64_t i = 0; i < flow.numel(); ++i) REQUIRE(std::isfinite(flow.data()[i]));
   }
 }
@@ -242,10 +268,15 @@ TEST_CASE("tvl1: what is refused") {
   CHECK(contains(message({.outer_iterations = 0}), "outer_iterations"));
   CHECK(contains(message({.median = 4}), "median must be 1, 3 or 5, it is 4"));
   CHECK(contains(message({.sampling_steps = -1}), "sampling_steps"));
-  CHECK(contains(message({.initial = zeros<float>({20, 24})}), "the initial flow must be (20, 24, 2)"));
-  CHECK(contains(error_of([&] { flow::tvl1(image, texture(20, 25, 0, 0)); }), "got (20, 24) and (20, 25)"));
+  CHECK(contains(message({.initial = zeros<float>({20, 24})}),
+                 "the initial flow must be (20, 24, 2)"));
+  CHECK(contains(error_of([&] { flow::tvl1(image, texture(20, 25, 0, 0)); }),
+                 "got (20, 24) and (20, 25)"));
   CHECK(contains(error_of([&] { flow::tvl1(zeros<float>({4}), zeros<float>({4})); }), "(H, W)"));
-  CHECK(contains(error_of([&] { flow::tvl1(Tensor<float>({0, 4}), Tensor<float>({0, 4})); }), "no pixels"));
+  CHECK(contains(error_of([&] {
+                   flow::tvl1(Tensor<float>({0, 4}), Tensor<float>({0, 4}));
+                 }),
+                 "no pixels"));
   CHECK(contains(error_of([&] { flow::tvl1(Tensor<float>(), image); }), "undefined"));
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity(), 1e9F}) {
     const Tensor<float> broken = image.clone();

@@ -1,6 +1,9 @@
-/// libFuzzer over the targets (clang, -fsanitize=fuzzer,address,undefined); scripts/fuzz.sh builds and runs it.
-///   TANDEM_FUZZ_TARGET=jpeg fuzz_coverage CORPUS…      the usual options of libFuzzer; or files, to repeat findings
-///   TANDEM_FUZZ_SEEDS=DIR fuzz_coverage                writes the seeds of every target to DIR/<target>/, names on stdout
+/// libFuzzer over the targets (clang, -fsanitize=fuzzer,address,undefined); scripts/fuzz.sh builds
+/// and runs it.
+///   TANDEM_FUZZ_TARGET=jpeg fuzz_coverage CORPUS…      the usual options of libFuzzer; or files,
+///   to repeat findings
+///   TANDEM_FUZZ_SEEDS=DIR fuzz_coverage                writes the seeds of every target to
+///   DIR/<target>/, names on stdout
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +31,8 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
     for (const fuzz::Target& one : targets) {
       const std::string to = std::string(folder) + "/" + one.name;
       std::filesystem::create_directories(to);
-      for (std::size_t i = 0; i < one.seeds.size(); ++i) fuzz::put(to + "/seed" + std::to_string(i), one.seeds[i]);
+      for (std::size_t i = 0; i < one.seeds.size(); ++i)
+        fuzz::put(to + "/seed" + std::to_string(i), one.seeds[i]);
       std::printf("%s %d\n", one.name.c_str(), one.slow ? 1 : 0);
     }
     std::fflush(stdout);
@@ -39,7 +43,9 @@ extern "C" int LLVMFuzzerInitialize(int*, char***) {
     if (name != nullptr && one.name == name) target = &one;
   }
   if (target == nullptr) {
-    std::fprintf(stderr, "fuzz_coverage: TANDEM_FUZZ_TARGET names no target; TANDEM_FUZZ_SEEDS=DIR lists them\n");
+    std::fprintf(
+        stderr,
+        "fuzz_coverage: TANDEM_FUZZ_TARGET names no target; TANDEM_FUZZ_SEEDS=DIR lists them\n");
     std::exit(2);
   }
   return 0;
@@ -49,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   try {
     target->read(std::string(reinterpret_cast<const char*>(data), size));
   } catch (const tandem::Error& e) {
-    fuzz::promise(std::string_view(e.what()).size() <= 2000, "a message is a sentence, however long the input's words");
+    fuzz::promise(std::string_view(e.what()).size() <= 2000,
+                  "a message is a sentence, however long the input's words");
   }
   return 0;
 }

@@ -1,8 +1,6 @@
 /// fuzz_mutations [--seconds N] [--seed S] [--only I]: see fuzz.hpp. scripts/fuzz.sh builds it with
 /// AddressSanitizer and runs it for five minutes. An input may take 10 seconds.
 
-#include "fuzz.hpp"
-
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,10 +10,12 @@
 #include <cstdlib>
 #include <new>
 
+#include "fuzz.hpp"
+
 namespace {
 
-// Memory that the readers hold, counted in operator new and refused there: an input must not make them ask
-// for more than it justifies. The data of tensors is counted by the library itself.
+// Memory that the readers hold, counted in operator new and refused there: an input must not make
+// them ask for more than it justifies. The data of tensors is counted by the library itself.
 std::size_t live = 0, peak = 0, limit = ~std::size_t{0};
 bool refused_memory = false;
 std::uint64_t running = 0, running_seed = 0;
@@ -38,9 +38,12 @@ void release(void* p) {
 }
 
 [[noreturn]] void report(const fuzz::Fuzzer& fuzzer, const char* what) {
-  std::fprintf(stderr, "fuzz_mutations: %s in iteration %llu of seed %llu (%s); repeat: fuzz_mutations --seed %llu --only %llu\n",
-               what, static_cast<unsigned long long>(running), static_cast<unsigned long long>(running_seed),
-               fuzzer.target(running).name.c_str(), static_cast<unsigned long long>(running_seed),
+  std::fprintf(stderr,
+               "fuzz_mutations: %s in iteration %llu of seed %llu (%s); repeat: fuzz_mutations "
+               "--seed %llu --only %llu\n",
+               what, static_cast<unsigned long long>(running),
+               static_cast<unsigned long long>(running_seed), fuzzer.target(running).name.c_str(),
+               static_cast<unsigned long long>(running_seed),
                static_cast<unsigned long long>(running));
   std::exit(1);
 }
@@ -82,7 +85,8 @@ int main(int argc, char** argv) {
   ::signal(SIGALRM, too_long);
   const fuzz::Fuzzer fuzzer(TANDEM_SOURCE_DIR "/tests");
   for (const std::string& broken : fuzzer.broken_seeds()) {
-    std::fprintf(stderr, "fuzz_mutations: an undamaged input does not do what it should: %s\n", broken.c_str());
+    std::fprintf(stderr, "fuzz_mutations: an undamaged input does not do what it should: %s\n",
+                 broken.c_str());
     return 1;
   }
   running_seed = seed;
@@ -90,7 +94,8 @@ int main(int argc, char** argv) {
   std::vector<double> growth(fuzzer.size()), slowest(fuzzer.size());
   const double start = now();
   const std::uint64_t first = only != ~std::uint64_t{0} ? only : 0;
-  for (running = first; running == first || (only == ~std::uint64_t{0} && now() - start < seconds); ++running) {
+  for (running = first; running == first || (only == ~std::uint64_t{0} && now() - start < seconds);
+       ++running) {
     const std::string input = fuzzer.input(seed, running);
     const fuzz::Target& target = fuzzer.target(running);
     const std::size_t slot = fuzzer.slot(running);
@@ -119,7 +124,8 @@ int main(int argc, char** argv) {
     const std::size_t used =
         peak - before + static_cast<std::size_t>(tandem::memory_stats().peak - tensors_before);
     if (used > allowed || refused_memory) {
-      std::fprintf(stderr, "more than %zu bytes of memory for an input of %zu\n", allowed, input.size());
+      std::fprintf(stderr, "more than %zu bytes of memory for an input of %zu\n", allowed,
+                   input.size());
       report(fuzzer, "too much memory");
     }
     slowest[slot] = std::max(slowest[slot], now() - begin);
@@ -129,12 +135,15 @@ int main(int argc, char** argv) {
   ::alarm(0);
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < fuzzer.size(); ++i) {
-    std::printf("%-24s %9llu read %9llu refused   at most %.0f bytes of memory per byte of (input + 1 KiB), %.3f s\n",
-                fuzzer.target(i).name.c_str(), static_cast<unsigned long long>(read[i]),
-                static_cast<unsigned long long>(refused[i]), growth[i], slowest[i]);
+    std::printf(
+        "%-24s %9llu read %9llu refused   at most %.0f bytes of memory per byte of (input + 1 "
+        "KiB), %.3f s\n",
+        fuzzer.target(i).name.c_str(), static_cast<unsigned long long>(read[i]),
+        static_cast<unsigned long long>(refused[i]), growth[i], slowest[i]);
     total += read[i] + refused[i];
   }
   std::printf("%llu inputs in %.0f s, seed %llu: every one was read or refused with an Error\n",
-              static_cast<unsigned long long>(total), now() - start, static_cast<unsigned long long>(seed));
+              static_cast<unsigned long long>(total), now() - start,
+              static_cast<unsigned long long>(seed));
   return 0;
 }

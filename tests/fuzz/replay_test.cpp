@@ -1,5 +1,5 @@
-/// The suite's share of fuzzing: every seed and every file of the corpus once, and a short run of blind damage.
-/// scripts/fuzz.sh is the long one.
+/// The suite's share of fuzzing: every seed and every file of the corpus once, and a short run of
+/// blind damage. scripts/fuzz.sh is the long one.
 #include <doctest/doctest.h>
 
 #include "fuzz.hpp"

@@ -1,10 +1,10 @@
 /// Annotations, detections and feature files in every layout.
 
-#include "targets.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/io/pickle_writer.hpp"
 #include "tandem/wtal/data/datasets.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
+#include "targets.hpp"
 
 namespace fuzz {
 namespace {
@@ -31,7 +31,8 @@ void add_wtalc(Targets& targets, const Places& places) {
     truth.videos.push_back(video);
   }
   wtal::write_wtalc(folder, truth);
-  for (const char* name : {"classlist", "videoname", "subset", "duration", "segments", "labels", "labels_all"}) {
+  for (const char* name :
+       {"classlist", "videoname", "subset", "duration", "segments", "labels", "labels_all"}) {
     const std::string path = folder + "/" + name + ".npy", good = io::read_text(path);
     targets.push_back({std::string("wtalc_") + name, {good}, [=](const std::string& s) {
                          put(path, s);
@@ -68,23 +69,32 @@ void add_wtalc(Targets& targets, const Places& places) {
 
 void add_annotation_targets(Targets& targets, const Places& places) {
   targets.push_back({"annotations", {annotations}, [](const std::string& s) {
-                       const auto truth = wtal::annotations_from_json(io::JsonDocument::parse(s, "fuzz"));
+                       const auto truth =
+                           wtal::annotations_from_json(io::JsonDocument::parse(s, "fuzz"));
                        attempt([&] { wtal::find_subsets(truth); });
                      }});
-  targets.push_back({"detections", {detections}, [](const std::string& s) {
-                       const auto set = wtal::detections_from_json(io::JsonDocument::parse(s, "fuzz"));
-                       const std::string text = io::json_text(wtal::detections_to_json(set));
-                       const auto again = wtal::detections_from_json(io::JsonDocument::parse(text, "again"));
-                       promise(again.videos == set.videos, "detections that are written are read again");
-                     }, 1024});
-  targets.push_back({"annotations_csv", {csv}, [](const std::string& s) { wtal::annotations_from_csv(s, "fuzz"); }});
-  targets.push_back({"ambiguous", {"video_test_1  0.5 1.5\r\nvideo_test_2  1 2\n"}, [](const std::string& s) {
-                       wtal::GroundTruth truth;
-                       truth.videos.push_back({.id = "video_test_1"});
-                       truth.videos.push_back({.id = "video_test_2"});
-                       wtal::add_ambiguous(truth, s, "fuzz");
+  targets.push_back(
+      {"detections",
+       {detections},
+       [](const std::string& s) {
+         const auto set = wtal::detections_from_json(io::JsonDocument::parse(s, "fuzz"));
+         const std::string text = io::json_text(wtal::detections_to_json(set));
+         const auto again = wtal::detections_from_json(io::JsonDocument::parse(text, "again"));
+         promise(again.videos == set.videos, "detections that are written are read again");
+       },
+       1024});
+  targets.push_back({"annotations_csv", {csv}, [](const std::string& s) {
+                       wtal::annotations_from_csv(s, "fuzz");
                      }});
-  const std::string folder = places.scratch + "/basnet", json = folder + "/gt.json", list = folder + "/split_test.txt";
+  targets.push_back(
+      {"ambiguous", {"video_test_1  0.5 1.5\r\nvideo_test_2  1 2\n"}, [](const std::string& s) {
+         wtal::GroundTruth truth;
+         truth.videos.push_back({.id = "video_test_1"});
+         truth.videos.push_back({.id = "video_test_2"});
+         wtal::add_ambiguous(truth, s, "fuzz");
+       }});
+  const std::string folder = places.scratch + "/basnet", json = folder + "/gt.json",
+                    list = folder + "/split_test.txt";
   io::make_directories(folder);
   put(json, annotations);
   const std::string other = places.scratch + "/basnet_json", other_json = other + "/gt.json";

@@ -1,4 +1,5 @@
-/// Readers of plain formats: JSON, npy, pickle, npz, DEFLATE, gzip, safetensors, checkpoints, config files.
+/// Readers of plain formats: JSON, npy, pickle, npz, DEFLATE, gzip, safetensors, checkpoints,
+/// config files.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,11 +11,11 @@
 
 #include "../../examples/common_cli.hpp"
 #include "../../examples/option_table.hpp"
-#include "targets.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/io/gzip.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/io/pickle.hpp"
+#include "targets.hpp"
 
 namespace fuzz {
 
@@ -61,14 +62,16 @@ void read_npy(const std::string& bytes) {
 void read_pickle(const std::string& bytes) {
   auto owner = make_ref<io::OwnedBytes>(bytes);
   const unsigned char* data = owner->data();
-  const auto pickle = make_ref<io::Pickle>(data, bytes.size(), "fuzz", std::size_t{0}, std::move(owner));
+  const auto pickle =
+      make_ref<io::Pickle>(data, bytes.size(), "fuzz", std::size_t{0}, std::move(owner));
   std::size_t budget = 10000;
   use(pickle->root(), budget);
 }
 
 void read_json(const std::string& text) {
   const io::Json value = io::parse_json(text, "fuzz");
-  promise(io::parse_json(io::json_text(value), "again") == value, "JSON that is written is read again");
+  promise(io::parse_json(io::json_text(value), "again") == value,
+          "JSON that is written is read again");
 }
 
 /// A program whose options are in a table: every kind of value.
@@ -101,10 +104,12 @@ struct Program {
 void read_config(const std::string& path) {
   Program program;
   program.table.add_to(program.app);
-  cli::add_config(program.app, [&](const io::JsonRef& root) { return program.table.translated(root); });
+  cli::add_config(program.app,
+                  [&](const io::JsonRef& root) { return program.table.translated(root); });
   try {
     cli::make_strict(program.app);
-    program.app.parse(std::vector<std::string>{path, "--config"});  // back to front, as CLI11 wants it
+    // Back to front, as CLI11 wants it
+    program.app.parse(std::vector<std::string>{path, "--config"});
   } catch (const CLI::Error& e) {
     fail("config", e.what());
   }
@@ -125,7 +130,8 @@ void read_options(const std::string& text) {
 /// The largest entry of an npz file: four bytes of its size, then the raw DEFLATE data.
 std::string deflated(const std::string& npz) {
   std::string best;
-  for (std::size_t at = npz.find("PK\x01\x02"); at != std::string::npos; at = npz.find("PK\x01\x02", at + 4)) {
+  for (std::size_t at = npz.find("PK\x01\x02"); at != std::string::npos;
+       at = npz.find("PK\x01\x02", at + 4)) {
     const auto number = [&](std::size_t offset, std::size_t bytes) {
       std::uint32_t value = 0;
       std::memcpy(&value, npz.data() + offset, bytes);
@@ -145,12 +151,14 @@ void add_io_targets(Targets& targets, const Places& places) {
   const std::string golden = places.tests + "/golden/io";
   const auto file = [&](const char* name) { return io::read_text(golden + "/" + name); };
   std::vector<std::string> pickles;
-  for (const char* name : {"protocol0.npy", "protocol1.npy", "protocol2.npy", "protocol3.npy", "protocol4.npy",
-                           "protocol5.npy", "python2_features.npy", "python2_lists.npy"}) {
+  for (const char* name :
+       {"protocol0.npy", "protocol1.npy", "protocol2.npy", "protocol3.npy", "protocol4.npy",
+        "protocol5.npy", "python2_features.npy", "python2_lists.npy"}) {
     pickles.push_back(file(name));
   }
   std::vector<std::string> npy = pickles;
-  for (const char* name : {"f4.npy", "i8.npy", "b1.npy", "scalar.npy", "bytes.npy", "version2.npy", "version3.npy"}) {
+  for (const char* name :
+       {"f4.npy", "i8.npy", "b1.npy", "scalar.npy", "bytes.npy", "version2.npy", "version3.npy"}) {
     npy.push_back(file(name));
   }
   for (std::string& pickle : pickles) pickle.erase(0, 128);
@@ -172,18 +180,24 @@ void add_io_targets(Targets& targets, const Places& places) {
   const std::string own_npz = io::read_text(seed);
 
   const std::string path = places.scratch + "/input";
-  targets.push_back({"json",
-                     {R"({"version": "1", "u": "\u00e9\ud83d\ude00 \n", "x": [true, false, null, -1.5e-3]})", "[1]",
-                      "[[[[]]]]", R"({"a":{"b":[0.1,-1e-9,12345678901234567890]}})"},
-                     read_json, 256});
+  targets.push_back(
+      {"json",
+       {R"({"version": "1", "u": "\u00e9\ud83d\ude00 \n", "x": [true, false, null, -1.5e-3]})",
+        "[1]", "[[[[]]]]", R"({"a":{"b":[0.1,-1e-9,12345678901234567890]}})"},
+       read_json,
+       256});
   const char* const options =
       R"({"epochs": 20, "learning_rate": 0.25, "thresholds": [0.3, 0.45], "kind": "mean", "quiet": true,
           "seed": 18446744073709551615, "no-min-max": false, "name": "a b", "version": "0.1.0"})";
-  targets.push_back({"config", {options}, [path](const std::string& s) {
+  targets.push_back({"config",
+                     {options},
+                     [path](const std::string& s) {
                        put(path, s);
                        read_config(path);
-                     }, 1024});
-  const char* const as_text = R"({"epochs": "20", "learning-rate": "0.25", "thresholds": "[0.3,0.45]", "quiet": "",
+                     },
+                     1024});
+  const char* const as_text =
+      R"({"epochs": "20", "learning-rate": "0.25", "thresholds": "[0.3,0.45]", "quiet": "",
     "no-min-max": "true", "kind": "sum"})";
   targets.push_back({"options", {options, as_text}, read_options, 1024});
   targets.push_back({"npy", npy, read_npy, 256});
@@ -193,14 +207,19 @@ void add_io_targets(Targets& targets, const Places& places) {
                      [](const std::string& s) {
                        std::uint32_t size = 0;
                        std::memcpy(&size, s.data(), std::min<std::size_t>(4, s.size()));
-                       io::inflate(std::string_view(s).substr(std::min<std::size_t>(4, s.size())), size, "fuzz");
+                       io::inflate(std::string_view(s).substr(std::min<std::size_t>(4, s.size())),
+                                   size, "fuzz");
                      },
                      1100});
-  targets.push_back({"gunzip",
-                     // gzip of "a b\n", by Python's gzip.compress(…, mtime=0)
-                     {std::string("\x1f\x8b\x08\0\0\0\0\0\x02\x03\x4b\x54\x48\xe2\x02\0\xa1\xe9\x8d\x2d\x04\0\0\0", 24)},
-                     [](const std::string& s) { io::gunzip(s, 1 << 20, "fuzz"); }, 1100});
-  targets.push_back({"npz", {file("stored.npz").substr(0, 1 << 16), file("deflated.npz"), own_npz},
+  targets.push_back(
+      {"gunzip",
+       // gzip of "a b\n", by Python's gzip.compress(…, mtime=0)
+       {std::string(
+           "\x1f\x8b\x08\0\0\0\0\0\x02\x03\x4b\x54\x48\xe2\x02\0\xa1\xe9\x8d\x2d\x04\0\0\0", 24)},
+       [](const std::string& s) { io::gunzip(s, 1 << 20, "fuzz"); },
+       1100});
+  targets.push_back({"npz",
+                     {file("stored.npz").substr(0, 1 << 16), file("deflated.npz"), own_npz},
                      [path](const std::string& s) {
                        put(path, s);
                        const auto npz = io::Npz::open(path);
@@ -209,16 +228,17 @@ void add_io_targets(Targets& targets, const Places& places) {
                          if (array.kind != io::ElementKind::object) use(array);
                        }
                      },
-                     // Inflated bytes (at most 1032 per byte), as strings of one character each at worst.
+                     // Inflated bytes (at most 1032 per byte), as strings of one character each at
+                     // worst.
                      50000});
-  targets.push_back({"safetensors", {file("numpy.safetensors"), own_weights},
-                     [path](const std::string& s) {
-                       put(path, s);
-                       const io::SafetensorsFile weights_file(path);
-                       for (const std::string& name : weights_file.names()) {
-                         attempt([&] { use(weights_file.at(name)); });
-                       }
-                     }});
+  targets.push_back(
+      {"safetensors", {file("numpy.safetensors"), own_weights}, [path](const std::string& s) {
+         put(path, s);
+         const io::SafetensorsFile weights_file(path);
+         for (const std::string& name : weights_file.names()) {
+           attempt([&] { use(weights_file.at(name)); });
+         }
+       }});
   put(places.scratch + "/part.safetensors", own_weights);
   const std::string index = places.scratch + "/model.safetensors.index.json";
   targets.push_back({"safetensors_index",
@@ -227,10 +247,10 @@ void add_io_targets(Targets& targets, const Places& places) {
                      [index](const std::string& s) {
                        put(index, s);
                        const io::SafetensorsFile weights_file(index);
-                       for (const std::string& name : weights_file.names()) use(weights_file.at(name));
+                       for (const std::string& name : weights_file.names())
+                         use(weights_file.at(name));
                      }});
-  targets.push_back({"checkpoint", {checkpoint, own_weights},
-                     [path](const std::string& s) {
+  targets.push_back({"checkpoint", {checkpoint, own_weights}, [path](const std::string& s) {
                        put(path, s);
                        io::load_checkpoint<float>(path);
                      }});

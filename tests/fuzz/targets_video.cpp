@@ -19,10 +19,13 @@ std::vector<std::string> clips(const std::string& scratch) {
     int b_frames;
   };
   std::vector<std::string> out;
-  for (const Kind& kind : {Kind{"a.mp4", "mpeg4", AV_PIX_FMT_YUV420P, 2}, Kind{"a.avi", "mpeg4", AV_PIX_FMT_YUV420P, 0},
-                           Kind{"a.mkv", "ffv1", AV_PIX_FMT_YUV420P, 0}, Kind{"a.ts", "mpeg2video", AV_PIX_FMT_YUV420P, 1},
-                           Kind{"a.mov", "mjpeg", AV_PIX_FMT_YUVJ420P, 0}, Kind{"b.mp4", "libx264", AV_PIX_FMT_YUV420P, 2},
-                           Kind{"a.webm", "libvpx", AV_PIX_FMT_YUV420P, 0}}) {
+  for (const Kind& kind :
+       {Kind{"a.mp4", "mpeg4", AV_PIX_FMT_YUV420P, 2},
+        Kind{"a.avi", "mpeg4", AV_PIX_FMT_YUV420P, 0}, Kind{"a.mkv", "ffv1", AV_PIX_FMT_YUV420P, 0},
+        Kind{"a.ts", "mpeg2video", AV_PIX_FMT_YUV420P, 1},
+        Kind{"a.mov", "mjpeg", AV_PIX_FMT_YUVJ420P, 0},
+        Kind{"b.mp4", "libx264", AV_PIX_FMT_YUV420P, 2},
+        Kind{"a.webm", "libvpx", AV_PIX_FMT_YUV420P, 0}}) {
     if (!tandem_test::has_encoder(kind.encoder)) continue;
     tandem_test::ClipSpec spec;
     spec.encoder = kind.encoder, spec.format = kind.format, spec.b_frames = kind.b_frames;
@@ -34,7 +37,9 @@ std::vector<std::string> clips(const std::string& scratch) {
   return out;
 }
 
-io::VideoOptions options(double fps = 0) { return {.fps = fps, .threads = 1, .max_pixels = 1 << 12}; }
+io::VideoOptions options(double fps = 0) {
+  return {.fps = fps, .threads = 1, .max_pixels = 1 << 12};
+}
 
 }  // namespace
 
@@ -44,22 +49,26 @@ void add_video_targets(Targets& targets, const Places& places) {
   // Damage may promise any length: no more than this many frames are taken.
   constexpr int most = 40;
   const auto add = [&](const char* name, auto&& read) {
-    targets.push_back({name, seeds, [path, read](const std::string& s) {
+    targets.push_back({name, seeds,
+                       [path, read](const std::string& s) {
                          put(path, s);
                          read(path);
-                       }, 4096, true});
+                       },
+                       4096, true});
   };
   add("video_next", [](const std::string& file) {
     io::VideoReader reader(file, options());
     io::VideoFrame frame;
-    for (int i = 0; i < most && reader.next(frame); ++i) promise(frame.index == i, "frames are numbered from 0");
+    for (int i = 0; i < most && reader.next(frame); ++i)
+      promise(frame.index == i, "frames are numbered from 0");
     reader.rewind();
     reader.next(frame);
   });
   add("video_index", [](const std::string& file) {
     io::VideoReader reader(file, options());
     for (const int i : {5, 0, 3, 7, 6, 1}) {
-      attempt([&] { promise(reader.at_index(i).index == i, "the frame of an index has that index"); });
+      attempt(
+          [&] { promise(reader.at_index(i).index == i, "the frame of an index has that index"); });
     }
     attempt([&] { reader.count_frames(); });
   });
@@ -72,7 +81,8 @@ void add_video_targets(Targets& targets, const Places& places) {
   add("video_rate", [](const std::string& file) {
     io::VideoReader reader(file, options(10));
     io::VideoFrame frame;
-    for (int i = 0; i < most && reader.next(frame); ++i) promise(frame.index == i, "frames are numbered from 0");
+    for (int i = 0; i < most && reader.next(frame); ++i)
+      promise(frame.index == i, "frames are numbered from 0");
     attempt([&] { reader.at_index(2); });
     attempt([&] { reader.at_time(0.15); });
   });

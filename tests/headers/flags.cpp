@@ -1,4 +1,5 @@
-// What check_flags.py compiles under many options: prints numbers that arithmetic other than IEEE's changes.
+// What check_flags.py compiles under many options: prints numbers that arithmetic other than IEEE's
+// changes.
 #include <cstdio>
 #include <cstdlib>
 #include <limits>
@@ -12,7 +13,7 @@ template <class T, int N, class F>
 void print(const char* name, F f) {
   using V = tandem::cpu::Vec<T, N>;
   const T infinity = std::numeric_limits<T>::infinity(), nan = std::numeric_limits<T>::quiet_NaN();
-  const T inputs[] = {T(1),    T(-1),   T(0.3),     T(-0.3), T(0),  T(-0.0), T(1e-7), T(2.5),
+  const T inputs[] = {T(1),    T(-1),   T(0.3),     T(-0.3), T(0),   T(-0.0),  T(1e-7),   T(2.5),
                       T(-2.5), T(87.5), T(-86.125), T(1e-4), T(7e4), infinity, -infinity, nan};
   std::printf("%s", name);
   for (const T& input : inputs) {
@@ -43,9 +44,11 @@ void print_all() {
 int main(int argc, char**) {
   print_all<float, 4>();
   print_all<double, 2>();
-  volatile double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-  std::printf("scalars %d %d %d %d %d\n", tandem::is_nan(double(nan)), tandem::is_finite(double(nan)),
-              tandem::is_finite(double(infinity)), static_cast<int>(tandem::detail::convert_element<std::uint8_t>(double(nan))),
+  volatile double nan = std::numeric_limits<double>::quiet_NaN(),
+                  infinity = std::numeric_limits<double>::infinity();
+  std::printf("scalars %d %d %d %d %d\n", tandem::is_nan(double(nan)),
+              tandem::is_finite(double(nan)), tandem::is_finite(double(infinity)),
+              static_cast<int>(tandem::detail::convert_element<std::uint8_t>(double(nan))),
               static_cast<int>(tandem::detail::convert_element<std::uint8_t>(double(infinity))));
   return argc > 1;
 }

@@ -18,7 +18,8 @@ const io::Npz& golden() {
 }
 Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<double>(); }
 
-/// The clip of a case as the network takes it: byte · 2 / 255 − 1, (N, T, H, W, 3) → (N, 3, T, H, W).
+/// The clip of a case as the network takes it: byte · 2 / 255 − 1, (N, T, H, W, 3) → (N, 3, T, H,
+/// W).
 template <FloatingElement T>
 Tensor<T> network_input(const Tensor<std::uint8_t>& bytes) {
   const Tensor<std::uint8_t> dense = bytes.permute({0, 4, 1, 2, 3}).contiguous();
@@ -72,12 +73,13 @@ void compare(Kind kind, double tolerance) {
   for (const std::string name : {"t16", "t17", "t24"}) {
     INFO(name);
     std::size_t seen = 0;
-    const auto out = net->run(clip_of<T>(name), [&](const std::string& endpoint, const Tensor<T>& x) {
-      INFO(endpoint);
-      ++seen;
-      const std::string key = name + "." + endpoint;
-      if (golden().contains(key)) CHECK(relative(x, get(key)) < tolerance);
-    });
+    const auto out =
+        net->run(clip_of<T>(name), [&](const std::string& endpoint, const Tensor<T>& x) {
+          INFO(endpoint);
+          ++seen;
+          const std::string key = name + "." + endpoint;
+          if (golden().contains(key)) CHECK(relative(x, get(key)) < tolerance);
+        });
     CHECK(seen == endpoints);
     CHECK(relative(out.features, get(name + ".features")) < tolerance);
     CHECK(relative(out.logits, get(name + ".Logits")) < tolerance);
@@ -95,7 +97,8 @@ void check_gradients(const std::string& key, bool training, double tolerance) {
   const auto out = net->run(x);
   CHECK(relative(out.features.detach(), get(key + ".features")) < tolerance);
   CHECK(relative(out.logits.detach(), get(key + ".Logits")) < tolerance);
-  add(sum(mul(out.features, get(key + ".cot"))), sum(mul(out.logits, get(key + ".cot_logits")))).backward();
+  add(sum(mul(out.features, get(key + ".cot"))), sum(mul(out.logits, get(key + ".cot_logits"))))
+      .backward();
   CHECK(relative(x.grad(), get(key + ".d_clip")) < 1e-6);  // the file's are float
   std::size_t compared = 0;
   for (const auto& p : net->named_parameters()) {
@@ -124,7 +127,9 @@ void check_gradients(const std::string& key, bool training, double tolerance) {
 
 }  // namespace
 
-TEST_CASE("I3D in double: features, logits and every endpoint as PyTorch has them, 16, 17 and 24 frames") {
+TEST_CASE(
+    "I3D in double: features, logits and every endpoint as PyTorch has them, 16, 17 and 24 "
+    "frames") {
   // Values in double but for those kept as float; sums of up to 6144 terms through 22 layers.
   compare<double>(Kind::unfolded, 1e-6);
   compare<double>(Kind::folded, 1e-6);
@@ -172,10 +177,11 @@ TEST_CASE("I3D from a TensorFlow checkpoint: what TensorFlow computes") {
   // weights/convert.py i3d made the file from tests/golden/i3d/tensorflow/model.ckpt.
   const auto exact = i3d::load<double>(TANDEM_GOLDEN_DIR "/i3d/flow.safetensors");
   CHECK(exact.stream == "flow");
-  const auto out = exact.model->run(x.to<double>(), [&](const std::string& name, const Tensor<double>& y) {
-    INFO(name);
-    CHECK(relative(y, tensorflow.at(name).tensor<double>()) < 1e-12);
-  });
+  const auto out =
+      exact.model->run(x.to<double>(), [&](const std::string& name, const Tensor<double>& y) {
+        INFO(name);
+        CHECK(relative(y, tensorflow.at(name).tensor<double>()) < 1e-12);
+      });
   CHECK(relative(out.features, tensorflow.at("features").tensor<double>()) < 1e-12);
   const auto quick = i3d::load<float>(TANDEM_GOLDEN_DIR "/i3d/flow.safetensors");
   quick.model->run(x, [&](const std::string& name, const Tensor<float>& y) {
@@ -215,7 +221,8 @@ TEST_CASE("I3D: sizes as published") {
   const auto count = [](const i3d::InceptionI3d<float>& net) {
     std::int64_t n = 0;
     for (const auto& named : net.state_dict()) {
-      const bool added = named.name.ends_with("bn.weight") || named.name.ends_with("num_batches_tracked");
+      const bool added =
+          named.name.ends_with("bn.weight") || named.name.ends_with("num_batches_tracked");
       n += added ? 0 : named.tensor.numel();
     }
     return n;
@@ -223,6 +230,7 @@ TEST_CASE("I3D: sizes as published") {
   CHECK(count(rgb_model) == 12704544);
   CHECK(count(flow_model) == 12682592);
   CHECK(rgb_model.config().features() == 1024);
-  CHECK(check::message([&] { flow_model.features(zeros<float>({1, 3, 9, 193, 193})); }) ==
-        "[i3d] expected clips (N, 2, T, H, W), got (1, 3, 9, 193, 193)");
+  CHECK(check::message([&] {
+          flow_model.features(zeros<float>({1, 3, 9, 193, 193}));
+        }) == "[i3d] expected clips (N, 2, T, H, W), got (1, 3, 9, 193, 193)");
 }

@@ -57,7 +57,8 @@ TEST_CASE("preprocess_rgb and preprocess_flow: the bytes and bits of Pillow for 
     Tensor<float> motion = i3d::preprocess_flow(vectors, options);
     REQUIRE(motion.shape() == Shape{2, 1, options.crop, options.crop});
     motion = motion.select(1, 0).contiguous();
-    for (std::int64_t k = 0; k < motion.numel(); ++k) motion.mutable_data()[k] += 0.0F;  // −0 becomes 0
+    for (std::int64_t k = 0; k < motion.numel(); ++k)
+      motion.mutable_data()[k] += 0.0F;  // −0 becomes 0
     if (i < 4) {
       CHECK(check::same(frame, golden().at(concat(i, ".rgb")).tensor<std::uint8_t>()));
       CHECK(check::same(motion, golden().at(concat(i, ".flow")).tensor<float>()));
@@ -70,16 +71,17 @@ TEST_CASE("preprocess_rgb and preprocess_flow: the bytes and bits of Pillow for 
 TEST_CASE("preprocess: frames stay in order, channels come first, any thread count") {
   const Bytes frames = picture(5 * 20, 24, 3, 4).view({5, 20, 24, 3});
   const i3d::PreprocessOptions options{.size = 16, .crop = 12};
-  check::any_thread_count([&] {
-    return std::vector<Tensor<float>>{i3d::preprocess_rgb(frames, options)};
-  });
+  check::any_thread_count(
+      [&] { return std::vector<Tensor<float>>{i3d::preprocess_rgb(frames, options)}; });
   const Tensor<float> all = i3d::preprocess_rgb(frames, options);
   REQUIRE(all.shape() == Shape{3, 5, 12, 12});
   const Tensor<float> flow = check::cast<float>(frames.slice(3, 1, 3));
   const Tensor<float> motion = i3d::preprocess_flow(flow, options);
   for (std::int64_t t = 0; t < 5; ++t) {
-    CHECK(check::same(all.slice(1, t, t + 1), i3d::preprocess_rgb(frames.slice(0, t, t + 1), options)));
-    CHECK(check::same(motion.slice(1, t, t + 1), i3d::preprocess_flow(flow.slice(0, t, t + 1), options)));
+    CHECK(check::same(all.slice(1, t, t + 1),
+                      i3d::preprocess_rgb(frames.slice(0, t, t + 1), options)));
+    CHECK(check::same(motion.slice(1, t, t + 1),
+                      i3d::preprocess_flow(flow.slice(0, t, t + 1), options)));
   }
   // Pictures of the right size are only cropped, and vectors keep their length.
   const Tensor<float> same = i3d::preprocess_flow(flow.slice(1, 0, 16), {.size = 16, .crop = 16});
@@ -92,11 +94,14 @@ TEST_CASE("preprocess says what is wrong") {
   CHECK(check::message([&] { i3d::preprocess_rgb(frames.slice(3, 0, 2)); }) ==
         "[preprocess_rgb] expected frames (T, H, W, 3), got (2, 8, 8, 2)");
   CHECK(check::message([&] { i3d::preprocess_rgb(frames, {.size = 8, .crop = 9}); }) ==
-        "[preprocess_rgb] expected a crop of at least 1 and at most the size, below 2^14, got 9 and 8");
-  CHECK(check::message([&] { i3d::preprocess_flow(zeros<float>({2, 8, 8, 3})); }) ==
-        "[preprocess_flow] expected flow (T, H, W, 2) on the CPU, got (2, 8, 8, 3)");
-  CHECK(check::message([&] { i3d::preprocess_flow(zeros<float>({2, 0, 8, 2})); }) ==
-        "[preprocess_flow] the flow (2, 0, 8, 2) has no pixels");
+        "[preprocess_rgb] expected a crop of at least 1 and at most the size, below 2^14, got 9 "
+        "and 8");
+  CHECK(check::message([&] {
+          i3d::preprocess_flow(zeros<float>({2, 8, 8, 3}));
+        }) == "[preprocess_flow] expected flow (T, H, W, 2) on the CPU, got (2, 8, 8, 3)");
+  CHECK(check::message([&] {
+          i3d::preprocess_flow(zeros<float>({2, 0, 8, 2}));
+        }) == "[preprocess_flow] the flow (2, 0, 8, 2) has no pixels");
   Tensor<float> flow = zeros<float>({2, 8, 8, 2});
   flow.set({1, 4, 4, 1}, NAN);
   CHECK(check::message([&] { i3d::preprocess_flow(flow); }) ==

@@ -1,18 +1,17 @@
 #include "tandem/image/image.hpp"
 
 #include <doctest/doctest.h>
-
 #include <malloc.h>
 #include <zlib.h>
 
 #include <cstdlib>
 #include <random>
 
-#include "tandem/io/npz.hpp"
-#include "tandem/tensor/factory.hpp"
-#include "../wtal/test_data.hpp"
 #include "../io/temp_dir.hpp"
 #include "../io/util.hpp"
+#include "../wtal/test_data.hpp"
+#include "tandem/io/npz.hpp"
+#include "tandem/tensor/factory.hpp"
 
 using namespace tandem;
 using namespace tandem_test;
@@ -114,7 +113,8 @@ TEST_CASE("image: damaged files and limits are refused in a sentence") {
   CHECK(contains(decode_error(flipped), "the file is damaged"));
   // Cut anywhere: always an error, for both formats.
   for (const std::string& good : {jpeg, bytes_of("progressive.jpg")}) {
-    for (const std::size_t dht : {good.find("\xFF\xC4"), good.rfind("\xFF\xC4")}) {  // of a later scan, too
+    for (const std::size_t dht :
+         {good.find("\xFF\xC4"), good.rfind("\xFF\xC4")}) {  // of a later scan, too
       std::string many = good;
       for (std::size_t n = 0; n < 16; ++n) many[dht + 5 + n] = '\xFF';
       CHECK(contains(decode_error(many), "Huffman table"));
@@ -130,7 +130,8 @@ TEST_CASE("image: damaged files and limits are refused in a sentence") {
   std::string huge = png;  // a header that promises more than there is, with its right checksum
   huge[18] = '\x10';
   const std::uint32_t sum = io::crc32(std::string_view(huge).substr(12, 17));
-  for (int i = 0; i < 4; ++i) huge[29 + static_cast<std::size_t>(i)] = static_cast<char>(sum >> (24 - 8 * i));
+  for (int i = 0; i < 4; ++i)
+    huge[29 + static_cast<std::size_t>(i)] = static_cast<char>(sum >> (24 - 8 * i));
   CHECK(contains(decode_error(huge), "the image is damaged"));
 }
 
@@ -162,7 +163,8 @@ std::string outcome(const std::string& bytes, int filler) {
   std::string out;
   try {
     const Image image = io::decode_image(bytes, "a.png", {.max_pixels = 1 << 20});
-    out.assign(reinterpret_cast<const char*>(image.data()), static_cast<std::size_t>(image.numel()));
+    out.assign(reinterpret_cast<const char*>(image.data()),
+               static_cast<std::size_t>(image.numel()));
   } catch (const Error& e) {
     out = e.what();
   }
@@ -175,13 +177,15 @@ std::string outcome(const std::string& bytes, int filler) {
 TEST_CASE("image: a JPEG that lacks a table is refused, whatever the heap holds") {
   // Pillow's files have their tables one to a segment: each is missing once, then all of a kind.
   std::size_t refused = 0;
-  for (const char* name : {"pillow.jpg", "progressive.jpg", "gray.jpg", "jpeg_420_restart.jpg", "jpeg_cmyk.jpg"}) {
+  for (const char* name :
+       {"pillow.jpg", "progressive.jpg", "gray.jpg", "jpeg_420_restart.jpg", "jpeg_cmyk.jpg"}) {
     const std::string whole = bytes_of(name);
     REQUIRE(without_segments(whole, 0xC4, [](std::size_t) { return false; }) == whole);
     for (const int marker : {0xC4, 0xDB}) {
       std::size_t segments = 0;
       without_segments(whole, marker, [&](std::size_t) { return ++segments, false; });
-      // A progressive file defines tables again for later scans, which without have the earlier ones.
+      // A progressive file defines tables again for later scans, which without have the earlier
+      // ones.
       const bool again = name == std::string("progressive.jpg") && marker == 0xC4;
       for (std::size_t one = again ? segments : 0; one <= segments; ++one) {
         const std::string bytes = without_segments(
@@ -200,7 +204,8 @@ TEST_CASE("image: a JPEG that lacks a table is refused, whatever the heap holds"
 }
 
 TEST_CASE("image: the JPEGs of the test data's cases") {
-  for (const char* name : {"one_huffman_table_missing.jpg", "no_huffman_tables.jpg", "scan_without_tables.jpg"}) {
+  for (const char* name :
+       {"one_huffman_table_missing.jpg", "no_huffman_tables.jpg", "scan_without_tables.jpg"}) {
     CAPTURE(name);
     const std::string path = test_data(std::string("../cases/image/") + name);
     if (path.empty()) return;
@@ -217,7 +222,8 @@ TEST_CASE("image: a PNG is cut off at the size that its header implies") {
   const auto chunk = [](std::string type, const std::string& data) {
     const auto number = [](std::uint32_t n) {
       std::string out(4, '\0');
-      for (int i = 0; i < 4; ++i) out[static_cast<std::size_t>(i)] = static_cast<char>(n >> (24 - 8 * i));
+      for (int i = 0; i < 4; ++i)
+        out[static_cast<std::size_t>(i)] = static_cast<char>(n >> (24 - 8 * i));
       return out;
     };
     type += data;
@@ -226,27 +232,31 @@ TEST_CASE("image: a PNG is cut off at the size that its header implies") {
   const auto png = [&](std::size_t bytes, char interlaced) {
     std::string zeros(bytes, '\0'), squeezed(compressBound(bytes), '\0');
     uLongf size = squeezed.size();
-    REQUIRE(compress2(reinterpret_cast<Bytef*>(squeezed.data()), &size, reinterpret_cast<Bytef*>(zeros.data()),
-                      bytes, 9) == Z_OK);
+    REQUIRE(compress2(reinterpret_cast<Bytef*>(squeezed.data()), &size,
+                      reinterpret_cast<Bytef*>(zeros.data()), bytes, 9) == Z_OK);
     const std::string header = std::string("\0\0\0\4\0\0\0\4\x08\2\0\0", 12) + interlaced;
     // Two IDAT chunks: the data are one stream.
     return "\x89PNG\r\n\x1a\n" + chunk("IHDR", header) + chunk("IDAT", squeezed.substr(0, 7)) +
            chunk("IDAT", squeezed.substr(7, size - 7)) + chunk("IEND", "");
   };
   for (const char interlaced : {char{0}, char{1}}) {
-    const std::size_t whole = interlaced == 0 ? 4 * 13 : 4 * 12 + 7;  // rows in the passes: 1, 0, 0, 1, 1, 2, 2
+    // Rows in the passes: 1, 0, 0, 1, 1, 2, 2
+    const std::size_t whole = interlaced == 0 ? 4 * 13 : 4 * 12 + 7;
     CHECK(decode_error(png(whole, interlaced)) == "no error");
-    CHECK(decode_error(png(whole + 100, interlaced)) == "no error");  // as Pillow, which reads what it needs
+    // As Pillow, which reads what it needs
+    CHECK(decode_error(png(whole + 100, interlaced)) == "no error");
     CHECK(contains(decode_error(png(whole - 1, interlaced)), "the image is damaged"));
     CHECK(contains(decode_error(png(16 << 20, interlaced)),
-                   "its data are more than the " + std::to_string(whole) + " bytes that its 4 x 4 pixels have"));
+                   "its data are more than the " + std::to_string(whole) +
+                       " bytes that its 4 x 4 pixels have"));
   }
 }
 
 TEST_CASE("image: damage at random gives pixels or an error, the same whatever the heap holds") {
   std::mt19937 random(5);
   std::size_t errors = 0, good = 0;
-  for (const char* name : {"pillow.jpg", "progressive.jpg", "gray.jpg", "palette8.png", "pillow.png", "gray2.png", "jpeg_422_progressive.jpg"}) {
+  for (const char* name : {"pillow.jpg", "progressive.jpg", "gray.jpg", "palette8.png",
+                           "pillow.png", "gray2.png", "jpeg_422_progressive.jpg"}) {
     const std::string whole = bytes_of(name);
     for (int trial = 0; trial < 400; ++trial) {
       std::string bytes = whole;

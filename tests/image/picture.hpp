@@ -1,6 +1,6 @@
 #pragma once
-/// The picture that tests/golden/generate_clip_preprocess.py and generate_i3d_preprocess.py make, too, and
-/// the checksum by which they record what became of it.
+/// The picture that tests/golden/generate_clip_preprocess.py and generate_i3d_preprocess.py make,
+/// too, and the checksum by which they record what became of it.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace tandem_test {
 
-/// Pseudo-random levels; for every third seed only black and white, at which resizing overshoots most.
+/// Pseudo-random levels; for every third seed only black and white, at which resizing overshoots
+/// most.
 inline tandem::Tensor<std::uint8_t> picture(std::int64_t height, std::int64_t width,
                                             std::int64_t channels, std::uint32_t seed) {
   tandem::Tensor<std::uint8_t> image({height, width, channels});

@@ -1,31 +1,32 @@
 /// Resizing and cropping against Pillow and torchvision (tests/golden/generate_clip_preprocess.py).
 
-#include "tandem/image/resize_and_crop.hpp"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "../io/util.hpp"
 #include "picture.hpp"
 #include "tandem/cpu/isa.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/image/resize_and_crop.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/tensor/factory.hpp"
-#include "../io/util.hpp"
 
 using namespace tandem;
 using namespace tandem_test;
 using Image = Tensor<std::uint8_t>;
 
-TEST_CASE("resize and crop: the bytes of Pillow and torchvision for 240 sizes, on every instruction set") {
+TEST_CASE(
+    "resize and crop: the bytes of Pillow and torchvision for 240 sizes, on every instruction "
+    "set") {
   const auto golden_arrays = io::Npz::open(TANDEM_GOLDEN_DIR "/clip_preprocess.npz");
   const auto sizes = golden_arrays.at("sizes").tensor<std::int64_t>();
   const auto crc = golden_arrays.at("crc").tensor<std::int64_t>();
   REQUIRE(sizes.shape() == Shape{240, 7});
   const int threads = cpu::num_threads();
-  // Above AVX-512 the same is computed. Where TANDEM_ISA asks for less, as the search for stack use after
-  // return does, that is the most.
+  // Above AVX-512 the same is computed. Where TANDEM_ISA asks for less, as the search for stack use
+  // after return does, that is the most.
   const cpu::Isa most = std::min(cpu::Isa::avx512, cpu::isa());
   for (const cpu::Isa isa : cpu::supported_isas()) {
     if (isa > most) break;
@@ -39,8 +40,10 @@ TEST_CASE("resize and crop: the bytes of Pillow and torchvision for 240 sizes, o
       const Image resized = io::resize_bicubic(image, at(3), at(4));
       const Image cropped = io::resize_and_crop(image, at(5), at(6));
       if (i < 8) {
-        CHECK(differences(resized, golden_arrays.at(concat(i, ".resized")).tensor<std::uint8_t>()) == 0);
-        CHECK(differences(cropped, golden_arrays.at(concat(i, ".cropped")).tensor<std::uint8_t>()) == 0);
+        CHECK(differences(resized,
+                          golden_arrays.at(concat(i, ".resized")).tensor<std::uint8_t>()) == 0);
+        CHECK(differences(cropped,
+                          golden_arrays.at(concat(i, ".cropped")).tensor<std::uint8_t>()) == 0);
       }
       CHECK(checksum(resized) == crc.at({i, 0}));
       CHECK(checksum(cropped) == crc.at({i, 1}));
@@ -51,8 +54,8 @@ TEST_CASE("resize and crop: the bytes of Pillow and torchvision for 240 sizes, o
 
 TEST_CASE("resize: views are taken as they look") {
   const Image turned = picture(5 * 30, 40, 3, 1).view({5, 30, 40, 3}).transpose(1, 2);
-  CHECK(differences(io::resize_bicubic(turned, 11, 9), io::resize_bicubic(turned.contiguous(), 11, 9)) ==
-        0);
+  CHECK(differences(io::resize_bicubic(turned, 11, 9),
+                    io::resize_bicubic(turned.contiguous(), 11, 9)) == 0);
 }
 
 TEST_CASE("resized_size and crop_axis: sizes as torchvision rounds them") {
@@ -73,8 +76,14 @@ TEST_CASE("resized_size and crop_axis: sizes as torchvision rounds them") {
 }
 
 TEST_CASE("resize: wrong input is refused in a sentence") {
-  CHECK(contains(error_of([] { io::resize_bicubic(Image(Shape{4, 4, 2}), 3, 3); }), "got (4, 4, 2)"));
-  CHECK(contains(error_of([] { io::resize_bicubic(Image(Shape{0, 4, 3}), 3, 3); }), "have no pixels"));
+  CHECK(contains(error_of([] {
+                   io::resize_bicubic(Image(Shape{4, 4, 2}), 3, 3);
+                 }),
+                 "got (4, 4, 2)"));
+  CHECK(contains(error_of([] {
+                   io::resize_bicubic(Image(Shape{0, 4, 3}), 3, 3);
+                 }),
+                 "have no pixels"));
   CHECK(contains(error_of([] { io::resize_bicubic(Image(Shape{4, 4, 3}), 0, 3); }), "it is 0 x 3"));
 }
 

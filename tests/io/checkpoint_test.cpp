@@ -23,7 +23,9 @@ std::string message_of(const std::string& path) {
 }
 
 Checkpoint<float> example() {
-  return {{{"cbp.weight", arange<float>(35).view({5, 7})}, {"vlp.bias", arange<float>(6)}, {"empty", zeros<float>({0, 3})}},
+  return {{{"cbp.weight", arange<float>(35).view({5, 7})},
+           {"vlp.bias", arange<float>(6)},
+           {"empty", zeros<float>({0, 3})}},
           {12, 8, 4},
           R"({"seed": 3})",
           {{"classes", "[\"é\"]"}}};
@@ -32,7 +34,8 @@ Checkpoint<float> example() {
 }  // namespace
 
 TEST_CASE("checksum: values of an independent implementation") {
-  // Python: def m(x): x = x * 0x9E3779B97F4A7C15 % 2**64; return x ^ (x >> 32), and the lanes as checksum.hpp has them.
+  // Python: def m(x): x = x * 0x9E3779B97F4A7C15 % 2**64; return x ^ (x >> 32), and the lanes as
+  // checksum.hpp has them.
   std::string bytes;
   for (int i = 0; i < 100; ++i) bytes += static_cast<char>(i);
   CHECK(hexadecimal(checksum(std::string_view(bytes).substr(0, 0))) == "d694f53c11d605f8");
@@ -55,7 +58,8 @@ TEST_CASE("checksum: every bit, the length and the order of words count") {
     see(bytes);
     bytes[bit / 8] = 0;
   }
-  for (std::size_t length = 0; length <= bytes.size(); ++length) see(std::string_view(bytes).substr(0, length));
+  for (std::size_t length = 0; length <= bytes.size(); ++length)
+    see(std::string_view(bytes).substr(0, length));
   CHECK(seen.size() == made);
   std::string a(64, 'a');
   a.replace(8, 8, "bbbbbbbb");
@@ -101,8 +105,11 @@ TEST_CASE("checkpoint: each flipped bit is noticed, and the tensor named where i
     const std::string said = message_of(dir.path("bad"));
     unnoticed += said.empty();
     const bool in_data = bit / 8 >= 8 + header;
-    unnamed += in_data ? said.find(" is damaged: the tensor \"") == said.npos : said.find(dir.path("bad")) == said.npos;
-    if (said.empty()) MESSAGE("bit " << bit << " of " << 8 * good.size() << ": " << good.substr(bit / 8 < 20 ? 0 : bit / 8 - 20, 40));
+    unnamed += in_data ? said.find(" is damaged: the tensor \"") == said.npos
+                       : said.find(dir.path("bad")) == said.npos;
+    if (said.empty())
+      MESSAGE("bit " << bit << " of " << 8 * good.size() << ": "
+                     << good.substr(bit / 8 < 20 ? 0 : bit / 8 - 20, 40));
   }
   CHECK(unnoticed == 0);
   CHECK(unnamed == 0);
@@ -112,7 +119,8 @@ TEST_CASE("checkpoint: one of format 1 has no checksums; it is read and says so"
   const tandem_test::TempDir dir;
   SafetensorsWriter old;
   old.add("w", arange<float>(3));
-  old.metadata = {{"format", "tandem checkpoint 1"}, {"version", "0"}, {"counters", "[1]"}, {"options", "{}"}};
+  old.metadata = {
+      {"format", "tandem checkpoint 1"}, {"version", "0"}, {"counters", "[1]"}, {"options", "{}"}};
   old.save(dir.path("old"));
   const auto read = load_checkpoint<float>(dir.path("old"));
   CHECK_FALSE(read.tested);
@@ -124,5 +132,6 @@ TEST_CASE("checkpoint: one of format 1 has no checksums; it is read and says so"
   CHECK(message_of(dir.path("old")).find("is damaged") != std::string::npos);
   old.metadata["format"] = "tandem checkpoint 3";
   old.save(dir.path("old"));
-  CHECK(message_of(dir.path("old")).find("has format \"tandem checkpoint 3\"") != std::string::npos);
+  CHECK(message_of(dir.path("old")).find("has format \"tandem checkpoint 3\"") !=
+        std::string::npos);
 }

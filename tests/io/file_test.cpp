@@ -146,7 +146,8 @@ TEST_CASE("file: folders and names") {
   CHECK(is_file(dir.path("a/f")));
   CHECK_THROWS_AS(make_directories(dir.path("a/f/g")), Error);
   // Where nothing may be made, the reason is not that nothing is there yet.
-  const std::string refused = tandem_test::error_of([] { make_directories("/sys/tandem_test/below"); });
+  const std::string refused =
+      tandem_test::error_of([] { make_directories("/sys/tandem_test/below"); });
   CHECK(refused.find("/sys/tandem_test: cannot create the directory: ") != std::string::npos);
   CHECK(refused.find("No such file") == std::string::npos);
   CHECK(join_path("a", "b") == "a/b");
@@ -156,12 +157,14 @@ TEST_CASE("file: folders and names") {
 
 namespace {
 
-/// Runs f in a child; its exit status (negative: the signal that ended it) and what it wrote to stderr.
+/// Runs f in a child; its exit status (negative: the signal that ended it) and what it wrote to
+/// stderr.
 template <class F>
 int in_child(const tandem_test::TempDir& dir, std::string& said, const F& f) {
   const pid_t child = ::fork();
   if (child == 0) {
-    for (const int number : {SIGBUS, SIGSEGV}) ::signal(number, SIG_DFL);  // not the test program's handlers
+    for (const int number : {SIGBUS, SIGSEGV})
+      ::signal(number, SIG_DFL);  // not the test program's handlers
     const rlimit none{0, 0};
     ::setrlimit(RLIMIT_CORE, &none);
     const int fd = ::open(dir.path("said").c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -178,7 +181,8 @@ int in_child(const tandem_test::TempDir& dir, std::string& said, const F& f) {
 /// Reads every page.
 unsigned sum_of(const MappedFile& file) {
   unsigned sum = 0;
-  for (std::size_t i = 0; i < file.size(); i += 512) sum += *static_cast<const volatile unsigned char*>(file.data() + i);
+  for (std::size_t i = 0; i < file.size(); i += 512)
+    sum += *static_cast<const volatile unsigned char*>(file.data() + i);
   return sum;
 }
 
@@ -200,19 +204,20 @@ TEST_CASE("file: one that is shortened while it is mapped is named in a sentence
     sum_of(*file);
   });
   CHECK(status == 1);
-  CHECK(said == "program: error: [read] " + dir.path("rows?.npy") + ": the file was shortened by another program while "
-                "it was being read, or its disk cannot be read\n");
+  CHECK(said == "program: error: [read] " + dir.path("rows?.npy") +
+                    ": the file was shortened by another program while "
+                    "it was being read, or its disk cannot be read\n");
   // Faults elsewhere, and signals that somebody sends, end the program as they always did.
   CHECK(in_child(dir, said, [&] {
-    name_shortened_files("program");
-    const int fd = ::open(dir.path("other").c_str(), O_RDONLY);
-    const void* wild = ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE, fd, 0);
-    static_cast<void>(*(static_cast<const volatile char*>(wild) + 8192));
-  }) == -SIGBUS);
+          name_shortened_files("program");
+          const int fd = ::open(dir.path("other").c_str(), O_RDONLY);
+          const void* wild = ::mmap(nullptr, 1 << 16, PROT_READ, MAP_PRIVATE, fd, 0);
+          static_cast<void>(*(static_cast<const volatile char*>(wild) + 8192));
+        }) == -SIGBUS);
   CHECK(in_child(dir, said, [&] {
-    name_shortened_files("program");
-    ::raise(SIGBUS);
-  }) == -SIGBUS);
+          name_shortened_files("program");
+          ::raise(SIGBUS);
+        }) == -SIGBUS);
   CHECK(said.empty());
 }
 
@@ -227,8 +232,9 @@ TEST_CASE("file: shortened within its last page there is no signal, so it is loo
   CHECK(b->text() == "0123456789");
   REQUIRE(::truncate(dir.path("a").c_str(), 4) == 0);
   CHECK(message([] { check_mapped_files(); }) ==
-        "[read] " + dir.path("a") + ": the file had 10 bytes when it was opened and has 4 now: another program shortened "
-        "it while it was being read");
+        "[read] " + dir.path("a") +
+            ": the file had 10 bytes when it was opened and has 4 now: another program shortened "
+            "it while it was being read");
 }
 
 TEST_CASE("an output file is looked at before the work: its folder, and what has its name") {
@@ -238,7 +244,8 @@ TEST_CASE("an output file is looked at before the work: its folder, and what has
   const std::string inside = dir.path("no/such.json");
   CHECK(message([&] { check_output_file("op", inside); }) ==
         "[op] " + inside + ": the folder " + dir.path("no") + " does not exist");
-  CHECK(message([&] { check_output_file("op", dir.path("")); }).find("this is a directory") != std::string::npos);
+  CHECK(message([&] { check_output_file("op", dir.path("")); }).find("this is a directory") !=
+        std::string::npos);
   CHECK(message([&] { write_text(inside, "x"); }) ==
         "[write] " + inside + ": the folder " + dir.path("no") + " does not exist");
 }

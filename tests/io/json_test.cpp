@@ -42,7 +42,8 @@ std::string message(F&& f) {
 
 TEST_CASE("json: values of every kind") {
   const Json j = parse_json(
-      " {\"a\": [1, -2, 3.5, 1e3, true, false, null], \"b\": {\"c\": \"x\\n\\u00e9\\ud83d\\ude00\"},"
+      " {\"a\": [1, -2, 3.5, 1e3, true, false, null], \"b\": {\"c\": "
+      "\"x\\n\\u00e9\\ud83d\\ude00\"},"
       " \"e\": [], \"f\": {}} ");
   REQUIRE(j.is_object());
   const Json& a = j.at("a");
@@ -71,7 +72,8 @@ TEST_CASE("json: the order of keys is the order of the file") {
 }
 
 TEST_CASE("json: numbers survive a round trip bit for bit") {
-  for (const double value : {0.1, 1.0 / 3.0, 5e-324, 1.7976931348623157e308, -0.0, 1e21, 123456789.0}) {
+  for (const double value :
+       {0.1, 1.0 / 3.0, 5e-324, 1.7976931348623157e308, -0.0, 1e21, 123456789.0}) {
     const Json back = parse_json(json_text(value));
     CHECK(back.get<double>() == value);
     CHECK(std::signbit(back.get<double>()) == std::signbit(value));
@@ -86,7 +88,9 @@ TEST_CASE("json: numbers survive a round trip bit for bit") {
     CHECK(std::bit_cast<std::uint64_t>(parse_json(json_text(value)).get<double>()) ==
           std::bit_cast<std::uint64_t>(value));
   }
-  const auto integer = [](const char* text) { return JsonDocument::parse(text, "n").root().integer(); };
+  const auto integer = [](const char* text) {
+    return JsonDocument::parse(text, "n").root().integer();
+  };
   CHECK(integer("9223372036854775807") == 9223372036854775807LL);
   CHECK(integer("-9223372036854775808") == std::numeric_limits<std::int64_t>::min());
   CHECK(integer("9007199254740993") == 9007199254740993LL);  // 2^53 + 1 is no double
@@ -103,8 +107,9 @@ TEST_CASE("json: numbers survive a round trip bit for bit") {
         "[json] x.json:1:9 (byte 8): the number 1e400 is too large for a double");
   CHECK(error_of("-1e400").find("too large") != std::string::npos);
   for (const double value : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
-    CHECK(message([&] { json_text(Json::array({1, value})); }) ==
-          "[json] NaN and infinity cannot be written as JSON");
+    CHECK(message([&] {
+            json_text(Json::array({1, value}));
+          }) == "[json] NaN and infinity cannot be written as JSON");
   }
 }
 
@@ -142,7 +147,8 @@ TEST_CASE("json: building, copying and printing") {
 
 TEST_CASE("json: refuses what is not JSON and says where") {
   CHECK(error_of("{\"a\": 1,\n \"b\": }") ==
-        "[json] x.json:2:7 (byte 15): syntax error while parsing value - unexpected '}'; expected '[', "
+        "[json] x.json:2:7 (byte 15): syntax error while parsing value - unexpected '}'; expected "
+        "'[', "
         "'{', or a literal");
   CHECK(error_of("{\"a\": 1, \"b\": 2,\n  \"a\": 3}") ==
         "[json] x.json:2:3 (byte 19): the key \"a\" appears twice in one object");
@@ -154,12 +160,48 @@ TEST_CASE("json: refuses what is not JSON and says where") {
   CHECK(error_of(std::string("[1]\0[2", 6)) ==
         "[json] x.json:1:4 (byte 3): expected JSON, found a zero byte");
   CHECK(error_of("[\"" + std::string(1000, 'x')).size() < 200);  // a message quotes no whole file
-  for (const char* bad :
-       {"", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,}", "{a:1}",
-        "'a'", "\"", "\"\\", "\"\\u12", "\"\\u12g4\"", "\"\\q\"", "\"\\ud800\"", "\"\\ud800\\u0041\"",
-        "\"\\udc00\"", "\"\n\"", "01", "1.", "-", "1e", "+1", ".5", "tru", "nul", "NaN", "Infinity",
-        "1 2", "[1] x", "// c\n1", "\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf5\x80\x80\x80\"",
-        "\"\xe2\x82\"", "\"\xc3", "\\u00"}) {
+  for (const char* bad : {"",
+                          " ",
+                          "{",
+                          "[",
+                          "[1",
+                          "[1,",
+                          "[1,]",
+                          "{\"a\"",
+                          "{\"a\":",
+                          "{\"a\":1",
+                          "{\"a\":1,}",
+                          "{a:1}",
+                          "'a'",
+                          "\"",
+                          "\"\\",
+                          "\"\\u12",
+                          "\"\\u12g4\"",
+                          "\"\\q\"",
+                          "\"\\ud800\"",
+                          "\"\\ud800\\u0041\"",
+                          "\"\\udc00\"",
+                          "\"\n\"",
+                          "01",
+                          "1.",
+                          "-",
+                          "1e",
+                          "+1",
+                          ".5",
+                          "tru",
+                          "nul",
+                          "NaN",
+                          "Infinity",
+                          "1 2",
+                          "[1] x",
+                          "// c\n1",
+                          "\"\xff\"",
+                          "\"\xc0\xaf\"",
+                          "\"\xed\xa0\x80\"",
+                          "\"\xf5\x80\x80\x80\"",
+                          "\"\xe2\x82\"",
+                          "\"\xc3",
+                          "\\u00"}) {
     CAPTURE(bad);
     CHECK(error_of(bad).starts_with("[json] x.json:1:"));
   }
@@ -182,11 +224,13 @@ TEST_CASE("json: depth and size are limited") {
 
 TEST_CASE("json: many keys take time in proportion to them") {
   std::string text = "{";
-  for (int i = 0; i < 200'000; ++i) text += (i > 0 ? ",\"key" : "\"key") + std::to_string(i) + "\":[]";
+  for (int i = 0; i < 200'000; ++i)
+    text += (i > 0 ? ",\"key" : "\"key") + std::to_string(i) + "\":[]";
   const Json j = parse_json(text + "}");  // minutes, were each key looked for among all before it
   CHECK(j.size() == 200'000);
   CHECK(std::prev(j.end()).key() == "key199999");
-  CHECK(error_of(text + ",\"key7\":1}").find("the key \"key7\" appears twice") != std::string::npos);
+  CHECK(error_of(text + ",\"key7\":1}").find("the key \"key7\" appears twice") !=
+        std::string::npos);
 }
 
 TEST_CASE("json: every truncation of a document is an error") {
@@ -200,7 +244,8 @@ TEST_CASE("json: every truncation of a document is an error") {
 
 TEST_CASE("json reader: errors name the file and the path") {
   const auto doc = JsonDocument::parse(
-      "{\"database\": {\"v7\": {\"annotations\": [{\"segment\": [\"18.6\", 24], \"label\": null}]}},"
+      "{\"database\": {\"v7\": {\"annotations\": [{\"segment\": [\"18.6\", 24], \"label\": "
+      "null}]}},"
       " \"epochs\": 3, \"rate\": 0.5, \"name\": \"x\", \"on\": true, \"none\": null}",
       "gt.json");
   const auto root = doc.root();
@@ -215,8 +260,9 @@ TEST_CASE("json reader: errors name the file and the path") {
   CHECK(message([&] { annotation.at("lable"); }) ==
         "[json] gt.json: database.v7.annotations[0]: the key \"lable\" is missing; did you mean "
         "\"label\"?");
-  CHECK(message([&] { annotation["segment"].at(2); }) ==
-        "[json] gt.json: database.v7.annotations[0].segment: expected at least 3 elements, found 2");
+  CHECK(
+      message([&] { annotation["segment"].at(2); }) ==
+      "[json] gt.json: database.v7.annotations[0].segment: expected at least 3 elements, found 2");
   CHECK(root.get("epochs", 1) == 3);
   CHECK(root.get("rate", 0.1f) == 0.5f);
   CHECK(root.get("epochs", 0.0) == 3.0);
@@ -228,8 +274,9 @@ TEST_CASE("json reader: errors name the file and the path") {
         "[json] gt.json: rate: expected an integer, found a number");
   CHECK(message([&] { root["epochs"].integer(5, 9); }) ==
         "[json] gt.json: epochs: expected an integer from 5 to 9, found 3");
-  CHECK(message([&] { root.only_keys({"database", "epoch", "rate", "name", "on", "none"}); }) ==
-        "[json] gt.json: unknown key \"epochs\"; did you mean \"epoch\"?");
+  CHECK(message([&] {
+          root.only_keys({"database", "epoch", "rate", "name", "on", "none"});
+        }) == "[json] gt.json: unknown key \"epochs\"; did you mean \"epoch\"?");
 }
 
 TEST_CASE("json reader: suggestions") {

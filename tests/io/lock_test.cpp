@@ -18,7 +18,8 @@ TEST_CASE("lock: one owner at a time; the message names it and the folder") {
     const FolderLock lock(dir.path(""), "train_dcl");
     lock.check();
     const std::string said = error_of([&] { FolderLock(dir.path(""), "other"); });
-    CHECK(contains(said, dir.path("") + " is in use by train_dcl, process " + std::to_string(::getpid()) + " on "));
+    CHECK(contains(said, dir.path("") + " is in use by train_dcl, process " +
+                             std::to_string(::getpid()) + " on "));
   }
   CHECK(dir.entries().empty());  // nothing stays
   const FolderLock again(dir.path(""), "train_dcl");
@@ -36,7 +37,8 @@ TEST_CASE("lock: what a killed process leaves behind does not block") {
   }
   char byte = 0;
   REQUIRE(::read(pipe_ends[0], &byte, 1) == 1);
-  CHECK(contains(error_of([&] { FolderLock(dir.path(""), "other"); }), "victim, process " + std::to_string(child)));
+  CHECK(contains(error_of([&] { FolderLock(dir.path(""), "other"); }),
+                 "victim, process " + std::to_string(child)));
   REQUIRE(::kill(child, SIGKILL) == 0);
   REQUIRE(::waitpid(child, nullptr, 0) == child);
   CHECK(dir.entries() == std::vector<std::string>{".lock"});
@@ -71,7 +73,8 @@ TEST_CASE("lock: a waiting process gets the folder when it is free") {
 
 TEST_CASE("lock: a folder that is missing, removed or replaced is named") {
   const tandem_test::TempDir dir;
-  CHECK(contains(error_of([&] { FolderLock(dir.path("no"), "p"); }), dir.path("no") + ": cannot write into the folder: No such"));
+  CHECK(contains(error_of([&] { FolderLock(dir.path("no"), "p"); }),
+                 dir.path("no") + ": cannot write into the folder: No such"));
   make_directories(dir.path("run"));
   const FolderLock lock(dir.path("run"), "p");
   std::filesystem::remove_all(dir.path("run"));

@@ -26,7 +26,8 @@ std::string npy(const std::string& header, const std::string& data) {
   out += static_cast<char>(header.size() >> 8);
   return out + header + data;
 }
-std::string dict(const std::string& descr, const std::string& shape, const char* fortran = "False") {
+std::string dict(const std::string& descr, const std::string& shape,
+                 const char* fortran = "False") {
   return "{'descr': '" + descr + "', 'fortran_order': " + fortran + ", 'shape': " + shape + ", }\n";
 }
 
@@ -55,7 +56,8 @@ TEST_CASE("npy: written byte for byte as NumPy writes") {
   io::save_npy(dir.path("a"), f4);
   CHECK(io::read_text(dir.path("a")) == io::read_text(golden("f4.npy")));
   CHECK(io::npy_bytes(f4) == io::read_text(golden("f4.npy")));
-  io::save_npy(dir.path("a"), from_vector<std::int64_t>(std::vector<int>{-3, -2, -1, 0, 1, 2}, {2, 3}));
+  io::save_npy(dir.path("a"),
+               from_vector<std::int64_t>(std::vector<int>{-3, -2, -1, 0, 1, 2}, {2, 3}));
   CHECK(io::read_text(dir.path("a")) == io::read_text(golden("i8.npy")));
   io::save_npy(dir.path("a"), tensor<double>(1.5));
   CHECK(io::read_text(dir.path("a")) == io::read_text(golden("scalar.npy")));
@@ -65,7 +67,8 @@ TEST_CASE("npy: written byte for byte as NumPy writes") {
   CHECK(io::read_text(dir.path("a")) == io::read_text(golden("bytes.npy")));
   // A view is written in its own order.
   io::save_npy(dir.path("a"), f4.transpose(0, 1));
-  CHECK(io::load_npy(dir.path("a")).to_vector<float>() == std::vector<float>{0, 1.5, 0.5, 2, 1, 2.5});
+  CHECK(io::load_npy(dir.path("a")).to_vector<float>() ==
+        std::vector<float>{0, 1.5, 0.5, 2, 1, 2.5});
 }
 
 TEST_CASE("npy: an aligned tensor shares the mapped file, read-only, and keeps it open") {
@@ -97,13 +100,15 @@ TEST_CASE("npy: conversions are explicit and checked") {
   CHECK(error_of([&] { f4.tensor<double>(); }) ==
         "[read] " + golden("f4.npy") + ": expected float64 elements, found float32");
   CHECK(f4.tensor_as<double>().to_vector()[5] == 2.5);
-  CHECK(contains(error_of([&] { f4.tensor_as<std::int64_t>(); }), "float32 elements do not become"));
+  CHECK(
+      contains(error_of([&] { f4.tensor_as<std::int64_t>(); }), "float32 elements do not become"));
   CHECK(contains(error_of([&] { f4.tensor_as<bool>(); }), "float32 elements do not become bool"));
   const io::Array i8 = io::load_npy(golden("i8.npy"));
   CHECK(i8.tensor_as<std::int32_t>().to_vector()[0] == -3);
   CHECK(contains(error_of([&] { i8.tensor_as<std::uint8_t>(); }),
                  "element 0 is -3, which does not fit uint8"));
-  CHECK(contains(error_of([&] { io::load_npy(golden("bytes.npy")).to_vector<float>(); }), "expected numbers"));
+  CHECK(contains(error_of([&] { io::load_npy(golden("bytes.npy")).to_vector<float>(); }),
+                 "expected numbers"));
   CHECK(contains(error_of([&] { f4.strings(); }), "expected strings"));
   const io::Array bad_bool = parse(npy(dict("|b1", "(3,)"), std::string("\0\1\2", 3)));
   CHECK(contains(error_of([&] { bad_bool.tensor<bool>(); }), "element 2 of a bool array is 2"));
@@ -112,19 +117,23 @@ TEST_CASE("npy: conversions are explicit and checked") {
 
 TEST_CASE("npy: headers as other programs write them") {
   const std::string data(24, '\0');
-  CHECK(parse(npy("{\"shape\":(2,3),\"descr\":\"<f4\",\"fortran_order\":False}", data)).rank() == 2);
+  CHECK(parse(npy("{\"shape\":(2,3),\"descr\":\"<f4\",\"fortran_order\":False}", data)).rank() ==
+        2);
   CHECK(parse(npy(dict("<f8", "(3L,)"), data)).shape == std::vector<std::int64_t>{3});
   CHECK(parse(npy(dict("<f8", "(3, 1, )"), data)).rank() == 2);
   CHECK(parse(npy(dict("<f4", "(0, 5)"), "")).tensor<float>().numel() == 0);
-  CHECK(parse(npy(dict(">i4", "(1,)"), std::string("\0\0\1\2", 4))).to_vector<std::int32_t>()[0] == 258);
+  CHECK(parse(npy(dict(">i4", "(1,)"), std::string("\0\0\1\2", 4))).to_vector<std::int32_t>()[0] ==
+        258);
 }
 
 TEST_CASE("npy: what a header may not be") {
   const auto header_error = [](const std::string& header, std::size_t bytes = 0) {
     return error_of([&] { parse(npy(header, std::string(bytes, '\0'))); });
   };
-  CHECK(contains(header_error(dict("<f4", "(2, 3)"), 23), "needs 24 bytes of data, the file has 23"));
-  CHECK(contains(header_error(dict("<f4", "(2, 3)"), 25), "needs 24 bytes of data, the file has 25"));
+  CHECK(
+      contains(header_error(dict("<f4", "(2, 3)"), 23), "needs 24 bytes of data, the file has 23"));
+  CHECK(
+      contains(header_error(dict("<f4", "(2, 3)"), 25), "needs 24 bytes of data, the file has 25"));
   CHECK(contains(header_error(dict("<f4", "(-1,)")), "expected a size of the shape"));
   CHECK(contains(header_error(dict("<f4", "(3)"), 12), "needs a comma"));
   CHECK(contains(header_error(dict("<f4", "(3 4)")), "expected ',' or ')'"));
@@ -150,8 +159,9 @@ TEST_CASE("npy: what a header may not be") {
   CHECK(contains(header_error(dict("<f4", many + ")"), 4), "more than 32 dimensions"));
   std::string nine = "(";
   for (int i = 0; i < 9; ++i) nine += "1,";
-  CHECK(contains(error_of([&] { parse(npy(dict("<f4", nine + ")"), std::string(4, 0))).tensor<float>(); }),
-                 "at most 8 dimensions"));
+  CHECK(contains(
+      error_of([&] { parse(npy(dict("<f4", nine + ")"), std::string(4, 0))).tensor<float>(); }),
+      "at most 8 dimensions"));
   CHECK(contains(error_of([&] { parse("\x93NUMPY\x04" + std::string(20, '\0')); }), "version 4.0"));
   CHECK(contains(error_of([&] { parse("not a npy file at all"); }), "not an npy file"));
 }

@@ -54,9 +54,12 @@ TEST_CASE("npz: the same arrays, stored and deflated, as NumPy wrote them") {
     CAPTURE(file);
     const auto npz = io::Npz::open(golden(file));
     CHECK(npz.names().size() == 22);
-    std::vector<double> ramp{0, 1, 2, 3, 4, 5}, half{0, 0.5, 1, 1.5, 2, 2.5}, low{-3, -2, -1, 0, 1, 2};
-    for (const char* name : {"u1", "u2", "u4", "u8"}) CHECK(npz.at(name).to_vector<double>() == ramp);
-    for (const char* name : {"i1", "i2", "i4", "i8"}) CHECK(npz.at(name).to_vector<double>() == low);
+    std::vector<double> ramp{0, 1, 2, 3, 4, 5}, half{0, 0.5, 1, 1.5, 2, 2.5},
+        low{-3, -2, -1, 0, 1, 2};
+    for (const char* name : {"u1", "u2", "u4", "u8"})
+      CHECK(npz.at(name).to_vector<double>() == ramp);
+    for (const char* name : {"i1", "i2", "i4", "i8"})
+      CHECK(npz.at(name).to_vector<double>() == low);
     for (const char* name : {"f2", "f4", "f8", "big", "fortran"}) {
       CHECK(npz.at(name).to_vector<double>() == half);
       CHECK(npz.at(name).tensor_as<float>().shape() == Shape{2, 3});
@@ -68,12 +71,14 @@ TEST_CASE("npz: the same arrays, stored and deflated, as NumPy wrote them") {
     CHECK(npz.at("b1").tensor<bool>().to_vector() ==
           std::vector<bool>{false, true, false, true, false, true});
     CHECK(npz.at("bytes").strings() == std::vector<std::string>{"Diving", "", "CliffDiving"});
-    CHECK(npz.at("text").strings() == std::vector<std::string>{"caf\xC3\xA9", "", "\xF0\x9F\x98\x80"});
+    CHECK(npz.at("text").strings() ==
+          std::vector<std::string>{"caf\xC3\xA9", "", "\xF0\x9F\x98\x80"});
     CHECK(npz.at("scalar").tensor<double>().item() == 1.5);
     CHECK(npz.at("none").tensor<double>().shape() == Shape{0, 3});
     const auto cube = npz.at("cube").to_vector<float>();
     for (std::size_t i = 0; i < 24; ++i) CHECK(cube[i] == static_cast<float>(i));
-    const auto f16 = npz.at("half").to_vector<float>(), f32 = npz.at("half_as_f4").to_vector<float>();
+    const auto f16 = npz.at("half").to_vector<float>(),
+               f32 = npz.at("half_as_f4").to_vector<float>();
     for (std::size_t i = 0; i < f16.size(); ++i) {
       CHECK((f16[i] == f32[i] || (std::isnan(f16[i]) && std::isnan(f32[i]))));
     }
@@ -113,7 +118,11 @@ TEST_CASE("npz: lies about sizes, offsets and checksums") {
     return open_error(zip.bytes());
   };
   CHECK(contains(with([](Zip& z) { z.crc ^= 1; }), "the CRC of the data is wrong"));
-  CHECK(contains(with([](Zip& z) { z.stored_size += 1000; z.size += 1000; }), "run past the end"));
+  CHECK(contains(with([](Zip& z) {
+                   z.stored_size += 1000;
+                   z.size += 1000;
+                 }),
+                 "run past the end"));
   CHECK(contains(with([](Zip& z) { z.size += 1; }), "two different sizes"));
   CHECK(contains(with([](Zip& z) { z.header = 7; }), "no entry at offset 7"));
   CHECK(contains(with([](Zip& z) { z.header = 0xFFFFFFF0u; }), "ends inside a header"));
@@ -121,17 +130,22 @@ TEST_CASE("npz: lies about sizes, offsets and checksums") {
   CHECK(contains(with([](Zip& z) { z.flags = 1; }), "encrypted"));
   CHECK(contains(with([](Zip& z) { z.count = 2; }), "cannot hold 2 entries"));
   CHECK(contains(with([](Zip& z) { z.count = 9999; }), "cannot hold 9999 entries"));
-  CHECK(contains(with([](Zip& z) { z.method = 8; z.size = 0xFFFFFFF0u; }), "cannot hold the 4294967280"));
   CHECK(contains(with([](Zip& z) {
-          z.size = 0xFFFFFFFFu;
-          z.stored_size = 0xFFFFFFFFu;
-          z.extra = le(1, 2) + le(16, 2) + le(~std::uint64_t{0}, 8) + le(~std::uint64_t{0}, 8);
-        }),
+                   z.method = 8;
+                   z.size = 0xFFFFFFF0u;
+                 }),
+                 "cannot hold the 4294967280"));
+  CHECK(contains(with([](Zip& z) {
+                   z.size = 0xFFFFFFFFu;
+                   z.stored_size = 0xFFFFFFFFu;
+                   z.extra =
+                       le(1, 2) + le(16, 2) + le(~std::uint64_t{0}, 8) + le(~std::uint64_t{0}, 8);
+                 }),
                  "run past the end"));
   CHECK(contains(with([](Zip& z) {
-          z.size = 0xFFFFFFFFu;
-          z.extra = le(1, 2) + le(4, 2) + le(0, 4);
-        }),
+                   z.size = 0xFFFFFFFFu;
+                   z.extra = le(1, 2) + le(4, 2) + le(0, 4);
+                 }),
                  "zip64 field is too short"));
   // The zip64 form of the true sizes.
   CHECK(with([](Zip& z) {
@@ -149,8 +163,9 @@ TEST_CASE("npz: two entries over the same data are refused") {
   std::string directory = one.substr(local, 46 + zip.name.size());
   std::string second = directory;
   second[46] = 'y';
-  const std::string bytes = one.substr(0, local) + directory + second + le(0x06054b50, 4) + le(0, 4) +
-                            le(2, 2) + le(2, 2) + le(2 * directory.size(), 4) + le(local, 4) + le(0, 2);
+  const std::string bytes = one.substr(0, local) + directory + second + le(0x06054b50, 4) +
+                            le(0, 4) + le(2, 2) + le(2, 2) + le(2 * directory.size(), 4) +
+                            le(local, 4) + le(0, 2);
   CHECK(contains(open_error(bytes), "two entries overlap"));
 }
 
@@ -172,15 +187,20 @@ TEST_CASE("npz: every truncation and every changed byte is noticed or harmless")
 TEST_CASE("inflate: CRC and blocks of every type") {
   CHECK(io::crc32("123456789") == 0xCBF43926u);
   CHECK(io::crc32("6789", io::crc32("12345")) == 0xCBF43926u);
-  const std::string stored("\x01\x03\x00\xFC\xFF" "abc", 8);
+  const std::string stored(
+      "\x01\x03\x00\xFC\xFF"
+      "abc",
+      8);
   CHECK(io::inflate(stored, 3, "s") == "abc");
   const std::string fixed("\x4B\x4C\x04\x02\x00", 5);  // zlib: compress "aaaaa" without the wrapper
   CHECK(io::inflate(fixed, 5, "f") == "aaaaa");
-  CHECK(contains(error_of([&] { io::inflate(stored, 2, "s"); }), "more data than the 2 bytes promised"));
+  CHECK(contains(error_of([&] { io::inflate(stored, 2, "s"); }),
+                 "more data than the 2 bytes promised"));
   CHECK(contains(error_of([&] { io::inflate(stored, 4, "s"); }), "ends after 3 of 4 bytes"));
   CHECK(contains(error_of([&] { io::inflate(stored + "x", 3, "s"); }), "bytes follow the end"));
   CHECK(contains(error_of([&] { io::inflate(fixed, 4, "f"); }), "more data than the 4"));
-  CHECK(contains(error_of([&] { io::inflate(std::string("\x07", 1), 1, "t"); }), "invalid block type"));
+  CHECK(contains(error_of([&] { io::inflate(std::string("\x07", 1), 1, "t"); }),
+                 "invalid block type"));
   CHECK(contains(error_of([&] { io::inflate(fixed, 7000, "f"); }), "cannot hold the 7000 bytes"));
   for (std::size_t n = 0; n < fixed.size(); ++n) {
     CHECK_THROWS_AS(io::inflate(std::string_view(fixed).substr(0, n), 5, "f"), Error);

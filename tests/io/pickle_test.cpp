@@ -31,12 +31,13 @@ std::string le(std::uint64_t value, int bytes) {
   return out;
 }
 
-const std::string kReconstruct = "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"s;
+const std::string kReconstruct =
+    "cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85U\1b\x87R"s;
 
 /// An array with this shape (opcodes of a tuple), type name, and data opcodes.
 std::string array(const std::string& shape, const std::string& type, const std::string& data) {
-  return kReconstruct + "(K\1" + shape + "cnumpy\ndtype\nU" + static_cast<char>(type.size()) + type +
-         "K\0K\1\x87R(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"s + data + "tb";
+  return kReconstruct + "(K\1" + shape + "cnumpy\ndtype\nU" + static_cast<char>(type.size()) +
+         type + "K\0K\1\x87R(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89"s + data + "tb";
 }
 
 }  // namespace
@@ -44,7 +45,8 @@ std::string array(const std::string& shape, const std::string& type, const std::
 TEST_CASE("pickle: every protocol gives the same values") {
   for (int protocol = 0; protocol <= 5; ++protocol) {
     CAPTURE(protocol);
-    const auto pickle = io::load_npy_objects(golden("protocol" + std::to_string(protocol) + ".npy"));
+    const auto pickle =
+        io::load_npy_objects(golden("protocol" + std::to_string(protocol) + ".npy"));
     const PickleValue root = pickle->root();
     REQUIRE(root.size() == 8);
     const PickleValue list = root[0];
@@ -120,7 +122,8 @@ TEST_CASE("pickle: array data stays in the mapped file and outlives the pickle")
 TEST_CASE("pickle: what we write, we read, and it is what Python 2 writes up to the memo") {
   const TempDir dir;
   const io::Json lists = io::parse_json(
-      "[[[0.5, 1.25], [3, -4]], [], [\"Diving\", \"\"], [true, false, null, 1099511627776, -3000000000]]");
+      "[[[0.5, 1.25], [3, -4]], [], [\"Diving\", \"\"], [true, false, null, 1099511627776, "
+      "-3000000000]]");
   io::save_npy_objects(dir.path("lists.npy"), lists);
   const auto pickle = io::load_npy_objects(dir.path("lists.npy"));
   const PickleValue root = pickle->root();
@@ -148,27 +151,66 @@ TEST_CASE("pickle: a pickle is a program, and these are refused by name") {
         "[pickle] p: opcode STACK_GLOBAL at offset 17: global posix.system is not allowed");
   CHECK(contains(load_error("c__builtin__\neval\n."), "global __builtin__.eval is not allowed"));
   CHECK(contains(load_error("cnumpy\nload\n."), "global numpy.load is not allowed"));
-  CHECK(contains(load_error("(ios\nsystem\n."), "opcode INST at offset 1: this opcode is not allowed"));
+  CHECK(contains(load_error("(ios\nsystem\n."),
+                 "opcode INST at offset 1: this opcode is not allowed"));
   CHECK(contains(load_error("}."), "opcode EMPTY_DICT at offset 0: this opcode is not allowed"));
   CHECK(contains(load_error("(dp0\n."), "opcode DICT"));
   CHECK(contains(load_error("Pid\n."), "opcode PERSID"));
   CHECK(contains(load_error("\x82\1."), "opcode EXT1"));
   CHECK(contains(load_error("\xff."), "opcode 0xff at offset 0: this opcode is not allowed"));
   CHECK(contains(load_error("cnumpy\nndarray\n(tR."), "numpy.ndarray is not called"));
-  CHECK(contains(load_error("cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\nK\0\x85U\1b\x87R."s),
-                 "only allowed for numpy.ndarray"));
+  CHECK(contains(
+      load_error("cnumpy.core.multiarray\n_reconstruct\ncnumpy\ndtype\nK\0\x85U\1b\x87R."s),
+      "only allowed for numpy.ndarray"));
   CHECK(contains(load_error("K\1)R."), "only the allowed globals can be called"));
   CHECK(contains(load_error("c_codecs\nencode\n(Vabc\nS'rot13'\ntR."), "encode(text, 'latin1')"));
-  CHECK(contains(load_error("K\1K\2\x86" "b."), "the stack is empty"));
-  CHECK(contains(load_error("]K\1K\2\x86" "b."), "only arrays and their types have a state"));
+  CHECK(contains(load_error("K\1K\2\x86"
+                            "b."),
+                 "the stack is empty"));
+  CHECK(contains(load_error("]K\1K\2\x86"
+                            "b."),
+                 "only arrays and their types have a state"));
   CHECK(contains(load_error("\x80\6N."), "protocol 6 is unknown"));
 }
 
 TEST_CASE("pickle: stack, memo and lengths are checked") {
-  for (const char* bad : {"", ".", "N", "a.", "e.", "(e.", "]e.", "(Na.", "t.", "\x85.", "R.", "b.", "(.",
-                          "q\1.", "NN.", "(N.", "h\1.", "gx\n.", "p.", "I\n.", "Ix\n.", "I99999999999999999999\n.",
-                          "F\n.", "Fx\n.", "S\n.", "S'a\n.", "S'a\\'\n.", "S'\\q'\n.", "S'\\x1'\n.", "V\\u12\n.",
-                          "V\\ud800\n.", "L5", "U\5abc.", "\x8a\x09" "123456789.", "\x93.", "N."
+  for (const char* bad : {"",
+                          ".",
+                          "N",
+                          "a.",
+                          "e.",
+                          "(e.",
+                          "]e.",
+                          "(Na.",
+                          "t.",
+                          "\x85.",
+                          "R.",
+                          "b.",
+                          "(.",
+                          "q\1.",
+                          "NN.",
+                          "(N.",
+                          "h\1.",
+                          "gx\n.",
+                          "p.",
+                          "I\n.",
+                          "Ix\n.",
+                          "I99999999999999999999\n.",
+                          "F\n.",
+                          "Fx\n.",
+                          "S\n.",
+                          "S'a\n.",
+                          "S'a\\'\n.",
+                          "S'\\q'\n.",
+                          "S'\\x1'\n.",
+                          "V\\u12\n.",
+                          "V\\ud800\n.",
+                          "L5",
+                          "U\5abc.",
+                          "\x8a\x09"
+                          "123456789.",
+                          "\x93.",
+                          "N."
                           "N"}) {
     CAPTURE(bad);
     CHECK(load_error(bad).starts_with("[pickle] p: "));
@@ -176,7 +218,8 @@ TEST_CASE("pickle: stack, memo and lengths are checked") {
   CHECK(contains(load_error("T"s + le(0xFFFFFFF0u, 4) + "abc."),
                  "opcode BINSTRING at offset 0: needs 4294967280 more bytes, the file has 4 left"));
   CHECK(contains(load_error("X"s + le(0x7FFFFFFF, 4) + "."), "needs 2147483647 more bytes"));
-  CHECK(contains(load_error("\x8e"s + le(~std::uint64_t{0}, 8) + "."), "needs 18446744073709551615"));
+  CHECK(
+      contains(load_error("\x8e"s + le(~std::uint64_t{0}, 8) + "."), "needs 18446744073709551615"));
   CHECK(contains(load_error("\x95"s + le(~std::uint64_t{0}, 8) + "N."), "a frame of"));
   CHECK(contains(load_error("X\2\0\0\0\xff\xff."s), "not valid UTF-8"));
   CHECK(contains(load_error("N.extra"), "but 5 bytes follow"));
@@ -194,14 +237,16 @@ TEST_CASE("pickle: arrays must be what their description says") {
   CHECK(load(array(pair, "f4", eight) + ".")->root().array().to_vector<float>().size() == 2);
   CHECK(contains(load_error(array(pair, "f8", eight) + "."), "needs 16 bytes, the file gives 8"));
   CHECK(contains(load_error(array("J\xff\xff\xff\xff\x85", "f4", eight) + "."), "negative"));
-  CHECK(contains(load_error(array("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\2\x86"s, "f4", eight) + "."),
-                 "more than 2^63"));
+  CHECK(contains(
+      load_error(array("\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\2\x86"s, "f4", eight) + "."),
+      "more than 2^63"));
   CHECK(contains(load_error(array("N", "f4", eight) + "."), "not a tuple"));
   CHECK(contains(load_error(array("N\x85", "f4", eight) + "."), "not an integer"));
   CHECK(contains(load_error(array(pair, "c8", eight) + "."), "is not supported"));
   CHECK(contains(load_error(array(pair, "f4", "]") + "."), "not a byte string"));
   CHECK(contains(load_error(array(pair, "O8", eight) + "."), "not a list"));
-  CHECK(contains(load_error(array(pair, "O8", "](NNNe") + "."), "object array of shape (2,) holds 3 items"));
+  CHECK(contains(load_error(array(pair, "O8", "](NNNe") + "."),
+                 "object array of shape (2,) holds 3 items"));
   CHECK(load(array(pair, "O8", "](NNe") + ".")->root().size() == 2);
   CHECK(contains(load_error(kReconstruct + "."), "never given its data"));
   CHECK(contains(load_error(array(pair, "f4", eight) + "(K\1)NK\0Ntb."s), "has a state already"));
@@ -238,8 +283,8 @@ TEST_CASE("pickle: shared references stay shared") {
   const auto small = load("](](NNe](NNee.");
   CHECK(small->expanded_size() == 7);
   // A megabyte encoded a thousand times is one megabyte.
-  std::string text = "(c_codecs\nencode\nq\1X" + le(1 << 20, 4) + std::string(1 << 20, 'x') +
-                     "q\2U\6latin1\x86R";
+  std::string text =
+      "(c_codecs\nencode\nq\1X" + le(1 << 20, 4) + std::string(1 << 20, 'x') + "q\2U\6latin1\x86R";
   for (int i = 1; i < 1000; ++i) text += "h\1h\2U\6latin1\x86R";
   const auto shared = load(text + "t.");
   REQUIRE(shared->root().size() == 1000);
@@ -247,8 +292,8 @@ TEST_CASE("pickle: shared references stay shared") {
 }
 
 TEST_CASE("pickle: every truncation is an error, every changed byte an error or a value") {
-  for (const char* name : {"protocol0.npy", "protocol2.npy", "protocol5.npy", "python2_features.npy",
-                           "python2_lists.npy"}) {
+  for (const char* name : {"protocol0.npy", "protocol2.npy", "protocol5.npy",
+                           "python2_features.npy", "python2_lists.npy"}) {
     const std::string whole = io::read_text(golden(name)).substr(128);
     for (std::size_t n = 0; n < whole.size(); ++n) {
       CAPTURE(n);
@@ -274,5 +319,6 @@ TEST_CASE("pickle: the npy header and the pickle must agree") {
   other[other.find("(4,)") + 1] = '5';
   CHECK(contains(error_of([&] { parse(other); }), "promises an object array of shape (5,)"));
   CHECK(contains(error_of([&] { parse(whole.substr(0, 128) + "]."); }), "the pickle holds a list"));
-  CHECK(contains(error_of([&] { io::load_npy_objects(golden("f4.npy")); }), "expected an array of objects"));
+  CHECK(contains(error_of([&] { io::load_npy_objects(golden("f4.npy")); }),
+                 "expected an array of objects"));
 }

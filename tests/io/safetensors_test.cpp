@@ -1,7 +1,8 @@
 #include "tandem/io/safetensors.hpp"
 
-#include <fstream>
 #include <doctest/doctest.h>
+
+#include <fstream>
 
 #include "tandem/tensor/factory.hpp"
 #include "temp_dir.hpp"
@@ -37,7 +38,8 @@ Tensor<T> ramp(std::initializer_list<T> values) {
   return from_vector<T>(std::vector<T>(values), {2, 3});
 }
 
-/// Kilobytes of physical memory behind the mapping that `address` lies in, as /proc/self/smaps says.
+/// Kilobytes of physical memory behind the mapping that `address` lies in, as /proc/self/smaps
+/// says.
 long resident_kb(const void* address) {
   const auto wanted = reinterpret_cast<std::uintptr_t>(address);
   std::ifstream maps("/proc/self/smaps");
@@ -45,7 +47,8 @@ long resident_kb(const void* address) {
   for (std::string line; std::getline(maps, line);) {
     unsigned long begin = 0, end = 0;
     long kb = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2) inside = begin <= wanted && wanted < end;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &begin, &end) == 2)
+      inside = begin <= wanted && wanted < end;
     if (inside && std::sscanf(line.c_str(), "Rss: %ld kB", &kb) == 1) return kb;
   }
   return -1;
@@ -65,7 +68,8 @@ TEST_CASE("safetensors: a mapped tensor gives its pages back and stays what it i
   CHECK(mapped.to_vector() == x.to_vector());
   CHECK(resident_kb(mapped.data()) >= 4096);
   mapped.storage()->give_back_pages();
-  CHECK(resident_kb(mapped.data()) < 256);  // the pages at both ends, and what the kernel maps around them
+  CHECK(resident_kb(mapped.data()) <
+        256);  // the pages at both ends, and what the kernel maps around them
   CHECK(mapped.to_vector() == x.to_vector());
   x.storage()->give_back_pages();  // memory of its own: stays
   CHECK(x.at({1000}) == 1000);
@@ -85,8 +89,10 @@ TEST_CASE("safetensors: a file that the Python package wrote") {
   CHECK(file.get<float>("empty").shape() == Shape{0, 2});
   CHECK(file.get<float>("scalar").item() == 1.5f);
   CHECK(file.get_as<float>("bias").to_vector()[5] == 2.5f);
-  CHECK(contains(error_of([&] { file.get<double>("weight"); }), "expected float64 elements, found float32"));
-  CHECK(contains(error_of([&] { file.at("wieght"); }), "there is no tensor \"wieght\"; did you mean \"weight\"?"));
+  CHECK(contains(error_of([&] { file.get<double>("weight"); }),
+                 "expected float64 elements, found float32"));
+  CHECK(contains(error_of([&] { file.at("wieght"); }),
+                 "there is no tensor \"wieght\"; did you mean \"weight\"?"));
 }
 
 TEST_CASE("safetensors: written byte for byte as the Python package writes") {
@@ -110,7 +116,8 @@ TEST_CASE("safetensors: written byte for byte as the Python package writes") {
 TEST_CASE("safetensors: round trips, views, bfloat16, and rewriting a file that is being read") {
   const TempDir dir;
   const Tensor<float> x = arange<float>(12).view({3, 4});
-  const std::vector<std::pair<std::string, Tensor<float>>> named{{"t", x.transpose(0, 1)}, {"x", x}};
+  const std::vector<std::pair<std::string, Tensor<float>>> named{{"t", x.transpose(0, 1)},
+                                                                 {"x", x}};
   io::save_safetensors(dir.path("f"), named, {{"epoch", "3"}});
   const io::SafetensorsFile first(dir.path("f"));
   const Tensor<float> t = first.get<float>("t");
@@ -122,7 +129,8 @@ TEST_CASE("safetensors: round trips, views, bfloat16, and rewriting a file that 
   out.add("b", from_vector<bfloat16>(std::vector<float>{1.0f, -0.5f}, {2}));
   out.save(dir.path("f"));
   CHECK(t.at({1, 0}) == 1.0f);  // still the old file
-  CHECK(io::SafetensorsFile(dir.path("f")).get_as<float>("b").to_vector() == std::vector<float>{1.0f, -0.5f});
+  CHECK(io::SafetensorsFile(dir.path("f")).get_as<float>("b").to_vector() ==
+        std::vector<float>{1.0f, -0.5f});
 }
 
 TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
@@ -130,20 +138,25 @@ TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
   CHECK(header_error(good) == "no error");
   CHECK(header_error("{}", 0) == "no error");
   CHECK(contains(header_error(good, 9), "cover 8 bytes of data, the file has 9"));
-  CHECK(contains(header_error(good, 7), "tensor \"a\" lies at data offsets 0 to 8, the file has 7"));
+  CHECK(
+      contains(header_error(good, 7), "tensor \"a\" lies at data offsets 0 to 8, the file has 7"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}})"),
                  "a: the tensor has the type \"F8\", which is not read here"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"),
                  "needs 12 bytes, its data offsets give 8"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"),
                  "a.shape[0]: expected an integer from 0"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})"),
-                 "more than 2^63"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"), "\"a\" lies at"));
+  CHECK(contains(
+      header_error(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})"),
+      "more than 2^63"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"),
+                 "\"a\" lies at"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})"),
                  "expected [begin, end]"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})"), "expected [begin"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2]}})"), "\"data_offsets\" is missing"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})"),
+                 "expected [begin"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2]}})"),
+                 "\"data_offsets\" is missing"));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})"),
                  "unknown key \"x\""));
   CHECK(contains(header_error(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
@@ -155,18 +168,22 @@ TEST_CASE("safetensors: a header that lies is refused with the tensor's name") {
   CHECK(contains(header_error(R"({"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]},)"
                               R"("a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}})"),
                  "\"a\" appears twice"));
-  CHECK(contains(header_error(R"({"__metadata__":{"k":1}})", 0), "__metadata__.k: expected a string"));
+  CHECK(contains(header_error(R"({"__metadata__":{"k":1}})", 0),
+                 "__metadata__.k: expected a string"));
   CHECK(contains(header_error(R"({"__metadata__":[]})", 0), "expected an object"));
   CHECK(contains(header_error("[1]", 0), "expected '{' at offset 8"));
   CHECK(contains(header_error(R"({"a":[[[[[[[[]]]]]]]]})", 0), "nested deeper"));
-  CHECK(contains(header_error("{\"a\":", 0), "(header):1:6 (byte 5): syntax error while parsing value - unexpected end of input"));
+  CHECK(contains(
+      header_error("{\"a\":", 0),
+      "(header):1:6 (byte 5): syntax error while parsing value - unexpected end of input"));
   CHECK(contains(open_error("1234567"), "expected at least 8"));
   CHECK(contains(open_error(std::string(8, '\xff') + "{}"), "runs past the end of the file"));
   std::string nine = "[";
   for (int i = 0; i < 33; ++i) nine += "1,";
   nine.back() = ']';
-  CHECK(contains(header_error(R"({"a":{"dtype":"U8","shape":)" + nine + R"(,"data_offsets":[0,1]}})", 1),
-                 "33 dimensions"));
+  CHECK(contains(
+      header_error(R"({"a":{"dtype":"U8","shape":)" + nine + R"(,"data_offsets":[0,1]}})", 1),
+      "33 dimensions"));
 }
 
 TEST_CASE("safetensors: every truncation is an error, every changed byte an error or a file") {
@@ -186,9 +203,11 @@ TEST_CASE("safetensors: a tensor of a type that is not read does not hide the ot
   const TempDir dir;
   for (const char* type : {"F8_E4M3", "F8_E5M2", "C64", "F4", "", "whatever"}) {
     CAPTURE(type);
-    const std::string header = concat(R"({"a":{"dtype":")", type, R"(","shape":[3],"data_offsets":[0,3]},)",
-                                      R"("b":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}})");
-    std::ofstream(dir.path("x"), std::ios::binary) << file_bytes(header, std::string("abc\0\0\x80?", 7));
+    const std::string header =
+        concat(R"({"a":{"dtype":")", type, R"(","shape":[3],"data_offsets":[0,3]},)",
+               R"("b":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}})");
+    std::ofstream(dir.path("x"), std::ios::binary)
+        << file_bytes(header, std::string("abc\0\0\x80?", 7));
     const io::SafetensorsFile file(dir.path("x"));
     CHECK(file.names() == std::vector<std::string>{"a", "b"});
     CHECK(file.contains("a"));
@@ -198,14 +217,19 @@ TEST_CASE("safetensors: a tensor of a type that is not read does not hide the ot
     CHECK(contains(message, "which is not read here; these are: U64, I64, F64, F32"));
   }
   // Its place in the data still counts.
-  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[0,9]}})"), "\"a\" lies at"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[1,8]}})"), "a gap between"));
-  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[-1],"data_offsets":[0,8]}})"), "from 0"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[0,9]}})"),
+                 "\"a\" lies at"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[1],"data_offsets":[1,8]}})"),
+                 "a gap between"));
+  CHECK(contains(header_error(R"({"a":{"dtype":"C64","shape":[-1],"data_offsets":[0,8]}})"),
+                 "from 0"));
 }
 
 TEST_CASE("safetensors: metadata that is null is none") {
   CHECK(header_error(R"({"__metadata__":null})", 0) == "no error");
-  CHECK(header_error(R"({"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})") == "no error");
+  CHECK(header_error(
+            R"({"__metadata__":null,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})") ==
+        "no error");
 }
 
 TEST_CASE("safetensors: a model in several files is read through its index") {
@@ -222,7 +246,8 @@ TEST_CASE("safetensors: a model in several files is read through its index") {
     io::write_text(path, R"({"metadata":{"total_size":24},"weight_map":{)" + map + "}}");
     return error_of([&] { const io::SafetensorsFile file(path); });
   };
-  const std::string a = R"("a":"m-00001-of-00002.safetensors",)", b = R"("b":"m-00001-of-00002.safetensors",)",
+  const std::string a = R"("a":"m-00001-of-00002.safetensors",)",
+                    b = R"("b":"m-00001-of-00002.safetensors",)",
                     c = R"("c":"m-00002-of-00002.safetensors")";
   CHECK(with(a + b + c) == "no error");
   const io::SafetensorsFile file(path);
@@ -234,17 +259,21 @@ TEST_CASE("safetensors: a model in several files is read through its index") {
   CHECK(file.metadata().at("format") == "pt");
   CHECK(contains(error_of([&] { file.at("d"); }), "there is no tensor \"d\""));
 
-  CHECK(contains(with(a + c), "m-00001-of-00002.safetensors holds the tensor \"b\", which the index does not have"));
+  CHECK(contains(
+      with(a + c),
+      "m-00001-of-00002.safetensors holds the tensor \"b\", which the index does not have"));
   CHECK(contains(with(a + b + R"("x":"m-00001-of-00002.safetensors",)" + c),
                  "tensor \"x\" is not in m-00001-of-00002.safetensors, where the index has it"));
   CHECK(contains(with(R"("a":"gone.safetensors")"), "gone.safetensors: cannot open the file"));
-  CHECK(contains(with(R"("a":"../m-00001-of-00002.safetensors")"), "weight_map.a: expected the name of a file beside"));
+  CHECK(contains(with(R"("a":"../m-00001-of-00002.safetensors")"),
+                 "weight_map.a: expected the name of a file beside"));
   CHECK(contains(with(R"("a":"/etc/passwd")"), "expected the name of a file beside"));
   CHECK(contains(with(R"("a":"")"), "expected the name of a file beside"));
   CHECK(contains(with(R"("a":7)"), "weight_map.a: expected a string"));
   CHECK(contains(with(""), "the index names no tensors"));
   io::write_text(path, "{}");
-  CHECK(contains(error_of([&] { const io::SafetensorsFile none(path); }), "the key \"weight_map\" is missing"));
+  CHECK(contains(error_of([&] { const io::SafetensorsFile none(path); }),
+                 "the key \"weight_map\" is missing"));
   // The same tensor in both files.
   one.save(dir.path("m-00002-of-00002.safetensors"));
   CHECK(contains(with(a + b + c), "is also in"));

@@ -16,7 +16,8 @@ class TempDir {
  public:
   TempDir() {
     const char* base = std::getenv("TMPDIR");
-    std::string name = std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/tandem-XXXXXX";
+    std::string name =
+        std::string(base != nullptr && *base != '\0' ? base : "/tmp") + "/tandem-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot create " + name);
     name_ = name;
   }

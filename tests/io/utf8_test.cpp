@@ -10,9 +10,10 @@ TEST_CASE("utf8: what a terminal would obey is written out, everything else stay
   CHECK(printable("a\x1b[2J\x1b]0;title\x07z") == "a\\x1b[2J\\x1b]0;title\\x07z");
   CHECK(printable("two\nlines\tand\r\x7f") == "two\\nlines\\tand\\r\\x7f");
   CHECK(printable(std::string_view("\0x", 2)) == "\\x00x");
-  CHECK(printable("\xc2\x9b" "31m") == "\\x9b31m");                   // CSI as one C1 character
+  CHECK(printable("\xc2\x9b"
+                  "31m") == "\\x9b31m");  // CSI as one C1 character
   CHECK(printable("caf\xe9 \xff\xc0\x80") == "caf\\xe9 \\xff\\xc0\\x80");  // no UTF-8
-  CHECK(printable("\xe2\x80\xaegpj.exe") == "\\u202egpj.exe");        // written from right to left
+  CHECK(printable("\xe2\x80\xaegpj.exe") == "\\u202egpj.exe");  // written from right to left
   CHECK(printable("\xe2\x80\xa8\xe2\x81\xa6") == "\\u2028\\u2066");
   const std::string plain = "v_Straße 東京 \xf0\x9f\x8f\x80 e\xcc\x81 C:\\x [mAP %] \xc2\xa0";
   CHECK(printable(plain) == plain);
@@ -23,7 +24,8 @@ TEST_CASE("utf8: what a terminal would obey is written out, everything else stay
     tandem::io::append_utf8(text, code);
     const std::string shown = printable(text);
     for (const char c : shown) {
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) FAIL("a control character is left of ", code);
+      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
+        FAIL("a control character is left of ", code);
     }
     CHECK_MESSAGE(printable(shown) == shown, code);
   }

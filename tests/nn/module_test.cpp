@@ -1,11 +1,13 @@
-/// What a module knows of its members: variables that move or end, ties, and to(), which optimizers survive.
+/// What a module knows of its members: variables that move or end, ties, and to(), which optimizers
+/// survive.
+
+#include "tandem/nn/module.hpp"
 
 #include <memory>
 #include <type_traits>
 
 #include "../ops/check.hpp"
 #include "copy_only_device.hpp"
-#include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/optim/sgd.hpp"
 
@@ -44,8 +46,8 @@ struct Tied final : nn::Module<float> {
     add("c", c);
     add("own", own);
     add_buffer("view", view);
-    c.w = a.w;                  // after the registration
-    view = a.w.detach();        // the same memory under another name
+    c.w = a.w;            // after the registration
+    view = a.w.detach();  // the same memory under another name
   }
   Leaf a, b, c;
   Tensor<float> own, view;
@@ -78,7 +80,8 @@ TEST_CASE("module: a sub-module that has ended is an error by name; modules do n
   CHECK(net.parameters().size() == 1);
   net.child = std::make_unique<Leaf>();
   const std::string expected =
-      "[module] the sub-module 'head' has ended: it must live as long as the module that it was added to";
+      "[module] the sub-module 'head' has ended: it must live as long as the module that it was "
+      "added to";
   CHECK(check::message([&] { net.parameters(); }) == expected);
   CHECK(check::message([&] { net.slots(); }) == expected);
   CHECK(check::message([&] { net.eval(); }) == expected);
@@ -87,12 +90,15 @@ TEST_CASE("module: a sub-module that has ended is an error by name; modules do n
   static_assert(!std::is_copy_assignable_v<Leaf> && !std::is_move_assignable_v<Leaf>);
 }
 
-TEST_CASE("Evaluating: eval mode and no graph for a scope; then each module has the mode that it had") {
+TEST_CASE(
+    "Evaluating: eval mode and no graph for a scope; then each module has the mode that it had") {
   Tied net;
   Leaf other;
   Leaf* const missing = nullptr;
   net.b.eval();  // a part that its owner keeps from training
-  const auto modes = [&] { return std::vector<bool>{net.training(), net.a.training(), net.b.training(), other.training()}; };
+  const auto modes = [&] {
+    return std::vector<bool>{net.training(), net.a.training(), net.b.training(), other.training()};
+  };
   const std::vector<bool> before{true, true, false, true}, evaluated(4, false);
   {
     const nn::Evaluating<float> outer{&net, &other, missing};
@@ -132,13 +138,15 @@ TEST_CASE("module: to() keeps ties, and an optimizer that was made before goes o
   sgd.step();
   CHECK(net.a.w.to_vector() == Values{0, -1});
   // What loaders do, who put the memory of a file in place of a tensor's own.
-  for (const nn::Slot<float>& slot : net.slots()) slot.tensor->replace_(full<float>(slot.tensor->shape(), 8));
+  for (const nn::Slot<float>& slot : net.slots())
+    slot.tensor->replace_(full<float>(slot.tensor->shape(), 8));
   CHECK(net.parameters().size() == 3);
   sgd.step();
   CHECK(net.c.w.to_vector() == Values{7, 6});
 }
 
-TEST_CASE("module: to() another device moves memory and gradients under the same tensors, and back") {
+TEST_CASE(
+    "module: to() another device moves memory and gradients under the same tensors, and back") {
   const CopyOnlyDevice scope;
   Tied net;
   const Tensor<float> shared = net.a.w, alias = net.a.w.detach();
@@ -147,7 +155,8 @@ TEST_CASE("module: to() another device moves memory and gradients under the same
   net.a.w.set_grad(tensor<float>({2, 4}));
   net.to(Device::cuda());
   CHECK(net.parameters().size() == 3);
-  for (const auto& named : net.state_dict()) CHECK_MESSAGE(named.tensor.device() == Device::cuda(), named.name);
+  for (const auto& named : net.state_dict())
+    CHECK_MESSAGE(named.tensor.device() == Device::cuda(), named.name);
   CHECK(net.c.w.is_same(shared));
   CHECK(net.view.storage() == shared.storage());
   CHECK(shared.requires_grad());
@@ -174,7 +183,9 @@ TEST_CASE("module: a state dict of the module's own tensors under exchanged name
   const auto own = net.state_dict();
   std::vector<nn::Named<float>> exchanged;
   for (const auto& named : own) {
-    const std::string from = named.name == "a.w" || named.name == "c.w" ? "b.w" : named.name == "b.w" ? "a.w" : named.name;
+    const std::string from = named.name == "a.w" || named.name == "c.w" ? "b.w"
+                             : named.name == "b.w"                      ? "a.w"
+                                                                        : named.name;
     for (const auto& other : own) {
       if (other.name == from) exchanged.push_back({named.name, other.tensor});
     }

@@ -66,7 +66,8 @@ TEST_CASE("modules: a name is registered once, whatever it names") {
   buffers.add_buffer("x", w);
   CHECK(message([&] { buffers.add("x", one); }) == taken);
   CHECK(message([&] { buffers.add("", one); }) == "[add] a name must not be empty");
-  CHECK(message([&] { buffers.add("y", none); }) == "[add] argument 'y' is an undefined tensor (default-constructed)");
+  CHECK(message([&] { buffers.add("y", none); }) ==
+        "[add] argument 'y' is an undefined tensor (default-constructed)");
   CHECK(message([&] { buffers.add("y", buffers); }) == "[add] 'y' is the module itself");
   CHECK(children.named_parameters().size() == 1);
   CHECK(entries.named_parameters().size() == 1);
@@ -74,7 +75,8 @@ TEST_CASE("modules: a name is registered once, whatever it names") {
   Free hidden;
   hidden.add("x", one);
   hidden.add("x.weight", w);
-  CHECK(message([&] { (void)hidden.state_dict(); }) == "[state_dict] the module has the name 'x.weight' twice");
+  CHECK(message([&] { (void)hidden.state_dict(); }) ==
+        "[state_dict] the module has the name 'x.weight' twice");
 }
 
 TEST_CASE("load_state_dict: what fails has loaded nothing and says so") {
@@ -85,29 +87,34 @@ TEST_CASE("load_state_dict: what fails has loaded nothing and says so") {
     for (auto& named : state) named.tensor = full<float>({2}, 9);
     return state;
   };
-  const auto refused = [&](const std::vector<nn::Named<float>>& state, const std::string& expected) {
+  const auto refused = [&](const std::vector<nn::Named<float>>& state,
+                           const std::string& expected) {
     CHECK(message([&] { net.load_state_dict(state); }) == "[load_state_dict] " + expected);
     CHECK(net.all() == before);
   };
   auto state = changed();
   state.pop_back();
-  refused(state, "the names do not match, so nothing was loaded: 2 tensors agree, 1 missing: " + changed().back().name);
+  refused(state, "the names do not match, so nothing was loaded: 2 tensors agree, 1 missing: " +
+                     changed().back().name);
   state = changed();
   state.push_back(state[0]);
   refused(state, "the state dict has the name '" + state[0].name + "' twice");
   state = changed();
   state.back().tensor = Tensor<float>();
-  refused(state, "argument '" + state.back().name + "' is an undefined tensor (default-constructed)");
+  refused(state,
+          "argument '" + state.back().name + "' is an undefined tensor (default-constructed)");
   state = changed();
   state.back().tensor = zeros<float>({3});
   refused(state, "'" + state.back().name + "' has shape (2,) here and (3,) in the state dict");
   // The last target lies in memory that must not be written: the others stay as well.
   static float fixed[2] = {5, 6};
   const Tensor<float> owned = net.b.weight;
-  net.b.weight = Tensor<float>(make_ref<Storage>(fixed, 8, Ref<RefCounted>(), false), {{2}, {1}, 0});
+  net.b.weight =
+      Tensor<float>(make_ref<Storage>(fixed, 8, Ref<RefCounted>(), false), {{2}, {1}, 0});
   const std::vector<float> now = net.all();
   CHECK(message([&] { net.load_state_dict(changed()); }) ==
-        "[load_state_dict] 'b.weight' lies in read-only memory, such as a mapped file: nothing was loaded");
+        "[load_state_dict] 'b.weight' lies in read-only memory, such as a mapped file: nothing was "
+        "loaded");
   CHECK(net.all() == now);
   net.b.weight = owned;
   // What is right is loaded, also where it comes from the module itself.
@@ -115,7 +122,10 @@ TEST_CASE("load_state_dict: what fails has loaded nothing and says so") {
   std::vector<nn::Named<float>> swapped;
   for (const auto& named : state) {
     const std::string& name = named.name;
-    swapped.push_back({name == "a.weight" ? "b.weight" : name == "b.weight" ? "a.weight" : name, named.tensor});
+    swapped.push_back({name == "a.weight"   ? "b.weight"
+                       : name == "b.weight" ? "a.weight"
+                                            : name,
+                       named.tensor});
   }
   CHECK(net.load_state_dict(swapped).str() == "3 tensors loaded");
   CHECK(net.a.weight.at({0}) == 2);

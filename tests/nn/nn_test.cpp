@@ -1,9 +1,10 @@
 /// Modules against PyTorch in float64 (tests/golden/generate_nn.py), and what a module promises.
 
+#include "tandem/nn.hpp"
+
 #include "../ops/check.hpp"
 #include "tandem/clip/text_encoder.hpp"
 #include "tandem/io/npz.hpp"
-#include "tandem/nn.hpp"
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/relu.hpp"
 #include "tandem/ops/stack.hpp"
@@ -78,10 +79,13 @@ TEST_CASE("TransformerBlock: PyTorch, both activations") {
 TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in place of tokens") {
   Generator random(0);
   clip::TextEncoder<double> text(
-      {.vocabulary = 50, .context = 12, .width = 32, .layers = 2, .heads = 4, .output = 24}, random);
+      {.vocabulary = 50, .context = 12, .width = 32, .layers = 2, .heads = 4, .output = 24},
+      random);
   text.load_state_dict(state("text.state."));
   text.freeze();
-  const auto ids = [](const std::string& key) { return golden().at(key).tensor_as<std::int64_t>(); };
+  const auto ids = [](const std::string& key) {
+    return golden().at(key).tensor_as<std::int64_t>();
+  };
   const std::int64_t sos = ids("text.sos").item(), eot = ids("text.eot").item();
   const Tensor<double> before = get("text.before"), after = get("text.after");
   before.requires_grad_();
@@ -92,8 +96,8 @@ TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in plac
   std::vector<Tensor<double>> rows;
   for (int c = 0; c < 3; ++c) {
     const Tensor<std::int64_t> name = ids("text.name" + std::to_string(c));
-    std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})), before,
-                                      text.token_embedding.forward(name), after,
+    std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})),
+                                      before, text.token_embedding.forward(name), after,
                                       text.token_embedding.forward(tensor<std::int64_t>({eot}))};
     const std::int64_t rest = longest - end[static_cast<std::size_t>(c)] - 1;
     if (rest > 0) parts.push_back(zeros<double>({rest, 32}));
@@ -110,7 +114,8 @@ TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in plac
   const Tensor<double> shared = before.detach().clone(), own = after.detach().clone();
   shared.requires_grad_();
   own.requires_grad_();
-  std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})), shared};
+  std::vector<Tensor<double>> parts{text.token_embedding.forward(tensor<std::int64_t>({sos})),
+                                    shared};
   std::vector<std::int64_t> lengths;
   for (int c = 0; c < 3; ++c) {
     parts.push_back(text.token_embedding.forward(ids("text.name" + std::to_string(c))));
@@ -131,7 +136,8 @@ TEST_CASE("TextEncoder: CLIP's names, features, and gradients to vectors in plac
   for (std::int64_t i = 0; i < plain.size(0); ++i) {
     std::vector<std::int64_t> row = plain[i].to_vector();
     // CLIP reads at the first EOT, the largest id; what follows is padding.
-    row.resize(static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin()) + 1);
+    row.resize(static_cast<std::size_t>(std::max_element(row.begin(), row.end()) - row.begin()) +
+               1);
     texts.push_back(row);
   }
   CHECK(check::distance(text.encode(texts), get("text.plain.out")) < tolerance);
@@ -153,15 +159,18 @@ TEST_CASE("PackedRows: where rows stand, and what cannot be packed") {
   }
   CHECK(check::message([] { nn::PackedRows({}, 0); }) ==
         "[packed_rows] expected at least one sequence and a prefix of 0 or more rows, got 0 and 0");
-  CHECK(check::message([] { nn::PackedRows({3, 2}, 2); }) ==
-        "[packed_rows] a sequence of 2 rows has none behind the common 2");
+  CHECK(check::message([] {
+          nn::PackedRows({3, 2}, 2);
+        }) == "[packed_rows] a sequence of 2 rows has none behind the common 2");
   Generator random(1);
   const nn::TransformerBlock<float> block(8, 2, random);
-  CHECK(check::message([&] { static_cast<void>(block.forward_packed(zeros<float>({8, 8}), packed)); }) ==
-        "[transformer_block] expected 9 packed rows, got (8, 8)");
+  CHECK(check::message([&] {
+          static_cast<void>(block.forward_packed(zeros<float>({8, 8}), packed));
+        }) == "[transformer_block] expected 9 packed rows, got (8, 8)");
 }
 
-TEST_CASE("TransformerBlock: packed rows give what padded sequences give, at every row and at the ends") {
+TEST_CASE(
+    "TransformerBlock: packed rows give what padded sequences give, at every row and at the ends") {
   Generator random(2);
   const nn::TransformerBlock<double> block(12, 3, random);
   const std::vector<std::int64_t> lengths{5, 3, 7, 4};
@@ -183,11 +192,10 @@ TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {
   nn::TransformerBlock<float> block(8, 2, random);
   std::vector<std::string> names;
   for (const auto& p : block.named_parameters()) names.push_back(p.name);
-  CHECK(names == std::vector<std::string>{"ln_1.weight", "ln_1.bias", "attn.in_proj_weight",
-                                          "attn.in_proj_bias", "attn.out_proj.weight",
-                                          "attn.out_proj.bias", "ln_2.weight", "ln_2.bias",
-                                          "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight",
-                                          "mlp.c_proj.bias"});
+  CHECK(names == std::vector<std::string>{
+                     "ln_1.weight", "ln_1.bias", "attn.in_proj_weight", "attn.in_proj_bias",
+                     "attn.out_proj.weight", "attn.out_proj.bias", "ln_2.weight", "ln_2.bias",
+                     "mlp.c_fc.weight", "mlp.c_fc.bias", "mlp.c_proj.weight", "mlp.c_proj.bias"});
   CHECK(block.parameter_count() == 12 * 8 * 8 + 13 * 8);
   const Tensor<float> x = randn<float>({2, 5, 8}, random);
   const Tensor<float> y = block.forward(x);
@@ -205,9 +213,11 @@ TEST_CASE("modules: names, state dicts, freezing, every parameter learns") {
   incomplete.pop_back();
   incomplete.push_back({"stranger", zeros<float>({1})});
   CHECK(check::message([&] { block.load_state_dict(incomplete); }) ==
-        "[load_state_dict] the names do not match, so nothing was loaded: 11 tensors agree, 1 missing: mlp.c_proj.bias, 1 "
+        "[load_state_dict] the names do not match, so nothing was loaded: 11 tensors agree, 1 "
+        "missing: mlp.c_proj.bias, 1 "
         "unused: stranger");
-  CHECK(block.load_state_dict(incomplete, false).missing == std::vector<std::string>{"mlp.c_proj.bias"});
+  CHECK(block.load_state_dict(incomplete, false).missing ==
+        std::vector<std::string>{"mlp.c_proj.bias"});
   incomplete.back() = {"mlp.c_proj.bias", zeros<float>({9})};
   CHECK(check::message([&] { block.load_state_dict(incomplete); }) ==
         "[load_state_dict] 'mlp.c_proj.bias' has shape (8,) here and (9,) in the state dict");

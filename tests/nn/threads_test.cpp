@@ -1,4 +1,5 @@
-/// docs/threads.md: one module and one step, several threads. (Build with -fsanitize=thread to see that nothing races.)
+/// docs/threads.md: one module and one step, several threads. (Build with -fsanitize=thread to see
+/// that nothing races.)
 
 #include <thread>
 
@@ -15,7 +16,8 @@ namespace {
 constexpr std::int64_t rows = 300, in = 40, width = 64, classes = 5;
 
 struct SharedNet final : nn::Module<float> {
-  explicit SharedNet(Generator& random) : hidden(in, width, random), drop(0.25), out(width, classes, random) {
+  explicit SharedNet(Generator& random)
+      : hidden(in, width, random), drop(0.25), out(width, classes, random) {
     add("hidden", hidden);
     add("drop", drop);
     add("out", out);
@@ -62,7 +64,9 @@ struct Setup {
 
 }  // namespace
 
-TEST_CASE("threads: two that share a module and its parameters train to the bits of one after the other") {
+TEST_CASE(
+    "threads: two that share a module and its parameters train to the bits of one after the "
+    "other") {
   const auto train = [](bool on_threads) {
     Setup setup(2);
     optim::Adam<float> adam(setup.net.named_parameters());
@@ -76,7 +80,8 @@ TEST_CASE("threads: two that share a module and its parameters train to the bits
   const auto expected = train(false);
   for (int round = 0; round < 5; ++round) {
     const auto got = train(true);
-    for (std::size_t i = 0; i < expected.size(); ++i) CHECK(check::same(got[i].detach(), expected[i].detach()));
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      CHECK(check::same(got[i].detach(), expected[i].detach()));
   }
 }
 

@@ -30,9 +30,10 @@ TEST_CASE("add, sub, mul, div agree with PyTorch") {
 
 TEST_CASE("arithmetic: gradients for every way of broadcasting") {
   const std::vector<std::pair<Shape, Shape>> pairs = {
-      {{7}, {7}},          {{3, 5}, {5}},       {{5}, {3, 5}},          {{3, 5}, {3, 1}},
-      {{3, 1}, {1, 5}},    {{2, 1, 5}, {3, 1}}, {{}, {3}},              {{31}, {1}},
-      {{2, 3, 1, 2}, {3, 4, 1}}, {{33}, {33}},  {{1}, {1}}};
+      {{7}, {7}},       {{3, 5}, {5}},    {{5}, {3, 5}},
+      {{3, 5}, {3, 1}}, {{3, 1}, {1, 5}}, {{2, 1, 5}, {3, 1}},
+      {{}, {3}},        {{31}, {1}},      {{2, 3, 1, 2}, {3, 4, 1}},
+      {{33}, {33}},     {{1}, {1}}};
   for (const auto& [a, b] : pairs) {
     INFO(a.str(), " and ", b.str());
     const Tensor<double> x = check::normal(a, 1);
@@ -136,11 +137,13 @@ TEST_CASE("arithmetic in place") {
   x /= tensor<float>({3, 2});
   CHECK(x.to_vector() == std::vector<float>{1, 3, 1, 3});
 
-  CHECK(check::message([&] { row += x; }) ==
-        "[add in place] shape (2, 2) does not broadcast to (2,), which an operation in place cannot "
-        "change");
-  CHECK(check::message([&] { row.expand({3, 2}) += 1; })
-            .find("[add in place] dimension 0 of shape (3, 2) was expanded") == 0);
+  CHECK(
+      check::message([&] { row += x; }) ==
+      "[add in place] shape (2, 2) does not broadcast to (2,), which an operation in place cannot "
+      "change");
+  CHECK(check::message([&] {
+          row.expand({3, 2}) += 1;
+        }).find("[add in place] dimension 0 of shape (3, 2) was expanded") == 0);
   const Tensor<float> leaf = tensor<float>({1, 2});
   leaf.requires_grad_();
   CHECK(check::message([&] { leaf += 1; }).find("[add in place] a tensor that collects") == 0);
@@ -155,8 +158,9 @@ TEST_CASE("arithmetic: a changed operand is noticed by backward") {
   w.requires_grad_();
   const Tensor<double> y = x * w;
   x += 1;
-  CHECK(check::message([&] { y.backward(ones<double>({2})); }).find("[mul] a tensor of shape (2,)") ==
-        0);
+  CHECK(check::message([&] {
+          y.backward(ones<double>({2}));
+        }).find("[mul] a tensor of shape (2,)") == 0);
 }
 
 TEST_CASE("arithmetic: messages") {

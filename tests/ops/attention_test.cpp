@@ -24,11 +24,14 @@ Tensor<T> composed(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
   }
   const T scale = T(1 / std::sqrt(static_cast<double>(q.size(3))));
   const Tensor<T> scaled = matmul(q, eye<T>(q.size(3)).transpose(0, 1));
-  const Tensor<T> s = matmul(scaled, matmul(k, [&] {
-                               Tensor<T> diagonal = eye<T>(k.size(3));
-                               for (std::int64_t c = 0; c < k.size(3); ++c) diagonal.set({c, c}, scale);
-                               return diagonal;
-                             }()).transpose(-1, -2));
+  const Tensor<T> s = matmul(scaled, matmul(k,
+                                            [&] {
+                                              Tensor<T> diagonal = eye<T>(k.size(3));
+                                              for (std::int64_t c = 0; c < k.size(3); ++c)
+                                                diagonal.set({c, c}, scale);
+                                              return diagonal;
+                                            }())
+                                         .transpose(-1, -2));
   return matmul(softmax(s, -1, mask), v);
 }
 
@@ -91,15 +94,15 @@ TEST_CASE("attention equals its parts at odd sizes, across tile borders, with ev
 TEST_CASE("attention: gradcheck, strided inputs, ranks two to four, a scale of one's own") {
   for (const bool causal : {false, true}) {
     const auto op = [&](const auto& x) { return fused(x, {.causal = causal}); };
-    check::gradients(op, {check::normal({5, 3}, 1), check::normal({5, 3}, 2),
-                          check::normal({5, 3}, 3)});
+    check::gradients(
+        op, {check::normal({5, 3}, 1), check::normal({5, 3}, 2), check::normal({5, 3}, 3)});
     check::gradients(op, {check::normal({2, 3, 7}, 1), check::normal({2, 4, 7}, 2),
                           check::normal({2, 4, 7}, 3)});
     check::gradients(
         [&](const auto& x) {  // (B, T, H, d) seen as (B, H, T, d) without a copy
-          return scaled_dot_product_attention(x[0].permute({0, 2, 1, 3}), x[1].permute({0, 2, 1, 3}),
-                                              x[2].permute({0, 2, 1, 3}),
-                                              {.causal = causal, .scale = 0.7});
+          return scaled_dot_product_attention(
+              x[0].permute({0, 2, 1, 3}), x[1].permute({0, 2, 1, 3}), x[2].permute({0, 2, 1, 3}),
+              {.causal = causal, .scale = 0.7});
         },
         {check::normal({2, 3, 2, 4}, 1), check::normal({2, 3, 2, 4}, 2),
          check::normal({2, 3, 2, 4}, 3)});
@@ -131,7 +134,8 @@ TEST_CASE("unwanted queries give zeros, take no gradient and change nothing else
       for (const bool masked : {false, true}) {
         const Tensor<bool> keys = masked ? some_keys(2, t) : Tensor<bool>();
         Tensor<bool> wanted(Shape{2, t});  // the second sequence wants nothing of its first half
-        for (std::int64_t i = 0; i < 2 * t; ++i) wanted.mutable_data()[i] = i % 3 != 1 && (i < t || i > t + t / 2);
+        for (std::int64_t i = 0; i < 2 * t; ++i)
+          wanted.mutable_data()[i] = i % 3 != 1 && (i < t || i > t + t / 2);
         Tensor<double> g = check::normal({2, t, 2 * 16}, 2), kept = g.clone();
         for (std::int64_t i = 0; i < 2 * t; ++i) {
           if (!wanted.data()[i]) kept.select(0, i / t).select(0, i % t).fill_(0);
@@ -144,7 +148,9 @@ TEST_CASE("unwanted queries give zeros, take no gradient and change nothing else
         y.backward(kept);
         z.backward(g);  // what arrives at unwanted rows is not used
         for (std::int64_t i = 0; i < 2 * t; ++i) {
-          const auto row = [&](const Tensor<double>& x) { return x.detach().select(0, i / t).select(0, i % t); };
+          const auto row = [&](const Tensor<double>& x) {
+            return x.detach().select(0, i / t).select(0, i % t);
+          };
           if (wanted.data()[i]) {
             REQUIRE(check::same(row(z), row(y)));
           } else {
@@ -159,8 +165,10 @@ TEST_CASE("unwanted queries give zeros, take no gradient and change nothing else
   }
   const Tensor<bool> wanted = tensor<bool>({{true, false, true}, {false, false, false}});
   for (const bool causal : {false, true}) {
-    check::gradients([&](const auto& x) { return fused(x, {.causal = causal, .query_mask = wanted}); },
-                     {check::normal({2, 2, 3, 4}, 1), check::normal({2, 2, 5, 4}, 2), check::normal({2, 2, 5, 4}, 3)});
+    check::gradients(
+        [&](const auto& x) { return fused(x, {.causal = causal, .query_mask = wanted}); },
+        {check::normal({2, 2, 3, 4}, 1), check::normal({2, 2, 5, 4}, 2),
+         check::normal({2, 2, 5, 4}, 3)});
   }
 }
 
@@ -227,11 +235,16 @@ TEST_CASE("attention says what is wrong") {
   const Tensor<float> x = zeros<float>({2, 4, 6});
   CHECK(check::message([&] { self_attention(x, 4); }) ==
         "[self_attention] expected qkv (B, T, 3·heads·d), got (2, 4, 6) for 4 heads");
-  CHECK(check::message([&] { self_attention(x, 2, zeros<bool>({2, 3})); }) ==
-        "[self_attention] the key mask has shape (2, 3), expected (2, 4)");
-  CHECK(check::message([&] { self_attention(x, 2, {}, false, zeros<bool>({2, 3})); }) ==
-        "[self_attention] the query mask has shape (2, 3), expected (2, 4)");
-  CHECK(check::message([&] { scaled_dot_product_attention(x, x, zeros<float>({2, 5, 6})); }) ==
-        "[scaled_dot_product_attention] expected q (…, T_q, d), k and v (…, T_k, d), got (2, 4, 6), "
-        "(2, 4, 6) and (2, 5, 6)");
+  CHECK(check::message([&] {
+          self_attention(x, 2, zeros<bool>({2, 3}));
+        }) == "[self_attention] the key mask has shape (2, 3), expected (2, 4)");
+  CHECK(check::message([&] {
+          self_attention(x, 2, {}, false, zeros<bool>({2, 3}));
+        }) == "[self_attention] the query mask has shape (2, 3), expected (2, 4)");
+  CHECK(
+      check::message([&] {
+        scaled_dot_product_attention(x, x, zeros<float>({2, 5, 6}));
+      }) ==
+      "[scaled_dot_product_attention] expected q (…, T_q, d), k and v (…, T_k, d), got (2, 4, 6), "
+      "(2, 4, 6) and (2, 5, 6)");
 }

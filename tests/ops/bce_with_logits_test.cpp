@@ -41,8 +41,7 @@ TEST_CASE("bce_with_logits: gradients with every reduction, weights and a mask")
 TEST_CASE("bce_with_logits: the mask takes elements out, whatever they hold") {
   const Tensor<float> x = tensor<float>({1, NAN, -2}), t = tensor<float>({1, 0, NAN});
   x.requires_grad_();
-  const Tensor<float> loss =
-      bce_with_logits(x, t, {.mask = tensor<bool>({true, false, false})});
+  const Tensor<float> loss = bce_with_logits(x, t, {.mask = tensor<bool>({true, false, false})});
   CHECK(loss.item() == doctest::Approx(std::log1p(std::exp(-1.0))));
   loss.backward();
   const std::vector<float> dx = x.grad().to_vector();
@@ -58,7 +57,8 @@ TEST_CASE("bce_with_logits: the mask takes elements out, whatever they hold") {
 }
 
 TEST_CASE("bce_with_logits stays finite and exact in the tails") {
-  const Tensor<float> x = tensor<float>({1000, -1000, 1000, -1000}), t = tensor<float>({1, 0, 0, 1});
+  const Tensor<float> x = tensor<float>({1000, -1000, 1000, -1000}),
+                      t = tensor<float>({1, 0, 0, 1});
   x.requires_grad_();
   const Tensor<float> loss = bce_with_logits(x, t, {.reduction = Reduction::none});
   CHECK(loss.to_vector() == std::vector<float>{0, 0, 1000, 1000});
@@ -82,5 +82,6 @@ TEST_CASE("bce_with_logits: thread counts and messages") {
         "[bce_with_logits] shapes must be equal: logits (2, 3), mask (3,)");
   b.requires_grad_();
   CHECK(check::message([&] { bce_with_logits(zeros<float>({3}), b); }) ==
-        "[bce_with_logits] has no backward, but an input needs a gradient: detach() it or use NoGrad");
+        "[bce_with_logits] has no backward, but an input needs a gradient: detach() it or use "
+        "NoGrad");
 }

@@ -17,8 +17,11 @@ TEST_CASE("cat: gradients along every dimension, one tensor twice, one without a
     check::gradients([](const Inputs& x) { return cat(Inputs{x[0], x[0]}, -1); }, {a});
     check::gradients([&](const Inputs& x) { return cat(Inputs{b, x[0]}, 1); }, {a});
   }
-  check::gradients([](const Inputs& x) { return cat(Inputs{x[0].transpose(0, 1), x[1]}, 0); },
-                   {check::normal({3, 5}, 3), check::normal({2, 3}, 4)});
+  check::gradients(
+      [](const Inputs& x) {
+        return cat(Inputs{x[0].transpose(0, 1), x[1]}, 0);
+      },
+      {check::normal({3, 5}, 3), check::normal({2, 3}, 4)});
 }
 
 TEST_CASE("cat: empty parts, integers, layouts, messages") {
@@ -31,9 +34,13 @@ TEST_CASE("cat: empty parts, integers, layouts, messages") {
   const Tensor<float> y = cat<float>({x}, 0);
   y.fill_(0);
   CHECK(x.at({1, 1}) == 4);
-  CHECK(check::message([&] { cat<float>({x, zeros<float>({2, 3})}, 0); }) ==
+  CHECK(check::message([&] {
+          cat<float>({x, zeros<float>({2, 3})}, 0);
+        }) ==
         "[cat] tensors can differ in dimension 0 only: the first is (2, 2), number 1 is (2, 3)");
-  CHECK(check::message([&] { cat<float>({x, zeros<float>({2})}, 0); }) ==
+  CHECK(check::message([&] {
+          cat<float>({x, zeros<float>({2})}, 0);
+        }) ==
         "[cat] tensors can differ in dimension 0 only: the first is (2, 2), number 1 is (2,)");
   CHECK(check::message([] { cat(std::vector<Tensor<float>>{}, 0); }) ==
         "[cat] there is nothing to join: the list is empty");

@@ -14,7 +14,8 @@ namespace check {
 
 using tandem::Tensor;
 
-/// The largest |a − b|, or infinity when shapes differ or either holds NaN where the other does not.
+/// The largest |a − b|, or infinity when shapes differ or either holds NaN where the other does
+/// not.
 template <class A, class B>
 double distance(const Tensor<A>& a, const Tensor<B>& b) {
   if (!(a.shape() == b.shape())) return INFINITY;
@@ -71,7 +72,8 @@ void any_thread_count(F&& f) {
   for (std::size_t run = 1; run < results.size(); ++run) {
     REQUIRE(results[run].size() == results[0].size());
     for (std::size_t i = 0; i < results[0].size(); ++i) {
-      CHECK_MESSAGE(same(results[run][i], results[0][i]), "result ", i, " with ", run + 1, " threads");
+      CHECK_MESSAGE(same(results[run][i], results[0][i]), "result ", i, " with ", run + 1,
+                    " threads");
     }
   }
 }

@@ -42,5 +42,5 @@ TEST_CASE("clamp: messages") {
   const Tensor<float> x = zeros<float>({2});
   CHECK(check::message([&] { clamp(x, 2, 1); }) ==
         "[clamp] the lower bound 2 is above the upper bound 1");
-  CHECK(check::message([&] { clamp_min(x, NAN); })== "[clamp_min] a bound is NaN");
+  CHECK(check::message([&] { clamp_min(x, NAN); }) == "[clamp_min] a bound is NaN");
 }

@@ -29,7 +29,8 @@ TEST_CASE("comparisons: broadcasting, layouts, scalars, types") {
   CHECK(lt(tensor<std::uint8_t>({0, 255}), 256).to_vector() == Bits{true, true});
   CHECK(gt(tensor<std::uint8_t>({0, 255}), -1).to_vector() == Bits{true, true});
   CHECK(eq(tensor<float>({0.1F}), 0.1).item());
-  CHECK(eq(tensor<bool>({true, false}), tensor<bool>({true, true})).to_vector() == Bits{true, false});
+  CHECK(eq(tensor<bool>({true, false}), tensor<bool>({true, true})).to_vector() ==
+        Bits{true, false});
   CHECK(eq(zeros<float>({0, 3}), zeros<float>({3})).shape() == Shape{0, 3});
 }
 

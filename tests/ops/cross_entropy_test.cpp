@@ -71,10 +71,12 @@ TEST_CASE("cross_entropy: thread counts and messages") {
   });
   CHECK(check::message([] {
           cross_entropy(zeros<float>({2, 3}), tensor<std::int64_t>({0}));
-        }) == "[cross_entropy] logits of shape (2, 3) need class ids of shape (2,), these are (1,)");
+        }) ==
+        "[cross_entropy] logits of shape (2, 3) need class ids of shape (2,), these are (1,)");
   CHECK(check::message([] {
           cross_entropy(zeros<float>({2, 3}), tensor<std::int64_t>({0, 3}));
         }) == "[cross_entropy] class id 3 of row 1 is out of range: there are 3 classes");
-  CHECK(check::message([] { cross_entropy(zeros<float>({2, 3}), zeros<float>({3})); }) ==
-        "[cross_entropy] shapes must be equal: logits (2, 3), target (3,)");
+  CHECK(check::message([] {
+          cross_entropy(zeros<float>({2, 3}), zeros<float>({3}));
+        }) == "[cross_entropy] shapes must be equal: logits (2, 3), target (3,)");
 }

@@ -18,10 +18,18 @@
 using namespace tandem;
 
 // A plain integer parameter takes {} for 0: the op would go along dimension 0 without a word.
-#define NO_DIMENSION_IS_REFUSED(call)                                                       \
-  static_assert(!requires(const T& x) { call(x, {}); }, #call " takes {} for a dimension"); \
-  static_assert(!requires(const T& x) { call(x, true); }, #call " takes a bool");           \
-  static_assert(requires(const T& x) { call(x, 1); call(x, {1}); call(x, std::size_t{1}); }, #call)
+#define NO_DIMENSION_IS_REFUSED(call)                                             \
+  static_assert(                                                                  \
+      !requires(const T& x) { call(x, {}); }, #call " takes {} for a dimension"); \
+  static_assert(                                                                  \
+      !requires(const T& x) { call(x, true); }, #call " takes a bool");           \
+  static_assert(                                                                  \
+      requires(const T& x) {                                                      \
+        call(x, 1);                                                               \
+        call(x, {1});                                                             \
+        call(x, std::size_t{1});                                                  \
+      },                                                                          \
+      #call)
 
 template <class T>
 bool dimensions_are_integers() {
@@ -57,5 +65,6 @@ TEST_CASE("sum, mean: an empty list of dimensions is all of them, one in braces 
   const std::size_t last = 1;
   CHECK(sum(x, last).to_vector() == sum(x, 1).to_vector());
   CHECK(mean(x, last).to_vector() == mean(x, {1}).to_vector());
-  CHECK(check::message([&] { sum(x, ~std::size_t{0} / 2); }).find("is out of range") != std::string::npos);
+  CHECK(check::message([&] { sum(x, ~std::size_t{0} / 2); }).find("is out of range") !=
+        std::string::npos);
 }

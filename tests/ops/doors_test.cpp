@@ -1,5 +1,6 @@
-// What is not a tensor is named at the door of every op: never given one, moved from, or the gradient of a
-// tensor that has none yet. One table of all ops and their arguments, and one of the members of Tensor.
+// What is not a tensor is named at the door of every op: never given one, moved from, or the
+// gradient of a tensor that has none yet. One table of all ops and their arguments, and one of the
+// members of Tensor.
 #include <functional>
 #include <set>
 #include <string>
@@ -51,23 +52,28 @@ struct Case {
 std::string sentence(Kind kind, const std::string& subject, bool named) {
   switch (kind) {
     case Kind::undefined:
-      return subject + (named ? " is an undefined tensor" : " tensor is undefined") + " (default-constructed)";
+      return subject + (named ? " is an undefined tensor" : " tensor is undefined") +
+             " (default-constructed)";
     case Kind::moved:
       return subject + (named ? "" : " tensor") + " was moved from";
     case Kind::gradient:
       return subject + " is the gradient of a tensor that has none yet: call backward() first";
     case Kind::not_collected:
-      return subject + " is the gradient of a tensor that collects none: call requires_grad_() on it before computing";
+      return subject +
+             " is the gradient of a tensor that collects none: call requires_grad_() on it before "
+             "computing";
   }
   return "";
 }
 
 std::vector<Case> all_ops() {
   static Generator random(1);
-  static const F x = ones<float>({2, 3}), w = ones<float>({4, 3}), v = ones<float>({3}), p = ones<float>({2});
+  static const F x = ones<float>({2, 3}), w = ones<float>({4, 3}), v = ones<float>({3}),
+                 p = ones<float>({2});
   static const F image = ones<float>({1, 2, 3, 3, 3}), kernel = ones<float>({2, 2, 1, 1, 1});
   static const F qkv = ones<float>({1, 2, 6});
-  static const I ids = zeros<std::int64_t>({2, 1}), labels = zeros<std::int64_t>({2}), row = zeros<std::int64_t>({1});
+  static const I ids = zeros<std::int64_t>({2, 1}), labels = zeros<std::int64_t>({2}),
+                 row = zeros<std::int64_t>({1});
   static const B mask = full<bool>({2, 3}, true);
   static const Tensor<bfloat16> low = w.to<bfloat16>();
   std::vector<Case> c;
@@ -118,14 +124,14 @@ std::vector<Case> all_ops() {
   unary("layer_norm", [](const F& a) { layer_norm(a); });
   unary("avg_pool3d", [](const F& a) { avg_pool3d(a, {.kernel = Triple::all(1)}); });
   unary("max_pool3d", [](const F& a) { max_pool3d(a, {.kernel = Triple::all(1)}); });
-  const auto binary = [&](const char* op, std::function<void(const F&, const F&)> f, const char* a = "a",
-                          const char* b = "b") {
+  const auto binary = [&](const char* op, std::function<void(const F&, const F&)> f,
+                          const char* a = "a", const char* b = "b") {
     c.push_back({op, a, [f](const Absent& bad) { f(bad, x); }});
     c.push_back({op, b, [f](const Absent& bad) { f(x, bad); }});
   };
   binary("add", [](const F& a, const F& b) { a + b; });
   binary("sub", [](const F& a, const F& b) { a - b; });
-  binary("mul", [](const F& a, const F& b) { a * b; });
+  binary("mul", [](const F& a, const F& b) { a* b; });
   binary("div", [](const F& a, const F& b) { a / b; });
   binary("add in place", [](const F& a, const F& b) { a += b; });
   binary("div in place", [](const F& a, const F& b) { a /= b; });
@@ -136,71 +142,113 @@ std::vector<Case> all_ops() {
   binary("le", [](const F& a, const F& b) { le(a, b); });
   binary("gt", [](const F& a, const F& b) { gt(a, b); });
   binary("ge", [](const F& a, const F& b) { ge(a, b); });
-  binary("mse", [](const F& a, const F& b) { mse(a, b); }, "x", "target");
-  binary("bce_with_logits", [](const F& a, const F& b) { bce_with_logits(a, b); }, "x", "target");
-  binary("cross_entropy", [](const F& a, const F& b) { cross_entropy(a, b); }, "x", "probabilities");
+  binary(
+      "mse", [](const F& a, const F& b) { mse(a, b); }, "x", "target");
+  binary(
+      "bce_with_logits", [](const F& a, const F& b) { bce_with_logits(a, b); }, "x", "target");
+  binary(
+      "cross_entropy", [](const F& a, const F& b) { cross_entropy(a, b); }, "x", "probabilities");
   const auto add = [&](const char* op, const char* argument, std::function<void(const Absent&)> f,
                        bool optional = false, bool floating = true) {
     c.push_back({op, argument, std::move(f), optional, floating});
   };
   add("lt", "a", [](const Absent& a) { lt(F(a), 1); });
-  add("logical_and", "a", [](const Absent& a) { logical_and(a, mask); }, false, false);
-  add("logical_or", "b", [](const Absent& a) { logical_or(mask, a); }, false, false);
-  add("logical_not", "a", [](const Absent& a) { logical_not(a); }, false, false);
-  add("where", "condition", [](const Absent& a) { where(B(a), x, x); }, false, false);
+  add(
+      "logical_and", "a", [](const Absent& a) { logical_and(a, mask); }, false, false);
+  add(
+      "logical_or", "b", [](const Absent& a) { logical_or(mask, a); }, false, false);
+  add(
+      "logical_not", "a", [](const Absent& a) { logical_not(a); }, false, false);
+  add(
+      "where", "condition", [](const Absent& a) { where(B(a), x, x); }, false, false);
   add("where", "a", [](const Absent& a) { where(mask, F(a), x); });
   add("where", "b", [](const Absent& a) { where(mask, x, F(a)); });
   add("where", "a", [](const Absent& a) { where(mask, F(a), 1); });
   add("where", "b", [](const Absent& a) { where(mask, 1, F(a)); });
-  add("embedding", "ids", [](const Absent& a) { embedding(a, x); }, false, false);
+  add(
+      "embedding", "ids", [](const Absent& a) { embedding(a, x); }, false, false);
   add("embedding", "weight", [](const Absent& a) { embedding(labels, F(a)); });
   add("index_select", "x", [](const Absent& a) { index_select(F(a), 0, labels); });
-  add("index_select", "ids", [](const Absent& a) { index_select(x, 0, a); }, false, false);
+  add(
+      "index_select", "ids", [](const Absent& a) { index_select(x, 0, a); }, false, false);
   add("gather", "x", [](const Absent& a) { gather(F(a), 1, ids); });
-  add("gather", "index", [](const Absent& a) { gather(x, 1, a); }, false, false);
+  add(
+      "gather", "index", [](const Absent& a) { gather(x, 1, a); }, false, false);
   add("scatter_add", "x", [](const Absent& a) { scatter_add(F(a), 1, ids, x.slice(1, 0, 1)); });
-  add("scatter_add", "index", [](const Absent& a) { scatter_add(x, 1, a, x); }, false, false);
+  add(
+      "scatter_add", "index", [](const Absent& a) { scatter_add(x, 1, a, x); }, false, false);
   add("scatter_add", "src", [](const Absent& a) { scatter_add(x, 1, ids, F(a)); });
   add("cat", "tensors[1]", [](const Absent& a) { cat<float>({x, a}); });
   add("stack", "tensors[0]", [](const Absent& a) { stack<float>({a, x}); });
   add("linear", "x", [](const Absent& a) { linear(F(a), w); });
   add("linear", "weight", [](const Absent& a) { linear(x, F(a)); });
-  add("linear", "bias", [](const Absent& a) { linear(x, w, F(a)); }, true);
-  add("linear", "residual", [](const Absent& a) { linear(x, w, F(), Activation::none, F(a)); }, true);
+  add(
+      "linear", "bias", [](const Absent& a) { linear(x, w, F(a)); }, true);
+  add(
+      "linear", "residual", [](const Absent& a) { linear(x, w, F(), Activation::none, F(a)); },
+      true);
   add("linear_bf16", "x", [](const Absent& a) { linear_bf16(a, low); });
   add("linear_bf16", "weight", [](const Absent& a) { linear_bf16(x, a); });
-  add("linear_bf16", "bias", [](const Absent& a) { linear_bf16(x, low, a); }, true);
+  add(
+      "linear_bf16", "bias", [](const Absent& a) { linear_bf16(x, low, a); }, true);
   add("linear_packed", "x", [](const Absent& a) { linear_packed(F(a), PackedWeight<float>(w)); });
   add("packed_weight", "weight", [](const Absent& a) { PackedWeight<float> packed{F(a)}; });
-  add("linear_packed", "bias", [](const Absent& a) { linear_packed(x, PackedWeight<float>(w), F(a)); }, true);
-  add("layer_norm", "gamma", [](const Absent& a) { layer_norm(x, F(a), v); }, true);
-  add("layer_norm", "beta", [](const Absent& a) { layer_norm(x, v, F(a)); }, true);
-  add("batch_norm", "x", [](const Absent& a) { batch_norm(F(a), F(), F(), F(), F(), {.training = true}); });
-  add("batch_norm", "gamma", [](const Absent& a) { batch_norm(image, F(a), F(), F(), F(), {.training = true}); }, true);
-  add("batch_norm", "running_mean",
+  add(
+      "linear_packed", "bias",
+      [](const Absent& a) { linear_packed(x, PackedWeight<float>(w), F(a)); }, true);
+  add(
+      "layer_norm", "gamma", [](const Absent& a) { layer_norm(x, F(a), v); }, true);
+  add(
+      "layer_norm", "beta", [](const Absent& a) { layer_norm(x, v, F(a)); }, true);
+  add("batch_norm", "x",
+      [](const Absent& a) { batch_norm(F(a), F(), F(), F(), F(), {.training = true}); });
+  add(
+      "batch_norm", "gamma",
+      [](const Absent& a) { batch_norm(image, F(a), F(), F(), F(), {.training = true}); }, true);
+  add(
+      "batch_norm", "running_mean",
       [](const Absent& a) { batch_norm(image, F(), F(), F(a), F(a), {.training = true}); }, true);
   add("conv3d", "x", [](const Absent& a) { conv3d(F(a), kernel); });
   add("conv3d", "weight", [](const Absent& a) { conv3d(image, F(a)); });
-  add("conv3d", "bias", [](const Absent& a) { conv3d(image, kernel, F(a)); }, true);
-  add("fold_batch_norm", "weight", [](const Absent& a) { fold_batch_norm(F(a), F(), F(), F(), p, p, 1e-5); });
-  add("fold_batch_norm", "mean", [](const Absent& a) { fold_batch_norm(kernel, F(), F(), F(), F(a), p, 1e-5); });
-  add("fold_batch_norm", "variance", [](const Absent& a) { fold_batch_norm(kernel, F(), F(), F(), p, F(a), 1e-5); });
-  add("fold_batch_norm", "bias", [](const Absent& a) { fold_batch_norm(kernel, F(a), F(), F(), p, p, 1e-5); }, true);
-  add("softmax", "mask", [](const Absent& a) { softmax(x, -1, a); }, true, false);
+  add(
+      "conv3d", "bias", [](const Absent& a) { conv3d(image, kernel, F(a)); }, true);
+  add("fold_batch_norm", "weight",
+      [](const Absent& a) { fold_batch_norm(F(a), F(), F(), F(), p, p, 1e-5); });
+  add("fold_batch_norm", "mean",
+      [](const Absent& a) { fold_batch_norm(kernel, F(), F(), F(), F(a), p, 1e-5); });
+  add("fold_batch_norm", "variance",
+      [](const Absent& a) { fold_batch_norm(kernel, F(), F(), F(), p, F(a), 1e-5); });
+  add(
+      "fold_batch_norm", "bias",
+      [](const Absent& a) { fold_batch_norm(kernel, F(a), F(), F(), p, p, 1e-5); }, true);
+  add(
+      "softmax", "mask", [](const Absent& a) { softmax(x, -1, a); }, true, false);
   add("cross_entropy", "x", [](const Absent& a) { cross_entropy(F(a), labels); });
-  add("cross_entropy", "ids", [](const Absent& a) { cross_entropy(x, I(a)); }, false, false);
-  add("bce_with_logits", "weight", [](const Absent& a) { bce_with_logits(x, x, {.weight = a}); }, true);
-  add("bce_with_logits", "mask", [](const Absent& a) { bce_with_logits(x, x, {.mask = a}); }, true, false);
-  add("scaled_dot_product_attention", "q", [](const Absent& a) { scaled_dot_product_attention(F(a), x, x); });
-  add("scaled_dot_product_attention", "k", [](const Absent& a) { scaled_dot_product_attention(x, F(a), x); });
-  add("scaled_dot_product_attention", "v", [](const Absent& a) { scaled_dot_product_attention(x, x, F(a)); });
-  add("scaled_dot_product_attention", "key_mask",
+  add(
+      "cross_entropy", "ids", [](const Absent& a) { cross_entropy(x, I(a)); }, false, false);
+  add(
+      "bce_with_logits", "weight", [](const Absent& a) { bce_with_logits(x, x, {.weight = a}); },
+      true);
+  add(
+      "bce_with_logits", "mask", [](const Absent& a) { bce_with_logits(x, x, {.mask = a}); }, true,
+      false);
+  add("scaled_dot_product_attention", "q",
+      [](const Absent& a) { scaled_dot_product_attention(F(a), x, x); });
+  add("scaled_dot_product_attention", "k",
+      [](const Absent& a) { scaled_dot_product_attention(x, F(a), x); });
+  add("scaled_dot_product_attention", "v",
+      [](const Absent& a) { scaled_dot_product_attention(x, x, F(a)); });
+  add(
+      "scaled_dot_product_attention", "key_mask",
       [](const Absent& a) { scaled_dot_product_attention(x, x, x, {.key_mask = a}); }, true, false);
   add("self_attention", "qkv", [](const Absent& a) { self_attention(F(a), 1); });
-  add("self_attention", "key_mask", [](const Absent& a) { self_attention(qkv, 1, a); }, true, false);
+  add(
+      "self_attention", "key_mask", [](const Absent& a) { self_attention(qkv, 1, a); }, true,
+      false);
   // Members that are ops, with another tensor as argument.
   add("copy_", "from", [](const Absent& a) { ones<float>({2}).copy_(F(a)); });
-  add("backward", "cotangent", [](const Absent& a) { square(ones<float>({2}).requires_grad_()).backward(F(a)); });
+  add("backward", "cotangent",
+      [](const Absent& a) { square(ones<float>({2}).requires_grad_()).backward(F(a)); });
   return c;
 }
 
@@ -260,7 +308,8 @@ void check_all(const std::vector<Case>& cases) {
       const std::string expected =
           c.optional && kind == Kind::undefined
               ? ""
-              : "[" + c.op + "] " + sentence(kind, named ? "argument " + c.argument : "this", named);
+              : "[" + c.op + "] " +
+                    sentence(kind, named ? "argument " + c.argument : "this", named);
       CHECK(check::message([&] { c.call({kind}); }) == expected);
     }
   }
@@ -278,7 +327,8 @@ TEST_CASE("the table has every op of docs/math_index.md") {
   for (const Case& c : members()) in_table.insert(c.op);
   const std::string page = io::read_text(std::string(TANDEM_SOURCE_DIR) + "/docs/math_index.md");
   std::size_t ops = 0;
-  for (std::size_t at = page.find("\n| `"); at != std::string::npos; at = page.find("\n| `", at + 1)) {
+  for (std::size_t at = page.find("\n| `"); at != std::string::npos;
+       at = page.find("\n| `", at + 1)) {
     const std::string op = page.substr(at + 4, page.find('`', at + 4) - at - 4);
     CHECK_MESSAGE(in_table.count(op) == 1, op);
     ++ops;
@@ -297,10 +347,12 @@ TEST_CASE("a tensor that was moved from is usable again when it was given anothe
   x = std::move(same);
   CHECK(x.at({1}) == 1);
   x = Tensor<float>();
-  CHECK(check::message([&] { x.item(); }) == "[item] this tensor is undefined (default-constructed)");
+  CHECK(check::message([&] { x.item(); }) ==
+        "[item] this tensor is undefined (default-constructed)");
   std::swap(x, y);
   CHECK(x.at({1}) == 1);
-  // grad() itself does not throw; what backward() brings is a gradient, which zero_grad() takes away again.
+  // grad() itself does not throw; what backward() brings is a gradient, which zero_grad() takes
+  // away again.
   x.requires_grad_();
   CHECK(!x.grad().defined());
   sum(x).backward();
@@ -308,5 +360,6 @@ TEST_CASE("a tensor that was moved from is usable again when it was given anothe
   x.zero_grad();
   CHECK(check::message([&] { (void)x.grad().item(); }) ==
         "[item] this is the gradient of a tensor that has none yet: call backward() first");
-  CHECK(check::message([&] { y = std::move(x), y.set_grad(x); }) == "[set_grad] argument gradient was moved from");
+  CHECK(check::message([&] { y = std::move(x), y.set_grad(x); }) ==
+        "[set_grad] argument gradient was moved from");
 }

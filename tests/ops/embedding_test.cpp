@@ -28,8 +28,9 @@ TEST_CASE("embedding: shapes of ids, strided tables, gradients") {
 
 TEST_CASE("embedding says what is wrong") {
   const Tensor<float> table = zeros<float>({4, 2});
-  CHECK(check::message([&] { embedding(tensor<std::int64_t>({1, 4}), table); }) ==
-        "[embedding] index 4 at position 1 is out of range: there are 4");
+  CHECK(check::message([&] {
+          embedding(tensor<std::int64_t>({1, 4}), table);
+        }) == "[embedding] index 4 at position 1 is out of range: there are 4");
   CHECK(check::message([&] { embedding(tensor<std::int64_t>({1}), zeros<float>({4})); }) ==
         "[embedding] the table must have two dimensions, its shape is (4,)");
 }

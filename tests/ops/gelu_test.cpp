@@ -9,7 +9,9 @@ using namespace tandem;
 TEST_CASE("gelu") {
   const auto f = [](const auto& x) { return gelu(x); };
   // erf is near -1 for negative x: its units are those of 1, times |x| / 2.
-  unary::check("gelu", f, [](long double x) { return x * std::erfc(-x / std::sqrt(2.0L)) / 2; }, -6, 6, 6, 2);
+  unary::check(
+      "gelu", f, [](long double x) { return x * std::erfc(-x / std::sqrt(2.0L)) / 2; }, -6, 6, 6,
+      2);
   unary::golden("gelu", f);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The golden cases of tests/golden/ops.npz and conv.npz: inputs, `out`, a cotangent `cot`, gradients
-/// `d_<input>`.
+/// The golden cases of tests/golden/ops.npz and conv.npz: inputs, `out`, a cotangent `cot`,
+/// gradients `d_<input>`.
 
 #include <string>
 #include <vector>

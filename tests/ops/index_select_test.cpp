@@ -46,12 +46,14 @@ TEST_CASE("index_select's backward has the same bits for any thread count") {
 
 TEST_CASE("index_select says what is wrong") {
   const Tensor<float> x = zeros<float>({2, 3});
-  CHECK(check::message([&] { index_select(x, 1, tensor<std::int64_t>({0, 3})); }) ==
-        "[index_select] index 3 at position 1 is out of range: there are 3");
+  CHECK(check::message([&] {
+          index_select(x, 1, tensor<std::int64_t>({0, 3}));
+        }) == "[index_select] index 3 at position 1 is out of range: there are 3");
   CHECK(check::message([&] { index_select(x, 0, tensor<std::int64_t>({-1})); }) ==
         "[index_select] index -1 at position 0 is out of range: there are 2");
-  CHECK(check::message([&] { index_select(x, 0, zeros<std::int64_t>({1, 1})); }) ==
-        "[index_select] the ids must have one dimension, their shape is (1, 1)");
+  CHECK(check::message([&] {
+          index_select(x, 0, zeros<std::int64_t>({1, 1}));
+        }) == "[index_select] the ids must have one dimension, their shape is (1, 1)");
   CHECK(check::message([&] { index_select(x, 2, tensor<std::int64_t>({0})); }) ==
         "[index_select] dimension 2 is out of range for a tensor of 2 dimensions");
 }

@@ -76,8 +76,9 @@ TEST_CASE("layer_norm: float follows double, same bits for any thread count") {
 }
 
 TEST_CASE("layer_norm says what is wrong") {
-  CHECK(check::message([] { layer_norm(zeros<float>({2, 3}), zeros<float>({2})); }) ==
-        "[layer_norm] scale and shift must have shape (3,), one has (2,)");
+  CHECK(check::message([] {
+          layer_norm(zeros<float>({2, 3}), zeros<float>({2}));
+        }) == "[layer_norm] scale and shift must have shape (3,), one has (2,)");
   CHECK(check::message([] { layer_norm(zeros<float>({})); }) ==
         "[layer_norm] a scalar has no axis to normalise");
   CHECK(check::message([] { layer_norm(zeros<float>({2}), {}, {}, -1); }) ==

@@ -9,7 +9,7 @@ using namespace tandem;
 namespace {
 
 constexpr Activation every_activation[] = {Activation::none, Activation::relu, Activation::gelu,
-                                      Activation::quick_gelu};
+                                           Activation::quick_gelu};
 
 /// Values and gradients of one call: y, dx, dw, db, dr.
 struct Outcome {
@@ -93,8 +93,8 @@ TEST_CASE("linear_bf16: values and gradients follow double within the rounding o
   for (const Activation activation : every_activation) {
     const Outcome ours = run(x, w, b, r, activation, g),
                   exact = reference(x, w, b, r, activation, g);
-    const double slope =
-        activation == Activation::none ? 1 : 1.2;  // the steepest of the every_activation
+    // The steepest of the every_activation
+    const double slope = activation == Activation::none ? 1 : 1.2;
     CHECK(check::distance(ours.y, exact.y) < slope * bound(in));
     if (activation != Activation::relu) {  // whose slope jumps where z is rounded to the other side
       // dz carries z's error times the curvature (below 0.9) and is rounded itself.

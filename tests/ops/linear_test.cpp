@@ -118,10 +118,12 @@ TEST_CASE("linear: float follows double, same bits for any thread count") {
 
 TEST_CASE("linear says what is wrong") {
   const Tensor<float> w = zeros<float>({3, 2});
-  CHECK(check::message([&] { linear(zeros<float>({4, 3}), w); }) ==
-        "[linear] x of shape (4, 3) does not fit a weight (out, in) of shape (3, 2)");
-  CHECK(check::message([&] { linear(zeros<float>({4, 2}), w, zeros<float>({2})); }) ==
-        "[linear] the bias has shape (2,), expected (3,)");
+  CHECK(check::message([&] {
+          linear(zeros<float>({4, 3}), w);
+        }) == "[linear] x of shape (4, 3) does not fit a weight (out, in) of shape (3, 2)");
+  CHECK(check::message([&] {
+          linear(zeros<float>({4, 2}), w, zeros<float>({2}));
+        }) == "[linear] the bias has shape (2,), expected (3,)");
   CHECK(check::message([&] {
           linear(zeros<float>({4, 2}), w, {}, Activation::none, zeros<float>({3}));
         }) == "[linear] the residual has shape (3,), the result (4, 3)");

@@ -32,8 +32,7 @@ TEST_CASE("logsumexp: infinities, large numbers, nothing, on every instruction s
     CHECK(logsumexp(tensor<float>({-1000, -1000, -1000}), 0).item() ==
           doctest::Approx(-1000 + std::log(3.0)));
   }
-  CHECK(logsumexp(zeros<float>({2, 0}), 1).to_vector() ==
-        std::vector<float>{-INFINITY, -INFINITY});
+  CHECK(logsumexp(zeros<float>({2, 0}), 1).to_vector() == std::vector<float>{-INFINITY, -INFINITY});
   const Tensor<double> masked = tensor<double>({{-inf, -inf}, {-inf, 2}});
   masked.requires_grad_();
   logsumexp(masked, 1).backward(ones<double>({2}));

@@ -24,7 +24,8 @@ Tensor<double> product(const std::vector<Tensor<double>>& x) { return matmul(x[0
 }  // namespace
 
 TEST_CASE("matmul agrees with PyTorch") {
-  for (const char* key : {"matmul.2d", "matmul.batched", "matmul.broadcast", "matmul.batched_by_2d"}) {
+  for (const char* key :
+       {"matmul.2d", "matmul.batched", "matmul.broadcast", "matmul.batched_by_2d"}) {
     golden::compare(key, {"a", "b"}, product);
   }
 }
@@ -68,7 +69,9 @@ TEST_CASE("matmul: gradients of vectors, matrices and batches, strided and trans
   check::gradients(transposed, {normal({4, 3}, 1), normal({5, 4}, 2)});
   check::gradients(transposed, {normal({2, 4, 3}, 1), normal({2, 5, 4}, 2)});
   check::gradients(
-      [](const auto& x) { return matmul(x[0].permute({1, 0, 2}), x[1].permute({1, 2, 0})); },
+      [](const auto& x) {
+        return matmul(x[0].permute({1, 0, 2}), x[1].permute({1, 2, 0}));
+      },
       {normal({3, 2, 4}, 1), normal({5, 2, 4}, 2)});
 }
 
@@ -83,7 +86,8 @@ TEST_CASE("matmul: float follows double, bfloat16 is exact products added in flo
   const Tensor<double> a = check::normal({33, 300}, 3), b = check::normal({300, 31}, 4);
   // |aᵢ|·|bⱼ| over 300 terms is below 300; float rounds inputs, products and sums: 302 · 2⁻²⁴.
   const double bound = 300 * 302 * 0x1p-24;
-  CHECK(check::distance(matmul(check::cast<float>(a), check::cast<float>(b)), matmul(a, b)) < bound);
+  CHECK(check::distance(matmul(check::cast<float>(a), check::cast<float>(b)), matmul(a, b)) <
+        bound);
 
   const Tensor<bfloat16> ha = detail::converted<bfloat16>(a), hb = detail::converted<bfloat16>(b);
   const Tensor<double> da = detail::converted<double>(ha), db = detail::converted<double>(hb);

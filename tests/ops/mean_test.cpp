@@ -19,7 +19,8 @@ TEST_CASE("mean: values, gradients, messages") {
     check::gradients([](const auto& v) { return mean(v[0]); }, {y});
     check::gradients([](const auto& v) { return mean(v[0], -1); }, {y});
   }
-  CHECK(check::message([] { mean(zeros<float>({0, 3})); }) ==
-        "[mean] there is nothing to average in shape (0, 3)");
+  CHECK(check::message([] {
+          mean(zeros<float>({0, 3}));
+        }) == "[mean] there is nothing to average in shape (0, 3)");
   CHECK(check::message([&] { mean(x, 5); }).find("[mean] dimension 5 is out of range") == 0);
 }

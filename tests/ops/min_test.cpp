@@ -45,6 +45,7 @@ TEST_CASE("min: the first of equals, NaN first of all, on every instruction set"
   min(equal, 0).values.backward();
   CHECK(equal.grad().to_vector() == std::vector<float>{0, 1, 0});
   CHECK(min(tensor<std::int64_t>({3, 9, -1})).item() == -1);
-  CHECK(check::message([] { min(zeros<float>({2, 0}), 1); }) ==
-        "[min] dimension 1 of shape (2, 0) is empty: there is nothing to choose from");
+  CHECK(check::message([] {
+          min(zeros<float>({2, 0}), 1);
+        }) == "[min] dimension 1 of shape (2, 0) is empty: there is nothing to choose from");
 }

@@ -23,6 +23,7 @@ TEST_CASE("mse: empty, thread counts, messages") {
   CHECK(mse(zeros<float>({0, 3}), zeros<float>({0, 3})).item() == 0);
   const Tensor<float> x = check::cast<float>(check::normal({40001}, 3)), zero = zeros_like(x);
   check::any_thread_count([&] { return std::vector{mse(x, zero)}; });
-  CHECK(check::message([] { mse(zeros<float>({2, 1}), zeros<float>({2})); }) ==
-        "[mse] shapes must be equal: prediction (2, 1), target (2,)");
+  CHECK(check::message([] {
+          mse(zeros<float>({2, 1}), zeros<float>({2}));
+        }) == "[mse] shapes must be equal: prediction (2, 1), target (2,)");
 }

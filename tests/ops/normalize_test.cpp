@@ -51,7 +51,8 @@ TEST_CASE("normalize: rows below ε, zero, and at both ends of the range") {
 
 TEST_CASE("normalize: float follows double, any thread count, messages") {
   const Tensor<double> x = check::normal({77, 512}, 4);
-  // ‖x‖² is a sum of 512 squares in 8 lanes: relative error ≤ (64 + 3)·2⁻²⁴, halved by the root; |y| ≤ 1.
+  // ‖x‖² is a sum of 512 squares in 8 lanes: relative error ≤ (64 + 3)·2⁻²⁴, halved by the root;
+  // |y| ≤ 1.
   CHECK(check::distance(normalize(check::cast<float>(x)), normalize(x)) < 35 * 0x1p-24);
   check::any_thread_count([&] {
     Tensor<double> leaf = x.clone();

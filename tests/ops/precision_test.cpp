@@ -14,8 +14,8 @@ using namespace tandem;
 
 namespace {
 
-/// A product of two factors rounded to bfloat16, to nearest with 8 bits: (1 + 2⁻⁹)² − 1, and as much again
-/// as hundreds of float roundings take (2⁻²⁴ each) to stay below one per cent of it.
+/// A product of two factors rounded to bfloat16, to nearest with 8 bits: (1 + 2⁻⁹)² − 1, and as
+/// much again as hundreds of float roundings take (2⁻²⁴ each) to stay below one per cent of it.
 constexpr double two_roundings = 0x1p-8 * 1.01;
 
 Tensor<float> leaf(const Tensor<float>& x) {
@@ -29,11 +29,14 @@ struct Matrix {
   std::int64_t rows, cols;
   std::vector<double> at;
 
-  Matrix(std::int64_t r, std::int64_t c) : rows(r), cols(c), at(static_cast<std::size_t>(r * c), 0) {}
+  Matrix(std::int64_t r, std::int64_t c)
+      : rows(r), cols(c), at(static_cast<std::size_t>(r * c), 0) {}
   explicit Matrix(const Tensor<float>& x) : Matrix(x.size(-2), x.size(-1)) {
     for (std::size_t i = 0; i < at.size(); ++i) at[i] = static_cast<double>(x.data()[i]);
   }
-  double& operator()(std::int64_t i, std::int64_t j) { return at[static_cast<std::size_t>(i * cols + j)]; }
+  double& operator()(std::int64_t i, std::int64_t j) {
+    return at[static_cast<std::size_t>(i * cols + j)];
+  }
   double operator()(std::int64_t i, std::int64_t j) const {
     return at[static_cast<std::size_t>(i * cols + j)];
   }
@@ -72,7 +75,8 @@ Matrix scaled(const Matrix& a, double by) {
   return each(a, a, [by](double x, double) { return by * x; });
 }
 
-/// Everything of `found` within `bound` of `exact`, and somewhere farther than float alone would be.
+/// Everything of `found` within `bound` of `exact`, and somewhere farther than float alone would
+/// be.
 void check_near(const Tensor<float>& found, const Matrix& exact, const Matrix& bound) {
   double largest = 0, off = 0;
   std::int64_t outside = 0;
@@ -120,15 +124,17 @@ TEST_CASE("precision: linear under bfloat16 multiplies as linear_bf16 does, bit 
   }
 }
 
-TEST_CASE("precision: linear's results and gradients lie within bfloat16's bound of the exact ones") {
+TEST_CASE(
+    "precision: linear's results and gradients lie within bfloat16's bound of the exact ones") {
   Generator random(4);
-  const Tensor<float> x = leaf(randn<float>({45, 71}, random)), w = leaf(randn<float>({33, 71}, random)),
-                      dy = randn<float>({45, 33}, random);
+  const Tensor<float> x = leaf(randn<float>({45, 71}, random)),
+                      w = leaf(randn<float>({33, 71}, random)), dy = randn<float>({45, 33}, random);
   {
     const PrecisionScope products(Precision::bfloat16);
     const Tensor<float> y = linear(x, w);
     const Matrix xs(x.detach()), ws(w.detach());
-    check_near(y.detach(), xs * ws.transposed(), scaled(xs.abs() * ws.abs().transposed(), two_roundings));
+    check_near(y.detach(), xs * ws.transposed(),
+               scaled(xs.abs() * ws.abs().transposed(), two_roundings));
     y.backward(dy);
   }
   const Matrix xs(x.detach()), ws(w.detach()), g(dy);
@@ -153,7 +159,8 @@ TEST_CASE("precision: doubles are multiplied in full, and scopes nest") {
 //   δdV ≤ (ρ + u(1 + ρ))·Pᵀ|dO|
 //   δdP ≤ u·|dO||V|ᵀ,  δD ≤ Σ|dO|·δO
 //   δdS ≤ s·P(ρ(|dP| + |D|) + (1 + ρ)(δdP + δD)),  δdQ ≤ δdS·|K| + u(|dS| + δdS)|K|,  δdK likewise.
-TEST_CASE("precision: attention's results and gradients lie within bfloat16's bound of the exact ones") {
+TEST_CASE(
+    "precision: attention's results and gradients lie within bfloat16's bound of the exact ones") {
   struct Size {
     std::int64_t queries, keys, width;
     bool causal, masked;
@@ -161,7 +168,9 @@ TEST_CASE("precision: attention's results and gradients lie within bfloat16's bo
   for (const cpu::Isa isa : cpu::supported_isas()) {
     const cpu::IsaScope scope(isa);
     CAPTURE(std::string(cpu::name(isa)));
-    for (const Size s : {Size{53, 53, 7, true, false}, {5, 301, 64, false, true}, {101, 97, 16, false, true},
+    for (const Size s : {Size{53, 53, 7, true, false},
+                         {5, 301, 64, false, true},
+                         {101, 97, 16, false, true},
                          {1, 1, 3, false, false}}) {
       CAPTURE(s.queries);
       Generator random(5);
@@ -218,7 +227,8 @@ TEST_CASE("precision: attention's results and gradients lie within bfloat16's bo
       }
       const Matrix dS_all = sum(scaled(sum(dS.abs(), dS_off), u), dS_off);
       if (s.keys == 1) {  // one key has all the weight: only V is rounded, and no score matters
-        CHECK(y.detach().data()[0] == static_cast<float>(static_cast<bfloat16>(v.detach().data()[0])));
+        CHECK(y.detach().data()[0] ==
+              static_cast<float>(static_cast<bfloat16>(v.detach().data()[0])));
         continue;
       }
       check_near(y.detach(), O, dO);

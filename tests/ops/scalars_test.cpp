@@ -1,5 +1,5 @@
-// A number beside a tensor: what it means is its value. An op that would need it as an element refuses one
-// that the element type does not hold; comparisons and clamp need none.
+// A number beside a tensor: what it means is its value. An op that would need it as an element
+// refuses one that the element type does not hold; comparisons and clamp need none.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -23,8 +23,9 @@ template <class T, class S>
 bool compares(T x, S s, bool less, bool equal) {
   const Tensor<T> t = full<T>({1}, x);
   const bool greater = !less && !equal;
-  return lt(t, s).item() == less && le(t, s).item() == (less || equal) && eq(t, s).item() == equal &&
-         ne(t, s).item() == !equal && gt(t, s).item() == greater && ge(t, s).item() == (greater || equal);
+  return lt(t, s).item() == less && le(t, s).item() == (less || equal) &&
+         eq(t, s).item() == equal && ne(t, s).item() == !equal && gt(t, s).item() == greater &&
+         ge(t, s).item() == (greater || equal);
 }
 
 template <class F>
@@ -68,9 +69,11 @@ TEST_CASE("comparisons with a number: its value counts, held by the element type
   for (const std::int64_t x : {least, std::int64_t{0}, most}) {
     const Tensor<std::int64_t> t = full<std::int64_t>({1}, x);
     CHECK(ne(t, NAN).item());
-    CHECK(!(lt(t, NAN).item() || le(t, NAN).item() || eq(t, NAN).item() || gt(t, NAN).item() || ge(t, NAN).item()));
+    CHECK(!(lt(t, NAN).item() || le(t, NAN).item() || eq(t, NAN).item() || gt(t, NAN).item() ||
+            ge(t, NAN).item()));
   }
-  CHECK(lt(arange<std::int64_t>(3).view({3, 1}).expand({3, 2}), all).to_vector() == std::vector<bool>(6, true));
+  CHECK(lt(arange<std::int64_t>(3).view({3, 1}).expand({3, 2}), all).to_vector() ==
+        std::vector<bool>(6, true));
 }
 
 TEST_CASE("arithmetic, full, fill_, set, where and pad refuse a number that is no element") {
@@ -79,30 +82,41 @@ TEST_CASE("arithmetic, full, fill_, set, where and pad refuse a number that is n
   const Tensor<float> f = ones<float>({3});
   const Tensor<bool> mask = full<bool>({3}, true);
   constexpr std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
-  CHECK(refusal([&] { i + all; }) == "[add] the scalar 18446744073709551615 is not a value of int64");
-  CHECK(refusal([&] { i / all; }) == "[div] the scalar 18446744073709551615 is not a value of int64");
-  CHECK(refusal([&] { all - i; }) == "[sub] the scalar 18446744073709551615 is not a value of int64");
-  CHECK(refusal([&] { i * 0x1p63; }) == "[mul] the scalar 9.223372036854776e+18 is not a value of int64");
+  CHECK(refusal([&] { i + all; }) ==
+        "[add] the scalar 18446744073709551615 is not a value of int64");
+  CHECK(refusal([&] { i / all; }) ==
+        "[div] the scalar 18446744073709551615 is not a value of int64");
+  CHECK(refusal([&] { all - i; }) ==
+        "[sub] the scalar 18446744073709551615 is not a value of int64");
+  CHECK(refusal([&] { i * 0x1p63; }) ==
+        "[mul] the scalar 9.223372036854776e+18 is not a value of int64");
   CHECK(refusal([&] { i += NAN; }) == "[add in place] the scalar nan is not a value of int64");
   CHECK(refusal([&] { b + 256; }) == "[add] the scalar 256 is not a value of uint8");
   CHECK(refusal([&] { b - -1; }) == "[sub] the scalar -1 is not a value of uint8");
   CHECK(refusal([&] { f * 1e300; }) == "[mul] the scalar 1e+300 is too large for float32");
   CHECK(refusal([&] { f - -1e39; }) == "[sub] the scalar -1e+39 is too large for float32");
-  CHECK(refusal([&] { f -= 1e300; }) == "[sub in place] the scalar 1e+300 is too large for float32");
-  CHECK(refusal([&] { full<std::uint8_t>({2}, 300); }) == "[full] the scalar 300 is not a value of uint8");
+  CHECK(refusal([&] { f -= 1e300; }) ==
+        "[sub in place] the scalar 1e+300 is too large for float32");
+  CHECK(refusal([&] { full<std::uint8_t>({2}, 300); }) ==
+        "[full] the scalar 300 is not a value of uint8");
   CHECK(refusal([&] { full<std::int64_t>({2}, all); }) ==
         "[full] the scalar 18446744073709551615 is not a value of int64");
-  CHECK(refusal([&] { full<float>({2}, 1e39); }) == "[full] the scalar 1e+39 is too large for float32");
-  CHECK(refusal([&] { full<bfloat16>({2}, 3.4e38F); }).find("too large for bfloat16") != std::string::npos);
+  CHECK(refusal([&] { full<float>({2}, 1e39); }) ==
+        "[full] the scalar 1e+39 is too large for float32");
+  CHECK(refusal([&] { full<bfloat16>({2}, 3.4e38F); }).find("too large for bfloat16") !=
+        std::string::npos);
   CHECK(refusal([&] { b.fill_(-1); }) == "[fill_] the scalar -1 is not a value of uint8");
   CHECK(refusal([&] { i.fill_(0.5); }) == "[fill_] the scalar 0.5 is not a value of int64");
   CHECK(refusal([&] { b.set({0}, 999); }) == "[set] the scalar 999 is not a value of uint8");
   CHECK(refusal([&] { where(mask, i, 0.5); }) == "[where] the scalar 0.5 is not a value of int64");
   CHECK(refusal([&] { where(mask, -1, b); }) == "[where] the scalar -1 is not a value of uint8");
-  CHECK(refusal([&] { where(mask, f, -1e300); }) == "[where] the scalar -1e+300 is too large for float32");
+  CHECK(refusal([&] { where(mask, f, -1e300); }) ==
+        "[where] the scalar -1e+300 is too large for float32");
   CHECK(refusal([&] { pad(b, {{1, 1}}, 256); }) == "[pad] the scalar 256 is not a value of uint8");
-  CHECK(refusal([&] { arange<std::uint8_t>(0, 300); }) == "[arange] the scalar 299 is not a value of uint8");
-  CHECK(refusal([&] { linspace<std::uint8_t>(-1, 5, 3); }) == "[linspace] the scalar -1 is not a value of uint8");
+  CHECK(refusal([&] { arange<std::uint8_t>(0, 300); }) ==
+        "[arange] the scalar 299 is not a value of uint8");
+  CHECK(refusal([&] { linspace<std::uint8_t>(-1, 5, 3); }) ==
+        "[linspace] the scalar -1 is not a value of uint8");
   // Nothing was changed on the way.
   CHECK(b.to_vector() == std::vector<std::uint8_t>{1, 1, 1});
   CHECK(i.to_vector() == std::vector<std::int64_t>{0, 1, 2});
@@ -129,14 +143,18 @@ TEST_CASE("clamp of integers: the bounds mean what they say") {
   constexpr std::uint64_t all = std::numeric_limits<std::uint64_t>::max();
   CHECK(check::same(clamp(i, -1e300, all), i));
   CHECK(check::same(clamp(i, -INFINITY, INFINITY), i));
-  CHECK(clamp(i, -2.5, 0x1p62).to_vector() == std::vector<std::int64_t>{-2, -2, 0, 3, std::int64_t{1} << 62});
+  CHECK(clamp(i, -2.5, 0x1p62).to_vector() ==
+        std::vector<std::int64_t>{-2, -2, 0, 3, std::int64_t{1} << 62});
   CHECK(clamp_max(i, -2.5).to_vector() == std::vector<std::int64_t>{least, -3, -3, -3, -3});
   CHECK(refusal([&] { clamp_min(b, 300); }) == "[clamp_min] uint8 has no value at or above 300");
   CHECK(refusal([&] { clamp_max(b, -0.5); }) == "[clamp_max] uint8 has no value at or below -0.5");
-  CHECK(refusal([&] { clamp_min(b, 255.5); }) == "[clamp_min] uint8 has no value at or above 255.5");
-  CHECK(refusal([&] { clamp(i, 0.2, 0.8); }) == "[clamp] no value of int64 lies between the bounds 0.2 and 0.8");
+  CHECK(refusal([&] { clamp_min(b, 255.5); }) ==
+        "[clamp_min] uint8 has no value at or above 255.5");
+  CHECK(refusal([&] { clamp(i, 0.2, 0.8); }) ==
+        "[clamp] no value of int64 lies between the bounds 0.2 and 0.8");
   CHECK(refusal([&] { clamp(i, 0, NAN); }) == "[clamp] a bound is NaN");
   const Tensor<float> f = tensor<float>({-INFINITY, -1, INFINITY});
   CHECK(check::same(clamp(f, -1e300, 1e300), clamp(f, -INFINITY, INFINITY)));
-  CHECK(refusal([&] { clamp_min(f, 1e300); }) == "[clamp_min] float32 has no value at or above 1e+300");
+  CHECK(refusal([&] { clamp_min(f, 1e300); }) ==
+        "[clamp_min] float32 has no value at or above 1e+300");
 }

@@ -21,7 +21,9 @@ TEST_CASE("scatter_add: repeated indices, strided inputs, gradients") {
   }
   // One of the two inputs without a gradient.
   check::gradients(
-      [&](const auto& x) { return scatter_add(zeros<double>({3, 3}), 0, index, x[0]); },
+      [&](const auto& x) {
+        return scatter_add(zeros<double>({3, 3}), 0, index, x[0]);
+      },
       {check::normal({2, 3}, 3)});
   const Tensor<float> counts =
       scatter_add(zeros<float>({4}), 0, tensor<std::int64_t>({1, 3, 1}), ones<float>({3}));
@@ -36,10 +38,8 @@ TEST_CASE("scatter_add leaves its input alone") {
 
 TEST_CASE("scatter_add says what is wrong") {
   const Tensor<float> x = zeros<float>({2});
-  CHECK(check::message([&] {
-          scatter_add(x, 0, tensor<std::int64_t>({1}), ones<float>({2}));
-        }) == "[scatter_add] the index has shape (1,), the source (2,)");
-  CHECK(check::message([&] {
-          scatter_add(x, 0, tensor<std::int64_t>({2}), ones<float>({1}));
-        }) == "[scatter_add] index 2 is out of range for dimension 0 of shape (2,)");
+  CHECK(check::message([&] { scatter_add(x, 0, tensor<std::int64_t>({1}), ones<float>({2})); }) ==
+        "[scatter_add] the index has shape (1,), the source (2,)");
+  CHECK(check::message([&] { scatter_add(x, 0, tensor<std::int64_t>({2}), ones<float>({1})); }) ==
+        "[scatter_add] index 2 is out of range for dimension 0 of shape (2,)");
 }

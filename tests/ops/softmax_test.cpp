@@ -48,8 +48,8 @@ TEST_CASE("softmax: gradients on every dimension, odd lengths, masks") {
       check::gradients([&](const auto& v) { return log_softmax(v[0], dim); }, {x});
     }
     check::gradients([&](const auto& v) { return softmax(v[0], 1, mask); }, {x});
-    check::gradients([&](const auto& v) { return softmax(v[0].transpose(1, 2), 2, mask.view({n})); },
-                     {x});
+    check::gradients(
+        [&](const auto& v) { return softmax(v[0].transpose(1, 2), 2, mask.view({n})); }, {x});
   }
   // One entry: probability 1 whatever it is.
   CHECK(softmax(tensor<float>({7})).item() == 1);
@@ -97,7 +97,8 @@ TEST_CASE("rows in which nothing takes part, on both kinds of dimension") {
   }
 }
 
-TEST_CASE("softmax: a short row gives the same bits alone and beside others, on every instruction set") {
+TEST_CASE(
+    "softmax: a short row gives the same bits alone and beside others, on every instruction set") {
   for (const cpu::Isa isa : cpu::supported_isas()) {
     const cpu::IsaScope scope(isa);
     CAPTURE(cpu::name(isa));
@@ -148,8 +149,10 @@ TEST_CASE("softmax: float follows double, same bits for any thread count") {
 }
 
 TEST_CASE("softmax says what is wrong") {
-  CHECK(check::message([] { softmax(zeros<float>({2, 3}), -1, zeros<bool>({2, 1, 3})); }) ==
-        "[softmax] a mask of shape (2, 1, 3) does not broadcast to (2, 3)");
-  CHECK(check::message([] { log_softmax(zeros<float>({2, 3}), 2); }) ==
-        "[log_softmax] dimension 2 is out of range for a tensor of 2 dimensions");
+  CHECK(check::message([] {
+          softmax(zeros<float>({2, 3}), -1, zeros<bool>({2, 1, 3}));
+        }) == "[softmax] a mask of shape (2, 1, 3) does not broadcast to (2, 3)");
+  CHECK(check::message([] {
+          log_softmax(zeros<float>({2, 3}), 2);
+        }) == "[log_softmax] dimension 2 is out of range for a tensor of 2 dimensions");
 }

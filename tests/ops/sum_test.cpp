@@ -34,7 +34,9 @@ std::vector<long double> reference(const Tensor<float>& x, unsigned bits, bool m
 TEST_CASE("sum agrees with PyTorch") {
   golden::compare("sum.all", {"x"}, [](const auto& x) { return sum(x[0]); });
   golden::compare("sum.dim1", {"x"}, [](const auto& x) { return sum(x[0], 1); });
-  golden::compare("sum.dims02_keepdim", {"x"}, [](const auto& x) { return sum(x[0], {0, 2}, true); });
+  golden::compare("sum.dims02_keepdim", {"x"}, [](const auto& x) {
+    return sum(x[0], {0, 2}, true);
+  });
 }
 
 TEST_CASE("sum: every set of dimensions of every layout, close to the exact sum") {
@@ -72,8 +74,8 @@ TEST_CASE("sum: every set of dimensions of every layout, close to the exact sum"
 TEST_CASE("sum: the same bits for every thread count and instruction set") {
   const Tensor<float> x = check::cast<float>(check::normal({3, 700, 130}, 1));
   const auto all = [&] {
-    return std::vector<Tensor<float>>{sum(x), sum(x, 0), sum(x, 1), sum(x, 2), sum(x, {0, 1}),
-                                      sum(x.transpose(1, 2), {0, 1})};
+    return std::vector<Tensor<float>>{sum(x),    sum(x, 0),      sum(x, 1),
+                                      sum(x, 2), sum(x, {0, 1}), sum(x.transpose(1, 2), {0, 1})};
   };
   check::any_thread_count(all);
   const std::vector<Tensor<float>> here = all();

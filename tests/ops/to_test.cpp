@@ -33,7 +33,8 @@ TEST_CASE("to: the same type is the tensor itself; bfloat16 rounds; integers cut
   CHECK(x.to<bfloat16>().to<float>().at({2}) == 1);  // halfway: to even
   CHECK(x.to<std::int64_t>().to_vector() == std::vector<std::int64_t>{1, -2, 1, 0});
   CHECK(x.to<std::uint8_t>().to_vector() == std::vector<std::uint8_t>{1, 0, 1, 0});
-  CHECK(tensor<float>({0, 0.5F, NAN}).to<bool>().to_vector() == std::vector<bool>{false, true, true});
+  CHECK(tensor<float>({0, 0.5F, NAN}).to<bool>().to_vector() ==
+        std::vector<bool>{false, true, true});
   CHECK(tensor<bool>({true, false}).to<double>().to_vector() == std::vector<double>{1, 0});
   CHECK(tensor<double>({1e300}).to<float>().item() == std::numeric_limits<float>::infinity());
   CHECK(x.slice(0, 0, 4, 2).to<double>().to_vector()[1] == 1.00390625);

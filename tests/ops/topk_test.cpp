@@ -50,8 +50,10 @@ TEST_CASE("topk: gradients, strided inputs, thread counts") {
 }
 
 TEST_CASE("topk says what is wrong") {
-  CHECK(check::message([] { topk(zeros<float>({2, 3}), 4); }) ==
-        "[topk] k = 4 is out of range for dimension 1 of shape (2, 3)");
-  CHECK(check::message([] { topk(zeros<float>({2, 3}), -1, 0); }) ==
-        "[topk] k = -1 is out of range for dimension 0 of shape (2, 3)");
+  CHECK(check::message([] {
+          topk(zeros<float>({2, 3}), 4);
+        }) == "[topk] k = 4 is out of range for dimension 1 of shape (2, 3)");
+  CHECK(check::message([] {
+          topk(zeros<float>({2, 3}), -1, 0);
+        }) == "[topk] k = -1 is out of range for dimension 0 of shape (2, 3)");
 }

@@ -1,5 +1,7 @@
 /// Optimizers, schedules and clipping against PyTorch in float64 (tests/golden/generate_optim.py).
 
+#include "tandem/optim.hpp"
+
 #include <memory>
 
 #include "../io/temp_dir.hpp"
@@ -7,7 +9,6 @@
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/io/safetensors.hpp"
-#include "tandem/optim.hpp"
 
 using namespace tandem;
 using tandem_test::TempDir;
@@ -20,12 +21,13 @@ const io::Npz& golden() {
 }
 Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<double>().clone(); }
 
-/// Runs 20 steps on the golden gradients, the parameters split in two tensors, and compares every step.
-/// Each step adds a handful of roundings of numbers of order 1: 20 steps stay below 1e-13.
+/// Runs 20 steps on the golden gradients, the parameters split in two tensors, and compares every
+/// step. Each step adds a handful of roundings of numbers of order 1: 20 steps stay below 1e-13.
 template <class Optimizer, class Options>
 void trajectory(const std::string& name, const Options& options) {
   INFO(name);
-  const Tensor<double> gradients = get("grads"), start = get("start"), expected = get(name + ".params");
+  const Tensor<double> gradients = get("grads"), start = get("start"),
+                       expected = get(name + ".params");
   Tensor<double> a = start.slice(0, 0, 4).clone(), b = start.slice(0, 4, 11).clone();
   a.requires_grad_();
   b.requires_grad_();
@@ -40,12 +42,14 @@ void trajectory(const std::string& name, const Options& options) {
   CHECK(optimizer.steps() == 20);
 }
 
-/// PyTorch counts the gradients of each parameter by itself: one that has its first at the optimizer's fourth step,
-/// and then some but not all, walks as it would alone. Both follow the golden trajectory, each at its own pace.
+/// PyTorch counts the gradients of each parameter by itself: one that has its first at the
+/// optimizer's fourth step, and then some but not all, walks as it would alone. Both follow the
+/// golden trajectory, each at its own pace.
 template <class Optimizer, class Options>
 void late_trajectory(const std::string& name, const Options& options) {
   INFO(name);
-  const Tensor<double> gradients = get("grads"), start = get("start"), expected = get(name + ".params");
+  const Tensor<double> gradients = get("grads"), start = get("start"),
+                       expected = get(name + ".params");
   const Tensor<double> a = start.slice(0, 0, 4).clone(), b = start.slice(0, 4, 11).clone();
   a.requires_grad_();
   b.requires_grad_();
@@ -58,7 +62,8 @@ void late_trajectory(const std::string& name, const Options& options) {
     if (has) b.set_grad(gradients[done++].slice(0, 4, 11));
     optimizer.step();
     CHECK(check::distance(a.detach(), expected[step].slice(0, 0, 4).contiguous()) < 1e-13);
-    if (has) CHECK(check::distance(b.detach(), expected[done - 1].slice(0, 4, 11).contiguous()) < 1e-13);
+    if (has)
+      CHECK(check::distance(b.detach(), expected[done - 1].slice(0, 4, 11).contiguous()) < 1e-13);
   }
   CHECK(done == 11);
   CHECK(optimizer.steps() == 20);
@@ -114,7 +119,9 @@ TEST_CASE("adam and adamw: PyTorch's trajectories, on every instruction set") {
   }
 }
 
-TEST_CASE("a parameter's first gradient at step 2 is its first step: Adam moves it by the rate, SGD takes it whole") {
+TEST_CASE(
+    "a parameter's first gradient at step 2 is its first step: Adam moves it by the rate, SGD "
+    "takes it whole") {
   const Tensor<double> early = tensor<double>({1}), late = tensor<double>({1});
   early.requires_grad_();
   late.requires_grad_();
@@ -150,7 +157,9 @@ void adam_step(Queue&, const optim::detail::AdamTensor<double>* tensors, std::in
 const bool registered = tandem::detail::register_kernel<&adam_step>("adam_step");
 }  // namespace
 
-TEST_CASE("adam: on a device, parameters with as many gradients share a launch, and each has its own numbers") {
+TEST_CASE(
+    "adam: on a device, parameters with as many gradients share a launch, and each has its own "
+    "numbers") {
   const tandem_test::CopyOnlyDevice device;
   REQUIRE(registered);
   const auto on = [](Device where, const Tensor<double>& x) {
@@ -165,7 +174,8 @@ TEST_CASE("adam: on a device, parameters with as many gradients share a launch, 
     optim::Adam<double> adam(parameters);
     for (std::uint64_t step = 0; step < 3; ++step) {
       for (std::uint64_t k = 0; k < 3; ++k) {
-        if (step > 0 || k != 1) parameters[k].set_grad(on(where, check::normal({5}, 10 * step + k)));
+        if (step > 0 || k != 1)
+          parameters[k].set_grad(on(where, check::normal({5}, 10 * step + k)));
       }
       adam.step();
     }
@@ -178,7 +188,8 @@ TEST_CASE("adam: on a device, parameters with as many gradients share a launch, 
   CHECK(launches == std::vector<std::int64_t>{2, 2, 1, 2, 1});
 }
 
-TEST_CASE("adam: a captured step reads its numbers from the device, where prepare_replay writes them") {
+TEST_CASE(
+    "adam: a captured step reads its numbers from the device, where prepare_replay writes them") {
   const tandem_test::CopyOnlyDevice device;
   static bool captured = false;
   cuda_interface().is_capturing = [](int, void*) { return captured; };
@@ -199,11 +210,13 @@ TEST_CASE("adam: a captured step reads its numbers from the device, where prepar
   q.zero_grad();
   adam.step();
   CHECK(check::message([&] { adam.prepare_replay(); }) ==
-        "[adam] the captured step updates parameters 0 and 1 with the same numbers, but they have had 2 and 1 steps: "
+        "[adam] the captured step updates parameters 0 and 1 with the same numbers, but they have "
+        "had 2 and 1 steps: "
         "capture it again");
   optim::Sgd<double> sgd({p});
   CHECK(check::message([&] { sgd.prepare_replay(); }) ==
-        "[optimizer] the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's memory");
+        "[optimizer] the steps of this optimizer cannot be replayed: their numbers do not lie in a "
+        "GPU's memory");
 }
 
 TEST_CASE("adam: a saved state continues to the same bits; thread counts agree") {
@@ -222,7 +235,8 @@ TEST_CASE("adam: a saved state continues to the same bits; thread counts agree")
         optimizer = std::make_unique<optim::Adam<float>>(std::vector<Tensor<float>>{p});
         const io::SafetensorsFile file(dir.path("optimizer.safetensors"));
         std::vector<nn::Named<float>> saved;  // in the file's order, which is another
-        for (const std::string& name : file.names()) saved.push_back({name, file.get<float>(name).clone()});
+        for (const std::string& name : file.names())
+          saved.push_back({name, file.get<float>(name).clone()});
         optimizer->load_state(saved);
         CHECK(optimizer->steps() == 3);
       }
@@ -290,29 +304,43 @@ TEST_CASE("optimizers: wrong use is refused") {
 }
 
 TEST_CASE("optimizers: one tensor twice is refused by name, in whatever disguise") {
-  const Tensor<float> block = zeros<float>({4, 2}), p = block.slice(0, 0, 2).detach(), q = zeros<float>({3});
+  const Tensor<float> block = zeros<float>({4, 2}), p = block.slice(0, 0, 2).detach(),
+                      q = zeros<float>({3});
   const Tensor<float> handle = p, alias = p.detach(), overlapping = block.slice(0, 1, 3).detach(),
                       beside = block.slice(0, 2, 4).detach(), none = zeros<float>({0});
   for (const Tensor<float>& t : {p, q, alias, overlapping, beside, none}) t.requires_grad_();
-  CHECK(check::message([&] { optim::Adam<float> adam({q, p, beside, handle}); }) ==
+  CHECK(check::message([&] {
+          optim::Adam<float> adam({q, p, beside, handle});
+        }) ==
         "[optimizer] parameters 1 and 3 are one tensor (of shape (2, 2)): each must be given once");
-  CHECK(check::message([&] { optim::Sgd<float> sgd({alias, q, p}); }) ==
+  CHECK(check::message([&] {
+          optim::Sgd<float> sgd({alias, q, p});
+        }) ==
         "[optimizer] parameters 0 and 2 share memory (of shape (2, 2)): each must be given once");
-  CHECK(check::message([&] { optim::AdamW<float> adam({p, overlapping}); }) ==
+  CHECK(check::message([&] {
+          optim::AdamW<float> adam({p, overlapping});
+        }) ==
         "[optimizer] parameters 0 and 1 share memory (of shape (2, 2)): each must be given once");
   CHECK(check::message([&] {
-          optim::Adam<float> adam(std::vector<nn::Named<float>>{{"head.weight", p}, {"tail.weight", handle}});
-        }) == "[optimizer] parameters head.weight and tail.weight are one tensor (of shape (2, 2)): each must be "
-              "given once");
+          optim::Adam<float> adam(
+              std::vector<nn::Named<float>>{{"head.weight", p}, {"tail.weight", handle}});
+        }) ==
+        "[optimizer] parameters head.weight and tail.weight are one tensor (of shape (2, 2)): each "
+        "must be "
+        "given once");
   CHECK(check::message([&] {
           optim::Adam<float> adam(std::vector<nn::Named<float>>{{"w", p}, {"w", q}});
         }) == "[optimizer] two parameters are called w");
   optim::Adam<float> fine({p, beside, q, none});
-  CHECK(check::message([&] { optim::clip_grad_norm<float>({q, q}, 1); }) ==
+  CHECK(check::message([&] {
+          optim::clip_grad_norm<float>({q, q}, 1);
+        }) ==
         "[grad_norm] parameters 0 and 1 are one tensor (of shape (3,)): each must be given once");
 }
 
-TEST_CASE("clip_grad_norm: a gradient that two parameters or somebody else hold is scaled once, for each") {
+TEST_CASE(
+    "clip_grad_norm: a gradient that two parameters or somebody else hold is scaled once, for "
+    "each") {
   const Tensor<float> a = zeros<float>({2}), b = zeros<float>({2}), mine = tensor<float>({3, 4});
   a.requires_grad_();
   b.requires_grad_();
@@ -354,7 +382,8 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
     change(state);
     return check::message([&] { other.load_state(state); });
   };
-  CHECK(refused([](auto& state) { state.pop_back(); }) == "[optimizer] the saved state has no 'first.step'");
+  CHECK(refused([](auto& state) { state.pop_back(); }) ==
+        "[optimizer] the saved state has no 'first.step'");
   CHECK(refused([](auto& state) { state[0].name = "x"; }) ==
         "[optimizer] the saved state has 'x', which this optimizer does not have");
   CHECK(refused([](auto& state) { state[1].name = state[0].name; }) ==
@@ -362,8 +391,9 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
   CHECK(refused([](auto& state) { state[0].tensor = zeros<double>({3}); }) ==
         "[optimizer] 'second.momentum_buffer' has shape (2,) here and (3,) in the saved state");
   for (const double bad : {-1.0, 0.5, 1e300, static_cast<double>(NAN)}) {
-    CHECK(refused([&](auto& state) { state[3].tensor = tensor<double>(bad); }).find("not a number of steps") !=
-          std::string::npos);
+    CHECK(refused([&](auto& state) {
+            state[3].tensor = tensor<double>(bad);
+          }).find("not a number of steps") != std::string::npos);
   }
   CHECK(other.state()[0].tensor.item() == 0);  // second.step: nothing was changed
   CHECK(other.state()[3].tensor.at({0}) == 1);

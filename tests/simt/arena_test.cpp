@@ -1,4 +1,7 @@
-// kernels/arena.hpp and kernels/staging.hpp over a driver that only counts: its streams go as far as the test lets them.
+// kernels/arena.hpp and kernels/staging.hpp over a driver that only counts: its streams go as far
+// as the test lets them.
+
+#include "arena.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "arena.hpp"
 #include "staging.hpp"
 #include "tandem/tensor/random.hpp"
 
@@ -28,7 +30,8 @@ constexpr std::int64_t mib = std::int64_t{1} << 20;
 
 MemoryDriver::Stream stream(std::intptr_t number) { return reinterpret_cast<void*>(number); }
 
-/// Addresses that nobody may touch, `limit` bytes of them. Work is a number per stream, and how far each has come.
+/// Addresses that nobody may touch, `limit` bytes of them. Work is a number per stream, and how far
+/// each has come.
 class FakeDriver final : public MemoryDriver {
  public:
   explicit FakeDriver(std::int64_t most) : limit(most) {}
@@ -84,7 +87,9 @@ class FakeDriver final : public MemoryDriver {
   std::map<Stream, std::pair<std::int64_t, std::int64_t>> streams;  // put, done
 
  private:
-  static std::pair<Stream, std::int64_t>& point(Mark m) { return *static_cast<std::pair<Stream, std::int64_t>*>(m); }
+  static std::pair<Stream, std::int64_t>& point(Mark m) {
+    return *static_cast<std::pair<Stream, std::int64_t>*>(m);
+  }
   std::map<char*, std::int64_t> segments;
   char* next = reinterpret_cast<char*>(std::intptr_t{1} << 30);
 };
@@ -122,7 +127,8 @@ TEST_CASE("blocks are cut from segments and joined to whole ones again") {
   for (int i = 0; i < 100; ++i) blocks.push_back(arena.allocate(10000, stream(1)));
   for (int i = 0; i < 8; ++i) blocks.push_back(arena.allocate(4 * mib, stream(1)));
   CHECK(driver.held == Arena::small_segment + Arena::medium_segment);
-  for (std::size_t i = 1; i < 100; ++i) CHECK(static_cast<char*>(blocks[i]) - static_cast<char*>(blocks[i - 1]) == 10240);
+  for (std::size_t i = 1; i < 100; ++i)
+    CHECK(static_cast<char*>(blocks[i]) - static_cast<char*>(blocks[i - 1]) == 10240);
   for (std::size_t i = 0; i < blocks.size(); i += 2) arena.deallocate(blocks[i]);
   CHECK(arena.problem() == "");
   for (std::size_t i = 1; i < blocks.size(); i += 2) arena.deallocate(blocks[i]);
@@ -207,11 +213,13 @@ TEST_CASE("out of memory: unused segments are given back first, and the message 
   CHECK(arena.allocate(10 * mib, stream(1)) != nullptr);  // waited for the other stream
   CHECK(driver.held == 90 * mib);
   CHECK(message([&] { (void)arena.allocate(11 * mib + 1, stream(1)); }) ==
-        "[cuda] out of memory on cuda:1: 11.0 MiB were asked for, tensors hold 90.0 MiB of the 90.0 MiB that are "
+        "[cuda] out of memory on cuda:1: 11.0 MiB were asked for, tensors hold 90.0 MiB of the "
+        "90.0 MiB that are "
         "reserved, the largest free block has 0 bytes, the device has 10.0 MiB left");
   arena.deallocate(b);
   CHECK(message([&] { (void)arena.allocate(std::int64_t{1} << 40, stream(1)); }) ==
-        "[cuda] out of memory on cuda:1: 1024.0 GiB were asked for, tensors hold 10.0 MiB of the 10.0 MiB that are "
+        "[cuda] out of memory on cuda:1: 1024.0 GiB were asked for, tensors hold 10.0 MiB of the "
+        "10.0 MiB that are "
         "reserved, the largest free block has 0 bytes, the device has 90.0 MiB left");
   CHECK(arena.problem() == "");
   driver.no_waiting = true;
@@ -325,7 +333,9 @@ TEST_CASE("random use of several streams: no two blocks that may be in use at on
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     CAPTURE(seed);
     tandem::Generator random(seed);
-    const auto below = [&](std::uint64_t n) { return static_cast<std::int64_t>(random.next_below(n)); };
+    const auto below = [&](std::uint64_t n) {
+      return static_cast<std::int64_t>(random.next_below(n));
+    };
     FakeDriver driver(160 * mib);
     Arena arena(driver, "cuda:0");
     // The model: of every byte range, which work of which stream may still touch it.
@@ -361,7 +371,9 @@ TEST_CASE("random use of several streams: no two blocks that may be in use at on
           if (at + bytes <= r.at || r.at + r.bytes <= at) continue;
           REQUIRE(!r.live);
           for (const auto& [other, number] : r.last) {
-            if (other != s) REQUIRE_MESSAGE(driver.streams[other].second >= number, "used again before it is done");
+            if (other != s)
+              REQUIRE_MESSAGE(driver.streams[other].second >= number,
+                              "used again before it is done");
           }
         }
         ranges.push_back({at, bytes, s, true, {{s, driver.put(s)}}});
@@ -380,7 +392,8 @@ TEST_CASE("random use of several streams: no two blocks that may be in use at on
           done += put > done ? 1 + below(static_cast<std::uint64_t>(put - done)) : 0;
           std::erase_if(ranges, [&](const Range& old) {
             bool over = !old.live;
-            for (const auto& [other, number] : old.last) over = over && driver.streams[other].second >= number;
+            for (const auto& [other, number] : old.last)
+              over = over && driver.streams[other].second >= number;
             return over;
           });
         }
@@ -400,7 +413,9 @@ TEST_CASE("random use of several streams: no two blocks that may be in use at on
   }
 }
 
-TEST_CASE("staging: the ring waits only when it is full, and nothing in it is written before it has travelled") {
+TEST_CASE(
+    "staging: the ring waits only when it is full, and nothing in it is written before it has "
+    "travelled") {
   for (std::uint64_t seed = 0; seed < 10; ++seed) {
     CAPTURE(seed);
     tandem::Generator random(seed);
@@ -425,16 +440,19 @@ TEST_CASE("staging: the ring waits only when it is full, and nothing in it is wr
     {
       Staging staging(driver, pinned.data(), ring);
       for (int turn = 0; at + (1 << 14) < (1 << 16); ++turn) {
-        const std::int64_t n = 1 + static_cast<std::int64_t>(random.next_below(turn % 10 == 9 ? 1 << 14 : 700));
+        const std::int64_t n =
+            1 + static_cast<std::int64_t>(random.next_below(turn % 10 == 9 ? 1 << 14 : 700));
         const MemoryDriver::Stream s = stream(1 + turn % 2);
         for (std::int64_t i = 0; i < n; ++i) {
-          host[static_cast<std::size_t>(i)] = expected[static_cast<std::size_t>(at + i)] = static_cast<char>(random.next_u64());
+          host[static_cast<std::size_t>(i)] = expected[static_cast<std::size_t>(at + i)] =
+              static_cast<char>(random.next_u64());
         }
         const std::int64_t waits = driver.waits;
-        staging.upload(host.data(), n, s, [&](const void* from, std::int64_t offset, std::int64_t bytes) {
-          const std::int64_t number = driver.put(s);
-          queued.push_back({static_cast<const char*>(from), at + offset, bytes, number, s});
-        });
+        staging.upload(
+            host.data(), n, s, [&](const void* from, std::int64_t offset, std::int64_t bytes) {
+              const std::int64_t number = driver.put(s);
+              queued.push_back({static_cast<const char*>(from), at + offset, bytes, number, s});
+            });
         if (turn < 4) CHECK(driver.waits == waits);  // 2800 bytes at most
         at += n;
       }

@@ -1,7 +1,6 @@
-#include "cuda/cublas_v2.h"
-
 #include <string>
 
+#include "cuda/cublas_v2.h"
 #include "runtime.hpp"
 
 struct SimtBlas {
@@ -10,8 +9,8 @@ struct SimtBlas {
 
 namespace {
 
-/// C = alpha·op(A)·op(B) + beta·C, all matrices by columns: element (i, j) lies at i + j·ld. As cuBLAS,
-/// C is not read when beta is 0.
+/// C = alpha·op(A)·op(B) + beta·C, all matrices by columns: element (i, j) lies at i + j·ld. As
+/// cuBLAS, C is not read when beta is 0.
 template <class T>
 cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
                     std::int64_t m, std::int64_t n, std::int64_t k, const T* alpha_at, const T* a,
@@ -19,7 +18,9 @@ cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperati
                     std::int64_t stride_b, const T* beta_at, T* c, std::int64_t ldc,
                     std::int64_t stride_c, std::int64_t batch) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
-  const auto at_least = [](std::int64_t ld, std::int64_t rows) { return ld >= (rows > 1 ? rows : 1); };
+  const auto at_least = [](std::int64_t ld, std::int64_t rows) {
+    return ld >= (rows > 1 ? rows : 1);
+  };
   const bool turn_a = op_a == CUBLAS_OP_T, turn_b = op_b == CUBLAS_OP_T;
   if (m < 0 || n < 0 || k < 0 || batch < 0 || !at_least(lda, turn_a ? k : m) ||
       !at_least(ldb, turn_b ? n : k) || !at_least(ldc, m)) {
@@ -38,7 +39,8 @@ cublasStatus_t gemm(cublasHandle_t handle, cublasOperation_t op_a, cublasOperati
         for (std::int64_t i = 0; i < m; ++i) {
           T sum = 0;
           for (std::int64_t l = 0; l < k; ++l) {
-            sum += first[turn_a ? l + i * lda : i + l * lda] * second[turn_b ? j + l * ldb : l + j * ldb];
+            sum += first[turn_a ? l + i * lda : i + l * lda] *
+                   second[turn_b ? j + l * ldb : l + j * ldb];
           }
           T& element = to[i + j * ldc];
           element = beta == T(0) ? alpha * sum : alpha * sum + beta * element;
@@ -77,14 +79,11 @@ cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t handle, cublasOperati
   return gemm(handle, op_a, op_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b, beta, c, ldc,
               stride_c, batch);
 }
-cublasStatus_t cublasDgemmStridedBatched_64(cublasHandle_t handle, cublasOperation_t op_a,
-                                            cublasOperation_t op_b, std::int64_t m, std::int64_t n,
-                                            std::int64_t k, const double* alpha, const double* a,
-                                            std::int64_t lda, std::int64_t stride_a,
-                                            const double* b, std::int64_t ldb,
-                                            std::int64_t stride_b, const double* beta, double* c,
-                                            std::int64_t ldc, std::int64_t stride_c,
-                                            std::int64_t batch) {
+cublasStatus_t cublasDgemmStridedBatched_64(
+    cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, std::int64_t m,
+    std::int64_t n, std::int64_t k, const double* alpha, const double* a, std::int64_t lda,
+    std::int64_t stride_a, const double* b, std::int64_t ldb, std::int64_t stride_b,
+    const double* beta, double* c, std::int64_t ldc, std::int64_t stride_c, std::int64_t batch) {
   return gemm(handle, op_a, op_b, m, n, k, alpha, a, lda, stride_a, b, ldb, stride_b, beta, c, ldc,
               stride_c, batch);
 }

@@ -101,7 +101,8 @@ class Executor {
     }
   }
 
-  // --- called by the kernel's threads ---------------------------------------------------------------
+  // --- called by the kernel's threads
+  // ---------------------------------------------------------------
 
   void barrier(const SimtHere& at) {
     Thread& me = *running_;
@@ -166,11 +167,13 @@ class Executor {
     fault_.clear();
     // A thread gets another fiber in every block, so that no order between blocks is implied.
     for (Thread* thread : threads_) thread->fiber->restart();
-    for (std::size_t i = count_; i > 1; --i) std::swap(threads_[i - 1], threads_[shuffle_.below(i)]);
+    for (std::size_t i = count_; i > 1; --i)
+      std::swap(threads_[i - 1], threads_[shuffle_.below(i)]);
     warps_.assign((count_ + 31) / 32, Warp());
     ranks_.resize(warps_.size());
     for (std::size_t w = 0; w < ranks_.size(); ++w) ranks_[w] = w;
-    for (std::size_t w = ranks_.size(); w > 1; --w) std::swap(ranks_[w - 1], ranks_[shuffle_.below(w)]);
+    for (std::size_t w = ranks_.size(); w > 1; --w)
+      std::swap(ranks_[w - 1], ranks_[shuffle_.below(w)]);
     by_rank_ = !by_rank_;
     ready_ = 0;
     for (std::size_t i = 0; i < count_; ++i) {
@@ -215,7 +218,8 @@ class Executor {
     thread_runs_ = false;
   }
 
-  /// What a thread has done has happened before the end of the launch, also when a fault ends it here.
+  /// What a thread has done has happened before the end of the launch, also when a fault ends it
+  /// here.
   void give_way(Thread& me) {
     release(&launch_end_);
     me.fiber->switch_to(scheduler_);
@@ -262,8 +266,8 @@ class Executor {
     ++ready_;
   }
 
-  /// Completes the warp operation at which `me` has arrived, or for which it need not be waited any more
-  /// since it has exited, when all lanes of the mask that live are there.
+  /// Completes the warp operation at which `me` has arrived, or for which it need not be waited any
+  /// more since it has exited, when all lanes of the mask that live are there.
   void finish_meeting(const Thread& me) {
     const std::size_t base = me.id / 32 * 32, lanes = std::min<std::size_t>(32, count_ - base);
     const Thread* leader = &me;
@@ -271,7 +275,8 @@ class Executor {
       leader = nullptr;
       for (std::size_t lane = 0; lane < lanes && leader == nullptr; ++lane) {
         const Thread& other = *threads_[base + lane];
-        if (other.state == State::at_warp && (other.mask >> (me.id % 32) & 1u) != 0) leader = &other;
+        if (other.state == State::at_warp && (other.mask >> (me.id % 32) & 1u) != 0)
+          leader = &other;
       }
       if (leader == nullptr) return;
     }
@@ -282,14 +287,16 @@ class Executor {
       if (other.state == State::exited) continue;
       if (other.state != State::at_warp) return;
       const auto differs = [&](const std::string& what) {
-        fault(*leader, std::string(name_of(leader->op)) + " at " + text(leader->at) + " with mask " +
-                           hex(leader->mask) + " meets lane " + std::to_string(lane) + " " + what);
+        fault(*leader, std::string(name_of(leader->op)) + " at " + text(leader->at) +
+                           " with mask " + hex(leader->mask) + " meets lane " +
+                           std::to_string(lane) + " " + what);
       };
       if (other.mask != leader->mask) {
         differs("with another mask, " + hex(other.mask) + ", at " + text(other.at));
       }
       if (other.op != leader->op) {
-        differs(std::string("in another operation, ") + name_of(other.op) + " at " + text(other.at));
+        differs(std::string("in another operation, ") + name_of(other.op) + " at " +
+                text(other.at));
       }
       there[lane] = &other;
     }
@@ -353,14 +360,16 @@ class Executor {
     }
   }
 
-  /// An instruction of all 32 lanes, such as a product on tensor cores: computed once, by the last to come.
+  /// An instruction of all 32 lanes, such as a product on tensor cores: computed once, by the last
+  /// to come.
   void publish_together(Thread* const (&there)[32]) {
     void* data[32];
     for (int lane = 0; lane < 32; ++lane) {
       if (there[lane] == nullptr || there[lane]->together != there[0]->together) {
-        fault(*there[0], "a warp-wide instruction at " + text(there[0]->at) + " finds lane " +
-                             std::to_string(lane) +
-                             (there[lane] == nullptr ? " gone" : " at another one, " + text(there[lane]->at)));
+        fault(*there[0],
+              "a warp-wide instruction at " + text(there[0]->at) + " finds lane " +
+                  std::to_string(lane) +
+                  (there[lane] == nullptr ? " gone" : " at another one, " + text(there[lane]->at)));
       }
       data[lane] = reinterpret_cast<void*>(static_cast<std::uintptr_t>(there[lane]->bits));
     }
@@ -399,8 +408,9 @@ class Executor {
   }
   void set_fault(const Thread& thread, const std::string& what) {
     if (!fault_.empty()) return;
-    fault_ = where() + ", thread " + text(thread.index) + " (lane " + std::to_string(thread.id % 32) +
-             " of warp " + std::to_string(thread.id / 32) + "): " + what;
+    fault_ = where() + ", thread " + text(thread.index) + " (lane " +
+             std::to_string(thread.id % 32) + " of warp " + std::to_string(thread.id / 32) +
+             "): " + what;
   }
   [[noreturn]] void fault(const Thread& thread, const std::string& what) {
     set_fault(thread, what);
@@ -477,7 +487,8 @@ std::uint64_t meet(WarpOp op, unsigned mask, std::uint64_t bits, int operand, in
   return executor().meet(op, mask, bits, operand, width, at);
 }
 void together(void* mine, Together run, const SimtHere& at) {
-  executor().meet(WarpOp::together, 0xffffffffu, reinterpret_cast<std::uintptr_t>(mine), 0, 32, at, run);
+  executor().meet(WarpOp::together, 0xffffffffu, reinterpret_cast<std::uintptr_t>(mine), 0, 32, at,
+                  run);
 }
 void* shared_array(const void* declaration, const char* name, std::size_t bytes) {
   return executor().shared_array(declaration, name, bytes);

@@ -1,24 +1,28 @@
 #pragma once
 /// Runs CUDA kernels on the CPU: the same sources, compiled as C++ against tests/simt/cuda/.
 ///
-/// The threads of a block are fibers on one OS thread. Those that can run take turns in an order that the
-/// seed shuffles, as it does the blocks, until all have exited: in every second block a random one goes
-/// on, in the others the warps have ranks and the first runs as far as it can. A barrier waits for every thread of the
-/// block, a warp operation for the lanes of its mask, and what a GPU would answer with a hang or a wrong
-/// number is a Fault that names thread, operation and source line:
-///   - a lane that is not in the mask it passes; lanes that pass different masks or meet in different
-///     operations; a source lane that is not in the mask or has exited; a warp operation that some lane
-///     of its mask never reaches
+/// The threads of a block are fibers on one OS thread. Those that can run take turns in an order
+/// that the seed shuffles, as it does the blocks, until all have exited: in every second block a
+/// random one goes on, in the others the warps have ranks and the first runs as far as it can. A
+/// barrier waits for every thread of the block, a warp operation for the lanes of its mask, and
+/// what a GPU would answer with a hang or a wrong number is a Fault that names thread, operation
+/// and source line:
+///   - a lane that is not in the mask it passes; lanes that pass different masks or meet in
+///     different operations; a source lane that is not in the mask or has exited; a warp operation
+///     that some lane of its mask never reaches
 ///   - a thread that exits before a barrier at which others wait; threads at different barriers
-///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its arrays.
-///   - a thread that computes for longer than set_patience() without meeting any other, as a wait for a
-///     flag that nobody sets does; a block that goes on for twenty times as long (not under ThreadSanitizer,
-///     which holds signals back).
-/// Shared memory is poisoned before every block, so a read that no barrier orders after its write shows.
-/// The poison alternates with the seed: NaN (odd seeds), or a number that is large and, as an integer, odd
-/// (even seeds), so that neither code that skips NaN nor a sum of integers looks right twice.
-/// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs. A thread is
-/// another fiber in every block, so accesses of two blocks to one address are seen as the race that they are.
+///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its
+///     arrays.
+///   - a thread that computes for longer than set_patience() without meeting any other, as a wait
+///     for a flag that nobody sets does; a block that goes on for twenty times as long (not under
+///     ThreadSanitizer, which holds signals back).
+/// Shared memory is poisoned before every block, so a read that no barrier orders after its write
+/// shows. The poison alternates with the seed: NaN (odd seeds), or a number that is large and, as
+/// an integer, odd (even seeds), so that neither code that skips NaN nor a sum of integers looks
+/// right twice.
+/// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs.
+/// A thread is another fiber in every block, so accesses of two blocks to one address are seen as
+/// the race that they are.
 
 #include <cstdint>
 #include <functional>
@@ -38,7 +42,8 @@ inline constexpr std::size_t static_shared_limit = 48 << 10, shared_limit = 227 
 
 /// The order of threads and blocks, and the poison, from now on.
 void set_seed(std::uint64_t seed);
-/// What unwritten memory holds, as 32-bit words. As float and double NaN, or 6e16 and 4e132; odd as an integer.
+/// What unwritten memory holds, as 32-bit words. As float and double NaN, or 6e16 and 4e132; odd as
+/// an integer.
 std::uint32_t poison();
 /// CPU seconds that a thread may compute without meeting any other (10 at first).
 void set_patience(double seconds);

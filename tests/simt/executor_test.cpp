@@ -1,6 +1,5 @@
-#include "simt_check.hpp"
-
 #include "common.cuh"
+#include "simt_check.hpp"
 
 using namespace simt_check;
 
@@ -9,7 +8,8 @@ namespace {
 __global__ void where_kernel(int* out) {
   const int block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
   const int thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
-  out[block * static_cast<int>(blockDim.x * blockDim.y * blockDim.z) + thread] += 1000 * block + thread;
+  out[block * static_cast<int>(blockDim.x * blockDim.y * blockDim.z) + thread] +=
+      1000 * block + thread;
 }
 
 __global__ void order_kernel(int* order, int* next) {
@@ -50,7 +50,8 @@ __global__ void reverse_kernel(float* data) {
   data[threadIdx.x] = tile[blockDim.x - 1 - threadIdx.x];
 }
 
-/// How many of the block's unwritten numbers are NaN, and how many unwritten integers odd and large.
+/// How many of the block's unwritten numbers are NaN, and how many unwritten integers odd and
+/// large.
 __global__ void poison_kernel(int* nan, int* odd) {
   TANDEM_SHARED(float, first, 7);
   TANDEM_SHARED(double, second, 3);
@@ -135,8 +136,8 @@ TEST_CASE("the seed shuffles threads and blocks, and repeats") {
   simt::set_seed(1);
 }
 
-TEST_CASE_TEMPLATE("warp exchanges: every operand and width, by the definition", T, int, float, double,
-                   std::int64_t) {
+TEST_CASE_TEMPLATE("warp exchanges: every operand and width, by the definition", T, int, float,
+                   double, std::int64_t) {
   for (const int width : {32, 16, 8, 1}) {
     for (int operand = 0; operand < 32; ++operand) {
       const Buffer<T> out(std::vector<T>(128, T(0)));
@@ -147,7 +148,8 @@ TEST_CASE_TEMPLATE("warp exchanges: every operand and width, by the definition",
         CHECK(values[lane] == T(100 + begin + operand % width));
         CHECK(values[32 + lane] == T(100 + (at >= operand ? lane - operand : lane)));
         CHECK(values[64 + lane] == T(100 + (at + operand < width ? lane + operand : lane)));
-        CHECK(values[96 + lane] == T(100 + ((lane ^ operand) < begin + width ? lane ^ operand : lane)));
+        CHECK(values[96 + lane] ==
+              T(100 + ((lane ^ operand) < begin + width ? lane ^ operand : lane)));
       }
     }
   }
@@ -175,7 +177,8 @@ TEST_CASE("block_sum and block_max of kernels/common.cuh, used again and again")
       for (int i = 0; i < 6 * threads; ++i) {
         const int round = i / threads % 3;
         // Sums of whole numbers are exact.
-        CHECK(values[i] == threads * (threads - 1) / 2.0 + threads * round + 1e6 * (threads - 1 - round));
+        CHECK(values[i] ==
+              threads * (threads - 1) / 2.0 + threads * round + 1e6 * (threads - 1 - round));
       }
     }
   }

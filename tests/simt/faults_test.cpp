@@ -3,9 +3,8 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "simt_check.hpp"
-
 #include "common.cuh"
+#include "simt_check.hpp"
 
 using namespace simt_check;
 
@@ -70,7 +69,8 @@ __global__ void operations_differ(int* out) {
 }
 
 __global__ void reads_outside_mask(int* out) {
-  if (threadIdx.x < 16) out[threadIdx.x] = __shfl_down_sync(0x0000ffffu, static_cast<int>(threadIdx.x), 1);
+  if (threadIdx.x < 16)
+    out[threadIdx.x] = __shfl_down_sync(0x0000ffffu, static_cast<int>(threadIdx.x), 1);
 }
 
 __global__ void reads_exited(int* out) {
@@ -114,7 +114,8 @@ __global__ void meets_for_ever(int* out) {
   while (out[0] == 0) __syncthreads();
 }
 
-/// Each block adds to what the block before it has written: right only while blocks run one after the other.
+/// Each block adds to what the block before it has written: right only while blocks run one after
+/// the other.
 __global__ void reads_other_block(int* out) {
   if (threadIdx.x == 0) out[0] += 1;
 }
@@ -182,12 +183,12 @@ TEST_CASE("a missing barrier between two sums shows under some order of the thre
 TEST_CASE("barriers: early exit and divergence") {
   const Buffer<int> out(std::vector<int>(64, 0));
   expect("[simt] kernel exits_early, block (0, 0, 0), thread (",
-         "exited before the barrier of faults_test.cpp:", planted::exits_early, dim3(64), 0, out.data,
-         33);
+         "exited before the barrier of faults_test.cpp:", planted::exits_early, dim3(64), 0,
+         out.data, 33);
   expect("[simt] kernel exits_early", "at which 33 threads wait", planted::exits_early, dim3(64), 0,
          out.data, 33);
-  expect("[simt] kernel two_barriers", "waits at the barrier of faults_test.cpp:", planted::two_barriers,
-         dim3(64), 0, out.data);
+  expect("[simt] kernel two_barriers",
+         "waits at the barrier of faults_test.cpp:", planted::two_barriers, dim3(64), 0, out.data);
 }
 
 TEST_CASE("warp operations: divergence, masks, sources") {
@@ -195,8 +196,9 @@ TEST_CASE("warp operations: divergence, masks, sources") {
   expect("[simt] kernel divergent_shuffle, block (0, 0, 0), thread (",
          "deadlock: __shfl_xor_sync at faults_test.cpp:", planted::divergent_shuffle, dim3(32), 0,
          out.data);
-  expect("[simt] kernel divergent_shuffle", "waits for lane 20, which waits at the barrier of faults_test",
-         planted::divergent_shuffle, dim3(32), 0, out.data);
+  expect("[simt] kernel divergent_shuffle",
+         "waits for lane 20, which waits at the barrier of faults_test", planted::divergent_shuffle,
+         dim3(32), 0, out.data);
   expect("[simt] kernel not_in_mask", "mask 0x0000ffff, which does not contain the caller",
          planted::not_in_mask, dim3(32), 0, out.data);
   expect("[simt] kernel masks_differ", "with another mask, 0x", planted::masks_differ, dim3(32), 0,
@@ -204,14 +206,15 @@ TEST_CASE("warp operations: divergence, masks, sources") {
   expect("[simt] kernel operations_differ", "in another operation, __", planted::operations_differ,
          dim3(32), 0, out.data);
   expect("[simt] kernel reads_outside_mask, block (0, 0, 0), thread (15, 0, 0) (lane 15 of warp 0)",
-         "reads lane 16, which is not in the mask 0x0000ffff", planted::reads_outside_mask, dim3(32), 0,
-         out.data);
+         "reads lane 16, which is not in the mask 0x0000ffff", planted::reads_outside_mask,
+         dim3(32), 0, out.data);
   expect("[simt] kernel reads_exited, block (0, 0, 0), thread (30, 0, 0)",
          "reads lane 31, which has exited or does not exist", planted::reads_exited, dim3(32), 0,
          out.data);
   expect("[simt] kernel odd_width", "with width 12", planted::odd_width, dim3(32), 0, out.data);
   // A block that is not made of whole warps: its last lanes do not exist.
-  expect("[simt] kernel reads_exited", "does not exist", planted::reads_exited, dim3(20), 0, out.data);
+  expect("[simt] kernel reads_exited", "does not exist", planted::reads_exited, dim3(20), 0,
+         out.data);
 }
 
 TEST_CASE("after a fault the executor goes on") {
@@ -258,14 +261,18 @@ TEST_CASE("writes outside shared and global memory") {
     CHECK(stops([&] { (void)outcome(planted::writes_behind_shared, one, one, 0, 8); }));
     CHECK(stops([&] { (void)outcome(planted::writes_outside, one, one, 0, data.data, 77); }));
     CHECK(stops([&] { (void)outcome(planted::writes_outside, one, one, 0, data.data, -1); }));
-    CHECK(stops([&] { (void)outcome(planted::reads_outside, one, one, 0, out.data, data.data, 77); }));
+    CHECK(stops(
+        [&] { (void)outcome(planted::reads_outside, one, one, 0, out.data, data.data, 77); }));
     return;
   }
-  expect("[simt] kernel writes_behind_shared, block (0, 0, 0): a write outside the shared array 'tile' "
-         "of 32 bytes, 0 bytes behind its end",
-         "", planted::writes_behind_shared, one, 0, 8);
-  expect("[simt] kernel writes_behind_shared", "a write outside the shared array 'tile' of 32 bytes",
-         planted::writes_behind_shared, one, 0, 20);
+  expect(
+      "[simt] kernel writes_behind_shared, block (0, 0, 0): a write outside the shared array "
+      "'tile' "
+      "of 32 bytes, 0 bytes behind its end",
+      "", planted::writes_behind_shared, one, 0, 8);
+  expect("[simt] kernel writes_behind_shared",
+         "a write outside the shared array 'tile' of 32 bytes", planted::writes_behind_shared, one,
+         0, 20);
   for (const std::int64_t at : {77, 100, -1, -10}) {
     const Buffer<float> target(std::vector<float>(77, 0));
     expect("[simt] kernel writes_outside wrote outside an allocation of 308 bytes",
@@ -294,20 +301,26 @@ TEST_CASE("host pointers, freed memory and memory of another device are refused 
   CHECK(pass(data.data) == "");
   CHECK(pass(nullptr) == "");
   CHECK(pass(data.data + 1) == "");  // one behind the end, where a loop stops
-  for (const float* pointer : {static_cast<const float*>(&host), static_cast<const float*>(&at_rest), heap.data()}) {
-    if (SIMT_LOOKS_INTO_STRUCTURES) CHECK(contains(pass(pointer), "kernel takes_structure: argument 2 holds, at byte 8, a host pointer"));
+  for (const float* pointer :
+       {static_cast<const float*>(&host), static_cast<const float*>(&at_rest), heap.data()}) {
+    if (SIMT_LOOKS_INTO_STRUCTURES)
+      CHECK(contains(pass(pointer),
+                     "kernel takes_structure: argument 2 holds, at byte 8, a host pointer"));
   }
   const auto reads = [&](const float* pointer) {
     return outcome(planted::reads_outside, one, one, 0, data.data, pointer, 0);
   };
   CHECK(contains(reads(&host), "kernel reads_outside: argument 2 is a host pointer"));
-  CHECK(contains(reads(reinterpret_cast<const float*>(std::uintptr_t{64})), "argument 2 is no pointer to device memory"));
+  CHECK(contains(reads(reinterpret_cast<const float*>(std::uintptr_t{64})),
+                 "argument 2 is no pointer to device memory"));
   void* freed = nullptr;
   REQUIRE(cudaMalloc(&freed, 16) == cudaSuccess);
   REQUIRE(cudaFree(freed) == cudaSuccess);
-  CHECK(contains(reads(static_cast<float*>(freed)), "is a pointer to memory that is not allocated on the current"));
+  CHECK(contains(reads(static_cast<float*>(freed)),
+                 "is a pointer to memory that is not allocated on the current"));
   if (SIMT_LOOKS_INTO_STRUCTURES) {
-    CHECK(contains(pass(static_cast<float*>(freed)), "at byte 8, a pointer to memory that is not allocated"));
+    CHECK(contains(pass(static_cast<float*>(freed)),
+                   "at byte 8, a pointer to memory that is not allocated"));
   }
   REQUIRE(cudaSetDevice(1) == cudaSuccess);
   void* other = nullptr;
@@ -322,7 +335,8 @@ TEST_CASE("a thread that computes on and on is stopped, and so is a block that n
   simt::set_patience(0.2);
   const Buffer<int> flag({0});
   expect("[simt] kernel waits_for_a_flag, block (0, 0, 0), thread (",
-         "computes on and on without meeting any other thread", planted::waits_for_a_flag, dim3(3), 0, flag.data);
+         "computes on and on without meeting any other thread", planted::waits_for_a_flag, dim3(3),
+         0, flag.data);
   expect("[simt] kernel meets_for_ever, block (0, 0, 0)", "the block does not come to an end",
          planted::meets_for_ever, dim3(3), 0, flag.data);
   simt::set_patience(10);
@@ -340,8 +354,8 @@ TEST_CASE("a read outside global memory gives NaN where AddressSanitizer is off"
 
 namespace {
 
-/// Kernels for ThreadSanitizer, by name. It stops working in a child of fork() when there are fibers, so each
-/// runs in a process that starts from the beginning.
+/// Kernels for ThreadSanitizer, by name. It stops working in a child of fork() when there are
+/// fibers, so each runs in a process that starts from the beginning.
 void run_for_thread_sanitizer(const std::string& name) {
   const Buffer<float> out(std::vector<float>(128, 0));
   const Buffer<int> ids(std::vector<int>(256, 0));
@@ -349,13 +363,17 @@ void run_for_thread_sanitizer(const std::string& name) {
   if (name == "no barrier between sums") {
     (void)outcome(planted::no_barrier_between_sums, one, dim3(64), 0, out.data);
   }
-  if (name == "one address") (void)outcome(planted::writes_outside, dim3(2), dim3(4), 0, out.data, 5);
-  if (name == "two blocks") (void)outcome(planted::reads_other_block, dim3(4), dim3(4), 0, ids.data);
+  if (name == "one address")
+    (void)outcome(planted::writes_outside, dim3(2), dim3(4), 0, out.data, 5);
+  if (name == "two blocks")
+    (void)outcome(planted::reads_other_block, dim3(4), dim3(4), 0, ids.data);
   if (name == "two blocks, barrier") {
     (void)outcome(planted::reads_other_block_after_barrier, dim3(4), dim3(4), 0, ids.data);
   }
-  if (name == "right: a barrier") (void)outcome(planted::exits_early, one, dim3(64), 0, ids.data, 64);
-  if (name == "right: blocks, launches") {  // launches are ordered, on the same and on shared memory
+  if (name == "right: a barrier")
+    (void)outcome(planted::exits_early, one, dim3(64), 0, ids.data, 64);
+  if (name ==
+      "right: blocks, launches") {  // launches are ordered, on the same and on shared memory
     for (int i = 0; i < 3; ++i) (void)outcome(planted::reverses, dim3(4), dim3(64), 0, ids.data);
   }
   std::puts("ran");
@@ -363,7 +381,8 @@ void run_for_thread_sanitizer(const std::string& name) {
 
 }  // namespace
 
-// Skipped unless it is asked for: the next test starts it in a process of its own, where it may race.
+// Skipped unless it is asked for: the next test starts it in a process of its own, where it may
+// race.
 TEST_CASE("one kernel for ThreadSanitizer" * doctest::skip()) {
   if (const char* name = std::getenv("SIMT_KERNEL")) run_for_thread_sanitizer(name);
 }

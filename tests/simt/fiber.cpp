@@ -96,8 +96,10 @@ void Fiber::restart() {
 #if SIMT_TSAN
   if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
   tsan_fiber_ = __tsan_create_fiber(0);
-  // Fresh pages: what the fiber before has written on this stack would look like a race with this one.
-  mmap(stack_, stack_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  // Fresh pages: what the fiber before has written on this stack would look like a race with this
+  // one.
+  mmap(stack_, stack_bytes_, PROT_READ | PROT_WRITE,
+       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 #endif
 #if defined(SIMT_UCONTEXT) || !defined(__x86_64__)
   auto* const context = static_cast<ucontext_t*>(saved_);
@@ -109,14 +111,14 @@ void Fiber::restart() {
   makecontext(context, reinterpret_cast<void (*)()>(&Fiber::start_from_halves), 2,
               static_cast<unsigned>(bits >> 32), static_cast<unsigned>(bits));
 #else
-  // As simt_switch_stacks() leaves a stack: r15, r14, r13, r12, rbx, rbp, where to return to. A stack
-  // is a multiple of 16 at the call in simt_first_frame.
+  // As simt_switch_stacks() leaves a stack: r15, r14, r13, r12, rbx, rbp, where to return to. A
+  // stack is a multiple of 16 at the call in simt_first_frame.
   auto* top = reinterpret_cast<void**>(static_cast<char*>(stack_) + stack_bytes_) - 2;
   *--top = reinterpret_cast<void*>(&simt_first_frame);
-  *--top = nullptr;                                        // rbp
-  *--top = reinterpret_cast<void*>(&Fiber::start);         // rbx
-  *--top = this;                                           // r12
-  for (int i = 0; i < 3; ++i) *--top = nullptr;            // r13, r14, r15
+  *--top = nullptr;                                 // rbp
+  *--top = reinterpret_cast<void*>(&Fiber::start);  // rbx
+  *--top = this;                                    // r12
+  for (int i = 0; i < 3; ++i) *--top = nullptr;     // r13, r14, r15
   saved_ = top;
 #endif
 }

@@ -5,7 +5,8 @@
 
 namespace simt {
 
-/// A place where execution can be continued. A default-constructed one stands for the OS thread itself.
+/// A place where execution can be continued. A default-constructed one stands for the OS thread
+/// itself.
 class Fiber {
  public:
   Fiber();
@@ -15,8 +16,8 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  /// Makes the fiber start from its entry again; what was on its stack is gone, and ThreadSanitizer takes it for
-  /// another one, which no earlier work of this fiber has happened before.
+  /// Makes the fiber start from its entry again; what was on its stack is gone, and ThreadSanitizer
+  /// takes it for another one, which no earlier work of this fiber has happened before.
   void restart();
   /// Continues `to`; returns when somebody continues this fiber, which must be the running one.
   void switch_to(Fiber& to);
@@ -30,13 +31,13 @@ class Fiber {
 
   void (*entry_)(void*) = nullptr;
   void* context_ = nullptr;
-  void* stack_ = nullptr;       // lowest address, above the guard page
+  void* stack_ = nullptr;  // lowest address, above the guard page
   bool owns_stack_ = false;
   std::size_t stack_bytes_ = 0;
-  void* saved_ = nullptr;       // the stack pointer, or a ucontext_t
+  void* saved_ = nullptr;  // the stack pointer, or a ucontext_t
   void* asan_fake_stack_ = nullptr;
   void* tsan_fiber_ = nullptr;
-  Fiber* from_ = nullptr;       // who continued this one
+  Fiber* from_ = nullptr;  // who continued this one
 };
 
 }  // namespace simt

@@ -21,8 +21,8 @@ struct Pair {
 
 }  // namespace
 
-// Switching orders nothing for ThreadSanitizer (that is what lets it see races of kernels), and these fibers
-// share what they count in.
+// Switching orders nothing for ThreadSanitizer (that is what lets it see races of kernels), and
+// these fibers share what they count in.
 
 TEST_CASE("fibers take turns, keep their locals and can start again") {
   if (SIMT_TSAN) return;

@@ -57,7 +57,8 @@ cudaError_t queue(cudaStream_t handle, const char* what, const void* kernel,
     return cudaSuccess;
   }
   if (handle == nullptr && breaks_capture(runtime, "work on the default stream")) {
-    return failed(cudaErrorStreamCaptureUnsupported, "the default stream while another one is captured");
+    return failed(cudaErrorStreamCaptureUnsupported,
+                  "the default stream while another one is captured");
   }
   stream->queue.push_back({++runtime.sequence, what, kernel, std::move(work)});
   return cudaSuccess;
@@ -82,16 +83,19 @@ std::string launched_kernels() {
   return out;
 }
 
-std::string argument_problem(std::size_t number, const void* bytes, std::size_t size, bool pointer) {
+std::string argument_problem(std::size_t number, const void* bytes, std::size_t size,
+                             bool pointer) {
   const Runtime& runtime = Runtime::instance();
   const DeviceState& device = runtime.devices[current_device];
   const std::string which = "argument " + std::to_string(number + 1);
-  // A structure is looked through for what can only be an address: of an arena, or of mapped host memory.
+  // A structure is looked through for what can only be an address: of an arena, or of mapped host
+  // memory.
   for (std::size_t at = 0; at + sizeof(void*) <= size; at += sizeof(void*)) {
     const void* value = nullptr;
     std::memcpy(&value, static_cast<const char*>(bytes) + at, sizeof value);
     if (value == nullptr) continue;
-    const std::string place = pointer ? which + " is" : which + " holds, at byte " + std::to_string(at) + ",";
+    const std::string place =
+        pointer ? which + " is" : which + " holds, at byte " + std::to_string(at) + ",";
     if (runtime.in_an_arena(value)) {
       if (!runtime.holds(device, value, 0)) {
         return place + " a pointer to memory that is not allocated on the current device";
@@ -101,7 +105,8 @@ std::string argument_problem(std::size_t number, const void* bytes, std::size_t 
     const auto address = reinterpret_cast<std::uintptr_t>(value);
     const std::uintptr_t page = address & ~std::uintptr_t{4095};
     unsigned char resident = 0;
-    // AddressSanitizer's shadow is mapped, but nobody points there; two numbers of 32 bits look as if they did.
+    // AddressSanitizer's shadow is mapped, but nobody points there; two numbers of 32 bits look as
+    // if they did.
     const bool shadow = SIMT_ASAN != 0 && address >= 0x7fff8000 && address < 0x10007fff8000;
     const bool mapped =
         address >= 65536 && !shadow && mincore(reinterpret_cast<void*>(page), 1, &resident) == 0;
@@ -119,7 +124,8 @@ cudaError_t allow_shared(const void* kernel, int bytes) {
   Runtime& runtime = Runtime::instance();
   const std::lock_guard<std::recursive_mutex> guard(runtime.mutex);
   if (bytes < 0 || static_cast<std::size_t>(bytes) > shared_limit) {
-    return failed(cudaErrorInvalidValue, std::to_string(bytes) + " bytes of shared memory, at most " +
+    return failed(cudaErrorInvalidValue, std::to_string(bytes) +
+                                             " bytes of shared memory, at most " +
                                              std::to_string(shared_limit) + " are allowed");
   }
   runtime.shared_allowed[kernel] = bytes;
@@ -143,13 +149,14 @@ cudaError_t queue_launch(const void* kernel, dim3 grid, dim3 block, std::size_t 
     return failed(cudaErrorInvalidConfiguration, "a grid of " + shape(grid) + " blocks");
   }
   const auto allowed = runtime.shared_allowed.find(kernel);
-  const std::size_t limit = allowed != runtime.shared_allowed.end()
-                                ? std::max<std::size_t>(static_shared_limit,
-                                                        static_cast<std::size_t>(allowed->second))
-                                : static_shared_limit;
+  const std::size_t limit =
+      allowed != runtime.shared_allowed.end()
+          ? std::max<std::size_t>(static_shared_limit, static_cast<std::size_t>(allowed->second))
+          : static_shared_limit;
   if (shared > limit) {
     return failed(cudaErrorInvalidValue, std::to_string(shared) + " bytes of shared memory, " +
-                                             std::to_string(limit) + " are allowed for this kernel");
+                                             std::to_string(limit) +
+                                             " are allowed for this kernel");
   }
   runtime.kernels.insert(kernel_name(kernel));
   return queue(stream, "a launch", kernel,
@@ -257,7 +264,8 @@ cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   const Guard guard(runtime.mutex);
   simt::DeviceState& device = runtime.current();
   if (device.live.count(static_cast<unsigned char*>(pointer)) == 0) {
-    return failed(cudaErrorInvalidValue, "cudaFreeAsync of what is not allocated on the current device");
+    return failed(cudaErrorInvalidValue,
+                  "cudaFreeAsync of what is not allocated on the current device");
   }
   return simt::queue(stream, "cudaFreeAsync", nullptr,
                      [&runtime, &device, pointer] { runtime.release(device, pointer); });
@@ -272,7 +280,8 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
-  void* const memory = std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + (bytes == 0 ? 4096 : 0));
+  void* const memory =
+      std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096 + (bytes == 0 ? 4096 : 0));
   if (memory == nullptr) return failed(cudaErrorMemoryAllocation);
   simt::fill_unseen(memory, simt::poison(), bytes);
   runtime.pinned[static_cast<unsigned char*>(memory)] = bytes;
@@ -295,14 +304,17 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
   const simt::DeviceState& device = runtime.current();
-  const bool to_device = kind != cudaMemcpyDeviceToHost, from_device = kind != cudaMemcpyHostToDevice;
+  const bool to_device = kind != cudaMemcpyDeviceToHost,
+             from_device = kind != cudaMemcpyHostToDevice;
   if (to_device ? !runtime.holds(device, to, bytes) : runtime.in_an_arena(to)) {
     return failed(cudaErrorInvalidValue, "the target of a copy does not lie where its kind says");
   }
   if (from_device ? !runtime.holds(device, from, bytes) : runtime.in_an_arena(from)) {
     return failed(cudaErrorInvalidValue, "the source of a copy does not lie where its kind says");
   }
-  const void* const host = kind == cudaMemcpyHostToDevice ? from : kind == cudaMemcpyDeviceToHost ? to : nullptr;
+  const void* const host = kind == cudaMemcpyHostToDevice   ? from
+                           : kind == cudaMemcpyDeviceToHost ? to
+                                                            : nullptr;
   const bool pinned = host != nullptr && runtime.is_pinned(host, bytes);
   const SimtStream* const target = simt::find(runtime, stream);
   if (host != nullptr && !pinned && target != nullptr && target->capture != nullptr) {

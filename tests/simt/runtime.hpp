@@ -2,14 +2,16 @@
 /// The runtime behind the executor: two devices whose memory the CPU cannot touch, and streams that
 /// execute nothing before somebody synchronizes with them, so that a missing synchronization shows.
 ///
-/// Device memory is poison() when it is allocated and when it is freed, and lies between red zones (NaN) that
-/// are checked after every kernel. Host code that reads or writes it ends with a segmentation fault, as does
-/// a kernel that touches another device's. A launch refuses host pointers, freed memory and other devices' memory
-/// among its arguments, also inside structures. A Fault of a kernel arrives where its stream is synchronized.
+/// Device memory is poison() when it is allocated and when it is freed, and lies between red zones
+/// (NaN) that are checked after every kernel. Host code that reads or writes it ends with a
+/// segmentation fault, as does a kernel that touches another device's. A launch refuses host
+/// pointers, freed memory and other devices' memory among its arguments, also inside structures. A
+/// Fault of a kernel arrives where its stream is synchronized.
 ///
-/// Pinned memory is read and written when a copy is carried out. Events and waits order streams as in CUDA;
-/// captured work is carried out by cudaGraphLaunch only, and waiting, allocating (unless the thread's capture
-/// mode is relaxed) or using the default stream meanwhile breaks the capture.
+/// Pinned memory is read and written when a copy is carried out. Events and waits order streams as
+/// in CUDA;
+/// captured work is carried out by cudaGraphLaunch only, and waiting, allocating (unless the
+/// thread's capture mode is relaxed) or using the default stream meanwhile breaks the capture.
 
 #include <functional>
 

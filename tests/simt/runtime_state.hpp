@@ -1,5 +1,6 @@
 #pragma once
-/// What the files of the runtime share: devices, their memory, their streams. runtime.hpp says what it promises.
+/// What the files of the runtime share: devices, their memory, their streams. runtime.hpp says what
+/// it promises.
 
 #include <sys/mman.h>
 
@@ -57,7 +58,8 @@ struct DeviceState {
 class Runtime {
  public:
   static Runtime& instance() {
-    static Runtime* const runtime = new Runtime;  // tensors in static storage may outlive it otherwise
+    // Tensors in static storage may outlive it otherwise
+    static Runtime* const runtime = new Runtime;
     return *runtime;
   }
 
@@ -76,8 +78,8 @@ class Runtime {
     if (pending) std::rethrow_exception(std::exchange(pending, nullptr));
   }
 
-  /// Executes a stream's work up to a number, in the order that CUDA's legacy default stream promises: its
-  /// work waits for all earlier work of the device, and all later work waits for it.
+  /// Executes a stream's work up to a number, in the order that CUDA's legacy default stream
+  /// promises: its work waits for all earlier work of the device, and all later work waits for it.
   void drain(SimtStream& stream, std::uint64_t last) {
     DeviceState& device = devices[stream.device];
     while (!stream.queue.empty() && stream.queue.front().sequence <= last) {
@@ -130,7 +132,8 @@ class Runtime {
   bool in_an_arena(const void* pointer) const {
     const auto* p = static_cast<const unsigned char*>(pointer);
     for (const DeviceState& device : devices) {
-      if (device.arena != nullptr && p >= device.arena && p < device.arena + arena_bytes) return true;
+      if (device.arena != nullptr && p >= device.arena && p < device.arena + arena_bytes)
+        return true;
     }
     return false;
   }
@@ -154,17 +157,19 @@ class Runtime {
   cudaError_t allocate(DeviceState& device, void** out, std::size_t bytes) {
     const std::size_t room = (bytes + alignment - 1) / alignment * alignment + red_zone;
     if (device.arena == nullptr) {
-      void* const arena = mmap(nullptr, arena_bytes, PROT_NONE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      void* const arena =
+          mmap(nullptr, arena_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (arena == MAP_FAILED) return cudaErrorMemoryAllocation;
       device.arena = static_cast<unsigned char*>(arena);
 #if defined(MADV_HUGEPAGE)
-      madvise(arena, arena_bytes, MADV_HUGEPAGE);  // opened and closed for every queued item: few pages
+      madvise(arena, arena_bytes,
+              MADV_HUGEPAGE);  // opened and closed for every queued item: few pages
 #endif
     }
     unsigned char* block = nullptr;
     for (auto it = device.freed.begin(); it != device.freed.end(); ++it) {
-      // Memory is not given out again soon, so that a use after free finds nothing that looks right.
+      // Memory is not given out again soon, so that a use after free finds nothing that looks
+      // right.
       if (it->second != room || device.freed.size() < 64) continue;
       block = it->first;
       device.freed.erase(it);
@@ -237,7 +242,6 @@ class Runtime {
   }
 };
 
-
 extern thread_local int current_device;
 extern thread_local cudaStreamCaptureMode capture_mode;
 
@@ -248,9 +252,11 @@ cudaError_t failed(cudaError_t status, std::string detail = "");
 /// The stream behind a handle, which must belong to the current device; null otherwise.
 SimtStream* find(Runtime& runtime, cudaStream_t stream);
 /// Queues work on a stream, or records it where the stream is captured.
-cudaError_t queue(cudaStream_t handle, const char* what, const void* kernel, std::function<void()> work);
-/// Whether some stream of the current device is captured; then nothing may wait, nor touch the default stream.
-/// The capture that `what` breaks is told so. `unless_relaxed`: a relaxed thread may do it.
+cudaError_t queue(cudaStream_t handle, const char* what, const void* kernel,
+                  std::function<void()> work);
+/// Whether some stream of the current device is captured; then nothing may wait, nor touch the
+/// default stream. The capture that `what` breaks is told so. `unless_relaxed`: a relaxed thread
+/// may do it.
 bool breaks_capture(Runtime& runtime, const char* what, bool unless_relaxed = false);
 
 using Guard = std::lock_guard<std::recursive_mutex>;

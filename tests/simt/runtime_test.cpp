@@ -28,7 +28,8 @@ class NewStream {
 
 int fetch(const int* from, cudaStream_t stream, bool wait) {
   int value = -1;
-  REQUIRE(cudaMemcpyAsync(&value, from, sizeof value, cudaMemcpyDeviceToHost, stream) == cudaSuccess);
+  REQUIRE(cudaMemcpyAsync(&value, from, sizeof value, cudaMemcpyDeviceToHost, stream) ==
+          cudaSuccess);
   if (wait) REQUIRE(cudaStreamSynchronize(stream) == cudaSuccess);
   const int seen = value;
   // What was queued writes into this frame, so it must happen before the frame is gone.
@@ -48,7 +49,8 @@ TEST_CASE("nothing happens before a synchronization: a missing one shows") {
 TEST_CASE("host memory is read when a copy is queued, as CUDA does with pageable memory") {
   const Buffer<int> x({0});
   int value = 7;
-  REQUIRE(cudaMemcpyAsync(x.data, &value, sizeof value, cudaMemcpyHostToDevice, nullptr) == cudaSuccess);
+  REQUIRE(cudaMemcpyAsync(x.data, &value, sizeof value, cudaMemcpyHostToDevice, nullptr) ==
+          cudaSuccess);
   value = 8;
   CHECK(x.values()[0] == 7);
 }
@@ -72,7 +74,8 @@ TEST_CASE("streams: own order each; the default stream waits for all and all wai
     CHECK(cudaStreamSynchronize(a.handle) == cudaSuccess);
     CHECK(fetch(x.data, a.handle, true) == 11);
   }
-  // Two streams do not wait for each other: b's copy sees x before a's work, which nobody waited for.
+  // Two streams do not wait for each other: b's copy sees x before a's work, which nobody waited
+  // for.
   const NewStream a, b;
   launch(add_one, dim3(1), dim3(1), 0, a, x.data);
   CHECK(fetch(x.data, b.handle, true) == 11);
@@ -122,7 +125,8 @@ TEST_CASE("events order streams, and work that nobody waits for has not happened
   launch(times_two, dim3(1), dim3(1), 0, a, x.data);
   REQUIRE(cudaStreamWaitEvent(b.handle, event) == cudaSuccess);
   int value = -1;
-  REQUIRE(cudaMemcpyAsync(&value, x.data, sizeof value, cudaMemcpyDeviceToHost, b.handle) == cudaSuccess);
+  REQUIRE(cudaMemcpyAsync(&value, x.data, sizeof value, cudaMemcpyDeviceToHost, b.handle) ==
+          cudaSuccess);
   REQUIRE(cudaStreamSynchronize(b.handle) == cudaSuccess);
   CHECK(value == 2);  // behind the event, before what a queued after it
   CHECK(cudaEventQuery(event) == cudaSuccess);
@@ -152,13 +156,15 @@ TEST_CASE("a stream that does not block is not ordered with the default stream")
   CHECK(cudaStreamDestroy(free) == cudaSuccess);
 }
 
-TEST_CASE("pinned memory is read when the copy is carried out: a buffer used again too early shows") {
+TEST_CASE(
+    "pinned memory is read when the copy is carried out: a buffer used again too early shows") {
   const Buffer<int> x({0});
   void* memory = nullptr;
   REQUIRE(cudaHostAlloc(&memory, sizeof(int), 0) == cudaSuccess);
   int& value = *static_cast<int*>(memory);
   value = 7;
-  REQUIRE(cudaMemcpyAsync(x.data, &value, sizeof value, cudaMemcpyHostToDevice, nullptr) == cudaSuccess);
+  REQUIRE(cudaMemcpyAsync(x.data, &value, sizeof value, cudaMemcpyHostToDevice, nullptr) ==
+          cudaSuccess);
   value = 8;
   CHECK(x.values()[0] == 8);
   CHECK(cudaFreeHost(memory) == cudaSuccess);
@@ -230,8 +236,10 @@ TEST_CASE("waiting, allocating, the default stream and pageable memory break a c
   breaks("cudaFree", [&] { return cudaFree(memory); });
   REQUIRE(cudaFree(memory) == cudaSuccess);
   breaks("the default stream", [&] { return cudaMemsetAsync(x.data, 0, 4, nullptr); });
-  breaks("pageable", [&] { return cudaMemcpyAsync(x.data, &host, 4, cudaMemcpyHostToDevice, a.handle); });
-  CHECK(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal) == cudaErrorStreamCaptureUnsupported);
+  breaks("pageable",
+         [&] { return cudaMemcpyAsync(x.data, &host, 4, cudaMemcpyHostToDevice, a.handle); });
+  CHECK(cudaStreamBeginCapture(nullptr, cudaStreamCaptureModeGlobal) ==
+        cudaErrorStreamCaptureUnsupported);
   cudaGraph_t graph = nullptr;
   CHECK(cudaStreamEndCapture(a.handle, &graph) == cudaErrorIllegalState);
   (void)cudaGetLastError();
@@ -282,7 +290,8 @@ TEST_CASE("the CPU cannot touch device memory, nor a kernel that of another devi
     const volatile int* seen = pointer;
     (void)*seen;
   })));
-  // Refused among the arguments already (faults_test.cpp); behind a pointer in memory it is stopped here.
+  // Refused among the arguments already (faults_test.cpp); behind a pointer in memory it is stopped
+  // here.
   CHECK(stopped(in_child([&] {
     (void)cudaSetDevice(1);
     void* there = nullptr;

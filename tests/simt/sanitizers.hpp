@@ -48,7 +48,8 @@ inline void permit([[maybe_unused]] const void* begin, [[maybe_unused]] std::siz
   __asan_unpoison_memory_region(begin, bytes);
 #endif
 }
-/// What happened before release(x) has happened for whoever calls acquire(x) later (ThreadSanitizer).
+/// What happened before release(x) has happened for whoever calls acquire(x) later
+/// (ThreadSanitizer).
 inline void release([[maybe_unused]] void* address) {
 #if SIMT_TSAN
   __tsan_release(address);
@@ -60,9 +61,9 @@ inline void acquire([[maybe_unused]] void* address) {
 #endif
 }
 
-/// Fills memory with a 32-bit word; `bytes` may be any number. ThreadSanitizer does not see it: the executor
-/// prepares memory for a kernel, which is no access of any of its threads. (memset would be intercepted, and
-/// make the accesses of correct kernels look like races with it.)
+/// Fills memory with a 32-bit word; `bytes` may be any number. ThreadSanitizer does not see it: the
+/// executor prepares memory for a kernel, which is no access of any of its threads. (memset would
+/// be intercepted, and make the accesses of correct kernels look like races with it.)
 inline void fill_unseen(void* to, std::uint32_t word, std::size_t bytes) {
   auto* p = static_cast<unsigned char*>(to);
 #if defined(__x86_64__)
@@ -72,7 +73,8 @@ inline void fill_unseen(void* to, std::uint32_t word, std::size_t bytes) {
   p += bytes / 4 * 4;
 #else
   for (std::size_t i = 0; i < bytes / 4; ++i, p += 4) {
-    for (int k = 0; k < 4; ++k) static_cast<volatile unsigned char*>(p)[k] = static_cast<unsigned char>(word >> 8 * k);
+    for (int k = 0; k < 4; ++k)
+      static_cast<volatile unsigned char*>(p)[k] = static_cast<unsigned char>(word >> 8 * k);
   }
 #endif
   for (std::size_t k = 0; k < bytes % 4; ++k) {

@@ -20,8 +20,8 @@ SharedMemory::~SharedMemory() {
 }
 
 void SharedMemory::block_starts(std::size_t dynamic_bytes) {
-  // Blocks are not ordered with each other, their accesses to one arena must not look like races: under
-  // ThreadSanitizer each block has an arena of its own until the launch ends.
+  // Blocks are not ordered with each other, their accesses to one arena must not look like races:
+  // under ThreadSanitizer each block has an arena of its own until the launch ends.
   if (SIMT_TSAN && arena_ != nullptr) {
     old_.push_back(arena_);
     arena_ = nullptr;
@@ -47,7 +47,8 @@ void SharedMemory::launch_done() {
   old_.clear();
 }
 
-/// Not instrumented: the executor is compiled without ThreadSanitizer and looks at memory after the block.
+/// Not instrumented: the executor is compiled without ThreadSanitizer and looks at memory after the
+/// block.
 std::string SharedMemory::block_ends() {
   permit(arena_, used_);
   const auto poison_byte = [this](std::size_t at) {
@@ -82,8 +83,8 @@ std::string SharedMemory::limit_problem(const void* declaration, std::size_t byt
            std::to_string(static_shared_limit) + " are allowed";
   }
   if (total + arrays_[0].bytes > shared_limit) {
-    return "needs " + std::to_string(total + arrays_[0].bytes) + " bytes of shared memory, at most " +
-           std::to_string(shared_limit) + " are allowed";
+    return "needs " + std::to_string(total + arrays_[0].bytes) +
+           " bytes of shared memory, at most " + std::to_string(shared_limit) + " are allowed";
   }
   return "";
 }

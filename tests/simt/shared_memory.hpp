@@ -1,6 +1,6 @@
 #pragma once
-/// The shared memory of a block: arrays in the order in which they are met, each between red zones, all
-/// of it poison() when the block starts.
+/// The shared memory of a block: arrays in the order in which they are met, each between red zones,
+/// all of it poison() when the block starts.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +22,9 @@ class SharedMemory {
   /// The array of one declaration: the first thread that comes makes it.
   void* array(const void* declaration, const char* name, std::size_t bytes);
   void* dynamic() const { return arena_ + red_zone; }
-  /// An address that stands for one meeting of the block's threads (number < 128), for ThreadSanitizer. Two
-  /// numbers take turns: a thread that leaves a meeting late must not seem to have seen the next one.
+  /// An address that stands for one meeting of the block's threads (number < 128), for
+  /// ThreadSanitizer. Two numbers take turns: a thread that leaves a meeting late must not seem to
+  /// have seen the next one.
   void* meeting_place(std::size_t number) const { return arena_ + number; }
 
  private:
@@ -38,7 +39,7 @@ class SharedMemory {
 
   unsigned char* arena_ = nullptr;
   std::size_t used_ = 0, static_bytes_ = 0;
-  std::uint32_t filled_ = 0;  // what the free part of the arena holds
+  std::uint32_t filled_ = 0;   // what the free part of the arena holds
   std::vector<Array> arrays_;  // the first one is what the launch asked for
   std::vector<unsigned char*> old_;
 };

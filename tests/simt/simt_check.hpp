@@ -18,12 +18,13 @@ namespace simt_check {
 
 /// A stream of a device; null is CUDA's default stream.
 struct Stream : tandem::Queue {
-  Stream(int index = 0, cudaStream_t handle = nullptr) : Queue{tandem::Device::cuda(index), handle} {}
+  Stream(int index = 0, cudaStream_t handle = nullptr)
+      : Queue{tandem::Device::cuda(index), handle} {}
 };
 
 template <class... P>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, const Stream& stream,
-            std::type_identity_t<P>... arguments) {
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes,
+            const Stream& stream, std::type_identity_t<P>... arguments) {
   tandem::cuda::launch("a kernel", kernel, grid, block, shared_bytes, stream, arguments...);
 }
 
@@ -35,8 +36,8 @@ class Buffer {
     void* pointer = nullptr;
     REQUIRE(cudaMalloc(&pointer, size_ * sizeof(T)) == cudaSuccess);
     data = static_cast<T*>(pointer);
-    REQUIRE(cudaMemcpyAsync(data, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice, nullptr) ==
-            cudaSuccess);
+    REQUIRE(cudaMemcpyAsync(data, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice,
+                            nullptr) == cudaSuccess);
   }
   ~Buffer() { (void)cudaFree(data); }
   Buffer(const Buffer&) = delete;

@@ -2,12 +2,13 @@
 
 #include "runtime_state.hpp"
 
-/// What an event stands for: the work of a stream up to a number. Shared with the work that waits for it.
+/// What an event stands for: the work of a stream up to a number. Shared with the work that waits
+/// for it.
 struct SimtEvent {
   struct Mark {
     SimtStream* stream = nullptr;
     std::uint64_t sequence = 0;
-    bool done = true;      ///< an event that was never recorded is complete
+    bool done = true;  ///< an event that was never recorded is complete
     bool captured = false;
   };
   std::shared_ptr<Mark> mark = std::make_shared<Mark>();
@@ -25,7 +26,8 @@ using simt::Runtime;
 namespace {
 
 cudaError_t waiting_in_capture() {
-  return failed(cudaErrorStreamCaptureUnsupported, "nothing may be waited for while a stream is captured");
+  return failed(cudaErrorStreamCaptureUnsupported,
+                "nothing may be waited for while a stream is captured");
 }
 
 }  // namespace
@@ -95,7 +97,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
   SimtStream* const found = simt::find(runtime, stream);
-  if (found == nullptr) return failed(cudaErrorInvalidResourceHandle, "the stream is not one of the current device");
+  if (found == nullptr)
+    return failed(cudaErrorInvalidResourceHandle, "the stream is not one of the current device");
   event->mark = std::make_shared<SimtEvent::Mark>();
   event->mark->stream = found;
   if (found->capture != nullptr) {
@@ -112,7 +115,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
   SimtStream* const found = simt::find(runtime, stream);
-  if (found == nullptr) return failed(cudaErrorInvalidResourceHandle, "the stream is not one of the current device");
+  if (found == nullptr)
+    return failed(cudaErrorInvalidResourceHandle, "the stream is not one of the current device");
   if (event->mark->captured) {
     // The stream joins the capture: its work is recorded behind what is there.
     if (found->capture == nullptr) found->capture = event->mark->stream->capture;
@@ -121,7 +125,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (found->capture != nullptr) {
     if (event->mark->done) return cudaSuccess;
     found->capture->broken = "a wait for work outside the capture";
-    return failed(cudaErrorStreamCaptureUnsupported, "a captured stream cannot wait for work outside the capture");
+    return failed(cudaErrorStreamCaptureUnsupported,
+                  "a captured stream cannot wait for work outside the capture");
   }
   return simt::queue(stream, "cudaStreamWaitEvent", nullptr, [&runtime, mark = event->mark] {
     if (!mark->done) runtime.drain(*mark->stream, mark->sequence);
@@ -152,8 +157,10 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
   const Guard guard(runtime.mutex);
   SimtStream* const found = simt::find(runtime, stream);
   if (found == nullptr) return failed(cudaErrorInvalidResourceHandle);
-  if (stream == nullptr) return failed(cudaErrorStreamCaptureUnsupported, "the default stream cannot be captured");
-  if (found->capture != nullptr) return failed(cudaErrorIllegalState, "the stream is captured already");
+  if (stream == nullptr)
+    return failed(cudaErrorStreamCaptureUnsupported, "the default stream cannot be captured");
+  if (found->capture != nullptr)
+    return failed(cudaErrorIllegalState, "the stream is captured already");
   found->capture = new SimtGraph;
   return cudaSuccess;
 }

@@ -11,7 +11,8 @@
 namespace simt {
 namespace {
 
-// The timer counts the CPU time of the process, so a machine that is busy with other things stops nothing.
+// The timer counts the CPU time of the process, so a machine that is busy with other things stops
+// nothing.
 constexpr double tick_seconds = 0.05;
 std::atomic<long> patience_ticks{static_cast<long>(10 / tick_seconds)};
 std::atomic<void (*)(void*)> stop_function{nullptr};
@@ -20,7 +21,8 @@ std::atomic<long> idle_ticks{0}, block_ticks{0};
 pthread_t watched;
 
 void tick(int) {
-  if (pthread_equal(pthread_self(), watched) == 0) {  // the signal goes to any thread of the process
+  if (pthread_equal(pthread_self(), watched) ==
+      0) {  // the signal goes to any thread of the process
     pthread_kill(watched, SIGVTALRM);
     return;
   }

@@ -5,9 +5,9 @@
 
 namespace simt {
 
-/// Watches one launch on the OS thread that made it. While it exists, `stop(context)` is called from a signal
-/// handler of that thread, on the stack of what runs there, when step() has not been called for the patience; it
-/// need not return.
+/// Watches one launch on the OS thread that made it. While it exists, `stop(context)` is called
+/// from a signal handler of that thread, on the stack of what runs there, when step() has not been
+/// called for the patience; it need not return.
 class Watch {
  public:
   Watch(void (*stop)(void*), void* context);

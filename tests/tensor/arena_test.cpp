@@ -39,7 +39,8 @@ TEST_CASE("arena: blocks of random sizes never overlap, whatever the order of th
   std::int64_t in_use = 0, most = 0;
   for (int step = 0; step < 4000; ++step) {
     if (live.empty() || (live.size() < 40 && random.next_below(2) == 0)) {
-      const std::int64_t size = Arena::rounded(static_cast<std::int64_t>(1 + random.next_below(300'000)));
+      const std::int64_t size =
+          Arena::rounded(static_cast<std::int64_t>(1 + random.next_below(300'000)));
       auto* const data = static_cast<unsigned char*>(arena.allocate(size));
       REQUIRE(data != nullptr);
       REQUIRE(arena.owns(data));

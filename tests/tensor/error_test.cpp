@@ -29,7 +29,8 @@ TEST_CASE("concat prints the fewest digits that read back as the same number") {
   CHECK(concat(std::numeric_limits<double>::quiet_NaN()) == "nan");
   CHECK(concat(std::numeric_limits<float>::denorm_min()) == "1e-45");
   CHECK(concat(2.5L) == "2.5");
-  CHECK(concat(std::numeric_limits<std::uint64_t>::max(), " ", std::numeric_limits<std::int64_t>::min()) ==
+  CHECK(concat(std::numeric_limits<std::uint64_t>::max(), " ",
+               std::numeric_limits<std::int64_t>::min()) ==
         "18446744073709551615 -9223372036854775808");
 }
 
@@ -42,7 +43,8 @@ TEST_CASE("concat: every number reads back") {
     std::memcpy(&x, &bits, sizeof x);
     if (x != x) continue;
     same = same && std::strtod(concat(x).c_str(), nullptr) == x;
-    const float y = static_cast<float>(std::ldexp(1 + static_cast<double>(bits % 4096) / 4096, static_cast<int>(bits >> 60) - 8));
+    const float y = static_cast<float>(
+        std::ldexp(1 + static_cast<double>(bits % 4096) / 4096, static_cast<int>(bits >> 60) - 8));
     same = same && std::strtof(concat(y).c_str(), nullptr) == y;
   }
   CHECK(same);

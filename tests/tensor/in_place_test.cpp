@@ -1,5 +1,5 @@
-/// In-place changes of views: overlapping memory, expanded tensors, assignments that would do nothing; and where
-/// the variables are that a module has registered.
+/// In-place changes of views: overlapping memory, expanded tensors, assignments that would do
+/// nothing; and where the variables are that a module has registered.
 
 #include <type_traits>
 #include <vector>
@@ -12,10 +12,14 @@ using namespace tandem;
 namespace {
 
 using Values = std::vector<std::int64_t>;
-Tensor<std::int64_t> counted(const Shape& shape) { return arange<std::int64_t>(shape.numel()).view(shape); }
+Tensor<std::int64_t> counted(const Shape& shape) {
+  return arange<std::int64_t>(shape.numel()).view(shape);
+}
 
 template <class Left>
-concept TakesATensor = requires(Left left, const Tensor<float>& y) { static_cast<Left&&>(left) = y; };
+concept TakesATensor = requires(Left left, const Tensor<float>& y) {
+  static_cast<Left&&>(left) = y;
+};
 
 }  // namespace
 
@@ -76,7 +80,8 @@ TEST_CASE("in place: a view whose elements share memory is refused by every oper
   CHECK(check::message([&] { wide.transpose(0, 1).slice(0, 0, 2).fill_(7); }) != "");
   const Tensor<float> windows(make_ref<Storage>(16, Device::cpu()), {{3, 2}, {1, 1}, 0});
   CHECK(check::message([&] { windows.fill_(7); }) ==
-        "[fill_] the elements of a tensor of shape (3, 2) and strides (1, 1) share memory: clone() it first");
+        "[fill_] the elements of a tensor of shape (3, 2) and strides (1, 1) share memory: clone() "
+        "it first");
   CHECK(column.to_vector() == std::vector<float>{1, 2});
   // What repeats nothing may be changed: one row, no row, a part of the columns.
   wide.slice(1, 1, 2).fill_(5);
@@ -98,11 +103,12 @@ TEST_CASE("copy_: a gradient that would be lost is refused") {
 
 TEST_CASE("assignment: a variable takes another tensor, a temporary does not compile") {
   static_assert(TakesATensor<Tensor<float>&>);
-  static_assert(!TakesATensor<Tensor<float>>);             // x[0] = y, x.slice(…) = y, x.grad() = y
+  static_assert(!TakesATensor<Tensor<float>>);  // x[0] = y, x.slice(…) = y, x.grad() = y
   static_assert(!TakesATensor<decltype(std::declval<const Tensor<float>&>()[0])>);
   static_assert(!std::is_assignable_v<Tensor<float>, Tensor<float>>);
   static_assert(std::is_nothrow_move_constructible_v<Tensor<float>>);
-  static_assert(std::is_copy_assignable_v<Tensor<float>> && std::is_move_assignable_v<Tensor<float>>);
+  static_assert(std::is_copy_assignable_v<Tensor<float>> &&
+                std::is_move_assignable_v<Tensor<float>>);
   Tensor<float> x = ones<float>({2}), y = x;
   y = std::move(x);
   CHECK_FALSE(x.defined());
@@ -121,7 +127,8 @@ TEST_CASE("place: follows a variable through moves, and keeps what it referred t
   grows[3] = full<float>({1}, 33);  // seen: the place is the variable's
   CHECK(places[3]->home->at({0}) == 33);
   grows.clear();
-  for (std::size_t i = 0; i < 9; ++i) CHECK(places[i]->home->at({0}) == (i == 3 ? 33.0F : static_cast<float>(i)));
+  for (std::size_t i = 0; i < 9; ++i)
+    CHECK(places[i]->home->at({0}) == (i == 3 ? 33.0F : static_cast<float>(i)));
 
   Tensor<float> w = ones<float>({1});
   const auto place = w.place();

@@ -1,15 +1,18 @@
 /// Tensors: views, layouts, factories, in-place rules, borrowed memory, the allocator, printing.
 
+#include "tandem/tensor.hpp"
+
 #include <algorithm>
 #include <sstream>
 
 #include "../ops/check.hpp"
-#include "tandem/tensor.hpp"
 
 using namespace tandem;
 
 namespace {
-Tensor<std::int64_t> counted(const Shape& shape) { return arange<std::int64_t>(shape.numel()).view(shape); }
+Tensor<std::int64_t> counted(const Shape& shape) {
+  return arange<std::int64_t>(shape.numel()).view(shape);
+}
 using Values = std::vector<std::int64_t>;
 }  // namespace
 
@@ -26,7 +29,8 @@ TEST_CASE("tensor: views share memory and read the right elements") {
   CHECK(x.flatten(1).shape() == Shape{2, 12});
   CHECK(x.unsqueeze(-1).shape() == Shape{2, 3, 4, 1});
   CHECK(x.unsqueeze(0).squeeze(0).shape() == x.shape());
-  CHECK(tensor<float>({{1}, {2}}).expand({2, 3}).to_vector() == std::vector<float>{1, 1, 1, 2, 2, 2});
+  CHECK(tensor<float>({{1}, {2}}).expand({2, 3}).to_vector() ==
+        std::vector<float>{1, 1, 1, 2, 2, 2});
   // Steps beyond the end: one element, or none, and no product that overflows.
   CHECK(x.slice(1, 1, 3, INT64_MAX).to_vector() == Values{4, 5, 6, 7, 16, 17, 18, 19});
   CHECK(x.slice(1, 2, 2, INT64_MAX).shape() == Shape{2, 0, 4});
@@ -40,17 +44,21 @@ TEST_CASE("tensor: reshape sees when a copy is needed") {
   CHECK(x.view({2, 2, -1}).shape() == Shape{2, 2, 6});
   const auto part = x.slice(1, 0, 4);
   CHECK_FALSE(part.is_contiguous());
-  CHECK(part.view({2, 2, 4}).strides() == Strides{12, 6, 1});  // splitting a strided dimension is fine
+  // Splitting a strided dimension is fine
+  CHECK(part.view({2, 2, 4}).strides() == Strides{12, 6, 1});
   CHECK(part.view({4, 2, 2}).at({3, 1, 0}) == part.at({3, 2}));
-  CHECK(check::message([&] { part.view({16}); }) ==
-        "[view] a tensor of shape (4, 4) and strides (6, 1) cannot be seen as (16,) without a copy: "
-        "use reshape()");
+  CHECK(
+      check::message([&] { part.view({16}); }) ==
+      "[view] a tensor of shape (4, 4) and strides (6, 1) cannot be seen as (16,) without a copy: "
+      "use reshape()");
   CHECK(part.reshape({16}).at({15}) == part.at({3, 3}));
   const auto t = x.transpose(0, 1);
   CHECK(t.reshape({24}).to_vector()[1] == 6);
   CHECK(t.unsqueeze(1).view({6, 1, 4, 1}).at({2, 0, 3, 0}) == x.at({3, 2}));
   CHECK(counted({1, 5, 1}).transpose(0, 2).view({5}).at({4}) == 4);
-  CHECK(check::message([&] { x.view({5, -1}); }) == "[view] shape (4, 6) does not fit into (5, -1)");
+  CHECK(check::message([&] {
+          x.view({5, -1});
+        }) == "[view] shape (4, 6) does not fit into (5, -1)");
   CHECK(check::message([&] { x.view({-1, -1}); }) == "[view] only one size may be -1: (-1, -1)");
   CHECK(check::message([&] { x.reshape({7}); }) ==
         "[reshape] shape (4, 6) has 24 elements, shape (7,) has 7");
@@ -65,9 +73,11 @@ TEST_CASE("tensor: random chains of views agree with a model") {
     Values model = x.to_vector();
     Shape shape = x.shape();
     for (int step = 0; step < 6; ++step) {
-      const auto dim = static_cast<int>(random.next_below(static_cast<std::uint64_t>(shape.rank())));
+      const auto dim =
+          static_cast<int>(random.next_below(static_cast<std::uint64_t>(shape.rank())));
       if (random.next_below(2) == 0) {  // transpose, copied out in the model
-        const auto other = static_cast<int>(random.next_below(static_cast<std::uint64_t>(shape.rank())));
+        const auto other =
+            static_cast<int>(random.next_below(static_cast<std::uint64_t>(shape.rank())));
         const Strides dense = contiguous_strides(shape);
         Strides strides = dense;
         std::swap(shape[dim], shape[other]);
@@ -85,7 +95,8 @@ TEST_CASE("tensor: random chains of views agree with a model") {
         model = next;
         x = x.transpose(dim, other);
       } else if (shape[dim] > 1) {  // slice
-        const std::int64_t begin = static_cast<std::int64_t>(random.next_below(2)), size = shape[dim];
+        const std::int64_t begin = static_cast<std::int64_t>(random.next_below(2)),
+                           size = shape[dim];
         const std::int64_t step_size = 1 + static_cast<std::int64_t>(random.next_below(2));
         x = x.slice(dim, begin, size, step_size);
         Values next;
@@ -107,30 +118,39 @@ TEST_CASE("tensor: random chains of views agree with a model") {
 
 TEST_CASE("tensor: shapes, sizes and indices are checked") {
   const auto x = counted({2, 3});
-  CHECK(check::message([&] { (void)x.at({2, 0}); }) ==
-        "[at] index 2 is out of range for dimension 0 of shape (2, 3)");
+  CHECK(check::message([&] {
+          (void)x.at({2, 0});
+        }) == "[at] index 2 is out of range for dimension 0 of shape (2, 3)");
   CHECK(check::message([&] { (void)x.at({0}); }) == "[at] 1 indices were given for shape (2, 3)");
   CHECK(check::message([&] { x.slice(0, 2, 1); }) ==
         "[slice] range [2, 1) does not lie in dimension 0 of shape (2, 3)");
   CHECK(check::message([&] { x.select(3, 0); }) ==
         "[select] dimension 3 is out of range for a tensor of 2 dimensions");
-  CHECK(check::message([&] { x.permute({0, 0}); }) == "[permute] dimension 0 appears twice in (0, 0)");
-  CHECK(check::message([&] { x.expand({3, 3}); }) ==
-        "[expand] shapes do not broadcast: (2, 3) and (3, 3)");
+  CHECK(check::message([&] {
+          x.permute({0, 0});
+        }) == "[permute] dimension 0 appears twice in (0, 0)");
+  CHECK(check::message([&] {
+          x.expand({3, 3});
+        }) == "[expand] shapes do not broadcast: (2, 3) and (3, 3)");
   CHECK(check::message([&] { x.squeeze(0); }) == "[squeeze] dimension 0 of shape (2, 3) is not 1");
-  CHECK(check::message([&] { Tensor<float>(Shape{-1}); }) == "[shape] sizes must not be negative: (-1,)");
-  CHECK(check::message([&] { Tensor<float>(Shape{1LL << 40, 1LL << 40}); }) ==
-        "[shape] too many elements: (1099511627776, 1099511627776)");
-  CHECK(check::message([&] { Tensor<float>(Shape{0, 1LL << 40, 1LL << 40}); }) ==
-        "[shape] too many elements: (0, 1099511627776, 1099511627776)");
+  CHECK(check::message([&] { Tensor<float>(Shape{-1}); }) ==
+        "[shape] sizes must not be negative: (-1,)");
+  CHECK(check::message([&] {
+          Tensor<float>(Shape{1LL << 40, 1LL << 40});
+        }) == "[shape] too many elements: (1099511627776, 1099511627776)");
+  CHECK(check::message([&] {
+          Tensor<float>(Shape{0, 1LL << 40, 1LL << 40});
+        }) == "[shape] too many elements: (0, 1099511627776, 1099511627776)");
   CHECK(Tensor<float>(Shape{1LL << 40, 0}).numel() == 0);
   CHECK(check::message([&] { Tensor<float>(Shape{1LL << 62}); }) ==
         "[tensor] too many bytes for shape (4611686018427387904,)");
-  CHECK(check::message([&] { (void)x.item(); }) == "[item] a tensor of shape (2, 3) has 6 elements, not one");
+  CHECK(check::message([&] { (void)x.item(); }) ==
+        "[item] a tensor of shape (2, 3) has 6 elements, not one");
   CHECK(check::message([&] { (void)Tensor<float>().shape(); }) ==
         "[shape] this tensor is undefined (default-constructed)");
-  CHECK(check::message([&] { Shape({1, 1, 1, 1, 1, 1, 1, 1, 1}); }) ==
-        "[shape] a tensor has at most 8 dimensions");
+  CHECK(check::message([&] {
+          Shape({1, 1, 1, 1, 1, 1, 1, 1, 1});
+        }) == "[shape] a tensor has at most 8 dimensions");
   CHECK(check::message([&] { Tensor<float>(Shape{2}, Device::cuda(0)); }).find("tandem::cuda") !=
         std::string::npos);
 }
@@ -172,9 +192,12 @@ TEST_CASE("factories") {
   CHECK(linspace<double>(-1, 1, 5).to_vector() == std::vector<double>{-1, -0.5, 0, 0.5, 1});
   CHECK(linspace<double>(2, 3, 1).to_vector() == std::vector<double>{2});
   CHECK(eye<float>(2).to_vector() == std::vector<float>{1, 0, 0, 1});
-  CHECK(check::message([] { tensor<float>({{1, 2}, {3}}); }) == "[tensor] rows differ in length: 2 and 1");
-  CHECK(check::message([] { from_vector<float>(std::vector<double>{1, 2}, Shape{3}); }) ==
-        "[from_vector] shape (3,) needs 3 values, 2 were given");
+  CHECK(check::message([] {
+          tensor<float>({{1, 2}, {3}});
+        }) == "[tensor] rows differ in length: 2 and 1");
+  CHECK(check::message([] {
+          from_vector<float>(std::vector<double>{1, 2}, Shape{3});
+        }) == "[from_vector] shape (3,) needs 3 values, 2 were given");
   CHECK(tensor<double>(2.5).rank() == 0);
   CHECK(tensor<double>(2.5).item() == 2.5);
   CHECK(from_vector<bool>(std::vector<int>{0, 2, -1}, Shape{3}).to_vector() ==
@@ -184,10 +207,10 @@ TEST_CASE("factories") {
 TEST_CASE("bfloat16: rounding to nearest even, NaN and infinities") {
   CHECK(bfloat16(1.0F).bits == 0x3f80);
   CHECK(bfloat16::from_bits(0x3f81) == 1.0078125F);
-  CHECK(bfloat16(1.00390625F).bits == 0x3f80);   // halfway: to even
-  CHECK(bfloat16(1.01171875F).bits == 0x3f82);   // halfway: to even, upwards
-  CHECK(bfloat16(1.00390637F).bits == 0x3f81);   // just above halfway
-  CHECK(bfloat16(3.4e38F).bits == 0x7f80);       // overflows to infinity
+  CHECK(bfloat16(1.00390625F).bits == 0x3f80);  // halfway: to even
+  CHECK(bfloat16(1.01171875F).bits == 0x3f82);  // halfway: to even, upwards
+  CHECK(bfloat16(1.00390637F).bits == 0x3f81);  // just above halfway
+  CHECK(bfloat16(3.4e38F).bits == 0x7f80);      // overflows to infinity
   CHECK(std::isnan(static_cast<float>(bfloat16(NAN))));
   CHECK(bfloat16(-INFINITY).bits == 0xff80);
   const Tensor<bfloat16> x = full<bfloat16>({3}, bfloat16(0.5F));
@@ -235,7 +258,8 @@ TEST_CASE("random: Philox's published vectors, splitting, and moments") {
   std::vector<std::int64_t> order = randperm(50, random);
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size(); ++i) REQUIRE(order[i] == static_cast<std::int64_t>(i));
-  for (std::int64_t v : randint<std::int64_t>({200}, -2, 3, random).to_vector()) REQUIRE((v >= -2 && v < 3));
+  for (std::int64_t v : randint<std::int64_t>({200}, -2, 3, random).to_vector())
+    REQUIRE((v >= -2 && v < 3));
   bool negative = false, positive = false;  // a range longer than the largest int64
   for (std::int64_t v : randint<std::int64_t>({64}, INT64_MIN, INT64_MAX, random).to_vector()) {
     negative = negative || v < INT64_MIN / 2;

@@ -28,7 +28,9 @@ struct Seen {
   std::uint64_t hash = 0;
 
   explicit Seen(const io::VideoFrame& frame)
-      : index(frame.index), seconds(frame.seconds), source_seconds(frame.source_seconds),
+      : index(frame.index),
+        seconds(frame.seconds),
+        source_seconds(frame.source_seconds),
         hash(std::hash<std::string_view>{}({reinterpret_cast<const char*>(frame.rgb.data()),
                                             static_cast<std::size_t>(frame.rgb.numel())})) {}
   bool operator==(const Seen&) const = default;
@@ -44,10 +46,10 @@ std::vector<Seen> read_all(const std::string& path, const io::VideoOptions& opti
 
 bool same(const io::VideoFrame& a, const Seen& b) { return Seen(a) == b; }
 
-/// Every frame by index and by time, in random order, and what next() gives after it; then the same index as the first
-/// call of a new reader, for `fresh` of them. Returns the number of frames.
-std::size_t check_random_access(const std::string& path, const io::VideoOptions& options = {}, std::size_t most = 400,
-                                std::size_t fresh = 4) {
+/// Every frame by index and by time, in random order, and what next() gives after it; then the same
+/// index as the first call of a new reader, for `fresh` of them. Returns the number of frames.
+std::size_t check_random_access(const std::string& path, const io::VideoOptions& options = {},
+                                std::size_t most = 400, std::size_t fresh = 4) {
   CAPTURE(path);
   CAPTURE(options.fps);
   const std::vector<Seen> all = read_all(path, options);
@@ -85,8 +87,9 @@ std::size_t check_random_access(const std::string& path, const io::VideoOptions&
   REQUIRE(reader.next(following));
   CHECK(same(following, all.front()));
   CHECK(reader.count_frames() == static_cast<std::int64_t>(all.size()));
-  CHECK(contains(error_of([&] { reader.at_index(static_cast<std::int64_t>(all.size())); }),
-                 concat("frame ", all.size(), " was asked for, the video has ", all.size(), " frames")));
+  CHECK(contains(
+      error_of([&] { reader.at_index(static_cast<std::int64_t>(all.size())); }),
+      concat("frame ", all.size(), " was asked for, the video has ", all.size(), " frames")));
   CHECK_FALSE(reader.next(following));
   CHECK(same(reader.at_index(1), all[1]));  // an error leaves the reader usable
   wrong = 0;
@@ -113,7 +116,8 @@ std::size_t check_random_access(const std::string& path, const io::VideoOptions&
   }
   CHECK(wrong == 0);
   io::VideoReader beyond(path, options);
-  CHECK(contains(error_of([&] { beyond.at_index(static_cast<std::int64_t>(all.size())); }), " was asked for, the video has "));
+  CHECK(contains(error_of([&] { beyond.at_index(static_cast<std::int64_t>(all.size())); }),
+                 " was asked for, the video has "));
   CHECK(same(beyond.at_index(0), all[0]));
   return all.size();
 }
@@ -122,7 +126,9 @@ std::size_t check_random_access(const std::string& path, const io::VideoOptions&
 
 TEST_CASE("video: every frame in random order is the one that reading in order gives") {
   const TempDir dir;
-  const auto uneven = [](int i) { return std::int64_t{40} * i + (i % 5 == 2 ? 13 : 0) + (i > 20 ? 700 : 0); };
+  const auto uneven = [](int i) {
+    return std::int64_t{40} * i + (i % 5 == 2 ? 13 : 0) + (i > 20 ? 700 : 0);
+  };
   struct Case {
     const char* file;
     ClipSpec spec;
@@ -140,11 +146,18 @@ TEST_CASE("video: every frame in random order is the one that reading in order g
   };
   if (has_encoder("libx264")) {
     cases.push_back({"h264.mp4", {.encoder = "libx264", .options = "preset=veryfast"}});
-    cases.push_back({"h264_open_gop.mkv",
-                     {.encoder = "libx264", .frames = 60, .gop = 10, .b_frames = 3,
-                      .options = "preset=veryfast:x264-params=open-gop=1:bf=3:b-adapt=0:b-pyramid=normal"}});
+    cases.push_back(
+        {"h264_open_gop.mkv",
+         {.encoder = "libx264",
+          .frames = 60,
+          .gop = 10,
+          .b_frames = 3,
+          .options = "preset=veryfast:x264-params=open-gop=1:bf=3:b-adapt=0:b-pyramid=normal"}});
     cases.push_back({"h264_refresh.mkv",
-                     {.encoder = "libx264", .frames = 60, .gop = 10, .b_frames = 0,
+                     {.encoder = "libx264",
+                      .frames = 60,
+                      .gop = 10,
+                      .b_frames = 0,
                       .options = "preset=veryfast:intra-refresh=1"}});
     cases.push_back({"h264.avi", {.encoder = "libx264", .options = "preset=veryfast"}});
   } else {
@@ -184,7 +197,8 @@ TEST_CASE("video: frames by index where packets code no frame, are damaged, empt
   };
   const auto scratched = [](int k, AVPacket& packet) {
     if (k % 9 != 4) return true;
-    for (int i = packet.size / 2; i < packet.size; i += 3) packet.data[i] = static_cast<std::uint8_t>(packet.data[i] ^ 0xA5);
+    for (int i = packet.size / 2; i < packet.size; i += 3)
+      packet.data[i] = static_cast<std::uint8_t>(packet.data[i] ^ 0xA5);
     return true;
   };
   const auto uneven = [](int i) { return std::int64_t{40} * i + (i > 20 ? 400 : 0); };
@@ -196,24 +210,47 @@ TEST_CASE("video: frames by index where packets code no frame, are damaged, empt
       {"first_not_coded.mkv", {.frames = 60, .b_frames = 0, .edit = none(10, {0})}, 0},
       {"not_coded_between.avi", {.frames = 60, .edit = none(5, {8, 31})}, 0},
       {"empty.avi", {.frames = 60, .b_frames = 0, .edit = empty}, 0},
-      {"gap.avi", {.frames = 40, .b_frames = 0, .time = uneven}, 0},  // the container fills it with empty packets
+      {"gap.avi",
+       {.frames = 40, .b_frames = 0, .time = uneven},
+       0},  // the container fills it with empty packets
       {"lost.mkv", {.frames = 60, .b_frames = 0, .edit = lost}, 58},
       {"scratched.mp4", {.frames = 60, .edit = scratched}, 0},
       {"garbage.mkv", {.frames = 60, .b_frames = 0, .edit = garbage}, 0},
       {"still.mkv", {.frames = 60, .gop = 5, .picture = [](int) { return 3; }}, 60},
-      {"still.avi", {.frames = 60, .gop = 5, .b_frames = 0, .picture = [](int) { return 3; }, .edit = none(5, {7})}, 59},
-      {"returns.avi", {.encoder = "mjpeg", .format = AV_PIX_FMT_YUVJ420P, .gop = 1, .b_frames = 0,
-                       .picture = [](int i) { return i % 7; }, .edit = empty}, 38},
+      {"still.avi",
+       {.frames = 60,
+        .gop = 5,
+        .b_frames = 0,
+        .picture = [](int) { return 3; },
+        .edit = none(5, {7})},
+       59},
+      {"returns.avi",
+       {.encoder = "mjpeg",
+        .format = AV_PIX_FMT_YUVJ420P,
+        .gop = 1,
+        .b_frames = 0,
+        .picture = [](int i) { return i % 7; },
+        .edit = empty},
+       38},
   };
   if (has_encoder("libx264")) {
     const char* options = "preset=veryfast";
-    cases.push_back({"garbage.mp4", {.encoder = "libx264", .frames = 60, .options = options, .edit = garbage}, 0});
-    cases.push_back({"scratched_h264.mkv", {.encoder = "libx264", .frames = 60, .options = options, .edit = scratched}, 0});
-    cases.push_back({"lost.mp4", {.encoder = "libx264", .frames = 60, .options = options, .edit = lost}, 0});
+    cases.push_back({"garbage.mp4",
+                     {.encoder = "libx264", .frames = 60, .options = options, .edit = garbage},
+                     0});
+    cases.push_back({"scratched_h264.mkv",
+                     {.encoder = "libx264", .frames = 60, .options = options, .edit = scratched},
+                     0});
+    cases.push_back(
+        {"lost.mp4", {.encoder = "libx264", .frames = 60, .options = options, .edit = lost}, 0});
   }
   if (has_encoder("libvpx")) {  // pictures that are only predicted from
-    cases.push_back({"hidden.webm", {.encoder = "libvpx", .frames = 60, .b_frames = 0,
-                                     .options = "auto-alt-ref=1:lag-in-frames=16:deadline=good:cpu-used=5"}, 60});
+    cases.push_back({"hidden.webm",
+                     {.encoder = "libvpx",
+                      .frames = 60,
+                      .b_frames = 0,
+                      .options = "auto-alt-ref=1:lag-in-frames=16:deadline=good:cpu-used=5"},
+                     60});
   }
   for (Case& c : cases) {
     const std::string path = dir.path(c.file);
@@ -237,7 +274,8 @@ TEST_CASE("video: frames by index in a published clip with a packet that is not 
   check_random_access(path, {.fps = 25}, 20);
 }
 
-// All videos of the optional data folder, every 40th of the many small ones; TANDEM_EVERY_FRAME=1 takes each frame of each.
+// All videos of the optional data folder, every 40th of the many small ones; TANDEM_EVERY_FRAME=1
+// takes each frame of each.
 TEST_CASE("video: frames by index in every published clip") {
   const std::string data = test_data("video");
   if (data.empty()) return;
@@ -245,7 +283,8 @@ TEST_CASE("video: frames by index in every published clip") {
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(data)) {
     const std::string type = entry.path().extension().string();
-    if (type == ".mp4" || type == ".avi" || type == ".mkv" || type == ".mov") files.push_back(entry.path().string());
+    if (type == ".mp4" || type == ".avi" || type == ".mkv" || type == ".mov")
+      files.push_back(entry.path().string());
   }
   std::sort(files.begin(), files.end());
   REQUIRE(files.size() > 15);
@@ -258,10 +297,11 @@ TEST_CASE("video: frames by index in every published clip") {
 }
 
 TEST_CASE("video: resampled frames by index in published clips, damaged ones included") {
-  for (const char* name : {"decode_golden/var_fps_video.mp4", "decode_golden/h265_video.mp4",
-                           "decode_golden/h264_10bits.mp4", "decode_golden/av1_video.mkv",
-                           "robustness/decord_unordered.mov", "robustness/decord_corrupted.mp4",
-                           "labelled/mmaction2_demo.mp4", "labelled/v_ApplyEyeMakeup_g01_c01.avi"}) {
+  for (const char* name :
+       {"decode_golden/var_fps_video.mp4", "decode_golden/h265_video.mp4",
+        "decode_golden/h264_10bits.mp4", "decode_golden/av1_video.mkv",
+        "robustness/decord_unordered.mov", "robustness/decord_corrupted.mp4",
+        "labelled/mmaction2_demo.mp4", "labelled/v_ApplyEyeMakeup_g01_c01.avi"}) {
     const std::string path = test_data(concat("video/", name));
     if (path.empty()) return;
     check_random_access(path, {.fps = 25}, 4, 0);

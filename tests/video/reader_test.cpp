@@ -1,6 +1,6 @@
-#include "tandem/image/video.hpp"
-
 #include <doctest/doctest.h>
+
+#include "tandem/image/video.hpp"
 
 extern "C" {
 #include <libavutil/imgutils.h>
@@ -50,10 +50,13 @@ std::vector<Listed> read_framemd5(const std::string& path, AVRational& base) {
   std::ifstream file(path);
   std::vector<Listed> all;
   for (std::string line; std::getline(file, line);) {
-    if (std::sscanf(line.c_str(), "#tb 0: %d/%d", &base.num, &base.den) == 2 || line.starts_with('#')) continue;
+    if (std::sscanf(line.c_str(), "#tb 0: %d/%d", &base.num, &base.den) == 2 ||
+        line.starts_with('#'))
+      continue;
     long long dts = 0, pts = 0, duration = 0, size = 0;
     char sum[40] = {};
-    const int found = std::sscanf(line.c_str(), "0, %lld, %lld, %lld, %lld, %32s", &dts, &pts, &duration, &size, sum);
+    const int found = std::sscanf(line.c_str(), "0, %lld, %lld, %lld, %lld, %32s", &dts, &pts,
+                                  &duration, &size, sum);
     REQUIRE(found == 5);
     all.push_back({pts, sum});
   }
@@ -65,19 +68,21 @@ std::string all_pixels(const std::string& path, const io::VideoOptions& options)
   io::VideoFrame frame;
   std::string bytes;
   while (reader.next(frame)) {
-    bytes.append(reinterpret_cast<const char*>(frame.rgb.data()), static_cast<std::size_t>(frame.rgb.numel()));
+    bytes.append(reinterpret_cast<const char*>(frame.rgb.data()),
+                 static_cast<std::size_t>(frame.rgb.numel()));
   }
   return bytes;
 }
 
 /// Frame by frame against `ffmpeg -pix_fmt rgb24`, where that program is installed.
-void check_against_ffmpeg(const std::string& path, const std::string& filter, io::VideoOptions options) {
+void check_against_ffmpeg(const std::string& path, const std::string& filter,
+                          io::VideoOptions options) {
   CAPTURE(path);
   CAPTURE(filter);
   options.threads = 2;  // damaged pictures depend on it
   const std::string command =
-      concat("command -v ffmpeg >/dev/null && ffmpeg -nostdin -v quiet -threads 2 -copyts -i '", path, "' -map 0:v:0 ",
-             filter, " -fps_mode passthrough -f rawvideo -pix_fmt rgb24 -");
+      concat("command -v ffmpeg >/dev/null && ffmpeg -nostdin -v quiet -threads 2 -copyts -i '",
+             path, "' -map 0:v:0 ", filter, " -fps_mode passthrough -f rawvideo -pix_fmt rgb24 -");
   FILE* pipe = ::popen(command.c_str(), "r");
   REQUIRE(pipe != nullptr);
   io::VideoReader reader(path, options);
@@ -108,8 +113,9 @@ TEST_CASE("video: the published RGB frames, byte for byte, in order and by index
     std::int64_t frames;
     std::vector<int> known;
   };
-  const Clip clips[] = {{"var_fps_video.mp4", 300, {0, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 299}},
-                        {"h265_video.mp4", 10, {5}}};
+  const Clip clips[] = {
+      {"var_fps_video.mp4", 300, {0, 150, 151, 152, 153, 154, 155, 156, 157, 158, 159, 299}},
+      {"h265_video.mp4", 10, {5}}};
   for (const Clip& clip : clips) {
     const std::string path = test_data(concat("video/decode_golden/", clip.name));
     if (path.empty()) return;
@@ -159,9 +165,10 @@ TEST_CASE("video: every decoded picture has the published checksum and time stam
     while (source.pull(picture)) {
       const AVFrame& f = *picture.frame;
       const auto format = static_cast<AVPixelFormat>(f.format);
-      bytes.resize(static_cast<std::size_t>(av_image_get_buffer_size(format, f.width, f.height, 1)));
-      av_image_copy_to_buffer(bytes.data(), static_cast<int>(bytes.size()), f.data, f.linesize, format, f.width,
-                              f.height, 1);
+      bytes.resize(
+          static_cast<std::size_t>(av_image_get_buffer_size(format, f.width, f.height, 1)));
+      av_image_copy_to_buffer(bytes.data(), static_cast<int>(bytes.size()), f.data, f.linesize,
+                              format, f.width, f.height, 1);
       REQUIRE(count < want.size());
       // The lists were written in a time base of one frame.
       if (av_rescale_q(picture.pts, source.time_base(), base) != want[count].pts) ++wrong;
@@ -198,7 +205,8 @@ TEST_CASE("video: all clips have the known number of frames; info says what they
     CHECK(reader.info().height == clip.height);
     CHECK(reader.info().fps == doctest::Approx(clip.fps));
     CHECK(reader.info().pixel_format == "yuv420p");
-    CHECK(reader.info().threads == (clip.width * clip.height < 100000 ? 1 : std::min(3, cpu::num_threads())));
+    CHECK(reader.info().threads ==
+          (clip.width * clip.height < 100000 ? 1 : std::min(3, cpu::num_threads())));
     CHECK(reader.count_frames() == clip.frames);
     io::VideoFrame frame;
     REQUIRE(reader.next(frame));
@@ -218,21 +226,24 @@ TEST_CASE("video: all clips have the known number of frames; info says what they
 }
 
 TEST_CASE("video: pixels and resampled frames are those of the program ffmpeg") {
-  for (const char* name : {"robustness/decord_corrupted.mp4", "robustness/decord_unordered.mov",
-                           "robustness/decord_video_0.mov", "robustness/decord_video_90.mov",
-                           "robustness/decord_video_180.mov", "robustness/decord_video_270.mov",
-                           "decode_golden/h264_10bits.mp4", "decode_golden/av1_video.mkv",
-                           "labelled/flipping_a_pancake.mkv", "labelled/v_ApplyEyeMakeup_g01_c01.avi"}) {
+  for (const char* name :
+       {"robustness/decord_corrupted.mp4", "robustness/decord_unordered.mov",
+        "robustness/decord_video_0.mov", "robustness/decord_video_90.mov",
+        "robustness/decord_video_180.mov", "robustness/decord_video_270.mov",
+        "decode_golden/h264_10bits.mp4", "decode_golden/av1_video.mkv",
+        "labelled/flipping_a_pancake.mkv", "labelled/v_ApplyEyeMakeup_g01_c01.avi"}) {
     const std::string path = test_data(concat("video/", name));
     if (path.empty()) break;
     check_against_ffmpeg(path, "", {});
   }
-  for (const char* name : {"decode_golden/var_fps_video.mp4", "labelled/v_GGSY1Qvo990.mp4",
-                           "labelled/v_BaseballPitch_g01_c01.avi", "decode_golden/h265_video.mp4"}) {
+  for (const char* name :
+       {"decode_golden/var_fps_video.mp4", "labelled/v_GGSY1Qvo990.mp4",
+        "labelled/v_BaseballPitch_g01_c01.avi", "decode_golden/h265_video.mp4"}) {
     const std::string path = test_data(concat("video/", name));
     if (path.empty()) break;
     for (const double fps : {25.0, 10.0, 29.97}) {
-      check_against_ffmpeg(path, concat("-vf fps=", fps), {.fps = fps, .resampling = io::Resampling::ffmpeg});
+      check_against_ffmpeg(path, concat("-vf fps=", fps),
+                           {.fps = fps, .resampling = io::Resampling::ffmpeg});
     }
   }
   const TempDir dir;
@@ -240,14 +251,15 @@ TEST_CASE("video: pixels and resampled frames are those of the program ffmpeg") 
     const char* file;
     ClipSpec spec;
   };
-  std::vector<Case> cases = {{"odd.mkv", {.encoder = "ffv1", .width = 35, .height = 27}},
-                             {"odd444.mkv", {.encoder = "ffv1", .format = AV_PIX_FMT_YUV444P, .width = 33, .height = 31}},
-                             {"422.mkv", {.encoder = "ffv1", .format = AV_PIX_FMT_YUV422P, .width = 40, .height = 22}},
-                             {"full.mkv", {.encoder = "mjpeg", .format = AV_PIX_FMT_YUVJ420P, .gop = 1, .b_frames = 0}},
-                             {"wide.mp4", {.width = 1030, .height = 18, .frames = 3}},
-                             {"full_range.mkv", {.encoder = "ffv1", .range = AVCOL_RANGE_JPEG}},
-                             {"limited.mkv", {.encoder = "ffv1", .range = AVCOL_RANGE_MPEG}},
-                             {"709.mkv", {.encoder = "ffv1", .options = "colorspace=bt709"}}};
+  std::vector<Case> cases = {
+      {"odd.mkv", {.encoder = "ffv1", .width = 35, .height = 27}},
+      {"odd444.mkv", {.encoder = "ffv1", .format = AV_PIX_FMT_YUV444P, .width = 33, .height = 31}},
+      {"422.mkv", {.encoder = "ffv1", .format = AV_PIX_FMT_YUV422P, .width = 40, .height = 22}},
+      {"full.mkv", {.encoder = "mjpeg", .format = AV_PIX_FMT_YUVJ420P, .gop = 1, .b_frames = 0}},
+      {"wide.mp4", {.width = 1030, .height = 18, .frames = 3}},
+      {"full_range.mkv", {.encoder = "ffv1", .range = AVCOL_RANGE_JPEG}},
+      {"limited.mkv", {.encoder = "ffv1", .range = AVCOL_RANGE_MPEG}},
+      {"709.mkv", {.encoder = "ffv1", .options = "colorspace=bt709"}}};
   for (const Case& c : cases) {
     write_clip(dir.path(c.file), c.spec);
     check_against_ffmpeg(dir.path(c.file), "", {});
@@ -269,8 +281,9 @@ TEST_CASE("video: turned and mirrored pictures") {
     bool mirrored;
   };
   // A stored point (p, q) is shown at (a p + c q, b p + d q).
-  for (const Case& m : {Case{16, 0, 0, 16, 0, false}, Case{0, 16, -16, 0, 90, false}, Case{-16, 0, 0, -16, 180, false},
-                        Case{0, -16, 16, 0, 270, false}, Case{-16, 0, 0, 16, 0, true}, Case{16, 0, 0, -16, 180, true},
+  for (const Case& m : {Case{16, 0, 0, 16, 0, false}, Case{0, 16, -16, 0, 90, false},
+                        Case{-16, 0, 0, -16, 180, false}, Case{0, -16, 16, 0, 270, false},
+                        Case{-16, 0, 0, 16, 0, true}, Case{16, 0, 0, -16, 180, true},
                         Case{0, 16, 16, 0, 90, true}, Case{0, -16, -16, 0, 270, true}}) {
     CAPTURE(concat(m.a, " ", m.b, " ", m.c, " ", m.d));
     spec.matrix[0] = m.a, spec.matrix[1] = m.b, spec.matrix[2] = m.c, spec.matrix[3] = m.d;
@@ -305,7 +318,9 @@ TEST_CASE("video: turned and mirrored pictures") {
 
 TEST_CASE("video: resampling takes the frame that its rule names") {
   const TempDir dir;
-  const auto time = [](int i) { return std::int64_t{40} * i + (i % 3 == 1 ? 17 : 0) + (i > 9 ? 400 : 0); };
+  const auto time = [](int i) {
+    return std::int64_t{40} * i + (i % 3 == 1 ? 17 : 0) + (i > 9 ? 400 : 0);
+  };
   write_clip(dir.path("a.mkv"), {.encoder = "ffv1", .frames = 20, .b_frames = 0, .time = time});
   for (const double fps : {25.0, 50.0, 10.0, 3.0, 200.0, 29.97}) {
     for (const auto rule : {io::Resampling::nearest, io::Resampling::ffmpeg}) {
@@ -319,7 +334,8 @@ TEST_CASE("video: resampling takes the frame that its rule names") {
         for (int i = 1; i < 20; ++i) {
           const double s = static_cast<double>(time(i)) / 1000;
           if (rule == io::Resampling::nearest) {
-            if (std::abs(s - t) < std::abs(static_cast<double>(time(want)) / 1000 - t) - 1e-9) want = i;
+            if (std::abs(s - t) < std::abs(static_cast<double>(time(want)) / 1000 - t) - 1e-9)
+              want = i;
           } else if (std::floor(s * fps + 0.5 + 1e-9) <= static_cast<double>(count)) {
             want = i;
           }
@@ -347,7 +363,8 @@ TEST_CASE("video: the best stream, a chosen one, and the list of those that exis
   CHECK(second.count_frames() == 5);
   CHECK(second.at_index(3).rgb.shape() == Shape{48, 32, 3});
   CHECK(error_of([&] { io::VideoReader(path, {.stream = 2}); }) ==
-        concat("[read_video] ", path, ": stream 2 is no video stream; the file has the streams 0 (video, mpeg4), 1 "
+        concat("[read_video] ", path,
+               ": stream 2 is no video stream; the file has the streams 0 (video, mpeg4), 1 "
                "(video, mpeg4)"));
 }
 
@@ -382,7 +399,8 @@ TEST_CASE("video: readers on several threads at once, one of them of a damaged f
   std::string got[4];
   bool damage_is_told = false;
   std::vector<std::thread> threads;
-  for (std::string& g : got) threads.emplace_back([&] { g = all_pixels(dir.path("a.mp4"), {.threads = 2}); });
+  for (std::string& g : got)
+    threads.emplace_back([&] { g = all_pixels(dir.path("a.mp4"), {.threads = 2}); });
   threads.emplace_back([&] {
     io::VideoReader reader(dir.path("b.mp4"), {.threads = 2});
     io::VideoFrame frame;

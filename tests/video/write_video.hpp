@@ -34,7 +34,8 @@ struct ClipSpec {
   int video_streams = 1;  ///< the later ones are half as wide
   /// Which picture is drawn in frame i.
   std::function<int(int)> picture = [](int i) { return i; };
-  /// Changes packet k of the first stream, in the order of decoding; false leaves it out of the file.
+  /// Changes packet k of the first stream, in the order of decoding; false leaves it out of the
+  /// file.
   std::function<bool(int, AVPacket&)> edit = {};
 };
 
@@ -49,15 +50,18 @@ inline void draw(AVFrame& frame, int number) {
   for (int plane = 0; plane < 3; ++plane) {
     int shift_x = 0, shift_y = 0;
     if (plane > 0) {
-      av_pix_fmt_get_chroma_sub_sample(static_cast<AVPixelFormat>(frame.format), &shift_x, &shift_y);
+      av_pix_fmt_get_chroma_sub_sample(static_cast<AVPixelFormat>(frame.format), &shift_x,
+                                       &shift_y);
     }
-    const int width = (frame.width + shift_x) >> shift_x, height = (frame.height + shift_y) >> shift_y;
+    const int width = (frame.width + shift_x) >> shift_x,
+              height = (frame.height + shift_y) >> shift_y;
     for (int y = 0; y < height; ++y) {
       std::uint8_t* row = frame.data[plane] + std::ptrdiff_t{y} * frame.linesize[plane];
       for (int x = 0; x < width; ++x) {
         const bool bar = y * 8 / height == number % 8 && x * 8 / width <= number / 8 % 8;
-        row[x] = static_cast<std::uint8_t>(plane == 0 ? (bar ? 230 : 40 + (3 * x + 2 * y + 5 * number) % 150)
-                                                      : 90 + (x + plane * number) % 70);
+        row[x] = static_cast<std::uint8_t>(
+            plane == 0 ? (bar ? 230 : 40 + (3 * x + 2 * y + 5 * number) % 150)
+                       : 90 + (x + plane * number) % 70);
       }
     }
   }
@@ -71,19 +75,22 @@ inline void set_bytes(AVPacket& packet, const std::vector<std::uint8_t>& bytes) 
   av_packet_unref(&packet);
   detail::require(av_new_packet(&packet, static_cast<int>(bytes.size())) >= 0, "memory");
   if (!bytes.empty()) std::memcpy(packet.data, bytes.data(), bytes.size());
-  packet.pts = pts, packet.dts = dts, packet.duration = duration, packet.stream_index = stream, packet.flags = flags;
+  packet.pts = pts, packet.dts = dts, packet.duration = duration, packet.stream_index = stream,
+  packet.flags = flags;
 }
 
-/// Makes the packet an MPEG-4 picture of the kind "not coded" (vop_coded = 0): the decoder gives no frame for it.
-/// `bits` is the width of vop_time_increment: that of the clock's ticks per second, less one.
+/// Makes the packet an MPEG-4 picture of the kind "not coded" (vop_coded = 0): the decoder gives no
+/// frame for it. `bits` is the width of vop_time_increment: that of the clock's ticks per second,
+/// less one.
 inline void not_coded(AVPacket& packet, int bits) {
-  std::vector<bool> vop = {false, true, false, true};        // coding type P, no whole second, marker
+  std::vector<bool> vop = {false, true, false, true};  // coding type P, no whole second, marker
   for (int i = 0; i < bits; ++i) vop.push_back(i + 1 == bits);  // vop_time_increment
-  vop.insert(vop.end(), {true, false, false});               // marker, not coded, then ones up to a whole byte
+  vop.insert(vop.end(), {true, false, false});  // marker, not coded, then ones up to a whole byte
   std::vector<std::uint8_t> bytes = {0, 0, 1, 0xB6};
   for (std::size_t i = 0; i < (vop.size() + 7) / 8 * 8; ++i) {
     if (i % 8 == 0) bytes.push_back(0);
-    if (i >= vop.size() || vop[i]) bytes.back() = static_cast<std::uint8_t>(bytes.back() | 128u >> i % 8);
+    if (i >= vop.size() || vop[i])
+      bytes.back() = static_cast<std::uint8_t>(bytes.back() | 128u >> i % 8);
   }
   set_bytes(packet, bytes);
 }
@@ -95,7 +102,8 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
   using detail::require;
   av_log_set_level(AV_LOG_QUIET);  // libx264 tells its life on every occasion
   AVFormatContext* format = nullptr;
-  require(avformat_alloc_output_context2(&format, nullptr, nullptr, path.c_str()) >= 0, "container");
+  require(avformat_alloc_output_context2(&format, nullptr, nullptr, path.c_str()) >= 0,
+          "container");
   const AVCodec* codec = avcodec_find_encoder_by_name(spec.encoder);
   require(codec != nullptr, "encoder");
   std::vector<AVCodecContext*> encoders;
@@ -108,13 +116,15 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
     encoder->pix_fmt = spec.format;
     encoder->time_base = {1, 1000};
     encoder->framerate = {25, 1};
-    if (std::string(format->oformat->name) == "avi" || codec->id == AV_CODEC_ID_MPEG2VIDEO) encoder->time_base = {1, 25};
+    if (std::string(format->oformat->name) == "avi" || codec->id == AV_CODEC_ID_MPEG2VIDEO)
+      encoder->time_base = {1, 25};
     encoder->gop_size = spec.gop;
     encoder->max_b_frames = spec.b_frames;
     encoder->color_range = spec.range;
     encoder->thread_count = 1;
     encoder->flags |= AV_CODEC_FLAG_BITEXACT;
-    if ((format->oformat->flags & AVFMT_GLOBALHEADER) != 0) encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    if ((format->oformat->flags & AVFMT_GLOBALHEADER) != 0)
+      encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     AVDictionary* options = nullptr;
     av_dict_parse_string(&options, spec.options, "=", ":", 0);
     require(avcodec_open2(encoder, codec, &options) >= 0, "opening the encoder");
@@ -123,16 +133,24 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
     stream->avg_frame_rate = encoder->framerate;
     avcodec_parameters_from_context(stream->codecpar, encoder);
     if (spec.matrix[0] != 0 || spec.matrix[1] != 0) {
-      const std::int32_t matrix[9] = {spec.matrix[0] * 4096, spec.matrix[1] * 4096, 0,
-                                      spec.matrix[2] * 4096, spec.matrix[3] * 4096, 0, 0, 0, 1 << 30};
+      const std::int32_t matrix[9] = {spec.matrix[0] * 4096,
+                                      spec.matrix[1] * 4096,
+                                      0,
+                                      spec.matrix[2] * 4096,
+                                      spec.matrix[3] * 4096,
+                                      0,
+                                      0,
+                                      0,
+                                      1 << 30};
 #if LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 31, 100)
-      AVPacketSideData* side =
-          av_packet_side_data_new(&stream->codecpar->coded_side_data, &stream->codecpar->nb_coded_side_data,
-                                  AV_PKT_DATA_DISPLAYMATRIX, sizeof matrix, 0);
+      AVPacketSideData* side = av_packet_side_data_new(&stream->codecpar->coded_side_data,
+                                                       &stream->codecpar->nb_coded_side_data,
+                                                       AV_PKT_DATA_DISPLAYMATRIX, sizeof matrix, 0);
       require(side != nullptr, "display matrix");
       std::uint8_t* data = side->data;
 #else
-      std::uint8_t* data = av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, sizeof matrix);
+      std::uint8_t* data =
+          av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, sizeof matrix);
 #endif
       require(data != nullptr, "display matrix");
       std::memcpy(data, matrix, sizeof matrix);
@@ -153,7 +171,8 @@ inline void write_clip(const std::string& path, const ClipSpec& spec) {
       AVFrame* frame = nullptr;
       if (i < spec.frames) {
         frame = av_frame_alloc();
-        frame->width = encoder->width, frame->height = encoder->height, frame->format = encoder->pix_fmt;
+        frame->width = encoder->width, frame->height = encoder->height,
+        frame->format = encoder->pix_fmt;
         require(av_frame_get_buffer(frame, 0) >= 0, "memory");
         detail::draw(*frame, spec.picture(i));
         frame->pts = av_rescale_q(spec.time(i), AVRational{1, 1000}, encoder->time_base);

@@ -100,8 +100,10 @@ TEST_CASE("annotations: a v_ prefix on one side is removed from both") {
 }
 
 TEST_CASE("annotations: errors name the file and the place") {
-  CHECK(message_of([] { parse(R"({"database": {"v": {"annotations": [{"segment": [1, "x"],
-                                 "label": "a"}]}}})"); }) ==
+  CHECK(message_of([] {
+          parse(R"({"database": {"v": {"annotations": [{"segment": [1, "x"],
+                                 "label": "a"}]}}})");
+        }) ==
         "[json] gt.json: database.v.annotations[0].segment[1]: expected a number, found a string "
         "\"x\"");
   CHECK(message_of([] { parse(R"({"results": {}})"); }) ==

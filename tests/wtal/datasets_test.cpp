@@ -48,7 +48,8 @@ GroundTruth small_truth() {
 
 /// Rows that say where they come from: 1000 video + row + column / 1024.
 template <class T = float>
-Tensor<T> rows_of(std::int64_t video, std::int64_t rows, std::int64_t columns, std::int64_t first = 0) {
+Tensor<T> rows_of(std::int64_t video, std::int64_t rows, std::int64_t columns,
+                  std::int64_t first = 0) {
   Tensor<T> x({rows, columns});
   T* p = x.mutable_data();
   for (std::int64_t i = 0; i < x.numel(); ++i) {
@@ -354,7 +355,8 @@ TEST_CASE("datasets: missing, misshapen and poisoned features") {
   const Dataset data(find_dataset(dir.path("")));
   CHECK(contains(error_of([&] { data.clip(2); }), "row 1, column 2 is not a finite number"));
   io::save_npy_objects<float>(dir.path("Small-I3D-JOINTFeatures.npy"), {rows_of(0, 2, 8)});
-  CHECK(contains(open(false), "expected 4 arrays (rows, columns), one per annotated video, found shape (1,)"));
+  CHECK(contains(open(false),
+                 "expected 4 arrays (rows, columns), one per annotated video, found shape (1,)"));
   ::unlink(dir.path("Small-I3D-JOINTFeatures.npy").c_str());
   CHECK(contains(open(false), "holds no I3D features"));
 }
@@ -370,17 +372,22 @@ TEST_CASE("datasets: annotation folders that contradict themselves") {
   };
   write_wtalc(folder, small_truth());
   CHECK(read() == "no error");
-  CHECK(contains(put("segments.npy", "[[[0,1],[0,1]],[[1,9]],[[0,1]]]"), "expected 4 lists, one per video"));
-  CHECK(contains(put("segments.npy", "[[[0,1]],[[1,9]],[[0,1]],[[0,1]]]"),
-                 "labels.npy: video_validation_1: expected one label for each of 1 segments, found 2"));
+  CHECK(contains(put("segments.npy", "[[[0,1],[0,1]],[[1,9]],[[0,1]]]"),
+                 "expected 4 lists, one per video"));
+  CHECK(contains(
+      put("segments.npy", "[[[0,1]],[[1,9]],[[0,1]],[[0,1]]]"),
+      "labels.npy: video_validation_1: expected one label for each of 1 segments, found 2"));
   CHECK(contains(put("segments.npy", "[[[0,1],[0]],[[1,9]],[[0,1]],[[0,1]]]"),
                  "video_validation_1: segment 1 is not a pair of times"));
   CHECK(contains(put("segments.npy", "[[[0,1],[0,\"x\"]],[[1,9]],[[0,1]],[[0,1]]]"),
                  "segment 1 is not a pair of times"));
-  CHECK(contains(put("segments.npy", "[1,[[1,9]],[[0,1]],[[0,1]]]"), "expected a list, found an integer"));
-  CHECK(contains(put("labels.npy", "[[\"Diving\",\"Divng\"],[\"Diving\"],[\"Diving\"],[\"Diving\"]]"),
-                 "the class Divng is not in classlist.npy; did you mean \"Diving\"?"));
-  CHECK(contains(put("labels_all.npy", "[[],[3],[],[]]"), "expected a class name, found an integer"));
+  CHECK(contains(put("segments.npy", "[1,[[1,9]],[[0,1]],[[0,1]]]"),
+                 "expected a list, found an integer"));
+  CHECK(
+      contains(put("labels.npy", "[[\"Diving\",\"Divng\"],[\"Diving\"],[\"Diving\"],[\"Diving\"]]"),
+               "the class Divng is not in classlist.npy; did you mean \"Diving\"?"));
+  CHECK(
+      contains(put("labels_all.npy", "[[],[3],[],[]]"), "expected a class name, found an integer"));
   write_wtalc(folder, small_truth());
   io::save_npy_strings(folder + "/subset.npy", {"test"});
   CHECK(contains(read(), "expected 4 names, one per video, found 1"));
@@ -400,5 +407,6 @@ TEST_CASE("datasets: annotation folders that contradict themselves") {
   CHECK(truth.videos[0].duration == 0);
   CHECK(contains(error_of([&] { read_ground_truth(dir.path("none")); }), "No such file"));
   io::make_directories(dir.path("empty"));
-  CHECK(contains(error_of([&] { read_ground_truth(dir.path("empty")); }), "neither gt.json nor W-TALC"));
+  CHECK(contains(error_of([&] { read_ground_truth(dir.path("empty")); }),
+                 "neither gt.json nor W-TALC"));
 }

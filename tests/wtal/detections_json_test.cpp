@@ -80,24 +80,29 @@ TEST_CASE("detections_json: errors name the file and the place") {
           parse(R"({"results": {"video_3": [{"label": "a", "score": 1, "segment": [0, 1]},
                                 {"label": "a", "score": 1, "segment": [0, 1]},
                                 {"label": "a", "score": 1, "segment": [0, 1, 2]}]}})");
-        }) == "[json] out.json: results.video_3[2].segment: expected two numbers, got an array of 3");
-  CHECK(message_of([] { parse(R"({"results": {"v": [{"label": "a", "score": "high",
-                                 "segment": [0, 1]}]}})"); }) ==
-        "[json] out.json: results.v[0].score: expected a number, found a string \"high\"");
-  CHECK(message_of([] { parse(R"({"results": {"v": [{"labels": "a", "score": 1,
-                                 "segment": [0, 1]}]}})"); }) ==
+        }) ==
+        "[json] out.json: results.video_3[2].segment: expected two numbers, got an array of 3");
+  CHECK(message_of([] {
+          parse(R"({"results": {"v": [{"label": "a", "score": "high",
+                                 "segment": [0, 1]}]}})");
+        }) == "[json] out.json: results.v[0].score: expected a number, found a string \"high\"");
+  CHECK(message_of([] {
+          parse(R"({"results": {"v": [{"labels": "a", "score": 1,
+                                 "segment": [0, 1]}]}})");
+        }) ==
         "[json] out.json: results.v[0]: the key \"label\" is missing; did you mean \"labels\"?");
-  CHECK(message_of([] { parse(R"({"results": {"v": [{"label": 3, "score": 1,
-                                 "segment": [0, 1]}]}})"); }) ==
-        "[json] out.json: results.v[0].label: expected a string, found an integer");
+  CHECK(message_of([] {
+          parse(R"({"results": {"v": [{"label": 3, "score": 1,
+                                 "segment": [0, 1]}]}})");
+        }) == "[json] out.json: results.v[0].label: expected a string, found an integer");
   CHECK(message_of([] { parse(R"({"results": [1]})"); }) ==
         "[json] out.json: results: expected an object, found an array");
   CHECK(message_of([] { parse(R"({"result": {}})"); }) ==
         "[json] out.json: the key \"results\" is missing; did you mean \"result\"?");
-  for (const char* bad : {"", "[]", "{", R"({"results": {"v": [1]}})", R"({"results": {"v": {}}})",
-                          R"({"results": {"v": [{"segment": ["a", "b"]}]}})",
-                          R"({"results": {"v": [{"segment": [NaN, 1]}]}})",
-                          R"({"results": {"v": [], "v": []}})"}) {
+  for (const char* bad :
+       {"", "[]", "{", R"({"results": {"v": [1]}})", R"({"results": {"v": {}}})",
+        R"({"results": {"v": [{"segment": ["a", "b"]}]}})",
+        R"({"results": {"v": [{"segment": [NaN, 1]}]}})", R"({"results": {"v": [], "v": []}})"}) {
     CAPTURE(bad);
     CHECK_THROWS_AS(parse(bad), tandem::Error);
   }

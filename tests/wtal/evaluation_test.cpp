@@ -186,7 +186,9 @@ TEST_CASE("evaluation: perfect detections give 1, and any order of distinct scor
   CHECK(problem.run().ap == before.ap);
 }
 
-TEST_CASE("evaluation: an instance is matched once, the next best is tried, the last of equals comes first") {
+TEST_CASE(
+    "evaluation: an instance is matched once, the next best is tried, the last of equals comes "
+    "first") {
   Problem problem;
   problem.instance("v", "a", 0, 10).instance("v", "a", 8, 18);
   // Both overlap the first instance most; the second falls back to the other one (IoU 10/15 each).
@@ -196,7 +198,9 @@ TEST_CASE("evaluation: an instance is matched once, the next best is tried, the 
 
   Problem ties;  // equal scores: the last in the file ranks first
   ties.instance("v", "a", 0, 10);
-  ties.detection("v", "a", 0, 10, 0.5).detection("v", "a", 50, 60, 0.5).detection("v", "a", 70, 80, 0.4);
+  ties.detection("v", "a", 0, 10, 0.5)
+      .detection("v", "a", 50, 60, 0.5)
+      .detection("v", "a", 70, 80, 0.4);
   Evaluation e = ties.run();
   CHECK(e.map[0] == 0.5);
   CHECK(e.map_ties_first[0] == 1.0);
@@ -233,8 +237,11 @@ TEST_CASE("evaluation: an instance is matched once, the next best is tried, the 
 TEST_CASE("evaluation: what has no length matches nothing and is counted, in every protocol") {
   Problem points;
   points.instance("v", "a", 5, 5).instance("v", "a", 10, 20);
-  points.detection("v", "a", 5, 5, 0.9).detection("v", "a", 10, 20, 0.8).detection("v", "a", 9, 3, 0.1);
-  for (Protocol protocol : {Protocol::activitynet, Protocol::thumos_seconds, Protocol::thumos_index}) {
+  points.detection("v", "a", 5, 5, 0.9)
+      .detection("v", "a", 10, 20, 0.8)
+      .detection("v", "a", 9, 3, 0.1);
+  for (Protocol protocol :
+       {Protocol::activitynet, Protocol::thumos_seconds, Protocol::thumos_index}) {
     const Evaluation e = points.run(protocol);
     CHECK(e.empty_instances == 1);
     CHECK(e.empty_detections == 2);
@@ -266,7 +273,7 @@ TEST_CASE("evaluation: index units round half to even and keep empty instances a
   CHECK(tandem::wtal::detail::round_half_even(-1.5) == -2);
 
   Problem problem;
-  problem.instance("v", "a", 0.32, 1.6);  // rows 0.5 → 0 and 2.5 → 2
+  problem.instance("v", "a", 0.32, 1.6);   // rows 0.5 → 0 and 2.5 → 2
   problem.instance("v", "a", 10.0, 10.2);  // rows 15.6 → 16 and 15.9 → 16: empty
   problem.detection("v", "a", 0, 1.28, 0.9);
   problem.detection("v", "a", 10.0, 10.2, 0.8);
@@ -283,7 +290,7 @@ TEST_CASE("evaluation: ambiguous stretches remove what they touch, in index unit
   problem.detection("v", "a", 6.4, 13.44, 0.9);   // rows 10 … 21: touches
   problem.detection("v", "a", 6.4, 12.8, 0.8);    // ends where it starts: does not
   problem.detection("v", "a", 0, 6.4, 0.7);
-  problem.detection("w", "a", 12.8, 19.2, 0.6);   // another video
+  problem.detection("w", "a", 12.8, 19.2, 0.6);  // another video
   const Evaluation index = problem.run(Protocol::thumos_index);
   CHECK(index.ambiguous_removed == 1);
   CHECK(index.detections[0] == 3);
@@ -310,8 +317,8 @@ TEST_CASE("evaluation: classes and videos are matched by name and reported") {
   CHECK(e.undetected_videos == std::vector<std::string>{"w"});
   // a: two false positives rank before the hit. b: only a false positive.
   CHECK(e.ap[0] == std::vector<double>{1.0 / 3, 0.0});
-  const Evaluation dropped = evaluate(problem.truth, problem.detected,
-                                      {.ignore_videos_without_instances = true});
+  const Evaluation dropped =
+      evaluate(problem.truth, problem.detected, {.ignore_videos_without_instances = true});
   CHECK(dropped.ap[0] == std::vector<double>{1.0, 0.0});
 }
 

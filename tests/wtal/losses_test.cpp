@@ -1,12 +1,14 @@
-/// Pseudo-labels, L_cls, L_kd and L_fb against the PyTorch form in float64 (tests/golden/generate_dcl.py),
-/// and what the golden case cannot show: edges, thread counts, gradients by differences.
+/// Pseudo-labels, L_cls, L_kd and L_fb against the PyTorch form in float64
+/// (tests/golden/generate_dcl.py), and what the golden case cannot show: edges, thread counts,
+/// gradients by differences.
+
+#include "tandem/wtal/train/losses.hpp"
 
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/wtal/train/contrast.hpp"
-#include "tandem/wtal/train/losses.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;
@@ -17,11 +19,15 @@ const io::Npz& golden_losses() {
   static const io::Npz file = io::Npz::open(TANDEM_GOLDEN_DIR "/dcl.npz");
   return file;
 }
-Tensor<double> golden_loss(const std::string& key) { return golden_losses().at(key).tensor_as<double>().clone(); }
+Tensor<double> golden_loss(const std::string& key) {
+  return golden_losses().at(key).tensor_as<double>().clone();
+}
 Tensor<bool> mask(const std::string& key) {
   return from_vector<bool>(golden_loss(key).to_vector(), golden_loss(key).shape());
 }
-Tensor<std::int32_t> labels() { return from_vector<std::int32_t>(golden_loss("h").to_vector(), golden_loss("h").shape()); }
+Tensor<std::int32_t> labels() {
+  return from_vector<std::int32_t>(golden_loss("h").to_vector(), golden_loss("h").shape());
+}
 
 /// All in double; a loss sums some hundred terms of order 1, so rounding stays below 1e-12.
 constexpr double tolerance = 1e-12;
@@ -59,17 +65,23 @@ TEST_CASE("pseudo_labels: golden, and the states of the frames") {
 TEST_CASE("pseudo_labels: thresholds are strict, NaN is undecided, wrong shapes are refused") {
   const Tensor<double> y = tensor<double>({{1, 0}});
   const Tensor<bool> valid = ones<bool>({1, 4});
-  const auto h = pseudo_labels(tensor<double>({0.3, 0.9, 0.1, 0.9, NAN, 0.9, 0.31, 0.9}).view({1, 4, 2}), y, valid);
+  const auto h = pseudo_labels(
+      tensor<double>({0.3, 0.9, 0.1, 0.9, NAN, 0.9, 0.31, 0.9}).view({1, 4, 2}), y, valid);
   CHECK(h.to_vector() == std::vector<std::int32_t>{-1, 0, -1, 0, -1, 0, 1, 0});
-  CHECK(check::message([&] { pseudo_labels(zeros<double>({1, 4, 3}), y, valid); }) ==
-        "[pseudo_labels] expected p (B, T, C), y (B, C), valid (B, T), got (1, 4, 3), (1, 2), (1, 4)");
-  CHECK(check::message([&] { pseudo_labels(zeros<double>({1, 4, 2}), y, valid, {.high = 0.1, .low = 0.3}); }) ==
-        "[pseudo_labels] thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are 0.3 and 0.1");
+  CHECK(check::message([&] {
+          pseudo_labels(zeros<double>({1, 4, 3}), y, valid);
+        }) ==
+        "[pseudo_labels] expected p (B, T, C), y (B, C), valid (B, T), got (1, 4, 3), (1, 2), (1, "
+        "4)");
+  CHECK(check::message([&] {
+          pseudo_labels(zeros<double>({1, 4, 2}), y, valid, {.high = 0.1, .low = 0.3});
+        }) == "[pseudo_labels] thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are 0.3 and 0.1");
 }
 
 TEST_CASE("loss_cls and topk_mean: golden in both readings") {
   const Tensor<bool> valid = mask("mask");
-  CHECK(check::distance(topk_mean(golden_loss("logits"), valid), golden_loss("topk_mean")) < tolerance);
+  CHECK(check::distance(topk_mean(golden_loss("logits"), valid), golden_loss("topk_mean")) <
+        tolerance);
   compare("cls.sigmoid", golden_loss("logits"), "d_logits",
           [&](const auto& x) { return loss_cls(x, golden_loss("y"), valid, Reading::sigmoid); });
   compare("cls.softmax", golden_loss("logits"), "d_logits",
@@ -78,13 +90,16 @@ TEST_CASE("loss_cls and topk_mean: golden in both readings") {
 
 TEST_CASE("topk_mean: gradient, ties, strided scores, an empty video") {
   const Tensor<bool> valid = mask("mask");
-  check::gradients([&](const auto& in) { return topk_mean(in[0], valid, 3); }, {golden_loss("logits")});
+  check::gradients([&](const auto& in) { return topk_mean(in[0], valid, 3); },
+                   {golden_loss("logits")});
   const Tensor<double> flat = zeros<double>({1, 4, 1});
   flat.requires_grad_();
   topk_mean(flat, ones<bool>({1, 4}), 2).backward();
-  CHECK(flat.grad().to_vector() == std::vector<double>{0.5, 0.5, 0, 0});  // equal: the earlier frames
-  CHECK(check::message([&] { topk_mean(zeros<double>({1, 4, 1}), zeros<bool>({1, 4})); }) ==
-        "[topk_mean] video 0 of the batch has no valid frame");
+  // Equal: the earlier frames
+  CHECK(flat.grad().to_vector() == std::vector<double>{0.5, 0.5, 0, 0});
+  CHECK(check::message([&] {
+          topk_mean(zeros<double>({1, 4, 1}), zeros<bool>({1, 4}));
+        }) == "[topk_mean] video 0 of the batch has no valid frame");
 }
 
 TEST_CASE("loss_kd: golden in both readings and all options") {
@@ -138,7 +153,8 @@ TEST_CASE("loss_fb: golden, batch-wide and in the same video") {
       return loss_fb(normalize(x, -1), h, valid, {.same_video = same});
     });
   }
-  check::gradients([&](const auto& in) { return loss_fb(normalize(in[0], -1), h, valid); }, {golden_loss("f")});
+  check::gradients([&](const auto& in) { return loss_fb(normalize(in[0], -1), h, valid); },
+                   {golden_loss("f")});
 }
 
 TEST_CASE("loss_fb: no anchors, no background, features far from normalised") {
@@ -157,7 +173,8 @@ TEST_CASE("loss_fb: no anchors, no background, features far from normalised") {
   CHECK(std::isfinite(loss_fb(huge, two, valid).item()));
 }
 
-TEST_CASE("loss_fb: more anchors than a tile, the same bits for any thread count, float near double") {
+TEST_CASE(
+    "loss_fb: more anchors than a tile, the same bits for any thread count, float near double") {
   const Tensor<double> f64 = normalize(check::normal({2, 700, 24}, 9), -1);
   Generator random(4);
   const Tensor<std::int32_t> h = randint<std::int32_t>({2, 700, 3}, -1, 2, random);
@@ -176,8 +193,8 @@ TEST_CASE("loss_fb: more anchors than a tile, the same bits for any thread count
   x32.requires_grad_();
   const Tensor<double> l64 = loss_fb(x64, h, valid);
   const Tensor<float> l32 = loss_fb(x32, h, valid);
-  // Scores reach 1/τ = 14 with a rounding error of 14·24·ε, which is also the relative error of each
-  // exponential: 14·24·6e-8 = 2e-5.
+  // Scores reach 1/τ = 14 with a rounding error of 14·24·ε, which is also the relative error of
+  // each exponential: 14·24·6e-8 = 2e-5.
   CHECK(std::fabs(l32.item() - l64.item()) < 2e-5 * std::max(1.0, l64.item()));
   l64.backward();
   l32.backward();

@@ -40,7 +40,8 @@ std::vector<Detection> random_detections(std::mt19937& rng, int n, int classes) 
   for (int i = 0; i < n; ++i) {
     const double start = time(rng);
     out.push_back({{start, start + length(rng)},
-                   static_cast<int>(rng() % static_cast<unsigned>(classes)), score(rng)});
+                   static_cast<int>(rng() % static_cast<unsigned>(classes)),
+                   score(rng)});
   }
   return out;
 }

@@ -20,7 +20,8 @@ GroundTruth videos(const std::vector<double>& durations, bool annotated = true) 
   GroundTruth truth;
   truth.classes = {"Run"};
   for (std::size_t v = 0; v < durations.size(); ++v) {
-    VideoTruth video{.id = concat("v", v), .subset = "train", .duration = annotated ? durations[v] : 0};
+    VideoTruth video{
+        .id = concat("v", v), .subset = "train", .duration = annotated ? durations[v] : 0};
     video.instances = {{{0.5, 0.9 * durations[v]}, 0}};
     video.labels = {0};
     truth.videos.push_back(std::move(video));
@@ -33,7 +34,8 @@ void write_provenance(const TempDir& dir, const std::string& id, const std::stri
   io::write_text(dir.path("provenance/" + id + ".json"), json);
 }
 
-std::vector<std::string> check(const GroundTruth& truth, const std::vector<std::int64_t>& rows, double seconds) {
+std::vector<std::string> check(const GroundTruth& truth, const std::vector<std::int64_t>& rows,
+                               double seconds) {
   RowLengths lengths;
   lengths.seconds.assign(rows.size(), seconds);
   std::vector<std::string> notes;
@@ -50,12 +52,14 @@ TEST_CASE("row_lengths: the provenance, else the option, else the convention") {
   const std::vector<std::string> features{dir.path("features"), dir.path("clip")};
   RowLengths found = find_row_lengths(truth, rows, features);
   CHECK(found.seconds == std::vector<double>{0.64, 0.64});
-  CHECK(found.description() ==
-        "rows of 0.64 s, the field's convention: 16 frames at 25 per second; nothing says otherwise");
+  CHECK(
+      found.description() ==
+      "rows of 0.64 s, the field's convention: 16 frames at 25 per second; nothing says otherwise");
   found = find_row_lengths(truth, rows, features, 0.32);
   CHECK(found.uniform() == 0.32);
   CHECK(found.description() == "rows of 0.32 s, as --seconds-per-row says");
-  write_provenance(dir, "v0", R"({"seconds_per_row": 0.32, "rows": 74, "video": {"seconds": 24.0}})");
+  write_provenance(dir, "v0",
+                   R"({"seconds_per_row": 0.32, "rows": 74, "video": {"seconds": 24.0}})");
   write_provenance(dir, "v_v1", R"({"seconds_per_row": 0.32, "rows": 73, "random_weights": true})");
   found = find_row_lengths(truth, rows, features);
   CHECK(found.seconds == std::vector<double>{0.32, 0.32});
@@ -75,10 +79,14 @@ TEST_CASE("row_lengths: contradictions name both sides") {
   const GroundTruth truth = videos({24, 24});
   const std::vector<std::int64_t> rows{74, 74};
   const std::vector<std::string> features{dir.path("features")};
-  const auto error = [&](double given) { return error_of([&] { find_row_lengths(truth, rows, features, given); }); };
+  const auto error = [&](double given) {
+    return error_of([&] { find_row_lengths(truth, rows, features, given); });
+  };
   write_provenance(dir, "v0", R"({"seconds_per_row": 0.32})");
-  CHECK(contains(error(0.64), "provenance/v0.json says that a row lasts 0.32 s, --seconds-per-row says 0.64 s"));
-  CHECK(contains(error(0), "provenance/v0.json says how long a row is, for 1 videos nothing does (v1)"));
+  CHECK(contains(error(0.64),
+                 "provenance/v0.json says that a row lasts 0.32 s, --seconds-per-row says 0.64 s"));
+  CHECK(contains(error(0),
+                 "provenance/v0.json says how long a row is, for 1 videos nothing does (v1)"));
   CHECK(error(0.32) == "no error");
   write_provenance(dir, "v0", R"({"seconds_per_row": 0.64})");
   CHECK(error(0) == "no error");  // what the others are taken to have
@@ -90,12 +98,15 @@ TEST_CASE("row_lengths: contradictions name both sides") {
     write_provenance(dir, "v0", bad);
     CHECK(contains(error(0), "provenance/v0.json"));
   }
-  CHECK(contains(error_of([&] { find_row_lengths(truth, rows, {}, -1); }), "a row lasts longer than 0 seconds"));
+  CHECK(contains(error_of([&] { find_row_lengths(truth, rows, {}, -1); }),
+                 "a row lasts longer than 0 seconds"));
   // I3D and CLIP rows of different steps.
   io::make_directories(dir.path("clip/provenance"));
   write_provenance(dir, "v0", R"({"seconds_per_row": 0.32})");
   io::write_text(dir.path("clip/provenance/v0.json"), R"({"seconds_per_row": 0.64})");
-  CHECK(contains(error_of([&] { find_row_lengths(truth, rows, {dir.path("features"), dir.path("clip")}); }),
+  CHECK(contains(error_of([&] {
+                   find_row_lengths(truth, rows, {dir.path("features"), dir.path("clip")});
+                 }),
                  "I3D and CLIP rows must be of the same frames"));
 }
 
@@ -116,24 +127,30 @@ TEST_CASE("row_lengths: rows × seconds against the annotated durations") {
   CHECK(contains(message, "s a row they would agree"));
   for (const double factor : {0.5, 0.8, 1.25, 25.0}) {  // also other rates, and durations in frames
     CAPTURE(factor);
-    CHECK(contains(error_of([&] { check(videos(durations), rows, 0.64 * factor); }), "times as long as"));
+    CHECK(contains(error_of([&] { check(videos(durations), rows, 0.64 * factor); }),
+                   "times as long as"));
   }
-  // One video that is wrong is nothing systematic, nor are several by their own factors; they are noted.
+  // One video that is wrong is nothing systematic, nor are several by their own factors; they are
+  // noted.
   std::vector<double> one = durations;
   one[2] *= 3;
   CHECK(check(videos(one), rows, 0.64).empty());
   std::vector<double> mixed = durations;
-  for (std::size_t v = 0; v < 4; ++v) mixed[v] *= v % 2 == 0 ? 2.0 + static_cast<double>(v) : 0.3 * (1 + 0.3 * static_cast<double>(v));
+  for (std::size_t v = 0; v < 4; ++v)
+    mixed[v] *=
+        v % 2 == 0 ? 2.0 + static_cast<double>(v) : 0.3 * (1 + 0.3 * static_cast<double>(v));
   const std::vector<std::string> notes = check(videos(mixed), rows, 0.64);
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes[0], "4 of 5 videos have features that are longer or shorter"));
   // Without durations the last segments must lie inside.
   CHECK(check(videos(durations, false), rows, 0.64).empty());
   CHECK(contains(error_of([&] { check(videos(durations, false), rows, 0.32); }),
-                 "5 of 5 videos have segments behind the end of their features; v0: 37 rows of 0.32 s are 11.84 s, its "
+                 "5 of 5 videos have segments behind the end of their features; v0: 37 rows of "
+                 "0.32 s are 11.84 s, its "
                  "last segment ends at 21.6 s"));
   const std::vector<double> many(12, 24.0);
-  const std::vector<std::string> far = check(videos(many, false), std::vector<std::int64_t>(12, 74), 0.64);
+  const std::vector<std::string> far =
+      check(videos(many, false), std::vector<std::int64_t>(12, 74), 0.64);
   REQUIRE(far.size() == 1);
   CHECK(contains(far[0], "no segment reaches beyond 46 % of its video's rows"));
 }
@@ -152,5 +169,6 @@ TEST_CASE("row_lengths: index units of rows of another length") {
   e = evaluate(truth, detected, options);
   CHECK(e.map[8] == 1);
   options.seconds_per_row = 0;
-  CHECK(contains(error_of([&] { evaluate(truth, detected, options); }), "a row lasts longer than 0 seconds"));
+  CHECK(contains(error_of([&] { evaluate(truth, detected, options); }),
+                 "a row lasts longer than 0 seconds"));
 }

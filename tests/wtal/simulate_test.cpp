@@ -1,11 +1,12 @@
 /// The simulated data set: what its rows show where, and that its sizes are those it claims.
 
+#include "tandem/wtal/data/simulate.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "../ops/check.hpp"
-#include "tandem/wtal/data/simulate.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;
@@ -23,7 +24,8 @@ Tensor<float> texts(std::int64_t classes, std::int64_t width) {
 }
 double norm(const Tensor<float>& rows, std::int64_t t) {
   double square = 0;
-  for (std::int64_t d = 0; d < rows.size(1); ++d) square += std::pow(static_cast<double>(rows.at({t, d})), 2);
+  for (std::int64_t d = 0; d < rows.size(1); ++d)
+    square += std::pow(static_cast<double>(rows.at({t, d})), 2);
   return std::sqrt(square);
 }
 /// One video of 20 rows of a second, class 1 in rows 6 … 13.
@@ -42,7 +44,9 @@ GroundTruth one_video() {
 
 }  // namespace
 
-TEST_CASE("Simulator: I3D rows show the core in full and the edges weakly, CLIP rows the action and its surroundings") {
+TEST_CASE(
+    "Simulator: I3D rows show the core in full and the edges weakly, CLIP rows the action and its "
+    "surroundings") {
   SimulationOptions o;
   o.i3d_width = 32;
   o.clip_width = 8;
@@ -63,13 +67,16 @@ TEST_CASE("Simulator: I3D rows show the core in full and the edges weakly, CLIP 
     CHECK(norm(rows.clip, t) == doctest::Approx(near ? 5 : 0).epsilon(1e-5));
   }
   // CLIP rows point along what sets the class's text apart: towards it, away from the others.
-  const float own = rows.clip.at({8, 2}), other = rows.clip.at({8, 1}), common = rows.clip.at({8, 0});
+  const float own = rows.clip.at({8, 2}), other = rows.clip.at({8, 1}),
+              common = rows.clip.at({8, 0});
   CHECK(own == doctest::Approx(5 * std::sqrt(2.0 / 3)).epsilon(1e-5));
   CHECK(other == doctest::Approx(-own / 2).epsilon(1e-5));
   CHECK(common == doctest::Approx(0).epsilon(1e-5));
 }
 
-TEST_CASE("Simulator: a video's scene is one direction, the same in every row, different between videos") {
+TEST_CASE(
+    "Simulator: a video's scene is one direction, the same in every row, different between "
+    "videos") {
   SimulationOptions o;
   o.i3d_width = 64;
   o.clip_width = 8;
@@ -91,7 +98,8 @@ TEST_CASE("Simulator: a video's scene is one direction, the same in every row, d
   CHECK(std::fabs(cosine) < 0.625);
 }
 
-TEST_CASE("simulate_annotations: the shares and lengths that docs/simulation.md takes from THUMOS14") {
+TEST_CASE(
+    "simulate_annotations: the shares and lengths that docs/simulation.md takes from THUMOS14") {
   SimulationOptions o;
   o.train_videos = 400;
   o.test_videos = 0;
@@ -121,7 +129,9 @@ TEST_CASE("simulate_annotations: the shares and lengths that docs/simulation.md 
   // Where a place is taken the instance is given up, so the share stays below 4·9.6/80 = 0.48.
   CHECK(share / pairs > 0.2);
   CHECK(share / pairs < 0.4);
-  std::nth_element(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2), lengths.end());
+  std::nth_element(lengths.begin(),
+                   lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2),
+                   lengths.end());
   const double median = lengths[lengths.size() / 2];
   CHECK(median > 6);  // below 8: longer ones find a free place less often
   CHECK(median < 8.5);

@@ -1,4 +1,7 @@
-/// Branches against PyTorch (tests/golden/generate_dcl.py), the trainer's phases, repeatability, resuming.
+/// Branches against PyTorch (tests/golden/generate_dcl.py), the trainer's phases, repeatability,
+/// resuming.
+
+#include "tandem/wtal/train/trainer.hpp"
 
 #include <memory>
 
@@ -7,7 +10,6 @@
 #include "tandem/ops/where.hpp"
 #include "tandem/wtal/data/simulate.hpp"
 #include "tandem/wtal/detect/inference.hpp"
-#include "tandem/wtal/train/trainer.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;
@@ -23,13 +25,24 @@ Tensor<double> get(const std::string& key) { return golden().at(key).tensor_as<d
 struct Setup {
   explicit Setup(TrainerOptions t, Precision precision = Precision::full)
       : random(t.seed),
-        text(make_ref<clip::TextEncoder<float>>(
-            clip::TextEncoderOptions{.vocabulary = 12, .context = 10, .width = 16, .layers = 1, .heads = 2, .output = 16},
-            random)),
-        cbp({.input = 24, .classes = 5, .width = 16, .layers = 1, .heads = 2, .dropout = 0.1, .precision = precision},
+        text(make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{.vocabulary = 12,
+                                                                         .context = 10,
+                                                                         .width = 16,
+                                                                         .layers = 1,
+                                                                         .heads = 2,
+                                                                         .output = 16},
+                                                random)),
+        cbp({.input = 24,
+             .classes = 5,
+             .width = 16,
+             .layers = 1,
+             .heads = 2,
+             .dropout = 0.1,
+             .precision = precision},
             random),
         vlp({.width = 16, .layers = 1, .heads = 2, .table = 30, .precision = precision}, text,
-            {{2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}}, {.vectors = 3, .start_token = 0, .end_token = 1}, random),
+            {{2, 3}, {4, 5}, {6, 7}, {8, 9}, {10, 11}},
+            {.vectors = 3, .start_token = 0, .end_token = 1}, random),
         trainer(t, cbp, vlp) {}
   Generator random;
   Ref<clip::TextEncoder<float>> text;
@@ -39,7 +52,13 @@ struct Setup {
 };
 
 SimulationOptions tiny() {
-  return {.classes = 5, .train_videos = 8, .test_videos = 3, .rows_low = 12, .rows_high = 40, .i3d_width = 24, .clip_width = 16};
+  return {.classes = 5,
+          .train_videos = 8,
+          .test_videos = 3,
+          .rows_low = 12,
+          .rows_high = 40,
+          .i3d_width = 24,
+          .clip_width = 16};
 }
 TrainerOptions options() {
   TrainerOptions t;
@@ -74,7 +93,8 @@ std::vector<Tensor<float>> run(const Data& data, std::int64_t interrupt_at,
     if (setup->trainer.steps() == interrupt_at) {
       auto state = setup->trainer.state();
       for (auto& named : state) named.tensor = named.tensor.clone();
-      if (!step_counts) std::erase_if(state, [](const auto& named) { return named.name.ends_with(".step"); });
+      if (!step_counts)
+        std::erase_if(state, [](const auto& named) { return named.name.ends_with(".step"); });
       const auto counters = setup->trainer.counters();
       TrainerOptions other = options();
       setup = std::make_unique<Setup>(other, precision);
@@ -117,12 +137,14 @@ TEST_CASE("CbpBranch: PyTorch's features, logits, loss and every gradient of an 
 TEST_CASE("CbpBranch: without blocks, as with them, asked frames have the values of all frames") {
   for (const std::int64_t layers : {0, 1}) {
     Generator random(3);
-    const CbpBranch<float> cbp({.input = 6, .classes = 5, .width = 8, .layers = layers, .heads = 2}, random);
+    const CbpBranch<float> cbp({.input = 6, .classes = 5, .width = 8, .layers = layers, .heads = 2},
+                               random);
     const Tensor<float> x = randn<float>({2, 7, 6}, random);
     const Tensor<bool> valid = ones<bool>({2, 7});
     const auto chosen = randint<std::int32_t>({2, 7}, 0, 2, random);
     Tensor<bool> wanted(chosen.shape());
-    for (std::int64_t i = 0; i < chosen.numel(); ++i) wanted.mutable_data()[i] = chosen.data()[i] == 1;
+    for (std::int64_t i = 0; i < chosen.numel(); ++i)
+      wanted.mutable_data()[i] = chosen.data()[i] == 1;
     const BranchOutput<float> all = cbp.forward(x, valid), some = cbp.forward(x, valid, wanted);
     REQUIRE(some.logits.shape() == all.logits.shape());
     REQUIRE(some.features.shape() == all.features.shape());
@@ -131,7 +153,8 @@ TEST_CASE("CbpBranch: without blocks, as with them, asked frames have the values
   }
 }
 
-TEST_CASE("VlpBranch: identity start, prompts and temporal transformer learn, text encoder does not") {
+TEST_CASE(
+    "VlpBranch: identity start, prompts and temporal transformer learn, text encoder does not") {
   Setup setup(options());
   const Tensor<bool> valid = ones<bool>({2, 7});
   Generator random(5);
@@ -161,7 +184,8 @@ TEST_CASE("branches: frames that nobody reads change neither the others nor any 
   for (std::int64_t i = 0; i < 18; ++i) wanted.mutable_data()[i] = valid.data()[i] && i % 3 != 0;
   const auto compare = [&](Branch<float>& branch, const Tensor<float>& x) {
     const Tensor<float> g = randn<float>({2, 9, 5}, random), k = randn<float>({2, 9, 16}, random);
-    const Tensor<float> mask = where(wanted.unsqueeze(2), ones<float>({2, 9, 1}), zeros<float>({2, 9, 1}));
+    const Tensor<float> mask =
+        where(wanted.unsqueeze(2), ones<float>({2, 9, 1}), zeros<float>({2, 9, 1}));
     std::vector<Tensor<float>> outputs, gradients[2];
     for (const bool partial : {false, true}) {
       const BranchOutput<float> out = branch.forward(x, valid, partial ? wanted : Tensor<bool>());
@@ -173,13 +197,15 @@ TEST_CASE("branches: frames that nobody reads change neither the others nor any 
       }
       branch.zero_grad();
       add(sum(mul(mul(out.logits, g), mask)), sum(mul(mul(out.features, k), mask))).backward();
-      for (const auto& p : branch.trainable_parameters()) gradients[partial].push_back(p.grad().clone());
+      for (const auto& p : branch.trainable_parameters())
+        gradients[partial].push_back(p.grad().clone());
     }
     // Rows do not know of each other, apart from their keys and values.
     CHECK(check::distance(outputs[0], outputs[2]) < 1e-6);
     CHECK(check::distance(outputs[1], outputs[3]) < 1e-5);
     for (std::size_t i = 0; i < gradients[0].size(); ++i) {
-      const double size = std::max(1.0, check::distance(gradients[0][i], zeros<float>(gradients[0][i].shape())));
+      const double size =
+          std::max(1.0, check::distance(gradients[0][i], zeros<float>(gradients[0][i].shape())));
       // Sums over 18 frames in another order: 2⁻²⁴ each, on top of sums over widths of at most 64.
       CHECK(check::distance(gradients[0][i], gradients[1][i]) < size * 18 * 64 * 0x1p-24);
     }
@@ -220,7 +246,8 @@ TEST_CASE("trainer: phases of the variants") {
   const auto names = [&](Variant variant) {
     t.variant = variant;
     std::string out;
-    for (const Phase& p : training_phases(t)) out += concat(p.name(), p.round, ":", p.begin, "-", p.end, " ");
+    for (const Phase& p : training_phases(t))
+      out += concat(p.name(), p.round, ":", p.begin, "-", p.end, " ");
     return out;
   };
   CHECK(names(Variant::both) == "warm-up0:0-4 B1:4-7 F1:7-9 B2:9-12 F2:12-14 ");
@@ -282,7 +309,9 @@ TEST_CASE("trainer: resumed after any step and on any thread count, the same bit
   }
 }
 
-TEST_CASE("trainer: a warm-up needs no VLP and has the same bits without; a phase names the branch that it lacks") {
+TEST_CASE(
+    "trainer: a warm-up needs no VLP and has the same bits without; a phase names the branch that "
+    "it lacks") {
   const Data data;
   TrainerOptions t = options();
   t.variant = Variant::warm_up;
@@ -348,7 +377,8 @@ TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
   InferenceOptions how;
   how.localization.class_threshold = 0;
   const auto silent = [](std::size_t, std::size_t) {};
-  const DetectionSet a = detect(setup.cbp, setup.vlp, *half, how, silent), b = detect(setup.cbp, setup.vlp, *whole, how, silent);
+  const DetectionSet a = detect(setup.cbp, setup.vlp, *half, how, silent),
+                     b = detect(setup.cbp, setup.vlp, *whole, how, silent);
   CHECK(a.size() > 0);
   REQUIRE(a.size() == b.size());
   for (std::size_t v = 0; v < a.videos.size(); ++v) {
@@ -360,14 +390,15 @@ TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
     }
   }
   const auto judge = [&](const SimulatedSource& s) {
-    return judge_pseudo_labels(setup.vlp, s, [&](std::size_t v) { return s.clip(v); }, Reading::sigmoid,
-                               {.high = 0.5, .low = 0.49});
+    return judge_pseudo_labels(setup.vlp, s, [&](std::size_t v) { return s.clip(v); },
+                               Reading::sigmoid, {.high = 0.5, .low = 0.49});
   };
   CHECK(judge(*half).foreground() == judge(*whole).foreground());
   CHECK(judge(*half).pairs() > 0);
 }
 
-TEST_CASE("trainer: products in bfloat16: other bits, near the float run's, the same after a resume") {
+TEST_CASE(
+    "trainer: products in bfloat16: other bits, near the float run's, the same after a resume") {
   const Data data;
   const std::vector<Tensor<float>> exact = run(data, -1), low = run(data, -1, Precision::bfloat16),
                                    resumed = run(data, 6, Precision::bfloat16);
@@ -377,22 +408,25 @@ TEST_CASE("trainer: products in bfloat16: other bits, near the float run's, the 
     differs = differs || !check::same(exact[i], low[i]);
   }
   CHECK(differs);
-  // One step from the same weights: logits within a few roundings of bfloat16 (2^-9), for a depth of
-  // five products in a row, of the largest.
+  // One step from the same weights: logits within a few roundings of bfloat16 (2^-9), for a depth
+  // of five products in a row, of the largest.
   const NoGrad no_grad;
   Setup a(options()), b(options(), Precision::bfloat16);
   a.cbp.eval();  // no dropout
   b.cbp.eval();
-  const Batch<float> batch = make_batch<float>(*data.train, Sampler(data.lengths, 3, 30, Generator(9)).crops(0));
+  const Batch<float> batch =
+      make_batch<float>(*data.train, Sampler(data.lengths, 3, 30, Generator(9)).crops(0));
   const Tensor<float> s = a.cbp.forward(batch.i3d, batch.valid).logits,
                       t = b.cbp.forward(batch.i3d, batch.valid).logits;
   double largest = 0;
-  for (const float x : s.to_vector()) largest = std::fmax(largest, std::fabs(static_cast<double>(x)));
+  for (const float x : s.to_vector())
+    largest = std::fmax(largest, std::fabs(static_cast<double>(x)));
   CHECK(check::distance(s, t) > 0);
   CHECK(check::distance(s, t) < 5 * 0x1p-7 * largest);
 }
 
-TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of asking it in every step") {
+TEST_CASE(
+    "trainer: asking a frozen teacher once per crop gives the bits of asking it in every step") {
   const Data data;
   TrainerOptions t = options();
   t.b_steps = t.f_steps = 9;  // 27 draws of 8 videos: three of each in a phase
@@ -406,7 +440,8 @@ TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of aski
         // An evaluation in the middle of a phase, with CBP's dropout off.
         const nn::Evaluating<float> evaluating{&setup.cbp, &setup.vlp};
         const auto silent = [](std::size_t, std::size_t) {};
-        CHECK(detect(setup.cbp, setup.vlp, *data.train, {.fusion = Fusion::mean}, silent).videos.size() == 8);
+        CHECK(detect(setup.cbp, setup.vlp, *data.train, {.fusion = Fusion::mean}, silent)
+                  .videos.size() == 8);
         CHECK(setup.vlp.text_features().is_same(setup.vlp.text_features()));
       }
       CHECK(setup.cbp.drop.training());
@@ -419,7 +454,8 @@ TEST_CASE("trainer: asking a frozen teacher once per crop gives the bits of aski
   const auto reference = train(false, -1);
   for (std::int64_t stop_at : {-1, 9, 17}) {
     const auto remembered = train(true, stop_at);
-    for (std::size_t i = 0; i < reference.size(); ++i) REQUIRE(check::same(remembered[i], reference[i]));
+    for (std::size_t i = 0; i < reference.size(); ++i)
+      REQUIRE(check::same(remembered[i], reference[i]));
   }
 }
 
@@ -429,7 +465,8 @@ TEST_CASE("trainer: the crops follow from the options, on the stream that they h
   t.crop = 15;
   const std::vector<std::int64_t> lengths{30, 12, 25, 40, 16};
   const Setup setup(t);
-  const Sampler own = setup.trainer.sampler(lengths), expected(lengths, 3, 15, Generator(7).split(5));
+  const Sampler own = setup.trainer.sampler(lengths),
+                expected(lengths, 3, 15, Generator(7).split(5));
   for (std::int64_t step = 0; step < 5; ++step) {
     const std::vector<Crop> a = own.crops(step), b = expected.crops(step);
     REQUIRE(a.size() == 3);
@@ -443,7 +480,8 @@ TEST_CASE("trainer: the crops follow from the options, on the stream that they h
 
 TEST_CASE("LabelMemory: gives back the H of exactly the crop that was kept") {
   const Tensor<std::int32_t> h =
-      tensor<std::int32_t>({0, 1, 0, 0, -1, 0, -1, -1, -1, 1, 0, -1, 0, 0, 1, -1, 0, 0}).reshape({2, 3, 3});
+      tensor<std::int32_t>({0, 1, 0, 0, -1, 0, -1, -1, -1, 1, 0, -1, 0, 0, 1, -1, 0, 0})
+          .reshape({2, 3, 3});
   const Tensor<float> labels = tensor<float>({{0, 1, 0}, {1, 0, 1}});
   const Crop first{7, 4, 2}, second{2, 0, 3};  // the first has a padded row
   LabelMemory memory;
@@ -473,7 +511,8 @@ TEST_CASE("batches: padding, crops, labels; each video once per order") {
   for (int count : seen) CHECK(count == 3);
   const auto batch = make_batch<float>(*data.train, {{0, 1, 5}, {1, 0, 9}});
   CHECK(batch.i3d.shape() == Shape{2, 9, 24});
-  CHECK(check::same(batch.i3d[0].slice(0, 0, 5).contiguous(), data.train->i3d(0).slice(0, 1, 6).contiguous()));
+  CHECK(check::same(batch.i3d[0].slice(0, 0, 5).contiguous(),
+                    data.train->i3d(0).slice(0, 1, 6).contiguous()));
   CHECK(check::same(batch.clip[0].slice(0, 5, 9).contiguous(), zeros<float>({4, 16})));
   CHECK(batch.valid[0].to_vector() == std::vector<bool>{1, 1, 1, 1, 1, 0, 0, 0, 0});
   double labels = 0;

@@ -1,7 +1,7 @@
-/// Video-level labels alone are a data set; what is not read need not exist; odd annotations are said.
+/// Video-level labels alone are a data set; what is not read need not exist; odd annotations are
+/// said.
 
 #include <doctest/doctest.h>
-
 #include <unistd.h>
 
 #include "../io/temp_dir.hpp"
@@ -15,13 +15,15 @@ using namespace tandem_test;
 namespace {
 
 GroundTruth read_json(const std::string& videos) {
-  return annotations_from_json(io::JsonDocument::parse("{\"database\": {" + videos + "}}", "gt.json"));
+  return annotations_from_json(
+      io::JsonDocument::parse("{\"database\": {" + videos + "}}", "gt.json"));
 }
 std::string json_error(const std::string& videos) {
   return error_of([&] { read_json(videos); });
 }
 
-void write_rows(const std::string& folder, const std::vector<std::string>& ids, std::int64_t columns) {
+void write_rows(const std::string& folder, const std::vector<std::string>& ids,
+                std::int64_t columns) {
   io::make_directories(folder);
   for (const std::string& id : ids) {
     Tensor<float> x(Shape{10, columns});
@@ -31,21 +33,23 @@ void write_rows(const std::string& folder, const std::vector<std::string>& ids, 
 }
 
 bool has_note(const std::vector<std::string>& notes, const char* part) {
-  return std::any_of(notes.begin(), notes.end(), [&](const std::string& note) { return contains(note, part); });
+  return std::any_of(notes.begin(), notes.end(),
+                     [&](const std::string& note) { return contains(note, part); });
 }
 
 }  // namespace
 
 TEST_CASE("weak labels: every way to say what a video shows without saying when") {
-  for (const char* video : {
-           R"("a": {"subset": "train", "annotations": [{"label": "Run"}, {"label": "Jump"}]})",
-           R"("a": {"subset": "train", "annotations": [{"label": "Run", "segment": null}, {"label": "Jump"}]})",
-           R"("a": {"subset": "train", "annotations": ["Run", "Jump", "Run"]})",
-           R"("a": {"subset": "train", "annotations": [], "labels": ["Jump", "Run"]})",
-           R"("a": {"subset": "train", "labels": ["Run", "Jump"]})",
-           R"("a": {"subset": "train", "label": "Jump", "labels": "Run"})",
-           R"("a": {"subset": "train", "annotations": null, "label": ["Run", "Jump"]})",
-       }) {
+  for (
+      const char* video : {
+          R"("a": {"subset": "train", "annotations": [{"label": "Run"}, {"label": "Jump"}]})",
+          R"("a": {"subset": "train", "annotations": [{"label": "Run", "segment": null}, {"label": "Jump"}]})",
+          R"("a": {"subset": "train", "annotations": ["Run", "Jump", "Run"]})",
+          R"("a": {"subset": "train", "annotations": [], "labels": ["Jump", "Run"]})",
+          R"("a": {"subset": "train", "labels": ["Run", "Jump"]})",
+          R"("a": {"subset": "train", "label": "Jump", "labels": "Run"})",
+          R"("a": {"subset": "train", "annotations": null, "label": ["Run", "Jump"]})",
+      }) {
     CAPTURE(video);
     const GroundTruth truth = read_json(video);
     CHECK(truth.classes == std::vector<std::string>{"Jump", "Run"});
@@ -53,27 +57,35 @@ TEST_CASE("weak labels: every way to say what a video shows without saying when"
     CHECK(truth.videos[0].instances.empty());
   }
   // Labels and segments add up.
-  const GroundTruth both = read_json(R"("a": {"annotations": [{"label": "Run", "segment": [1, 2]}], "labels": ["Jump"]})");
+  const GroundTruth both = read_json(
+      R"("a": {"annotations": [{"label": "Run", "segment": [1, 2]}], "labels": ["Jump"]})");
   CHECK(both.videos[0].labels == std::vector<int>{0, 1});
   CHECK(both.videos[0].instances == std::vector<Instance>{{{1, 2}, 1}});
-  CHECK(contains(json_error(R"("a": {"labels": [3]})"), "database.a.labels[0]: expected a string, found an integer"));
-  CHECK(contains(json_error(R"("a": {"labels": {"Run": 1}})"), "database.a.labels: expected an array"));
+  CHECK(contains(json_error(R"("a": {"labels": [3]})"),
+                 "database.a.labels[0]: expected a string, found an integer"));
+  CHECK(contains(json_error(R"("a": {"labels": {"Run": 1}})"),
+                 "database.a.labels: expected an array"));
   // The table of THUMOS14.
   const GroundTruth table = annotations_from_csv(
       "video-name,t-init,t-end,label-idx\nvideo_validation_1,,,7\nvideo_test_1,1,2,7\n", "t.csv");
   CHECK(table.videos[0].labels == std::vector<int>{7});
   CHECK(table.videos[0].instances.empty());
   CHECK(table.videos[1].labels == std::vector<int>{7});
-  CHECK(contains(error_of([&] { annotations_from_csv("video-name,t-init,t-end,label-idx\na,,,-1\n", "t.csv"); }),
+  CHECK(contains(error_of([&] {
+                   annotations_from_csv("video-name,t-init,t-end,label-idx\na,,,-1\n", "t.csv");
+                 }),
                  "t.csv:2: an ambiguous stretch needs its times"));
-  CHECK(contains(error_of([&] { annotations_from_csv("video-name,t-init,t-end,label-idx\na,1,,2\n", "t.csv"); }),
+  CHECK(contains(error_of([&] {
+                   annotations_from_csv("video-name,t-init,t-end,label-idx\na,1,,2\n", "t.csv");
+                 }),
                  "expected a number in column 't-end'"));
 }
 
 TEST_CASE("weak labels: a W-TALC folder without segments") {
   GroundTruth truth;
   truth.classes = {"Run", "Jump"};
-  truth.videos = {{.id = "a", .subset = "validation", .labels = {1}}, {.id = "b", .subset = "validation", .labels = {0, 1}}};
+  truth.videos = {{.id = "a", .subset = "validation", .labels = {1}},
+                  {.id = "b", .subset = "validation", .labels = {0, 1}}};
   const TempDir dir;
   write_wtalc(dir.path("A"), truth);
   const auto check = [&] {
@@ -100,12 +112,15 @@ TEST_CASE("weak labels: a W-TALC folder without segments") {
 TEST_CASE("weak labels: names that differ in their spelling only are one class, and said so") {
   const char* rest = R"(, "annotations": [{"label": "BaseballPitch", "segment": [1, 2]}]},
                         "t": {"subset": "test", "annotations": [{"label": ")";
-  for (const char* other : {"baseball pitch", "Baseball_Pitch", "baseball-pitch", "BASEBALLPITCH", " BaseballPitch"}) {
+  for (const char* other :
+       {"baseball pitch", "Baseball_Pitch", "baseball-pitch", "BASEBALLPITCH", " BaseballPitch"}) {
     CAPTURE(other);
-    const std::string message =
-        json_error(concat("\"a\": {\"subset\": \"train\"", rest, other, "\", \"segment\": [1, 2]}]}"));
-    CHECK(contains(message, concat("database.t.annotations[0].label: the classes \"BaseballPitch\" and \"", other,
-                                   "\" differ only in case, spaces or punctuation").c_str()));
+    const std::string message = json_error(
+        concat("\"a\": {\"subset\": \"train\"", rest, other, "\", \"segment\": [1, 2]}]}"));
+    CHECK(contains(message,
+                   concat("database.t.annotations[0].label: the classes \"BaseballPitch\" and \"",
+                          other, "\" differ only in case, spaces or punctuation")
+                       .c_str()));
   }
   CHECK(read_json(R"("a": {"labels": ["C", "C++", "C#", "Run", "Runs"]})").classes.size() == 5);
   const TempDir dir;
@@ -113,7 +128,8 @@ TEST_CASE("weak labels: names that differ in their spelling only are one class, 
   truth.classes = {"Run", "run"};
   truth.videos = {{.id = "a", .subset = "validation", .labels = {1}}};
   write_wtalc(dir.path("A"), truth);
-  CHECK(contains(error_of([&] { read_wtalc(dir.path("A")); }), "classlist.npy: the classes \"Run\" and \"run\" differ"));
+  CHECK(contains(error_of([&] { read_wtalc(dir.path("A")); }),
+                 "classlist.npy: the classes \"Run\" and \"run\" differ"));
 }
 
 TEST_CASE("weak labels: segments that cannot be meant are noted") {
@@ -132,12 +148,15 @@ TEST_CASE("weak labels: which subsets there are to train and to test on") {
   SubsetNames found = subsets(R"("a": {"subset": "train", "labels": ["Run"]})");
   CHECK(found.train == "train");
   CHECK_FALSE(found.has_test);
-  CHECK_FALSE(subsets(R"("a": {"subset": "validation", "labels": ["Run"]})").has_test);  // THUMOS14's training half
+  CHECK_FALSE(subsets(R"("a": {"subset": "validation", "labels": ["Run"]})")
+                  .has_test);                      // THUMOS14's training half
   found = subsets(R"("a": {"labels": ["Run"]})");  // no subsets at all
   CHECK(found.train.empty());
   CHECK_FALSE(found.has_test);
-  CHECK(contains(error_of([&] { subsets(R"("a": {"subset": "test"})"); }), "there is nothing to train on"));
-  CHECK(contains(error_of([&] { subsets(R"("a": {"subset": "x"}, "b": {"subset": "y"})"); }), "'x', 'y'"));
+  CHECK(contains(error_of([&] { subsets(R"("a": {"subset": "test"})"); }),
+                 "there is nothing to train on"));
+  CHECK(contains(error_of([&] { subsets(R"("a": {"subset": "x"}, "b": {"subset": "y"})"); }),
+                 "'x', 'y'"));
   // An unannotated test half is tested on where it is the only one …
   found = subsets(R"("a": {"subset": "train", "labels": ["Run"]}, "b": {"subset": "test"})");
   CHECK(found.has_test);
@@ -151,15 +170,20 @@ TEST_CASE("weak labels: which subsets there are to train and to test on") {
 
 TEST_CASE("weak labels: rows that are not read, and videos that are not used, need not exist") {
   const TempDir dir;
-  io::write_text(dir.path("gt.json"), R"({"a": {"subset": "training", "labels": ["Run"], "duration": 6.4},
+  io::write_text(dir.path("gt.json"),
+                 R"({"a": {"subset": "training", "labels": ["Run"], "duration": 6.4},
       "b": {"subset": "validation", "annotations": [{"label": "Run", "segment": [1, 2]}]}, "c": {"subset": "testing"}})");
   write_rows(dir.path("i3d"), {"a", "b"}, 4);
-  const auto open = [&](DatasetOptions options) { return Dataset(find_dataset(dir.path(""), options)).truth().videos.size(); };
+  const auto open = [&](DatasetOptions options) {
+    return Dataset(find_dataset(dir.path(""), options)).truth().videos.size();
+  };
   CHECK(contains(error_of([&] { open({}); }), "holds no CLIP features"));
-  CHECK(contains(error_of([&] { open({.need_clip = false}); }), "1 of 3 videos have no features: c (I3D)"));
+  CHECK(contains(error_of([&] { open({.need_clip = false}); }),
+                 "1 of 3 videos have no features: c (I3D)"));
   const std::vector<std::string> used{"training", "validation"};
   CHECK(open({.need_clip = false, .subsets = used}) == 2);
-  CHECK(contains(error_of([&] { open({.need_i3d = false, .need_clip = false, .subsets = used}); }), "there are no features"));
+  CHECK(contains(error_of([&] { open({.need_i3d = false, .need_clip = false, .subsets = used}); }),
+                 "there are no features"));
   const Dataset data(find_dataset(dir.path(""), {.need_clip = false, .subsets = used}));
   CHECK(data.i3d(0).shape() == Shape{10, 4});
   CHECK_FALSE(data.clip(0).defined());
@@ -180,8 +204,10 @@ TEST_CASE("weak labels: rows that are not read, and videos that are not used, ne
   // What extract_features wrote beside the rows counts, and what it contradicts is refused.
   io::make_directories(dir.path("provenance"));
   for (const char* id : {"a", "b"}) {
-    io::write_text(dir.path(concat("provenance/", id, ".json")), R"({"seconds_per_row": 0.32, "rows": 10})");
+    io::write_text(dir.path(concat("provenance/", id, ".json")),
+                   R"({"seconds_per_row": 0.32, "rows": 10})");
   }
   CHECK(contains(error_of([&] { open({.need_i3d = false, .subsets = used}); }),
-                 "1 of 1 videos have features that last 0.5 times as long as their annotation says; a: 10 rows of 0.32 s"));
+                 "1 of 1 videos have features that last 0.5 times as long as their annotation "
+                 "says; a: 10 rows of 0.32 s"));
 }

@@ -13,7 +13,9 @@ using namespace tandem_test;
 
 namespace {
 
-io::JsonDocument cases() { return io::JsonDocument::load(TANDEM_SOURCE_DIR "/tests/golden/numpy_lists.json"); }
+io::JsonDocument cases() {
+  return io::JsonDocument::load(TANDEM_SOURCE_DIR "/tests/golden/numpy_lists.json");
+}
 
 void write_hex(const std::string& path, const std::string& digits) {
   std::string bytes;
@@ -27,8 +29,16 @@ void write_hex(const std::string& path, const std::string& digits) {
 GroundTruth expected() {
   GroundTruth truth;
   truth.classes = {"Run", "Jump"};
-  VideoTruth a{.id = "a", .subset = "test", .duration = 100, .instances = {{{0, 10}, 0}, {{20, 30.5}, 1}}, .labels = {0, 1}};
-  VideoTruth b{.id = "b", .subset = "test", .duration = 100, .instances = {{{5, 15}, 0}, {{40, 41}, 1}}, .labels = {0, 1}};
+  VideoTruth a{.id = "a",
+               .subset = "test",
+               .duration = 100,
+               .instances = {{{0, 10}, 0}, {{20, 30.5}, 1}},
+               .labels = {0, 1}};
+  VideoTruth b{.id = "b",
+               .subset = "test",
+               .duration = 100,
+               .instances = {{{5, 15}, 0}, {{40, 41}, 1}},
+               .labels = {0, 1}};
   truth.videos = {a, b};
   return truth;
 }
@@ -56,7 +66,8 @@ TEST_CASE("wtalc: the same annotations in every form that NumPy writes") {
     const TempDir dir;
     write_wtalc(dir.path("A"), expected());
     const auto given = all.of(files);
-    for (const auto& [file, digits] : given.members()) write_hex(dir.path("A/" + file), given.of(digits).string());
+    for (const auto& [file, digits] : given.members())
+      write_hex(dir.path("A/" + file), given.of(digits).string());
     check_equal(read_wtalc(dir.path("A")), expected());
   }
 }
@@ -74,7 +85,8 @@ TEST_CASE("features: the same rows in every form that NumPy writes") {
     for (std::size_t v = 0; v < 2; ++v) {
       CHECK(files.rows(v) == 3);
       std::vector<float> rows;
-      for (int i = 0; i < 12; ++i) rows.push_back(static_cast<float>(100 * static_cast<int>(v) + 10 * (i / 4) + i % 4));
+      for (int i = 0; i < 12; ++i)
+        rows.push_back(static_cast<float>(100 * static_cast<int>(v) + 10 * (i / 4) + i % 4));
       CHECK(files.read(v).to_vector() == rows);
     }
   }
@@ -94,9 +106,11 @@ TEST_CASE("wtalc: what would run code, and values that are no lists, are refused
   const TempDir dir;
   io::save_npy(dir.path("x.npy"), Tensor<float>(Shape{3, 3, 4}));
   CHECK(contains(error_of([&] { FeatureFiles(dir.path("x.npy"), expected()); }),
-                 "expected 2 arrays (rows, columns), one per annotated video, found shape (3, 3, 4) of float32"));
+                 "expected 2 arrays (rows, columns), one per annotated video, found shape (3, 3, "
+                 "4) of float32"));
   io::save_npy(dir.path("x.npy"), Tensor<float>(Shape{2, 0, 4}));
-  CHECK(contains(error_of([&] { FeatureFiles(dir.path("x.npy"), expected()); }), "found shape (0, 4)"));
+  CHECK(contains(error_of([&] { FeatureFiles(dir.path("x.npy"), expected()); }),
+                 "found shape (0, 4)"));
   io::save_npy_objects(dir.path("x.npy"), io::parse_json("[[[1, 2], [3]], [[1, 2]]]"));
   const FeatureFiles ragged(dir.path("x.npy"), expected());
   CHECK(contains(error_of([&] { ragged.read(0); }), "video a, row 1: expected 2 numbers"));
@@ -117,7 +131,8 @@ TEST_CASE("wtalc: small folders that were once refused") {
     CHECK(truth.classes == std::vector<std::string>{"Run", "Jump"});
     REQUIRE(truth.videos.size() == 2);
     const bool equal = std::string(name).starts_with("eq");
-    const std::vector<Instance> two{{{0, 10}, 0}, {{20, 30}, 1}}, one{{{0, 10}, 0}}, other{{{5, 15}, 0}};
+    const std::vector<Instance> two{{{0, 10}, 0}, {{20, 30}, 1}}, one{{{0, 10}, 0}},
+        other{{{5, 15}, 0}};
     CHECK(truth.videos[0].instances == (equal ? one : two));
     CHECK(truth.videos[1].instances == other);
     CHECK(truth.videos[0].labels == (equal ? std::vector<int>{0} : std::vector<int>{0, 1}));

@@ -19,7 +19,8 @@ template <FloatingElement T>
 void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
   TANDEM_CHECK(sum.shape() == g.shape(), "backward", "a gradient of shape ", g.shape(),
                " arrived where one of shape ", sum.shape(), " had arrived before");
-  auto loop = tandem::detail::make_loop<3>(sum.shape(), {sum.strides(), sum.strides(), g.strides()});
+  auto loop =
+      tandem::detail::make_loop<3>(sum.shape(), {sum.strides(), sum.strides(), g.strides()});
   if (loop.inner == 1) loop.inner_strides[0] = loop.inner_strides[1] = loop.inner_strides[2] = 1;
   T* const to = sum.mutable_device_data();
   cpu::map_kernel<formula::Add, T, 2>(sum.device(), {}, {to, {to, g.device_data()}, loop});
@@ -27,7 +28,8 @@ void add_into(const Tensor<T>& sum, const Tensor<T>& g) {
 
 /// out = Σ x over the dimensions whose bits are set in `summed`; out is dense, without them.
 template <class T>
-inline const Kernel<void(Queue&, const Shape& shape, const T* x, const Strides& strides, unsigned summed, T* out)>
+inline const Kernel<void(Queue&, const Shape& shape, const T* x, const Strides& strides,
+                         unsigned summed, T* out)>
     sum_dims{"sum_dims", cpu::sum_dims<T>};
 
 /// Sums `g` over the dimensions in which a tensor of `shape` was broadcast to g's shape.
@@ -50,7 +52,8 @@ Tensor<T> sum_to_shape(const Tensor<T>& g, const Shape& shape) {
     for (int d = 0; d < g.rank(); ++d) {
       if (d < shift || (shape[d - shift] == 1 && g.shape()[d] != 1)) summed |= 1u << d;
     }
-    sum_dims<T>(g.device(), g.shape(), g.device_data(), g.strides(), summed, out.mutable_device_data());
+    sum_dims<T>(g.device(), g.shape(), g.device_data(), g.strides(), summed,
+                out.mutable_device_data());
     return out;
   }
 }

@@ -13,7 +13,8 @@ namespace autograd {
 
 namespace detail {
 
-/// Makes this thread's backward the one that nodes see, for a scope. (A backward may begin another one.)
+/// Makes this thread's backward the one that nodes see, for a scope. (A backward may begin another
+/// one.)
 class BackwardScope {
  public:
   BackwardScope() : outer_(std::exchange(current_backward(), next())) {}
@@ -92,7 +93,8 @@ LeafNode<T>& leaf_of(const char* op, const Tensor<T>& x) {
 template <Element T>
 const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
   (void)impl("requires_grad_");
-  TANDEM_CHECK(is_leaf(), "requires_grad_", "this tensor is the result of an op; detach() it first");
+  TANDEM_CHECK(is_leaf(), "requires_grad_",
+               "this tensor is the result of an op; detach() it first");
   if constexpr (FloatingElement<T>) {
     if (!on) {
       set_node(nullptr);
@@ -110,7 +112,8 @@ Tensor<T> Tensor<T>::grad() const {
   if constexpr (FloatingElement<T>) {
     const bool collects = static_cast<bool>(impl("grad").node);
     Tensor out = collects ? autograd::detail::leaf_of("grad", *this).collected() : Tensor();
-    out.absent_ = collects ? tandem::detail::Absent::no_gradient : tandem::detail::Absent::not_collected;
+    out.absent_ =
+        collects ? tandem::detail::Absent::no_gradient : tandem::detail::Absent::not_collected;
     return out;
   } else {
     return Tensor<T>();

@@ -12,8 +12,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace autograd {
 
 struct GradcheckOptions {
-  /// Step of the central difference, times max(1, |x|). Its error is O(h²) from the third derivative
-  /// plus O(ε/h) from rounding; both are about 4e-11 at h = ε^(1/3) = 6e-6.
+  /// Step of the central difference, times max(1, |x|). Its error is O(h²) from the third
+  /// derivative plus O(ε/h) from rounding; both are about 4e-11 at h = ε^(1/3) = 6e-6.
   double step = 6e-6;
   /// Allowed |numeric − analytic| ≤ absolute + relative·|numeric|. The default leaves four digits
   /// for the function's own condition number and for sums of thousands of terms.
@@ -91,8 +91,8 @@ void gradcheck(const F& f, const std::vector<Tensor<double>>& inputs,
   TANDEM_CHECK(any, "gradcheck", "every gradient is zero, which proves nothing");
 }
 
-/// The same values as `x` in a layout that is not contiguous: every second element of a buffer twice
-/// as wide, along the last dimension. For tests of strided inputs.
+/// The same values as `x` in a layout that is not contiguous: every second element of a buffer
+/// twice as wide, along the last dimension. For tests of strided inputs.
 template <Element T>
 Tensor<T> make_strided(const Tensor<T>& x) {
   TANDEM_CHECK(x.rank() > 0, "make_strided", "a scalar has no strides");

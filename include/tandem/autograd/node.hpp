@@ -3,8 +3,8 @@
 /// the gradient that has arrived so far, and the closure that turns it into the inputs' gradients.
 ///
 /// A tensor points to the node that made it; nodes point to the nodes of their inputs; nothing
-/// points back, so dropping the last tensor of a graph frees it. Saved tensors (autograd/record.hpp)
-/// hold memory, never nodes.
+/// points back, so dropping the last tensor of a graph frees it. Saved tensors
+/// (autograd/record.hpp) hold memory, never nodes.
 
 #include <pthread.h>
 
@@ -41,8 +41,8 @@ class AnomalyMode {
 
 namespace detail {
 
-/// The number of the backward() that runs on this thread, 0 when none does: what arrives at a node is kept by it,
-/// so that the backwards of several threads can meet in the leaves of their graphs.
+/// The number of the backward() that runs on this thread, 0 when none does: what arrives at a node
+/// is kept by it, so that the backwards of several threads can meet in the leaves of their graphs.
 inline std::uint64_t& current_backward() {
   thread_local std::uint64_t number = 0;
   return number;
@@ -225,7 +225,8 @@ class InnerNode : public TypedNode<T> {
     return arrived_;
   }
   detail::Arrived<T>* find_arrived() final {
-    const bool mine = __atomic_load_n(&arrived_.owner, __ATOMIC_ACQUIRE) == detail::current_backward();
+    const bool mine =
+        __atomic_load_n(&arrived_.owner, __ATOMIC_ACQUIRE) == detail::current_backward();
     return mine ? &arrived_ : nullptr;
   }
 
@@ -233,8 +234,8 @@ class InnerNode : public TypedNode<T> {
   detail::Arrived<T> arrived_;
 };
 
-/// The node of a parameter: backward stops here and the gradient is kept. Any number of backwards may arrive at
-/// once; each adds the sum of what it brought, whole, to the gradient.
+/// The node of a parameter: backward stops here and the gradient is kept. Any number of backwards
+/// may arrive at once; each adds the sum of what it brought, whole, to the gradient.
 template <FloatingElement T>
 class LeafNode final : public TypedNode<T> {
  public:

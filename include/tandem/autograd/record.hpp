@@ -132,7 +132,8 @@ class OpNode final : public InnerNode<T> {
                   "backward must return one gradient per input of record(), of the same types");
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (give(I, std::move(std::get<I>(gradients))), ...);
-    }(std::index_sequence_for<In...>());
+    }
+    (std::index_sequence_for<In...>());
   }
   void hand_out(std::vector<Tensor<T>>& gradients) {
     for (std::size_t i = 0; i < gradients.size(); ++i) give(i, std::move(gradients[i]));
@@ -157,7 +158,8 @@ Tensor<T> record(const char* op, Tensor<T> out, F backward, const Tensor<In>&...
   return out;
 }
 
-/// As record(), for an op on a list of tensors of one type; backward returns std::vector<Tensor<T>>.
+/// As record(), for an op on a list of tensors of one type; backward returns
+/// std::vector<Tensor<T>>.
 template <FloatingElement T, class F>
 Tensor<T> record_list(const char* op, Tensor<T> out, F backward,
                       const std::vector<Tensor<T>>& inputs) {

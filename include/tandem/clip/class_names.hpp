@@ -13,8 +13,9 @@ namespace clip {
 
 /// The words of a class name, in lower case, with single spaces between them.
 ///   - Spaces and underscores separate words: "brush_hair", "Clean and jerk".
-///   - So does the place before a capital that follows a small letter or a digit, "ThrowDiscus", "4x4Race",
-///     and before the last capital of a row that goes on in small letters: "BMXRace" → "bmx race".
+///   - So does the place before a capital that follows a small letter or a digit, "ThrowDiscus",
+///     "4x4Race", and before the last capital of a row that goes on in small letters: "BMXRace" →
+///     "bmx race".
 ///   - Everything else stays: "Ping-pong", "Shotput". A digit needs no space before it, because the
 ///     tokenizer parts letters and digits anyway.
 ///

@@ -1,6 +1,7 @@
 #pragma once
-/// What is known of every key in the configurations that come with CLIP's weights. A key that is not listed,
-/// or has a value that is not implemented, is refused by name: it could change the features without a word.
+/// What is known of every key in the configurations that come with CLIP's weights. A key that is
+/// not listed, or has a value that is not implemented, is refused by name: it could change the
+/// features without a word.
 
 #include <algorithm>
 #include <string>
@@ -17,7 +18,8 @@ namespace detail {
 ///   "ignored"    it changes no feature (training, naming, generation of text)
 ///   [values]     only these are implemented (null, or no key, is each project's default)
 ///   "+": name    also the keys of "common".name
-/// weights/convert.py reads the same text. Sections: open_clip's CLIPVisionCfg, CLIPTextCfg, PreprocessCfg;
+/// weights/convert.py reads the same text. Sections: open_clip's CLIPVisionCfg, CLIPTextCfg,
+/// PreprocessCfg;
 /// transformers' CLIPConfig, CLIPImageProcessor and what PretrainedConfig adds to it.
 inline constexpr std::string_view config_rules = R"json({
 "common": {
@@ -116,15 +118,19 @@ inline constexpr std::string_view config_rules = R"json({
 })json";
 
 /// The rule of a key in a section or in what it includes; null where there is none.
-inline const io::Json* find_rule(const io::Json& rules, const io::Json& section, const std::string& key) {
+inline const io::Json* find_rule(const io::Json& rules, const io::Json& section,
+                                 const std::string& key) {
   if (const auto at = section.find(key); at != section.end()) return &*at;
   const auto more = section.find("+");
   if (more == section.end()) return nullptr;
   return find_rule(rules, rules["common"][more->get<std::string>()], key);
 }
-inline bool same_value(const io::Json& a, const io::Json& b) { return a.is_boolean() == b.is_boolean() && a == b; }
+inline bool same_value(const io::Json& a, const io::Json& b) {
+  return a.is_boolean() == b.is_boolean() && a == b;
+}
 
-/// Refuses every key of a configuration that config_rules does not list, or whose value it does not.
+/// Refuses every key of a configuration that config_rules does not list, or whose value it does
+/// not.
 inline void check_config(const io::JsonDocument& document, const char* file) {
   static const io::Json rules = io::Json::parse(config_rules);
   for (const auto& [where, section] : rules[file].items()) {
@@ -142,7 +148,8 @@ inline void check_config(const io::JsonDocument& document, const char* file) {
       const io::Json* rule = find_rule(rules, section, key);
       const auto shown = [&] { return io::json_text(value).substr(0, 80); };
       if (rule == nullptr || key == "+") {
-        from.of(value).error("is ", shown(), ", but this key is not known here, and may change the features");
+        from.of(value).error("is ", shown(),
+                             ", but this key is not known here, and may change the features");
       }
       if (!rule->is_array() || value.is_null()) continue;
       bool known = false;

@@ -1,6 +1,7 @@
 #pragma once
-/// What ftfy.fix_text(text, fix_encoding=False) makes of a text: the cleaning that the CLIP release's
-/// tokenizer begins with, without the guess that a text was decoded with the wrong encoding.
+/// What ftfy.fix_text(text, fix_encoding=False) makes of a text: the cleaning that the CLIP
+/// release's tokenizer begins with, without the guess that a text was decoded with the wrong
+/// encoding.
 ///                                                        [ftfy 6, documentation of its fixers]
 
 #include <algorithm>
@@ -26,8 +27,8 @@ namespace detail {
 inline bool is_ascii_letter(char32_t c) { return (c | 32) >= U'a' && (c | 32) <= U'z'; }
 inline bool is_ascii_digit(char32_t c) { return c >= U'0' && c <= U'9'; }
 
-/// Replaces what "&", perhaps "#", 1 to 24 ASCII letters or digits and ";" stand for, once; whatever is no
-/// entity stays. Unlike html.unescape nothing counts without its semicolon.
+/// Replaces what "&", perhaps "#", 1 to 24 ASCII letters or digits and ";" stand for, once;
+/// whatever is no entity stays. Unlike html.unescape nothing counts without its semicolon.
 inline std::u32string unescape_entities(std::u32string_view text) {
   std::u32string out;
   out.reserve(text.size());
@@ -39,7 +40,9 @@ inline std::u32string unescape_entities(std::u32string_view text) {
     const bool numeric = i + 1 < text.size() && text[i + 1] == U'#';
     const std::size_t begin = i + (numeric ? 2 : 1);
     std::size_t end = begin;
-    while (end < text.size() && end - begin < 25 && (is_ascii_letter(text[end]) || is_ascii_digit(text[end]))) ++end;
+    while (end < text.size() && end - begin < 25 &&
+           (is_ascii_letter(text[end]) || is_ascii_digit(text[end])))
+      ++end;
     if (end == begin || end - begin > 24 || end == text.size() || text[end] != U';') {
       out += text[i++];
       continue;
@@ -84,8 +87,9 @@ inline const Replacement* find_replacement(char32_t c) {
     }
     return out;
   }();
-  const auto at = std::lower_bound(table.begin(), table.end(), c,
-                                   [](const Replacement& a, char32_t code) { return a.code < code; });
+  const auto at =
+      std::lower_bound(table.begin(), table.end(), c,
+                       [](const Replacement& a, char32_t code) { return a.code < code; });
   return at != table.end() && at->code == c ? &*at : nullptr;
 }
 
@@ -97,12 +101,13 @@ inline bool is_removed(char32_t c) {
 }
 inline bool is_decimal_digit(char32_t c) {
   if (c < 0x80) return is_ascii_digit(c);
-  const auto after = std::upper_bound(std::begin(decimal_zeros), std::end(decimal_zeros), static_cast<std::uint32_t>(c));
+  const auto after = std::upper_bound(std::begin(decimal_zeros), std::end(decimal_zeros),
+                                      static_cast<std::uint32_t>(c));
   return c - *(after - 1) < 10;
 }
 
-/// Where the colour or cursor command of a terminal that begins at `at` ends: ESC, "[", digits and ";", a
-/// letter; `at` where there is none.
+/// Where the colour or cursor command of a terminal that begins at `at` ends: ESC, "[", digits and
+/// ";", a letter; `at` where there is none.
 inline std::size_t end_of_escape(std::u32string_view text, std::size_t at) {
   if (text[at] != 0x1B || at + 1 >= text.size() || text[at + 1] != U'[') return at;
   std::size_t end = at + 2;
@@ -134,10 +139,11 @@ inline std::u32string fix_once(std::u32string_view text, bool unescape) {
 
 }  // namespace detail
 
-/// Entities with their semicolon are read (until a line with "<"), C1 controls are taken as Windows-1252,
-/// Latin ligatures and characters of other widths become plain ones and quotes straight, line breaks are
-/// U+000A, terminal commands and control characters vanish, and what has one composed character (NFC) gets
-/// it; line by line, again and again until nothing changes, at most 64 times.
+/// Entities with their semicolon are read (until a line with "<"), C1 controls are taken as
+/// Windows-1252, Latin ligatures and characters of other widths become plain ones and quotes
+/// straight, line breaks are U+000A, terminal commands and control characters vanish, and what has
+/// one composed character (NFC) gets it; line by line, again and again until nothing changes, at
+/// most 64 times.
 ///
 ///     clip::fix_text(U"it’s ﬁne &amp;amp; cafe\u0301");   // U"it's fine & café"
 inline std::u32string fix_text(std::u32string_view text) {
@@ -160,8 +166,8 @@ inline std::u32string fix_text(std::u32string_view text) {
       out += piece;
       continue;
     }
-    // Texts that go on changing, "&amp;amp;amp;…", are left to the two rounds of html.unescape: the time must
-    // not grow with the square of their length.
+    // Texts that go on changing, "&amp;amp;amp;…", are left to the two rounds of html.unescape: the
+    // time must not grow with the square of their length.
     std::u32string fixed(piece);
     for (int round = 0; round < 64; ++round) {
       std::u32string next = detail::fix_once(fixed, unescape);
@@ -174,9 +180,10 @@ inline std::u32string fix_text(std::u32string_view text) {
   return out;
 }
 
-/// The first few characters of a text that read like UTF-8 taken for Windows-1252 or Latin-1, "Ã©" for "é":
-/// each is a byte there, and the bytes are a character in UTF-8. ftfy may repair such a text, which tandem
-/// does not. Nothing where there are none.
+/// The first few characters of a text that read like UTF-8 taken for Windows-1252 or Latin-1, "Ã©"
+/// for "é":
+/// each is a byte there, and the bytes are a character in UTF-8. ftfy may repair such a text, which
+/// tandem does not. Nothing where there are none.
 inline std::optional<std::u32string> find_mojibake(std::u32string_view text) {
   const auto byte_of = [](char32_t c) -> int {
     if (c < 0x100) return static_cast<int>(c);
@@ -187,7 +194,8 @@ inline std::optional<std::u32string> find_mojibake(std::u32string_view text) {
     return -1;
   };
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] < 0xC2 || text[i] > 0xF4) continue;  // the bytes that begin a sequence are themselves there
+    if (text[i] < 0xC2 || text[i] > 0xF4)
+      continue;  // the bytes that begin a sequence are themselves there
     std::string bytes;
     for (std::size_t k = i; k < text.size() && bytes.size() < 4; ++k) {
       const int byte = byte_of(text[k]);

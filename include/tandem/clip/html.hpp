@@ -13,8 +13,8 @@ namespace clip {
 
 namespace detail {
 
-/// The characters of a named entity: the table's "3C" or "223E+333", and whether the name also counts
-/// without a semicolon. Empty when there is no such name.
+/// The characters of a named entity: the table's "3C" or "223E+333", and whether the name also
+/// counts without a semicolon. Empty when there is no such name.
 struct HtmlEntity {
   std::string_view codes;
   bool bare = false;
@@ -54,8 +54,8 @@ inline constexpr char32_t windows_1252[32] = {
     0x2039, 0x152,  0x8D,   0x17D,  0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
     0x2013, 0x2014, 0x2DC,  0x2122, 0x161,  0x203A, 0x153,  0x9D,   0x17E,  0x178};
 
-/// The character of a number, as HTML5 and Python have it: numbers 128 to 159 are Windows-1252, those
-/// of no character at all U+FFFD, and control characters and non-characters vanish.
+/// The character of a number, as HTML5 and Python have it: numbers 128 to 159 are Windows-1252,
+/// those of no character at all U+FFFD, and control characters and non-characters vanish.
 inline void append_html_number(std::u32string& out, std::uint32_t number) {
   if (number == 0 || (number >= 0xD800 && number <= 0xDFFF) || number > 0x10FFFF) {
     out += U'\uFFFD';

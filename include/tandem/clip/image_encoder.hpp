@@ -1,6 +1,5 @@
 #pragma once
-/// CLIP's image encoder, a vision transformer.            [Dosovitskiy et al. 2021; Radford et al.
-/// 2021]
+/// CLIP's image encoder, a vision transformer.    [Dosovitskiy et al. 2021; Radford et al. 2021]
 
 #include <cstdint>
 #include <vector>
@@ -63,8 +62,8 @@ class ImageEncoder final : public nn::Module<T> {
         positional_embedding(
             nn::normal<T>({patches(options) + 1, options.width}, random, deviation(options))),
         ln_pre(options.width, options.epsilon),
-        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random, false,
-                    options.epsilon),
+        transformer(options.width, options.layers, options.heads, options.hidden,
+                    options.activation, random, false, options.epsilon),
         ln_post(options.width, options.epsilon),
         proj(nn::normal<T>({options.width, options.output}, random, deviation(options))),
         options_(options) {
@@ -102,7 +101,8 @@ class ImageEncoder final : public nn::Module<T> {
     }
     Tensor<T> forward(const Tensor<T>& patches) const {
       const nn::ModuleScope scope = this->scope();
-      return nn::linear_either(patches, matrix(weight), matrix(weight_bf16), *weight_packed, Tensor<T>());
+      return nn::linear_either(patches, matrix(weight), matrix(weight_bf16), *weight_packed,
+                               Tensor<T>());
     }
 
     Tensor<T> weight;

@@ -1,16 +1,19 @@
 #pragma once
-/// What CLIP's image encoder takes: short side resized, centre cropped, normalised.   [Radford et al. 2021]
+/// What CLIP's image encoder takes: short side resized, centre cropped, normalised.
+///                                                                            [Radford et al. 2021]
 ///
 ///   x(c, y, x) = (byte(y, x, c) / 255 − mean(c)) / std(c)        in float, in this order
 ///
-///   Tensor<float> x = clip::preprocess(io::read_image("a.png", {.alpha = true}));   // (3, 224, 224)
+///   Tensor<float> x = clip::preprocess(io::read_image("a.png", {.alpha = true}));   // (3, 224,
+///   224)
 ///
-/// Equal, byte for byte and then bit for bit, to the release's transform of a Pillow image: torchvision's
-/// Resize(224, BICUBIC), CenterCrop(224), convert("RGB"), ToTensor(), Normalize(mean, std). Only the part
-/// that the crop keeps is computed. An image with alpha must come with it (io::read_image with
-/// .alpha = true), because the release drops it after resizing. Palettes are the one exception: Pillow
-/// does not interpolate them (nor pictures of one bit), here they are colours like any other.
-/// Models of other projects resize with BILINEAR, or both sides to the encoder's size ("squash").
+/// Equal, byte for byte and then bit for bit, to the release's transform of a Pillow image:
+/// torchvision's Resize(224, BICUBIC), CenterCrop(224), convert("RGB"), ToTensor(), Normalize(mean,
+/// std). Only the part that the crop keeps is computed. An image with alpha must come with it
+/// (io::read_image with .alpha = true), because the release drops it after resizing. Palettes are
+/// the one exception: Pillow does not interpolate them (nor pictures of one bit), here they are
+/// colours like any other. Models of other projects resize with BILINEAR, or both sides to the
+/// encoder's size ("squash").
 
 #include <array>
 #include <cstdint>
@@ -26,7 +29,8 @@ struct PreprocessOptions {
   std::array<float, 3> mean{0.48145466F, 0.4578275F, 0.40821073F};
   std::array<float, 3> std{0.26862954F, 0.26130258F, 0.27577711F};
   io::ResizeFilter filter = io::ResizeFilter::bicubic;
-  bool squash = false;  ///< resize both sides to `crop`, whatever the proportions, in place of cropping
+  /// Resize both sides to `crop`, whatever the proportions, in place of cropping
+  bool squash = false;
 };
 
 namespace detail {
@@ -41,8 +45,9 @@ inline Tensor<std::uint8_t> drop_alpha(const Tensor<std::uint8_t>& images) {
 inline Tensor<float> preprocess(const Tensor<std::uint8_t>& images,
                                 const PreprocessOptions& options = {}) {
   const Tensor<std::uint8_t> cropped =
-      options.squash ? detail::drop_alpha(io::resize(images, options.crop, options.crop, options.filter))
-                     : io::resize_and_crop(images, options.size, options.crop, options.filter);
+      options.squash
+          ? detail::drop_alpha(io::resize(images, options.crop, options.crop, options.filter))
+          : io::resize_and_crop(images, options.size, options.crop, options.filter);
   std::array<std::array<float, 256>, 3> level;  // of each channel and byte
   for (std::size_t c = 0; c < 3; ++c) {
     TANDEM_CHECK(options.std[c] > 0, "preprocess", "the standard deviation of channel ", c,

@@ -1,5 +1,5 @@
 #pragma once
-/// CLIP's text encoder, with gradients to vectors put in place of tokens.      [Radford et al. 2021]
+/// CLIP's text encoder, with gradients to vectors put in place of tokens.     [Radford et al. 2021]
 
 #include <algorithm>
 #include <cstdint>
@@ -23,27 +23,28 @@ struct TextEncoderOptions {
   std::int64_t output = 512;
   Activation activation = Activation::quick_gelu;  ///< gelu for most models trained by open_clip
   double epsilon = 1e-5;                           ///< of the layer norms
-  bool causal = true;  ///< position i sees 0 … i; false: all see all, also the padding up to the context
+  /// Position i sees 0 … i; false: all see all, also the padding up to the context
+  bool causal = true;
 };
 
-/// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its EOT,
-/// after ln_final, times text_projection.
+/// TextEncoder — causal transformer over token embeddings; the feature of a text is read at its
+/// EOT, after ln_final, times text_projection.
 ///   embedded (N, L, width), end (N) positions of EOT → (N, output), not normalised.
-/// Causal: positions after a text's EOT change nothing and are not computed, and rows that all texts
-/// begin with (SOS, the learned vectors in front) are computed once for all (nn/packed_rows.hpp).
-/// Not causal (open_clip's no_causal_mask): embedded is as long as the context, token 0 after EOT.
-/// Parameter names are those of OpenAI's release (token_embedding.weight, positional_embedding,
-/// transformer.resblocks.0.attn.in_proj_weight …, ln_final.weight, text_projection). The initial
-/// values are those of the release too: N(0, 0.02) tokens, N(0, 0.01) positions, and the blocks'
-/// weights scaled by width and depth.
+/// Causal: positions after a text's EOT change nothing and are not computed, and rows that all
+/// texts begin with (SOS, the learned vectors in front) are computed once for all
+/// (nn/packed_rows.hpp). Not causal (open_clip's no_causal_mask): embedded is as long as the
+/// context, token 0 after EOT. Parameter names are those of OpenAI's release
+/// (token_embedding.weight, positional_embedding, transformer.resblocks.0.attn.in_proj_weight …,
+/// ln_final.weight, text_projection). The initial values are those of the release too: N(0, 0.02)
+/// tokens, N(0, 0.01) positions, and the blocks' weights scaled by width and depth.
 template <FloatingElement T>
 class TextEncoder final : public nn::Module<T> {
  public:
   TextEncoder(const TextEncoderOptions& options, Generator& random)
       : token_embedding(options.vocabulary, options.width, random, 0.02),
         positional_embedding(nn::normal<T>({options.context, options.width}, random, 0.01)),
-        transformer(options.width, options.layers, options.heads, options.hidden, options.activation, random,
-                    true, options.epsilon),
+        transformer(options.width, options.layers, options.heads, options.hidden,
+                    options.activation, random, true, options.epsilon),
         ln_final(options.width, options.epsilon),
         text_projection(nn::normal<T>({options.width, options.output}, random,
                                       1 / __builtin_sqrt(static_cast<double>(options.width)))),
@@ -75,23 +76,24 @@ class TextEncoder final : public nn::Module<T> {
                                        from_vector<std::int64_t>(rows)),
                           nn::PackedRows(lengths, 0));
   }
-  /// The same for embeddings without padding whose common beginning is there once: rows as `packed` says
-  /// (rows, width) → (N, output).
+  /// The same for embeddings without padding whose common beginning is there once: rows as `packed`
+  /// says (rows, width) → (N, output).
   Tensor<T> forward_packed(const Tensor<T>& embedded, const nn::PackedRows& packed) const {
     const nn::ModuleScope scope = this->scope();
-    TANDEM_CHECK(options_.causal, "text_encoder",
-                 "texts without padding need a causal encoder, and in this one every position sees all");
+    TANDEM_CHECK(
+        options_.causal, "text_encoder",
+        "texts without padding need a causal encoder, and in this one every position sees all");
     TANDEM_CHECK(embedded.rank() == 2 && embedded.size(1) == options_.width &&
                      embedded.size(0) == packed.rows,
-                 "text_encoder", "expected embeddings (", packed.rows, ", ", options_.width, "), got ",
-                 embedded.shape());
+                 "text_encoder", "expected embeddings (", packed.rows, ", ", options_.width,
+                 "), got ", embedded.shape());
     TANDEM_CHECK(packed.longest <= options_.context, "text_encoder", "a text of ", packed.longest,
                  " tokens is longer than the context of ", options_.context);
     const Tensor<T> x = add(embedded, index_select(positional_embedding, 0, packed.position));
     return matmul(ln_final.forward(transformer.forward_packed(x, packed)), text_projection);
   }
-  /// The features of token ids (SOS … EOT), which may differ in length. What all texts begin with is
-  /// computed once.
+  /// The features of token ids (SOS … EOT), which may differ in length. What all texts begin with
+  /// is computed once.
   Tensor<T> encode(const std::vector<std::vector<std::int64_t>>& texts) const {
     std::vector<std::int64_t> lengths;
     for (std::size_t n = 0; n < texts.size(); ++n) {
@@ -100,7 +102,9 @@ class TextEncoder final : public nn::Module<T> {
     }
     TANDEM_CHECK(!texts.empty(), "text_encoder", "there are no texts");
     if (!options_.causal) {
-      std::vector<std::int64_t> padded(texts.size() * static_cast<std::size_t>(options_.context), 0), end;
+      std::vector<std::int64_t> padded(texts.size() * static_cast<std::size_t>(options_.context),
+                                       0),
+          end;
       for (std::size_t n = 0; n < texts.size(); ++n) {
         TANDEM_CHECK(lengths[n] <= options_.context, "text_encoder", "a text of ", lengths[n],
                      " tokens is longer than the context of ", options_.context);
@@ -118,7 +122,8 @@ class TextEncoder final : public nn::Module<T> {
       while (same < prefix && same + 1 < ids.size() && ids[same] == texts[0][same]) ++same;
       prefix = same;
     }
-    std::vector<std::int64_t> rows(texts[0].begin(), texts[0].begin() + static_cast<std::ptrdiff_t>(prefix));
+    std::vector<std::int64_t> rows(texts[0].begin(),
+                                   texts[0].begin() + static_cast<std::ptrdiff_t>(prefix));
     for (const auto& ids : texts) {
       rows.insert(rows.end(), ids.begin() + static_cast<std::ptrdiff_t>(prefix), ids.end());
     }
@@ -136,8 +141,9 @@ class TextEncoder final : public nn::Module<T> {
  private:
   /// Every position sees all of them.
   Tensor<T> forward_all(const Tensor<T>& embedded, const std::vector<std::int64_t>& end) const {
-    TANDEM_CHECK(embedded.size(1) == options_.context, "text_encoder", "where every position sees all, texts must be ",
-                 "padded to the context of ", options_.context, ", got ", embedded.shape());
+    TANDEM_CHECK(embedded.size(1) == options_.context, "text_encoder",
+                 "where every position sees all, texts must be ", "padded to the context of ",
+                 options_.context, ", got ", embedded.shape());
     const Tensor<bool> last = full<bool>({embedded.size(0), embedded.size(1)}, false);
     for (std::size_t n = 0; n < end.size(); ++n) {
       last.mutable_data()[static_cast<std::int64_t>(n) * options_.context + end[n]] = true;

@@ -1,14 +1,15 @@
 #pragma once
-/// The byte-pair tokenizer of the CLIP release (simple_tokenizer.py).                 [Radford et al. 2021]
+/// The byte-pair tokenizer of the CLIP release (simple_tokenizer.py).         [Radford et al. 2021]
 ///
 ///   const auto tokenizer = clip::Tokenizer::load("bpe_simple_vocab_16e6.txt.gz");
 ///   tokenizer.encode("a photo of a cat");          // {320, 1125, 539, 320, 2368}
 ///   tokenizer.tokenize({"a photo of a cat"});      // (1, 77): 49406, the ids, 49407, zeros
 ///
-/// Text is cleaned (clean_text), cut into pieces, and every piece, as UTF-8, is merged pair by pair in
-/// the order of the vocabulary file. Ids equal those of OpenAI's code for every text, with one exception:
-/// ftfy.fix_text, which is called first there, also repairs text that it believes to have been decoded
-/// with a wrong encoding ("cafÃ©"). Here that is taken as it is; mojibake_note says where.
+/// Text is cleaned (clean_text), cut into pieces, and every piece, as UTF-8, is merged pair by pair
+/// in the order of the vocabulary file. Ids equal those of OpenAI's code for every text, with one
+/// exception:
+/// ftfy.fix_text, which is called first there, also repairs text that it believes to have been
+/// decoded with a wrong encoding ("cafÃ©"). Here that is taken as it is; mojibake_note says where.
 
 #include <algorithm>
 #include <array>
@@ -32,13 +33,14 @@ namespace clip {
 
 namespace detail {
 
-/// UTF-8 to characters. Two surrogates that were written as three bytes each (CESU-8) are the one character
-/// that they stand for, as ftfy has it; all else that is not valid becomes U+FFFD.
+/// UTF-8 to characters. Two surrogates that were written as three bytes each (CESU-8) are the one
+/// character that they stand for, as ftfy has it; all else that is not valid becomes U+FFFD.
 inline std::u32string decode_loosely(std::string_view text) {
   if (text.find('\xED') == std::string_view::npos) return decode_text(text);
   const auto half = [&](std::size_t at, unsigned char low) -> int {  // ten bits of a surrogate
     if (at + 3 > text.size() || text[at] != '\xED') return -1;
-    const unsigned second = static_cast<unsigned char>(text[at + 1]), third = static_cast<unsigned char>(text[at + 2]);
+    const unsigned second = static_cast<unsigned char>(text[at + 1]),
+                   third = static_cast<unsigned char>(text[at + 2]);
     if (second < low || second > low + 0xFu || (third & 0xC0u) != 0x80u) return -1;
     return static_cast<int>((second - low) << 6 | (third & 0x3Fu));
   };
@@ -46,7 +48,8 @@ inline std::u32string decode_loosely(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const int high = half(i, 0xA0), low = high < 0 ? -1 : half(i + 3, 0xB0);
     if (low >= 0) {
-      io::append_utf8(valid, 0x10000u + (static_cast<std::uint32_t>(high) << 10 | static_cast<std::uint32_t>(low)));
+      io::append_utf8(valid, 0x10000u + (static_cast<std::uint32_t>(high) << 10 |
+                                         static_cast<std::uint32_t>(low)));
       i += 6;
     } else {
       valid += text[i++];
@@ -87,7 +90,7 @@ void for_each_piece(std::u32string_view text, F&& f) {
     }
     return true;
   };
-  static constexpr std::u32string_view words[] = {start_text, end_text, U"'s", U"'t", U"'re",
+  static constexpr std::u32string_view words[] = {start_text, end_text, U"'s",  U"'t", U"'re",
                                                   U"'ve",     U"'m",    U"'ll", U"'d"};
   for (std::size_t at = 0; at < text.size();) {
     std::size_t length = 0;
@@ -114,16 +117,17 @@ void for_each_piece(std::u32string_view text, F&& f) {
 
 }  // namespace detail
 
-/// What the tokenizer sees of a text: fixed as fix_text has it, HTML unescaped twice, spaces at the ends
-/// removed, every other run of spaces made one, lower case. UTF-8 that is not valid becomes U+FFFD.
+/// What the tokenizer sees of a text: fixed as fix_text has it, HTML unescaped twice, spaces at the
+/// ends removed, every other run of spaces made one, lower case. UTF-8 that is not valid becomes
+/// U+FFFD.
 ///
 ///     clip::clean_text("  Salt &amp;amp;\n “Pepper” ");   // "salt & \"pepper\""
 inline std::string clean_text(std::string_view text) {
   return encode_text(detail::clean_characters(text));
 }
 
-/// One sentence for people where a text holds what may be the trace of a wrong encoding, which OpenAI's code
-/// might repair and the tokenizer does not; else empty.
+/// One sentence for people where a text holds what may be the trace of a wrong encoding, which
+/// OpenAI's code might repair and the tokenizer does not; else empty.
 ///
 ///     clip::mojibake_note("cafÃ©");
 inline std::string mojibake_note(std::string_view text) {
@@ -132,22 +136,25 @@ inline std::string mojibake_note(std::string_view text) {
   std::string shown;
   for (char32_t c : *found) {
     const bool control = c < 0xA0;  // C1: a terminal may obey it
-    shown += control ? concat("<", static_cast<unsigned>(c), ">") : encode_text(std::u32string(1, c));
+    shown +=
+        control ? concat("<", static_cast<unsigned>(c), ">") : encode_text(std::u32string(1, c));
   }
-  return concat("\"", shown, "\" looks like UTF-8 read in a wrong encoding and is taken as it is; OpenAI's tokenizer "
-                "may repair it first");
+  return concat(
+      "\"", shown,
+      "\" looks like UTF-8 read in a wrong encoding and is taken as it is; OpenAI's tokenizer "
+      "may repair it first");
 }
 
 struct TokenizeOptions {
   std::int64_t context = 77;  ///< length of a row
-  bool truncate = true;       ///< cut a text that is too long, keeping the end token; false: an error
+  bool truncate = true;  ///< cut a text that is too long, keeping the end token; false: an error
 };
 
 class Tokenizer {
  public:
-  /// Reads a vocabulary: bpe_simple_vocab_16e6.txt.gz of the release, the same text uncompressed, or
-  /// the merges.txt of converted models. The first line tells the version; each further line is a
-  /// merge, "part part", and the first 48,894 of them count.
+  /// Reads a vocabulary: bpe_simple_vocab_16e6.txt.gz of the release, the same text uncompressed,
+  /// or the merges.txt of converted models. The first line tells the version; each further line is
+  /// a merge, "part part", and the first 48,894 of them count.
   static Tokenizer load(const std::string& path) {
     constexpr std::size_t most = std::size_t{1} << 26;
     const auto file = io::MappedFile::open(path);
@@ -187,8 +194,8 @@ class Tokenizer {
   /// Rows of start token, ids, end token and zeros: N texts → (N, context).
   Tensor<std::int64_t> tokenize(const std::vector<std::string>& texts,
                                 const TokenizeOptions& options = {}) const {
-    TANDEM_CHECK(options.context >= 2, "tokenize", "the context must hold start and end: at least 2, it is ",
-                 options.context);
+    TANDEM_CHECK(options.context >= 2, "tokenize",
+                 "the context must hold start and end: at least 2, it is ", options.context);
     const std::size_t room = static_cast<std::size_t>(options.context) - 2;
     Tensor<std::int64_t> out(Shape{static_cast<std::int64_t>(texts.size()), options.context});
     std::int64_t* row = out.mutable_data();
@@ -295,8 +302,9 @@ class Tokenizer {
         continue;
       }
       const std::size_t space = line.find(' ');
-      TANDEM_CHECK(space != std::string_view::npos && space > 0 && space + 1 < line.size(), "tokenizer",
-                   name, ":", line_number, ": expected two parts with a space between them");
+      TANDEM_CHECK(space != std::string_view::npos && space > 0 && space + 1 < line.size(),
+                   "tokenizer", name, ":", line_number,
+                   ": expected two parts with a space between them");
       std::string parts[2] = {unmapped(line.substr(0, space), name, line_number),
                               unmapped(line.substr(space + 1), name, line_number)};
       for (const std::string& part : parts) {
@@ -304,8 +312,8 @@ class Tokenizer {
                      ": merges a part that no earlier line makes");
       }
       const std::string merged = parts[0] + parts[1];
-      TANDEM_CHECK(merged.size() <= 1024, "tokenizer", name, ":", line_number, ": makes a token of ",
-                   merged.size(), " bytes, at most 1024 are expected");
+      TANDEM_CHECK(merged.size() <= 1024, "tokenizer", name, ":", line_number,
+                   ": makes a token of ", merged.size(), " bytes, at most 1024 are expected");
       ids[merged] = static_cast<std::int32_t>(ends_.size());
       add_token(merged);
       merges.emplace_back(std::move(parts[0]), std::move(parts[1]));
@@ -329,7 +337,8 @@ class Tokenizer {
 
   /// The bytes that a part of the file stands for: bytes that do not print are written as the
   /// characters U+0100 ….
-  static std::string unmapped(std::string_view part, std::string_view name, std::size_t line_number) {
+  static std::string unmapped(std::string_view part, std::string_view name,
+                              std::size_t line_number) {
     static const auto byte_of_character = [] {
       std::array<std::int16_t, 256 + 68> out;
       out.fill(-1);
@@ -356,15 +365,16 @@ class Tokenizer {
   std::size_t slot_of(std::int32_t left, std::int32_t right) const {
     const std::uint64_t key = static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 |
                               static_cast<std::uint32_t>(right);
-    std::size_t slot = static_cast<std::size_t>((key * 0x9E3779B97F4A7C15u) >> 32) & (table_.size() - 1);
+    std::size_t slot =
+        static_cast<std::size_t>((key * 0x9E3779B97F4A7C15u) >> 32) & (table_.size() - 1);
     while (table_[slot].left >= 0 && (table_[slot].left != left || table_[slot].right != right)) {
       slot = (slot + 1) & (table_.size() - 1);
     }
     return slot;
   }
 
-  /// Merges the bytes of one piece and appends the ids. Of all pairs that the vocabulary knows the one
-  /// of the lowest rank is merged, everywhere from left to right, until none is left.
+  /// Merges the bytes of one piece and appends the ids. Of all pairs that the vocabulary knows the
+  /// one of the lowest rank is merged, everywhere from left to right, until none is left.
   void merge_piece(std::string_view piece, Word& word, std::vector<std::int64_t>& ids) const {
     auto& [symbols, heap, same] = word;
     const auto later = [](const Word::Pair& a, const Word::Pair& b) {
@@ -377,7 +387,8 @@ class Tokenizer {
     heap.clear();
     for (std::int32_t i = 0; i < n; ++i) {
       const std::uint8_t byte = static_cast<std::uint8_t>(piece[static_cast<std::size_t>(i)]);
-      symbols.push_back({id_of_byte()[byte] + (i == n - 1 ? 256 : 0), i - 1, i == n - 1 ? -1 : i + 1});
+      symbols.push_back(
+          {id_of_byte()[byte] + (i == n - 1 ? 256 : 0), i - 1, i == n - 1 ? -1 : i + 1});
     }
     const auto symbol = [&](std::int32_t i) -> Word::Symbol& {
       return symbols[static_cast<std::size_t>(i)];

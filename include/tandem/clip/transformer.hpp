@@ -1,6 +1,5 @@
 #pragma once
-/// The stack of blocks that both encoders of CLIP are made of.             [Radford et al. 2021,
-/// §2.4]
+/// The stack of blocks that both encoders of CLIP are made of.    [Radford et al. 2021, §2.4]
 
 #include <cstdint>
 #include <utility>
@@ -12,26 +11,30 @@ TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
 /// Transformer — pre-LN blocks one after the other, under the names "resblocks.0", "resblocks.1" …
-///   one row of each sequence → (N, width): the first, or, causal, where row i sees 0 … i, the last.
+///   one row of each sequence → (N, width): the first, or, causal, where row i sees 0 … i, the
+///   last.
 /// `hidden`: the width inside the perceptrons, 0 for 4·width.
 /// `scaled`: the weights start as the release's text side does, normal with deviations that follow
-/// from width and depth, instead of with each layer's own default. `epsilon`: that of all layer norms.
+/// from width and depth, instead of with each layer's own default. `epsilon`: that of all layer
+/// norms.
 template <FloatingElement T>
 class Transformer final : public nn::Module<T> {
  public:
   Transformer(std::int64_t width, std::int64_t layers, std::int64_t heads, std::int64_t hidden,
-              Activation activation, Generator& random, bool scaled = false, double epsilon = 1e-5) {
+              Activation activation, Generator& random, bool scaled = false,
+              double epsilon = 1e-5) {
     TANDEM_CHECK(layers >= 1, "transformer", "expected at least one layer, got ", layers);
     for (std::int64_t i = 0; i < layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
           width, heads, random,
-          nn::TransformerBlockOptions{.activation = activation, .hidden = hidden, .epsilon = epsilon}));
+          nn::TransformerBlockOptions{
+              .activation = activation, .hidden = hidden, .epsilon = epsilon}));
       this->add(concat("resblocks.", i), *blocks_.back());
       if (scaled && !nn::SkipInit::active()) scale(*blocks_.back(), width, layers, random);
     }
   }
-  /// The first row of each sequence, where all rows see all: x (N, L, width) → (N, width). Of the last
-  /// block only these rows are computed, behind the keys and values of all.
+  /// The first row of each sequence, where all rows see all: x (N, L, width) → (N, width). Of the
+  /// last block only these rows are computed, behind the keys and values of all.
   Tensor<T> forward_first(Tensor<T> x) const {
     const Tensor<bool> first = full<bool>({x.size(0), x.size(1)}, false);
     first.slice(1, 0, 1).fill_(true);
@@ -44,7 +47,8 @@ class Transformer final : public nn::Module<T> {
     return blocks_.back()->forward_rows(x, wanted);
   }
 
-  /// The rows that end packed causal sequences, (N, width); of the last block only these are computed.
+  /// The rows that end packed causal sequences, (N, width); of the last block only these are
+  /// computed.
   Tensor<T> forward_packed(Tensor<T> x, const nn::PackedRows& packed) const {
     const nn::ModuleScope scope = this->scope();
     for (std::size_t i = 0; i < blocks_.size(); ++i) {

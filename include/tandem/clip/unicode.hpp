@@ -1,6 +1,6 @@
 #pragma once
-/// Unicode as Python sees it: UTF-8 with errors="replace", str.lower, and the character classes of the
-/// tokenizer's expression. The tables are in unicode_tables.hpp.
+/// Unicode as Python sees it: UTF-8 with errors="replace", str.lower, and the character classes of
+/// the tokenizer's expression. The tables are in unicode_tables.hpp.
 
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +29,8 @@ inline std::uint32_t character_properties(char32_t c) {
 inline bool is_cased(std::uint32_t properties) { return (properties & 8u) != 0; }
 inline bool is_ignorable(std::uint32_t properties) { return (properties & 16u) != 0; }
 
-/// How many bytes at the start of an invalid sequence are replaced together: the longest beginning of
+/// How many bytes at the start of an invalid sequence are replaced together: the longest beginning
+/// of
 /// a valid one, or else one byte.                            [Unicode, section 3.9, table 3-7]
 inline std::size_t invalid_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -91,9 +92,9 @@ inline char32_t lower_character(char32_t c) {
 inline std::u32string lower(std::u32string_view text) {
   std::u32string out;
   out.reserve(text.size());
-  // Whether a cased character comes before (nothing but case-ignorable ones in between), and where the
-  // nearest character that is not case-ignorable comes after; both move along, so that a long row of
-  // sigmas or ignorable characters costs no more than another text.
+  // Whether a cased character comes before (nothing but case-ignorable ones in between), and where
+  // the nearest character that is not case-ignorable comes after; both move along, so that a long
+  // row of sigmas or ignorable characters costs no more than another text.
   bool cased_before = false;
   std::size_t next = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -107,8 +108,8 @@ inline std::u32string lower(std::u32string_view text) {
                detail::is_ignorable(detail::character_properties(text[next]))) {
           ++next;
         }
-        cased_after = next < text.size() &&
-                      detail::is_cased(detail::character_properties(text[next]));
+        cased_after =
+            next < text.size() && detail::is_cased(detail::character_properties(text[next]));
       }
       out += cased_before && !cased_after ? U'\u03C2' : U'\u03C3';
     } else if (c == U'\u0130') {

@@ -28,8 +28,8 @@ using io::WeightsReport;
 
 struct LoadOptions {
   bool bfloat16 = false;  ///< keep the matrices as bfloat16 (encoders of float)
-  bool allow_missing =
-      false;  ///< tensors that the file lacks start as in a new model; else an error
+  /// Tensors that the file lacks start as in a new model; else an error
+  bool allow_missing = false;
   /// Facts that shapes do not tell, in place of the file's own.
   std::optional<Activation> activation = {};
   std::int64_t image_heads = 0, text_heads = 0;
@@ -147,8 +147,8 @@ class WeightFile {
     return out;
   }
 
-  /// How images of `resolution` are prepared for this model: as the metadata or the config beside the file
-  /// says, else as OpenAI's.
+  /// How images of `resolution` are prepared for this model: as the metadata or the config beside
+  /// the file says, else as OpenAI's.
   PreprocessOptions preprocessing(std::int64_t resolution) const {
     PreprocessOptions out;
     out.size = out.crop = resolution;
@@ -156,10 +156,12 @@ class WeightFile {
     for (const auto& [key, to] : {std::pair{"mean", &out.mean}, std::pair{"std", &out.std}}) {
       const auto found = file_.metadata().find(key);
       if (found == file_.metadata().end()) continue;
-      read_triple(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root(), *to);
+      read_triple(io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root(),
+                  *to);
     }
     const std::string by = metadata("interpolation", "");
-    if (!by.empty()) out.filter = by == "bilinear" ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
+    if (!by.empty())
+      out.filter = by == "bilinear" ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
     out.squash = out.squash || metadata("resize", "") == "squash";
     if (const std::int64_t side = metadata_integer("short_side"); side != 0) out.size = side;
     return out;
@@ -173,12 +175,14 @@ class WeightFile {
  private:
   static std::string resolve(const std::string& path) {
     if (io::is_directory(path)) {
-      for (const char* name : {"model.safetensors", "open_clip_model.safetensors", "model.safetensors.index.json",
-                               "open_clip_model.safetensors.index.json"}) {
+      for (const char* name :
+           {"model.safetensors", "open_clip_model.safetensors", "model.safetensors.index.json",
+            "open_clip_model.safetensors.index.json"}) {
         if (std::string inside = io::join_path(path, name); io::is_file(inside)) return inside;
       }
       fail("clip", path,
-           ": the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an index of them");
+           ": the folder holds neither model.safetensors nor open_clip_model.safetensors, nor an "
+           "index of them");
     }
     const auto file = io::MappedFile::open(path);
     const std::string_view start = file->text().substr(0, 4);
@@ -243,7 +247,9 @@ class WeightFile {
   double epsilon(const char* side, double configured) const {
     const auto found = file_.metadata().find(concat(side, "_layer_norm_eps"));
     if (found == file_.metadata().end()) return configured;
-    return io::JsonDocument::parse(found->second, concat(path(), " (", found->first, ")")).root().number();
+    return io::JsonDocument::parse(found->second, concat(path(), " (", found->first, ")"))
+        .root()
+        .number();
   }
   static void read_triple(const io::JsonRef& values, std::array<float, 3>& to) {
     if (values.array().size() != 3) values.error("expected three numbers, one of each channel");
@@ -255,8 +261,10 @@ class WeightFile {
     if (!value.json().is_structured()) return value.integer(1, most);
     const bool list = value.json().is_array();
     if (list && value.size() != 2) value.error("expected [rows, columns]");
-    const std::int64_t rows = (list ? value.at(std::size_t{0}) : value.at("height")).integer(1, most);
-    const std::int64_t columns = (list ? value.at(std::size_t{1}) : value.at("width")).integer(1, most);
+    const std::int64_t rows =
+        (list ? value.at(std::size_t{0}) : value.at("height")).integer(1, most);
+    const std::int64_t columns =
+        (list ? value.at(std::size_t{1}) : value.at("width")).integer(1, most);
     if (rows != columns) value.error("is ", rows, " x ", columns, ", expected a square");
     return rows;
   }
@@ -264,7 +272,9 @@ class WeightFile {
     std::optional<io::JsonRef> from = root;
     if (!hugging_face_) from = root.find("preprocess_cfg");
     if (!from) return;
-    const auto find = [&](const char* open_clip, const char* theirs) { return from->find(hugging_face_ ? theirs : open_clip); };
+    const auto find = [&](const char* open_clip, const char* theirs) {
+      return from->find(hugging_face_ ? theirs : open_clip);
+    };
     if (const auto mean = find("mean", "image_mean")) read_triple(*mean, out.mean);
     if (const auto std = find("std", "image_std")) read_triple(*std, out.std);
     const auto size = from->find("size");
@@ -273,13 +283,16 @@ class WeightFile {
         size->error("is ", square(*size), ", the encoder takes images of ", out.crop);
       }
       out.squash = from->get("resize_mode", "shortest") == "squash";
-      const std::string by = from->get("interpolation", "bicubic");  // random: bicubic, but while training
+      // Random: bicubic, but while training
+      const std::string by = from->get("interpolation", "bicubic");
       out.filter = by == "bilinear" ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
       return;
     }
-    out.filter = from->get("resample", 3) == 2 ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
+    out.filter =
+        from->get("resample", 3) == 2 ? io::ResizeFilter::bilinear : io::ResizeFilter::bicubic;
     if (!from->get("do_normalize", true)) out.mean = {0, 0, 0}, out.std = {1, 1, 1};
-    if (const auto factor = from->find("rescale_factor"); factor && std::fabs(factor->number() * 255 - 1) > 1e-6) {
+    if (const auto factor = from->find("rescale_factor");
+        factor && std::fabs(factor->number() * 255 - 1) > 1e-6) {
       factor->error("is ", factor->number(), ", which is not implemented; expected 1/255");
     }
     const auto crop = from->find("crop_size");
@@ -288,12 +301,15 @@ class WeightFile {
       crop->error("is ", square(*crop), ", the encoder takes images of ", out.crop);
     }
     const bool sides = size && size->json().is_object() && size->find("height");
-    if (sides && size->find("shortest_edge")) size->error("expected either shortest_edge or height and width");
+    if (sides && size->find("shortest_edge"))
+      size->error("expected either shortest_edge or height and width");
     if (sides) {
       out.squash = true;
-      if (square(*size) != out.crop) size->error("is ", square(*size), ", the encoder takes images of ", out.crop);
+      if (square(*size) != out.crop)
+        size->error("is ", square(*size), ", the encoder takes images of ", out.crop);
     } else if (!crops) {
-      from->at("do_center_crop").error("is false, which is not implemented where only the short side is resized");
+      from->at("do_center_crop")
+          .error("is false, which is not implemented where only the short side is resized");
     } else if (size) {
       out.size = (size->json().is_object() ? size->at("shortest_edge") : *size).integer(1, 1 << 14);
       if (out.size < out.crop) size->error("is ", out.size, ", less than the crop of ", out.crop);
@@ -333,8 +349,9 @@ class WeightFile {
     return at;
   }
 
-  /// Sizes that the config names, by open_clip's key and Hugging Face's, must be those of the tensors: where
-  /// they are not, other software changes the tensors while loading, or means other files.
+  /// Sizes that the config names, by open_clip's key and Hugging Face's, must be those of the
+  /// tensors: where they are not, other software changes the tensors while loading, or means other
+  /// files.
   struct Size {
     std::string_view open_clip, hugging_face;
     std::int64_t actual;
@@ -348,7 +365,8 @@ class WeightFile {
         const auto value = key.empty() ? std::nullopt : side->find(key);
         if (!value) continue;
         const std::int64_t said = square(*value);
-        if (said != size.actual) value->error("is ", said, ", the tensors in ", path(), " are those of ", size.actual);
+        if (said != size.actual)
+          value->error("is ", said, ", the tensors in ", path(), " are those of ", size.actual);
       }
     }
   }
@@ -380,7 +398,8 @@ class WeightFile {
       config_.preprocessing = config_.model;
     }
     if (!config_.model) return;
-    const auto number = [](std::optional<io::JsonRef> from, const char* key, std::int64_t otherwise) {
+    const auto number = [](std::optional<io::JsonRef> from, const char* key,
+                           std::int64_t otherwise) {
       if (from) from = from->find(key);
       return from ? from->integer(1, 1 << 20) : otherwise;
     };
@@ -393,7 +412,8 @@ class WeightFile {
       for (const auto& from : {image, text}) {
         const std::string found = from ? from->get("hidden_act", "quick_gelu") : "quick_gelu";
         if (!config_.activation.empty() && found != config_.activation) {
-          error("the two encoders have different activations, \"", config_.activation, "\" and \"", found, "\"");
+          error("the two encoders have different activations, \"", config_.activation, "\" and \"",
+                found, "\"");
         }
         config_.activation = found;
       }
@@ -406,12 +426,13 @@ class WeightFile {
     config_.image_heads = width / number(image, "head_width", 64);
     config_.text_heads = number(text, "heads", 8);
     config_.causal = !(text && text->get("no_causal_mask", false));
-    const auto image_norm = section("model_cfg.vision_cfg.norm_kwargs"), text_norm = section("model_cfg.text_cfg.norm_kwargs");
+    const auto image_norm = section("model_cfg.vision_cfg.norm_kwargs"),
+               text_norm = section("model_cfg.text_cfg.norm_kwargs");
     if (image_norm) config_.image_epsilon = image_norm->get("eps", 1e-5);
     if (text_norm) config_.text_epsilon = text_norm->get("eps", 1e-5);
   }
-  /// A side of config.json. Where there is a "…_dict" too, transformers uses that, with defaults for what it
-  /// lacks; the two must agree.
+  /// A side of config.json. Where there is a "…_dict" too, transformers uses that, with defaults
+  /// for what it lacks; the two must agree.
   std::optional<io::JsonRef> side(const std::string& name) const {
     const auto plain = section(name), dict = section(name + "_dict");
     if (!plain || !dict) return dict ? dict : plain;
@@ -422,7 +443,8 @@ class WeightFile {
       const auto one = plain->find(key), two = dict->find(key);
       const io::Json& counts = two ? two->json() : otherwise;
       if (one && one->json() != counts) {
-        one->error("is ", io::json_text(one->json()), ", by ", name, "_dict it is ", io::json_text(counts));
+        one->error("is ", io::json_text(one->json()), ", by ", name, "_dict it is ",
+                   io::json_text(counts));
       }
     }
     return dict;

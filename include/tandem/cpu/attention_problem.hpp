@@ -1,5 +1,6 @@
 #pragma once
-/// Attention's sizes, masks and matrices, as its functions take them on every device (attention.hpp).
+/// Attention's sizes, masks and matrices, as its functions take them on every device
+/// (attention.hpp).
 
 #include <cstdint>
 
@@ -14,7 +15,9 @@ struct HeadView {
   T* data = nullptr;
   std::int64_t batch_step = 0, head_step = 0, row_step = 0;
 
-  TANDEM_FORMULA T* at(std::int64_t b, std::int64_t h) const { return data + b * batch_step + h * head_step; }
+  TANDEM_FORMULA T* at(std::int64_t b, std::int64_t h) const {
+    return data + b * batch_step + h * head_step;
+  }
 };
 
 /// What is asked of the functions of attention.hpp, apart from where the matrices lie.

@@ -28,7 +28,9 @@ class RowSet {
   }
   std::int64_t count() const { return count_; }
   bool masked() const { return masked_; }
-  std::int64_t operator()(std::int64_t i) const { return masked_ ? at_[static_cast<std::size_t>(i)] : i; }
+  std::int64_t operator()(std::int64_t i) const {
+    return masked_ ? at_[static_cast<std::size_t>(i)] : i;
+  }
 
  private:
   std::int64_t count_;
@@ -36,9 +38,10 @@ class RowSet {
   std::vector<std::int64_t> at_;
 };
 
-/// The queries and keys of one batch entry that take part, and how many of the keys each query sees:
-/// the i-th wanted query sees the first limit(i) ones. Masked keys and unwanted queries are left out
-/// when rows are packed, so no tile knows of masks.
+/// The queries and keys of one batch entry that take part, and how many of the keys each query
+/// sees:
+/// the i-th wanted query sees the first limit(i) ones. Masked keys and unwanted queries are left
+/// out when rows are packed, so no tile knows of masks.
 class Visible {
  public:
   template <class T>
@@ -69,9 +72,10 @@ class Visible {
 
 /// The factors of a product on tiles as the micro kernels read them.
 ///   Left: element (i, l) of A is data[i·row + l·step].
-///   Right: B in panels of `cols` columns, panel p at data + p·panel, its rows `step` apart; a panel must
-///   be readable over its full width.
-/// Indices l count packed elements, `unit` inner indices each: a float, or two bfloat16 in its place.
+///   Right: B in panels of `cols` columns, panel p at data + p·panel, its rows `step` apart; a
+///   panel must be readable over its full width.
+/// Indices l count packed elements, `unit` inner indices each: a float, or two bfloat16 in its
+/// place.
 template <class T>
 struct LeftTile {
   const T* data;
@@ -85,9 +89,9 @@ struct RightTile {
   std::int64_t panel, step;
 };
 
-/// Products of tiles with GEMM's micro kernels, without GEMM's packing: attention packs what it uses
-/// many times itself. With Precision::bfloat16 the factors are rounded; where the kernels multiply pairs
-/// of bfloat16, two inner indices share the place of one float.
+/// Products of tiles with GEMM's micro kernels, without GEMM's packing: attention packs what it
+/// uses many times itself. With Precision::bfloat16 the factors are rounded; where the kernels
+/// multiply pairs of bfloat16, two inner indices share the place of one float.
 template <class T>
 class TileProduct {
  public:
@@ -108,8 +112,8 @@ class TileProduct {
       cols_ = pairs.cols;
       unit_ = pairs.k_unit;
       pack_ = [](const float* x, std::int64_t ld, std::int64_t count, std::int64_t k, float* to) {
-        cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::isa()).pack_b_along_k(cpu::rounded(x), ld,
-                                                                                 count, k, to);
+        cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::isa())
+            .pack_b_along_k(cpu::rounded(x), ld, count, k, to);
       };
     }
   }
@@ -181,9 +185,10 @@ class TileProduct {
     }
     return {};
   }
-  /// x (k, width), rows `ld` apart, with k as the inner dimension: as A (width, k), and as B (k, width).
-  /// `buffer` (units(k)·ld) is used when the product rounds.
-  const T* across(const T* x, std::int64_t ld, std::int64_t k, std::int64_t width, T* buffer) const {
+  /// x (k, width), rows `ld` apart, with k as the inner dimension: as A (width, k), and as B (k,
+  /// width). `buffer` (units(k)·ld) is used when the product rounds.
+  const T* across(const T* x, std::int64_t ld, std::int64_t k, std::int64_t width,
+                  T* buffer) const {
     if (!rounds_) return x;
     if constexpr (std::is_same_v<T, float>) {
       for (std::int64_t l = 0; l < units(k); ++l) {
@@ -217,8 +222,8 @@ class TileProduct {
   /// to[i] = first[i] in the lower half, second[i] & mask in the upper one, both rounded.
   struct RoundPairs {
     template <class V>
-    static TANDEM_ALWAYS_INLINE void run(const float* first, const float* second, std::uint32_t mask,
-                                         std::uint32_t* to, std::int64_t n) {
+    static TANDEM_ALWAYS_INLINE void run(const float* first, const float* second,
+                                         std::uint32_t mask, std::uint32_t* to, std::int64_t n) {
       using U = typename V::Uint;
       cpu::vec_map<U>(
           n, to,
@@ -297,8 +302,8 @@ struct SoftmaxTile {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, T* s,
                                        std::int64_t s_step, const std::int64_t* limits,
-                                       std::int64_t first_key, T* acc, std::int64_t acc_width,
-                                       T* m, T* l) {
+                                       std::int64_t first_key, T* acc, std::int64_t acc_width, T* m,
+                                       T* l) {
     constexpr std::int64_t N = V::size;
     const T none = static_cast<T>(-__builtin_inf());
     for (std::int64_t r = 0; r < rows; ++r, s += s_step, acc += acc_width) {
@@ -312,7 +317,8 @@ struct SoftmaxTile {
       V sum0(T(0)), sum1(T(0));
       std::int64_t c = 0;
       for (; c + 2 * N <= count; c += 2 * N) {
-        const V e0 = cpu::exp_normal(V::load(s + c) - by), e1 = cpu::exp_normal(V::load(s + c + N) - by);
+        const V e0 = cpu::exp_normal(V::load(s + c) - by),
+                e1 = cpu::exp_normal(V::load(s + c + N) - by);
         e0.store(s + c);
         e1.store(s + c + N);
         sum0 += e0;
@@ -340,7 +346,8 @@ struct SoftmaxTile {
   }
 };
 
-/// The end of the running softmax: out = acc/l and lse = m + log l; 0 and −∞ where nothing was seen.
+/// The end of the running softmax: out = acc/l and lse = m + log l; 0 and −∞ where nothing was
+/// seen.
 struct FinishRows {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t width, const T* acc,
@@ -348,7 +355,8 @@ struct FinishRows {
                                        T* lse) {
     for (std::int64_t r = 0; r < rows; ++r, acc += width, out += out_step) {
       const bool empty = l[r] == 0;
-      lse[r] = empty ? static_cast<T>(-__builtin_inf()) : m[r] + static_cast<T>(__builtin_log(static_cast<double>(l[r])));
+      lse[r] = empty ? static_cast<T>(-__builtin_inf())
+                     : m[r] + static_cast<T>(__builtin_log(static_cast<double>(l[r])));
       const V scale(empty ? T(0) : 1 / l[r]);
       const auto scaled = [scale](V x) TANDEM_INLINE_LAMBDA { return x * scale; };
       if (empty) {

@@ -60,12 +60,14 @@ template <class T>
 inline const Kernel<void(Queue&, T* to, const T* x, std::int64_t rows, std::int64_t cols)>
     column_sums_kernel{"column_sums", column_sums_on_cpu<T>};
 
-/// Σ over the rows of x (rows, cols), dense. Blocks of 128 rows are added up first and then the blocks in
-/// their order: same bits for any thread count, and a rounding error of about (128 + rows/128)·ε.
+/// Σ over the rows of x (rows, cols), dense. Blocks of 128 rows are added up first and then the
+/// blocks in their order: same bits for any thread count, and a rounding error of about (128 +
+/// rows/128)·ε.
 template <class T>
 Tensor<T> column_sums(const Tensor<T>& x) {
   const Tensor<T> sums({x.size(1)}, x.device());
-  column_sums_kernel<T>(x.device(), sums.mutable_device_data(), x.device_data(), x.size(0), x.size(1));
+  column_sums_kernel<T>(x.device(), sums.mutable_device_data(), x.device_data(), x.size(0),
+                        x.size(1));
   return sums;
 }
 

@@ -31,7 +31,8 @@ inline constexpr std::int64_t conv_tile_rows = 256;
 inline constexpr std::int64_t conv_tile_cols = 512;
 
 /// Calls f(row, col, count, first, last, at) for every piece of an output row in [l0, l1) and every
-/// tap row in [k0, k1): `count` neighbouring outputs from column `col` of the tile's row `row`, of which
+/// tap row in [k0, k1): `count` neighbouring outputs from column `col` of the tile's row `row`, of
+/// which
 /// [first, last) see an element of x, the first of them that at position `at`.
 template <class F>
 TANDEM_ALWAYS_INLINE void each_segment(const Window3d& window, std::int64_t k0, std::int64_t k1,
@@ -137,8 +138,8 @@ inline Shape conv_tile(const ConvShape& s, std::int64_t rows) {
 }
 
 /// Below so many outputs per channel, all samples together, Winograd's tiles are left out whatever
-/// conv3d_choose.hpp estimates: its constants are AVX-512's. With AVX2, transforming a weight that is
-/// packed for one call alone can take longer there than the products that it saves.
+/// conv3d_choose.hpp estimates: its constants are AVX-512's. With AVX2, transforming a weight that
+/// is packed for one call alone can take longer there than the products that it saves.
 inline constexpr std::int64_t conv_few = 350;
 
 /// y = act(W·x + b).

@@ -16,8 +16,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
 
 inline constexpr int64_t max_lanes = 16;  // of a vector, in every instruction set
-inline constexpr int64_t product_width =
-    32;  // output channels that lie side by side, see OutputArgs
+// Output channels that lie side by side, see OutputArgs
+inline constexpr int64_t product_width = 32;
 
 /// Some rows of tiles of one frame of one channel.
 template <class T>
@@ -152,8 +152,8 @@ struct InputTransform {
             auto* to = a.out + y * a.tiles_x + x;
             for (int i = 0; i < n; ++i) {
               Tile::input(half[i], v);
-              TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) v[j].store(to +
-                                                                   (i * n + j) * a.point_stride);
+              TANDEM_UNROLL_TILE for (int j = 0; j < n; ++j) v[j].store(to + (i * n + j) *
+                                                                                 a.point_stride);
             }
           }
         }
@@ -213,7 +213,8 @@ struct FilterTransform {
   template <class V>
   static TANDEM_ALWAYS_INLINE V filter_row(int j, const V (&g)[Tile::r]) {
     V sum = V(Tile::matrices.g[j][0]) * g[0];
-    TANDEM_UNROLL_TILE for (int k = 1; k < Tile::r; ++k) sum = fma(V(Tile::matrices.g[j][k]), g[k], sum);
+    TANDEM_UNROLL_TILE for (int k = 1; k < Tile::r; ++k) sum =
+        fma(V(Tile::matrices.g[j][k]), g[k], sum);
     return sum;
   }
 };
@@ -260,7 +261,8 @@ struct OutputTransform {
           for (int i = 0; i < m; ++i) {
             Tile::output(half[i], y);
             // max gives its second argument if either is NaN.
-            TANDEM_UNROLL_TILE for (int j = 0; j < m; ++j) block[i][t * m + j] = max(floor, y[j] + bias);
+            TANDEM_UNROLL_TILE for (int j = 0; j < m; ++j) block[i][t * m + j] =
+                max(floor, y[j] + bias);
           }
         }
         for (int64_t i = 0; i < a.rows; ++i) {

@@ -21,7 +21,8 @@
 ///         0 −1  1  0         ½  −½   ½
 ///         0  1  0 −1         0   0   1
 ///
-/// Their F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2 and, for F(4, 4), ±3/8, ±3/4, ±7/4:
+/// Their F(4, 3) has the points 0, ±1, ±2. We take 0, ±5/8, ±3/2 and, for F(4, 4), ±3/8, ±3/4,
+/// ±7/4:
 /// A and B are exact in float as well, and the error on random data is about half. (They are among
 /// the best of the pairs of eighths from 3/8 to 5/2.)
 ///
@@ -141,7 +142,8 @@ struct Toom {
     TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) empty[i] = true;
     TANDEM_UNROLL_TILE for (int j = 0; j < 2 * pairs; j += 2) {
       const V half[2] = {s[j] + s[j + 1], s[j] - s[j + 1]};
-      TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], half[i % 2]);
+      TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i)
+          add(y[i], empty[i], matrices.a[i][j], half[i % 2]);
     }
     TANDEM_UNROLL_TILE for (int j = 2 * pairs; j < n; ++j) {
       TANDEM_UNROLL_TILE for (int i = 0; i < m; ++i) add(y[i], empty[i], matrices.a[i][j], s[j]);

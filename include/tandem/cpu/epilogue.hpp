@@ -1,5 +1,6 @@
 #pragma once
-/// What a matrix product is told besides its matrices. (Without SIMD, so that kernels/ can read it too.)
+/// What a matrix product is told besides its matrices. (Without SIMD, so that kernels/ can read it
+/// too.)
 
 #include <cstdint>
 
@@ -18,8 +19,8 @@ using tandem::Activation;
 ///
 ///   x += bias[j];  pre_activation[i, j] = x;  x = activation(x);  x += residual[i, j]
 ///
-/// Null pointers leave their step out. `pre_activation` is what the backward of the activation needs.
-/// None of the arrays may overlap C.
+/// Null pointers leave their step out. `pre_activation` is what the backward of the activation
+/// needs. None of the arrays may overlap C.
 template <class T>
 struct Epilogue {
   const T* bias = nullptr;  // n

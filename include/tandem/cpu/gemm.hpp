@@ -3,9 +3,9 @@
 ///
 ///   op(A) (m, k), op(B) (k, n), C (m, n); `ld…` is the distance between rows as stored
 ///
-/// for (float, float), (double, double), (bfloat16, float) and (Rounded, float), floats that are rounded
-/// to bfloat16: products of bfloat16 are added up in float. As in BLAS, beta = 0 never reads C,
-/// alpha = 0 never reads A and B, and k = 0 gives beta·C.
+/// for (float, float), (double, double), (bfloat16, float) and (Rounded, float), floats that are
+/// rounded to bfloat16: products of bfloat16 are added up in float. As in BLAS, beta = 0 never
+/// reads C, alpha = 0 never reads A and B, and k = 0 gives beta·C.
 /// The bits of the result do not depend on the number of threads.
 ///
 ///   float x[2 * 3] = {…}, w[4 * 3] = {…}, y[2 * 4];       // y = x·wᵀ, as in a Linear layer
@@ -32,10 +32,11 @@ inline void check_sizes(const char* op, Trans ta, Trans tb, int64_t m, int64_t n
   TANDEM_CHECK(ldc >= n, op, "rows of c are ", n, " long, got ldc = ", ldc);
 }
 
-/// The time of a product on one thread, in multiplications and additions. Reading the other operand takes
-/// as long for one or two rows or columns as for three.
+/// The time of a product on one thread, in multiplications and additions. Reading the other operand
+/// takes as long for one or two rows or columns as for three.
 inline double work(int64_t m, int64_t n, int64_t k) {
-  return 2.0 * static_cast<double>(m > 3 ? m : 3) * static_cast<double>(n > 3 ? n : 3) * static_cast<double>(k);
+  return 2.0 * static_cast<double>(m > 3 ? m : 3) * static_cast<double>(n > 3 ? n : 3) *
+         static_cast<double>(k);
 }
 
 }  // namespace gemm_detail
@@ -63,7 +64,8 @@ void gemm_serial(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha,
                              b, ldb, beta, c, ldc, epilogue, 1});
 }
 
-/// `batch` products whose matrices are stride_a, stride_b and stride_c elements apart (0 for a or b:
+/// `batch` products whose matrices are stride_a, stride_b and stride_c elements apart (0 for a or
+/// b:
 /// the same matrix in each), on up to num_threads() threads.
 template <class In, class Out>
 void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const In* a,
@@ -76,8 +78,8 @@ void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha
       gemm_detail::useful_threads(gemm_detail::work(m, n, k) * static_cast<double>(batch));
   const auto product = [&](int64_t i, int threads_each) {
     gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha,
-                               a + i * stride_a, lda, b + i * stride_b, ldb, beta,
-                               c + i * stride_c, ldc, none, threads_each});
+                               a + i * stride_a, lda, b + i * stride_b, ldb, beta, c + i * stride_c,
+                               ldc, none, threads_each});
   };
   if (batch < 4 * threads) {  // too few to share out evenly: all threads on one after the other
     const int each = gemm_detail::useful_threads(gemm_detail::work(m, n, k));
@@ -91,8 +93,8 @@ void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha
   });
 }
 
-/// op(B) packed once for many products: for weights that do not change. It keeps the instruction set
-/// that was in use when it was packed.
+/// op(B) packed once for many products: for weights that do not change. It keeps the instruction
+/// set that was in use when it was packed.
 ///
 ///   PackedMatrix<float> packed(Trans::yes, n, k, w, k);  // w as a Linear layer stores it
 ///   gemm_packed(Trans::no, m, 1.0F, x, k, packed, 0.0F, y, n);
@@ -140,10 +142,9 @@ void gemm_packed(Trans ta, int64_t m, Out alpha, const In* a, int64_t lda,
                  const PackedMatrix<In, Out>& b, Out beta, Out* c, int64_t ldc,
                  const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_packed", ta, Trans::no, m, b.n(), b.k(), lda, b.n(), ldc);
-  gemm_detail::run<In, Out>({b.kernels(), ta, Trans::yes, m, b.n(), b.k(), alpha, a, lda, nullptr,
-                             b.k(), beta, c, ldc, epilogue,
-                             gemm_detail::useful_threads(gemm_detail::work(m, b.n(), b.k())),
-                             b.data()});
+  gemm_detail::run<In, Out>(
+      {b.kernels(), ta, Trans::yes, m, b.n(), b.k(), alpha, a, lda, nullptr, b.k(), beta, c, ldc,
+       epilogue, gemm_detail::useful_threads(gemm_detail::work(m, b.n(), b.k())), b.data()});
 }
 
 }  // namespace cpu

@@ -10,13 +10,14 @@
 ///           for each row panel                          A block stays in the second level
 ///             micro kernel: C tile (12 × 32) += A panel · B panel
 ///
-/// With few rows (≤ 32 panels) B is not packed ahead: each column panel is packed by the thread that
-/// needs it, just before. Small or hardly reused operands are read in place, and products with a side
-/// of at most 24 along two contiguous inner dimensions are dot products (dot_gemm).
+/// With few rows (≤ 32 panels) B is not packed ahead: each column panel is packed by the thread
+/// that needs it, just before. Small or hardly reused operands are read in place, and products with
+/// a side of at most 24 along two contiguous inner dimensions are dot products (dot_gemm).
 ///
 /// An element of C is a sum over k blocks in increasing order, each the result of one micro kernel
-/// that adds in increasing order (or one dot kernel's sum over all of k). Neither depends on the tile's height or place or on the thread
-/// that computes it, so the bits are the same for every number of threads.
+/// that adds in increasing order (or one dot kernel's sum over all of k). Neither depends on the
+/// tile's height or place or on the thread that computes it, so the bits are the same for every
+/// number of threads.
 
 #include <atomic>
 
@@ -29,8 +30,8 @@ namespace cpu::gemm_detail {
 
 inline constexpr int64_t shared_bytes = int64_t{8} << 20;  // of packed A and of packed B
 inline constexpr int64_t block_panels = 16;                // row panels per block
-inline constexpr int64_t in_place_size = 8192;             // elements of B: one first-level cache of floats
-inline constexpr double flops_per_thread = 1.5e6;          // below, a thread is not worth waking
+inline constexpr int64_t in_place_size = 8192;     // elements of B: one first-level cache of floats
+inline constexpr double flops_per_thread = 1.5e6;  // below, a thread is not worth waking
 
 /// How many threads `flops` operations are worth.
 inline int useful_threads(double flops) {
@@ -100,8 +101,13 @@ template <class In, class Out>
 PackSource<In> source_of_b(const Kernels<In, Out>& kernels, Trans trans, int64_t n, const In* b,
                            int64_t ldb) {
   const bool along_k = trans == Trans::yes;
-  return {b, ldb, along_k, along_k ? kernels.pack_b_along_k : kernels.pack_b_across_k, kernels.cols,
-          kernels.k_multiple, Panels::full(n, kernels.cols)};
+  return {b,
+          ldb,
+          along_k,
+          along_k ? kernels.pack_b_along_k : kernels.pack_b_across_k,
+          kernels.cols,
+          kernels.k_multiple,
+          Panels::full(n, kernels.cols)};
 }
 
 template <class In, class Out>
@@ -110,15 +116,21 @@ class BlockedGemm {
   explicit BlockedGemm(const Problem<In, Out>& problem)
       : p_(problem), kernels_(problem.kernels), k_blocks_(problem.k, problem.kernels.k_block) {
     const bool a_along_k = p_.trans_a == Trans::no;
-    a_ = {p_.a, p_.lda, a_along_k, a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
-          kernels_.rows, kernels_.k_multiple, Panels::even(p_.m, kernels_.rows)};
+    a_ = {p_.a,
+          p_.lda,
+          a_along_k,
+          a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
+          kernels_.rows,
+          kernels_.k_multiple,
+          Panels::even(p_.m, kernels_.rows)};
     b_ = source_of_b(kernels_, p_.trans_b, p_.n, p_.b, p_.ldb);
     // Packing pays by repeated use.
     const bool small = p_.k * p_.n <= in_place_size;
     read_a_in_place_ = kernels_.reads_unpacked && b_.panels.count <= 4;
     read_b_in_place_ = kernels_.reads_unpacked && p_.packed_b == nullptr && !b_.along_k &&
                        (a_.panels.count <= 3 || small);
-    pack_b_late_ = p_.packed_b == nullptr && !read_b_in_place_ && a_.panels.count <= 2 * block_panels &&
+    pack_b_late_ = p_.packed_b == nullptr && !read_b_in_place_ &&
+                   a_.panels.count <= 2 * block_panels &&
                    (p_.threads == 1 || b_.panels.count >= 4 * p_.threads);
   }
 
@@ -126,8 +138,8 @@ class BlockedGemm {
     const int64_t column_bytes = packed_bytes(k_blocks_.length) * kernels_.cols;
     int64_t columns = b_.panels.count, k_group = k_blocks_.count;
     if (p_.packed_b == nullptr && !read_b_in_place_ && !pack_b_late_) {
-      // As many columns as one k block allows, since A is packed again for each group of them, then as
-      // many k blocks as those columns allow.
+      // As many columns as one k block allows, since A is packed again for each group of them, then
+      // as many k blocks as those columns allow.
       const auto fit = [](int64_t count, int64_t bytes) {
         int64_t most = bytes > 0 ? shared_bytes / bytes : count;
         if (most < 1) most = 1;
@@ -147,10 +159,9 @@ class BlockedGemm {
   }
 
  private:
-  /// Steps of the micro kernel for k inner indices, and the bytes that those take per row or column.
-  int64_t steps(int64_t k) const {
-    return round_up(k, kernels_.k_multiple) / kernels_.k_unit;
-  }
+  /// Steps of the micro kernel for k inner indices, and the bytes that those take per row or
+  /// column.
+  int64_t steps(int64_t k) const { return round_up(k, kernels_.k_multiple) / kernels_.k_unit; }
   int64_t packed_bytes(int64_t k) const { return steps(k) * kernels_.element_size; }
 
   /// Where a panel of the packed group is: k blocks one after the other, in each all panels.
@@ -276,7 +287,8 @@ class BlockedGemm {
           args.b_step = b_.width;
         }
         // Each row panel of this column fetches its share of the next column's panel of B.
-        const bool fetch = !pack_b_late_ && col >= first_packed_ && col + 1 < col1 && args.steps > 0;
+        const bool fetch =
+            !pack_b_late_ && col >= first_packed_ && col + 1 < col1 && args.steps > 0;
         const int64_t share = fetch ? panel_bytes / (row1 - row0) : 0;
         args.prefetch = static_cast<const char*>(args.b) + (fetch ? panel_bytes : 0);
         args.prefetch_step = fetch ? share / args.steps : 0;
@@ -341,9 +353,11 @@ void dot_gemm(const Problem<In, Out>& p) {
       for (int64_t j = col0; j < col1; j += dot_cols) {
         for (int64_t row = row0; row < row1; ++row) {
           const int64_t i = rows.begin(row);
-          const DotArgs<In, Out> args{p.k, p.a + i * p.lda, p.lda, p.b + j * p.ldb, p.ldb,
-                                      p.c + i * p.ldc + j, p.ldc,
-                                      col1 - j < dot_cols ? col1 - j : dot_cols, p.alpha, p.beta};
+          const DotArgs<In, Out> args{p.k,     p.a + i * p.lda,
+                                      p.lda,   p.b + j * p.ldb,
+                                      p.ldb,   p.c + i * p.ldc + j,
+                                      p.ldc,   col1 - j < dot_cols ? col1 - j : dot_cols,
+                                      p.alpha, p.beta};
           p.kernels.dot[rows.end(row) - i - 1](args);
         }
       }

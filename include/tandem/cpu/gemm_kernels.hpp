@@ -1,7 +1,7 @@
 #pragma once
 /// Which kernels compute a matrix product: kernels<In, Out>(isa) for (float, float),
-/// (double, double), (bfloat16, float) and (Rounded, float). Rounded operands make no AMX tiles: there
-/// they take the vector kernels, which AMX's CPUs have too.
+/// (double, double), (bfloat16, float) and (Rounded, float). Rounded operands make no AMX tiles:
+/// there they take the vector kernels, which AMX's CPUs have too.
 
 #include "tandem/cpu/gemm_kernels_amx.hpp"
 #include "tandem/cpu/gemm_kernels_avx2.hpp"
@@ -13,9 +13,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::gemm_detail {
 
-// Inner indices per pass over C, 2 KB of each row. A panel of A (12 × 512 floats, 24 KB) and one of B
-// (32 × 512, 64 KB) pass through the first-level cache, a block of A (16 panels, 384 KB) stays in the
-// second level. Reading and writing C costs as much as 40 steps or so: longer blocks gain little.
+// Inner indices per pass over C, 2 KB of each row. A panel of A (12 × 512 floats, 24 KB) and one of
+// B (32 × 512, 64 KB) pass through the first-level cache, a block of A (16 panels, 384 KB) stays in
+// the second level. Reading and writing C costs as much as 40 steps or so: longer blocks gain
+// little.
 inline constexpr int64_t float_k_block = 512, double_k_block = 256, bf16_k_block = 1024;
 
 template <int rows>
@@ -52,8 +53,8 @@ const Kernels<In, Out>& kernels(Isa isa) {
                                                             Heights<12>{}, Heights<6>{});
       if (isa >= Isa::avx512_bf16) return on_avx512_bf16;
     }
-    static const Kernels<In, Out> on_avx512 = avx512::make_kernels<avx512::F32, In>(
-        "avx512", float_k_block, Heights<12>{}, Heights<6>{});
+    static const Kernels<In, Out> on_avx512 =
+        avx512::make_kernels<avx512::F32, In>("avx512", float_k_block, Heights<12>{}, Heights<6>{});
     static const Kernels<In, Out> on_avx2 =
         avx2::make_kernels<avx2::F32, In>("avx2", float_k_block, Heights<6>{}, NoDot{});
     if (isa >= Isa::avx512) return on_avx512;

@@ -3,9 +3,9 @@
 /// of B, bfloat16, and adds the result to a 16 × 16 tile of floats. A micro tile is 2 × 2 of them:
 /// four tile registers of sums, two of A, two of B, so each loaded tile is used twice.
 ///
-/// The tile registers are behind a policy: HardwareTiles or EmulatedTiles, which keeps them in memory
-/// and computes what the manual says, so that packing, configuration and indexing are tested on
-/// machines without AMX.
+/// The tile registers are behind a policy: HardwareTiles or EmulatedTiles, which keeps them in
+/// memory and computes what the manual says, so that packing, configuration and indexing are tested
+/// on machines without AMX.
 
 #include <cstring>
 
@@ -44,9 +44,7 @@ static_assert(sizeof(TileConfig) == 64);
 /// The registers themselves. Assembly instead of intrinsics needs no target attribute, which would
 /// keep micro_kernel from being shared with the emulation; compilers do not use these registers.
 struct HardwareTiles {
-  static void configure(const TileConfig& config) {
-    asm volatile("ldtilecfg %0" : : "m"(config));
-  }
+  static void configure(const TileConfig& config) { asm volatile("ldtilecfg %0" : : "m"(config)); }
   static void release() { asm volatile("tilerelease"); }
   template <int t>
   static TANDEM_ALWAYS_INLINE void zero() {

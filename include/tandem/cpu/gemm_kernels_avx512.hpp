@@ -77,11 +77,13 @@ struct F32 {
   TANDEM_AVX512 Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   TANDEM_AVX512 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   TANDEM_AVX512 Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
-  /// Four sums at once: adding interleaved halves leaves (a, b, c, d) partial sums in every 128 bits.
+  /// Four sums at once: adding interleaved halves leaves (a, b, c, d) partial sums in every 128
+  /// bits.
   TANDEM_AVX512 void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
     const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const __m512 s = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m512 s =
+        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
     const __m256 h = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
     _mm_storeu_ps(sums, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
   }

@@ -82,7 +82,8 @@ struct Pairs {
   }
   /// Pairs from two rows of the source: p below, q (null: zeros) above.
   TANDEM_AVX512 Vec interleave(__m256i p, __m256i q) {
-    return _mm512_or_si512(_mm512_cvtepu16_epi32(p), _mm512_slli_epi32(_mm512_cvtepu16_epi32(q), 16));
+    return _mm512_or_si512(_mm512_cvtepu16_epi32(p),
+                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(q), 16));
   }
   TANDEM_AVX512 Vec combine(const bfloat16* p, const bfloat16* q) {
     return interleave(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),

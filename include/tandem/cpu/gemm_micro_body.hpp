@@ -4,8 +4,8 @@
 // compiler use that set. (A lambda or a helper without the attribute could not be inlined, hence
 // the plain loops.) On its own this file is empty, and it has no include guard on purpose.
 //
-// V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes, k_unit,
-// cheap_partial (partial loads and stores cost no more than whole ones),
+// V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes,
+// k_unit, cheap_partial (partial loads and stores cost no more than whole ones),
 // load/store with and without a count, broadcast, zero, set, mul, fma(a, b, c) = a·b + c,
 // transpose of lanes × lanes elements, and sum4. The epilogue needs no intrinsics and uses Vec.
 
@@ -32,7 +32,8 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   constexpr int bases = (rows + 2) / 3;
   const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step;
   const Elem* a[extent(bases)];
-  TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] = static_cast<const Elem*>(t.a) + 3 * g * a_row;
+  TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] =
+      static_cast<const Elem*>(t.a) + 3 * g * a_row;
   const Elem* b = static_cast<const Elem*>(t.b);
 
   // The steps come in three runs that differ in what they prefetch, one address each: this tile's

@@ -40,7 +40,8 @@ class Scratch {
     const bool huge = bytes >= huge_page / 2;
     const int64_t rounded = round_up(bytes, unit);
     void* memory = nullptr;
-    if (posix_memalign(&memory, static_cast<size_t>(huge ? huge_page : page), static_cast<size_t>(rounded)) != 0) {
+    if (posix_memalign(&memory, static_cast<size_t>(huge ? huge_page : page),
+                       static_cast<size_t>(rounded)) != 0) {
       throw std::bad_alloc();
     }
 #if defined(MADV_HUGEPAGE)

@@ -19,9 +19,11 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
-/// A float that a product rounds to bfloat16, on its way into the packed panels: gemm<Rounded, float>
-/// multiplies float arrays at bfloat16's speed and precision, without a copy of them. Its sums are float.
-///   gemm<Rounded, float>(Trans::no, Trans::yes, m, n, k, 1.0F, rounded(x), k, rounded(w), k, 0.0F, y, n);
+/// A float that a product rounds to bfloat16, on its way into the packed panels: gemm<Rounded,
+/// float> multiplies float arrays at bfloat16's speed and precision, without a copy of them. Its
+/// sums are float.
+///   gemm<Rounded, float>(Trans::no, Trans::yes, m, n, k, 1.0F, rounded(x), k, rounded(w), k, 0.0F,
+///   y, n);
 struct Rounded {
   float value;
 };
@@ -43,7 +45,7 @@ struct MicroArgs {
   int64_t b_step;
   Out* c;
   int64_t ldc, rows, cols;  // 1 … Kernels::rows, 1 … Kernels::cols exist in C
-  Out alpha, beta;    // beta = 0: C is not read
+  Out alpha, beta;          // beta = 0: C is not read
   // What comes after this tile's B: each step asks for one address and goes on by prefetch_step
   // bytes, so that the next panel arrives in the second-level cache while this one is used.
   const char* prefetch;
@@ -85,18 +87,18 @@ using PackFunction = void (*)(const In* source, int64_t ld, int64_t count, int64
 template <class In, class Out>
 struct Kernels {
   const char* name;
-  int rows, cols;        // of the micro tile
-  int k_unit;            // inner indices per packed element
-  int k_multiple;        // the inner dimension is padded with zeros to a multiple of this
-  int element_size;      // bytes of a packed element
-  int64_t k_block;       // inner indices per pass over C
-  bool reads_unpacked;   // micro kernels may also read A and B in place
+  int rows, cols;       // of the micro tile
+  int k_unit;           // inner indices per packed element
+  int k_multiple;       // the inner dimension is padded with zeros to a multiple of this
+  int element_size;     // bytes of a packed element
+  int64_t k_block;      // inner indices per pass over C
+  bool reads_unpacked;  // micro kernels may also read A and B in place
   void (*micro[max_micro_rows])(const MicroArgs<Out>&);  // [rows − 1]
   // "along_k": the source is contiguous along the inner dimension (A, or B transposed).
   PackFunction<In> pack_a_along_k, pack_a_across_k, pack_b_along_k, pack_b_across_k;
   void (*dot[max_dot_rows])(const DotArgs<In, Out>&);  // [rows − 1], null: none
-  void (*finish)(const Epilogue<Out>& epilogue, int64_t row, int64_t col, int64_t rows, int64_t cols,
-                 Out* c, int64_t ldc);
+  void (*finish)(const Epilogue<Out>& epilogue, int64_t row, int64_t col, int64_t rows,
+                 int64_t cols, Out* c, int64_t ldc);
   void (*begin)();  // around a run of micro kernels; null: nothing to do
   void (*end)();
 };

@@ -1,10 +1,11 @@
 #pragma once
-/// out[i] = f(in[i]…) over strided arrays: how elementwise ops walk their elements, and the slot by which each of
-/// them finds its GPU kernel (kernels/map.cuh).
+/// out[i] = f(in[i]…) over strided arrays: how elementwise ops walk their elements, and the slot by
+/// which each of them finds its GPU kernel (kernels/map.cuh).
 ///
-/// f is a formula (formula/number.hpp). For float and double it is called with vectors (cpu/simd.hpp), for the other
-/// types with single elements; bfloat16 is computed in float. The result does not depend on the layout of the
-/// inputs: operands that are not dense along a row are first gathered into a short buffer.
+/// f is a formula (formula/number.hpp). For float and double it is called with vectors
+/// (cpu/simd.hpp), for the other types with single elements; bfloat16 is computed in float. The
+/// result does not depend on the layout of the inputs: operands that are not dense along a row are
+/// first gathered into a short buffer.
 
 #include <cstdint>
 #include <cstring>
@@ -31,7 +32,8 @@ inline constexpr std::int64_t elementwise_grain = 16384;
 template <class C>
 inline constexpr bool has_simd = std::is_same_v<C, float> || std::is_same_v<C, double>;
 
-/// What a walk calls for a piece of a row: `at[k]` is where operand k begins, `n` is how many elements.
+/// What a walk calls for a piece of a row: `at[k]` is where operand k begins, `n` is how many
+/// elements.
 using RowFunction = void (*)(const void* context, const std::int64_t* at, std::int64_t n);
 
 /// Calls run(context, at, n) for pieces of rows that together cover the elements of the loop, on
@@ -43,13 +45,14 @@ TANDEM_NOINLINE void walk_rows(const Loop<N>& loop, std::int64_t grain, RowFunct
     std::int64_t column = begin % loop.inner;
     loop.for_rows(begin / loop.inner, (end - 1) / loop.inner + 1,
                   [&](const std::int64_t(&row)[extent(N)]) {
-      const std::int64_t n = loop.inner - column < end - begin ? loop.inner - column : end - begin;
-      std::int64_t at[extent(N)];
-      for (int k = 0; k < N; ++k) at[k] = row[k] + column * loop.inner_strides[k];
-      run(context, at, n);
-      begin += n;
-      column = 0;
-    });
+                    const std::int64_t n =
+                        loop.inner - column < end - begin ? loop.inner - column : end - begin;
+                    std::int64_t at[extent(N)];
+                    for (int k = 0; k < N; ++k) at[k] = row[k] + column * loop.inner_strides[k];
+                    run(context, at, n);
+                    begin += n;
+                    column = 0;
+                  });
   });
 }
 
@@ -70,9 +73,8 @@ struct WidenRow {
   static TANDEM_ALWAYS_INLINE void run(const bfloat16* from, float* to, std::int64_t n) {
     const auto* bits = reinterpret_cast<const std::uint16_t*>(from);
     vec_map<V>(
-        n, to, [](typename V::template As<std::uint16_t> x) TANDEM_INLINE_LAMBDA {
-          return from_bf16(x);
-        },
+        n, to,
+        [](typename V::template As<std::uint16_t> x) TANDEM_INLINE_LAMBDA { return from_bf16(x); },
         bits);
   }
 };
@@ -100,11 +102,13 @@ void convert_row(To* to, std::int64_t to_step, const From* from, std::int64_t fr
       return simd_dispatch<NarrowRow, float>(from, to, n);
     }
   }
-  for (std::int64_t i = 0; i < n; ++i) to[i * to_step] = tandem::detail::convert_element<To>(from[i * from_step]);
+  for (std::int64_t i = 0; i < n; ++i)
+    to[i * to_step] = tandem::detail::convert_element<To>(from[i * from_step]);
 }
 
-/// What a functor is on vectors: itself, or what its vectors<V>() returns. Functors of several numbers have
-/// one, which makes vectors of them before the loop: GCC 12 at -O3 fills them lane by lane inside.
+/// What a functor is on vectors: itself, or what its vectors<V>() returns. Functors of several
+/// numbers have one, which makes vectors of them before the loop: GCC 12 at -O3 fills them lane by
+/// lane inside.
 template <class V, class F>
 TANDEM_ALWAYS_INLINE auto vector_form(const F& f) {
   if constexpr (requires { f.template vectors<V>(); }) {
@@ -121,26 +125,31 @@ struct MapRow {
   template <class V, class F, class C>
   static TANDEM_ALWAYS_INLINE void run(F functor, std::int64_t n, C* out, const C* a) {
     const auto f = vector_form<V>(functor);
-    vec_map<V>(n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x); }, a);
+    vec_map<V>(
+        n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x); }, a);
   }
   template <class V, class F, class C>
   static TANDEM_ALWAYS_INLINE void run(F functor, std::int64_t n, C* out, const C* a, const C* b) {
     const auto f = vector_form<V>(functor);
     if constexpr (Constant == 1) {
       const V x(*a);
-      vec_map<V>(n, out, [&](V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, b);
+      vec_map<V>(
+          n, out, [&](V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, b);
     } else if constexpr (Constant == 2) {
       const V y(*b);
-      vec_map<V>(n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x, y); }, a);
+      vec_map<V>(
+          n, out, [&](V x) TANDEM_INLINE_LAMBDA { return f(x, y); }, a);
     } else {
-      vec_map<V>(n, out, [&](V x, V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, a, b);
+      vec_map<V>(
+          n, out, [&](V x, V y) TANDEM_INLINE_LAMBDA { return f(x, y); }, a, b);
     }
   }
   template <class V, class F, class C>
   static TANDEM_ALWAYS_INLINE void run(F functor, std::int64_t n, C* out, const C* a, const C* b,
                                        const C* c) {
     const auto f = vector_form<V>(functor);
-    vec_map<V>(n, out, [&](V x, V y, V z) TANDEM_INLINE_LAMBDA { return f(x, y, z); }, a, b, c);
+    vec_map<V>(
+        n, out, [&](V x, V y, V z) TANDEM_INLINE_LAMBDA { return f(x, y, z); }, a, b, c);
   }
 };
 
@@ -160,7 +169,8 @@ void dense_row(const void* f, std::int64_t n, C* out, const C* const* in) {
   }
 }
 
-/// The rows of a map over elements of T computed in C; compiled once per type and number of operands.
+/// The rows of a map over elements of T computed in C; compiled once per type and number of
+/// operands.
 template <class T, class C, int N>
 struct MapWalk {
   const MapOperands<T, N>& operands;
@@ -234,7 +244,8 @@ void map_elements(const F& f, const MapOperands<T, N>& operands) {
           to[i * step[0]] = static_cast<T>(function(from[K][i * step[K + 1]]...));
         }
       }
-    }(std::make_index_sequence<extent(N)>());
+    }
+    (std::make_index_sequence<extent(N)>());
   };
   walk_rows(operands.loop, grain_of<F>(), run, &context);
 }
@@ -264,7 +275,8 @@ void map_on_cpu(const F& f, const MapOperands<T, N>& operands) {
 
 /// The slot of the formula F on N operands of type T.
 template <class F, class T, int N>
-inline const Kernel<void(Queue&, const F&, const MapOperands<T, N>&)> map_kernel{"map", map_on_cpu<F, T, N>};
+inline const Kernel<void(Queue&, const F&, const MapOperands<T, N>&)> map_kernel{
+    "map", map_on_cpu<F, T, N>};
 
 }  // namespace cpu
 TANDEM_NAMESPACE_END

@@ -1,9 +1,9 @@
 #pragma once
-/// Stages that work at the same time: bounded queues between threads, a stage of several threads that keeps
-/// the order, and one budget of threads for all of them.
+/// Stages that work at the same time: bounded queues between threads, a stage of several threads
+/// that keeps the order, and one budget of threads for all of them.
 ///
-/// Errors travel downstream: what a stage throws is thrown by the pop() of whoever reads from it. A reader
-/// that gives up stops its sources: their push() returns false. Nothing waits for ever.
+/// Errors travel downstream: what a stage throws is thrown by the pop() of whoever reads from it. A
+/// reader that gives up stops its sources: their push() returns false. Nothing waits for ever.
 
 #include <algorithm>
 #include <condition_variable>
@@ -26,7 +26,8 @@ namespace wtal {
 
 /// At most `capacity` values on their way from one or more threads to one or more others.
 ///
-///   producer: while (…) if (!queue.push(value)) return;   consumer: while (auto value = queue.pop()) …
+///   producer: while (…) if (!queue.push(value)) return;   consumer: while (auto value =
+///   queue.pop()) …
 ///             queue.close();
 template <class V>
 class BoundedQueue {
@@ -47,8 +48,8 @@ class BoundedQueue {
     filled_.notify_one();
     return true;
   }
-  /// Waits for a value. Nothing when the queue is closed and empty, or stopped. Throws what fail() was
-  /// given, after the values before it.
+  /// Waits for a value. Nothing when the queue is closed and empty, or stopped. Throws what fail()
+  /// was given, after the values before it.
   std::optional<V> pop() {
     std::unique_lock lock(mutex_);
     filled_.wait(lock, [this] { return !values_.empty() || over(); });
@@ -64,7 +65,9 @@ class BoundedQueue {
     return value;
   }
   /// No more values will come.
-  void close() { end([this] { closed_ = true; }); }
+  void close() {
+    end([this] { closed_ = true; });
+  }
   /// No more values will come, because of this error.
   void fail(std::exception_ptr error) {
     end([&] {
@@ -105,7 +108,8 @@ class BoundedQueue {
   bool closed_ = false, stopped_ = false;
 };
 
-/// How many threads may compute at a time, over all stages. Who waits is served in the order of coming.
+/// How many threads may compute at a time, over all stages. Who waits is served in the order of
+/// coming.
 ///
 ///   { const auto lease = budget.acquire(); … }            one thread
 ///   { const auto lease = budget.acquire(2, 8); set_num_threads(lease.threads()); … }
@@ -115,7 +119,8 @@ class ThreadBudget {
  public:
   class Lease {
    public:
-    Lease(Lease&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)), threads_(other.threads_) {}
+    Lease(Lease&& other) noexcept
+        : budget_(std::exchange(other.budget_, nullptr)), threads_(other.threads_) {}
     Lease& operator=(Lease&&) = delete;
     ~Lease() {
       if (budget_ != nullptr) budget_->release(threads_);
@@ -184,8 +189,8 @@ class StageThread {
   std::thread thread_;
 };
 
-/// OrderedStage — out = f(in) by several threads at a time, handed out in the order in which `in` came. At
-/// most `window` results wait. Each call of f has one thread of the budget.
+/// OrderedStage — out = f(in) by several threads at a time, handed out in the order in which `in`
+/// came. At most `window` results wait. Each call of f has one thread of the budget.
 ///
 ///   OrderedStage<Pair, Flow> stage(pairs, budget, 4, 8, [](Pair p) { return flow_of(p); });
 ///   while (auto flow = stage.pop()) …
@@ -195,7 +200,8 @@ class OrderedStage {
   OrderedStage(BoundedQueue<In>& in, ThreadBudget& budget, int workers, std::size_t window,
                std::function<Out(In)> f)
       : in_(in), budget_(budget), window_(window), f_(std::move(f)) {
-    TANDEM_CHECK(workers >= 1 && window >= 1, "stage", "needs at least one thread and room for one result");
+    TANDEM_CHECK(workers >= 1 && window >= 1, "stage",
+                 "needs at least one thread and room for one result");
     running_ = workers;
     threads_.reserve(static_cast<std::size_t>(workers));
     for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
@@ -240,7 +246,8 @@ class OrderedStage {
         std::uint64_t number = 0;
         std::optional<In> value;
         {
-          const std::lock_guard taking(take_);  // so that numbers are given in the order of the queue
+          // So that numbers are given in the order of the queue
+          const std::lock_guard taking(take_);
           value = in_.pop();
           if (!value) break;
           number = next_in_++;

@@ -6,8 +6,9 @@
 ///   struct Axpy {  // y += a·x
 ///     template <class V>
 ///     static TANDEM_ALWAYS_INLINE void run(float a, const float* x, float* y, int64_t n) {
-///       const V factor(a);  // outside: GCC 12 at -O3 would fill it lane by lane in every round of the loop
-///       vec_map<V>(n, y, [&](V xi, V yi) TANDEM_INLINE_LAMBDA { return fma(factor, xi, yi); }, x, y);
+///       const V factor(a);  // outside: GCC 12 at -O3 would fill it lane by lane in every round
+///       vec_map<V>(n, y, [&](V xi, V yi) TANDEM_INLINE_LAMBDA { return fma(factor, xi, yi); }, x,
+///                  y);
 ///     }
 ///   };
 ///   simd_dispatch<Axpy, float>(2.0F, x, y, n);
@@ -16,14 +17,14 @@
 /// from one for AVX2 and FMA, or run<Vec<float, 4>> from one without a target, as isa() says.
 ///
 /// **Everything that takes or returns a Vec must be always inlined**: functions are marked
-/// TANDEM_ALWAYS_INLINE, lambdas TANDEM_INLINE_LAMBDA. Their bodies are then compiled for the target
-/// of the function they end up in, and no function that mentions a wide register is left over for
-/// the linker to merge with another target's copy. A function that is really called would pass its
-/// vectors by a convention that depends on the target.
+/// TANDEM_ALWAYS_INLINE, lambdas TANDEM_INLINE_LAMBDA. Their bodies are then compiled for the
+/// target of the function they end up in, and no function that mentions a wide register is left
+/// over for the linker to merge with another target's copy. A function that is really called would
+/// pass its vectors by a convention that depends on the target.
 ///
 /// Why compiler vector types and not intrinsics: an intrinsic needs the target on the function that
-/// calls it, and a template cannot have a target that depends on its parameter, so every kernel would
-/// have to be spelled or included once per target. GCC and Clang translate vector types after
+/// calls it, and a template cannot have a target that depends on its parameter, so every kernel
+/// would have to be spelled or included once per target. GCC and Clang translate vector types after
 /// inlining. The types are aligned to 16 bytes only, which costs nothing on these CPUs and keeps
 /// the calling conventions, and with them -Wpsabi, out of it.
 ///
@@ -48,8 +49,7 @@
 #endif
 
 // Clang 16 inlines a function with assembly only into one of exactly the same target.
-#define TANDEM_TARGET_AVX512 \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define TANDEM_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define TANDEM_TARGET_AVX2 __attribute__((target("avx2,fma")))
 
 #if defined(__has_feature)
@@ -120,7 +120,8 @@ TANDEM_ALWAYS_INLINE bool cpu_has(Isa isa) {
 // What only an instruction can do well. Each is a plain function, because an instruction needs its
 // target; it is inlined into functions of that target and really called, through memory, from
 // others. Vectors of 64 bytes also occur in code for smaller registers (As<double>), so whoever
-// calls these asks the CPU first. AddressSanitizer does not see into them and gets the copies above.
+// calls these asks the CPU first. AddressSanitizer does not see into them and gets the copies
+// above.
 #if TANDEM_X86 && !defined(__SANITIZE_ADDRESS__) && !TANDEM_HAS_FEATURE(address_sanitizer)
 #define TANDEM_MASKED_MOVES 1
 struct Block64 {
@@ -130,9 +131,7 @@ struct Block64 {
 inline TANDEM_TARGET_AVX512 void load_first64(void* to, const void* from, uint64_t bytes) {
   const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
   typename RawVec<uint8_t, 64>::type v;
-  asm("vmovdqu8 %2, %0%{%1%}%{z%}"
-      : "=v"(v)
-      : "Yk"(mask), "m"(*static_cast<const Block64*>(from)));
+  asm("vmovdqu8 %2, %0%{%1%}%{z%}" : "=v"(v) : "Yk"(mask), "m"(*static_cast<const Block64*>(from)));
   std::memcpy(to, &v, 64);
 }
 inline TANDEM_TARGET_AVX512 void store_first64(void* to, const void* from, uint64_t bytes) {
@@ -241,8 +240,8 @@ struct Vec {
       return v;
     }
 #endif
-    // A variable of its own, so that only this path needs memory, and not a Raw: Clang 16 would take
-    // a reference to it for aligned to all of its size.
+    // A variable of its own, so that only this path needs memory, and not a Raw: Clang 16 would
+    // take a reference to it for aligned to all of its size.
     T in_memory[extent(N)] = {};
     detail::copy_first<T, N>(in_memory, from, n);
     return load(in_memory);
@@ -494,7 +493,8 @@ TANDEM_ALWAYS_INLINE Vec<T, N> sqrt(Vec<T, N> a) {
 }
 
 namespace detail {
-/// Lane i meets lane i + N/2, then the same in the lower half. The last 16 bytes are not halved any more:
+/// Lane i meets lane i + N/2, then the same in the lower half. The last 16 bytes are not halved any
+/// more:
 /// smaller vectors go through memory in GCC.
 template <class T, int N, class F>
 TANDEM_ALWAYS_INLINE T reduce(Vec<T, N> v, F f) {
@@ -612,19 +612,23 @@ TANDEM_ALWAYS_INLINE typename V::value_type vec_max(int64_t n, F f, const X*... 
 /// Of a contiguous row: Σx, max x, Σ(x − c)², Σxy, Σx².
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_sum(const T* x, int64_t n) {
-  return vec_sum<V>(n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
+  return vec_sum<V>(
+      n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
 }
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_max(const T* x, int64_t n) {
-  return vec_max<V>(n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
+  return vec_max<V>(
+      n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
 }
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_dot(const T* x, const T* y, int64_t n) {
-  return vec_sum<V>(n, [](V a, V b) TANDEM_INLINE_LAMBDA { return a * b; }, x, y);
+  return vec_sum<V>(
+      n, [](V a, V b) TANDEM_INLINE_LAMBDA { return a * b; }, x, y);
 }
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_sum_squares(const T* x, int64_t n) {
-  return vec_sum<V>(n, [](V a) TANDEM_INLINE_LAMBDA { return a * a; }, x);
+  return vec_sum<V>(
+      n, [](V a) TANDEM_INLINE_LAMBDA { return a * a; }, x);
 }
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_sum_squares_around(const T* x, std::type_identity_t<T> centre,

@@ -2,7 +2,8 @@
 /// Sums over any dimensions of a strided array: the same bits for every thread count and every
 /// instruction set, with an error that hardly grows with the number of terms.
 ///
-///   float  values are added in blocks of 1024 (64 running sums of 16 terms each), blocks in double;
+///   float  values are added in blocks of 1024 (64 running sums of 16 terms each), blocks in
+///   double;
 ///   over leading dimensions, blocks of 256 rows (in 32 groups of 8) in float, blocks in double.
 ///   double the same, all in double.  Integers are added as int64_t, which wraps around.
 
@@ -37,8 +38,8 @@ TANDEM_ALWAYS_INLINE P plus(P a, P b) {
   }
 }
 
-/// Σ x[i], i < n, dense. The vectors have 64 bytes whatever the instruction set, so the order of the
-/// additions does not depend on it.
+/// Σ x[i], i < n, dense. The vectors have 64 bytes whatever the instruction set, so the order of
+/// the additions does not depend on it.
 struct SumDense {
   template <class, class T>
   static TANDEM_ALWAYS_INLINE double run(const T* x, std::int64_t n) {
@@ -76,11 +77,11 @@ struct SumRows {
       for_each_vec<V>(n, [&](std::int64_t j, std::int64_t count) TANDEM_INLINE_LAMBDA {
         const T* q = p + j;
         if (count == V::size) {
-          const V a = (V::load(q) + V::load(q + step)) +
-                      (V::load(q + 2 * step) + V::load(q + 3 * step));
+          const V a =
+              (V::load(q) + V::load(q + step)) + (V::load(q + 2 * step) + V::load(q + 3 * step));
           q += 4 * step;
-          const V b = (V::load(q) + V::load(q + step)) +
-                      (V::load(q + 2 * step) + V::load(q + 3 * step));
+          const V b =
+              (V::load(q) + V::load(q + step)) + (V::load(q + 2 * step) + V::load(q + 3 * step));
           (V::load(sums + j) + (a + b)).store(sums + j);
         } else {
           for (std::int64_t i = 0; i < count; ++i) {
@@ -109,7 +110,8 @@ PartOf<T> sum_run(const T* x, std::int64_t n, std::int64_t step) {
   PartOf<T> lanes[4] = {};
   std::int64_t i = 0;
   for (; i + 4 <= n; i += 4) {
-    for (int l = 0; l < 4; ++l) lanes[l] = plus(lanes[l], static_cast<PartOf<T>>(x[(i + l) * step]));
+    for (int l = 0; l < 4; ++l)
+      lanes[l] = plus(lanes[l], static_cast<PartOf<T>>(x[(i + l) * step]));
   }
   for (; i < n; ++i) lanes[0] = plus(lanes[0], static_cast<PartOf<T>>(x[i * step]));
   return plus(plus(lanes[0], lanes[1]), plus(lanes[2], lanes[3]));
@@ -117,7 +119,8 @@ PartOf<T> sum_run(const T* x, std::int64_t n, std::int64_t step) {
 
 /// Calls f(offset, n) for the pieces of rows that make up elements [begin, end) of the loop.
 template <class F>
-void for_elements(const tandem::detail::Loop<1>& loop, std::int64_t begin, std::int64_t end, F&& f) {
+void for_elements(const tandem::detail::Loop<1>& loop, std::int64_t begin, std::int64_t end,
+                  F&& f) {
   if (begin >= end) return;
   std::int64_t column = begin % loop.inner;
   loop.for_rows(begin / loop.inner, (end - 1) / loop.inner + 1, [&](const std::int64_t(&row)[1]) {
@@ -155,29 +158,31 @@ void sum_dims(const Shape& shape, const T* x, const Strides& strides, unsigned s
 
   if constexpr (std::is_floating_point_v<T>) {
     if (kept.inner_strides[0] == 1 && kept.inner >= 8 && step != 1 && count > 0) {
-      // Columns: whole rows of `kept` are added up. A task is a tile of columns and a block of terms.
+      // Columns: whole rows of `kept` are added up. A task is a tile of columns and a block of
+      // terms.
       constexpr std::int64_t block = 256, width = 2048;
       const std::int64_t blocks = num_chunks(count, block), tiles = num_chunks(kept.inner, width);
       std::vector<T> parts(static_cast<std::size_t>(blocks > 1 ? blocks * outputs : 0));
       const std::int64_t work =
           (kept.inner < width ? kept.inner : width) * (count < block ? count : block);
-      parallel_for(kept.rows * tiles * blocks, work < grain ? grain / work : 1,
-                   [&](std::int64_t first, std::int64_t last) {
-        std::int64_t row = first / blocks / tiles;
-        kept.for_rows(row, (last - 1) / blocks / tiles + 1, [&](const std::int64_t(&at)[1]) {
-          for (; first < last && first / blocks / tiles == row; ++first) {
-            const std::int64_t b = first % blocks, from = first / blocks % tiles * width;
-            const std::int64_t n = kept.inner - from < width ? kept.inner - from : width;
-            T* sums = (blocks > 1 ? parts.data() + b * outputs : out) + row * kept.inner + from;
-            for (std::int64_t j = 0; j < n; ++j) sums[j] = 0;
-            const std::int64_t end = (b + 1) * block < count ? (b + 1) * block : count;
-            detail::for_elements(terms, b * block, end, [&](std::int64_t term, std::int64_t m) {
-              simd_dispatch<detail::SumRows, T>(x + at[0] + from + term, step, m, sums, n);
+      parallel_for(
+          kept.rows * tiles * blocks, work < grain ? grain / work : 1,
+          [&](std::int64_t first, std::int64_t last) {
+            std::int64_t row = first / blocks / tiles;
+            kept.for_rows(row, (last - 1) / blocks / tiles + 1, [&](const std::int64_t(&at)[1]) {
+              for (; first < last && first / blocks / tiles == row; ++first) {
+                const std::int64_t b = first % blocks, from = first / blocks % tiles * width;
+                const std::int64_t n = kept.inner - from < width ? kept.inner - from : width;
+                T* sums = (blocks > 1 ? parts.data() + b * outputs : out) + row * kept.inner + from;
+                for (std::int64_t j = 0; j < n; ++j) sums[j] = 0;
+                const std::int64_t end = (b + 1) * block < count ? (b + 1) * block : count;
+                detail::for_elements(terms, b * block, end, [&](std::int64_t term, std::int64_t m) {
+                  simd_dispatch<detail::SumRows, T>(x + at[0] + from + term, step, m, sums, n);
+                });
+              }
+              ++row;
             });
-          }
-          ++row;
-        });
-      });
+          });
       if (blocks == 1) return;
       parallel_for(outputs, grain / 4, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t j = first; j < last; ++j) {
@@ -197,30 +202,31 @@ void sum_dims(const Shape& shape, const T* x, const Strides& strides, unsigned s
   const std::int64_t chunks = count > chunk ? num_chunks(count, chunk) : 1;
   std::vector<Part> parts(static_cast<std::size_t>(chunks > 1 ? chunks * outputs : 0));
   const std::int64_t work = count < chunk ? count + 1 : chunk;
-  parallel_for(outputs * chunks, work < grain ? grain / work : 1,
-               [&](std::int64_t first, std::int64_t last) {
-    std::int64_t task = first;
-    detail::for_elements(kept, first / chunks, (last - 1) / chunks + 1,
-                         [&](std::int64_t row, std::int64_t n) {
-      for (std::int64_t j = 0; j < n; ++j) {
-        const T* base = x + row + j * kept.inner_strides[0];
-        const std::int64_t output = task / chunks;
-        for (; task < last && task / chunks == output; ++task) {
-          const std::int64_t begin = task % chunks * chunk;
-          const std::int64_t end = count - begin < chunk ? count : begin + chunk;
-          Part total = 0;
-          detail::for_elements(terms, begin, end, [&](std::int64_t at, std::int64_t m) {
-            total = detail::plus(total, detail::sum_run(base + at, m, step));
-          });
-          if (chunks > 1) {
-            parts[static_cast<std::size_t>(task)] = total;
-          } else {
-            out[task] = static_cast<SumOf<T>>(total);
-          }
-        }
-      }
-    });
-  });
+  parallel_for(
+      outputs * chunks, work < grain ? grain / work : 1,
+      [&](std::int64_t first, std::int64_t last) {
+        std::int64_t task = first;
+        detail::for_elements(
+            kept, first / chunks, (last - 1) / chunks + 1, [&](std::int64_t row, std::int64_t n) {
+              for (std::int64_t j = 0; j < n; ++j) {
+                const T* base = x + row + j * kept.inner_strides[0];
+                const std::int64_t output = task / chunks;
+                for (; task < last && task / chunks == output; ++task) {
+                  const std::int64_t begin = task % chunks * chunk;
+                  const std::int64_t end = count - begin < chunk ? count : begin + chunk;
+                  Part total = 0;
+                  detail::for_elements(terms, begin, end, [&](std::int64_t at, std::int64_t m) {
+                    total = detail::plus(total, detail::sum_run(base + at, m, step));
+                  });
+                  if (chunks > 1) {
+                    parts[static_cast<std::size_t>(task)] = total;
+                  } else {
+                    out[task] = static_cast<SumOf<T>>(total);
+                  }
+                }
+              }
+            });
+      });
   for (std::int64_t j = 0; chunks > 1 && j < outputs; ++j) {
     Part total = 0;
     for (std::int64_t c = 0; c < chunks; ++c) {

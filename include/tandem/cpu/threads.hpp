@@ -286,13 +286,15 @@ inline constinit std::atomic<Pool*> pool_pointer{nullptr};
 
 inline Pool& pool() {
   Pool* current = pool_pointer.load(std::memory_order_acquire);
-  if (current != nullptr) [[likely]] return *current;
+  if (current != nullptr) [[likely]]
+    return *current;
   // The workers do not exist in a forked child: it forgets the parent's pool and makes its own.
   static const int registered = pthread_atfork(
       nullptr, nullptr, [] { pool_pointer.store(nullptr, std::memory_order_relaxed); });
   static_cast<void>(registered);
   Pool* created = new Pool;  // without std::unique_ptr: <memory> brings the streams along
-  if (pool_pointer.compare_exchange_strong(current, created, std::memory_order_acq_rel)) return *created;
+  if (pool_pointer.compare_exchange_strong(current, created, std::memory_order_acq_rel))
+    return *created;
   delete created;
   return *current;
 }
@@ -381,7 +383,8 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
 ///   parallel_chunks(n, 4096, [&](int64_t i, int64_t begin, int64_t end) {
 ///     part[static_cast<size_t>(i)] = std::accumulate(x + begin, x + end, 0.0);
 ///   });
-///   double sum = std::accumulate(part.begin(), part.end(), 0.0);  // same bits for any thread count
+///   double sum = std::accumulate(part.begin(), part.end(), 0.0);  // same bits for any thread
+///   count
 template <class F>
 void parallel_chunks(int64_t n, int64_t chunk, F&& f) {
   const int64_t chunks = num_chunks(n, chunk);

@@ -11,8 +11,8 @@
 ///   };
 ///
 /// Errors in units in the last place, over all arguments, subnormal ones and results included: the
-/// bound that tests/cpu/vmath_test.cpp asserts, and the largest that 70 million floats and 40 million
-/// doubles showed on any instruction set:
+/// bound that tests/cpu/vmath_test.cpp asserts, and the largest that 70 million floats and 40
+/// million doubles showed on any instruction set:
 ///
 ///              exp   expm1  log   log1p  tanh  sigmoid  erf
 ///   bound      1     1.75   1     1      2     2        1.5
@@ -50,13 +50,13 @@ struct Elementary<float> {
   static constexpr float two_to_mantissa = 0x1p23F;
   static constexpr float ln2_high = 0x1.62e4p-1F, ln2_low = 0x1.7f7d1cp-20F;
   static constexpr float log2_e = 0x1.715476p+0F;
-  static constexpr float exp_low = -104, exp_high = 89;  // beyond: 0 and ∞
+  static constexpr float exp_low = -104, exp_high = 89;     // beyond: 0 and ∞
   static constexpr float exp_normal_low = -0x1.5d589ep+6F;  // log 2^−126
-  static constexpr float expm1_low = -18;                // below: −1
-  static constexpr float tanh_high = 10;                 // beyond: 1
+  static constexpr float expm1_low = -18;                   // below: −1
+  static constexpr float tanh_high = 10;                    // beyond: 1
   // (e^r − 1 − r)/r² on ±ln2/2; (log((1+s)/(1−s)) − 2s)/s³ in s² up to s = (√2−1)/(√2+1)
-  static constexpr float exp_tail[] = {0x1p-1F,         0x1.555556p-3F, 0x1.5554aep-5F,
-                                       0x1.11109p-7F,   0x1.6d7486p-10F, 0x1.a1a164p-13F};
+  static constexpr float exp_tail[] = {0x1p-1F,       0x1.555556p-3F,  0x1.5554aep-5F,
+                                       0x1.11109p-7F, 0x1.6d7486p-10F, 0x1.a1a164p-13F};
   static constexpr float log_tail[] = {0x1.555554p-1F, 0x1.999a7ap-2F, 0x1.2438d2p-2F,
                                        0x1.e2f722p-3F};
 };
@@ -74,14 +74,20 @@ struct Elementary<double> {
   static constexpr double exp_normal_low = -0x1.6232bdd7abcd0p+9;  // log 2^−1022
   static constexpr double expm1_low = -40;
   static constexpr double tanh_high = 20;
-  static constexpr double exp_tail[] = {
-      0x1p-1,                0x1.5555555555559p-3,  0x1.555555555555ap-5,  0x1.111111110f6aep-7,
-      0x1.6c16c16c1445dp-10, 0x1.a01a01afe53dfp-13, 0x1.a01a01b0b3444p-16, 0x1.71ddf85367927p-19,
-      0x1.27e4c5a8da65bp-22, 0x1.af5ebf6184e1ep-26, 0x1.1f955708db583p-29};
-  static constexpr double log_tail[] = {0x1.5555555555592p-1, 0x1.999999997fd77p-2,
-                                        0x1.24924941f4fa6p-2, 0x1.c71c520608b20p-3,
-                                        0x1.74663fa20502dp-3, 0x1.39a1a6fa2752cp-3,
-                                        0x1.2f06346b85b00p-3};
+  static constexpr double exp_tail[] = {0x1p-1,
+                                        0x1.5555555555559p-3,
+                                        0x1.555555555555ap-5,
+                                        0x1.111111110f6aep-7,
+                                        0x1.6c16c16c1445dp-10,
+                                        0x1.a01a01afe53dfp-13,
+                                        0x1.a01a01b0b3444p-16,
+                                        0x1.71ddf85367927p-19,
+                                        0x1.27e4c5a8da65bp-22,
+                                        0x1.af5ebf6184e1ep-26,
+                                        0x1.1f955708db583p-29};
+  static constexpr double log_tail[] = {
+      0x1.5555555555592p-1, 0x1.999999997fd77p-2, 0x1.24924941f4fa6p-2, 0x1.c71c520608b20p-3,
+      0x1.74663fa20502dp-3, 0x1.39a1a6fa2752cp-3, 0x1.2f06346b85b00p-3};
 };
 
 /// c₀ + c₁x + c₂x² + … by Horner's rule.
@@ -175,8 +181,10 @@ TANDEM_ALWAYS_INLINE Vec<T, N> exp(Vec<T, N> x) {
   return e.scale(e.expm1_r() + Vec<T, N>(T(1)));
 }
 
-/// e^x where it is a normal number, in three quarters of exp's time and with its bits; 2^−126 (double:
-/// 2^−1022) instead of anything smaller, so also at −∞. For weights beside a largest one of 1. x < 88 (709).
+/// e^x where it is a normal number, in three quarters of exp's time and with its bits; 2^−126
+/// (double:
+/// 2^−1022) instead of anything smaller, so also at −∞. For weights beside a largest one of 1. x <
+/// 88 (709).
 template <class T, int N>
 TANDEM_ALWAYS_INLINE Vec<T, N> exp_normal(Vec<T, N> x) {
   using V = Vec<T, N>;

@@ -1,8 +1,9 @@
 #pragma once
-/// Graph: the work that a function puts into a queue, recorded once and started again and again by one call.
+/// Graph: the work that a function puts into a queue, recorded once and started again and again by
+/// one call.
 ///
-///   adam.step() …                                        // a few steps as usual, so that all memory exists
-///   const Graph step = Graph::capture(queue, [&] {
+///   adam.step() …                                        // a few steps as usual, so that all
+///   memory exists const Graph step = Graph::capture(queue, [&] {
 ///     adam.zero_grad();
 ///     loss = mse(model.forward(x), y);
 ///     loss.backward();
@@ -16,19 +17,24 @@
 ///     step.replay();
 ///   }
 ///
-/// Capturing records what kernels are given (addresses, sizes, numbers) and does none of the work; a replay does all
-/// of it, on what lies at the same addresses then. Hence
-///   - every tensor that exists before and that the function reads or writes must outlive the graph;
-///   - tensors that the function makes and leaves (the loss, gradients) hold, after each replay, what it gave; their
-///     memory has other uses earlier in a replay, so nothing comes into a replay through them;
-///   - what differs between replays must lie in the GPU's memory, in tensors from before (or OutsideGraphPool). Numbers
-///     of the host are recorded as they are. The optimizer keeps such tensors, and must outlive the graph.
-/// The function allocates from a pool of the graph, which is reserved as long as the graph lives. What it frees of
-/// other memory (gradients of an earlier step, say) is kept as long, because the graph may read it: free it before.
+/// Capturing records what kernels are given (addresses, sizes, numbers) and does none of the work;
+/// a replay does all of it, on what lies at the same addresses then. Hence
+///   - every tensor that exists before and that the function reads or writes must outlive the
+///     graph;
+///   - tensors that the function makes and leaves (the loss, gradients) hold, after each replay,
+///     what it gave; their memory has other uses earlier in a replay, so nothing comes into a
+///     replay through them;
+///   - what differs between replays must lie in the GPU's memory, in tensors from before (or
+///     OutsideGraphPool). Numbers of the host are recorded as they are. The optimizer keeps such
+///     tensors, and must outlive the graph.
+/// The function allocates from a pool of the graph, which is reserved as long as the graph lives.
+/// What it frees of other memory (gradients of an earlier step, say) is kept as long, because the
+/// graph may read it: free it before.
 ///
-/// Nothing may wait while a graph is captured, and nothing is copied from or to the host: item(), to(Device::cpu()),
-/// x.to(Device::cuda()), printing and Event::synchronize() throw. Further queues take part when they wait for an event
-/// of the captured one, which must wait for an event of each of them in the end. Other threads go on as usual.
+/// Nothing may wait while a graph is captured, and nothing is copied from or to the host: item(),
+/// to(Device::cpu()), x.to(Device::cuda()), printing and Event::synchronize() throw. Further queues
+/// take part when they wait for an event of the captured one, which must wait for an event of each
+/// of them in the end. Other threads go on as usual.
 
 #include <utility>
 
@@ -39,7 +45,8 @@ TANDEM_NAMESPACE_BEGIN
 class Graph {
  public:
   Graph() = default;
-  Graph(Graph&& other) noexcept : queue_(other.queue_), graph_(std::exchange(other.graph_, nullptr)) {}
+  Graph(Graph&& other) noexcept
+      : queue_(other.queue_), graph_(std::exchange(other.graph_, nullptr)) {}
   Graph& operator=(Graph&& other) noexcept {
     std::swap(queue_, other.queue_);
     std::swap(graph_, other.graph_);
@@ -49,11 +56,12 @@ class Graph {
     if (graph_ != nullptr) cuda_interface().destroy_graph(graph_);
   }
 
-  /// The work of f(), which is called once, with `queue` as the current one. What f throws ends the capture.
-  /// Errors: the queue is the CPU's or is captured already; f did what cannot be captured.
+  /// The work of f(), which is called once, with `queue` as the current one. What f throws ends the
+  /// capture. Errors: the queue is the CPU's or is captured already; f did what cannot be captured.
   template <class F>
   static Graph capture(const Queue& queue, F&& f) {
-    TANDEM_CHECK(queue.device.is_cuda(), "graph", "only a GPU has graphs, the queue is one of ", queue.device);
+    TANDEM_CHECK(queue.device.is_cuda(), "graph", "only a GPU has graphs, the queue is one of ",
+                 queue.device);
     require_device("graph", queue.device);
     const DeviceInterface& table = cuda_interface();
     void* const graph = table.begin_capture(queue.device.index(), queue.stream);
@@ -76,7 +84,9 @@ class Graph {
   bool captured() const { return graph_ != nullptr; }
   const Queue& queue() const { return queue_; }
   /// What its pool has reserved, in bytes.
-  std::int64_t bytes() const { return graph_ != nullptr ? cuda_interface().graph_bytes(graph_) : 0; }
+  std::int64_t bytes() const {
+    return graph_ != nullptr ? cuda_interface().graph_bytes(graph_) : 0;
+  }
 
  private:
   Graph(const Queue& queue, void* graph) : queue_(queue), graph_(graph) {}

@@ -1,20 +1,23 @@
 #pragma once
-/// Kernel: a slot beside an op, which joins a name, a signature and the CPU's function, and finds the GPU's.
+/// Kernel: a slot beside an op, which joins a name, a signature and the CPU's function, and finds
+/// the GPU's.
 ///
 ///   // ops/softmax.hpp
 ///   template <class T>
-///   inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t rows, std::int64_t n)> softmax_forward{
+///   inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t rows, std::int64_t n)>
+///   softmax_forward{
 ///       "softmax_forward", softmax_on_cpu<T>};              // the CPU's function has no Queue
 ///   …
 ///   softmax_forward<T>(x.device(), y.mutable_device_data(), x.device_data(), rows, n);
 ///
 ///   // kernels/softmax.cu
 ///   template <class T>
-///   void softmax_forward(Queue& queue, T* y, const T* x, std::int64_t rows, std::int64_t n) { launch(…); }
-///   TANDEM_KERNEL(softmax_forward, float, double);
+///   void softmax_forward(Queue& queue, T* y, const T* x, std::int64_t rows, std::int64_t n) {
+///   launch(…); } TANDEM_KERNEL(softmax_forward, float, double);
 ///
-/// Headers never include CUDA. A kernel registers itself by its name and signature when a program starts that has
-/// tandem::cuda linked; a slot looks for it at its first call on a GPU. Nothing else lists the kernels.
+/// Headers never include CUDA. A kernel registers itself by its name and signature when a program
+/// starts that has tandem::cuda linked; a slot looks for it at its first call on a GPU. Nothing
+/// else lists the kernels.
 
 #include <atomic>
 #include <cstring>
@@ -22,11 +25,12 @@
 
 #include "tandem/cuda/queue.hpp"
 
-/// Outside of tandem's ABI namespace, and never changed, so that kernels of another version are noticed.
+/// Outside of tandem's ABI namespace, and never changed, so that kernels of another version are
+/// noticed.
 namespace tandem_kernel_registry {
 struct Entry {
   const char* name;
-  const char* version;    ///< TANDEM_VERSION_STRING of the headers that the kernel was compiled with
+  const char* version;  ///< TANDEM_VERSION_STRING of the headers that the kernel was compiled with
   const void* signature;  ///< signature<F>() of its type
   void (*function)();
   Entry* next;
@@ -40,7 +44,8 @@ inline Entry*& first() {
 
 TANDEM_NAMESPACE_BEGIN
 namespace cuda {
-/// Grids have at most so many blocks in x, where kernels stride. Tests set it to 3, so that every stride is taken.
+/// Grids have at most so many blocks in x, where kernels stride. Tests set it to 3, so that every
+/// stride is taken.
 inline std::int64_t& grid_cap() {
   static std::int64_t most = 65535;
   return most;
@@ -49,7 +54,8 @@ inline std::int64_t& grid_cap() {
 
 namespace detail {
 
-/// An address that stands for the type F, in all parts of a program. (Run-time type information is not needed.)
+/// An address that stands for the type F, in all parts of a program. (Run-time type information is
+/// not needed.)
 template <class F>
 const void* signature() {
   static const char tag = 0;
@@ -61,7 +67,8 @@ inline void (*find_kernel(const char* name, const void* signature))() {
   for (auto* e = tandem_kernel_registry::first(); e != nullptr; e = e->next) {
     if (std::strcmp(e->version, TANDEM_VERSION_STRING) != 0) {
       fail("cuda", "the kernels that are linked into this program are those of tandem ", e->version,
-           ", its headers those of ", TANDEM_VERSION_STRING, ": build tandem::cuda from the same version");
+           ", its headers those of ", TANDEM_VERSION_STRING,
+           ": build tandem::cuda from the same version");
     }
     if (e->signature != signature || std::strcmp(e->name, name) != 0) continue;
     e->found = true;
@@ -74,9 +81,12 @@ inline void (*find_kernel(const char* name, const void* signature))() {
 template <auto function>
 bool register_kernel(const char* name) {
   using F = std::remove_pointer_t<decltype(function)>;
-  static tandem_kernel_registry::Entry entry{name, TANDEM_VERSION_STRING, signature<F>(),
+  static tandem_kernel_registry::Entry entry{name,
+                                             TANDEM_VERSION_STRING,
+                                             signature<F>(),
                                              reinterpret_cast<void (*)()>(function),
-                                             tandem_kernel_registry::first(), false};
+                                             tandem_kernel_registry::first(),
+                                             false};
   tandem_kernel_registry::first() = &entry;
   return true;
 }
@@ -107,8 +117,9 @@ class Kernel<void(Queue&, A...)> {
   void operator()(Queue& queue, std::type_identity_t<A>... arguments) const {
     if (queue.device.is_cpu()) return on_cpu_(arguments...);
     const OnGpu function = on_gpu();
-    TANDEM_CHECK(function != nullptr, name_, "has no CUDA kernel for these element types (the queue is one of ",
-                 queue.device, ")");
+    TANDEM_CHECK(function != nullptr, name_,
+                 "has no CUDA kernel for these element types (the queue is one of ", queue.device,
+                 ")");
     function(queue, arguments...);
   }
 
@@ -116,7 +127,8 @@ class Kernel<void(Queue&, A...)> {
   OnGpu on_gpu() const {
     OnGpu function = on_gpu_.load(std::memory_order_relaxed);
     if (function == nullptr) {
-      function = reinterpret_cast<OnGpu>(detail::find_kernel(name_, detail::signature<void(Queue&, A...)>()));
+      function = reinterpret_cast<OnGpu>(
+          detail::find_kernel(name_, detail::signature<void(Queue&, A...)>()));
       on_gpu_.store(function, std::memory_order_relaxed);
     }
     return function;

@@ -1,18 +1,20 @@
 #pragma once
-/// launch("name", kernel, grid, block, shared bytes, queue, arguments…): the only way to start a kernel.
+/// launch("name", kernel, grid, block, shared bytes, queue, arguments…): the only way to start a
+/// kernel.
 ///
-/// Included by kernels/*.cu only. Every launch is checked here, and kernel sources contain no triple
-/// brackets, so that one place decides how a kernel is started: these sources are also ordinary C++, and
-/// tests/simt runs them without a GPU.
+/// Included by kernels/*.cu only. Every launch is checked here, and kernel sources contain no
+/// triple brackets, so that one place decides how a kernel is started: these sources are also
+/// ordinary C++, and tests/simt runs them without a GPU.
 ///
-/// TANDEM_CUDA_SYNC=1 in the environment waits after each launch, so that an error inside of a kernel is reported
-/// with its name. Profilers see the name as an NVTX range, where the toolkit has NVTX.
+/// TANDEM_CUDA_SYNC=1 in the environment waits after each launch, so that an error inside of a
+/// kernel is reported with its name. Profilers see the name as an NVTX range, where the toolkit has
+/// NVTX.
+
+#include <cuda_runtime.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <type_traits>
-
-#include <cuda_runtime.h>
 #if __has_include(<nvtx3/nvToolsExt.h>)
 #include <nvtx3/nvToolsExt.h>
 #define TANDEM_NVTX 1
@@ -83,8 +85,9 @@ inline bool sync_after_launch() {
 }
 
 template <class... Parameters>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            const Queue& queue, std::type_identity_t<Parameters>... arguments) {
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+            std::size_t shared_bytes, const Queue& queue,
+            std::type_identity_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
   const DeviceScope scope(queue.device.index());
   const Range range(name);
@@ -98,11 +101,13 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};
     status = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes, stream);
   }
-  if (status == cudaSuccess && sync_after_launch() && !tandem::capturing(queue)) status = cudaStreamSynchronize(stream);
+  if (status == cudaSuccess && sync_after_launch() && !tandem::capturing(queue))
+    status = cudaStreamSynchronize(stream);
   if (status == cudaSuccess) return;
   (void)cudaGetLastError();  // reported here, not again by the next call
-  fail("cuda", "the kernel ", name, " failed: ", cudaGetErrorString(status), " (grid ", grid.x, " x ", grid.y, " x ",
-       grid.z, ", block ", block.x, " x ", block.y, " x ", block.z, ", ", shared_bytes, " bytes of shared memory)");
+  fail("cuda", "the kernel ", name, " failed: ", cudaGetErrorString(status), " (grid ", grid.x,
+       " x ", grid.y, " x ", grid.z, ", block ", block.x, " x ", block.y, " x ", block.z, ", ",
+       shared_bytes, " bytes of shared memory)");
 }
 
 }  // namespace cuda

@@ -5,14 +5,15 @@
 ///   train_step();
 ///   std::printf("%lld bytes at most\n", static_cast<long long>(memory_stats(gpu).peak));
 ///
-/// A tensor's memory belongs to the queue on which it was made, and is used again in the order of that queue as soon
-/// as the tensor is gone; allocating and freeing do not wait. A tensor that another queue reads or writes is named
-/// to record_use, at any time before it goes: its memory is then used again only when that queue has come past all
-/// that was put into it until then.
+/// A tensor's memory belongs to the queue on which it was made, and is used again in the order of
+/// that queue as soon as the tensor is gone; allocating and freeing do not wait. A tensor that
+/// another queue reads or writes is named to record_use, at any time before it goes: its memory is
+/// then used again only when that queue has come past all that was put into it until then.
 ///
-/// Memory is taken from the GPU in large pieces, which are kept; TANDEM_CUDA_POOL=0 in the environment asks the GPU for
-/// each tensor instead, for tools that watch the memory. When there is none left, the error says how much was asked
-/// for, how much is held, the largest free block, and what the GPU has left.
+/// Memory is taken from the GPU in large pieces, which are kept; TANDEM_CUDA_POOL=0 in the
+/// environment asks the GPU for each tensor instead, for tools that watch the memory. When there is
+/// none left, the error says how much was asked for, how much is held, the largest free block, and
+/// what the GPU has left.
 
 #include "tandem/cuda/queue.hpp"
 #include "tandem/tensor/tensor.hpp"
@@ -38,11 +39,13 @@ inline void release_kept_memory(Device device) {
   cuda_interface().release_kept_memory(device.index());
 }
 
-/// Says that `queue`, which did not make x, reads or writes it. Errors: x is on another device than the queue.
+/// Says that `queue`, which did not make x, reads or writes it. Errors: x is on another device than
+/// the queue.
 template <Element T>
 void record_use(const Tensor<T>& x, const Queue& queue) {
   const Device device = x.device();
-  TANDEM_CHECK(device == queue.device, "record_use", "the tensor is on ", device, ", the queue is one of ", queue.device);
+  TANDEM_CHECK(device == queue.device, "record_use", "the tensor is on ", device,
+               ", the queue is one of ", queue.device);
   if (device.is_cpu() || x.storage()->data() == nullptr) return;
   cuda_interface().record_use(device.index(), x.storage()->data(), queue.stream);
 }

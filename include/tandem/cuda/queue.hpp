@@ -1,19 +1,22 @@
 #pragma once
-/// Queue: where the work of an op goes. On the CPU it is done at once; on a GPU it is put on a stream.
+/// Queue: where the work of an op goes. On the CPU it is done at once; on a GPU it is put on a
+/// stream.
 ///
 ///   const Queue usual = current_queue(Device::cuda()), side = new_queue(Device::cuda());
 ///   Event made, ready;
 ///   made.record(usual);
 ///   made.wait(side);                                  // a and b come first
 ///   { const QueueScope scope(side); y = matmul(a, b); ready.record(side); }
-///   record_use(a, side);                              // as long as `side` reads them their memory is theirs
+///   record_use(a, side);                              // as long as `side` reads them their memory
+///   is theirs
 ///   record_use(b, side);                              // (cuda/memory.hpp)
-///   ready.wait(usual);                                // what is queued here from now on comes after y
+///   ready.wait(usual);                                // what is queued here from now on comes
+///   after y
 ///
-/// Every device has a queue that ops use unless a QueueScope chose another; it is never CUDA's legacy default stream, which
-/// would wait for all others. Work of one queue is done in its order. Only item(), to(Device::cpu()), printing,
-/// Event::synchronize(), release_kept_memory() and uploads that come faster than they travel make the CPU wait; waits() counts
-/// how often it did.
+/// Every device has a queue that ops use unless a QueueScope chose another; it is never CUDA's
+/// legacy default stream, which would wait for all others. Work of one queue is done in its order.
+/// Only item(), to(Device::cpu()), printing, Event::synchronize(), release_kept_memory() and
+/// uploads that come faster than they travel make the CPU wait; waits() counts how often it did.
 
 #include <atomic>
 #include <cstdint>
@@ -42,7 +45,8 @@ inline Queue& chosen_queue() {
 inline Queue current_queue(Device device) {
   if (device.is_cpu()) return {};
   const Queue& chosen = detail::chosen_queue();
-  return chosen.device == device ? chosen : Queue{device, cuda_interface().default_stream(device.index())};
+  return chosen.device == device ? chosen
+                                 : Queue{device, cuda_interface().default_stream(device.index())};
 }
 
 /// Whether work of the queue is recorded for a graph now (cuda/graph.hpp) instead of being done.
@@ -51,8 +55,9 @@ inline bool capturing(const Queue& queue) {
          cuda_interface().is_capturing(queue.device.index(), queue.stream);
 }
 
-/// For a scope, what this thread allocates does not come from the pool of the graph that it captures, whose memory has
-/// other uses earlier in a replay: for tensors that are written between replays.
+/// For a scope, what this thread allocates does not come from the pool of the graph that it
+/// captures, whose memory has other uses earlier in a replay: for tensors that are written between
+/// replays.
 class OutsideGraphPool {
  public:
   OutsideGraphPool() : before_(set(false)) {}
@@ -69,7 +74,8 @@ class OutsideGraphPool {
 
 /// A further queue of a GPU. Its stream lives as long as the program.
 inline Queue new_queue(Device device) {
-  TANDEM_CHECK(device.is_cuda(), "new_queue", "only a GPU has more than one queue, the device is ", device);
+  TANDEM_CHECK(device.is_cuda(), "new_queue", "only a GPU has more than one queue, the device is ",
+               device);
   require_device("new_queue", device);
   return {device, cuda_interface().create_stream(device.index())};
 }

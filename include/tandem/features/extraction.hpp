@@ -1,13 +1,14 @@
 #pragma once
 /// From a video to feature rows: decode → flow → networks, at the same time, in bounded memory.
-///                                                                                       [method §2, §9]
+///                                                                                  [method §2, §9]
 ///   FeatureEncoders encoders{.rgb = rgb.model, .flow = flow.model, .clip = clip};
 ///   FeatureExtractor extractor(encoders, {});
-///   const VideoFeatures f = extractor.extract("video.mp4");     // f.rgb (T, 1024), f.clip (T, 512) …
+///   const VideoFeatures f = extractor.extract("video.mp4");     // f.rgb (T, 1024), f.clip (T,
+///   512) …
 ///
-/// One thread decodes and resizes, several compute flow, each a pair of frames, and the calling thread runs
-/// the networks on as many threads as are free: all of them when flow is ahead, one when it is behind. The
-/// rows do not depend on the number of threads. Link tandem::video.
+/// One thread decodes and resizes, several compute flow, each a pair of frames, and the calling
+/// thread runs the networks on as many threads as are free: all of them when flow is ahead, one
+/// when it is behind. The rows do not depend on the number of threads. Link tandem::video.
 
 #include <atomic>
 #include <chrono>
@@ -56,10 +57,13 @@ struct ExtractionFrame {
 /// Adds the time of its life, of `threads` threads, to a counter.
 class StageTimer {
  public:
-  explicit StageTimer(std::atomic<double>& counter, int threads = 1) : counter_(counter), threads_(threads) {}
+  explicit StageTimer(std::atomic<double>& counter, int threads = 1)
+      : counter_(counter), threads_(threads) {}
   StageTimer(const StageTimer&) = delete;
   StageTimer& operator=(const StageTimer&) = delete;
-  ~StageTimer() { counter_ += threads_ * std::chrono::duration<double>(Clock::now() - start_).count(); }
+  ~StageTimer() {
+    counter_ += threads_ * std::chrono::duration<double>(Clock::now() - start_).count();
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -95,7 +99,8 @@ class RowCollector {
 
 }  // namespace detail
 
-/// Extracts videos one after the other. Not for several threads at once. Without any network it gives the time stamps.
+/// Extracts videos one after the other. Not for several threads at once. Without any network it
+/// gives the time stamps.
 class FeatureExtractor {
  public:
   /// Called with the number of frames that have gone through.
@@ -116,7 +121,8 @@ class FeatureExtractor {
     const auto start = std::chrono::steady_clock::now();
     Run run(*this, path);
     VideoFeatures out = run.extract(progress);
-    out.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    out.wall_seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return out;
   }
 
@@ -155,9 +161,9 @@ class FeatureExtractor {
       if (s_.tail == Tail::repeat) {
         while (row_ < snippet_count(frames_, s_)) emit(1);
       }
-      TANDEM_CHECK(row_ > 0, "extract", path_, ": the video has ", frames_, " frame", frames_ == 1 ? "" : "s",
-                   s_.fps > 0 ? concat(" at ", s_.fps, " per second") : "", ", a row takes ",
-                   s_.stack + (s_.last_flow == LastFlow::drop ? 1 : 0));
+      TANDEM_CHECK(row_ > 0, "extract", path_, ": the video has ", frames_, " frame",
+                   frames_ == 1 ? "" : "s", s_.fps > 0 ? concat(" at ", s_.fps, " per second") : "",
+                   ", a row takes ", s_.stack + (s_.last_flow == LastFlow::drop ? 1 : 0));
       return result();
     }
 
@@ -212,8 +218,10 @@ class FeatureExtractor {
         frame.crop = io::resize_and_crop(picture.rgb, o_.i3d.size, o_.i3d.crop, o_.i3d.filter);
       }
       if (encoders_.flow) {
-        const io::ImageSize size = io::resized_size(picture.rgb.size(0), picture.rgb.size(1), o_.flow_size);
-        frame.gray = flow::rgb_to_gray(io::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
+        const io::ImageSize size =
+            io::resized_size(picture.rgb.size(0), picture.rgb.size(1), o_.flow_size);
+        frame.gray =
+            flow::rgb_to_gray(io::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
       }
       if (encoders_.clip) {
         if (clip_sees(frame.index, offsets_, s_)) {
@@ -246,10 +254,10 @@ class FeatureExtractor {
         const detail::StageTimer timer(clock_.flow);
         const std::int64_t pixels = frame.gray.numel();
         // A frame that resampling repeats: nothing moves, and TV-L1 would say so.
-        const bool same = std::memcmp(frame.gray.data(), frame.next_gray.data(), static_cast<std::size_t>(pixels)) == 0;
-        const Tensor<float> field =
-            same ? zeros<float>({frame.gray.size(0), frame.gray.size(1), 2})
-                 : flow::tvl1(frame.gray, frame.next_gray, o_.tvl1);
+        const bool same = std::memcmp(frame.gray.data(), frame.next_gray.data(),
+                                      static_cast<std::size_t>(pixels)) == 0;
+        const Tensor<float> field = same ? zeros<float>({frame.gray.size(0), frame.gray.size(1), 2})
+                                         : flow::tvl1(frame.gray, frame.next_gray, o_.tvl1);
         frame.flow = i3d::preprocess_flow(field.unsqueeze(0), o_.i3d);
       }
       frame.gray = frame.next_gray = {};
@@ -267,7 +275,8 @@ class FeatureExtractor {
       const bool last = frame.last;
       window_.push_back(std::move(frame));
       const bool complete = index == row_ * s_.step + s_.stack - 1;
-      if (complete && !(last && s_.last_flow == LastFlow::drop && s_.tail == Tail::drop)) emit(backlog);
+      if (complete && !(last && s_.last_flow == LastFlow::drop && s_.tail == Tail::drop))
+        emit(backlog);
       forget();
     }
 
@@ -280,7 +289,8 @@ class FeatureExtractor {
     }
 
     const Frame& frame(std::int64_t index) const {
-      const std::int64_t at = std::min(index - first_, static_cast<std::int64_t>(window_.size()) - 1);
+      const std::int64_t at =
+          std::min(index - first_, static_cast<std::int64_t>(window_.size()) - 1);
       return window_[static_cast<std::size_t>(std::max<std::int64_t>(at, 0))];
     }
 
@@ -297,7 +307,8 @@ class FeatureExtractor {
         // They have their size already.
         i3d::PreprocessOptions prepared = o_.i3d;
         prepared.size = prepared.crop;
-        rgb_.add(encoders_.rgb->features(i3d::preprocess_rgb(stack(crops, 0), prepared).unsqueeze(0)));
+        rgb_.add(
+            encoders_.rgb->features(i3d::preprocess_rgb(stack(crops, 0), prepared).unsqueeze(0)));
       }
       if (encoders_.flow) {
         const detail::StageTimer timer(clock_.i3d_flow, lease.threads());
@@ -309,9 +320,11 @@ class FeatureExtractor {
         for (const std::int64_t offset : offsets_) images.push_back(frame(first + offset).clip);
         clip_.add(mean(encoders_.clip->forward(stack(images, 0)), 0));
       }
-      // The last frame that has come is the row's last; where it repeats, each time is an interval more.
+      // The last frame that has come is the row's last; where it repeats, each time is an interval
+      // more.
       const std::int64_t repeated = first + s_.stack - frames_;
-      ends_ms_.push_back(1000 * (end_seconds_ + static_cast<double>(repeated) * (end_seconds_ - last_seconds_)));
+      ends_ms_.push_back(
+          1000 * (end_seconds_ + static_cast<double>(repeated) * (end_seconds_ - last_seconds_)));
       ++row_;
     }
 
@@ -350,8 +363,9 @@ class FeatureExtractor {
       out.info = reader_.info();
       out.fps = s_.fps > 0 ? s_.fps : out.info.fps;
       out.seconds = end_seconds_ - first_seconds_;
-      out.seconds_per_row = out.fps > 0 ? static_cast<double>(s_.step) / out.fps
-                                        : out.seconds / static_cast<double>(frames_) * static_cast<double>(s_.step);
+      out.seconds_per_row =
+          out.fps > 0 ? static_cast<double>(s_.step) / out.fps
+                      : out.seconds / static_cast<double>(frames_) * static_cast<double>(s_.step);
       out.warnings = reader_.report().warnings;
       out.stages = clock_.read();
       return out;

@@ -1,5 +1,5 @@
 #pragma once
-/// What extraction is told and what it gives; extraction.hpp does it.                    [method §2, §9]
+/// What extraction is told and what it gives; extraction.hpp does it.               [method §2, §9]
 
 #include <cstdint>
 #include <string>
@@ -18,7 +18,8 @@ struct ExtractionOptions {
   SnippetOptions snippets = {};
   i3d::PreprocessOptions i3d = {};
   clip::PreprocessOptions clip = {};
-  std::int64_t clip_frames = 1;  ///< frames of a row that CLIP sees; the row is the mean of theirs  (reading)
+  /// Frames of a row that CLIP sees; the row is the mean of theirs  (reading)
+  std::int64_t clip_frames = 1;
   flow::TvL1Options tvl1 = {};
   std::int64_t flow_size = 256;  ///< short side of the frames that flow is computed on
   int threads = 0;               ///< over all stages; 0: cpu::num_threads()
@@ -32,14 +33,14 @@ struct StageSeconds {
 };
 
 struct VideoFeatures {
-  Tensor<float> rgb, flow, clip;          ///< (T, 1024), (T, 1024), (T, 512); undefined: not asked for
-  std::vector<double> timestamps_ms;      ///< when each row ends; see snippets.hpp
-  std::int64_t frames = 0;                ///< after resampling
-  double fps = 0;                         ///< of these frames; 0: they are not equally far apart, or unknown
-  double seconds_per_row = 0;             ///< step / fps
-  double seconds = 0;                     ///< from the first frame to the end of the last
+  Tensor<float> rgb, flow, clip;      ///< (T, 1024), (T, 1024), (T, 512); undefined: not asked for
+  std::vector<double> timestamps_ms;  ///< when each row ends; see snippets.hpp
+  std::int64_t frames = 0;            ///< after resampling
+  double fps = 0;              ///< of these frames; 0: they are not equally far apart, or unknown
+  double seconds_per_row = 0;  ///< step / fps
+  double seconds = 0;          ///< from the first frame to the end of the last
   io::VideoInfo info;
-  std::vector<std::string> warnings;      ///< of the reader
+  std::vector<std::string> warnings;  ///< of the reader
   StageSeconds stages;
   double wall_seconds = 0;
 };

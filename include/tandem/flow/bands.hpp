@@ -13,9 +13,9 @@ namespace flow::detail {
 /// The band that a thread had last.
 inline thread_local constinit std::int64_t last_band = -1;
 
-/// An image cut into one band of rows per thread. An iteration takes microseconds, and a band that moved to
-/// another core would first have to be fetched from there: so each thread takes the band that it had last,
-/// if nobody else was faster.
+/// An image cut into one band of rows per thread. An iteration takes microseconds, and a band that
+/// moved to another core would first have to be fetched from there: so each thread takes the band
+/// that it had last, if nobody else was faster.
 class Bands {
  public:
   /// For images of height × width; narrow threads are not worth their start. Which rows form a band
@@ -25,7 +25,8 @@ class Bands {
     std::int64_t count = cpu::in_parallel_region() ? 1 : cpu::num_threads();
     count = count < useful ? count : useful;
     rows_ = (height + count - 1) / count;
-    taken_ = std::vector<std::atomic<std::int64_t>>(static_cast<std::size_t>((height + rows_ - 1) / rows_));
+    taken_ = std::vector<std::atomic<std::int64_t>>(
+        static_cast<std::size_t>((height + rows_ - 1) / rows_));
   }
 
   std::int64_t count() const { return static_cast<std::int64_t>(taken_.size()); }
@@ -52,7 +53,9 @@ class Bands {
     while (!take(band)) ++band;
     return last_band = band;
   }
-  bool take(std::int64_t band) { return taken_[static_cast<std::size_t>(band)].exchange(round_) != round_; }
+  bool take(std::int64_t band) {
+    return taken_[static_cast<std::size_t>(band)].exchange(round_) != round_;
+  }
 
   std::int64_t height_, rows_ = 0, round_ = 0;
   std::vector<std::atomic<std::int64_t>> taken_;  // the round in which each was taken last

@@ -1,5 +1,5 @@
 #pragma once
-/// Flow as colours: the colour wheel of the Middlebury benchmark.              [Baker et al. 2011, sec. 4.1]
+/// Flow as colours: the colour wheel of the Middlebury benchmark.     [Baker et al. 2011, sec. 4.1]
 ///
 ///   hue = direction, saturation = length / max_motion;   still is white, not known is black.
 ///
@@ -20,8 +20,9 @@ namespace flow {
 
 namespace detail {
 
-/// The 55 colours of the wheel: red to yellow in 15 steps, to green in 6, to cyan in 4, to blue in 11, to
-/// magenta in 13 and back to red in 6. In each part one channel rises or falls by ⌊255·i/steps⌋.
+/// The 55 colours of the wheel: red to yellow in 15 steps, to green in 6, to cyan in 4, to blue in
+/// 11, to magenta in 13 and back to red in 6. In each part one channel rises or falls by
+/// ⌊255·i/steps⌋.
 struct ColorWheel {
   static constexpr int count = 55;
   float color[count][3];
@@ -66,8 +67,8 @@ inline void wheel_color(float u, float v, std::uint8_t* rgb) {
 
 /// The length of the longest known vector of a flow (…, 2).
 inline float max_motion(const Tensor<float>& flow) {
-  TANDEM_CHECK(flow.defined() && flow.rank() >= 1 && flow.size(-1) == 2 && flow.device().is_cpu(), "max_motion",
-               "expected a flow (…, 2) on the CPU");
+  TANDEM_CHECK(flow.defined() && flow.rank() >= 1 && flow.size(-1) == 2 && flow.device().is_cpu(),
+               "max_motion", "expected a flow (…, 2) on the CPU");
   const Tensor<float> dense = flow.detach().contiguous();
   const float* p = dense.data();
   float most = 0;
@@ -77,8 +78,8 @@ inline float max_motion(const Tensor<float>& flow) {
   return most;
 }
 
-/// (H, W, 2) → (H, W, 3) red, green, blue; any number of leading axes. Vectors of length `largest` are fully
-/// saturated, longer ones darker; 0: the longest one of this flow.
+/// (H, W, 2) → (H, W, 3) red, green, blue; any number of leading axes. Vectors of length `largest`
+/// are fully saturated, longer ones darker; 0: the longest one of this flow.
 inline Tensor<std::uint8_t> flow_to_color(const Tensor<float>& flow, float largest = 0) {
   TANDEM_CHECK(largest >= 0 && is_finite(largest), "flow_to_color",
                "the largest motion must be a number from 0, it is ", largest);

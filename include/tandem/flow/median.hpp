@@ -1,8 +1,10 @@
 #pragma once
-/// Median filters of 3×3 and 5×5 pixels by sorting networks; beyond the border the end pixel is repeated.
+/// Median filters of 3×3 and 5×5 pixels by sorting networks; beyond the border the end pixel is
+/// repeated.
 ///
-/// Sorting one column of the window is shared by the windows that contain the column. What is then known
-/// of the order in the window leaves 58 comparisons for a 5×5 median, of which some need only one half.
+/// Sorting one column of the window is shared by the windows that contain the column. What is then
+/// known of the order in the window leaves 58 comparisons for a 5×5 median, of which some need only
+/// one half.
 
 #include <cstdint>
 #include <iterator>
@@ -20,32 +22,35 @@ struct Comparator {
   int low, high;
 };
 
-/// Of Side·Side values, wire rank·Side + column in columns that are sorted, the median ends on wire `median`.
+/// Of Side·Side values, wire rank·Side + column in columns that are sorted, the median ends on wire
+/// `median`.
 template <int Side>
 struct MedianNetwork;
 
 template <>
 struct MedianNetwork<3> {
   static constexpr Comparator column[] = {{0, 2}, {0, 1}, {1, 2}};
-  /// The largest of the least, the middle of the middle, the least of the largest; and the middle of these.
-  static constexpr Comparator window[] = {{0, 1}, {1, 2}, {3, 4}, {4, 5}, {3, 4}, {6, 7}, {6, 8},
-                                          {2, 4}, {4, 6}, {2, 4}};
+  /// The largest of the least, the middle of the middle, the least of the largest; and the middle
+  /// of these.
+  static constexpr Comparator window[] = {{0, 1}, {1, 2}, {3, 4}, {4, 5}, {3, 4},
+                                          {6, 7}, {6, 8}, {2, 4}, {4, 6}, {2, 4}};
   static constexpr int median = 4;
 };
 
-/// Batcher's network of the 13 values that can still be the median, without the comparators that never
-/// matter; correct for all 0-1 inputs with sorted columns, and so for all inputs.
+/// Batcher's network of the 13 values that can still be the median, without the comparators that
+/// never matter; correct for all 0-1 inputs with sorted columns, and so for all inputs.
 template <>
 struct MedianNetwork<5> {
   static constexpr Comparator column[] = {{0, 3}, {1, 4}, {0, 2}, {1, 3}, {0, 1},
                                           {2, 4}, {1, 2}, {3, 4}, {2, 3}};
   static constexpr Comparator window[] = {
-    {1, 4}, {0, 2}, {0, 1}, {2, 4}, {1, 2}, {3, 4}, {2, 3}, {5, 8}, {5, 7}, {6, 8}, {5, 6}, {7, 9}, {6, 7},
-    {8, 9}, {7, 8}, {10, 13}, {11, 14}, {10, 12}, {11, 13}, {10, 11}, {12, 14}, {11, 12}, {13, 14},
-    {12, 13}, {15, 18}, {16, 19}, {15, 17}, {16, 18}, {15, 16}, {17, 19}, {16, 17}, {17, 18}, {20, 23},
-    {21, 24}, {21, 23}, {20, 21}, {22, 24}, {21, 22}, {3, 7}, {11, 15}, {4, 8}, {12, 16}, {20, 9}, {13, 17},
-    {7, 15}, {4, 12}, {8, 16}, {20, 13}, {8, 12}, {20, 21}, {15, 8}, {13, 21}, {8, 12}, {9, 13}, {8, 9},
-    {15, 8}, {12, 20}, {8, 12}};
+      {1, 4},   {0, 2},   {0, 1},   {2, 4},   {1, 2},   {3, 4},   {2, 3},   {5, 8},   {5, 7},
+      {6, 8},   {5, 6},   {7, 9},   {6, 7},   {8, 9},   {7, 8},   {10, 13}, {11, 14}, {10, 12},
+      {11, 13}, {10, 11}, {12, 14}, {11, 12}, {13, 14}, {12, 13}, {15, 18}, {16, 19}, {15, 17},
+      {16, 18}, {15, 16}, {17, 19}, {16, 17}, {17, 18}, {20, 23}, {21, 24}, {21, 23}, {20, 21},
+      {22, 24}, {21, 22}, {3, 7},   {11, 15}, {4, 8},   {12, 16}, {20, 9},  {13, 17}, {7, 15},
+      {4, 12},  {8, 16},  {20, 13}, {8, 12},  {20, 21}, {15, 8},  {13, 21}, {8, 12},  {9, 13},
+      {8, 9},   {15, 8},  {12, 20}, {8, 12}};
   static constexpr int median = 12;
 };
 
@@ -63,12 +68,13 @@ template <int Side>
 struct MedianRow {
   static constexpr int reach = Side / 2;
 
-  /// One output row from `Side` input rows. `sorted` is room for as many rows, `pitch` floats apart, that
-  /// have a vector before and after them.
+  /// One output row from `Side` input rows. `sorted` is room for as many rows, `pitch` floats
+  /// apart, that have a vector before and after them.
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const float* const* rows, std::int64_t width, float* sorted,
                                        std::int64_t pitch, float* out) {
-    for (std::int64_t x = 0; x < width; x += V::size) sort_column<V>(rows, x, sorted, pitch, Ranks());
+    for (std::int64_t x = 0; x < width; x += V::size)
+      sort_column<V>(rows, x, sorted, pitch, Ranks());
     for (int r = 0; r < Side; ++r) {
       float* row = sorted + r * pitch;
       for (int k = 1; k <= reach; ++k) {
@@ -89,12 +95,13 @@ struct MedianRow {
  private:
   using Network = MedianNetwork<Side>;
   using Ranks = std::make_index_sequence<extent(Side)>;
-  using Window = std::make_index_sequence<extent(Side * Side)>;
+  using Window = std::make_index_sequence<extent(Side* Side)>;
 
   // Written out by pack expansion, so that the wires are registers.
   template <class V, std::size_t... R>
-  static TANDEM_ALWAYS_INLINE void sort_column(const float* const* rows, std::int64_t x, float* sorted,
-                                               std::int64_t pitch, std::index_sequence<R...>) {
+  static TANDEM_ALWAYS_INLINE void sort_column(const float* const* rows, std::int64_t x,
+                                               float* sorted, std::int64_t pitch,
+                                               std::index_sequence<R...>) {
     V w[extent(Side)] = {V::load(rows[R] + x)...};
     compare_all<Network::column>(w, std::make_index_sequence<std::size(Network::column)>());
     (w[R].store(sorted + static_cast<std::int64_t>(R) * pitch + x), ...);
@@ -103,7 +110,8 @@ struct MedianRow {
   static TANDEM_ALWAYS_INLINE V window_median(const float* corner, std::int64_t pitch,
                                               std::index_sequence<I...>) {
     constexpr std::size_t side = extent(Side);
-    V w[side * side] = {V::load(corner + static_cast<std::int64_t>(I / side) * pitch + I % side)...};
+    V w[side * side] = {
+        V::load(corner + static_cast<std::int64_t>(I / side) * pitch + I % side)...};
     compare_all<Network::window>(w, std::make_index_sequence<std::size(Network::window)>());
     return w[Network::median];
   }

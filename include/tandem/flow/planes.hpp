@@ -11,13 +11,14 @@
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
 
-/// `count` planes of height × width floats. The rows y of all planes lie side by side, so that a sweep
-/// over the image is one stream through memory:
+/// `count` planes of height × width floats. The rows y of all planes lie side by side, so that a
+/// sweep over the image is one stream through memory:
 ///
-///   | 16 zeros | row y of plane 0, zeros to a multiple of 16 | 16 zeros | row y of plane 1 … | 16 zeros |
+///   | 16 zeros | row y of plane 0, zeros to a multiple of 16 | 16 zeros | row y of plane 1 … | 16
+///   zeros |
 ///
-/// The zeros are read as the neighbours of the first and the last pixel; planes that need other neighbours
-/// put them there.
+/// The zeros are read as the neighbours of the first and the last pixel; planes that need other
+/// neighbours put them there.
 class Planes {
  public:
   static constexpr std::int64_t guard = 16;  // floats: the widest vector
@@ -26,7 +27,8 @@ class Planes {
   Planes() = default;
   /// At most `most` planes.
   Planes(int count, std::int64_t height, std::int64_t width) : height_(height), width_(width) {
-    // Rows of two planes that lie a multiple of 4096 bytes apart would disturb each other in the cache.
+    // Rows of two planes that lie a multiple of 4096 bytes apart would disturb each other in the
+    // cache.
     const std::int64_t rounded = guard + padded(width);
     const std::int64_t stride = rounded / guard % 2 == 0 ? rounded + guard : rounded;
     pitch_ = count * stride + guard;

@@ -11,7 +11,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
 
-/// Where the pixels of a line of `out` come from in one of `in`: pixel centres are at half-integers,
+/// Where the pixels of a line of `out` come from in one of `in`: pixel centres are at
+/// half-integers,
 ///   x = (i + ½)·scale − ½,  value = (1 − t)·a[⌊x⌋] + t·a[⌊x⌋ + 1],  t = x − ⌊x⌋,
 /// and beyond the ends the end pixel is repeated.
 struct LinearAxis {
@@ -31,8 +32,8 @@ struct LinearAxis {
   }
 };
 
-/// One plane of `from`, resized to the size of `to` and multiplied by `factor`, into a plane of `to`. The
-/// scales are how many input pixels an output pixel is wide and high.
+/// One plane of `from`, resized to the size of `to` and multiplied by `factor`, into a plane of
+/// `to`. The scales are how many input pixels an output pixel is wide and high.
 inline void resize_linear(const Planes& from, int from_plane, double scale_y, double scale_x,
                           const Planes& to, int to_plane, float factor) {
   const LinearAxis rows(from.height(), to.height(), scale_y);
@@ -61,8 +62,9 @@ struct ScaleSize {
   std::int64_t height, width;
 };
 
-/// The sizes of the pyramid, finest first: each is the one before times `step`, rounded; it ends after
-/// `scales` sizes, before one side would be shorter than 16 pixels, or where rounding leaves a size as it is.
+/// The sizes of the pyramid, finest first: each is the one before times `step`, rounded; it ends
+/// after `scales` sizes, before one side would be shorter than 16 pixels, or where rounding leaves
+/// a size as it is.
 inline std::vector<ScaleSize> pyramid_sizes(std::int64_t height, std::int64_t width, int scales,
                                             double step) {
   std::vector<ScaleSize> sizes{{height, width}};

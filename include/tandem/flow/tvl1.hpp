@@ -1,17 +1,18 @@
 #pragma once
-/// TV-L1 optical flow.     [Zach, Pock, Bischof 2007; Sánchez, Meinhardt-Llopis, Facciolo, IPOL 2013]
+/// TV-L1 optical flow.   [Zach, Pock, Bischof 2007; Sánchez, Meinhardt-Llopis, Facciolo, IPOL 2013]
 ///
 ///   min over u of ∫ |∇u1| + |∇u2| + λ |I1(x + u) − I0(x)|
 ///
 ///   Tensor<float> flow = flow::tvl1(first, second);      // grey (H, W) in [0, 255] → (H, W, 2)
 ///
-/// flow.at({y, x, 0}) and flow.at({y, x, 1}) say how far, in pixels to the right and down, the point
-/// (x, y) of the first image has moved in the second.
+/// flow.at({y, x, 0}) and flow.at({y, x, 1}) say how far, in pixels to the right and down, the
+/// point (x, y) of the first image has moved in the second.
 ///
-/// Coarse to fine; at each scale `warps` times: I1 and its gradient are warped by the flow so far and
-/// linearised, then the convex problem is solved by alternating a threshold in v and a projection of the
-/// dual variable p of u (tvl1_sweep.hpp), with a median filter of the flow every inner_iterations. The
-/// result does not depend on the number of threads. docs/flow.md has the formulas one by one.
+/// Coarse to fine; at each scale `warps` times: I1 and its gradient are warped by the flow so far
+/// and linearised, then the convex problem is solved by alternating a threshold in v and a
+/// projection of the dual variable p of u (tvl1_sweep.hpp), with a median filter of the flow every
+/// inner_iterations. The result does not depend on the number of threads. docs/flow.md has the
+/// formulas one by one.
 
 #include <algorithm>
 #include <cmath>
@@ -35,21 +36,22 @@ namespace flow {
 
 /// The usual parameters, for grey values in [0, 255].
 struct TvL1Options {
-  double tau = 0.25;         ///< time step of the dual update; converges up to 1/4
-  double lambda = 0.15;      ///< weight of the data term; smaller is smoother
-  double theta = 0.3;        ///< tightness of u ≈ v
-  int scales = 5;            ///< of the pyramid, at most: no side becomes shorter than 16 pixels
-  double scale_step = 0.8;   ///< size of a scale relative to the finer one
-  int warps = 5;             ///< linearisations per scale
-  double epsilon = 0.01;     ///< stop when the root mean square change of the flow is at most this, in pixels
-  int inner_iterations = 30; ///< iterations between two median filters
-  int outer_iterations = 10; ///< median filters per warp, at most
-  int median = 5;            ///< side of the median filter: 5, 3, or 1 for none
-  /// The second image is sampled at multiples of 1/sampling_steps of a pixel, as OpenCV up to 4.x does,
-  /// whose flow the published features were computed from; 0: at the exact points.
+  double tau = 0.25;        ///< time step of the dual update; converges up to 1/4
+  double lambda = 0.15;     ///< weight of the data term; smaller is smoother
+  double theta = 0.3;       ///< tightness of u ≈ v
+  int scales = 5;           ///< of the pyramid, at most: no side becomes shorter than 16 pixels
+  double scale_step = 0.8;  ///< size of a scale relative to the finer one
+  int warps = 5;            ///< linearisations per scale
+  /// Stop when the root mean square change of the flow is at most this, in pixels
+  double epsilon = 0.01;
+  int inner_iterations = 30;  ///< iterations between two median filters
+  int outer_iterations = 10;  ///< median filters per warp, at most
+  int median = 5;             ///< side of the median filter: 5, 3, or 1 for none
+  /// The second image is sampled at multiples of 1/sampling_steps of a pixel, as OpenCV up to 4.x
+  /// does, whose flow the published features were computed from; 0: at the exact points.
   int sampling_steps = 32;
-  /// A flow to start from, (H, W, 2) or (N, H, W, 2): of the frames before, say. It enters at the coarsest
-  /// scale, so with scales = 1 it is refined at full size only. Undefined: zero.
+  /// A flow to start from, (H, W, 2) or (N, H, W, 2): of the frames before, say. It enters at the
+  /// coarsest scale, so with scales = 1 it is refined at full size only. Undefined: zero.
   Tensor<float> initial = {};
 };
 
@@ -70,7 +72,8 @@ class TvL1Solver {
 
   int scales() const { return static_cast<int>(sizes_.size()); }
 
-  /// Two images of height × width, and the flow to start from or null, to a flow of height × width × 2;
+  /// Two images of height × width, and the flow to start from or null, to a flow of height × width
+  /// × 2;
   /// iterations has room for scales() · warps numbers.
   void run(const float* first, const float* second, const float* initial, float* flow,
            int* iterations) const {
@@ -78,7 +81,8 @@ class TvL1Solver {
     // Planes of a pyramid level: the images, and the flow to start from.
     std::vector<Planes> levels;
     for (std::size_t s = 0; s < sizes_.size(); ++s) {
-      levels.emplace_back(initial != nullptr ? image_plane_count : initial_u1, sizes_[s].height, sizes_[s].width);
+      levels.emplace_back(initial != nullptr ? image_plane_count : initial_u1, sizes_[s].height,
+                          sizes_[s].width);
       if (s == 0) {
         load(levels[0], first, second, initial);
         continue;
@@ -88,7 +92,8 @@ class TvL1Solver {
         resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, 1.0F);
       }
       for (const int plane : {initial_u1, initial_u2}) {
-        if (initial != nullptr) resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, factor);
+        if (initial != nullptr)
+          resize_linear(levels[s - 1], plane, scale, scale, levels[s], plane, factor);
       }
     }
     Planes coarser;
@@ -96,7 +101,8 @@ class TvL1Solver {
       const ScaleSize size = sizes_[s];
       Planes work(plane_count, size.height, size.width);
       if (s + 1 < sizes_.size()) {
-        const double y = ratio(coarser.height(), size.height), x = ratio(coarser.width(), size.width);
+        const double y = ratio(coarser.height(), size.height),
+                     x = ratio(coarser.width(), size.width);
         for (const int plane : {u1, u2}) {
           resize_linear(coarser, plane, y, x, work, plane, 1 / factor);
         }
@@ -126,7 +132,8 @@ class TvL1Solver {
     return static_cast<double>(from) / static_cast<double>(to);
   }
 
-  void load(const Planes& level, const float* first, const float* second, const float* initial) const {
+  void load(const Planes& level, const float* first, const float* second,
+            const float* initial) const {
     const std::int64_t width = level.width();
     for (std::int64_t y = 0; y < level.height(); ++y) {
       std::copy(first + y * width, first + (y + 1) * width, level.row(first_image, y));
@@ -184,17 +191,19 @@ class TvL1Solver {
 
 inline void check_options(const TvL1Options& o) {
   const auto positive = [](double value, const char* name, double most) {
-    TANDEM_CHECK(value > 0 && value <= most, "tvl1", name, " must lie in (0, ", most, "], it is ", value);
+    TANDEM_CHECK(value > 0 && value <= most, "tvl1", name, " must lie in (0, ", most, "], it is ",
+                 value);
   };
   positive(o.tau, "tau", 1e3);
   positive(o.lambda, "lambda", 1e6);
   positive(o.theta, "theta", 1e3);
-  TANDEM_CHECK(o.scale_step >= 0.1 && o.scale_step <= 0.99, "tvl1", "scale_step must lie in [0.1, 0.99], it is ",
-               o.scale_step);
-  TANDEM_CHECK(o.epsilon >= 0 && o.epsilon <= 1e6, "tvl1", "epsilon must lie in [0, 1000000], it is ", o.epsilon);
+  TANDEM_CHECK(o.scale_step >= 0.1 && o.scale_step <= 0.99, "tvl1",
+               "scale_step must lie in [0.1, 0.99], it is ", o.scale_step);
+  TANDEM_CHECK(o.epsilon >= 0 && o.epsilon <= 1e6, "tvl1",
+               "epsilon must lie in [0, 1000000], it is ", o.epsilon);
   const auto count = [](int value, const char* name) {
-    TANDEM_CHECK(value >= 1 && value <= 1'000'000, "tvl1", name, " must be a number from 1 to 1000000, it is ",
-                 value);
+    TANDEM_CHECK(value >= 1 && value <= 1'000'000, "tvl1", name,
+                 " must be a number from 1 to 1000000, it is ", value);
   };
   count(o.scales, "scales");
   count(o.warps, "warps");
@@ -202,8 +211,8 @@ inline void check_options(const TvL1Options& o) {
   count(o.outer_iterations, "outer_iterations");
   TANDEM_CHECK(o.sampling_steps >= 0 && o.sampling_steps <= 1024, "tvl1",
                "sampling_steps must be a number from 0 to 1024, it is ", o.sampling_steps);
-  TANDEM_CHECK(o.median == 1 || o.median == 3 || o.median == 5, "tvl1", "median must be 1, 3 or 5, it is ",
-               o.median);
+  TANDEM_CHECK(o.median == 1 || o.median == 3 || o.median == 5, "tvl1",
+               "median must be 1, 3 or 5, it is ", o.median);
 }
 
 /// Grey values up to here are accepted; λ is meant for 255.
@@ -220,16 +229,18 @@ inline void check_range(const Tensor<float>& dense, float largest, const char* w
 
 }  // namespace detail
 
-/// The flow from `first` to `second`: (H, W), (H, W) → (H, W, 2), or N pairs (N, H, W) → (N, H, W, 2).
-/// Errors: other shapes or devices, values that are NaN or beyond ±65535, options out of range.
+/// The flow from `first` to `second`: (H, W), (H, W) → (H, W, 2), or N pairs (N, H, W) → (N, H, W,
+/// 2). Errors: other shapes or devices, values that are NaN or beyond ±65535, options out of range.
 inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& second,
                           const TvL1Options& options = {}, TvL1Report* report = nullptr) {
   TANDEM_CHECK(first.defined() && second.defined(), "tvl1", "an image is undefined");
   const int rank = first.rank();
-  TANDEM_CHECK((rank == 2 || rank == 3) && first.shape() == second.shape() && first.device().is_cpu() &&
-                   second.device().is_cpu(),
-               "tvl1", "expected two grey images (H, W) or two batches (N, H, W) of one size on the CPU, got ",
-               first.shape(), " and ", second.shape());
+  TANDEM_CHECK(
+      (rank == 2 || rank == 3) && first.shape() == second.shape() && first.device().is_cpu() &&
+          second.device().is_cpu(),
+      "tvl1",
+      "expected two grey images (H, W) or two batches (N, H, W) of one size on the CPU, got ",
+      first.shape(), " and ", second.shape());
   const std::int64_t height = first.size(-2), width = first.size(-1);
   const std::int64_t pairs = rank == 3 ? first.size(0) : 1;
   TANDEM_CHECK(height > 0 && width > 0, "tvl1", "the images ", first.shape(), " have no pixels");
@@ -244,7 +255,8 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
   Tensor<float> initial;
   if (options.initial.defined()) {
     TANDEM_CHECK(options.initial.shape() == shape && options.initial.device().is_cpu(), "tvl1",
-                 "the initial flow must be ", shape, " on the CPU, it is ", options.initial.shape());
+                 "the initial flow must be ", shape, " on the CPU, it is ",
+                 options.initial.shape());
     initial = options.initial.detach().contiguous();
     detail::check_range(initial, detail::largest_flow, "initial flow");
   }
@@ -260,14 +272,16 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
   const std::int64_t pixels = height * width;
   const auto run = [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      solver.run(from + i * pixels, to + i * pixels, start != nullptr ? start + 2 * i * pixels : nullptr,
-                 out + 2 * i * pixels, iterations.data() + i * per_pair);
+      solver.run(from + i * pixels, to + i * pixels,
+                 start != nullptr ? start + 2 * i * pixels : nullptr, out + 2 * i * pixels,
+                 iterations.data() + i * per_pair);
     }
   };
   // As many pairs as possible one per thread; the threads share each of the others.
   const std::int64_t threads = cpu::num_threads();
   const std::int64_t apart = pairs - pairs % threads;
-  cpu::parallel_chunks(apart, 1, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(begin, end); });
+  cpu::parallel_chunks(
+      apart, 1, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(begin, end); });
   run(apart, pairs);
   if (report != nullptr) {
     report->scales = solver.scales();
@@ -280,7 +294,8 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
 inline Tensor<float> tvl1(const Tensor<std::uint8_t>& first, const Tensor<std::uint8_t>& second,
                           const TvL1Options& options = {}, TvL1Report* report = nullptr) {
   const auto floats = [](const Tensor<std::uint8_t>& bytes) {
-    TANDEM_CHECK(bytes.defined() && bytes.device().is_cpu(), "tvl1", "expected two images on the CPU");
+    TANDEM_CHECK(bytes.defined() && bytes.device().is_cpu(), "tvl1",
+                 "expected two images on the CPU");
     const Tensor<std::uint8_t> dense = bytes.contiguous();
     const Tensor<float> out(dense.shape());
     std::copy(dense.data(), dense.data() + dense.numel(), out.mutable_data());

@@ -1,5 +1,6 @@
 #pragma once
-/// The inner iteration of TV-L1: thresholding, primal update and dual update in one sweep over the image.
+/// The inner iteration of TV-L1: thresholding, primal update and dual update in one sweep over the
+/// image.
 
 #include <cstdint>
 
@@ -17,7 +18,7 @@ struct SweepConstants {
   float tau_theta;  // τ/θ
 };
 
-/// Rows [begin, end) of one iteration.                    [Zach et al. 2007, eq. 10–12; IPOL 2013, alg. 1]
+/// Rows [begin, end) of one iteration.             [Zach et al. 2007, eq. 10–12; IPOL 2013, alg. 1]
 ///
 ///   ρ(u) = I1w + ∇I1w·(u − u0) − I0
 ///   v = u − ∇I1w · clamp(ρ(u)/|∇I1w|², −λθ, λθ)           thresholding
@@ -26,9 +27,10 @@ struct SweepConstants {
 ///
 /// div by backward, ∇ by forward differences; p is zero before the first pixel, ∇ at the last one.
 ///
-/// u of row y needs p of the rows y − 1 and y before their update, and p of row y needs the new u of the
-/// rows y and y + 1: so the dual update follows one row behind, and each row is in the cache for both.
-/// The dual update of the last row, end − 1, is left to finish_row, because it needs the row after it.
+/// u of row y needs p of the rows y − 1 and y before their update, and p of row y needs the new u
+/// of the rows y and y + 1: so the dual update follows one row behind, and each row is in the cache
+/// for both. The dual update of the last row, end − 1, is left to finish_row, because it needs the
+/// row after it.
 struct Sweep {
   /// errors[y] = Σ |u_new − u_old|² of row y.
   template <class V>
@@ -104,9 +106,8 @@ struct Sweep {
       step(x, [](V difference) TANDEM_INLINE_LAMBDA { return difference; });
     }
     const auto inside = cpu::Mask<float, V::size>::first(planes.width() - 1 - last);
-    step(last, [inside](V difference) TANDEM_INLINE_LAMBDA {
-      return select(inside, difference, V(0.0F));
-    });
+    step(last, [inside](V difference)
+                   TANDEM_INLINE_LAMBDA { return select(inside, difference, V(0.0F)); });
   }
 };
 

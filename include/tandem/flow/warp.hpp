@@ -12,21 +12,36 @@ TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
 
 /// The planes of an image at one scale; the flow to start from only where there is one.
-enum ImagePlane : int { first_image, second_image, second_x, second_y, initial_u1, initial_u2, image_plane_count };
+enum ImagePlane : int {
+  first_image,
+  second_image,
+  second_x,
+  second_y,
+  initial_u1,
+  initial_u2,
+  image_plane_count
+};
 
 /// The planes that an iteration of TV-L1 works on.
 enum Plane : int {
-  u1, u2,              // flow
-  p11, p12, p21, p22,  // dual variables: p1 = (p11, p12) of u1, p2 of u2
-  gx, gy,              // gradient of the warped image
-  rho0,                // the part of ρ that does not change: I1w − ∇I1w·u0 − I0
-  inv,                 // 1/|∇I1w|²
-  spare1, spare2,      // for the median filter
+  u1,
+  u2,  // flow
+  p11,
+  p12,
+  p21,
+  p22,  // dual variables: p1 = (p11, p12) of u1, p2 of u2
+  gx,
+  gy,    // gradient of the warped image
+  rho0,  // the part of ρ that does not change: I1w − ∇I1w·u0 − I0
+  inv,   // 1/|∇I1w|²
+  spare1,
+  spare2,  // for the median filter
   plane_count
 };
 
-/// ∂I/∂x = ½(I(x+1) − I(x−1)) and ∂I/∂y of a row; at the first and last pixel the missing neighbour is the
-/// pixel itself. The image and its gradient get the nearest pixel where the taps of WarpRow reach beyond.
+/// ∂I/∂x = ½(I(x+1) − I(x−1)) and ∂I/∂y of a row; at the first and last pixel the missing neighbour
+/// is the pixel itself. The image and its gradient get the nearest pixel where the taps of WarpRow
+/// reach beyond.
 struct GradientRow {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(const Planes* images, std::int64_t y) {
@@ -61,7 +76,8 @@ inline void make_gradient(const Planes& images, Bands& bands) {
 /// Parameter of the cubic convolution kernel.                                  [Keys 1981, eq. 4]
 inline constexpr float cubic_a = -0.75F;
 
-/// w(−1), w(0), w(1), w(2): the weights of the four neighbours of a point that lies t after the second one.
+/// w(−1), w(0), w(1), w(2): the weights of the four neighbours of a point that lies t after the
+/// second one.
 template <class V>
 TANDEM_ALWAYS_INLINE void cubic_weights(V t, V (&w)[4]) {
   const V a(cubic_a), one(1.0F), s = one - t;
@@ -73,19 +89,20 @@ TANDEM_ALWAYS_INLINE void cubic_weights(V t, V (&w)[4]) {
 
 /// The data term of a row, linear around the present flow u0:
 ///   gx, gy = ∇I1(x + u0),  rho0 = I1(x + u0) − ∇I1·u0 − I0,  inv = 1/|∇I1|²
-/// The point x + u0 is rounded to multiples of 1/steps of a pixel (0: not rounded). Where it lies outside of
-/// the image, nothing is known: gx, gy and rho0 are zero.
+/// The point x + u0 is rounded to multiples of 1/steps of a pixel (0: not rounded). Where it lies
+/// outside of the image, nothing is known: gx, gy and rho0 are zero.
 ///
-/// Neighbours mostly move alike, so that the taps of a vector of pixels are vectors in the image; pixels
-/// that move otherwise are computed in further passes of the same vector, one for each movement. Where all
-/// pixels of a block come from is computed first, because that takes long but many can be on the way at once.
+/// Neighbours mostly move alike, so that the taps of a vector of pixels are vectors in the image;
+/// pixels that move otherwise are computed in further passes of the same vector, one for each
+/// movement. Where all pixels of a block come from is computed first, because that takes long but
+/// many can be on the way at once.
 struct WarpRow {
   static constexpr std::int64_t block = 64;  // pixels
 
   /// line_offsets: where the rows −1 … height + 1 of a plane begin, see linearise().
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const Planes* images, const Planes* work, std::int64_t y, float steps,
-                                       const std::int64_t* line_offsets) {
+  static TANDEM_ALWAYS_INLINE void run(const Planes* images, const Planes* work, std::int64_t y,
+                                       float steps, const std::int64_t* line_offsets) {
     // Wider vectors would mostly lie on two lines of the cache.
     using P = cpu::Vec<float, (V::size < 8 ? V::size : 8)>;
     using I = typename P::Int;
@@ -119,7 +136,8 @@ struct WarpRow {
             const auto same = (shift == I(from.shift[i + k])) & (line == I(from.line[i + k]));
             P other[3];
             taps(planes, line_offsets + from.line[i + k], x + from.shift[i + k], wx, wy, other);
-            for (int c = 0; c < 3; ++c) sum[c] = select(cpu::mask_cast<float>(same), other[c], sum[c]);
+            for (int c = 0; c < 3; ++c)
+              sum[c] = select(cpu::mask_cast<float>(same), other[c], sum[c]);
             rest = select(same, I(0), rest);
             rest.store(left);
           }
@@ -130,16 +148,17 @@ struct WarpRow {
         ix.store(out_x + x);
         iy.store(out_y + x);
         select(inside, sum[0] - P::load(first + x) - fma(ix, s, iy * t), zero).store(out_rho + x);
-        // Where the gradient is zero, the number does not matter: the step is a multiple of the gradient.
+        // Where the gradient is zero, the number does not matter: the step is a multiple of the
+        // gradient.
         (P(1.0F) / max(fma(ix, ix, iy * iy), P(1e-30F))).store(out_inv + x);
       }
     }
   }
 
  private:
-  /// Where the pixels of a block come from: the column minus their own and the row of the second of four
-  /// taps, how far they lie after it, and 1 if they lie inside of the image. alike: of vectors, that all
-  /// their pixels have one shift and line.
+  /// Where the pixels of a block come from: the column minus their own and the row of the second of
+  /// four taps, how far they lie after it, and 1 if they lie inside of the image. alike: of
+  /// vectors, that all their pixels have one shift and line.
   struct Block {
     alignas(64) float tx[block], ty[block], inside[block];
     alignas(64) std::int32_t shift[block], line[block];
@@ -148,15 +167,17 @@ struct WarpRow {
 
   template <class P>
   static TANDEM_ALWAYS_INLINE void locate(const Planes& images, const float* u, const float* v,
-                                          std::int64_t start, std::int64_t count, std::int64_t y, float steps,
-                                          Block& to) {
+                                          std::int64_t start, std::int64_t count, std::int64_t y,
+                                          float steps, Block& to) {
     using I = typename P::Int;
     const P zero(0.0F), row(static_cast<float>(y));
-    const P right(static_cast<float>(images.width() - 1)), bottom(static_cast<float>(images.height() - 1));
+    const P right(static_cast<float>(images.width() - 1)),
+        bottom(static_cast<float>(images.height() - 1));
     const P scale(steps), unit(steps > 0 ? 1 / steps : 0.0F);
     for (std::int64_t i = 0; i < count; i += P::size) {
       const I lane = I(static_cast<std::int32_t>(start + i)) + I::iota();
-      const P x = cpu::convert<float>(lane) + P::load(u + start + i), z = row + P::load(v + start + i);
+      const P x = cpu::convert<float>(lane) + P::load(u + start + i),
+              z = row + P::load(v + start + i);
       const auto inside = (x >= zero) & (x <= right) & (z >= zero) & (z <= bottom);
       // The order of min and max makes a number of NaN, so that nothing outside is ever read.
       P at_x = min(max(x, zero), right), at_z = min(max(z, zero), bottom);
@@ -179,12 +200,15 @@ struct WarpRow {
     }
   }
 
-  /// Σ wy_k Σ wx_j I(column + j − 1, line + k − 1) of three planes; offsets[k] leads to the row line + k − 1.
+  /// Σ wy_k Σ wx_j I(column + j − 1, line + k − 1) of three planes; offsets[k] leads to the row
+  /// line + k − 1.
   template <class P>
-  static TANDEM_ALWAYS_INLINE void taps(const float* const (&planes)[3], const std::int64_t* offsets,
-                                        std::int64_t column, const P (&wx)[4], const P (&wy)[4], P (&sum)[3]) {
+  static TANDEM_ALWAYS_INLINE void taps(const float* const (&planes)[3],
+                                        const std::int64_t* offsets, std::int64_t column,
+                                        const P (&wx)[4], const P (&wy)[4], P (&sum)[3]) {
     const auto row = [&](const float* p) TANDEM_INLINE_LAMBDA {
-      return fma(wx[0], P::load(p), wx[1] * P::load(p + 1)) + fma(wx[2], P::load(p + 2), wx[3] * P::load(p + 3));
+      return fma(wx[0], P::load(p), wx[1] * P::load(p + 1)) +
+             fma(wx[2], P::load(p + 2), wx[3] * P::load(p + 3));
     };
     const auto plane = [&](const float* origin) TANDEM_INLINE_LAMBDA {
       const float* const p = origin + column - 1;
@@ -209,7 +233,8 @@ inline void linearise(const Planes& images, const Planes& work, int sampling_ste
   }
   const std::int64_t* const lines = offsets.data();
   bands.run([=](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t y = begin; y < end; ++y) cpu::simd_dispatch<WarpRow, float>(from, to, y, steps, lines);
+    for (std::int64_t y = begin; y < end; ++y)
+      cpu::simd_dispatch<WarpRow, float>(from, to, y, steps, lines);
   });
 }
 

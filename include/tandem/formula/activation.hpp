@@ -17,10 +17,14 @@ namespace formula {
 template <class V>
 TANDEM_FORMULA V activate(Activation activation, V x) {
   switch (activation) {
-    case Activation::none: break;
-    case Activation::relu: return Relu()(x);
-    case Activation::gelu: return Gelu()(x);
-    case Activation::quick_gelu: return QuickGelu()(x);
+    case Activation::none:
+      break;
+    case Activation::relu:
+      return Relu()(x);
+    case Activation::gelu:
+      return Gelu()(x);
+    case Activation::quick_gelu:
+      return QuickGelu()(x);
   }
   return x;
 }
@@ -29,10 +33,14 @@ TANDEM_FORMULA V activate(Activation activation, V x) {
 template <class F>
 TANDEM_ALWAYS_INLINE void with_activation_gradient(Activation activation, const F& f) {
   switch (activation) {
-    case Activation::none: return;
-    case Activation::relu: return f(ReluGradient());
-    case Activation::gelu: return f(GeluGradient());
-    case Activation::quick_gelu: return f(QuickGeluGradient());
+    case Activation::none:
+      return;
+    case Activation::relu:
+      return f(ReluGradient());
+    case Activation::gelu:
+      return f(GeluGradient());
+    case Activation::quick_gelu:
+      return f(QuickGeluGradient());
   }
 }
 

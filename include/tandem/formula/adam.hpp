@@ -15,8 +15,8 @@ struct AdamTensor {
   std::int64_t size;
 };
 
-/// The numbers of one step: rate = lr/(1 − β₁ᵗ), root_scale = 1/√(1 − β₂ᵗ); `decay` is added to the gradient
-/// times θ (Adam), θ is first multiplied by shrink = 1 − lr·wd (AdamW).
+/// The numbers of one step: rate = lr/(1 − β₁ᵗ), root_scale = 1/√(1 − β₂ᵗ); `decay` is added to the
+/// gradient times θ (Adam), θ is first multiplied by shrink = 1 − lr·wd (AdamW).
 template <class V>
 struct Adam {
   V beta1, rest1, beta2, rest2, epsilon, rate, root_scale, decay, shrink;  ///< rest = 1 − β
@@ -24,7 +24,7 @@ struct Adam {
   /// The same numbers as vectors.
   template <class W>
   TANDEM_FORMULA Adam<W> as() const {
-    return {W(beta1), W(rest1), W(beta2),  W(rest2), W(epsilon),
+    return {W(beta1), W(rest1),      W(beta2), W(rest2), W(epsilon),
             W(rate),  W(root_scale), W(decay), W(shrink)};
   }
   /// θ and its two moments after the gradient g.

@@ -1,5 +1,6 @@
 #pragma once
-/// a + b, a − b, a·b, a/b, −a, with a number in place of either operand; the gradients that are not one of them.
+/// a + b, a − b, a·b, a/b, −a, with a number in place of either operand; the gradients that are not
+/// one of them.
 
 #include "tandem/formula/number.hpp"
 
@@ -7,7 +8,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace formula {
 
 namespace detail {
-/// Integers are combined as unsigned, whose overflow is defined; in a type that C++ promotes to no signed one.
+/// Integers are combined as unsigned, whose overflow is defined; in a type that C++ promotes to no
+/// signed one.
 template <class V>
 using wide_t = decltype(std::make_unsigned_t<V>() + 0u);
 template <class V>
@@ -16,24 +18,24 @@ TANDEM_FORMULA wide_t<V> wide(V a) {
 }
 }  // namespace detail
 
-#define TANDEM_ARITHMETIC(Name, symbol)                                        \
-  struct Name {                                                                \
-    template <class V>                                                         \
-    TANDEM_FORMULA V operator()(V a, V b) const {                              \
-      if constexpr (std::is_integral_v<V>) {                                   \
-        return static_cast<V>(detail::wide(a) symbol detail::wide(b));         \
-      } else {                                                                 \
-        return a symbol b;                                                     \
-      }                                                                        \
-    }                                                                          \
+#define TANDEM_ARITHMETIC(Name, symbol)                                \
+  struct Name {                                                        \
+    template <class V>                                                 \
+    TANDEM_FORMULA V operator()(V a, V b) const {                      \
+      if constexpr (std::is_integral_v<V>) {                           \
+        return static_cast<V>(detail::wide(a) symbol detail::wide(b)); \
+      } else {                                                         \
+        return a symbol b;                                             \
+      }                                                                \
+    }                                                                  \
   };
 TANDEM_ARITHMETIC(Add, +)
 TANDEM_ARITHMETIC(Sub, -)
 TANDEM_ARITHMETIC(Mul, *)
 #undef TANDEM_ARITHMETIC
 
-/// Integers truncate, and wrap around for the most negative one by −1. A divisor of zero is the caller's to
-/// refuse (ops/arithmetic.hpp).
+/// Integers truncate, and wrap around for the most negative one by −1. A divisor of zero is the
+/// caller's to refuse (ops/arithmetic.hpp).
 struct Div {
   template <class V>
   TANDEM_FORMULA V operator()(V a, V b) const {

@@ -24,9 +24,8 @@ struct ClampGradient {
   TANDEM_FORMULA C operator()(C dy, C x) const { return x < low || x > high ? C(0) : dy; }
   template <class V>
   TANDEM_FORMULA auto vectors() const {
-    return [least = V(low), most = V(high)](V dy, V x) TANDEM_INLINE_LAMBDA {
-      return select((x < least) | (x > most), V(C(0)), dy);
-    };
+    return [least = V(low), most = V(high)](V dy, V x)
+               TANDEM_INLINE_LAMBDA { return select((x < least) | (x > most), V(C(0)), dy); };
   }
 };
 

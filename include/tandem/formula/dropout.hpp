@@ -1,6 +1,6 @@
 #pragma once
-/// dropout — what a mask is a function of: element i is dropped when word i mod 4 of Philox block position + i/4 is
-/// below the threshold; the others are multiplied by the scale.
+/// dropout — what a mask is a function of: element i is dropped when word i mod 4 of Philox block
+/// position + i/4 is below the threshold; the others are multiplied by the scale.
 
 #include <cstdint>
 

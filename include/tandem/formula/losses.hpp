@@ -1,6 +1,6 @@
 #pragma once
-/// What losses give for element i of their inputs, on any device, and their gradients for it. `gradient` is dl, or
-/// dl/n for the mean. Null pointers stand for what was not given.
+/// What losses give for element i of their inputs, on any device, and their gradients for it.
+/// `gradient` is dl, or dl/n for the mean. Null pointers stand for what was not given.
 ///
 ///   bce_with_logits  l = w·(max(x, 0) − x·t + log(1 + e^−|x|));  dx = w·(σ(x) − t)·g
 ///   mse              l = (x − t)²;  dx = 2 (x − t)·g, dt = −dx

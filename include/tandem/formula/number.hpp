@@ -1,8 +1,10 @@
 #pragma once
-/// What formulas are written in, for one number: the names that cpu/simd.hpp and cpu/vmath.hpp have for vectors.
+/// What formulas are written in, for one number: the names that cpu/simd.hpp and cpu/vmath.hpp have
+/// for vectors.
 ///
-/// A formula is a struct whose operator() is a template over its operands. The same text serves a vector of the
-/// CPU (tandem::cpu::Vec, whose functions are found by its namespace), a plain number, and a thread of a GPU:
+/// A formula is a struct whose operator() is a template over its operands. The same text serves a
+/// vector of the CPU (tandem::cpu::Vec, whose functions are found by its namespace), a plain
+/// number, and a thread of a GPU:
 ///
 ///   struct Softplus {
 ///     template <class V>
@@ -11,8 +13,9 @@
 ///     }
 ///   };
 ///
-/// Numbers take the C library's functions, or on a GPU CUDA's; their errors are a few units in the last place
-/// (CUDA C++ Programming Guide, "Mathematical Functions"). Division and square root round correctly.
+/// Numbers take the C library's functions, or on a GPU CUDA's; their errors are a few units in the
+/// last place (CUDA C++ Programming Guide, "Mathematical Functions"). Division and square root
+/// round correctly.
 
 #include <cmath>
 #include <cstdint>
@@ -29,7 +32,7 @@ struct ElementOf {
   using type = V;
 };
 template <class V>
-  requires requires { typename V::value_type; }
+requires requires { typename V::value_type; }
 struct ElementOf<V> {
   using type = typename V::value_type;
 };
@@ -39,8 +42,8 @@ struct ElementOf<V> {
 template <class V>
 using element_t = typename detail::ElementOf<V>::type;
 
-#define TANDEM_NUMBER_FUNCTION(name, of_float, of_double)                 \
-  TANDEM_FORMULA float name(float x) { return ::of_float(x); }            \
+#define TANDEM_NUMBER_FUNCTION(name, of_float, of_double)      \
+  TANDEM_FORMULA float name(float x) { return ::of_float(x); } \
   TANDEM_FORMULA double name(double x) { return ::of_double(x); }
 TANDEM_NUMBER_FUNCTION(exp, expf, exp)
 TANDEM_NUMBER_FUNCTION(log, logf, log)
@@ -58,24 +61,16 @@ TANDEM_FORMULA double pow(double x, double p) { return ::pow(x, p); }
 
 /// The smaller and the larger one; b if either is NaN, so max(0, x) keeps the NaN of x.
 template <class C>
-  requires(std::is_arithmetic_v<C>)
-TANDEM_FORMULA C min(C a, C b) {
-  return a < b ? a : b;
-}
+requires(std::is_arithmetic_v<C>) TANDEM_FORMULA C min(C a, C b) { return a < b ? a : b; }
 template <class C>
-  requires(std::is_arithmetic_v<C>)
-TANDEM_FORMULA C max(C a, C b) {
-  return a > b ? a : b;
-}
+requires(std::is_arithmetic_v<C>) TANDEM_FORMULA C max(C a, C b) { return a > b ? a : b; }
 /// The larger one; NaN if either is.
 template <class C>
-  requires(std::is_arithmetic_v<C>)
-TANDEM_FORMULA C max_nan(C a, C b) {
+requires(std::is_arithmetic_v<C>) TANDEM_FORMULA C max_nan(C a, C b) {
   return a > b || a != a ? a : b;
 }
 template <class C>
-  requires(std::is_arithmetic_v<C>)
-TANDEM_FORMULA C select(bool condition, C a, C b) {
+requires(std::is_arithmetic_v<C>) TANDEM_FORMULA C select(bool condition, C a, C b) {
   return condition ? a : b;
 }
 

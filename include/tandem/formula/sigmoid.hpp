@@ -6,11 +6,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace formula {
 
-/// Of a number as cpu/vmath.hpp computes it for vectors: q = e/(1 + e), e = e^−|x|, is at most ½, and 1 − q or,
-/// below 0, e − e·q follow from it without cancellation.
+/// Of a number as cpu/vmath.hpp computes it for vectors: q = e/(1 + e), e = e^−|x|, is at most ½,
+/// and 1 − q or, below 0, e − e·q follow from it without cancellation.
 template <class C>
-  requires(std::is_floating_point_v<C>)
-TANDEM_FORMULA C sigmoid(C x) {
+requires(std::is_floating_point_v<C>) TANDEM_FORMULA C sigmoid(C x) {
   const C e = exp(-abs(x)), q = e / (C(1) + e);
   return x < C(0) ? e - e * q : C(1) - q;
 }

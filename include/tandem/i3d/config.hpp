@@ -24,15 +24,15 @@ struct MixedWidths {
 struct Config {
   std::int64_t channels = 3;  ///< of the clips: 3 (RGB) or 2 (flow)
   std::int64_t classes = 400;
-  std::array<std::int64_t, 3> stem{64, 64, 192};  ///< Conv3d_1a_7x7, 2b_1x1, 2c_3x3
-  std::array<MixedWidths, 9> mixed{{{64, 96, 128, 16, 32, 32},       // 3b
-                                    {128, 128, 192, 32, 96, 64},     // 3c
-                                    {192, 96, 208, 16, 48, 64},      // 4b
-                                    {160, 112, 224, 24, 64, 64},     // 4c
-                                    {128, 128, 256, 24, 64, 64},     // 4d
-                                    {112, 144, 288, 32, 64, 64},     // 4e
-                                    {256, 160, 320, 32, 128, 128},   // 4f
-                                    {256, 160, 320, 32, 128, 128},   // 5b
+  std::array<std::int64_t, 3> stem{64, 64, 192};                  ///< Conv3d_1a_7x7, 2b_1x1, 2c_3x3
+  std::array<MixedWidths, 9> mixed{{{64, 96, 128, 16, 32, 32},    // 3b
+                                    {128, 128, 192, 32, 96, 64},  // 3c
+                                    {192, 96, 208, 16, 48, 64},   // 4b
+                                    {160, 112, 224, 24, 64, 64},  // 4c
+                                    {128, 128, 256, 24, 64, 64},  // 4d
+                                    {112, 144, 288, 32, 64, 64},  // 4e
+                                    {256, 160, 320, 32, 128, 128},    // 4f
+                                    {256, 160, 320, 32, 128, 128},    // 5b
                                     {384, 192, 384, 48, 128, 128}}};  // 5c
   Triple window{2, 7, 7};  ///< of the last average pool: frames, rows and columns of Mixed_5c
   double dropout = 0;      ///< before the logits, in training
@@ -75,11 +75,14 @@ inline Shape check_clips(const Config& config, const Shape& clips) {
   TANDEM_CHECK(clips.rank() == 5 && clips[1] == config.channels, "i3d", "expected clips (N, ",
                config.channels, ", T, H, W), got ", clips);
   Shape last{clips[0], 1, (clips[2] + 7) / 8, (clips[3] + 31) / 32, (clips[4] + 31) / 32};
-  const auto least = [](std::int64_t count, std::int64_t halved) { return (count - 1) * halved + 1; };
+  const auto least = [](std::int64_t count, std::int64_t halved) {
+    return (count - 1) * halved + 1;
+  };
   TANDEM_CHECK(last[2] >= config.window.depth && last[3] >= config.window.height &&
                    last[4] >= config.window.width,
                "i3d", "expected clips of at least ", least(config.window.depth, 8), " frames of ",
-               least(config.window.height, 32), " x ", least(config.window.width, 32), ", got ", clips);
+               least(config.window.height, 32), " x ", least(config.window.width, 32), ", got ",
+               clips);
   return last;
 }
 

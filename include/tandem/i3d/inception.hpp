@@ -1,5 +1,5 @@
 #pragma once
-/// I3D: Inception-v1 with its filters inflated over time.   [Carreira & Zisserman 2017, section 2.4]
+/// I3D: Inception-v1 with its filters inflated over time.  [Carreira & Zisserman 2017, section 2.4]
 
 #include <cstdint>
 #include <functional>
@@ -22,8 +22,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {
 
-/// Unit — relu(bn(conv(x))), padded as TensorFlow's "SAME"; folded: relu(conv′(x)), conv′ with a bias.
-///   x (N, in, D, H, W) → (N, out, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉).   Names: conv3d.weight, bn.….
+/// Unit — relu(bn(conv(x))), padded as TensorFlow's "SAME"; folded: relu(conv′(x)), conv′ with a
+/// bias.
+///   x (N, in, D, H, W) → (N, out, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉).   Names: conv3d.weight,
+///   bn.….
 template <FloatingElement T>
 class Unit final : public nn::Layer<T> {
  public:
@@ -44,7 +46,8 @@ class Unit final : public nn::Layer<T> {
     return tandem::conv3d(x, conv3d.weight, conv3d.bias, options);
   }
   bool folded() const { return conv3d.bias.defined(); }
-  /// Puts the running statistics, scale and shift into the convolution, frozen; bn has no tensors then.
+  /// Puts the running statistics, scale and shift into the convolution, frozen; bn has no tensors
+  /// then.
   void fold() {
     if (folded()) return;
     auto [weight, bias] =
@@ -83,8 +86,8 @@ class Mixed final : public nn::Layer<T> {
   }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const nn::ModuleScope scope = this->scope();
-    const Tensor<T> pooled =
-        max_pool3d(x, {.kernel = Triple::all(3), .stride = Triple::all(1), .padding = Padding3d::same()});
+    const Tensor<T> pooled = max_pool3d(
+        x, {.kernel = Triple::all(3), .stride = Triple::all(1), .padding = Padding3d::same()});
     return cat(std::vector<Tensor<T>>{b0.forward(x), b1b.forward(b1a.forward(x)),
                                       b2b.forward(b2a.forward(x)), b3b.forward(pooled)},
                1);
@@ -106,8 +109,9 @@ struct Outputs {
 ///   logits = mean of (W·p + b) over what remains
 ///   clips (N, channels, T, H, W), prepared by i3d/preprocess.hpp → (N, 1024), (N, classes).
 ///   Any number of frames from 9 and any size from 193 × 193 (for the published window 2×7×7).
-/// Max pools ignore padding, which after a ReLU is the same as the release's zeros. Names are those of
-/// the common PyTorch port: Conv3d_1a_7x7.conv3d.weight, Mixed_3b.b1a.bn.bias, logits.conv3d.bias ….
+/// Max pools ignore padding, which after a ReLU is the same as the release's zeros. Names are those
+/// of the common PyTorch port: Conv3d_1a_7x7.conv3d.weight, Mixed_3b.b1a.bn.bias,
+/// logits.conv3d.bias ….
 ///
 ///   i3d::InceptionI3d<float> model({}, random);                    // trains as any module
 ///   Tensor<float> features = model.features(clips);
@@ -117,13 +121,15 @@ struct Outputs {
 template <FloatingElement T>
 class InceptionI3d final : public nn::Module<T> {
  public:
-  /// Called with every endpoint by its published name, Conv3d_1a_7x7 … Mixed_5c, Logits, Predictions.
+  /// Called with every endpoint by its published name, Conv3d_1a_7x7 … Mixed_5c, Logits,
+  /// Predictions.
   using Observer = std::function<void(const std::string&, const Tensor<T>&)>;
 
   InceptionI3d(const Config& config, Generator& random)
       : Conv3d_1a_7x7(config.channels, config.stem[0], 7, 2, random, config.epsilon),
         Conv3d_2b_1x1(config.stem[0], config.stem[1], 1, 1, random, config.epsilon),
-        Conv3d_2c_3x3(config.stem[1], config.stem[2], 3, 1, random, config.epsilon), logits(config, random),
+        Conv3d_2c_3x3(config.stem[1], config.stem[2], 3, 1, random, config.epsilon),
+        logits(config, random),
         config_(config) {
     this->add("Conv3d_1a_7x7", Conv3d_1a_7x7);
     this->add("Conv3d_2b_1x1", Conv3d_2b_1x1);
@@ -151,8 +157,10 @@ class InceptionI3d final : public nn::Module<T> {
     if (prepared_ && !autograd::needs_grad(clips)) {
       pooled = run_prepared(clips, observer);
     } else {
-      TANDEM_CHECK(!low_, "i3d", "the weights are kept as bfloat16, through which no gradient flows");
-      pooled = avg_pool3d(run_layers(clips, see), {.kernel = config_.window, .stride = Triple::all(1)});
+      TANDEM_CHECK(!low_, "i3d",
+                   "the weights are kept as bfloat16, through which no gradient flows");
+      pooled =
+          avg_pool3d(run_layers(clips, see), {.kernel = config_.window, .stride = Triple::all(1)});
     }
     const Outputs<T> out{mean(pooled, {2, 3, 4}), logits.forward(pooled)};
     see("Logits", out.logits);
@@ -168,8 +176,9 @@ class InceptionI3d final : public nn::Module<T> {
   }
 
   /// Folds, and packs the weights for inference without a graph: branches write into their place of
-  /// the joint tensor and nothing is packed again. With bfloat16 (float only), weights and activations
-  /// are kept in it and the weights of the module are released: no gradient flows to clips any more.
+  /// the joint tensor and nothing is packed again. With bfloat16 (float only), weights and
+  /// activations are kept in it and the weights of the module are released: no gradient flows to
+  /// clips any more.
   void prepare(const InferenceOptions& options = {}) {
     fold();
     if constexpr (std::is_same_v<T, float>) {
@@ -228,7 +237,8 @@ class InceptionI3d final : public nn::Module<T> {
     for (int i = 0; i < 12; ++i) {
       for (const Pool& pool : pools) {
         if (pool.before != i) continue;
-        x = max_pool3d(x, {.kernel = pool.kernel, .stride = pool.stride, .padding = Padding3d::same()});
+        x = max_pool3d(
+            x, {.kernel = pool.kernel, .stride = pool.stride, .padding = Padding3d::same()});
         see(pool.name, x);
       }
       x = layers[i]->forward(x);

@@ -29,8 +29,8 @@ struct InferenceLayer {
   Tensor<float> weight, bias;
 };
 
-/// The layers up to Mixed_5c with weights and activations of type E, float or bfloat16. The first 1×1×1
-/// convolutions of the second and third branch are done as one.
+/// The layers up to Mixed_5c with weights and activations of type E, float or bfloat16. The first
+/// 1×1×1 convolutions of the second and third branch are done as one.
 template <class E>
 class Inference final : public RefCounted {
  public:
@@ -58,8 +58,8 @@ class Inference final : public RefCounted {
     }
   }
 
-  /// clips (N, channels, T, H, W) → the average pools of Mixed_5c (N, features, T′, H′, W′). The observer,
-  /// if there is one, sees the endpoints up to Mixed_5c, as float.
+  /// clips (N, channels, T, H, W) → the average pools of Mixed_5c (N, features, T′, H′, W′). The
+  /// observer, if there is one, sees the endpoints up to Mixed_5c, as float.
   template <class Observer>
   Tensor<float> run(const Tensor<float>& clips, const Observer& observer) const {
     const std::int64_t count = clips.size(0);
@@ -74,7 +74,8 @@ class Inference final : public RefCounted {
       const auto see = [&](const char* name, const Tensor<E>& x) {
         if (!observer) return;
         if (n == 0) {
-          seen.push_back({name, Tensor<float>({count, x.size(0), x.size(1), x.size(2), x.size(3)})});
+          seen.push_back(
+              {name, Tensor<float>({count, x.size(0), x.size(1), x.size(2), x.size(3)})});
         }
         seen[at++].tensor.select(0, n).copy_elements(widened(x));
       };
@@ -95,7 +96,8 @@ class Inference final : public RefCounted {
 
   struct Packed : RefCounted {
     Packed(const InferenceLayer& layer, const Triple& stride, const Triple& size)
-        : shape(shape_of(layer.weight.shape(), stride, size)), weights(shape, as_e(layer.weight).data()),
+        : shape(shape_of(layer.weight.shape(), stride, size)),
+          weights(shape, as_e(layer.weight).data()),
           bias(layer.bias.contiguous()) {}
     cpu::Conv3dShape shape;
     cpu::Conv3dWeights<E> weights;
@@ -128,11 +130,14 @@ class Inference final : public RefCounted {
 
   /// The convolution of a weight over volumes of `size`, padded as "SAME".
   static cpu::Conv3dShape shape_of(const Shape& weight, const Triple& stride, const Triple& size) {
-    const tandem::detail::Window3d window = tandem::detail::window3d(
-        "i3d", {1, 1, size.depth, size.height, size.width}, {weight[2], weight[3], weight[4]}, stride,
-        Padding3d::same());
-    cpu::Conv3dShape out{.channels = weight[1], .depth = size.depth, .height = size.height,
-                         .width = size.width, .out_channels = weight[0]};
+    const tandem::detail::Window3d window =
+        tandem::detail::window3d("i3d", {1, 1, size.depth, size.height, size.width},
+                                 {weight[2], weight[3], weight[4]}, stride, Padding3d::same());
+    cpu::Conv3dShape out{.channels = weight[1],
+                         .depth = size.depth,
+                         .height = size.height,
+                         .width = size.width,
+                         .out_channels = weight[0]};
     for (int a = 0; a < 3; ++a) {
       out.kernel[a] = window[a].kernel;
       out.stride[a] = window[a].stride;
@@ -179,10 +184,11 @@ class Inference final : public RefCounted {
     });
     return y;
   }
-  static void pool_plane(const tandem::detail::Window3d& window, const float* x, float* y, float* row) {
+  static void pool_plane(const tandem::detail::Window3d& window, const float* x, float* y,
+                         float* row) {
     cpu::simd_dispatch<tandem::detail::MaxPoolPlane<false>, float>(
-        &window, x, -std::numeric_limits<float>::infinity(), y, static_cast<std::int32_t*>(nullptr), row,
-        static_cast<std::int32_t*>(nullptr));
+        &window, x, -std::numeric_limits<float>::infinity(), y, static_cast<std::int32_t*>(nullptr),
+        row, static_cast<std::int32_t*>(nullptr));
   }
 
   template <class See>
@@ -224,7 +230,8 @@ class Inference final : public RefCounted {
     convolve(*layer[2], middle.data(), size, y, out(0));
     convolve(*layer[3], middle.data() + half, size, y, out(0) + out(2));
     const Tensor<E> pooled(x.shape());
-    detail::neighbour_max(x.data(), x.size(0), size.depth, size.height, size.width, pooled.mutable_data());
+    detail::neighbour_max(x.data(), x.size(0), size.depth, size.height, size.width,
+                          pooled.mutable_data());
     convolve(*layer[4], pooled.data(), size, y, out(0) + out(2) + out(3));
     return y;
   }

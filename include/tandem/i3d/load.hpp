@@ -28,10 +28,11 @@ using io::WeightsReport;
 struct LoadOptions {
   bool bfloat16 = false;  ///< infer in bfloat16 (a model of float that is prepared)
   bool prepare = true;    ///< pack the weights for inference (a model of float)
-  /// Fold batch norms into convolutions. Without it the model is the trainable one, in memory of its own,
-  /// and is not prepared; it is frozen until requires_grad(true) and train().
+  /// Fold batch norms into convolutions. Without it the model is the trainable one, in memory of
+  /// its own, and is not prepared; it is frozen until requires_grad(true) and train().
   bool fold = true;
-  bool allow_missing = false;  ///< tensors that the file lacks start as in a new model; else an error
+  /// Tensors that the file lacks start as in a new model; else an error
+  bool allow_missing = false;
   std::optional<Triple> window = {};  ///< of the last average pool, in place of the file's
 };
 
@@ -40,8 +41,9 @@ struct LoadOptions {
 ///   i3d::WeightFile file("i3d_rgb.safetensors");
 ///   i3d::Config config = file.config({});
 ///
-/// Widths, channels and classes follow from the shapes; the window of the last pool is in the metadata
-/// ("window"), else 2×7×7, as is the epsilon of the batch norms ("batch_norm_epsilon"), else 10⁻³. Errors, each one sentence with the file and, where there is one, the tensor:
+/// Widths, channels and classes follow from the shapes; the window of the last pool is in the
+/// metadata ("window"), else 2×7×7, as is the epsilon of the batch norms ("batch_norm_epsilon"),
+/// else 10⁻³. Errors, each one sentence with the file and, where there is one, the tensor:
 /// no safetensors file, another network, a tensor that is missing or of another rank.
 class WeightFile {
  public:
@@ -84,7 +86,8 @@ class WeightFile {
     if (options.window) out.window = *options.window;
     out.epsilon = number("batch_norm_epsilon", out.epsilon);
     if (!(out.epsilon > 0 && out.epsilon < 1)) {
-      error("the header says batch_norm_epsilon ", out.epsilon, ", expected a number between 0 and 1");
+      error("the header says batch_norm_epsilon ", out.epsilon,
+            ", expected a number between 0 and 1");
     }
     return out;
   }
@@ -95,7 +98,8 @@ class WeightFile {
     const auto size = [this](const char* key, std::int64_t otherwise) {
       const double value = number(key, static_cast<double>(otherwise));
       if (!(value >= 1 && value < 1 << 14 && std::floor(value) == value)) {
-        error("the header says ", key, " ", value, ", expected an integer from 1 to ", (1 << 14) - 1);
+        error("the header says ", key, " ", value, ", expected an integer from 1 to ",
+              (1 << 14) - 1);
       }
       return static_cast<std::int64_t>(value);
     };
@@ -116,8 +120,9 @@ class WeightFile {
   static std::string opened(const std::string& path) {
     const auto file = io::MappedFile::open(path);
     const std::string_view start = file->text().substr(0, 4);
-    TANDEM_CHECK(!start.starts_with("PK") && !start.starts_with("\x80\x02"), "i3d", path,
-                 ": this is a PyTorch archive; weights/convert.py i3d makes a safetensors file of it");
+    TANDEM_CHECK(
+        !start.starts_with("PK") && !start.starts_with("\x80\x02"), "i3d", path,
+        ": this is a PyTorch archive; weights/convert.py i3d makes a safetensors file of it");
     return path;
   }
   double number(const char* key, double otherwise) const {
@@ -125,25 +130,41 @@ class WeightFile {
     if (found == file_.metadata().end()) return otherwise;
     return io::JsonDocument::parse(found->second, concat(path(), " (", key, ")")).root().number();
   }
-  /// Every key of the header of a converted file is done, known to change no feature, or refused: what is
-  /// passed over could change the features without a word.
+  /// Every key of the header of a converted file is done, known to change no feature, or refused:
+  /// what is passed over could change the features without a word.
   void check_header() const {
     struct Rule {
       std::string_view key;
       std::vector<std::string_view> values = {};  ///< those implemented; empty: all
     };
     static const std::vector<Rule> rules = {
-        {"format", {"tandem i3d 1"}}, {"stream", {"rgb", "flow"}}, {"source"}, {"source_sha256"},
-        {"source_index_sha256"}, {"source_kind"}, {"dtype"}, {"channels"}, {"classes"}, {"features"}, {"window"},
-        {"batch_norm_epsilon"}, {"resize", {"short side, then centre crop"}}, {"short_side"}, {"crop"},
-        {"interpolation", {"bilinear", "bicubic"}}, {"flow_bound"},
+        {"format", {"tandem i3d 1"}},
+        {"stream", {"rgb", "flow"}},
+        {"source"},
+        {"source_sha256"},
+        {"source_index_sha256"},
+        {"source_kind"},
+        {"dtype"},
+        {"channels"},
+        {"classes"},
+        {"features"},
+        {"window"},
+        {"batch_norm_epsilon"},
+        {"resize", {"short side, then centre crop"}},
+        {"short_side"},
+        {"crop"},
+        {"interpolation", {"bilinear", "bicubic"}},
+        {"flow_bound"},
         {"scale", {"byte * 2 / 255 - 1", "clip(pixels, -20, 20) / 20"}}};
     const auto format = file_.metadata().find("format");
     const bool converted = format != file_.metadata().end() && format->second.starts_with("tandem");
     for (const auto& [key, value] : file_.metadata()) {
-      const auto rule = std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return r.key == key; });
+      const auto rule =
+          std::find_if(rules.begin(), rules.end(), [&](const Rule& r) { return r.key == key; });
       if (rule == rules.end()) {
-        if (converted) error("the header has the key \"", key, "\", which is not known here and may change the features");
+        if (converted)
+          error("the header has the key \"", key,
+                "\", which is not known here and may change the features");
         continue;
       }
       if (rule->values.empty() || (key == "format" && !converted)) continue;
@@ -176,12 +197,12 @@ struct I3d {
   Ref<InceptionI3d<T>> model;
   std::string stream;               ///< "rgb" or "flow"
   PreprocessOptions preprocessing;  ///< of its clips
-  io::Metadata metadata;            ///< of the file: source, hash of the original, preprocessing …
+  io::Metadata metadata;  ///< of the file: source, hash of the original, preprocessing …
   WeightsReport report;
 };
 
-/// Loads one stream, frozen and in evaluation mode. Errors: see WeightFile; tensors that are missing, of
-/// another shape or not floating, by name.
+/// Loads one stream, frozen and in evaluation mode. Errors: see WeightFile; tensors that are
+/// missing, of another shape or not floating, by name.
 template <FloatingElement T>
 I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
   const WeightFile file(path);

@@ -1,6 +1,6 @@
 #pragma once
 /// What I3D takes: short side resized to 256, the centre 224 × 224 of it, values in [−1, 1].
-///                                                          [Carreira & Zisserman 2017, section 2.5]
+///                                                         [Carreira & Zisserman 2017, section 2.5]
 ///
 ///   RGB:   x(c, t, y, x) = byte(t, y, x, c)·2/255 − 1
 ///   flow:  x(c, t, y, x) = clip(v(t, y, x, c), −20, 20)/20, v in pixels of the resized picture
@@ -8,10 +8,11 @@
 ///   Tensor<float> clip = i3d::preprocess_rgb(frames);    // (T, H, W, 3) bytes → (3, T, 224, 224)
 ///   Tensor<float> motion = i3d::preprocess_flow(flow);   // (T, H, W, 2) pixels → (2, T, 224, 224)
 ///
-/// Frames are resized byte for byte as Pillow's BILINEAR does it (which widens its filter when an image
-/// shrinks), the long side becoming ⌊256·long/short⌋, and cropped as torchvision's CenterCrop. Flow is
-/// best computed from frames that have that size already; otherwise each component is resized as
-/// Pillow resizes an image of floats, and its vectors grow or shrink with the picture.
+/// Frames are resized byte for byte as Pillow's BILINEAR does it (which widens its filter when an
+/// image shrinks), the long side becoming ⌊256·long/short⌋, and cropped as torchvision's
+/// CenterCrop. Flow is best computed from frames that have that size already; otherwise each
+/// component is resized as Pillow resizes an image of floats, and its vectors grow or shrink with
+/// the picture.
 
 #include <cmath>
 #include <cstdint>
@@ -35,8 +36,8 @@ namespace detail {
 
 inline void check_options(const char* op, const PreprocessOptions& o) {
   TANDEM_CHECK(o.crop > 0 && o.crop <= o.size && o.size < 1 << 14, op,
-               "expected a crop of at least 1 and at most the size, below 2^14, got ", o.crop, " and ",
-               o.size);
+               "expected a crop of at least 1 and at most the size, below 2^14, got ", o.crop,
+               " and ", o.size);
   TANDEM_CHECK(o.bound > 0, op, "the bound of the flow must be positive, it is ", o.bound);
 }
 
@@ -48,7 +49,8 @@ struct FlowAxis {
   double factor;       ///< of the vectors
 
   FlowAxis(std::int64_t in, std::int64_t out, std::int64_t crop, ResizeFilter filter)
-      : taps(in, out, io::detail::crop_axis(out, crop).first, crop, filter), identity(in == out),
+      : taps(in, out, io::detail::crop_axis(out, crop).first, crop, filter),
+        identity(in == out),
         first(io::detail::crop_axis(out, crop).first),
         factor(static_cast<double>(out) / static_cast<double>(in)) {}
   std::int64_t low() const { return identity ? first : taps.begin.front(); }
@@ -101,7 +103,8 @@ inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
 
 /// Flow as the flow stream takes it; u and v, in pixels, are the last axis.
 ///   (T, H, W, 2) → (2, T, crop, crop).  Errors: a vector that is NaN.
-inline Tensor<float> preprocess_flow(const Tensor<float>& flow, const PreprocessOptions& options = {}) {
+inline Tensor<float> preprocess_flow(const Tensor<float>& flow,
+                                     const PreprocessOptions& options = {}) {
   const char* const op = "preprocess_flow";
   detail::check_options(op, options);
   TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2 && flow.device().is_cpu(), op,

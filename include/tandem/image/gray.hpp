@@ -14,7 +14,8 @@ namespace flow {
 ///                                                                                [ITU-R BT.601]
 ///   red, green, blue (H, W, 3) → (H, W);  (N, H, W, 3) → (N, H, W)
 inline Tensor<std::uint8_t> rgb_to_gray(const Tensor<std::uint8_t>& rgb) {
-  TANDEM_CHECK(rgb.defined() && rgb.rank() >= 1 && rgb.size(-1) == 3 && rgb.device().is_cpu(), "rgb_to_gray",
+  TANDEM_CHECK(rgb.defined() && rgb.rank() >= 1 && rgb.size(-1) == 3 && rgb.device().is_cpu(),
+               "rgb_to_gray",
                "expected red, green and blue as the last axis, (…, 3), on the CPU, got ",
                rgb.defined() ? rgb.shape().str() : "an undefined tensor");
   const Tensor<std::uint8_t> dense = rgb.contiguous();

@@ -1,15 +1,16 @@
 #pragma once
-/// Bicubic and bilinear resizing of 8-bit images, byte for byte as Pillow's Image.resize(size, BICUBIC) and
-/// (size, BILINEAR) do it.
+/// Bicubic and bilinear resizing of 8-bit images, byte for byte as Pillow's Image.resize(size,
+/// BICUBIC) and (size, BILINEAR) do it.
 ///
-///   out[x] = clip8(⌊(2²¹ + Σᵢ in[first(x) + i] · k(x, i)) / 2²²⌋)     first along rows, then columns
-///   k(x, i) = w(x, i) / Σⱼ w(x, j), rounded to 22 bits after the point
+///   out[x] = clip8(⌊(2²¹ + Σᵢ in[first(x) + i] · k(x, i)) / 2²²⌋)     first along rows, then
+///   columns k(x, i) = w(x, i) / Σⱼ w(x, j), rounded to 22 bits after the point
 ///   w(x, i) = filter((first(x) + i + ½ − c) / f),  c = (x + ½)·s,  s = in / out,  f = max(s, 1)
-///   bicubic:  1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < r = 2, else 0
-///   bilinear: 1 − |t| for |t| < r = 1, else 0
-/// Pixels from ⌊c − r·f + ½⌋ to ⌊c + r·f + ½⌋ count: when an image shrinks, the filter widens with it
-/// (antialiasing). The bytes between the two passes are rounded, too, so their order matters: this is that
-/// of Pillow up to 12; Pillow 13.0.0 does columns first for some sizes that shrink more in height than in
+///   bicubic:  1.5|t|³ − 2.5|t|² + 1 for |t| < 1,  −0.5|t|³ + 2.5|t|² − 4|t| + 2 for |t| < r = 2,
+///   else 0 bilinear: 1 − |t| for |t| < r = 1, else 0
+/// Pixels from ⌊c − r·f + ½⌋ to ⌊c + r·f + ½⌋ count: when an image shrinks, the filter widens with
+/// it (antialiasing). The bytes between the two passes are rounded, too, so their order matters:
+/// this is that of Pillow up to 12; Pillow 13.0.0 does columns first for some sizes that shrink
+/// more in height than in
 /// width, and then gives other bytes.    [Pillow, src/libImaging/Resample.c]
 
 #include <cmath>
@@ -33,8 +34,8 @@ namespace detail {
 
 inline constexpr int resize_bits = 32 - 8 - 2;
 
-/// The cubic of Keys with a = −0.5, in Pillow's own order of operations. The products are rounded by
-/// themselves whatever the compiler would fuse: a last bit can become another byte.
+/// The cubic of Keys with a = −0.5, in Pillow's own order of operations. The products are rounded
+/// by themselves whatever the compiler would fuse: a last bit can become another byte.
 inline double resize_cubic(double x) {
   const auto times = [](double first, double second) {
     const volatile double product = first * second;
@@ -51,7 +52,7 @@ inline double resize_cubic(double x) {
 struct ResizeTaps {
   std::int64_t count = 0, width = 0;      // outputs, and room for the weights of each
   std::vector<std::int64_t> begin, taps;  // per output: the first input, and how many
-  std::vector<double> weights;            // (count, width), zeros after the taps; each row adds up to 1
+  std::vector<double> weights;  // (count, width), zeros after the taps; each row adds up to 1
 
   ResizeTaps(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs,
              ResizeFilter filter)
@@ -108,8 +109,8 @@ struct ResizeAxis {
 
 inline constexpr int resize_half = 1 << (resize_bits - 1);
 
-/// Byte c of every lane, and a sum with resize_bits bits after the point as the byte c of every lane. Four
-/// bytes are kept in one lane, because compilers widen bytes one by one.
+/// Byte c of every lane, and a sum with resize_bits bits after the point as the byte c of every
+/// lane. Four bytes are kept in one lane, because compilers widen bytes one by one.
 template <int c, class V>
 TANDEM_ALWAYS_INLINE V resize_byte(V words) {
   return (words >> (8 * c)) & V(255);
@@ -119,9 +120,9 @@ TANDEM_ALWAYS_INLINE V resize_level(V sum) {
   return min(max(sum >> resize_bits, V(0)), V(255)) << (8 * c);
 }
 
-/// Sixteen rows of pixels of Channels bytes become rows of `axis->count` pixels. A lane is a row, and holds
-/// a pixel: `words` (pixels that are needed, lanes) is where they are put side by side first. Of the rows
-/// `from` one byte after the end may be read, of `to` written.
+/// Sixteen rows of pixels of Channels bytes become rows of `axis->count` pixels. A lane is a row,
+/// and holds a pixel: `words` (pixels that are needed, lanes) is where they are put side by side
+/// first. Of the rows `from` one byte after the end may be read, of `to` written.
 template <int Channels>
 struct ResizeRows {
   static constexpr std::int64_t rows = 16;
@@ -131,7 +132,8 @@ struct ResizeRows {
                                        const ResizeAxis* axis, std::int32_t* words) {
     constexpr std::int64_t N = V::size;
     const std::size_t last = static_cast<std::size_t>(axis->count - 1);
-    const std::int64_t first = axis->begin[0], needed = axis->begin[last] + axis->taps[last] - first;
+    const std::int64_t first = axis->begin[0],
+                       needed = axis->begin[last] + axis->taps[last] - first;
     for (std::int64_t row = 0; row < rows; row += N) {
       for (std::int64_t x = 0; x < needed; ++x) {
         for (std::int64_t r = 0; r < N; ++r) {
@@ -180,7 +182,8 @@ struct ResizeColumns {
         c += resize_byte<2>(words) * w;
         d += resize_byte<3>(words) * w;
       }
-      const V out = (resize_level<0>(a) | resize_level<1>(b)) | (resize_level<2>(c) | resize_level<3>(d));
+      const V out =
+          (resize_level<0>(a) | resize_level<1>(b)) | (resize_level<2>(c) | resize_level<3>(d));
       if (j + bytes <= n) {
         std::memcpy(to + j, &out.raw, sizeof out.raw);
       } else {
@@ -195,12 +198,17 @@ struct ResizeColumns {
 /// Resizes the images of a batch that have one size, or a part of the result.
 class Resizer {
  public:
-  /// From height × width pixels of `channels` bytes, 3 or 4, to the rows and columns of two axes, of
-  /// which `top` and `left` say where they begin where nothing is resized.
+  /// From height × width pixels of `channels` bytes, 3 or 4, to the rows and columns of two axes,
+  /// of which `top` and `left` say where they begin where nothing is resized.
   Resizer(std::int64_t height, std::int64_t width, std::int64_t channels, ResizeAxis rows,
           ResizeAxis columns, std::int64_t top, std::int64_t left)
-      : height_(height), row_(width * channels), channels_(channels), rows_(std::move(rows)),
-        columns_(std::move(columns)), top_(top), left_(left) {}
+      : height_(height),
+        row_(width * channels),
+        channels_(channels),
+        rows_(std::move(rows)),
+        columns_(std::move(columns)),
+        top_(top),
+        left_(left) {}
 
   bool identity() const { return rows_.identity && columns_.identity; }
 
@@ -213,7 +221,8 @@ class Resizer {
     const std::int64_t end_row =
         rows_.identity ? top_ + rows_.count : rows_.begin[last] + rows_.taps[last];
     const std::int64_t bytes = channels_ * columns_.count;
-    const std::int64_t stride = (bytes + 64 + 63) / 64 * 64;  // a vector of 64 bytes may be read at the end
+    // A vector of 64 bytes may be read at the end
+    const std::int64_t stride = (bytes + 64 + 63) / 64 * 64;
     const Tensor<std::uint8_t> between(Shape{end_row - first_row, stride});
     std::uint8_t* middle = between.mutable_data();
     across(image, first_row, end_row, middle, stride, bytes);
@@ -227,8 +236,8 @@ class Resizer {
         } else {
           const std::size_t i = static_cast<std::size_t>(y);
           cpu::simd_dispatch<ResizeColumns, std::int32_t>(
-              static_cast<const std::uint8_t*>(middle + (rows_.begin[i] - first_row) * stride), stride,
-              rows_.row(y), rows_.taps[i], out, bytes);
+              static_cast<const std::uint8_t*>(middle + (rows_.begin[i] - first_row) * stride),
+              stride, rows_.row(y), rows_.taps[i], out, bytes);
         }
       }
     });
@@ -238,8 +247,8 @@ class Resizer {
   static constexpr std::int64_t kGrain = 20000;  // multiply-adds of vectors: about 10 µs
 
   /// The first pass: rows [first, end) of the image, resized in their width, to `middle`.
-  void across(const std::uint8_t* image, std::int64_t first, std::int64_t end_row, std::uint8_t* middle,
-              std::int64_t stride, std::int64_t bytes) const {
+  void across(const std::uint8_t* image, std::int64_t first, std::int64_t end_row,
+              std::uint8_t* middle, std::int64_t stride, std::int64_t bytes) const {
     // The last row of the image is read from a copy that has a byte after it.
     std::vector<std::uint8_t> copy(image + (height_ - 1) * row_, image + height_ * row_);
     copy.push_back(0);
@@ -278,7 +287,8 @@ class Resizer {
   std::int64_t top_, left_;
 };
 
-/// Colours times alpha, as Pillow resizes them: round(c·a / 255); and back, ⌊255·c / a⌋, at most 255.
+/// Colours times alpha, as Pillow resizes them: round(c·a / 255); and back, ⌊255·c / a⌋, at most
+/// 255.
 inline void premultiply(const std::uint8_t* from, std::uint8_t* to, std::int64_t pixels) {
   for (std::int64_t i = 0; i < pixels; ++i, from += 4, to += 4) {
     const unsigned alpha = from[3];
@@ -309,7 +319,8 @@ struct ImageBatch {
     const int rank = given.rank();
     TANDEM_CHECK((rank == 3 || rank == 4) && (given.size(-1) == 3 || given.size(-1) == 4) &&
                      given.device().is_cpu(),
-                 op, "expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got ",
+                 op,
+                 "expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got ",
                  given.shape());
     height = given.size(-3);
     width = given.size(-2);
@@ -318,8 +329,8 @@ struct ImageBatch {
     TANDEM_CHECK(height > 0 && width > 0, op, "the images ", given.shape(), " have no pixels");
     images = given.contiguous();
   }
-  /// Resizes all of them; image i goes to `to` + i·step, in rows of `stride` bytes, of which the first
-  /// `rows` × `columns` pixels are written.
+  /// Resizes all of them; image i goes to `to` + i·step, in rows of `stride` bytes, of which the
+  /// first `rows` × `columns` pixels are written.
   void resize(const Resizer& resizer, std::int64_t rows, std::int64_t columns, std::uint8_t* to,
               std::int64_t step, std::int64_t stride) const {
     const std::uint8_t* first = images.data();
@@ -354,15 +365,15 @@ struct ImageBatch {
 
 }  // namespace detail
 
-/// Pillow's resize to `height` rows of `width` pixels. Pixels of four bytes are red, green, blue and
-/// alpha: as in Pillow, colours are weighted by alpha.
+/// Pillow's resize to `height` rows of `width` pixels. Pixels of four bytes are red, green, blue
+/// and alpha: as in Pillow, colours are weighted by alpha.
 ///   (H, W, C) → (height, width, C);  (N, H, W, C) → (N, height, width, C);  C = 3 or 4
 inline Tensor<std::uint8_t> resize(const Tensor<std::uint8_t>& images, std::int64_t height,
                                    std::int64_t width, ResizeFilter filter) {
   const char* const op = filter == ResizeFilter::bicubic ? "resize_bicubic" : "resize_bilinear";
   const detail::ImageBatch batch(op, images);
-  TANDEM_CHECK(height > 0 && width > 0, op, "the new size must be at least 1 x 1, it is ", height, " x ",
-               width);
+  TANDEM_CHECK(height > 0 && width > 0, op, "the new size must be at least 1 x 1, it is ", height,
+               " x ", width);
   const Tensor<std::uint8_t> out(batch.shape(height, width, batch.channels));
   const detail::Resizer resizer(batch.height, batch.width, batch.channels,
                                 detail::ResizeAxis(batch.height, height, 0, height, filter),

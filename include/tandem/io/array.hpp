@@ -18,18 +18,34 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-static_assert(std::endian::native == std::endian::little, "tandem::io needs a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "tandem::io needs a little-endian machine");
 
 /// Element kinds of the file formats: more than a Tensor can hold.
 enum class ElementKind : std::uint8_t {
-  boolean, u8, i8, u16, i16, u32, i32, u64, i64, f16, bf16, f32, f64, bytes, unicode, object
+  boolean,
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  u64,
+  i64,
+  f16,
+  bf16,
+  f32,
+  f64,
+  bytes,
+  unicode,
+  object
 };
 
 /// "float32", "bytes" …
 inline const char* kind_name(ElementKind kind) {
-  constexpr const char* names[] = {"bool",   "uint8", "int8",    "uint16",   "int16",   "uint32",
-                                   "int32",  "uint64", "int64",  "float16",  "bfloat16", "float32",
-                                   "float64", "bytes", "unicode", "object"};
+  constexpr const char* names[] = {"bool",    "uint8",  "int8",    "uint16",  "int16",    "uint32",
+                                   "int32",   "uint64", "int64",   "float16", "bfloat16", "float32",
+                                   "float64", "bytes",  "unicode", "object"};
   return names[static_cast<int>(kind)];
 }
 
@@ -71,20 +87,34 @@ struct Half {
 template <class F>
 void with_type(ElementKind kind, F&& f) {
   switch (kind) {
-    case ElementKind::boolean: return f(bool{});
-    case ElementKind::u8: return f(std::uint8_t{});
-    case ElementKind::i8: return f(std::int8_t{});
-    case ElementKind::u16: return f(std::uint16_t{});
-    case ElementKind::i16: return f(std::int16_t{});
-    case ElementKind::u32: return f(std::uint32_t{});
-    case ElementKind::i32: return f(std::int32_t{});
-    case ElementKind::u64: return f(std::uint64_t{});
-    case ElementKind::i64: return f(std::int64_t{});
-    case ElementKind::f16: return f(Half{});
-    case ElementKind::bf16: return f(bfloat16{});
-    case ElementKind::f32: return f(float{});
-    case ElementKind::f64: return f(double{});
-    default: break;
+    case ElementKind::boolean:
+      return f(bool{});
+    case ElementKind::u8:
+      return f(std::uint8_t{});
+    case ElementKind::i8:
+      return f(std::int8_t{});
+    case ElementKind::u16:
+      return f(std::uint16_t{});
+    case ElementKind::i16:
+      return f(std::int16_t{});
+    case ElementKind::u32:
+      return f(std::uint32_t{});
+    case ElementKind::i32:
+      return f(std::int32_t{});
+    case ElementKind::u64:
+      return f(std::uint64_t{});
+    case ElementKind::i64:
+      return f(std::int64_t{});
+    case ElementKind::f16:
+      return f(Half{});
+    case ElementKind::bf16:
+      return f(bfloat16{});
+    case ElementKind::f32:
+      return f(float{});
+    case ElementKind::f64:
+      return f(double{});
+    default:
+      break;
   }
 }
 
@@ -105,8 +135,8 @@ From load(const unsigned char* p, bool swapped) {
 /// floating type, integers to integers (with a range check), booleans only from booleans.
 template <class From, class To>
 constexpr bool convertible() {
-  constexpr bool from_float =
-      std::is_floating_point_v<From> || std::is_same_v<From, Half> || std::is_same_v<From, bfloat16>;
+  constexpr bool from_float = std::is_floating_point_v<From> || std::is_same_v<From, Half> ||
+                              std::is_same_v<From, bfloat16>;
   if constexpr (std::is_same_v<To, bool>) return std::is_same_v<From, bool>;
   if constexpr (std::is_integral_v<To>) return !from_float;
   return true;
@@ -123,8 +153,8 @@ inline std::int64_t element_count(const std::vector<std::int64_t>& shape, std::s
     TANDEM_CHECK(!__builtin_mul_overflow(n, size, &n), "read", name,
                  ": the shape has more than 2^63 elements");
   }
-  TANDEM_CHECK(!__builtin_mul_overflow(n, static_cast<std::int64_t>(item_size), &bytes), "read", name,
-               ": the shape needs more than 2^63 bytes");
+  TANDEM_CHECK(!__builtin_mul_overflow(n, static_cast<std::int64_t>(item_size), &bytes), "read",
+               name, ": the shape needs more than 2^63 bytes");
   return n;
 }
 
@@ -151,7 +181,7 @@ struct Array {
   bool column_major = false;  ///< Fortran order
   std::vector<std::int64_t> shape;
   const unsigned char* data = nullptr;
-  std::size_t bytes = 0;  ///< numel · item_size; for `object` the length of the pickle
+  std::size_t bytes = 0;        ///< numel · item_size; for `object` the length of the pickle
   std::size_t data_offset = 0;  ///< of `data` in its file
   Ref<RefCounted> owner;
 
@@ -185,7 +215,8 @@ struct Array {
     return Tensor<T>(std::move(storage), Layout{sizes, contiguous_strides(sizes), 0});
   }
 
-  /// Frees the physical memory behind a mapped array until it is read again, where nobody needs it for now:
+  /// Frees the physical memory behind a mapped array until it is read again, where nobody needs it
+  /// for now:
   /// after it was converted, say. The bytes stay what they are.
   void give_back_pages() const {
     tandem::give_back_pages(owner.get(), data, static_cast<std::int64_t>(bytes));
@@ -201,8 +232,8 @@ struct Array {
 
   /// tensor_as into a vector, in row-major order.
   template <Element T>
-    requires(!std::is_same_v<T, bool>)
-  std::vector<T> to_vector() const {
+  requires(!std::is_same_v<T, bool>) std::vector<T> to_vector()
+  const {
     check_numeric();
     std::vector<T> out(static_cast<std::size_t>(numel()));
     if (!out.empty()) copy_to(out.data());
@@ -262,7 +293,8 @@ struct Array {
 
   template <class T, class From>
   T convert(From value, std::int64_t index) const {
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<From, bool>) {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool> &&
+                  !std::is_same_v<From, bool>) {
       TANDEM_CHECK(std::in_range<T>(value), "read", name, ": element ", index, " is ", value,
                    ", which does not fit ", dtype_of<T>);
       return static_cast<T>(value);

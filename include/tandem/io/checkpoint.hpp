@@ -1,14 +1,15 @@
 #pragma once
 /// Checkpoints: everything that a resumed run needs, in one safetensors file that Python reads too.
 ///
-/// Tensors: parameters and optimizer state by name. Metadata: the step counters, the options of the run
-/// as JSON, the program's version. The random state is not a tensor: all draws are functions of the seed
-/// (an option) and the step. The file is replaced atomically, so a kill at any moment leaves either the
-/// old checkpoint or the new one.
+/// Tensors: parameters and optimizer state by name. Metadata: the step counters, the options of the
+/// run as JSON, the program's version. The random state is not a tensor: all draws are functions of
+/// the seed (an option) and the step. The file is replaced atomically, so a kill at any moment
+/// leaves either the old checkpoint or the new one.
 ///
-/// Damage on the disk is noticed: the metadata "checksums" has a checksum (checksum.hpp) per tensor, and "checksum"
-/// is that of everything else, all other metadata and the tensors' names, types and shapes. Both are tested on load.
-/// Hashing 350 MB takes 0.06 s of one core. Checkpoints of format 1, written before there were checksums, are read and say so.
+/// Damage on the disk is noticed: the metadata "checksums" has a checksum (checksum.hpp) per
+/// tensor, and "checksum" is that of everything else, all other metadata and the tensors' names,
+/// types and shapes. Both are tested on load. Hashing 350 MB takes 0.06 s of one core. Checkpoints
+/// of format 1, written before there were checksums, are read and say so.
 
 #include <cstdint>
 #include <string>
@@ -28,7 +29,8 @@ struct Checkpoint {
   std::vector<nn::Named<T>> tensors;
   std::vector<std::int64_t> counters;
   std::string options;  ///< JSON
-  Metadata notes = {};  ///< further metadata by name: whatever a reader of the file may want to know
+  /// Further metadata by name: whatever a reader of the file may want to know
+  Metadata notes = {};
   /// What was read has checksums, and they agree. False for a file of format 1.
   bool tested = false;
 };
@@ -38,7 +40,8 @@ namespace detail {
 inline constexpr const char* checkpoint_format = "tandem checkpoint 2";
 inline constexpr const char* untested_format = "tandem checkpoint 1";
 
-/// The checksum of all that is not a tensor's elements. Lengths come before texts, so that no two headers read alike.
+/// The checksum of all that is not a tensor's elements. Lengths come before texts, so that no two
+/// headers read alike.
 class HeaderChecksum {
  public:
   explicit HeaderChecksum(const Metadata& metadata) {
@@ -48,7 +51,8 @@ class HeaderChecksum {
       add(value);
     }
   }
-  void add_tensor(const std::string& name, ElementKind kind, const std::vector<std::int64_t>& shape) {
+  void add_tensor(const std::string& name, ElementKind kind,
+                  const std::vector<std::int64_t>& shape) {
     add(name);
     add(concat(kind_name(kind), shape_text(shape)));
   }
@@ -78,7 +82,9 @@ void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   Json::object_t sums;
   for (const auto& [name, tensor] : sorted) {
     const Tensor<T> dense = tensor->detach().contiguous();
-    sums.emplace_back(name, hexadecimal(checksum(dense.data(), static_cast<std::size_t>(dense.numel()) * sizeof(T))));
+    sums.emplace_back(
+        name,
+        hexadecimal(checksum(dense.data(), static_cast<std::size_t>(dense.numel()) * sizeof(T))));
   }
   out.metadata = checkpoint.notes;
   out.metadata["format"] = detail::checkpoint_format;
@@ -95,8 +101,8 @@ void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   out.save(path);
 }
 
-/// Reads a checkpoint; the tensors are copies.  Errors: not a checkpoint, an element type other than T, damage: a
-/// sentence that names the tensor, or the header, whose checksum is another one.
+/// Reads a checkpoint; the tensors are copies.  Errors: not a checkpoint, an element type other
+/// than T, damage: a sentence that names the tensor, or the header, whose checksum is another one.
 template <FloatingElement T>
 Checkpoint<T> load_checkpoint(const std::string& path) {
   const SafetensorsFile file(path);
@@ -108,16 +114,19 @@ Checkpoint<T> load_checkpoint(const std::string& path) {
   };
   Checkpoint<T> out;
   out.tested = entry("format") != detail::untested_format;
-  TANDEM_CHECK(!out.tested || entry("format") == detail::checkpoint_format, "checkpoint", path, " has format \"",
-               entry("format"), "\", expected \"", detail::checkpoint_format, "\"");
+  TANDEM_CHECK(!out.tested || entry("format") == detail::checkpoint_format, "checkpoint", path,
+               " has format \"", entry("format"), "\", expected \"", detail::checkpoint_format,
+               "\"");
   if (out.tested) {
     detail::HeaderChecksum header(file.metadata());
-    for (const std::string& name : file.names()) header.add_tensor(name, file.at(name).kind, file.at(name).shape);
-    TANDEM_CHECK(header.str() == entry("checksum"), "checkpoint", path, " is damaged: its header has the checksum ",
-                 header.str(), ", it was written with ", entry("checksum"));
+    for (const std::string& name : file.names())
+      header.add_tensor(name, file.at(name).kind, file.at(name).shape);
+    TANDEM_CHECK(header.str() == entry("checksum"), "checkpoint", path,
+                 " is damaged: its header has the checksum ", header.str(),
+                 ", it was written with ", entry("checksum"));
   } else {
-    TANDEM_CHECK(file.metadata().count("checksum") == 0, "checkpoint", path, " is damaged: its header has a checksum, ",
-                 "and a format without");
+    TANDEM_CHECK(file.metadata().count("checksum") == 0, "checkpoint", path,
+                 " is damaged: its header has a checksum, ", "and a format without");
   }
   out.options = entry("options");
   const auto counters = JsonDocument::parse(entry("counters"), path + " (counters)");
@@ -126,17 +135,19 @@ Checkpoint<T> load_checkpoint(const std::string& path) {
   }
   for (const auto& [key, value] : file.metadata()) {
     bool own = false;
-    for (const char* name : {"format", "version", "counters", "options", "checksums", "checksum"}) own = own || key == name;
+    for (const char* name : {"format", "version", "counters", "options", "checksums", "checksum"})
+      own = own || key == name;
     if (!own) out.notes[key] = value;
   }
-  const auto sums = JsonDocument::parse(out.tested ? entry("checksums") : std::string("{}"), path + " (checksums)");
+  const auto sums = JsonDocument::parse(out.tested ? entry("checksums") : std::string("{}"),
+                                        path + " (checksums)");
   for (const std::string& name : file.names()) {
     if (out.tested) {
       const Array& array = file.at(name);
       const std::string& written = sums.root().at(name).string();
       const std::string now = hexadecimal(checksum(array.data, array.bytes));
-      TANDEM_CHECK(now == written, "checkpoint", path, " is damaged: the tensor \"", name, "\" has the checksum ", now,
-                   ", it was written with ", written);
+      TANDEM_CHECK(now == written, "checkpoint", path, " is damaged: the tensor \"", name,
+                   "\" has the checksum ", now, ", it was written with ", written);
     }
     out.tensors.push_back({name, file.get<T>(name).clone()});
   }
@@ -147,7 +158,8 @@ Checkpoint<T> load_checkpoint(const std::string& path) {
 template <FloatingElement T>
 std::string untested_note(const Checkpoint<T>& checkpoint, const std::string& path) {
   if (checkpoint.tested) return "";
-  return concat(path, " was written before checkpoints had checksums: damage in it would not be seen");
+  return concat(path,
+                " was written before checkpoints had checksums: damage in it would not be seen");
 }
 
 }  // namespace io

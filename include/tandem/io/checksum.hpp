@@ -1,13 +1,16 @@
 #pragma once
 /// A checksum of bytes, to notice damage: fast enough to test every file on every load.
 ///
-///   64-bit little-endian words w₀, w₁, … (the last one filled up with zeros) go round-robin into four lanes,
+///   64-bit little-endian words w₀, w₁, … (the last one filled up with zeros) go round-robin into
+///   four lanes,
 ///     s ← m(s ⊕ w),   m(x) = y ⊕ (y >> 32),   y = x · 0x9E3779B97F4A7C15 mod 2⁶⁴,
-///   which start at m(seed + 1) … m(seed + 4); the value is h ← m(h ⊕ s) over the lanes, from h = m(number of bytes).
+///   which start at m(seed + 1) … m(seed + 4); the value is h ← m(h ⊕ s) over the lanes, from h =
+///   m(number of bytes).
 ///
-/// m is a bijection, so a lane keeps every difference that one word brings in: bytes that differ within one word, a
-/// flipped bit among them, always have another checksum. Others escape with a chance of about 2⁻⁶⁴. Not against
-/// forgery. One core does 5 to 10 GB/s, about as fast as memory is read.
+/// m is a bijection, so a lane keeps every difference that one word brings in: bytes that differ
+/// within one word, a flipped bit among them, always have another checksum. Others escape with a
+/// chance of about 2⁻⁶⁴. Not against forgery. One core does 5 to 10 GB/s, about as fast as memory
+/// is read.
 
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +32,8 @@ constexpr std::uint64_t checksum_mix(std::uint64_t x) {
 
 }  // namespace detail
 
-/// checksum — of `size` bytes at `data`.  `seed`: the checksum of what came before, where several pieces are one.
+/// checksum — of `size` bytes at `data`.  `seed`: the checksum of what came before, where several
+/// pieces are one.
 ///   checksum(part2, n2, checksum(part1, n1))
 inline std::uint64_t checksum(const void* data, std::size_t size, std::uint64_t seed = 0) {
   using detail::checksum_mix;
@@ -39,8 +43,8 @@ inline std::uint64_t checksum(const void* data, std::size_t size, std::uint64_t 
     std::memcpy(&out, bytes + at, 8);
     return out;
   };
-  std::uint64_t s0 = checksum_mix(seed + 1), s1 = checksum_mix(seed + 2), s2 = checksum_mix(seed + 3),
-                s3 = checksum_mix(seed + 4);
+  std::uint64_t s0 = checksum_mix(seed + 1), s1 = checksum_mix(seed + 2),
+                s2 = checksum_mix(seed + 3), s3 = checksum_mix(seed + 4);
   std::size_t at = 0;
   for (; size - at >= 32; at += 32) {
     s0 = checksum_mix(s0 ^ word(at));

@@ -27,9 +27,10 @@ namespace detail {
 
 /// Whether a path still names the open file, which nobody has removed or replaced.
 inline bool is_named(int fd, const std::string& path) {
-  struct stat ours {}, named {};
-  return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
-         ours.st_dev == named.st_dev;
+  struct stat ours {
+  }, named{};
+  return ::fstat(fd, &ours) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         ours.st_ino == named.st_ino && ours.st_dev == named.st_dev;
 }
 
 /// A file descriptor that closes itself.
@@ -79,9 +80,11 @@ inline void make_directories(const std::string& path) {
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
     if (!part.empty() && ::mkdir(part.c_str(), 0777) != 0) {
-      const int code = errno;  // of mkdir: on a read-only disk, that nothing is there yet is not the reason
+      // Of mkdir: on a read-only disk, that nothing is there yet is not the reason
+      const int code = errno;
       if (!is_directory(part)) {
-        fail("make_directories", part, ": cannot create the directory: ", detail::system_message(code));
+        fail("make_directories", part,
+             ": cannot create the directory: ", detail::system_message(code));
       }
     }
     if (end == std::string::npos) return;
@@ -99,8 +102,9 @@ inline std::string join_path(std::string_view folder, std::string_view name) {
 ///
 /// Arrays and tensors may borrow the mapping: it lives as long as its last owner. A file that
 /// another program *shortens in place* while it is mapped gives SIGBUS, as with every memory map:
-/// name_shortened_files makes a sentence of it that names the file. AtomicFile replaces files and never
-/// shortens them, so files written by this library are safe to rewrite while they are being read.
+/// name_shortened_files makes a sentence of it that names the file. AtomicFile replaces files and
+/// never shortens them, so files written by this library are safe to rewrite while they are being
+/// read.
 ///
 ///     auto file = io::MappedFile::open("weights.safetensors");   // Ref<MappedFile>
 ///     file->data(), file->size(), file->path();
@@ -119,11 +123,13 @@ class MappedFile final : public PageLender {
   std::size_t size() const { return size_; }
   const std::string& path() const { return path_; }
   std::string_view text() const { return {static_cast<const char*>(data_), size_}; }
-  /// Unmaps whole pages inside [data, data + bytes) from this process; the next read maps them again.
+  /// Unmaps whole pages inside [data, data + bytes) from this process; the next read maps them
+  /// again.
   void give_back_pages(const void* data, std::int64_t bytes) const override {
     const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
     const auto begin = (reinterpret_cast<std::uintptr_t>(data) + page - 1) / page * page;
-    const auto end = (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / page * page;
+    const auto end =
+        (reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(bytes)) / page * page;
     // Read-only and private: the pages are the file's own, so nothing can be lost.
     if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
   }
@@ -166,7 +172,9 @@ class MappedFile final : public PageLender {
 class OwnedBytes final : public RefCounted {
  public:
   explicit OwnedBytes(std::string bytes) : bytes_(std::move(bytes)) {}
-  const unsigned char* data() const { return reinterpret_cast<const unsigned char*>(bytes_.data()); }
+  const unsigned char* data() const {
+    return reinterpret_cast<const unsigned char*>(bytes_.data());
+  }
   std::size_t size() const { return bytes_.size(); }
 
  private:
@@ -175,7 +183,8 @@ class OwnedBytes final : public RefCounted {
 
 /// Reads a small text file whole; an empty file gives an empty string. `max_bytes` is a promise of
 /// the caller about what such a file can be, so that a wrong path cannot fill the memory.
-inline std::string read_text(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30) {
+inline std::string read_text(const std::string& path,
+                             std::size_t max_bytes = std::size_t{1} << 30) {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0) return {};
   const auto file = MappedFile::open(path);
@@ -184,22 +193,25 @@ inline std::string read_text(const std::string& path, std::size_t max_bytes = st
   return std::string(file->text());
 }
 
-/// Throws unless a file of this name could be made or replaced now: its folder is there and can be written to, and
-/// nothing else has the name. To ask before the work, not after it.
+/// Throws unless a file of this name could be made or replaced now: its folder is there and can be
+/// written to, and nothing else has the name. To ask before the work, not after it.
 inline void check_output_file(const char* op, const std::string& path) {
   struct stat info {};
   TANDEM_CHECK(::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode), op, path,
-               ": expected a regular file or a new name, this is ", detail::kind_name(info.st_mode));
+               ": expected a regular file or a new name, this is ",
+               detail::kind_name(info.st_mode));
   const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash > 0 ? slash : 1);
-  TANDEM_CHECK(::stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode), op, path, ": the folder ", folder,
-               " does not exist");
-  TANDEM_CHECK(::access(folder.c_str(), W_OK) == 0, op, path, ": the folder ", folder, " cannot be written to");
+  const std::string folder =
+      slash == std::string::npos ? "." : path.substr(0, slash > 0 ? slash : 1);
+  TANDEM_CHECK(::stat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode), op, path,
+               ": the folder ", folder, " does not exist");
+  TANDEM_CHECK(::access(folder.c_str(), W_OK) == 0, op, path, ": the folder ", folder,
+               " cannot be written to");
 }
 
 /// Replaces a file in one step: bytes go to a temporary file in the same folder, `commit` flushes
-/// it to the disk and renames it over the destination, so a reader (or a crash, or a full disk) sees
-/// the old file or the new one, never a half. Without `commit` the temporary file is removed.
+/// it to the disk and renames it over the destination, so a reader (or a crash, or a full disk)
+/// sees the old file or the new one, never a half. Without `commit` the temporary file is removed.
 ///
 ///     io::AtomicFile out("results.json");
 ///     out.write(text);
@@ -227,12 +239,13 @@ class AtomicFile {
       fd_.reset(::open(name.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
       if (fd_.get() < 0 || attempt == 100) {
         check_output_file("write", target_);
-        fail("write", path_, ": cannot create a temporary file beside it: ",
-             detail::system_message(errno));
+        fail("write", path_,
+             ": cannot create a temporary file beside it: ", detail::system_message(errno));
       }
       if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) continue;
       // The name may have been renamed or removed by its last owner before we got the lock.
-      struct stat ours {}, named {};
+      struct stat ours {
+      }, named{};
       if (::fstat(fd_.get(), &ours) == 0 && ::lstat(name.c_str(), &named) == 0 &&
           ours.st_ino == named.st_ino && ours.st_dev == named.st_dev && S_ISREG(ours.st_mode) &&
           ::ftruncate(fd_.get(), 0) == 0) {

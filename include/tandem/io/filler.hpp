@@ -1,6 +1,6 @@
 #pragma once
-/// Filling the slots of a module from a safetensors file: what the loaders of CLIP and I3D share. It is not
-/// in nn/ because that needs the standard library alone.
+/// Filling the slots of a module from a safetensors file: what the loaders of CLIP and I3D share.
+/// It is not in nn/ because that needs the standard library alone.
 
 #include <cstdint>
 #include <cstring>
@@ -75,10 +75,10 @@ void copy_elements(const Array& from, T* to) {
 
 }  // namespace detail
 
-/// Puts the tensors of a checkpoint into the slots of a module. The checkpoint says by `pieces` which of
-/// its tensors make up one of ours (none: it keeps its initial value), by `error` what is wrong, and has
-/// the `file`. With `bfloat16`, slots that allow it are kept that way; without `allow_missing`, tensors
-/// that are missing are an error.
+/// Puts the tensors of a checkpoint into the slots of a module. The checkpoint says by `pieces`
+/// which of its tensors make up one of ours (none: it keeps its initial value), by `error` what is
+/// wrong, and has the `file`. With `bfloat16`, slots that allow it are kept that way; without
+/// `allow_missing`, tensors that are missing are an error.
 template <class Checkpoint>
 class Filler {
  public:
@@ -145,8 +145,8 @@ class Filler {
       }
       const Array& array = file_.file().at(name);
       if (array.shape != expected) {
-        wrong_.push_back(concat("\"", name, "\" has shape ", shape_text(array.shape),
-                                ", expected ", shape_text(expected)));
+        wrong_.push_back(concat("\"", name, "\" has shape ", shape_text(array.shape), ", expected ",
+                                shape_text(expected)));
         good = false;
       } else if (array.kind != ElementKind::f32 && array.kind != ElementKind::f16 &&
                  array.kind != ElementKind::bf16 && array.kind != ElementKind::f64) {

@@ -16,8 +16,8 @@ namespace io {
 /// True when the bytes begin like a gzip file.
 inline bool is_gzip(std::string_view bytes) { return bytes.starts_with("\x1F\x8B"); }
 
-/// The content of a gzip file; several members one after the other give one text, as gunzip does it.
-/// `name` is for messages; more than `max_bytes` of content are an error, not a full memory.
+/// The content of a gzip file; several members one after the other give one text, as gunzip does
+/// it. `name` is for messages; more than `max_bytes` of content are an error, not a full memory.
 ///
 ///     const auto file = io::MappedFile::open("words.txt.gz");
 ///     std::string words = io::gunzip(file->text(), 1 << 20, file->path());

@@ -1,6 +1,6 @@
 #pragma once
-/// CRC-32 and DEFLATE (RFC 1951) through zlib, for the compressed entries of npz files. Programs that
-/// include this link zlib: tandem::io does.
+/// CRC-32 and DEFLATE (RFC 1951) through zlib, for the compressed entries of npz files. Programs
+/// that include this link zlib: tandem::io does.
 
 #include <zlib.h>
 
@@ -16,7 +16,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-/// CRC-32 (polynomial 0x04C11DB7 reflected) as zip, gzip and PNG use it. `crc` continues a checksum:
+/// CRC-32 (polynomial 0x04C11DB7 reflected) as zip, gzip and PNG use it. `crc` continues a
+/// checksum:
 ///   crc32("ab") == crc32("b", crc32("a")).
 inline std::uint32_t crc32(std::string_view bytes, std::uint32_t crc = 0) {
   return static_cast<std::uint32_t>(
@@ -80,8 +81,8 @@ class Inflater {
 
 }  // namespace detail
 
-/// Decodes raw DEFLATE data that must give exactly `size` bytes. DEFLATE expands at most 1032 times,
-/// so a larger promise is refused before anything is allocated.
+/// Decodes raw DEFLATE data that must give exactly `size` bytes. DEFLATE expands at most 1032
+/// times, so a larger promise is refused before anything is allocated.
 inline std::string inflate(std::string_view compressed, std::uint64_t size, std::string_view name) {
   TANDEM_CHECK(size / 1032 <= compressed.size(), "inflate", name, ": ", compressed.size(),
                " compressed bytes cannot hold the ", size, " bytes promised");

@@ -1,10 +1,11 @@
 #pragma once
 /// JSON: values, parser and writer of nlohmann-json, with the limits that untrusted files need.
 ///
-/// The library reads RFC 8259 and checks UTF-8; integers of 64 bits stay integers, and floating-point
-/// numbers survive a round trip bit for bit. Decided here, because it leaves them open: objects keep the
-/// order of their keys (evaluators break ties by file order), a key may appear once, nesting and size are
-/// bounded, and NaN and infinity are refused when written too. Link tandem::io for the include path.
+/// The library reads RFC 8259 and checks UTF-8; integers of 64 bits stay integers, and
+/// floating-point numbers survive a round trip bit for bit. Decided here, because it leaves them
+/// open: objects keep the order of their keys (evaluators break ties by file order), a key may
+/// appear once, nesting and size are bounded, and NaN and infinity are refused when written too.
+/// Link tandem::io for the include path.
 
 #include <algorithm>
 #include <cmath>
@@ -67,8 +68,8 @@ class JsonCursor {
   const char** read_;
 };
 
-/// Makes a value of the parser's events. nlohmann's own would look for every new key among all before it,
-/// keep the last of two equal keys, and nest without bound.
+/// Makes a value of the parser's events. nlohmann's own would look for every new key among all
+/// before it, keep the last of two equal keys, and nest without bound.
 class JsonBuilder final : public nlohmann::json_sax<Json> {
  public:
   JsonBuilder(std::string_view text, std::string_view name, const JsonLimits& limits)
@@ -81,7 +82,8 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
     if (const std::size_t zero = text_.find('\0'); zero != text_.npos) {
       error_at(zero, "expected JSON, found a zero byte");
     }
-    Json::sax_parse(JsonCursor(text_.data(), &read_), JsonCursor(text_.data() + text_.size(), &read_), this);
+    Json::sax_parse(JsonCursor(text_.data(), &read_),
+                    JsonCursor(text_.data() + text_.size(), &read_), this);
     return std::move(root_);
   }
 
@@ -104,7 +106,8 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
     refuse_duplicates(members);
     Json::object_t object;
     object.reserve(members.size());  // growing would copy every value: the keys are const
-    for (Member& member : members) object.emplace_back(std::move(member.key), std::move(member.value));
+    for (Member& member : members)
+      object.emplace_back(std::move(member.key), std::move(member.value));
     return add(Json(std::move(object)));
   }
   bool end_array() override {
@@ -112,14 +115,16 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
     open_.pop_back();
     return add(Json(std::move(items)));
   }
-  bool parse_error(std::size_t position, const std::string& token, const Json::exception& e) override {
+  bool parse_error(std::size_t position, const std::string& token,
+                   const Json::exception& e) override {
     const std::size_t at = position > 0 ? position - 1 : 0;  // the parser counts from 1
     const std::string shown = token.substr(0, 40) + (token.size() > 40 ? "…" : "");
     if (e.id == 406) error_at(at, "the number ", shown, " is too large for a double");
     // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error while …"
     std::string message = e.what();
     for (const char* mark : {"] ", ": "}) {
-      if (const std::size_t end = message.find(mark); end != message.npos) message.erase(0, end + 2);
+      if (const std::size_t end = message.find(mark); end != message.npos)
+        message.erase(0, end + 2);
     }
     if (const std::size_t found = message.find(token); token.size() > 40 && found != message.npos) {
       message.replace(found, token.size(), shown);
@@ -179,7 +184,8 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
                "\" appears twice in one object");
     }
   }
-  /// Where the string that ends before `end` starts: at the first quote before it that is not escaped.
+  /// Where the string that ends before `end` starts: at the first quote before it that is not
+  /// escaped.
   std::size_t start_of_string(std::size_t end) const {
     for (std::size_t at = end - 1; at-- > 0;) {
       if (text_[at] != '"') continue;
@@ -199,7 +205,8 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
 
 inline void check_writable(const Json& value, int depth) {
   constexpr int deepest = 1000;  // the writer calls itself for every level
-  TANDEM_CHECK(depth <= deepest, "json", "a value nested deeper than ", deepest, " levels cannot be written");
+  TANDEM_CHECK(depth <= deepest, "json", "a value nested deeper than ", deepest,
+               " levels cannot be written");
   TANDEM_CHECK(!value.is_number_float() || is_finite(value.get<double>()), "json",
                "NaN and infinity cannot be written as JSON");
   if (!value.is_structured()) return;
@@ -209,7 +216,8 @@ inline void check_writable(const Json& value, int depth) {
 }  // namespace detail
 
 /// Parses a text; `name` is what messages call it.
-/// Errors: "[json] gt.json:2:7 (byte 15): syntax error while parsing value - unexpected '}'; expected …".
+/// Errors: "[json] gt.json:2:7 (byte 15): syntax error while parsing value - unexpected '}';
+/// expected …".
 inline Json parse_json(std::string_view text, std::string_view name = "<text>",
                        const JsonLimits& limits = {}) {
   return detail::JsonBuilder(text, name, limits).build();
@@ -221,8 +229,8 @@ inline Json load_json(const std::string& path, const JsonLimits& limits = {}) {
   return parse_json(file->text(), path, limits);
 }
 
-/// The text of a value; `indent` < 0 gives one line. Unlike Json::dump() it refuses NaN and infinity,
-/// which JSON cannot hold, with an Error, and strings that are not UTF-8 as well.
+/// The text of a value; `indent` < 0 gives one line. Unlike Json::dump() it refuses NaN and
+/// infinity, which JSON cannot hold, with an Error, and strings that are not UTF-8 as well.
 inline std::string json_text(const Json& value, int indent = -1) {
   detail::check_writable(value, 0);
   try {

@@ -35,14 +35,21 @@ class JsonRef {
   /// "a string", "an object" …, for messages.
   const char* kind_name() const {
     switch (value_->type()) {
-      case Json::value_t::null: return "null";
-      case Json::value_t::boolean: return "a boolean";
+      case Json::value_t::null:
+        return "null";
+      case Json::value_t::boolean:
+        return "a boolean";
       case Json::value_t::number_integer:
-      case Json::value_t::number_unsigned: return "an integer";
-      case Json::value_t::number_float: return "a number";
-      case Json::value_t::string: return "a string";
-      case Json::value_t::array: return "an array";
-      default: return "an object";
+      case Json::value_t::number_unsigned:
+        return "an integer";
+      case Json::value_t::number_float:
+        return "a number";
+      case Json::value_t::string:
+        return "a string";
+      case Json::value_t::array:
+        return "an array";
+      default:
+        return "an object";
     }
   }
 
@@ -57,7 +64,8 @@ class JsonRef {
     return {*document_, *value};
   }
   JsonRef at(std::size_t index) const {
-    if (index >= array().size()) error("expected at least ", index + 1, " elements, found ", size());
+    if (index >= array().size())
+      error("expected at least ", index + 1, " elements, found ", size());
     return {*document_, array()[index]};
   }
   JsonRef operator[](std::string_view key) const { return at(key); }
@@ -98,8 +106,7 @@ class JsonRef {
     const std::string_view text = string();
     double value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (result.ec != std::errc() || result.ptr != text.data() + text.size() ||
-        !is_finite(value)) {
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || !is_finite(value)) {
       wrong("a number");
     }
     return value;
@@ -127,8 +134,8 @@ class JsonRef {
     return value ? value->boolean() : fallback;
   }
   template <std::integral I>
-    requires(!std::same_as<I, bool>)
-  I get(std::string_view key, I fallback) const {
+  requires(!std::same_as<I, bool>) I get(std::string_view key, I fallback)
+  const {
     const auto value = find(key);
     if (!value) return fallback;
     const std::int64_t number = value->integer();

@@ -11,13 +11,14 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-/// Holds a folder, by flock on the file `.lock` in it, until the object goes away. The system lets go of it when
-/// the process ends, in whatever way: what a killed process leaves behind never blocks.
+/// Holds a folder, by flock on the file `.lock` in it, until the object goes away. The system lets
+/// go of it when the process ends, in whatever way: what a killed process leaves behind never
+/// blocks.
 ///
 ///     const io::FolderLock lock("run1", "train_dcl");
 ///
-/// Errors: another process holds it, which is named with its number, program and machine; the folder is missing or
-/// cannot be written; a file system without locks.
+/// Errors: another process holds it, which is named with its number, program and machine; the
+/// folder is missing or cannot be written; a file system without locks.
 class FolderLock {
  public:
   /// The other process is refused, or waited for.
@@ -42,8 +43,10 @@ class FolderLock {
     char when[64] = "";
     const std::time_t now = std::time(nullptr);
     struct tm parts {};
-    if (::localtime_r(&now, &parts) != nullptr) std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts);
-    const std::string text = concat(program, ", process ", ::getpid(), " on ", host, " since ", when, "\n");
+    if (::localtime_r(&now, &parts) != nullptr)
+      std::strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts);
+    const std::string text =
+        concat(program, ", process ", ::getpid(), " on ", host, " since ", when, "\n");
     if (::ftruncate(fd_.get(), 0) != 0 ||
         ::pwrite(fd_.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
       const int code = errno;
@@ -59,9 +62,11 @@ class FolderLock {
 
   const std::string& folder() const { return folder_; }
 
-  /// Refuses when the folder was removed or replaced under the process, which would write into nowhere.
+  /// Refuses when the folder was removed or replaced under the process, which would write into
+  /// nowhere.
   void check() const {
-    TANDEM_CHECK(holds(), "lock", folder_, ": the folder, or the file .lock in it, was removed or replaced while ",
+    TANDEM_CHECK(holds(), "lock", folder_,
+                 ": the folder, or the file .lock in it, was removed or replaced while ",
                  "this run was writing there");
   }
 
@@ -71,11 +76,13 @@ class FolderLock {
 
   [[noreturn]] void refuse() const {
     std::string other;
-    for (int attempt = 0; attempt < 50 && other.empty(); ++attempt) {  // it may not have written its name yet
+    for (int attempt = 0; attempt < 50 && other.empty();
+         ++attempt) {  // it may not have written its name yet
       if (attempt > 0) ::usleep(2000);
       char text[512];
       const ssize_t size = ::pread(fd_.get(), text, sizeof text, 0);
-      if (size > 0 && text[size - 1] == '\n') other.assign(text, static_cast<std::size_t>(size - 1));
+      if (size > 0 && text[size - 1] == '\n')
+        other.assign(text, static_cast<std::size_t>(size - 1));
     }
     for (char& c : other) c = static_cast<unsigned char>(c) < 32 ? '?' : c;
     fail("lock", folder_, " is in use by ", other.empty() ? "another process" : other,

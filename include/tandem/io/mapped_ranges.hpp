@@ -1,6 +1,6 @@
 #pragma once
-/// Which file lies where in memory: so that a file that another program shortens while it is mapped is named, where
-/// the system alone would end the program with "Bus error".
+/// Which file lies where in memory: so that a file that another program shortens while it is mapped
+/// is named, where the system alone would end the program with "Bus error".
 
 #include <sched.h>
 #include <signal.h>
@@ -28,8 +28,8 @@ struct MappedRange {
   MappedRange* next = nullptr;
 };
 
-/// The list. A spin lock, because the signal handler needs it too: nobody touches mapped memory while holding it, so
-/// the thread that faults is never the one that holds it.
+/// The list. A spin lock, because the signal handler needs it too: nobody touches mapped memory
+/// while holding it, so the thread that faults is never the one that holds it.
 class MappedRanges {
  public:
   void add(MappedRange& range) {
@@ -92,7 +92,8 @@ inline void on_bus_error(int number, siginfo_t* info, void*) {
       say(bus_errors.program);
       say(": error: [read] ");
       say(range.path);
-      say(": the file was shortened by another program while it was being read, or its disk cannot be read\n");
+      say(": the file was shortened by another program while it was being read, or its disk cannot "
+          "be read\n");
       return found = true;
     });
   }
@@ -104,14 +105,16 @@ inline void on_bus_error(int number, siginfo_t* info, void*) {
 
 }  // namespace detail
 
-/// From now on a mapped file that is shortened under the program ends it with exit status 1 and a sentence on
-/// stderr that names the file, "PROGRAM: error: [read] a.npy: …", instead of a bare SIGBUS. Faults elsewhere go to the
-/// handler that was there before. A library does not take signals unasked: call it in main, once. The programs of
-/// examples/ do.
+/// From now on a mapped file that is shortened under the program ends it with exit status 1 and a
+/// sentence on stderr that names the file, "PROGRAM: error: [read] a.npy: …", instead of a bare
+/// SIGBUS. Faults elsewhere go to the handler that was there before. A library does not take
+/// signals unasked: call it in main, once. The programs of examples/ do.
 inline void name_shortened_files(const std::string& program) {
-  const std::size_t size = program.copy(detail::bus_errors.program, sizeof detail::bus_errors.program - 1);
+  const std::size_t size =
+      program.copy(detail::bus_errors.program, sizeof detail::bus_errors.program - 1);
   detail::bus_errors.program[size] = '\0';
-  struct sigaction action {}, now {};
+  struct sigaction action {
+  }, now{};
   action.sa_sigaction = detail::on_bus_error;
   action.sa_flags = SA_SIGINFO;
   ::sigemptyset(&action.sa_mask);
@@ -122,16 +125,19 @@ inline void name_shortened_files(const std::string& program) {
   ::sigaction(SIGBUS, &action, &detail::bus_errors.before);
 }
 
-/// Refuses when a file that is mapped now has become shorter than it was: up to the end of its last page the system
-/// gives zeros for what is gone, and no signal. A file that was replaced or removed is still read as it was.
+/// Refuses when a file that is mapped now has become shorter than it was: up to the end of its last
+/// page the system gives zeros for what is gone, and no signal. A file that was replaced or removed
+/// is still read as it was.
 inline void check_mapped_files() {
   std::string shortened;
   detail::mapped_ranges.visit([&](const detail::MappedRange& range) {
     struct stat now {};
-    if (::stat(range.path, &now) != 0 || now.st_dev != range.device || now.st_ino != range.inode) return false;
+    if (::stat(range.path, &now) != 0 || now.st_dev != range.device || now.st_ino != range.inode)
+      return false;
     if (static_cast<std::size_t>(now.st_size) >= range.size) return false;
-    shortened = concat(range.path, ": the file had ", range.size, " bytes when it was opened and has ", now.st_size,
-                       " now: another program shortened it while it was being read");
+    shortened =
+        concat(range.path, ": the file had ", range.size, " bytes when it was opened and has ",
+               now.st_size, " now: another program shortened it while it was being read");
     return true;
   });
   if (!shortened.empty()) fail("read", shortened);

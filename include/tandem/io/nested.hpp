@@ -1,9 +1,9 @@
 #pragma once
 /// Lists within lists, however NumPy stored them.
 ///
-/// One and the same [[[0, 10], [20, 30]], [[5, 15]]] is a (2,) object array of lists, of arrays, or of lists of
-/// np.float64; where all lists are equally long, np.array makes an object array (n, k, 2) or plain floats of it.
-/// Nested reads them all alike.
+/// One and the same [[[0, 10], [20, 30]], [[5, 15]]] is a (2,) object array of lists, of arrays, or
+/// of lists of np.float64; where all lists are equally long, np.array makes an object array (n, k,
+/// 2) or plain floats of it. Nested reads them all alike.
 
 #include <memory>
 #include <optional>
@@ -16,7 +16,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-/// A list, a number, a string, or something else. Cheap to copy; the NestedFile it came from must outlive it.
+/// A list, a number, a string, or something else. Cheap to copy; the NestedFile it came from must
+/// outlive it.
 class Nested {
  public:
   explicit Nested(const PickleValue& value) : value_(value) {
@@ -33,9 +34,15 @@ class Nested {
   /// An array of numbers or strings, which must outlive this.
   explicit Nested(const Array& array) { open(array); }
 
-  bool is_list() const { return shape_ != nullptr ? dim_ < shape_->size() : value_ && value_->is_list(); }
-  bool is_number() const { return shape_ != nullptr ? leaf() && !elements_->text : value_ && value_->is_number(); }
-  bool is_string() const { return shape_ != nullptr ? leaf() && elements_->text : value_ && value_->is_string(); }
+  bool is_list() const {
+    return shape_ != nullptr ? dim_ < shape_->size() : value_ && value_->is_list();
+  }
+  bool is_number() const {
+    return shape_ != nullptr ? leaf() && !elements_->text : value_ && value_->is_number();
+  }
+  bool is_string() const {
+    return shape_ != nullptr ? leaf() && elements_->text : value_ && value_->is_string();
+  }
 
   std::size_t size() const {
     if (!is_list()) wrong("a list");
@@ -47,7 +54,8 @@ class Nested {
     Nested inner = *this;
     inner.offset_ = offset_ * size() + index;  // row-major: digits of a mixed radix
     ++inner.dim_;
-    if (elements_ == nullptr && inner.dim_ == shape_->size()) return Nested((*value_)[inner.offset_]);
+    if (elements_ == nullptr && inner.dim_ == shape_->size())
+      return Nested((*value_)[inner.offset_]);
     return inner;
   }
   double number() const {
@@ -83,12 +91,14 @@ class Nested {
     shape_ = &array.shape;
   }
   bool leaf() const { return elements_ != nullptr && dim_ == shape_->size(); }
-  [[noreturn]] void wrong(const char* expected) const { fail("read", "expected ", expected, ", found ", kind_name()); }
+  [[noreturn]] void wrong(const char* expected) const {
+    fail("read", "expected ", expected, ", found ", kind_name());
+  }
 
   std::optional<PickleValue> value_;          // of a pickle; beside shape_: the object array
   std::shared_ptr<const Elements> elements_;  // of an array of numbers or strings, all of them
   const std::vector<std::int64_t>* shape_ = nullptr;
-  std::size_t dim_ = 0, offset_ = 0;          // dimensions passed; row-major index within them
+  std::size_t dim_ = 0, offset_ = 0;  // dimensions passed; row-major index within them
 };
 
 /// An npy file of any element type, opened as nested lists.
@@ -105,8 +115,8 @@ class NestedFile {
 
   Nested root() const { return pickle_ ? Nested(pickle_->root()) : Nested(array_); }
   const std::string& path() const { return path_; }
-  /// The bytes of the file, and the values that a reader of the whole would meet: shared references may stand for
-  /// more values than any honest file of this size holds.
+  /// The bytes of the file, and the values that a reader of the whole would meet: shared references
+  /// may stand for more values than any honest file of this size holds.
   std::size_t bytes() const { return array_.data_offset + array_.bytes; }
   std::uint64_t expanded_size() const {
     return pickle_ ? pickle_->expanded_size() : static_cast<std::uint64_t>(array_.numel());
@@ -122,12 +132,14 @@ class NestedFile {
 inline std::vector<std::string> load_npy_names(const std::string& path) {
   const NestedFile file(path);
   const Nested root = file.root();
-  TANDEM_CHECK(root.is_list(), "read", path, ": expected a list of names, found ", root.kind_name());
+  TANDEM_CHECK(root.is_list(), "read", path, ": expected a list of names, found ",
+               root.kind_name());
   std::vector<std::string> out;
   for (std::size_t i = 0; i < root.size(); ++i) {
     Nested name = root[i];
     if (name.is_list() && name.size() == 1) name = name[0];  // (N, 1)
-    TANDEM_CHECK(name.is_string(), "read", path, ": name ", i, ": expected a string, found ", name.kind_name());
+    TANDEM_CHECK(name.is_string(), "read", path, ": name ", i, ": expected a string, found ",
+                 name.kind_name());
     out.push_back(name.string());
   }
   return out;

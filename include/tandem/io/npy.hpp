@@ -191,8 +191,9 @@ inline Array parse_npy(const unsigned char* data, std::size_t size, std::string 
   array.bytes = size - start - length;
   if (array.kind == ElementKind::object) return array;
   const std::size_t needed = static_cast<std::size_t>(numel) * array.item_size;
-  TANDEM_CHECK(array.bytes == needed, "npy", array.name, ": shape ", shape_text(array.shape), " of ",
-               kind_name(array.kind), " needs ", needed, " bytes of data, the file has ", array.bytes);
+  TANDEM_CHECK(array.bytes == needed, "npy", array.name, ": shape ", shape_text(array.shape),
+               " of ", kind_name(array.kind), " needs ", needed, " bytes of data, the file has ",
+               array.bytes);
   return array;
 }
 
@@ -211,8 +212,8 @@ inline Array load_npy(const std::string& path) {
 
 /// The header that NumPy (1.23 and later) writes for this element type and shape.
 inline std::string npy_header(std::string_view descr, const std::vector<std::int64_t>& shape) {
-  std::string dict = concat("{'descr': '", descr, "', 'fortran_order': False, 'shape': ",
-                            shape_text(shape), ", }");
+  std::string dict = concat("{'descr': '", descr,
+                            "', 'fortran_order': False, 'shape': ", shape_text(shape), ", }");
   // NumPy leaves room for the first size to grow to 21 digits, then pads the data to 64 bytes.
   if (!shape.empty()) dict.append(21 - std::to_string(shape[0]).size(), ' ');
   const std::size_t prefix = 10;
@@ -231,12 +232,18 @@ template <Element T>
 constexpr const char* npy_descr() {
   static_assert(!std::is_same_v<T, bfloat16>, "npy has no bfloat16: convert to float first");
   switch (dtype_of<T>.kind()) {
-    case DType::f32: return "<f4";
-    case DType::f64: return "<f8";
-    case DType::i64: return "<i8";
-    case DType::i32: return "<i4";
-    case DType::u8: return "|u1";
-    default: return "|b1";
+    case DType::f32:
+      return "<f4";
+    case DType::f64:
+      return "<f8";
+    case DType::i64:
+      return "<i8";
+    case DType::i32:
+      return "<i4";
+    case DType::u8:
+      return "|u1";
+    default:
+      return "|b1";
   }
 }
 

@@ -13,8 +13,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-/// An open npz file. Stored entries are views into the mapped file, compressed ones are inflated when
-/// they are asked for; the CRC of an entry is checked each time it is.
+/// An open npz file. Stored entries are views into the mapped file, compressed ones are inflated
+/// when they are asked for; the CRC of an entry is checked each time it is.
 ///
 ///     const auto npz = io::Npz::open("golden.npz");
 ///     Tensor<double> x = npz.at("x").tensor<double>();
@@ -87,7 +87,8 @@ class Npz {
       error("the archive ends inside a header (", bytes, " bytes at offset ", offset, ")");
     }
     std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;) value = value << 8 | file_->data()[offset + static_cast<unsigned>(i)];
+    for (int i = bytes; i-- > 0;)
+      value = value << 8 | file_->data()[offset + static_cast<unsigned>(i)];
     return value;
   }
   std::string_view text(std::uint64_t offset, std::uint64_t length) const {
@@ -117,7 +118,8 @@ class Npz {
     if (at > end || size > end - at) {
       error("the directory (", size, " bytes at offset ", at, ") runs past the end of the file");
     }
-    if (count > size / 46) error("the directory of ", size, " bytes cannot hold ", count, " entries");
+    if (count > size / 46)
+      error("the directory of ", size, " bytes cannot hold ", count, " entries");
     const std::uint64_t stop = at + size;
     entries_.reserve(count);
     for (std::uint64_t i = 0; i < count; ++i) at = read_entry(at, stop);
@@ -148,7 +150,8 @@ class Npz {
     read_zip64(entry, extra, extra + extra_size);
     if ((flags & 1) != 0) error(shown, ": the entry is encrypted");
     if (entry.method != kStored && entry.method != kDeflated) {
-      error(shown, ": compression method ", entry.method, " is not supported (stored and deflate are)");
+      error(shown, ": compression method ", entry.method,
+            " is not supported (stored and deflate are)");
     }
     if (entry.method == kStored && entry.size != entry.stored_size) {
       error(shown, ": a stored entry with two different sizes");
@@ -164,7 +167,8 @@ class Npz {
     return next;
   }
 
-  /// The zip64 field holds, in this order, those of the three values that are all ones in the entry.
+  /// The zip64 field holds, in this order, those of the three values that are all ones in the
+  /// entry.
   void read_zip64(Entry& entry, std::uint64_t at, std::uint64_t stop) const {
     while (at + 4 <= stop) {
       const std::uint64_t id = number(at, 2), length = number(at + 2, 2);
@@ -183,7 +187,8 @@ class Npz {
   /// Entries that share their data are how small archives pretend to be huge.
   void check_overlaps() const {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> spans;
-    for (const Entry& entry : entries_) spans.emplace_back(entry.header, entry.data + entry.stored_size);
+    for (const Entry& entry : entries_)
+      spans.emplace_back(entry.header, entry.data + entry.stored_size);
     std::sort(spans.begin(), spans.end());
     for (std::size_t i = 1; i < spans.size(); ++i) {
       if (spans[i].first < spans[i - 1].second) {
@@ -196,8 +201,8 @@ class Npz {
   std::vector<Entry> entries_;
 };
 
-/// Writes an npz file, stored (not compressed), atomically. Same arrays, same bytes: the time stamp is
-/// fixed.
+/// Writes an npz file, stored (not compressed), atomically. Same arrays, same bytes: the time stamp
+/// is fixed.
 ///
 ///     io::NpzWriter out("golden.npz");
 ///     out.add("x", x);
@@ -222,8 +227,9 @@ class NpzWriter {
     const std::uint64_t size = file_.position() - start;
     if (start + size >= kMax || count_ >= 0xFFFF) {
       const std::uint64_t record = file_.position();
-      file_.write(little(0x06064b50, 4) + little(44, 8) + little(45, 2) + little(45, 2) + little(0, 8) +
-                  little(count_, 8) + little(count_, 8) + little(size, 8) + little(start, 8));
+      file_.write(little(0x06064b50, 4) + little(44, 8) + little(45, 2) + little(45, 2) +
+                  little(0, 8) + little(count_, 8) + little(count_, 8) + little(size, 8) +
+                  little(start, 8));
       file_.write(little(0x07064b50, 4) + little(0, 4) + little(record, 8) + little(1, 4));
     }
     const std::uint64_t count = count_ < 0xFFFF ? count_ : 0xFFFF;
@@ -251,19 +257,22 @@ class NpzWriter {
     const std::uint64_t offset = file_.position(), size = header.size() + data.size();
     const bool wide = size >= kMax || offset >= kMax;
     const std::uint64_t crc = crc32(data, crc32(header));
-    const std::string sizes = wide ? little(kMax, 4) + little(kMax, 4) : little(size, 4) + little(size, 4);
+    const std::string sizes =
+        wide ? little(kMax, 4) + little(kMax, 4) : little(size, 4) + little(size, 4);
     // version, flags, method, time, date (1980-01-01), CRC, sizes, name length
     const std::string common = little(wide ? 45 : 20, 2) + little(0, 6) + little(0x21, 2) +
                                little(crc, 4) + sizes + little(full.size(), 2);
-    const std::string local = wide ? little(1, 2) + little(16, 2) + little(size, 8) + little(size, 8) : "";
+    const std::string local =
+        wide ? little(1, 2) + little(16, 2) + little(size, 8) + little(size, 8) : "";
     file_.write(little(0x04034b50, 4) + common + little(local.size(), 2) + full + local);
     file_.write(header);
     file_.write(data);
     const std::string extra =
-        wide ? little(1, 2) + little(24, 2) + little(size, 8) + little(size, 8) + little(offset, 8) : "";
-    directory_ += little(0x02014b50, 4) + little(wide ? 45 : 20, 2) + common + little(extra.size(), 2) +
-                  little(0, 2) + little(0, 2) + little(0, 2) + little(0, 4) +
-                  little(wide ? kMax : offset, 4) + full + extra;
+        wide ? little(1, 2) + little(24, 2) + little(size, 8) + little(size, 8) + little(offset, 8)
+             : "";
+    directory_ += little(0x02014b50, 4) + little(wide ? 45 : 20, 2) + common +
+                  little(extra.size(), 2) + little(0, 2) + little(0, 2) + little(0, 2) +
+                  little(0, 4) + little(wide ? kMax : offset, 4) + full + extra;
     ++count_;
   }
 

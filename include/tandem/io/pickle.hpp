@@ -1,10 +1,10 @@
 #pragma once
-/// A reader for the pickles inside npy object arrays. It is not an interpreter: a pickle is a program,
-/// and this accepts only the opcodes and the six globals that such files use.
+/// A reader for the pickles inside npy object arrays. It is not an interpreter: a pickle is a
+/// program, and this accepts only the opcodes and the six globals that such files use.
 ///
-/// Accepted values: None, booleans, integers, floats, byte and unicode strings, lists, tuples, NumPy
-/// scalars (np.float64(2.5), np.str_("Run"), read as the plain values) and NumPy arrays (of numbers,
-/// strings or objects), pickled by Python 2 or 3 with protocol 0 to 5.
+/// Accepted values: None, booleans, integers, floats, byte and unicode strings, lists, tuples,
+/// NumPy scalars (np.float64(2.5), np.str_("Run"), read as the plain values) and NumPy arrays (of
+/// numbers, strings or objects), pickled by Python 2 or 3 with protocol 0 to 5.
 /// Globals: numpy.ndarray, numpy.dtype, numpy.core.multiarray._reconstruct and .scalar,
 /// numpy.core.numeric._frombuffer (also spelled numpy._core), _codecs.encode. Nothing is ever
 /// imported or called; these six are recognised by name and acted out here.
@@ -27,8 +27,17 @@ class PickleValue;
 class Pickle final : public RefCounted {
  public:
   enum class Kind : std::uint8_t {
-    none, boolean, integer, real, bytes, text, list, tuple, array,  // values
-    type, global                                                    // parts of an array
+    none,
+    boolean,
+    integer,
+    real,
+    bytes,
+    text,
+    list,
+    tuple,
+    array,  // values
+    type,
+    global  // parts of an array
   };
   static constexpr int max_depth = 64;
 
@@ -38,7 +47,8 @@ class Pickle final : public RefCounted {
   Pickle(const unsigned char* data, std::size_t size, std::string name, std::size_t offset,
          Ref<RefCounted> owner)
       : data_(data), size_(size), base_(offset), name_(std::move(name)), owner_(std::move(owner)) {
-    nodes_.resize(3);  // kNoneNode, kFalseNode, kFalseNode + 1: shared by everything that holds them
+    // KNoneNode, kFalseNode, kFalseNode + 1: shared by everything that holds them
+    nodes_.resize(3);
     nodes_[kFalseNode].kind = nodes_[kFalseNode + 1].kind = Kind::boolean;
     nodes_[kFalseNode + 1].integer = 1;
     while (step()) {
@@ -216,7 +226,7 @@ class Pickle final : public RefCounted {
   std::vector<Index> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint64_t, Index> memo_;
-  std::unordered_map<Index, Index> encoded_;  // text → its bytes
+  std::unordered_map<Index, Index> encoded_;        // text → its bytes
   std::unordered_map<std::uint64_t, Index> texts_;  // 2·bytes (+ 1: swapped) → the text in UTF-32
   Index root_ = 0;
   std::uint64_t expanded_size_ = 0;
@@ -233,7 +243,9 @@ class PickleValue {
   bool is_string() const { return pickle_->is_string(node_); }
   bool is_number() const { return pickle_->is_integer(node_) || kind() == Kind::real; }
   /// True for an array of numbers or strings.
-  bool is_array() const { return kind() == Kind::array && description().kind != ElementKind::object; }
+  bool is_array() const {
+    return kind() == Kind::array && description().kind != ElementKind::object;
+  }
   bool is_object_array() const {
     return kind() == Kind::array && description().kind == ElementKind::object;
   }
@@ -242,8 +254,8 @@ class PickleValue {
   std::size_t size() const { return items().size(); }
   PickleValue operator[](std::size_t index) const {
     const auto& all = items();
-    TANDEM_CHECK(index < all.size(), "pickle", pickle_->name(), ": there is no item ", index, " of ",
-                 all.size());
+    TANDEM_CHECK(index < all.size(), "pickle", pickle_->name(), ": there is no item ", index,
+                 " of ", all.size());
     return {*pickle_, all[index]};
   }
   double number() const {
@@ -270,9 +282,9 @@ class PickleValue {
   }
   /// "a list", "a string" …
   const char* kind_name() const {
-    constexpr const char* names[] = {"None",      "a boolean", "an integer",       "a float",
-                                     "a string",  "a unicode string", "a list",    "a tuple",
-                                     "an array",  "a dtype",   "a global"};
+    constexpr const char* names[] = {"None",     "a boolean",        "an integer", "a float",
+                                     "a string", "a unicode string", "a list",     "a tuple",
+                                     "an array", "a dtype",          "a global"};
     return names[static_cast<int>(kind())];
   }
 
@@ -302,7 +314,8 @@ inline PickleValue Pickle::root() const { return {*this, root_}; }
 inline Ref<Pickle> parse_npy_objects(const Array& array) {
   TANDEM_CHECK(array.kind == ElementKind::object, "npy", array.name,
                ": expected an array of objects, found ", kind_name(array.kind), " elements");
-  auto pickle = make_ref<Pickle>(array.data, array.bytes, array.name, array.data_offset, array.owner);
+  auto pickle =
+      make_ref<Pickle>(array.data, array.bytes, array.name, array.data_offset, array.owner);
   const PickleValue root = pickle->root();
   TANDEM_CHECK(root.is_object_array() && root.shape() == array.shape, "npy", array.name,
                ": the header promises an object array of shape ", shape_text(array.shape),

@@ -32,13 +32,24 @@ inline bool Pickle::step() {
       }
       return true;
     }
-    case kStop: return false;
+    case kStop:
+      return false;
 
-    case kNone: push(kNoneNode); return true;
-    case kNewTrue: push(kFalseNode + 1); return true;
-    case kNewFalse: push(kFalseNode); return true;
-    case kInt: integer_line(false); return true;
-    case kLong: integer_line(true); return true;
+    case kNone:
+      push(kNoneNode);
+      return true;
+    case kNewTrue:
+      push(kFalseNode + 1);
+      return true;
+    case kNewFalse:
+      push(kFalseNode);
+      return true;
+    case kInt:
+      integer_line(false);
+      return true;
+    case kLong:
+      integer_line(true);
+      return true;
     case kBinInt:
       push_integer(static_cast<std::int32_t>(number(4)));
       return true;
@@ -48,31 +59,61 @@ inline bool Pickle::step() {
     case kBinInt2:
       push_integer(static_cast<std::int64_t>(number(2)));
       return true;
-    case kLong1: long_integer(); return true;
-    case kFloat: push_real(parse<double>(line(), "a float")); return true;
+    case kLong1:
+      long_integer();
+      return true;
+    case kFloat:
+      push_real(parse<double>(line(), "a float"));
+      return true;
     case kBinFloat: {  // big-endian
       const std::uint64_t bits = __builtin_bswap64(number(8));
       push_real(std::bit_cast<double>(bits));
       return true;
     }
 
-    case kString: quoted_string(); return true;
-    case kUnicode: raw_unicode(); return true;
+    case kString:
+      quoted_string();
+      return true;
+    case kUnicode:
+      raw_unicode();
+      return true;
     case kShortBinString:
-    case kShortBinBytes: push_string(Kind::bytes, take(number(1))); return true;
+    case kShortBinBytes:
+      push_string(Kind::bytes, take(number(1)));
+      return true;
     case kBinString:  // a signed length, but no writer can mean a negative one
-    case kBinBytes: push_string(Kind::bytes, take(number(4))); return true;
+    case kBinBytes:
+      push_string(Kind::bytes, take(number(4)));
+      return true;
     case kBinBytes8:
-    case kByteArray8: push_string(Kind::bytes, take(number(8))); return true;
-    case kShortBinUnicode: push_string(Kind::text, take(number(1))); return true;
-    case kBinUnicode: push_string(Kind::text, take(number(4))); return true;
-    case kBinUnicode8: push_string(Kind::text, take(number(8))); return true;
+    case kByteArray8:
+      push_string(Kind::bytes, take(number(8)));
+      return true;
+    case kShortBinUnicode:
+      push_string(Kind::text, take(number(1)));
+      return true;
+    case kBinUnicode:
+      push_string(Kind::text, take(number(4)));
+      return true;
+    case kBinUnicode8:
+      push_string(Kind::text, take(number(8)));
+      return true;
 
-    case kMark: marks_.push_back(stack_.size()); return true;
-    case kEmptyList: push_items(Kind::list, {}); return true;
-    case kEmptyTuple: push_items(Kind::tuple, {}); return true;
-    case kList: push_items(Kind::list, pop_mark()); return true;
-    case kTuple: push_items(Kind::tuple, pop_mark()); return true;
+    case kMark:
+      marks_.push_back(stack_.size());
+      return true;
+    case kEmptyList:
+      push_items(Kind::list, {});
+      return true;
+    case kEmptyTuple:
+      push_items(Kind::tuple, {});
+      return true;
+    case kList:
+      push_items(Kind::list, pop_mark());
+      return true;
+    case kTuple:
+      push_items(Kind::tuple, pop_mark());
+      return true;
     case kTuple1:
     case kTuple2:
     case kTuple3: {
@@ -81,16 +122,34 @@ inline bool Pickle::step() {
       push_items(Kind::tuple, std::move(values));
       return true;
     }
-    case kAppend: append_to_list({pop()}); return true;
-    case kAppends: append_to_list(pop_mark()); return true;
+    case kAppend:
+      append_to_list({pop()});
+      return true;
+    case kAppends:
+      append_to_list(pop_mark());
+      return true;
 
-    case kPut: put(parse<std::uint64_t>(line(), "a memo index")); return true;
-    case kBinPut: put(number(1)); return true;
-    case kLongBinPut: put(number(4)); return true;
-    case kMemoize: put(memo_.size()); return true;
-    case kGet: get(parse<std::uint64_t>(line(), "a memo index")); return true;
-    case kBinGet: get(number(1)); return true;
-    case kLongBinGet: get(number(4)); return true;
+    case kPut:
+      put(parse<std::uint64_t>(line(), "a memo index"));
+      return true;
+    case kBinPut:
+      put(number(1));
+      return true;
+    case kLongBinPut:
+      put(number(4));
+      return true;
+    case kMemoize:
+      put(memo_.size());
+      return true;
+    case kGet:
+      get(parse<std::uint64_t>(line(), "a memo index"));
+      return true;
+    case kBinGet:
+      get(number(1));
+      return true;
+    case kLongBinGet:
+      get(number(4));
+      return true;
 
     case kGlobal: {
       const std::string_view module = line();
@@ -103,9 +162,14 @@ inline bool Pickle::step() {
       push_global(chars(module), chars(function));
       return true;
     }
-    case kReduce: reduce(); return true;
-    case kBuild: build(); return true;
-    default: error("this opcode is not allowed");
+    case kReduce:
+      reduce();
+      return true;
+    case kBuild:
+      build();
+      return true;
+    default:
+      error("this opcode is not allowed");
   }
 }
 
@@ -117,7 +181,8 @@ inline void Pickle::append_to_list(const std::vector<Index>& values) {
 
 inline void Pickle::integer_line(bool is_long) {
   std::string_view text = line();
-  if (!is_long && (text == "00" || text == "01")) return push(text == "01" ? kFalseNode + 1 : kFalseNode);
+  if (!is_long && (text == "00" || text == "01"))
+    return push(text == "01" ? kFalseNode + 1 : kFalseNode);
   if (is_long && text.ends_with('L')) text.remove_suffix(1);
   push_integer(parse<std::int64_t>(text, "a 64-bit integer"));
 }
@@ -126,7 +191,8 @@ inline void Pickle::long_integer() {
   const std::string_view raw = take(number(1));
   if (raw.size() > 8) error("an integer of ", raw.size(), " bytes, at most 8 are supported");
   std::uint64_t value = !raw.empty() && (raw.back() & 0x80) != 0 ? ~std::uint64_t{0} : 0;
-  for (std::size_t i = raw.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(raw[i]);
+  for (std::size_t i = raw.size(); i-- > 0;)
+    value = value << 8 | static_cast<unsigned char>(raw[i]);
   push_integer(static_cast<std::int64_t>(value));
 }
 
@@ -173,8 +239,8 @@ inline void Pickle::raw_unicode() {
     const std::string_view digits = text.substr(i + 2, wide ? 8 : 4);
     std::uint32_t code = 0;
     const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), code, 16).ptr;
-    if (digits.size() != (wide ? 8 : 4) || end != digits.data() + digits.size() || code > 0x10FFFF ||
-        (code >= 0xD800 && code <= 0xDFFF)) {
+    if (digits.size() != (wide ? 8 : 4) || end != digits.data() + digits.size() ||
+        code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF)) {
       error("bad escape in a unicode string");
     }
     append_utf8(out, code);
@@ -212,10 +278,14 @@ inline void Pickle::reduce() {
   if (kind(arguments) != Kind::tuple) error("the arguments are not a tuple");
   const std::vector<Index> values = items(arguments);
   switch (static_cast<PickleGlobal>(nodes_[function].integer)) {
-    case PickleGlobal::encode: return encode(values);
-    case PickleGlobal::dtype: return make_type(values);
-    case PickleGlobal::from_buffer: return from_buffer(values);
-    case PickleGlobal::scalar: return make_scalar(values);
+    case PickleGlobal::encode:
+      return encode(values);
+    case PickleGlobal::dtype:
+      return make_type(values);
+    case PickleGlobal::from_buffer:
+      return from_buffer(values);
+    case PickleGlobal::scalar:
+      return make_scalar(values);
     case PickleGlobal::reconstruct:
       // _reconstruct(ndarray, (0,), b'b'): an empty array that BUILD fills.
       if (values.size() != 3 || kind(values[0]) != Kind::global ||
@@ -225,7 +295,8 @@ inline void Pickle::reduce() {
       arrays_.emplace_back();
       push_node(Kind::array, arrays_.size() - 1);
       return;
-    case PickleGlobal::ndarray: break;
+    case PickleGlobal::ndarray:
+      break;
   }
   error("numpy.ndarray is not called in these files");
 }
@@ -285,7 +356,8 @@ inline void Pickle::from_buffer(const std::vector<Index>& arguments) {
 
 // scalar(dtype, bytes): one element, which becomes the plain value.
 inline void Pickle::make_scalar(const std::vector<Index>& arguments) {
-  if (arguments.size() != 2 || kind(arguments[0]) != Kind::type || kind(arguments[1]) != Kind::bytes) {
+  if (arguments.size() != 2 || kind(arguments[0]) != Kind::type ||
+      kind(arguments[1]) != Kind::bytes) {
     error("numpy.core.multiarray.scalar is only allowed with a dtype and its bytes");
   }
   const Index data = arguments[1];
@@ -293,8 +365,8 @@ inline void Pickle::make_scalar(const std::vector<Index>& arguments) {
   Array element = types_[nodes_[arguments[0]].link];
   if (element.kind == ElementKind::object) error("a scalar cannot hold an object");
   if (raw.size() != element.item_size) {
-    error("a scalar of ", io::kind_name(element.kind), " needs ", element.item_size, " bytes, the file gives ",
-          raw.size());
+    error("a scalar of ", io::kind_name(element.kind), " needs ", element.item_size,
+          " bytes, the file gives ", raw.size());
   }
   element.data = reinterpret_cast<const unsigned char*>(raw.data());
   element.bytes = raw.size();
@@ -317,10 +389,12 @@ inline void Pickle::make_scalar(const std::vector<Index>& arguments) {
     if constexpr (std::is_same_v<From, bool>) {
       push(kFalseNode + (value ? 1 : 0));
     } else if constexpr (std::is_integral_v<From>) {
-      if (!std::in_range<std::int64_t>(value)) error("the integer ", value, " needs more than 64 bits");
+      if (!std::in_range<std::int64_t>(value))
+        error("the integer ", value, " needs more than 64 bits");
       push_integer(static_cast<std::int64_t>(value));
     } else {
-      push_real(static_cast<double>(static_cast<std::conditional_t<std::is_same_v<From, double>, double, float>>(value)));
+      push_real(static_cast<double>(
+          static_cast<std::conditional_t<std::is_same_v<From, double>, double, float>>(value)));
     }
   });
 }

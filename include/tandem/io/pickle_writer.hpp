@@ -91,7 +91,10 @@ class PickleWriter {
   /// Up to the data: _reconstruct(ndarray, (0,), 'b') and (1, shape, dtype, False, …
   void begin_array(const std::vector<std::int64_t>& shape, std::string_view type, char order) {
     out_.write("cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK");
-    out_.write(std::string_view("\0\x85U\x01" "b\x87R(K\x01(", 11));
+    out_.write(
+        std::string_view("\0\x85U\x01"
+                         "b\x87R(K\x01(",
+                         11));
     for (const std::int64_t size : shape) integer(size);
     out_.write("tcnumpy\ndtype\n");
     bytes(type);
@@ -110,12 +113,12 @@ class PickleWriter {
 
 }  // namespace detail
 
-/// Writes a JSON array (io/json.hpp) as an object array: nested lists of numbers, strings, booleans and
-/// null.
+/// Writes a JSON array (io/json.hpp) as an object array: nested lists of numbers, strings, booleans
+/// and null.
 ///
 ///     io::save_npy_objects("labels.npy", io::parse_json("[[\"Diving\"], []]"));
 template <class Value>
-  requires requires(const Value& value) { value.is_array(); }
+requires requires(const Value& value) { value.is_array(); }
 void save_npy_objects(const std::string& path, const Value& values) {
   TANDEM_CHECK(values.is_array(), "pickle", path, ": expected a JSON array to write");
   AtomicFile out(path);

@@ -33,10 +33,10 @@ struct SafetensorsType {
 };
 /// In the order in which the reference implementation sorts tensors: widest first.
 inline constexpr SafetensorsType safetensors_types[] = {
-    {"U64", ElementKind::u64},  {"I64", ElementKind::i64}, {"F64", ElementKind::f64},
-    {"F32", ElementKind::f32},  {"U32", ElementKind::u32}, {"I32", ElementKind::i32},
-    {"BF16", ElementKind::bf16}, {"F16", ElementKind::f16}, {"U16", ElementKind::u16},
-    {"I16", ElementKind::i16},  {"I8", ElementKind::i8},   {"U8", ElementKind::u8},
+    {"U64", ElementKind::u64},     {"I64", ElementKind::i64}, {"F64", ElementKind::f64},
+    {"F32", ElementKind::f32},     {"U32", ElementKind::u32}, {"I32", ElementKind::i32},
+    {"BF16", ElementKind::bf16},   {"F16", ElementKind::f16}, {"U16", ElementKind::u16},
+    {"I16", ElementKind::i16},     {"I8", ElementKind::i8},   {"U8", ElementKind::u8},
     {"BOOL", ElementKind::boolean}};
 
 constexpr std::size_t kMaxSafetensorsHeader = 100'000'000;  // the reference implementation's limit
@@ -45,15 +45,16 @@ constexpr std::size_t kMaxSafetensorsHeader = 100'000'000;  // the reference imp
 
 /// An open safetensors file, or all files of an index; tensors are views into the mapped files.
 ///
-///     io::SafetensorsFile file("clip.safetensors");               // or "model.safetensors.index.json"
+///     io::SafetensorsFile file("clip.safetensors");               // or its index.json
 ///     Tensor<float> w = file.get<float>("text_projection");       // exactly float32, shared
 ///     Tensor<float> x = file.get_as<float>("logit_scale");        // converted, copied
 ///     for (const std::string& name : file.names()) file.at(name).shape;
 ///
 /// Errors, each with the tensor's name: a header that runs past the file or is not JSON of the form
-/// above, offsets that lie outside the data, do not match shape × dtype, overlap or leave gaps, names
-/// that appear twice; of an index, files that are not beside it, or hold other tensors than it says.
-/// A tensor of a type that is not read here (F8_E4M3, C64 …) is listed, and refused when it is used.
+/// above, offsets that lie outside the data, do not match shape × dtype, overlap or leave gaps,
+/// names that appear twice; of an index, files that are not beside it, or hold other tensors than
+/// it says. A tensor of a type that is not read here (F8_E4M3, C64 …) is listed, and refused when
+/// it is used.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::string& path) : path_(path) {
@@ -79,19 +80,21 @@ class SafetensorsFile {
   const Array& at(const std::string& name) const {
     const auto found = entries_.find(name);
     if (found == entries_.end()) {
-      fail("safetensors", path(), ": there is no tensor \"", name, "\"", did_you_mean(name, names()));
+      fail("safetensors", path(), ": there is no tensor \"", name, "\"",
+           did_you_mean(name, names()));
     }
     const Entry& entry = found->second;
     if (!entry.unread_type.empty()) {
       std::string known;
-      for (const auto& type : detail::safetensors_types) known += concat(known.empty() ? "" : ", ", type.name);
+      for (const auto& type : detail::safetensors_types)
+        known += concat(known.empty() ? "" : ", ", type.name);
       fail("safetensors", entry.array.name, ": the tensor has the type \"", entry.unread_type,
            "\", which is not read here; these are: ", known);
     }
     return entry.array;
   }
-  /// A tensor whose elements are exactly T. Shares the file's bytes when they are aligned (clone() it
-  /// to change it), copies otherwise.
+  /// A tensor whose elements are exactly T. Shares the file's bytes when they are aligned (clone()
+  /// it to change it), copies otherwise.
   template <Element T>
   Tensor<T> get(const std::string& name) const {
     return at(name).tensor<T>();
@@ -140,7 +143,8 @@ class SafetensorsFile {
         for (const auto& [key, text] : entry.members()) metadata_[key] = entry.of(text).string();
         continue;
       }
-      const auto [place, is_new] = entries_.emplace(name, read_entry(*file, name, entry, data_start));
+      const auto [place, is_new] =
+          entries_.emplace(name, read_entry(*file, name, entry, data_start));
       if (!is_new) error("tensor \"", name, "\" is also in ", place->second.array.name);
       place->second.array.owner = file;
       names.insert(name);
@@ -153,8 +157,8 @@ class SafetensorsFile {
     std::size_t covered = 0;
     for (const Span& span : spans) {
       if (span.begin != covered) {
-        error("tensor \"", *span.name, "\" starts at data offset ", span.begin, ", expected ", covered,
-              span.begin < covered ? " (tensors overlap)" : " (a gap between tensors)");
+        error("tensor \"", *span.name, "\" starts at data offset ", span.begin, ", expected ",
+              covered, span.begin < covered ? " (tensors overlap)" : " (a gap between tensors)");
       }
       covered = span.end;
     }
@@ -166,7 +170,9 @@ class SafetensorsFile {
 
   static Entry read_entry(const MappedFile& file, const std::string& name, const JsonRef& entry,
                           std::size_t data_start) {
-    const auto error = [&file](const auto&... words) { fail("safetensors", file.path(), ": ", words...); };
+    const auto error = [&file](const auto&... words) {
+      fail("safetensors", file.path(), ": ", words...);
+    };
     entry.only_keys({"dtype", "shape", "data_offsets"});
     Entry out;
     Array& array = out.array;
@@ -197,8 +203,8 @@ class SafetensorsFile {
           static_cast<std::size_t>(element_count(array.shape, array.item_size, array.name)) *
           array.item_size;
       if (end - begin != needed) {
-        error("tensor \"", name, "\" of shape ", shape_text(array.shape), " and dtype ", dtype, " needs ",
-              needed, " bytes, its data offsets give ", end - begin);
+        error("tensor \"", name, "\" of shape ", shape_text(array.shape), " and dtype ", dtype,
+              " needs ", needed, " bytes, its data offsets give ", end - begin);
       }
     }
     array.bytes = end - begin;
@@ -218,7 +224,8 @@ class SafetensorsFile {
       // Only what lies beside the index: an index from a stranger opens no other files.
       if (file.empty() || file == "." || file == ".." || file.find('/') != std::string::npos ||
           file.find('\0') != std::string::npos) {
-        map.of(value).error("expected the name of a file beside the index, found \"", file.substr(0, 80), "\"");
+        map.of(value).error("expected the name of a file beside the index, found \"",
+                            file.substr(0, 80), "\"");
       }
       files[file].insert(name);
     }
@@ -227,7 +234,8 @@ class SafetensorsFile {
       const std::set<std::string> found = read_file(folder + file);
       for (const std::string& name : expected) {
         if (found.count(name) == 0) {
-          fail("safetensors", path_, ": tensor \"", name, "\" is not in ", file, ", where the index has it");
+          fail("safetensors", path_, ": tensor \"", name, "\" is not in ", file,
+               ", where the index has it");
         }
       }
       for (const std::string& name : found) {
@@ -252,9 +260,9 @@ class SafetensorsFile {
 ///     out.metadata["step"] = "1000";
 ///     out.save("model.safetensors");
 ///
-/// The file is written atomically and is a function of names, values and metadata alone: tensors are
-/// ordered by element size, then dtype, then name, as the reference implementation orders them, so
-/// that each is aligned to its element size.
+/// The file is written atomically and is a function of names, values and metadata alone: tensors
+/// are ordered by element size, then dtype, then name, as the reference implementation orders them,
+/// so that each is aligned to its element size.
 class SafetensorsWriter {
  public:
   Metadata metadata;

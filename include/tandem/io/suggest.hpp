@@ -41,7 +41,8 @@ std::string_view closest_word(std::string_view word, const Words& candidates) {
     if (left-- == 0) break;
     const std::string_view candidate(item);
     std::size_t distance = edit_distance(word, candidate.substr(0, 128));
-    if (word.size() >= 3 && candidate.starts_with(word)) distance = std::min<std::size_t>(distance, 1);
+    if (word.size() >= 3 && candidate.starts_with(word))
+      distance = std::min<std::size_t>(distance, 1);
     if (distance < best_distance && distance < candidate.size()) {
       best_distance = distance;
       best = candidate;

@@ -1,5 +1,6 @@
 #pragma once
-/// UTF-8: encoding one character, decoding with every rule checked, and text from files made fit for a terminal.
+/// UTF-8: encoding one character, decoding with every rule checked, and text from files made fit
+/// for a terminal.
 
 #include <cstddef>
 #include <cstdint>
@@ -30,8 +31,8 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
   }
 }
 
-/// Length of the valid UTF-8 sequence at the start of `text`; 0 when there is none (over-long forms,
-/// surrogates and values past U+10FFFF are not valid). `code` receives the character.
+/// Length of the valid UTF-8 sequence at the start of `text`; 0 when there is none (over-long
+/// forms, surrogates and values past U+10FFFF are not valid). `code` receives the character.
 inline std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
   const auto byte = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : std::uint32_t{0};
@@ -50,15 +51,17 @@ inline std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
     code = code << 6 | (byte(i) & 0x3Fu);
   }
   constexpr std::uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  return code < smallest[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0 : length;
+  return code < smallest[length] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF) ? 0
+                                                                                          : length;
 }
 
-/// Text that came from outside (a file's name, a label, an error message that quotes them), fit to be printed: what
-/// a terminal would obey instead of show is written out. Control characters (C0, DEL, C1) and bytes that are not UTF-8
-/// become \n, \t, \r or \x1b; marks that turn the direction of writing and separate lines become \u202e.
+/// Text that came from outside (a file's name, a label, an error message that quotes them), fit to
+/// be printed: what a terminal would obey instead of show is written out. Control characters (C0,
+/// DEL, C1) and bytes that are not UTF-8 become \n, \t, \r or \x1b; marks that turn the direction
+/// of writing and separate lines become \u202e.
 ///   printable("a\x1b[2Jb\xff") == "a\\x1b[2Jb\\xff"
-/// A backslash stays as it is: this is for reading, not for turning back. `lines` keeps new lines: for text of ours that
-/// has several.
+/// A backslash stays as it is: this is for reading, not for turning back. `lines` keeps new lines:
+/// for text of ours that has several.
 inline std::string printable(std::string_view text, bool lines = false) {
   constexpr const char* hex = "0123456789abcdef";
   std::string out;
@@ -67,8 +70,8 @@ inline std::string printable(std::string_view text, bool lines = false) {
     std::uint32_t code = 0;
     const std::size_t length = decode_utf8(text, code);
     const bool control = length > 0 && (code < 0x20 || (code >= 0x7F && code < 0xA0));
-    const bool layout = code == 0x061C || (code >= 0x200E && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
-                        (code >= 0x2066 && code <= 0x2069);
+    const bool layout = code == 0x061C || (code >= 0x200E && code <= 0x200F) ||
+                        (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
     if (code == '\n' && length == 1 && lines) {
       out += '\n';
     } else if (length == 0 || control) {

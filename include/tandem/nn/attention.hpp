@@ -38,8 +38,8 @@ class MultiHeadAttention final : public Module<T> {
     const ModuleScope scope = this->scope();
     return out_proj.forward(mixed, Activation::none, residual);
   }
-  /// What the heads say, before the output projection. Rows whose `query_mask` (B, T) is false are zero
-  /// and cost nothing.
+  /// What the heads say, before the output projection. Rows whose `query_mask` (B, T) is false are
+  /// zero and cost nothing.
   Tensor<T> mix(const Tensor<T>& x, const Tensor<bool>& key_mask, bool causal,
                 const Tensor<bool>& query_mask = {}) const {
     const ModuleScope scope = this->scope();
@@ -47,27 +47,30 @@ class MultiHeadAttention final : public Module<T> {
     return self_attention(qkv, heads_, key_mask, causal, query_mask);
   }
 
-  /// mix() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` (N, width), what
-  /// is said at the end of each sequence.
+  /// mix() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` (N, width),
+  /// what is said at the end of each sequence.
   Tensor<T> mix_packed(const Tensor<T>& x, const PackedRows& packed, bool ends) const {
     const ModuleScope scope = this->scope();
     const Tensor<T> qkv = project(x);
     const Tensor<T> all = index_select(qkv, 0, packed.spread)
                               .reshape({packed.sequences, packed.longest, qkv.size(1)});
-    const Tensor<T> mixed = self_attention(all, heads_, {}, true, ends ? packed.wanted_last : packed.wanted);
+    const Tensor<T> mixed =
+        self_attention(all, heads_, {}, true, ends ? packed.wanted_last : packed.wanted);
     return index_select(mixed.reshape({packed.sequences * packed.longest, x.size(1)}), 0,
                         ends ? packed.last_place : packed.place);
   }
 
   Tensor<T> in_proj_weight, in_proj_bias;
-  Tensor<bfloat16> in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
+  Tensor<bfloat16>
+      in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
   Ref<Packed<T>> in_proj_weight_packed = make_ref<Packed<T>>();  ///< by pack_weights
   Linear<T> out_proj;
 
  private:
   /// Queries, keys and values side by side.
   Tensor<T> project(const Tensor<T>& x) const {
-    return linear_either(x, in_proj_weight, in_proj_weight_bf16, *in_proj_weight_packed, in_proj_bias);
+    return linear_either(x, in_proj_weight, in_proj_weight_bf16, *in_proj_weight_packed,
+                         in_proj_bias);
   }
   std::int64_t heads_;
 };

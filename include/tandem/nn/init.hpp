@@ -29,7 +29,8 @@ class SkipInit {
   template <FloatingElement T>
   static Tensor<T> placeholder(const Shape& shape) {
     static T zero{};
-    auto storage = make_ref<Storage>(&zero, static_cast<std::int64_t>(sizeof(T)), Ref<RefCounted>(), false);
+    auto storage =
+        make_ref<Storage>(&zero, static_cast<std::int64_t>(sizeof(T)), Ref<RefCounted>(), false);
     return Tensor<T>(std::move(storage), Layout{shape, Shape::filled(shape.rank(), 0), 0});
   }
 

@@ -6,7 +6,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
-/// LayerNorm over the last axis, with scale and shift.   x (…, size) → same.   [Ba et al. 2016, eq. 4]
+/// LayerNorm over the last axis, with scale and shift.   x (…, size) → same.
+///                                                                          [Ba et al. 2016, eq. 4]
 template <FloatingElement T>
 class LayerNorm final : public Layer<T> {
  public:

@@ -10,13 +10,14 @@
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
-/// linear with the weight as T or, where it is kept as bfloat16, with `low`; with the packed copy where
-/// there is one and nothing is recorded.
+/// linear with the weight as T or, where it is kept as bfloat16, with `low`; with the packed copy
+/// where there is one and nothing is recorded.
 template <FloatingElement T>
 Tensor<T> linear_either(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<bfloat16>& low,
                         const Packed<T>& packed, const Tensor<T>& bias,
                         Activation activation = Activation::none, const Tensor<T>& residual = {}) {
-  const bool plain = (packed.full || packed.low) && !autograd::needs_grad(x, weight, bias, residual);
+  const bool plain =
+      (packed.full || packed.low) && !autograd::needs_grad(x, weight, bias, residual);
   if constexpr (std::is_same_v<T, float>) {
     if (low.defined()) {
       return plain && packed.low && packed.low->holds(low)
@@ -24,7 +25,8 @@ Tensor<T> linear_either(const Tensor<T>& x, const Tensor<T>& weight, const Tenso
                  : linear_bf16(x, low, bias, activation, residual);
     }
   }
-  if (plain && packed.full && product_precision() == Precision::full && packed.full->holds(weight)) {
+  if (plain && packed.full && product_precision() == Precision::full &&
+      packed.full->holds(weight)) {
     return linear_packed(x, *packed.full, bias, activation, residual);
   }
   return linear(x, weight, bias, activation, residual);
@@ -40,16 +42,18 @@ inline void keep_bfloat16(Module<float>& module) {
     if (slot.low == nullptr || !slot.tensor->defined()) continue;
     std::size_t i = 0;
     while (i < rounded.size() && !rounded[i].first.is_same(*slot.tensor)) ++i;
-    if (i == rounded.size()) rounded.emplace_back(*slot.tensor, tandem::detail::rounded_rows(*slot.tensor));
+    if (i == rounded.size())
+      rounded.emplace_back(*slot.tensor, tandem::detail::rounded_rows(*slot.tensor));
     *slot.low = rounded[i].second;
     *slot.tensor = {};
   }
 }
 
-/// Freezes a module and packs every matrix that it multiplies by, for the passes to come that record
-/// nothing: with few rows a tenth faster, results as before (ops/linear_packed.hpp). The originals stay for
-/// all other uses; those in a mapped file give their memory back until they are read again, others are
-/// there twice. A matrix that is changed or replaced afterwards is multiplied by as it is, unpacked.
+/// Freezes a module and packs every matrix that it multiplies by, for the passes to come that
+/// record nothing: with few rows a tenth faster, results as before (ops/linear_packed.hpp). The
+/// originals stay for all other uses; those in a mapped file give their memory back until they are
+/// read again, others are there twice. A matrix that is changed or replaced afterwards is
+/// multiplied by as it is, unpacked.
 ///   nn::pack_weights(*clip::load_image_encoder<float>(path));
 /// Errors: a module on another device than the CPU.
 template <FloatingElement T>
@@ -85,7 +89,8 @@ class Linear final : public Layer<T> {
   }
   Tensor<T> forward(const Tensor<T>& x) const override { return forward(x, Activation::none); }
   /// act(x·Wᵀ + b) + residual in one product; the residual may be undefined.
-  Tensor<T> forward(const Tensor<T>& x, Activation activation, const Tensor<T>& residual = {}) const {
+  Tensor<T> forward(const Tensor<T>& x, Activation activation,
+                    const Tensor<T>& residual = {}) const {
     const ModuleScope scope = this->scope();
     return linear_either(x, weight, weight_bf16, *weight_packed, bias, activation, residual);
   }

@@ -12,14 +12,15 @@
 ///     nn::Linear<float> hidden, out;
 ///   };
 ///
-/// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module refers to the variables that
-/// it registered, so `out.weight = embedding.weight` ties two of them at any time; a variable that moves, as in
-/// a vector that grows, is followed, and one that ends leaves its tensor to the module. Modules are neither
-/// copied nor moved, Ref<M> shares one; a sub-module that ended before its parent is an error by name.
+/// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module refers to the
+/// variables that it registered, so `out.weight = embedding.weight` ties two of them at any time; a
+/// variable that moves, as in a vector that grows, is followed, and one that ends leaves its tensor
+/// to the module. Modules are neither copied nor moved, Ref<M> shares one; a sub-module that ended
+/// before its parent is an error by name.
 ///
-/// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half the
-/// memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict. And they can
-/// be packed (pack_weights in linear.hpp), for faster products.
+/// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half
+/// the memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict.
+/// And they can be packed (pack_weights in linear.hpp), for faster products.
 
 #include <algorithm>
 #include <initializer_list>
@@ -65,14 +66,15 @@ struct Slot {
 };
 
 namespace detail {
-/// Copies every second tensor into the first beside it as if all had been read before the first was written: a
-/// state may consist of the very tensors that it is loaded into, under other names.
+/// Copies every second tensor into the first beside it as if all had been read before the first was
+/// written: a state may consist of the very tensors that it is loaded into, under other names.
 template <FloatingElement T>
 void copy_all(std::vector<std::pair<Tensor<T>, Tensor<T>>> copies) {
   for (auto& [to, from] : copies) {
     from = from.detach();
     for (const auto& other : copies) {
-      const bool same_place = other.first.storage() == to.storage() && other.first.offset() == to.offset();
+      const bool same_place =
+          other.first.storage() == to.storage() && other.first.offset() == to.offset();
       if (same_place || !(from.device() == other.first.device())) continue;
       if (!tandem::detail::may_share_memory(from, other.first)) continue;
       from = from.clone();
@@ -92,11 +94,13 @@ struct LoadReport {
   std::string str() const { return text("loaded"); }
   /// As str(), with another word for what happened to `used`.
   std::string text(const char* what_happened) const {
-    std::string out = concat(used.size(), used.size() == 1 ? " tensor " : " tensors ", what_happened);
+    std::string out =
+        concat(used.size(), used.size() == 1 ? " tensor " : " tensors ", what_happened);
     const auto list = [&out](const char* what, const std::vector<std::string>& names) {
       if (names.empty()) return;
       out += concat(", ", names.size(), " ", what, ":");
-      for (std::size_t i = 0; i < names.size() && i < 8; ++i) out += concat(i > 0 ? ", " : " ", names[i]);
+      for (std::size_t i = 0; i < names.size() && i < 8; ++i)
+        out += concat(i > 0 ? ", " : " ", names[i]);
       if (names.size() > 8) out += ", …";
     };
     list("missing", missing);
@@ -127,8 +131,9 @@ inline Generator*& current_generator() {
   return generator;
 }
 
-/// Makes random layers draw from `generator` for a scope. A trainer gives every step a stream of its
-/// own (`generator.split(step)`), so a resumed run draws what the uninterrupted one would have drawn.
+/// Makes random layers draw from `generator` for a scope. A trainer gives every step a stream of
+/// its own (`generator.split(step)`), so a resumed run draws what the uninterrupted one would have
+/// drawn.
 class RandomScope {
  public:
   explicit RandomScope(Generator& generator)
@@ -192,9 +197,10 @@ class Module : public RefCounted {
     collect_slots(out, "");
     return out;
   }
-  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws.  Errors: also
-  /// a name that the state dict has twice, an undefined tensor, a parameter in read-only memory. Whatever is
-  /// wrong is found before the first copy: then nothing has been changed.
+  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws.
+  /// Errors: also a name that the state dict has twice, an undefined tensor, a parameter in
+  /// read-only memory. Whatever is wrong is found before the first copy: then nothing has been
+  /// changed.
   LoadReport load_state_dict(const std::vector<Named<T>>& state, bool strict = true) {
     LoadReport report;
     require_unique("load_state_dict", "the state dict", state);
@@ -205,7 +211,8 @@ class Module : public RefCounted {
       bool found = false;
       for (std::size_t i = 0; i < state.size(); ++i) {
         if (state[i].name != target.name) continue;
-        tandem::detail::require_defined("load_state_dict", concat("'", target.name, "'"), state[i].tensor);
+        tandem::detail::require_defined("load_state_dict", concat("'", target.name, "'"),
+                                        state[i].tensor);
         TANDEM_CHECK(target.tensor.storage()->writable(), "load_state_dict", "'", target.name,
                      "' lies in read-only memory, such as a mapped file: nothing was loaded");
         TANDEM_CHECK(state[i].tensor.shape() == target.tensor.shape(), "load_state_dict", "'",
@@ -240,17 +247,18 @@ class Module : public RefCounted {
   void zero_grad() {
     for (const Tensor<T>& p : parameters()) p.zero_grad();
   }
-  /// Moves every parameter and buffer, with its gradient, to `device`. The tensors stay the same and get new
-  /// memory (Tensor::replace_): optimizers go on with them, and tied ones stay tied.  Errors: a matrix that is
-  /// kept as bfloat16; then nothing has been moved.
+  /// Moves every parameter and buffer, with its gradient, to `device`. The tensors stay the same
+  /// and get new memory (Tensor::replace_): optimizers go on with them, and tied ones stay tied.
+  /// Errors: a matrix that is kept as bfloat16; then nothing has been moved.
   void to(Device device) {
     const NoGrad no_grad;
     std::vector<std::pair<Tensor<T>, Tensor<T>>> moves;
     for (const Slot<T>& slot : slots()) {
       const Tensor<T>& own = *slot.tensor;
       TANDEM_CHECK(own.defined(), "to", "'", slot.name, "' is ",
-                   slot.low != nullptr && slot.low->defined() ? "kept as bfloat16, which stays on the CPU"
-                                                              : "undefined");
+                   slot.low != nullptr && slot.low->defined()
+                       ? "kept as bfloat16, which stays on the CPU"
+                       : "undefined");
       TANDEM_CHECK(own.is_leaf(), "to", "'", slot.name, "' is the result of an op");
       bool known = own.device() == device;
       Tensor<T> there;
@@ -281,8 +289,8 @@ class Module : public RefCounted {
   const std::string& name() const { return name_; }
 
  protected:
-  /// Registers a parameter: it collects a gradient from now on. Names are not empty and, among all that are
-  /// registered here, different: this holds for every add.
+  /// Registers a parameter: it collects a gradient from now on. Names are not empty and, among all
+  /// that are registered here, different: this holds for every add.
   void add(std::string name, Tensor<T>& parameter) {
     require_new(name);
     tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
@@ -290,7 +298,8 @@ class Module : public RefCounted {
     entries_.push_back({std::move(name), parameter.place(), {}, {}, true});
   }
   /// Registers a parameter that may be kept as bfloat16 instead, where T is float, and packed.
-  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low, const Ref<Packed<T>>& packed = {}) {
+  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low,
+           const Ref<Packed<T>>& packed = {}) {
     require_new(name);
     tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
     parameter.requires_grad_();
@@ -347,12 +356,14 @@ class Module : public RefCounted {
     TANDEM_CHECK(!taken, "add", "the name '", name, "' is registered already");
   }
   /// Names that are equal once they are complete, as "a.b" here and "b" of the sub-module "a".
-  static void require_unique(const char* op, const char* where, const std::vector<Named<T>>& state) {
+  static void require_unique(const char* op, const char* where,
+                             const std::vector<Named<T>>& state) {
     std::vector<std::string_view> names;
     for (const Named<T>& named : state) names.push_back(named.name);
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
-    TANDEM_CHECK(twice == names.end(), op, where, " has the name '", twice == names.end() ? "" : *twice, "' twice");
+    TANDEM_CHECK(twice == names.end(), op, where, " has the name '",
+                 twice == names.end() ? "" : *twice, "' twice");
   }
   void collect(std::vector<Named<T>>& out, const std::string& prefix, bool parameters,
                bool buffers) const {
@@ -383,9 +394,9 @@ class Module : public RefCounted {
   bool training_ = true;
 };
 
-/// Evaluates modules for a scope, also in the middle of their training: they and all below them are in eval mode, and
-/// this thread records no graph. At the end each has the mode that it had before. What is null is left out; the others
-/// outlive the scope.
+/// Evaluates modules for a scope, also in the middle of their training: they and all below them are
+/// in eval mode, and this thread records no graph. At the end each has the mode that it had before.
+/// What is null is left out; the others outlive the scope.
 ///
 ///     const nn::Evaluating<float> evaluating{&net};
 template <FloatingElement T>

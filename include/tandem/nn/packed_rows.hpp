@@ -17,15 +17,15 @@ namespace nn {
 ///
 ///   const nn::PackedRows packed({7, 5, 9}, 3);   // 3 + 4 + 2 + 6 = 15 rows instead of 27
 ///
-/// In a causal network a row depends on those before it only, so the common rows are the same in all
-/// sequences and are computed once; a gradient gathers there from all of them.
+/// In a causal network a row depends on those before it only, so the common rows are the same in
+/// all sequences and are computed once; a gradient gathers there from all of them.
 /// Errors: no sequence, or a length that is not greater than the prefix.
 struct PackedRows {
   PackedRows(const std::vector<std::int64_t>& lengths, std::int64_t common)
       : sequences(static_cast<std::int64_t>(lengths.size())), prefix(common) {
     TANDEM_CHECK(!lengths.empty() && prefix >= 0, "packed_rows",
-                 "expected at least one sequence and a prefix of 0 or more rows, got ", lengths.size(),
-                 " and ", prefix);
+                 "expected at least one sequence and a prefix of 0 or more rows, got ",
+                 lengths.size(), " and ", prefix);
     for (const std::int64_t length : lengths) {
       TANDEM_CHECK(length > prefix, "packed_rows", "a sequence of ", length,
                    " rows has none behind the common ", prefix);
@@ -36,7 +36,8 @@ struct PackedRows {
     for (std::int64_t t = 0; t < prefix; ++t) place_at.push_back(t), position_at.push_back(t);
     for (std::int64_t n = 0; n < sequences; ++n) {
       const std::int64_t length = lengths[static_cast<std::size_t>(n)];
-      const auto first = static_cast<std::int64_t>(position_at.size()) - prefix;  // row of t = 0, were it here
+      // Row of t = 0, were it here
+      const auto first = static_cast<std::int64_t>(position_at.size()) - prefix;
       for (std::int64_t t = 0; t < longest; ++t) {
         // Behind the end any row will do: no query that counts sees it.
         spread_at.push_back(t < prefix ? t : first + std::min(t, length - 1));
@@ -61,12 +62,13 @@ struct PackedRows {
   }
 
   std::int64_t sequences = 0, prefix = 0, longest = 0, rows = 0;
-  Tensor<std::int64_t> spread;      ///< (N·longest): the row that stands at (n, t)
-  Tensor<std::int64_t> place;       ///< (rows): the n·longest + t where a row stands, common ones at n = 0
-  Tensor<std::int64_t> position;    ///< (rows): t
-  Tensor<std::int64_t> last;        ///< (N): the row that ends each sequence
-  Tensor<std::int64_t> last_place;  ///< (N): n·longest + t of it
-  Tensor<bool> wanted, wanted_last; ///< (N, longest): the places of `place` and of `last_place`
+  Tensor<std::int64_t> spread;  ///< (N·longest): the row that stands at (n, t)
+  Tensor<std::int64_t>
+      place;  ///< (rows): the n·longest + t where a row stands, common ones at n = 0
+  Tensor<std::int64_t> position;     ///< (rows): t
+  Tensor<std::int64_t> last;         ///< (N): the row that ends each sequence
+  Tensor<std::int64_t> last_place;   ///< (N): n·longest + t of it
+  Tensor<bool> wanted, wanted_last;  ///< (N, longest): the places of `place` and of `last_place`
 
  private:
   Tensor<bool> mask_of(const Tensor<std::int64_t>& places) const {

@@ -44,14 +44,14 @@ inline Tensor<std::int64_t> true_positions(const Tensor<bool>& mask) {
 struct TransformerBlockOptions {
   std::int64_t mlp_ratio = 4;
   Activation activation = Activation::gelu;
-  double dropout = 0;  ///< on both residual branches
+  double dropout = 0;       ///< on both residual branches
   std::int64_t hidden = 0;  ///< width inside the perceptron; 0: mlp_ratio·width
   double epsilon = 1e-5;    ///< of both layer norms
 };
 
 /// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
 ///   x (B, T, width), key_mask (B, T) optional, causal → (B, T, width). Names are CLIP's
-///   (ln_1, attn, ln_2, mlp.c_fc, mlp.c_proj).                     [Radford et al. 2021, released code]
+///   (ln_1, attn, ln_2, mlp.c_fc, mlp.c_proj).                 [Radford et al. 2021, released code]
 template <FloatingElement T>
 class TransformerBlock final : public Module<T> {
  public:
@@ -60,8 +60,8 @@ class TransformerBlock final : public Module<T> {
       : ln_1(width, options.epsilon),
         attn(width, heads, random),
         ln_2(width, options.epsilon),
-        mlp(width, options.hidden > 0 ? options.hidden : width * options.mlp_ratio, options.activation,
-            random),
+        mlp(width, options.hidden > 0 ? options.hidden : width * options.mlp_ratio,
+            options.activation, random),
         drop(options.dropout) {
     this->add("ln_1", ln_1);
     this->add("attn", attn);
@@ -69,10 +69,12 @@ class TransformerBlock final : public Module<T> {
     this->add("mlp", mlp);
     this->add("drop", drop);
   }
-  Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {}, bool causal = false) const {
+  Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {},
+                    bool causal = false) const {
     const ModuleScope scope = this->scope();
     if (drop.probability() > 0 && this->training()) {
-      const Tensor<T> attended = add(x, drop.forward(attn.forward(ln_1.forward(x), key_mask, causal)));
+      const Tensor<T> attended =
+          add(x, drop.forward(attn.forward(ln_1.forward(x), key_mask, causal)));
       return add(attended, drop.forward(mlp.forward(ln_2.forward(attended))));
     }
     // Without dropout the residual sums ride in the epilogues of the output projections.
@@ -80,11 +82,11 @@ class TransformerBlock final : public Module<T> {
     return mlp.forward(ln_2.forward(attended), attended);
   }
 
-  /// forward() at some rows only: `wanted` (B, T) → (rows, width), the wanted rows in order. In a last
-  /// block whose other rows nobody reads, queries, projection and perceptron of those rows are saved,
-  /// forward and backward; keys and values are those of all rows, so the result is the same.
-  Tensor<T> forward_rows(const Tensor<T>& x, const Tensor<bool>& wanted, const Tensor<bool>& key_mask = {},
-                         bool causal = false) const {
+  /// forward() at some rows only: `wanted` (B, T) → (rows, width), the wanted rows in order. In a
+  /// last block whose other rows nobody reads, queries, projection and perceptron of those rows are
+  /// saved, forward and backward; keys and values are those of all rows, so the result is the same.
+  Tensor<T> forward_rows(const Tensor<T>& x, const Tensor<bool>& wanted,
+                         const Tensor<bool>& key_mask = {}, bool causal = false) const {
     const Tensor<std::int64_t> rows = detail::true_positions(wanted);
     const auto select = [&](const Tensor<T>& all) {
       return index_select(all.reshape({all.size(0) * all.size(1), all.size(2)}), 0, rows);
@@ -97,13 +99,14 @@ class TransformerBlock final : public Module<T> {
     return mlp.forward(ln_2.forward(attended), attended);
   }
 
-  /// forward() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` the rows that
-  /// end a sequence, (N, width).
+  /// forward() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` the rows
+  /// that end a sequence, (N, width).
   Tensor<T> forward_packed(const Tensor<T>& x, const PackedRows& packed, bool ends = false) const {
-    TANDEM_CHECK(x.rank() == 2 && x.size(0) == packed.rows, "transformer_block", "expected ", packed.rows,
-                 " packed rows, got ", x.shape());
+    TANDEM_CHECK(x.rank() == 2 && x.size(0) == packed.rows, "transformer_block", "expected ",
+                 packed.rows, " packed rows, got ", x.shape());
     TANDEM_CHECK(drop.probability() == 0 || !this->training(), "transformer_block",
-                 "rows that sequences share cannot be dropped for each sequence: packed rows need dropout 0");
+                 "rows that sequences share cannot be dropped for each sequence: packed rows need "
+                 "dropout 0");
     const ModuleScope scope = this->scope();
     const Tensor<T> mixed = attn.mix_packed(ln_1.forward(x), packed, ends);
     const Tensor<T> from = ends ? index_select(x, 0, packed.last) : x;

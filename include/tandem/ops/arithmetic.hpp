@@ -11,9 +11,9 @@
 ///
 /// A scalar operand is converted to the element type first. Integers wrap around; integer division
 /// truncates as in C++ and throws when a divisor is zero. bfloat16 is computed in float.
-/// Errors: shapes do not broadcast; a scalar that the element type does not hold: a fraction or a number
-/// outside the range of an integer type, a finite one too large for a floating type; in place: the
-/// result's shape would change, or a gradient would be lost.
+/// Errors: shapes do not broadcast; a scalar that the element type does not hold: a fraction or a
+/// number outside the range of an integer type, a finite one too large for a floating type; in
+/// place: the result's shape would change, or a gradient would be lost.
 
 #include <tuple>
 #include <type_traits>
@@ -72,10 +72,10 @@ Tensor<T> sub(const Tensor<T>& a, const Tensor<T>& b) {
     return autograd::record(
         "sub", out,
         [sa = a.shape(), sb = b.shape()](const Tensor<T>& dy, autograd::Needs need) {
-          return std::tuple(
-              need[0] ? autograd::sum_to_shape(dy, sa) : Tensor<T>(),
-              need[1] ? detail::map("sub", formula::Neg(), autograd::sum_to_shape(dy, sb))
-                      : Tensor<T>());
+          return std::tuple(need[0] ? autograd::sum_to_shape(dy, sa) : Tensor<T>(),
+                            need[1]
+                                ? detail::map("sub", formula::Neg(), autograd::sum_to_shape(dy, sb))
+                                : Tensor<T>());
         },
         a, b);
   }
@@ -118,9 +118,10 @@ Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
           return std::tuple(
               need[0] ? autograd::sum_to_shape(detail::map("div", formula::Div(), dy, d), sa)
                       : Tensor<T>(),
-              need[1] ? autograd::sum_to_shape(
-                            detail::map("div", formula::DivisorGradient(), dy, d, y.get()), d.shape())
-                      : Tensor<T>());
+              need[1]
+                  ? autograd::sum_to_shape(
+                        detail::map("div", formula::DivisorGradient(), dy, d, y.get()), d.shape())
+                  : Tensor<T>());
         },
         a, b);
   }
@@ -145,8 +146,7 @@ Tensor<T> neg(const Tensor<T>& x) {
 // --- with a scalar ----------------------------------------------------------------------------
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> add(const Tensor<T>& x, S s) {
+requires(std::is_arithmetic_v<S>) Tensor<T> add(const Tensor<T>& x, S s) {
   detail::require_defined("add", "x", x);
   const formula::ScalarRight<formula::Add, detail::compute_t<T>> f{detail::scalar_of<T>("add", s)};
   Tensor<T> out = detail::map("add with a scalar", f, x);
@@ -158,8 +158,7 @@ Tensor<T> add(const Tensor<T>& x, S s) {
 }
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> sub(const Tensor<T>& x, S s) {
+requires(std::is_arithmetic_v<S>) Tensor<T> sub(const Tensor<T>& x, S s) {
   detail::require_defined("sub", "x", x);
   const formula::ScalarRight<formula::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
@@ -171,8 +170,7 @@ Tensor<T> sub(const Tensor<T>& x, S s) {
 }
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> sub(S s, const Tensor<T>& x) {
+requires(std::is_arithmetic_v<S>) Tensor<T> sub(S s, const Tensor<T>& x) {
   detail::require_defined("sub", "x", x);
   const formula::ScalarLeft<formula::Sub, detail::compute_t<T>> f{detail::scalar_of<T>("sub", s)};
   Tensor<T> out = detail::map("sub with a scalar", f, x);
@@ -188,8 +186,7 @@ Tensor<T> sub(S s, const Tensor<T>& x) {
 }
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> mul(const Tensor<T>& x, S s) {
+requires(std::is_arithmetic_v<S>) Tensor<T> mul(const Tensor<T>& x, S s) {
   detail::require_defined("mul", "x", x);
   const formula::ScalarRight<formula::Mul, detail::compute_t<T>> f{detail::scalar_of<T>("mul", s)};
   Tensor<T> out = detail::map("mul with a scalar", f, x);
@@ -203,8 +200,7 @@ Tensor<T> mul(const Tensor<T>& x, S s) {
 }
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> div(const Tensor<T>& x, S s) {
+requires(std::is_arithmetic_v<S>) Tensor<T> div(const Tensor<T>& x, S s) {
   detail::require_defined("div", "x", x);
   const formula::ScalarRight<formula::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
   if constexpr (std::is_integral_v<T>) {
@@ -221,8 +217,7 @@ Tensor<T> div(const Tensor<T>& x, S s) {
 }
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> div(S s, const Tensor<T>& x) {
+requires(std::is_arithmetic_v<S>) Tensor<T> div(S s, const Tensor<T>& x) {
   detail::require_defined("div", "x", x);
   const formula::ScalarLeft<formula::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
   detail::check_divisors(x.shape(), x);
@@ -231,8 +226,7 @@ Tensor<T> div(S s, const Tensor<T>& x) {
     return autograd::record(
         "div", out,
         [x = autograd::save(x), y = autograd::save(out)](const Tensor<T>& dy, autograd::Needs) {
-          return std::tuple(
-              detail::map("div", formula::DivisorGradient(), dy, x.get(), y.get()));
+          return std::tuple(detail::map("div", formula::DivisorGradient(), dy, x.get(), y.get()));
         },
         x);
   }
@@ -246,16 +240,14 @@ Tensor<T> operator-(const Tensor<T>& x) {
   return neg(x);
 }
 
-#define TANDEM_OPERATOR(symbol, name)                                   \
-  template <ArithmeticElement T>                                        \
-  Tensor<T> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {   \
-    return name(a, b);                                                  \
-  }                                                                     \
-  template <ArithmeticElement T, class S>                               \
-    requires(std::is_arithmetic_v<S>)                                   \
-  Tensor<T> operator symbol(const Tensor<T>& a, S b) {                  \
-    return name(a, b);                                                  \
-  }
+#define TANDEM_OPERATOR(symbol, name)                                 \
+  template <ArithmeticElement T>                                      \
+  Tensor<T> operator symbol(const Tensor<T>& a, const Tensor<T>& b) { \
+    return name(a, b);                                                \
+  }                                                                   \
+  template <ArithmeticElement T, class S>                             \
+  requires(std::is_arithmetic_v<S>) Tensor<T>                         \
+  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }
 TANDEM_OPERATOR(+, add)
 TANDEM_OPERATOR(-, sub)
 TANDEM_OPERATOR(*, mul)
@@ -263,25 +255,17 @@ TANDEM_OPERATOR(/, div)
 #undef TANDEM_OPERATOR
 
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> operator+(S a, const Tensor<T>& b) {
-  return add(b, a);
-}
+requires(std::is_arithmetic_v<S>) Tensor<T>
+operator+(S a, const Tensor<T>& b) { return add(b, a); }
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> operator-(S a, const Tensor<T>& b) {
-  return sub(a, b);
-}
+requires(std::is_arithmetic_v<S>) Tensor<T>
+operator-(S a, const Tensor<T>& b) { return sub(a, b); }
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> operator*(S a, const Tensor<T>& b) {
-  return mul(b, a);
-}
+requires(std::is_arithmetic_v<S>) Tensor<T>
+operator*(S a, const Tensor<T>& b) { return mul(b, a); }
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> operator/(S a, const Tensor<T>& b) {
-  return div(a, b);
-}
+requires(std::is_arithmetic_v<S>) Tensor<T>
+operator/(S a, const Tensor<T>& b) { return div(a, b); }
 
 // --- in place: x += y changes the elements that x and its views share ---------------------------
 
@@ -299,24 +283,25 @@ const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Te
                ", which an operation in place cannot change");
   x.refuse_shared_elements(op);
   // Reading a differently laid out view of what is being written would read results.
-  const bool overlaps = may_share_memory(x, y) && !(x.offset() == y.offset() && x.shape() == y.shape() &&
-                                                    x.strides() == y.strides() && x.storage() == y.storage());
+  const bool overlaps =
+      may_share_memory(x, y) && !(x.offset() == y.offset() && x.shape() == y.shape() &&
+                                  x.strides() == y.strides() && x.storage() == y.storage());
   map_into(x, f, x, overlaps ? y.detach().clone() : y);
   return x;
 }
 
 }  // namespace detail
 
-#define TANDEM_UPDATE(symbol, name, functor)                                            \
-  template <ArithmeticElement T>                                                        \
-  const Tensor<T>& operator symbol(const Tensor<T>& x, const Tensor<T>& y) {            \
-    return detail::update(name, functor(), x, y);                                       \
-  }                                                                                     \
-  template <ArithmeticElement T, class S>                                               \
-    requires(std::is_arithmetic_v<S>)                                                   \
-  const Tensor<T>& operator symbol(const Tensor<T>& x, S s) {                           \
-    const Tensor<T> value = full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s)), x.device()); \
-    return detail::update(name, functor(), x, value);                                   \
+#define TANDEM_UPDATE(symbol, name, functor)                                                    \
+  template <ArithmeticElement T>                                                                \
+  const Tensor<T>& operator symbol(const Tensor<T>& x, const Tensor<T>& y) {                    \
+    return detail::update(name, functor(), x, y);                                               \
+  }                                                                                             \
+  template <ArithmeticElement T, class S>                                                       \
+  requires(std::is_arithmetic_v<S>) const Tensor<T>& operator symbol(const Tensor<T>& x, S s) { \
+    const Tensor<T> value =                                                                     \
+        full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s)), x.device());     \
+    return detail::update(name, functor(), x, value);                                           \
   }
 TANDEM_UPDATE(+=, "add in place", formula::Add)
 TANDEM_UPDATE(-=, "sub in place", formula::Sub)

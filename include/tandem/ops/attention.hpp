@@ -1,26 +1,29 @@
 #pragma once
-/// scaled_dot_product_attention — O = softmax(s·Q·Kᵀ)·V per head, s = 1/√d.   [Vaswani et al. 2017, eq. 1]
+/// scaled_dot_product_attention — O = softmax(s·Q·Kᵀ)·V per head, s = 1/√d.
+///                                                                     [Vaswani et al. 2017, eq. 1]
 ///   L_i = log Σ_j e^{S_ij};   P_ij = e^{S_ij − L_i};   D_i = Σ_c dO_ic·O_ic
-///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q       [Dao et al. 2022, App. B.4]
-///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B, heads).
-///   Saves q, k, v, the output and L, one number per query: no matrix of size T_q × T_k exists.
-///   Under PrecisionScope(Precision::bfloat16) the products round their factors (cpu/precision.hpp).
+///   dV = Pᵀ·dO;   dS = P∘(dO·Vᵀ − D);   dQ = s·dS·K;   dK = s·dSᵀ·Q    [Dao et al. 2022, App. B.4]
+///   q (…, T_q, d), k and v (…, T_k, d) → (…, T_q, d), with up to two leading dimensions (B,
+///   heads). Saves q, k, v, the output and L, one number per query: no matrix of size T_q × T_k
+///   exists. Under PrecisionScope(Precision::bfloat16) the products round their factors
+///   (cpu/precision.hpp).
 ///
 /// self_attention — the same from the packed projections that a transformer layer makes.
 ///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.
 ///
-///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is left
-///   out of the computation altogether. query_mask (B, T_q) bool, true = wanted: the others give zeros,
-///   take no gradient and cost nothing. causal: query i sees keys 0 … i.
+///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is
+///   left out of the computation altogether. query_mask (B, T_q) bool, true = wanted: the others
+///   give zeros, take no gradient and cost nothing. causal: query i sees keys 0 … i.
 ///   A query that sees no key gives zeros and takes no gradient.
 ///
 ///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
 ///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
 ///
-/// How it works on the CPU: tiles of 48 queries × 256 keys stay in the cache; each tile of scores is turned into
-/// weights under a running maximum and sum, and multiplied by V at once (attention_tiles.hpp). The
-/// backward recomputes the tiles. A task is one head; tiles go in a fixed order: same bits for any
-/// thread count. On a GPU: kernels/attention.cu. Errors: shapes that do not fit; tensors on different devices.
+/// How it works on the CPU: tiles of 48 queries × 256 keys stay in the cache; each tile of scores
+/// is turned into weights under a running maximum and sum, and multiplied by V at once
+/// (attention_tiles.hpp). The backward recomputes the tiles. A task is one head; tiles go in a
+/// fixed order: same bits for any thread count. On a GPU: kernels/attention.cu. Errors: shapes that
+/// do not fit; tensors on different devices.
 
 #include <cstdint>
 #include <tuple>
@@ -64,7 +67,8 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
   T* acc = memory.take(rows * d);
   T *m = memory.take(rows), *l = memory.take(rows);
   if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, keys);
-  product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d, kt);
+  product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d,
+                          kt);
   copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
   const T* const vp = product.across(vs, padded, n, padded, v_low);
 
@@ -76,12 +80,14 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
       m[r] = static_cast<T>(-__builtin_inf());
       l[r] = 0;
     }
-    const std::int64_t last = visible.limit(i1 - 1);  // limits only grow: later tiles are all masked
+    // Limits only grow: later tiles are all masked
+    const std::int64_t last = visible.limit(i1 - 1);
     const LeftTile<T> queries = product.along(qs, d, i1 - i0, d, q_low);
     for (std::int64_t j0 = 0; j0 < last; j0 += width) {
       const std::int64_t w = last - j0 < width ? last - j0 : width;
       product(i1 - i0, w, d, p.scale, queries, product.transposed(kt, d, j0), T(0), s, width);
-      cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, visible.limits(i0), j0, acc, d, m, l);
+      cpu::simd_dispatch<SoftmaxTile, T>(i1 - i0, w, s, width, visible.limits(i0), j0, acc, d, m,
+                                         l);
       product(i1 - i0, d, w, T(1), product.along(s, width, i1 - i0, w, s_low),
               product.across_right(vp, padded, j0), j0 == 0 ? T(0) : T(1), acc, d);
     }
@@ -109,16 +115,18 @@ void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const
   const std::int64_t piece = heads < 16 ? 8 * query_tile : p.queries;
   const std::int64_t pieces = p.queries > 0 ? (p.queries + piece - 1) / piece : 0;
   const std::int64_t work = (p.queries < piece ? p.queries : piece) * p.keys * p.width;
-  cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
-                    [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t task = begin; task < end; ++task) {
-      const std::int64_t head = task / pieces, b = head / p.heads, first = task % pieces * piece;
-      const Visible visible(p, b);
-      const std::int64_t count = visible.queries.count();
-      const std::int64_t last = first + piece < count ? first + piece : count;
-      if (first < last) attend(p, product, visible, q, k, v, out, lse, b, head % p.heads, first, last);
-    }
-  });
+  cpu::parallel_for(
+      heads * pieces, grain_for(work, 500'000), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t task = begin; task < end; ++task) {
+          const std::int64_t head = task / pieces, b = head / p.heads,
+                             first = task % pieces * piece;
+          const Visible visible(p, b);
+          const std::int64_t count = visible.queries.count();
+          const std::int64_t last = first + piece < count ? first + piece : count;
+          if (first < last)
+            attend(p, product, visible, q, k, v, out, lse, b, head % p.heads, first, last);
+        }
+      });
 }
 
 /// The gradients of one head.
@@ -135,9 +143,10 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
   const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
-  TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d, n * d,
-                        n * d, rows * width, rows * width, t, t, low * n * padded, low * t * padded,
-                        low * t * padded, low * t * d, low * t * d, low * rows * width});
+  TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d,
+                        n * d, n * d, rows * width, rows * width, t, t, low * n * padded,
+                        low * t * padded, low * t * padded, low * t * d, low * t * d,
+                        low * rows * width});
   T *kt = memory.take(panels), *vt = memory.take(panels);
   T *ks = memory.take(n * padded), *vs = memory.take(n * padded);
   T *qs = memory.take(t * padded), *gs = memory.take(t * padded);
@@ -155,16 +164,17 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   product.pack_transposed(ks, padded, n, d, kt);
   product.pack_transposed(vs, padded, n, d, vt);
   copy_rows(out.at(b, h), out.row_step, t, d, dqs, d, queries);  // dqs is free until the sums begin
-  cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded, static_cast<const T*>(dqs), d,
-                                 along);
+  cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded,
+                                 static_cast<const T*>(dqs), d, along);
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
   for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
   for (std::int64_t i = 0; i < t; ++i) shifts[i] = lse[(b * p.heads + h) * p.queries + queries(i)];
   // K, Q and dO with their positions as the inner dimension, and Q and dO with their columns as it.
   const T *const kp = product.across(ks, padded, n, padded, k_low),
-          *const qp = product.across(qs, padded, t, padded, q_low),
-          *const gp = product.across(gs, padded, t, padded, g_low);
-  const LeftTile<T> ql = product.along(qs, padded, t, d, q_left), gl = product.along(gs, padded, t, d, g_left);
+                 *const qp = product.across(qs, padded, t, padded, q_low),
+                 *const gp = product.across(gs, padded, t, padded, g_low);
+  const LeftTile<T> ql = product.along(qs, padded, t, d, q_left),
+                    gl = product.along(gs, padded, t, d, g_left);
 
   for (std::int64_t j0 = 0; j0 < n; j0 += width) {
     for (std::int64_t i0 = 0; i0 < t; i0 += rows) {
@@ -198,25 +208,26 @@ void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<cons
   const TileProduct<T> product(p.precision);
   cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
                     [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t head = begin; head < end; ++head) {
-      attend_backward(p, product, q, k, v, out, dout, lse, dq, dk, dv, head / p.heads,
-                      head % p.heads);
-    }
-  });
+                      for (std::int64_t head = begin; head < end; ++head) {
+                        attend_backward(p, product, q, k, v, out, dout, lse, dq, dk, dv,
+                                        head / p.heads, head % p.heads);
+                      }
+                    });
 }
 
 /// out = softmax(s·Q·Kᵀ)·V and lse = L (batch, heads, queries), for wanted queries only.
 template <class T>
 inline const Kernel<void(Queue&, const AttentionProblem<T>& p, const HeadView<const T>& q,
-                         const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<T>& out, T* lse)>
+                         const HeadView<const T>& k, const HeadView<const T>& v,
+                         const HeadView<T>& out, T* lse)>
     attention_forward{"attention_forward", attention_forward_on_cpu<T>};
 /// All of dq, dk and dv, given what the forward took and made. lse is −∞ where a query is
 /// not wanted.
 template <class T>
 inline const Kernel<void(Queue&, const AttentionProblem<T>& p, const HeadView<const T>& q,
-                         const HeadView<const T>& k, const HeadView<const T>& v, const HeadView<const T>& out,
-                         const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq, const HeadView<T>& dk,
-                         const HeadView<T>& dv)>
+                         const HeadView<const T>& k, const HeadView<const T>& v,
+                         const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
+                         const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv)>
     attention_backward{"attention_backward", attention_backward_on_cpu<T>};
 
 /// A tensor (…, T, d) as heads; its last dimension must be contiguous.
@@ -244,7 +255,8 @@ inline const bool* data_or_null(const Tensor<bool>& mask) {
   return mask.defined() ? mask.device_data() : nullptr;
 }
 
-/// Room for the output, which is 0, and for L, which is −∞, where a query is not wanted: no one writes there.
+/// Room for the output, which is 0, and for L, which is −∞, where a query is not wanted: no one
+/// writes there.
 template <class T>
 Tensor<T> room_for_output(const Shape& shape, Device device, const Tensor<bool>& wanted) {
   return wanted.defined() ? zeros<T>(shape, device) : Tensor<T>(shape, device);
@@ -252,7 +264,8 @@ Tensor<T> room_for_output(const Shape& shape, Device device, const Tensor<bool>&
 template <class T>
 Tensor<T> room_for_lse(const AttentionProblem<T>& p, Device device, const Tensor<bool>& wanted) {
   const Shape shape{p.batch, p.heads, p.queries};
-  return wanted.defined() ? full<T>(shape, static_cast<T>(-__builtin_inf()), device) : Tensor<T>(shape, device);
+  return wanted.defined() ? full<T>(shape, static_cast<T>(-__builtin_inf()), device)
+                          : Tensor<T>(shape, device);
 }
 
 }  // namespace detail
@@ -265,22 +278,24 @@ struct AttentionOptions {
 };
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
-                                       const AttentionOptions& options = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> scaled_dot_product_attention(
+    const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v,
+    const AttentionOptions& options = {}) {
   const char* const op = "scaled_dot_product_attention";
   detail::require_defined(op, "q", q, "k", k, "v", v);
   detail::require_given_or_none(op, "key_mask", options.key_mask, "query_mask", options.query_mask);
   detail::require_same_device(op, q, k, v, options.key_mask, options.query_mask);
   detail::require_kernels(op, q, detail::attention_forward<T>, detail::attention_backward<T>);
   const int r = q.rank();
-  bool fits = r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
+  bool fits =
+      r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
   for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
   TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
                q.shape(), ", ", k.shape(), " and ", v.shape());
   const std::int64_t d = q.size(-1), batch = r > 2 ? q.shape()[0] : 1;
   const Tensor<bool> mask = detail::checked_mask(op, "key", options.key_mask, batch, k.size(-2)),
-                     wanted = detail::checked_mask(op, "query", options.query_mask, batch, q.size(-2));
+                     wanted =
+                         detail::checked_mask(op, "query", options.query_mask, batch, q.size(-2));
   const double scale =
       options.scale != 0 ? options.scale : 1 / __builtin_sqrt(static_cast<double>(d));
   const detail::AttentionProblem<T> p{batch,
@@ -293,13 +308,16 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
                                       detail::data_or_null(mask),
                                       detail::data_or_null(wanted),
                                       product_precision()};
-  const Tensor<T> qs = detail::with_dense_rows(q.detach()), ks = detail::with_dense_rows(k.detach()),
+  const Tensor<T> qs = detail::with_dense_rows(q.detach()),
+                  ks = detail::with_dense_rows(k.detach()),
                   vs = detail::with_dense_rows(v.detach());
   const Device device = q.device();
   const Tensor<T> out = detail::room_for_output<T>(q.shape(), device, wanted),
                   lse = detail::room_for_lse(p, device, wanted);
   const auto view = [](const Tensor<T>& x) { return detail::head_view(x, x.device_data()); };
-  const auto target = [](const Tensor<T>& x) { return detail::head_view(x, x.mutable_device_data()); };
+  const auto target = [](const Tensor<T>& x) {
+    return detail::head_view(x, x.mutable_device_data());
+  };
   detail::attention_forward<T>(device, p, view(qs), view(ks), view(vs), target(out),
                                lse.mutable_device_data());
   return autograd::record(
@@ -312,32 +330,40 @@ Tensor<T> scaled_dot_product_attention(const Tensor<T>& q, const Tensor<T>& k, c
         if (mask.defined()) problem.key_mask = mask.get().device_data();
         if (wanted.defined()) problem.query_mask = wanted.get().device_data();
         const Tensor<T> g = detail::with_dense_rows(dy);
-        const Tensor<T> dq(qs.get().shape(), where), dk(ks.get().shape(), where), dv(vs.get().shape(), where);
-        detail::attention_backward<T>(where, problem, view(qs.get()), view(ks.get()), view(vs.get()),
-                                      view(out.get()), view(g), lse.get().device_data(), target(dq),
-                                      target(dk), target(dv));
+        const Tensor<T> dq(qs.get().shape(), where), dk(ks.get().shape(), where),
+            dv(vs.get().shape(), where);
+        detail::attention_backward<T>(where, problem, view(qs.get()), view(ks.get()),
+                                      view(vs.get()), view(out.get()), view(g),
+                                      lse.get().device_data(), target(dq), target(dk), target(dv));
         return std::tuple(dq, dk, dv);
       },
       q, k, v);
 }
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<bool>& key_mask = {},
-                         bool causal = false, const Tensor<bool>& query_mask = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> self_attention(
+    const Tensor<T>& qkv, std::int64_t heads, const Tensor<bool>& key_mask = {},
+    bool causal = false, const Tensor<bool>& query_mask = {}) {
   const char* const op = "self_attention";
   detail::require_defined(op, "qkv", qkv);
   detail::require_given_or_none(op, "key_mask", key_mask, "query_mask", query_mask);
   detail::require_same_device(op, qkv, key_mask, query_mask);
   detail::require_kernels(op, qkv, detail::attention_forward<T>, detail::attention_backward<T>);
-  TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0, op,
-               "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");
+  TANDEM_CHECK(qkv.rank() == 3 && heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * heads) == 0,
+               op, "expected qkv (B, T, 3·heads·d), got ", qkv.shape(), " for ", heads, " heads");
   const std::int64_t batch = qkv.size(0), t = qkv.size(1), all = qkv.size(2) / 3, d = all / heads;
   const Tensor<bool> mask = detail::checked_mask(op, "key", key_mask, batch, t),
                      wanted = detail::checked_mask(op, "query", query_mask, batch, t);
-  const detail::AttentionProblem<T> p{
-      batch,  heads,  t, t, d, static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
-      causal, detail::data_or_null(mask), detail::data_or_null(wanted), product_precision()};
+  const detail::AttentionProblem<T> p{batch,
+                                      heads,
+                                      t,
+                                      t,
+                                      d,
+                                      static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
+                                      causal,
+                                      detail::data_or_null(mask),
+                                      detail::data_or_null(wanted),
+                                      product_precision()};
   const Device device = qkv.device();
   const Tensor<T> xs = qkv.detach().contiguous(),
                   out = detail::room_for_output<T>({batch, t, all}, device, wanted),
@@ -351,8 +377,8 @@ Tensor<T> self_attention(const Tensor<T>& qkv, std::int64_t heads, const Tensor<
   return autograd::record(
       op, out,
       [p, q, k, v, t, d, all, xs = autograd::save(xs), out = autograd::save(out),
-       lse = autograd::save(lse), mask = autograd::save(mask), wanted = autograd::save(wanted)](
-          const Tensor<T>& dy, autograd::Needs) {
+       lse = autograd::save(lse), mask = autograd::save(mask),
+       wanted = autograd::save(wanted)](const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
         detail::AttentionProblem<T> problem = p;
         if (mask.defined()) problem.key_mask = mask.get().device_data();

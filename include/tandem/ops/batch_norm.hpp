@@ -1,6 +1,5 @@
 #pragma once
-/// batch_norm — y = (x − μ)/√(σ² + ε) · γ + β per channel.       [Ioffe & Szegedy 2015, algorithm
-/// 1]
+/// batch_norm — y = (x − μ)/√(σ² + ε) · γ + β per channel.    [Ioffe & Szegedy 2015, algorithm 1]
 ///   training: μ and σ² are the batch's;  with x̂ = (x − μ)·s, s = 1/√(σ² + ε), means over the
 ///   channel:
 ///     dx = γ·s·(dy − mean(dy) − x̂·mean(dy·x̂));   dγ = Σ dy·x̂;   dβ = Σ dy
@@ -52,20 +51,21 @@ struct BatchNormSums {
   }
 };
 
-/// Over a row.  z null: y = (x − centre)·scale + shift;  else y = x·scale + (z − centre)·slope + shift.
+/// Over a row.  z null: y = (x − centre)·scale + shift;  else y = x·scale + (z − centre)·slope +
+/// shift.
 struct BatchNormRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(const T* x, const T* z, T centre, T scale, T slope, T shift,
                                        std::int64_t n, T* y) {
     const V c(centre), s(scale), up(shift);
     if (z == nullptr) {
-      cpu::vec_map<V>(n, y, [=](V a) TANDEM_INLINE_LAMBDA { return cpu::fma(a - c, s, up); }, x);
+      cpu::vec_map<V>(
+          n, y, [=](V a) TANDEM_INLINE_LAMBDA { return cpu::fma(a - c, s, up); }, x);
     } else {
       cpu::vec_map<V>(
           n, y,
-          [=, k = V(slope)](V a, V b) TANDEM_INLINE_LAMBDA {
-            return cpu::fma(b - c, k, cpu::fma(a, s, up));
-          },
+          [=, k = V(slope)](V a, V b)
+              TANDEM_INLINE_LAMBDA { return cpu::fma(b - c, k, cpu::fma(a, s, up)); },
           x, z);
     }
   }

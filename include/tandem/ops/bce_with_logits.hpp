@@ -11,7 +11,8 @@
 ///
 /// Where the mask is false the element has loss and gradient 0 and does not count in the mean; its
 /// x and t may be anything, NaN included. Targets are constants: one that needs a gradient is
-/// refused. A GPU adds floats in float, in a fixed order. Errors: shapes differ (losses do not broadcast).
+/// refused. A GPU adds floats in float, in a fixed order. Errors: shapes differ (losses do not
+/// broadcast).
 
 #include <tuple>
 
@@ -27,9 +28,9 @@ struct BceOptions {
 };
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
-                          const std::type_identity_t<BceOptions<T>>& options = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> bce_with_logits(
+    const Tensor<T>& x, const Tensor<T>& target,
+    const std::type_identity_t<BceOptions<T>>& options = {}) {
   const char* const op = "bce_with_logits";
   detail::require_defined(op, "x", x, "target", target);
   detail::require_given_or_none(op, "weight", options.weight, "mask", options.mask);
@@ -55,19 +56,21 @@ Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
   const Reduction reduction = options.reduction;
   const Tensor<T> out(reduction == Reduction::none ? x.shape() : Shape(), x.device());
   const bool* const mask = detail::data_or_null(ms);
-  detail::loss_forward<Loss, T>(x.device(),
-                                Loss{xs.device_data(), ts.device_data(), detail::data_or_null(ws), mask},
-                                out.mutable_device_data(), x.numel(), reduction, counted.defined() ? mask : nullptr,
-                                counted.defined() ? counted.mutable_device_data() : nullptr);
+  detail::loss_forward<Loss, T>(
+      x.device(), Loss{xs.device_data(), ts.device_data(), detail::data_or_null(ws), mask},
+      out.mutable_device_data(), x.numel(), reduction, counted.defined() ? mask : nullptr,
+      counted.defined() ? counted.mutable_device_data() : nullptr);
   return autograd::record(
       op, out,
-      [xs = autograd::save(xs), ts = autograd::save(ts), ws = autograd::save(ws), ms = autograd::save(ms),
-       counted = autograd::save(counted), reduction](const Tensor<T>& dy, autograd::Needs) {
+      [xs = autograd::save(xs), ts = autograd::save(ts), ws = autograd::save(ws),
+       ms = autograd::save(ms), counted = autograd::save(counted),
+       reduction](const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
-        const Gradient gradient{xs.get().device_data(), ts.get().device_data(), detail::data_or_null(ws.get()),
-                                detail::data_or_null(ms.get())};
-        detail::loss_backward<Gradient, T>(dy.device(), gradient, dx.mutable_device_data(), g.device_data(),
-                                           dx.numel(), reduction, detail::data_or_null(counted.get()));
+        const Gradient gradient{xs.get().device_data(), ts.get().device_data(),
+                                detail::data_or_null(ws.get()), detail::data_or_null(ms.get())};
+        detail::loss_backward<Gradient, T>(dy.device(), gradient, dx.mutable_device_data(),
+                                           g.device_data(), dx.numel(), reduction,
+                                           detail::data_or_null(counted.get()));
         return std::tuple(dx);
       },
       x);
@@ -75,8 +78,9 @@ Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target,
 
 /// bce_with_logits(x, t, Reduction::sum), without weights or mask.
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> bce_with_logits(const Tensor<T>& x, const Tensor<T>& target, Reduction reduction) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> bce_with_logits(const Tensor<T>& x,
+                                                                 const Tensor<T>& target,
+                                                                 Reduction reduction) {
   return bce_with_logits(x, target, BceOptions<T>{.reduction = reduction});
 }
 

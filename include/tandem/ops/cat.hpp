@@ -5,7 +5,8 @@
 ///
 ///   Tensor<float> joint = cat<float>({rgb, flow}, -1);
 ///
-/// Errors: an empty list; numbers of dimensions, sizes other than the joined one, or devices that differ.
+/// Errors: an empty list; numbers of dimensions, sizes other than the joined one, or devices that
+/// differ.
 
 #include <cstdint>
 #include <vector>

@@ -5,8 +5,8 @@
 ///
 ///   clamp(p, 1e-6, 1 - 1e-6)
 ///
-/// NaN stays NaN (and passes its gradient on). For integers the bounds mean what they say: between 0.5 and
-/// 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
+/// NaN stays NaN (and passes its gradient on). For integers the bounds mean what they say: between
+/// 0.5 and 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
 /// Errors: low above high, a bound that is NaN, bounds between which the type has no value.
 
 #include <limits>
@@ -41,7 +41,8 @@ C bound(const char* op, S s, DType type) {
   if constexpr (std::is_floating_point_v<C>) {
     const C value = static_cast<C>(s);
     if constexpr (std::is_floating_point_v<S>) {
-      // Beyond the largest number on the far side there is no bound; on the near one only infinity is left.
+      // Beyond the largest number on the far side there is no bound; on the near one only infinity
+      // is left.
       if (is_finite(s) && !is_finite(value) && (s < 0) == Upper) refuse();
     }
     return value;
@@ -53,8 +54,8 @@ C bound(const char* op, S s, DType type) {
     if constexpr (std::is_floating_point_v<S>) {
       below = s < static_cast<S>(least);
       above = s >= above_largest<S, C>;
-      if (!below && !above) {               // a fraction
-        C whole = static_cast<C>(s);        // towards zero
+      if (!below && !above) {         // a fraction
+        C whole = static_cast<C>(s);  // towards zero
         if (Upper && s < 0) --whole;
         if (!Upper && s > 0) {
           if (whole == most) refuse();
@@ -76,9 +77,11 @@ template <ArithmeticElement T, class A, class B>
 Tensor<T> clamp_between(const char* op, const Tensor<T>& x, A low, B high) {
   detail::require_defined(op, "x", x);
   using C = compute_t<T>;
-  const C least = bound<C, false>(op, low, dtype_of<T>), most = bound<C, true>(op, high, dtype_of<T>);
+  const C least = bound<C, false>(op, low, dtype_of<T>),
+          most = bound<C, true>(op, high, dtype_of<T>);
   if constexpr (std::is_integral_v<C>) {
-    TANDEM_CHECK(least <= most, op, "no value of ", dtype_of<T>, " lies between the bounds ", low, " and ", high);
+    TANDEM_CHECK(least <= most, op, "no value of ", dtype_of<T>, " lies between the bounds ", low,
+                 " and ", high);
   }
   return clamp(op, x, least, most);
 }
@@ -94,18 +97,16 @@ constexpr C no_bound(bool upper) {
 }  // namespace detail
 
 template <ArithmeticElement T, class A, class B>
-  requires(std::is_arithmetic_v<A> && std::is_arithmetic_v<B>)
-Tensor<T> clamp(const Tensor<T>& x, A low, B high) {
+requires(std::is_arithmetic_v<A>&& std::is_arithmetic_v<B>) Tensor<T> clamp(const Tensor<T>& x,
+                                                                            A low, B high) {
   return detail::clamp_between("clamp", x, low, high);
 }
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> clamp_min(const Tensor<T>& x, S low) {
+requires(std::is_arithmetic_v<S>) Tensor<T> clamp_min(const Tensor<T>& x, S low) {
   return detail::clamp_between("clamp_min", x, low, detail::no_bound<detail::compute_t<T>>(true));
 }
 template <ArithmeticElement T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> clamp_max(const Tensor<T>& x, S high) {
+requires(std::is_arithmetic_v<S>) Tensor<T> clamp_max(const Tensor<T>& x, S high) {
   return detail::clamp_between("clamp_max", x, detail::no_bound<detail::compute_t<T>>(false), high);
 }
 

@@ -1,13 +1,15 @@
 #pragma once
-/// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b, element by element → Tensor<bool>,
-/// with NumPy's broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
+/// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b, element by element →
+/// Tensor<bool>, with NumPy's broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
 ///
 ///   Tensor<bool> confident = logical_or(gt(p, 0.3), lt(p, 0.1));
 ///
 /// A comparison with NaN is false, except ne. A scalar is compared by its value, also one that the
-/// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say. Only
-/// floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made from 0.1. Comparisons have no derivative: under recording, an input that needs
-/// a gradient is refused (detach() it). Errors: shapes do not broadcast; on a GPU, a number beside integers or bfloat16.
+/// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say.
+/// Only floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made
+/// from 0.1. Comparisons have no derivative: under recording, an input that needs a gradient is
+/// refused (detach() it). Errors: shapes do not broadcast; on a GPU, a number beside integers or
+/// bfloat16.
 
 #include <type_traits>
 
@@ -21,13 +23,15 @@ namespace detail {
 
 template <class F, class T>
 void compare_on_cpu(const F& f, bool* out, const T* a, const T* b, const Loop<3>& loop) {
-  each_element(loop, out, [f](compute_t<T> x, compute_t<T> y) { return f(x, y); }, a, b);
+  each_element(
+      loop, out, [f](compute_t<T> x, compute_t<T> y) { return f(x, y); }, a, b);
 }
 
 /// out[i] = F(a[i], b[i]) over three layouts.
 template <class F, class T>
-inline const Kernel<void(Queue&, const F& f, bool* out, const T* a, const T* b, const Loop<3>& loop)> compare_elements{
-    "compare_elements", compare_on_cpu<F, T>};
+inline const Kernel<void(Queue&, const F& f, bool* out, const T* a, const T* b,
+                         const Loop<3>& loop)>
+    compare_elements{"compare_elements", compare_on_cpu<F, T>};
 
 template <class F, class T>
 Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tensor<T>& b) {
@@ -41,8 +45,9 @@ Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tenso
   return out;
 }
 
-/// The scalar of a comparison, by its value. Against integers every number x is equal to the integer k, or
-/// lies beside it: x < s is x < k for a whole s = k, and x ≤ k where s = k + a fraction.
+/// The scalar of a comparison, by its value. Against integers every number x is equal to the
+/// integer k, or lies beside it: x < s is x < k for a whole s = k, and x ≤ k where s = k + a
+/// fraction.
 template <class F, class T, class S>
 Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s) {
   detail::require_defined(op, "a", a);
@@ -60,11 +65,13 @@ Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s)
     const C value = static_cast<C>(s);
     if constexpr (std::is_floating_point_v<S> && sizeof(S) > sizeof(C)) {
       if (is_finite(s) && !is_finite(value)) {  // rounded, it would equal infinity
-        each_into(out, [f, s](C x) { return f(static_cast<S>(x), s); }, a);
+        each_into(
+            out, [f, s](C x) { return f(static_cast<S>(x), s); }, a);
         return out;
       }
     }
-    each_into(out, [f, value](C x) { return f(x, value); }, a);
+    each_into(
+        out, [f, value](C x) { return f(x, value); }, a);
   } else if constexpr (std::is_floating_point_v<S>) {
     constexpr S above = above_largest<S, std::int64_t>;
     if (is_nan(s)) {
@@ -87,22 +94,22 @@ Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s)
     out.fill_(f(0, 1));  // above every element
   } else {
     const auto value = static_cast<std::int64_t>(s);
-    each_into(out, [f, value](T x) { return f(static_cast<std::int64_t>(x), value); }, a);
+    each_into(
+        out, [f, value](T x) { return f(static_cast<std::int64_t>(x), value); }, a);
   }
   return out;
 }
 
 }  // namespace detail
 
-#define TANDEM_COMPARISON(name, Functor)                         \
-  template <Element T>                                           \
-  Tensor<bool> name(const Tensor<T>& a, const Tensor<T>& b) {    \
-    return detail::compare(#name, formula::Functor(), a, b);      \
-  }                                                              \
-  template <Element T, class S>                                  \
-    requires(std::is_arithmetic_v<S>)                            \
-  Tensor<bool> name(const Tensor<T>& a, S b) {                   \
-    return detail::compare_scalar(#name, formula::Functor(), a, b); \
+#define TANDEM_COMPARISON(name, Functor)                                         \
+  template <Element T>                                                           \
+  Tensor<bool> name(const Tensor<T>& a, const Tensor<T>& b) {                    \
+    return detail::compare(#name, formula::Functor(), a, b);                     \
+  }                                                                              \
+  template <Element T, class S>                                                  \
+  requires(std::is_arithmetic_v<S>) Tensor<bool> name(const Tensor<T>& a, S b) { \
+    return detail::compare_scalar(#name, formula::Functor(), a, b);              \
   }
 TANDEM_COMPARISON(eq, Equal)
 TANDEM_COMPARISON(ne, NotEqual)

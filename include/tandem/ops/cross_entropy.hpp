@@ -56,9 +56,8 @@ Tensor<T> log_sum_exp_rows(const Tensor<T>& x, std::int64_t rows, std::int64_t c
 
 /// Targets as class ids.
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<std::int64_t>& ids,
-                        const CrossEntropyOptions& options = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
+    const Tensor<T>& x, const Tensor<std::int64_t>& ids, const CrossEntropyOptions& options = {}) {
   const char* const op = "cross_entropy";
   detail::require_defined(op, "x", x, "ids", ids);
   detail::require_cpu(op, x, ids);
@@ -71,7 +70,9 @@ Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<std::int64_t>& ids,
   const Tensor<T> xs = x.detach().contiguous();
   const Tensor<std::int64_t> index = ids.contiguous();
   const std::int64_t* label = index.data();
-  const auto ignored = [skip = options.ignore_index](std::int64_t id) { return skip && id == *skip; };
+  const auto ignored = [skip = options.ignore_index](std::int64_t id) {
+    return skip && id == *skip;
+  };
   std::int64_t count = 0;
   for (std::int64_t r = 0; r < rows; ++r) {
     if (ignored(label[r])) continue;
@@ -98,14 +99,14 @@ Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<std::int64_t>& ids,
         T* to = dx.mutable_data();
         cpu::parallel_for(rows, detail::grain_for(8 * classes),
                           [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t r = begin; r < end; ++r) {
-            const bool skip = ignored(id[r]);
-            for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
-              to[i] = skip ? T(0) : std::exp(logits[i] - norm[r]) * g.at(r);
-            }
-            if (!skip) to[r * classes + id[r]] -= g.at(r);
-          }
-        });
+                            for (std::int64_t r = begin; r < end; ++r) {
+                              const bool skip = ignored(id[r]);
+                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
+                                to[i] = skip ? T(0) : std::exp(logits[i] - norm[r]) * g.at(r);
+                              }
+                              if (!skip) to[r * classes + id[r]] -= g.at(r);
+                            }
+                          });
         return std::tuple(dx);
       },
       x);
@@ -113,9 +114,8 @@ Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<std::int64_t>& ids,
 
 /// Targets as probabilities of every class (they need not sum to 1; no row is ignored).
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<T>& probabilities,
-                        Reduction reduction = Reduction::mean) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
+    const Tensor<T>& x, const Tensor<T>& probabilities, Reduction reduction = Reduction::mean) {
   const char* const op = "cross_entropy";
   detail::require_defined(op, "x", x, "probabilities", probabilities);
   detail::require_cpu(op, x, probabilities);
@@ -146,14 +146,15 @@ Tensor<T> cross_entropy(const Tensor<T>& x, const Tensor<T>& probabilities,
         T* to = dx.mutable_data();
         cpu::parallel_for(rows, detail::grain_for(8 * classes),
                           [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t r = begin; r < end; ++r) {
-            T total = 0;
-            for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) total += t[i];
-            for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
-              to[i] = (std::exp(logits[i] - norm[r]) * total - t[i]) * g.at(r);
-            }
-          }
-        });
+                            for (std::int64_t r = begin; r < end; ++r) {
+                              T total = 0;
+                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i)
+                                total += t[i];
+                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
+                                to[i] = (std::exp(logits[i] - norm[r]) * total - t[i]) * g.at(r);
+                              }
+                            }
+                          });
         return std::tuple(dx);
       },
       x);

@@ -8,10 +8,10 @@
 ///   Tensor<float> y = dropout(x, 0.1, random);              // training
 ///   Tensor<float> z = dropout(x, 0.1, random, false);       // evaluation: x itself
 ///
-/// Element i (in row-major order) is dropped when word i mod 4 of Philox block position + i/4 of the
-/// generator is below p·2³²: the mask depends on seed, stream and position only, not on the number
-/// of threads, the instruction set or the device. The position advances by ⌈n/4⌉ blocks; with p = 0 or in
-/// evaluation it stays. Errors: p outside [0, 1).
+/// Element i (in row-major order) is dropped when word i mod 4 of Philox block position + i/4 of
+/// the generator is below p·2³²: the mask depends on seed, stream and position only, not on the
+/// number of threads, the instruction set or the device. The position advances by ⌈n/4⌉ blocks;
+/// with p = 0 or in evaluation it stays. Errors: p outside [0, 1).
 
 #include <cstdint>
 #include <cstring>
@@ -129,8 +129,8 @@ void dropout_on_cpu(T* y, const T* x, std::int64_t n, const DropoutMask& mask) {
 
 /// y = x·mask; the gradient too.
 template <class T>
-inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t n, const DropoutMask& mask)> dropout_forward{
-    "dropout_forward", dropout_on_cpu<T>};
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t n, const DropoutMask& mask)>
+    dropout_forward{"dropout_forward", dropout_on_cpu<T>};
 
 template <class T>
 Tensor<T> apply_dropout(const DropoutMask& mask, const Tensor<T>& x) {
@@ -142,18 +142,17 @@ Tensor<T> apply_dropout(const DropoutMask& mask, const Tensor<T>& x) {
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> dropout(const Tensor<T>& x, double p, Generator& random, bool train = true) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> dropout(const Tensor<T>& x, double p,
+                                                         Generator& random, bool train = true) {
   detail::require_defined("dropout", "x", x);
   TANDEM_CHECK(p >= 0 && p < 1, "dropout", "the probability must lie in [0, 1), it is ", p);
   detail::require_kernels("dropout", x, detail::dropout_forward<T>);
   if (!train || p == 0) return x;
   const double threshold = p * 0x1p32;
   const std::uint64_t blocks = static_cast<std::uint64_t>((x.numel() + 3) / 4);
-  const detail::DropoutMask mask{random.seed(), random.stream(), random.take(blocks),
-                                 threshold < 0x1p32 - 1 ? static_cast<std::uint32_t>(threshold)
-                                                        : 0xffffffffu,
-                                 1 / (1 - p)};
+  const detail::DropoutMask mask{
+      random.seed(), random.stream(), random.take(blocks),
+      threshold < 0x1p32 - 1 ? static_cast<std::uint32_t>(threshold) : 0xffffffffu, 1 / (1 - p)};
   return autograd::record(
       "dropout", detail::apply_dropout(mask, x),
       [mask](const Tensor<T>& dy, autograd::Needs) {

@@ -5,7 +5,8 @@
 ///
 ///   Tensor<float> tokens = embedding(ids, table);   // ids (77), table (49408, 512) → (77, 512)
 ///
-/// Errors: weight not two-dimensional, an id outside [0, V) (on a GPU: a row of NaN, as in index_select).
+/// Errors: weight not two-dimensional, an id outside [0, V) (on a GPU: a row of NaN, as in
+/// index_select).
 
 #include "tandem/ops/index_select.hpp"
 #include "tandem/ops/parts/common.hpp"

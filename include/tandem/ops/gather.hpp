@@ -6,8 +6,8 @@
 ///
 ///   Tensor<float> of_label = gather(scores, -1, labels.unsqueeze(-1));
 ///
-/// Errors: ranks differ, index larger than x outside d, an index outside [0, n); on a GPU such an index gives NaN (0
-/// for integers) and no gradient.
+/// Errors: ranks differ, index larger than x outside d, an index outside [0, n); on a GPU such an
+/// index gives NaN (0 for integers) and no gradient.
 
 #include <cstdint>
 #include <tuple>
@@ -18,12 +18,17 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline IndexedLoop indexed_loop(const Tensor<std::int64_t>& index, const Shape& far_shape, const Strides& far_strides,
-                                int dim) {
+inline IndexedLoop indexed_loop(const Tensor<std::int64_t>& index, const Shape& far_shape,
+                                const Strides& far_strides, int dim) {
   Shape shape = index.shape();
   Strides strides[3] = {contiguous_strides(shape), index.strides(), far_strides};
   strides[2][dim] = 0;
-  IndexedLoop out{make_loop<3>(shape, strides), {}, shape[dim], strides[0][dim], strides[1][dim], far_strides[dim],
+  IndexedLoop out{make_loop<3>(shape, strides),
+                  {},
+                  shape[dim],
+                  strides[0][dim],
+                  strides[1][dim],
+                  far_strides[dim],
                   far_shape[dim]};
   shape.erase(dim);
   for (Strides& s : strides) s.erase(dim);
@@ -38,7 +43,8 @@ void for_indexed(const IndexedLoop& indexed, const std::int64_t* ids, F&& f) {
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {
     for (std::int64_t i = 0; i < loop.inner; ++i) {
       const std::int64_t id = ids[at[1] + i * loop.inner_strides[1]];
-      f(at[0] + i * loop.inner_strides[0], at[2] + i * loop.inner_strides[2] + id * indexed.far_step);
+      f(at[0] + i * loop.inner_strides[0],
+        at[2] + i * loop.inner_strides[2] + id * indexed.far_step);
     }
   });
 }
@@ -49,20 +55,23 @@ void gather_on_cpu(T* near, const T* far, const std::int64_t* ids, const Indexed
 }
 template <class T>
 void scatter_on_cpu(T* far, const T* near, const std::int64_t* ids, const IndexedLoop& loop) {
-  for_indexed(loop, ids, [=](std::int64_t at, std::int64_t to) { far[to] = T(far[to] + near[at]); });
+  for_indexed(loop, ids,
+              [=](std::int64_t at, std::int64_t to) { far[to] = T(far[to] + near[at]); });
 }
 
 /// near[i] = far[… ids[i] …].
 template <class T>
-inline const Kernel<void(Queue&, T* near, const T* far, const std::int64_t* ids, const IndexedLoop& loop)>
+inline const Kernel<void(Queue&, T* near, const T* far, const std::int64_t* ids,
+                         const IndexedLoop& loop)>
     gather_forward{"gather_forward", gather_on_cpu<T>};
 /// far[… ids[i] …] += near[i], in row-major order of i.
 template <class T>
-inline const Kernel<void(Queue&, T* far, const T* near, const std::int64_t* ids, const IndexedLoop& loop)>
+inline const Kernel<void(Queue&, T* far, const T* near, const std::int64_t* ids,
+                         const IndexedLoop& loop)>
     scatter_forward{"scatter_forward", scatter_on_cpu<T>};
 
-/// What gather and scatter_add demand of `index` for a tensor of `shape`. Ids on a GPU are not looked at: that would
-/// wait for it.
+/// What gather and scatter_add demand of `index` for a tensor of `shape`. Ids on a GPU are not
+/// looked at: that would wait for it.
 inline void check_index(const char* op, const Shape& shape, int dim,
                         const Tensor<std::int64_t>& index) {
   bool fits = index.rank() == shape.rank();
@@ -75,8 +84,8 @@ inline void check_index(const char* op, const Shape& shape, int dim,
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[1]) {
     for (std::int64_t i = 0; i < loop.inner; ++i) {
       const std::int64_t id = ids[at[0] + i * loop.inner_strides[0]];
-      TANDEM_CHECK(id >= 0 && id < shape[dim], op, "index ", id,
-                   " is out of range for dimension ", dim, " of shape ", shape);
+      TANDEM_CHECK(id >= 0 && id < shape[dim], op, "index ", id, " is out of range for dimension ",
+                   dim, " of shape ", shape);
     }
   });
 }
@@ -93,7 +102,8 @@ Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index)
   detail::check_index(op, x.shape(), d, index);
 
   const Tensor<T> y(index.shape(), x.device());
-  detail::gather_forward<T>(x.device(), y.mutable_device_data(), x.device_data(), index.device_data(),
+  detail::gather_forward<T>(x.device(), y.mutable_device_data(), x.device_data(),
+                            index.device_data(),
                             detail::indexed_loop(index, x.shape(), x.strides(), d));
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -102,7 +112,8 @@ Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index)
                                                               autograd::Needs) {
           const Tensor<T> dx = zeros<T>(shape, dy.device()), g = dy.contiguous();
           const Tensor<std::int64_t>& at = index.get();
-          detail::scatter_forward<T>(dy.device(), dx.mutable_device_data(), g.device_data(), at.device_data(),
+          detail::scatter_forward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                                     at.device_data(),
                                      detail::indexed_loop(at, shape, dx.strides(), d));
           return std::tuple(dx);
         },

@@ -6,8 +6,8 @@
 ///
 ///   Tensor<float> two_rows = index_select(x, 0, tensor<std::int64_t>({4, 1}));
 ///
-/// Errors: ids not one-dimensional, an id outside [0, n). On a GPU, where looking at the ids would mean to wait, such
-/// an id selects NaN (0 for integers) and gets no gradient.
+/// Errors: ids not one-dimensional, an id outside [0, n). On a GPU, where looking at the ids would
+/// mean to wait, such an id selects NaN (0 for integers) and gets no gradient.
 
 #include <algorithm>
 #include <cstdint>
@@ -21,7 +21,8 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Throws unless all ids, which are dense, lie in [0, n). Those on a GPU are not looked at: that would wait for it.
+/// Throws unless all ids, which are dense, lie in [0, n). Those on a GPU are not looked at: that
+/// would wait for it.
 inline void check_ids(const char* op, const Tensor<std::int64_t>& dense, std::int64_t n) {
   if (!dense.device().is_cpu()) return;
   const std::int64_t* const ids = dense.data();
@@ -32,20 +33,22 @@ inline void check_ids(const char* op, const Tensor<std::int64_t>& dense, std::in
 }
 
 template <class T>
-void select_rows_on_cpu(T* y, const T* x, const std::int64_t* ids, std::int64_t outer, std::int64_t n, std::int64_t m,
-                        std::int64_t inner) {
+void select_rows_on_cpu(T* y, const T* x, const std::int64_t* ids, std::int64_t outer,
+                        std::int64_t n, std::int64_t m, std::int64_t inner) {
   cpu::parallel_for(outer * m, grain_for(inner), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const T* from = x + (row / m * n + ids[row % m]) * inner;
-      std::memcpy(static_cast<void*>(y + row * inner), from, static_cast<std::size_t>(inner) * sizeof(T));
+      std::memcpy(static_cast<void*>(y + row * inner), from,
+                  static_cast<std::size_t>(inner) * sizeof(T));
     }
   });
 }
 
-/// Threads own columns, so no two touch one element and each element meets its summands in the order of j.
+/// Threads own columns, so no two touch one element and each element meets its summands in the
+/// order of j.
 template <class T>
-void add_rows_on_cpu(T* dx, const T* dy, const std::int64_t* ids, std::int64_t outer, std::int64_t n, std::int64_t m,
-                     std::int64_t inner) {
+void add_rows_on_cpu(T* dx, const T* dy, const std::int64_t* ids, std::int64_t outer,
+                     std::int64_t n, std::int64_t m, std::int64_t inner) {
   std::fill_n(dx, outer * n * inner, T(0));
   constexpr std::int64_t width = 128;
   const std::int64_t pieces = cpu::num_chunks(inner, width);
@@ -65,13 +68,14 @@ void add_rows_on_cpu(T* dx, const T* dy, const std::int64_t* ids, std::int64_t o
 
 /// y (outer, m, inner): row j is row ids[j] of x (outer, n, inner).
 template <class T>
-inline const Kernel<void(Queue&, T* y, const T* x, const std::int64_t* ids, std::int64_t outer, std::int64_t n,
-                         std::int64_t m, std::int64_t inner)>
+inline const Kernel<void(Queue&, T* y, const T* x, const std::int64_t* ids, std::int64_t outer,
+                         std::int64_t n, std::int64_t m, std::int64_t inner)>
     select_rows{"select_rows", select_rows_on_cpu<T>};
-/// dx (outer, n, inner): row i is the sum of the rows j of dy (outer, m, inner) with ids[j] = i, from 0 in their order.
+/// dx (outer, n, inner): row i is the sum of the rows j of dy (outer, m, inner) with ids[j] = i,
+/// from 0 in their order.
 template <class T>
-inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* ids, std::int64_t outer, std::int64_t n,
-                         std::int64_t m, std::int64_t inner)>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* ids, std::int64_t outer,
+                         std::int64_t n, std::int64_t m, std::int64_t inner)>
     add_rows{"add_rows", add_rows_on_cpu<T>};
 
 }  // namespace detail
@@ -84,7 +88,8 @@ Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& 
   detail::require_kernels(op, x, detail::select_rows<T>);
   if constexpr (FloatingElement<T>) detail::require_kernels(op, x, detail::add_rows<T>);
   const int d = normalize_dim(op, dim, x.rank());
-  TANDEM_CHECK(ids.rank() == 1, op, "the ids must have one dimension, their shape is ", ids.shape());
+  TANDEM_CHECK(ids.rank() == 1, op, "the ids must have one dimension, their shape is ",
+               ids.shape());
   const detail::DimSplit split = detail::split_at(x.shape(), d);
   const Tensor<std::int64_t> index = ids.contiguous();
   const std::int64_t m = index.numel();
@@ -94,8 +99,8 @@ Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& 
   Shape shape = x.shape();
   shape[d] = m;
   Tensor<T> y(shape, x.device());
-  detail::select_rows<T>(x.device(), y.mutable_device_data(), dense.device_data(), index.device_data(), split.outer,
-                         split.n, m, split.inner);
+  detail::select_rows<T>(x.device(), y.mutable_device_data(), dense.device_data(),
+                         index.device_data(), split.outer, split.n, m, split.inner);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
         op, y,
@@ -103,8 +108,8 @@ Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& 
                                                                   autograd::Needs) {
           const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
           const Tensor<std::int64_t>& at = index.get();
-          detail::add_rows<T>(dy.device(), dx.mutable_device_data(), g.device_data(), at.device_data(), split.outer,
-                              split.n, at.numel(), split.inner);
+          detail::add_rows<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                              at.device_data(), split.outer, split.n, at.numel(), split.inner);
           return std::tuple(dx);
         },
         x);

@@ -25,8 +25,8 @@ namespace detail {
 /// `rows` rows of length n; stats receives μ and s of each.
 struct LayerNormForward {
   template <class V, class T>
-  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, const T* gamma,
-                                       const T* beta, T eps, T* y, T* stats) {
+  static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x,
+                                       const T* gamma, const T* beta, T eps, T* y, T* stats) {
     for (std::int64_t r = 0; r < rows; ++r, x += n, y += n, stats += 2) {
       const T mean = cpu::row_sum<V>(x, n) / static_cast<T>(n);
       const T variance = cpu::row_sum_squares_around<V>(x, mean, n) / static_cast<T>(n);
@@ -42,7 +42,8 @@ struct LayerNormForward {
   }
 };
 
-/// A block of rows: dx (unless null) and, added to zeros, this block's part of dγ and dβ (unless null).
+/// A block of rows: dx (unless null) and, added to zeros, this block's part of dγ and dβ (unless
+/// null).
 struct LayerNormBackward {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, const T* dy,
@@ -51,8 +52,8 @@ struct LayerNormBackward {
     for (std::int64_t r = 0; r < rows; ++r, x += n, dy += n, stats += 2) {
       const V centre(stats[0]), s(stats[1]);
       V g_sum0(T(0)), g_sum1(T(0)), gx_sum0(T(0)), gx_sum1(T(0));
-      const auto add = [&](std::int64_t i, V xi, V d, V weight, V& g_sum, V& gx_sum)
-                           TANDEM_INLINE_LAMBDA {
+      const auto add = [&](std::int64_t i, V xi, V d, V weight, V& g_sum,
+                           V& gx_sum) TANDEM_INLINE_LAMBDA {
         const V unit = (xi - centre) * s, g = d * weight;
         g_sum += g;
         gx_sum = cpu::fma(g, unit, gx_sum);
@@ -110,7 +111,8 @@ void layer_norm_backward_on_cpu(T* dx, T* dgamma_dbeta, const T* dy, const T* x,
   constexpr std::int64_t block = 128;
   const bool learns = dgamma_dbeta != nullptr;
   const std::int64_t blocks = learns ? cpu::num_chunks(rows, block) : 0;
-  const Tensor<T> parts = zeros<T>({blocks, 2 * n}), one = gamma == nullptr ? ones<T>({n}) : Tensor<T>();
+  const Tensor<T> parts = zeros<T>({blocks, 2 * n}),
+                  one = gamma == nullptr ? ones<T>({n}) : Tensor<T>();
   if (gamma == nullptr) gamma = one.data();
   T* part = parts.mutable_data();
   cpu::parallel_chunks(rows, block, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
@@ -124,21 +126,22 @@ void layer_norm_backward_on_cpu(T* dx, T* dgamma_dbeta, const T* dy, const T* x,
 
 /// y, and in `stats` the μ and s of each of `rows` rows of n; gamma and beta may be null (1 and 0).
 template <class T>
-inline const Kernel<void(Queue&, T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
-                         std::int64_t n, T eps)>
+inline const Kernel<void(Queue&, T* y, T* stats, const T* x, const T* gamma, const T* beta,
+                         std::int64_t rows, std::int64_t n, T eps)>
     layer_norm_forward{"layer_norm_forward", layer_norm_on_cpu<T>};
 /// dx and, in one array of 2n, dγ and dβ; either may be null, as gamma.
 template <class T>
-inline const Kernel<void(Queue&, T* dx, T* dgamma_dbeta, const T* dy, const T* x, const T* stats, const T* gamma,
-                         std::int64_t rows, std::int64_t n)>
+inline const Kernel<void(Queue&, T* dx, T* dgamma_dbeta, const T* dy, const T* x, const T* stats,
+                         const T* gamma, std::int64_t rows, std::int64_t n)>
     layer_norm_backward{"layer_norm_backward", layer_norm_backward_on_cpu<T>};
 
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> layer_norm(const Tensor<T>& x, const Tensor<T>& gamma = {}, const Tensor<T>& beta = {},
-                     double eps = 1e-5) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> layer_norm(const Tensor<T>& x,
+                                                            const Tensor<T>& gamma = {},
+                                                            const Tensor<T>& beta = {},
+                                                            double eps = 1e-5) {
   const char* const op = "layer_norm";
   detail::require_defined(op, "x", x);
   detail::require_given_or_none(op, "gamma", gamma, "beta", beta);

@@ -4,7 +4,8 @@
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
 ///   Saves x (when W needs a gradient), W and, when there is an activation, z.
 ///   act: none, relu, gelu (exact, with erf), quick_gelu x·σ(1.702 x).
-///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz (cpu/precision.hpp).
+///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz
+///   (cpu/precision.hpp).
 ///
 ///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
 ///   Tensor<float> y = linear(h, weight2, bias2, Activation::none, x);   // + x
@@ -59,7 +60,8 @@ struct ActivationBackward {
 };
 
 template <class T>
-void activation_backward_on_cpu(Activation activation, const T* z, const T* dy, T* dz, std::int64_t n) {
+void activation_backward_on_cpu(Activation activation, const T* z, const T* dy, T* dz,
+                                std::int64_t n) {
   cpu::parallel_for(n, cpu::elementwise_grain / 4, [&](std::int64_t begin, std::int64_t end) {
     cpu::simd_dispatch<ActivationBackward, T>(activation, z + begin, dy + begin, dz + begin,
                                               end - begin);
@@ -67,7 +69,8 @@ void activation_backward_on_cpu(Activation activation, const T* z, const T* dy, 
 }
 
 template <class T>
-inline const Kernel<void(Queue&, Activation activation, const T* z, const T* dy, T* dz, std::int64_t n)>
+inline const Kernel<void(Queue&, Activation activation, const T* z, const T* dy, T* dz,
+                         std::int64_t n)>
     activation_backward_kernel{"activation_backward", activation_backward_on_cpu<T>};
 
 /// dz = dy·act′(z) for dense tensors of one shape.
@@ -81,8 +84,8 @@ Tensor<T> activation_backward(Activation activation, const Tensor<T>& z, const T
 
 /// The shape of the result; throws unless everything fits. W: the weight's element.
 template <class T, class W>
-Shape linear_shape(const char* op, const Tensor<T>& x, const Tensor<W>& weight, const Tensor<T>& bias,
-                   const Tensor<T>& residual) {
+Shape linear_shape(const char* op, const Tensor<T>& x, const Tensor<W>& weight,
+                   const Tensor<T>& bias, const Tensor<T>& residual) {
   TANDEM_CHECK(x.rank() >= 1 && weight.rank() == 2 && x.shape().back() == weight.size(1), op,
                "x of shape ", x.shape(), " does not fit a weight (out, in) of shape ",
                weight.shape());
@@ -118,9 +121,9 @@ struct LinearEpilogue {
 };
 
 template <class T>
-void product_on_cpu(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
-                    std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
-                    std::int64_t ldc, const cpu::Epilogue<T>& epilogue) {
+void product_on_cpu(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m,
+                    std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, const T* b,
+                    std::int64_t ldb, T* c, std::int64_t ldc, const cpu::Epilogue<T>& epilogue) {
   if constexpr (std::is_same_v<T, float>) {
     if (precision == Precision::bfloat16) {
       return cpu::gemm<cpu::Rounded, float>(ta, tb, m, n, k, 1.0F, cpu::rounded(a), lda,
@@ -130,20 +133,22 @@ void product_on_cpu(Precision precision, cpu::Trans ta, cpu::Trans tb, std::int6
   cpu::gemm<T, T>(ta, tb, m, n, k, T(1), a, lda, b, ldb, T(0), c, ldc, epilogue);
 }
 
-/// C = op(A)·op(B) with the epilogue, C (m, n), the inner dimension k; factors rounded to bfloat16 where
-/// `precision` says so.
+/// C = op(A)·op(B) with the epilogue, C (m, n), the inner dimension k; factors rounded to bfloat16
+/// where `precision` says so.
 template <class T>
-inline const Kernel<void(Queue&, Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
-                         std::int64_t k, const T* a, std::int64_t lda, const T* b, std::int64_t ldb, T* c,
-                         std::int64_t ldc, const cpu::Epilogue<T>& epilogue)>
+inline const Kernel<void(Queue&, Precision precision, cpu::Trans ta, cpu::Trans tb, std::int64_t m,
+                         std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, const T* b,
+                         std::int64_t ldb, T* c, std::int64_t ldc,
+                         const cpu::Epilogue<T>& epilogue)>
     linear_product{"linear_product", product_on_cpu<T>};
 
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& bias = {},
-                 Activation activation = Activation::none, const Tensor<T>& residual = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight,
+                                                        const Tensor<T>& bias = {},
+                                                        Activation activation = Activation::none,
+                                                        const Tensor<T>& residual = {}) {
   const char* const op = "linear";
   detail::require_defined(op, "x", x, "weight", weight);
   detail::require_given_or_none(op, "bias", bias, "residual", residual);
@@ -158,13 +163,14 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
   const detail::MatrixBatch<T> w(weight.detach());
   const Tensor<T> y(shape, device);
   detail::LinearEpilogue<T> epilogue(bias, activation, residual);
-  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape, device);
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias))
+    epilogue.keep_z(shape, device);
   const auto flip = [](cpu::Trans t) {
     return t == cpu::Trans::no ? cpu::Trans::yes : cpu::Trans::no;
   };
   const Precision precision = product_precision();
-  detail::linear_product<T>(device, precision, cpu::Trans::no, flip(w.layout.trans), rows.count, out, in,
-                            rows.x.device_data(), rows.ld, w.x.device_data(), w.layout.ld,
+  detail::linear_product<T>(device, precision, cpu::Trans::no, flip(w.layout.trans), rows.count,
+                            out, in, rows.x.device_data(), rows.ld, w.x.device_data(), w.layout.ld,
                             y.mutable_device_data(), out, epilogue.call);
 
   return autograd::record(
@@ -178,14 +184,14 @@ Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& weight, const Tensor<T>& b
         Tensor<T> dx, dw, db;
         if (need[0]) {
           dx = Tensor<T>(x_shape, dy.device());
-          detail::linear_product<T>(dy.device(), precision, cpu::Trans::no, w_layout.trans, n, in, out,
-                                    dz.device_data(), out, ws.get().device_data(), w_layout.ld,
+          detail::linear_product<T>(dy.device(), precision, cpu::Trans::no, w_layout.trans, n, in,
+                                    out, dz.device_data(), out, ws.get().device_data(), w_layout.ld,
                                     dx.mutable_device_data(), in, {});
         }
         if (need[1]) {
           dw = Tensor<T>({out, in}, dy.device());
-          detail::linear_product<T>(dy.device(), precision, cpu::Trans::yes, cpu::Trans::no, out, in, n,
-                                    dz.device_data(), out, xs.get().device_data(), ld,
+          detail::linear_product<T>(dy.device(), precision, cpu::Trans::yes, cpu::Trans::no, out,
+                                    in, n, dz.device_data(), out, xs.get().device_data(), ld,
                                     dw.mutable_device_data(), in, {});
         }
         if (need[2]) db = detail::column_sums(dz.detach().view({n, out}));

@@ -48,7 +48,8 @@ inline Tensor<float> linear_bf16(const Tensor<float>& x, const Tensor<bfloat16>&
   const Tensor<bfloat16> xs = detail::rounded_rows(x), ws = weight.detach().contiguous();
   const Tensor<float> y(shape);
   detail::LinearEpilogue<float> epilogue(bias, activation, residual);
-  if (activation != Activation::none && autograd::needs_grad(x, weight, bias)) epilogue.keep_z(shape);
+  if (activation != Activation::none && autograd::needs_grad(x, weight, bias))
+    epilogue.keep_z(shape);
   cpu::gemm<bfloat16, float>(cpu::Trans::no, cpu::Trans::yes, rows, out, in, 1.0F, xs.data(), in,
                              ws.data(), in, 0.0F, y.mutable_data(), out, epilogue.call);
 

@@ -1,14 +1,15 @@
 #pragma once
 /// linear_packed — y = act(x·Wᵀ + b) + r with W packed before, for a weight that no longer changes.
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
-///   Float and double as linear, a bfloat16 W as linear_bf16, which rounds x; the same bits from 25 rows
-///   on, below up to the order of sums.  No derivative: a packed weight is for passes that record nothing.
+///   Float and double as linear, a bfloat16 W as linear_bf16, which rounds x; the same bits from 25
+///   rows on, below up to the order of sums.  No derivative: a packed weight is for passes that
+///   record nothing.
 ///
 ///   const PackedWeight<float> packed(weight);            // a second copy of the weight
 ///   Tensor<float> y = linear_packed(x, packed, bias, Activation::gelu);
 ///
-/// Every product has to bring its weight into the order in which the kernel reads it (cpu/gemm_pack.hpp).
-/// With 200 rows that is a tenth of the time.
+/// Every product has to bring its weight into the order in which the kernel reads it
+/// (cpu/gemm_pack.hpp). With 200 rows that is a tenth of the time.
 ///
 /// Errors: shapes that do not fit; an operand that needs a gradient.
 
@@ -56,9 +57,9 @@ class PackedWeight final : public RefCounted {
 
 /// linear_packed, as above.
 template <FloatingElement T, FloatingElement W>
-  requires(std::is_same_v<T, typename PackedWeight<W>::Sum>)
-Tensor<T> linear_packed(const Tensor<T>& x, const PackedWeight<W>& packed, const Tensor<T>& bias = {},
-                        Activation activation = Activation::none, const Tensor<T>& residual = {}) {
+requires(std::is_same_v<T, typename PackedWeight<W>::Sum>) Tensor<T> linear_packed(
+    const Tensor<T>& x, const PackedWeight<W>& packed, const Tensor<T>& bias = {},
+    Activation activation = Activation::none, const Tensor<T>& residual = {}) {
   const char* const op = "linear_packed";
   detail::require_defined(op, "x", x);
   detail::require_given_or_none(op, "bias", bias, "residual", residual);
@@ -69,8 +70,8 @@ Tensor<T> linear_packed(const Tensor<T>& x, const PackedWeight<W>& packed, const
   const Tensor<T> y(shape);
   const detail::LinearEpilogue<T> epilogue(bias, activation, residual);
   const auto multiply = [&](std::int64_t rows, const W* from, std::int64_t ld) {
-    cpu::gemm_packed<W, T>(cpu::Trans::no, rows, T(1), from, ld, packed.matrix(), T(0), y.mutable_data(),
-                           out, epilogue.call);
+    cpu::gemm_packed<W, T>(cpu::Trans::no, rows, T(1), from, ld, packed.matrix(), T(0),
+                           y.mutable_data(), out, epilogue.call);
   };
   if constexpr (std::is_same_v<W, bfloat16>) {
     const Tensor<bfloat16> rounded = detail::rounded_rows(x);

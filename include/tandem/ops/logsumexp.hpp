@@ -51,8 +51,8 @@ struct LogSumExpGradient {
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> logsumexp(const Tensor<T>& x, Dim dim, bool keepdim = false) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> logsumexp(const Tensor<T>& x, Dim dim,
+                                                           bool keepdim = false) {
   const char* const op = "logsumexp";
   detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);

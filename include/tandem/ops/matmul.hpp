@@ -46,8 +46,8 @@ template <class T>
 struct MatrixBatch {
   explicit MatrixBatch(const Tensor<T>& given) : x(given) {
     const int d = x.rank();
-    layout = matrix_layout(x.shape()[d - 2], x.shape()[d - 1], x.strides()[d - 2],
-                           x.strides()[d - 1]);
+    layout =
+        matrix_layout(x.shape()[d - 2], x.shape()[d - 1], x.strides()[d - 2], x.strides()[d - 1]);
     if (layout.copy) x = x.contiguous();
     shape = x.shape();
     strides = x.strides();
@@ -63,20 +63,20 @@ struct MatrixBatch {
 };
 
 template <class In, class Out>
-void matmul_on_cpu(cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, const In* a,
-                   std::int64_t lda, std::int64_t stride_a, const In* b, std::int64_t ldb,
-                   std::int64_t stride_b, Out* c, std::int64_t ldc, std::int64_t stride_c,
-                   std::int64_t batch) {
-  cpu::gemm_batched<In, Out>(ta, tb, m, n, k, Out(1), a, lda, stride_a, b, ldb, stride_b, Out(0), c, ldc,
-                             stride_c, batch);
+void matmul_on_cpu(cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k,
+                   const In* a, std::int64_t lda, std::int64_t stride_a, const In* b,
+                   std::int64_t ldb, std::int64_t stride_b, Out* c, std::int64_t ldc,
+                   std::int64_t stride_c, std::int64_t batch) {
+  cpu::gemm_batched<In, Out>(ta, tb, m, n, k, Out(1), a, lda, stride_a, b, ldb, stride_b, Out(0), c,
+                             ldc, stride_c, batch);
 }
 
 /// C = op(A)·op(B) for `batch` matrices a stride apart: C (m, n), the inner dimension k.
 template <class In, class Out>
-inline const Kernel<void(Queue&, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n, std::int64_t k,
-                         const In* a, std::int64_t lda, std::int64_t stride_a, const In* b, std::int64_t ldb,
-                         std::int64_t stride_b, Out* c, std::int64_t ldc, std::int64_t stride_c,
-                         std::int64_t batch)>
+inline const Kernel<void(Queue&, cpu::Trans ta, cpu::Trans tb, std::int64_t m, std::int64_t n,
+                         std::int64_t k, const In* a, std::int64_t lda, std::int64_t stride_a,
+                         const In* b, std::int64_t ldb, std::int64_t stride_b, Out* c,
+                         std::int64_t ldc, std::int64_t stride_c, std::int64_t batch)>
     matmul_kernel{"matmul", matmul_on_cpu<In, Out>};
 
 /// The product itself, for tensors of at least two dimensions; records nothing.
@@ -92,9 +92,8 @@ Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>
   Tensor<Out> c(shape, a.device());
   Strides to = contiguous_strides(batch);
   for (int d = 0; d < to.rank(); ++d) to[d] *= m * n;
-  const Loop<3> loop =
-      make_loop<3>(batch, {to, broadcast_strides(left.shape, left.strides, batch),
-                           broadcast_strides(right.shape, right.strides, batch)});
+  const Loop<3> loop = make_loop<3>(batch, {to, broadcast_strides(left.shape, left.strides, batch),
+                                            broadcast_strides(right.shape, right.strides, batch)});
   const In *pa = left.x.device_data(), *pb = right.x.device_data();
   Out* pc = c.mutable_device_data();
   loop.for_rows(0, loop.rows, [&](const std::int64_t(&at)[3]) {

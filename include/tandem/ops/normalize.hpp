@@ -53,8 +53,8 @@ T l2_norm(const T* x, std::int64_t n, std::int64_t step) {
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> normalize(const Tensor<T>& x, Dim dim = -1, double eps = 1e-12) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> normalize(const Tensor<T>& x, Dim dim = -1,
+                                                           double eps = 1e-12) {
   const char* const op = "normalize";
   detail::require_defined(op, "x", x);
   detail::require_cpu(op, x);
@@ -67,8 +67,9 @@ Tensor<T> normalize(const Tensor<T>& x, Dim dim = -1, double eps = 1e-12) {
   const auto columns = [s](auto&& f) {
     cpu::parallel_for(s.outer * s.inner, detail::grain_for(s.n),
                       [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t c = begin; c < end; ++c) f(c, c / s.inner * s.n * s.inner + c % s.inner);
-    });
+                        for (std::int64_t c = begin; c < end; ++c)
+                          f(c, c / s.inner * s.n * s.inner + c % s.inner);
+                      });
   };
   columns([&](std::int64_t column, std::int64_t at) {
     const T norm = detail::l2_norm(px + at, s.n, s.inner);

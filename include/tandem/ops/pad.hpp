@@ -33,7 +33,8 @@ Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double val
                  " must not be negative: ", m.before, " and ", m.after);
     TANDEM_CHECK(!__builtin_add_overflow(padded[d], m.before, &padded[d]) &&
                      !__builtin_add_overflow(padded[d], m.after, &padded[d]),
-                 op, "the margins of dimension ", d, " are too large: ", m.before, " and ", m.after);
+                 op, "the margins of dimension ", d, " are too large: ", m.before, " and ",
+                 m.after);
   }
   // The part of the result, or of its gradient, that is x.
   const auto inside = [margins, shape = x.shape()](Tensor<T> y) {
@@ -47,8 +48,8 @@ Tensor<T> pad(const Tensor<T>& x, const std::vector<Margin>& margins, double val
   detail::copy_into(inside(out), x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
-        op, out,
-        [inside](const Tensor<T>& dy, autograd::Needs) { return std::tuple(inside(dy)); }, x);
+        op, out, [inside](const Tensor<T>& dy, autograd::Needs) { return std::tuple(inside(dy)); },
+        x);
   } else {
     return out;
   }

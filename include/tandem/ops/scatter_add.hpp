@@ -1,13 +1,14 @@
 #pragma once
-/// scatter_add — y = x, then y[i₀ … index[i] …] += src[i] along dimension d, in row-major order of i.
+/// scatter_add — y = x, then y[i₀ … index[i] …] += src[i] along dimension d, in row-major order of
+/// i.
 ///   dx = dy;   dsrc[i] = dy[… index[i] …]
 ///   x (…, n, …), index int64 and src of one shape, no larger than x outside d → shape of x.
 ///   Saves index.  The order of the sum is fixed: same bits for any thread count.
 ///
 ///   Tensor<float> counts = scatter_add(zeros<float>({5}), 0, ids, ones<float>({ids.numel()}));
 ///
-/// Errors: index and src differ in shape, either does not fit x, an index outside [0, n); on a GPU nothing is added for
-/// such an index, and its gradient is NaN.
+/// Errors: index and src differ in shape, either does not fit x, an index outside [0, n); on a GPU
+/// nothing is added for such an index, and its gradient is NaN.
 
 #include <cstdint>
 #include <tuple>
@@ -30,7 +31,8 @@ Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& i
   detail::check_index(op, x.shape(), d, index);
 
   const Tensor<T> y = x.detach().clone(), dense = src.detach().contiguous();
-  detail::scatter_forward<T>(x.device(), y.mutable_device_data(), dense.device_data(), index.device_data(),
+  detail::scatter_forward<T>(x.device(), y.mutable_device_data(), dense.device_data(),
+                             index.device_data(),
                              detail::indexed_loop(index, y.shape(), y.strides(), d));
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -40,7 +42,8 @@ Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& i
           if (need[1]) {
             const Tensor<std::int64_t>& at = index.get();
             dsrc = Tensor<T>(at.shape(), dy.device());
-            detail::gather_forward<T>(dy.device(), dsrc.mutable_device_data(), dy.device_data(), at.device_data(),
+            detail::gather_forward<T>(dy.device(), dsrc.mutable_device_data(), dy.device_data(),
+                                      at.device_data(),
                                       detail::indexed_loop(at, dy.shape(), dy.strides(), d));
           }
           return std::tuple(dy, dsrc);

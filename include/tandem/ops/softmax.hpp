@@ -9,7 +9,8 @@
 ///   An entry of −∞ counts as masked.
 ///
 ///   Tensor<float> p = softmax(scores);                            // over the last dimension
-///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time, (B, T, C) and (B, T, 1)
+///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time, (B, T, C) and (B,
+///   T, 1)
 ///
 /// Errors: a mask that does not broadcast to x, or is on another device.
 
@@ -28,8 +29,9 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// Softmax of rows of Full vectors and less than one more, which stay in registers, two rows at a time: a
-/// row alone is one long chain of dependent operations. The same bits as the general loop below.
+/// Softmax of rows of Full vectors and less than one more, which stay in registers, two rows at a
+/// time: a row alone is one long chain of dependent operations. The same bits as the general loop
+/// below.
 template <class V, class T, std::size_t... Full>
 TANDEM_ALWAYS_INLINE void softmax_short_rows(std::int64_t rows, std::int64_t n, const T* x, T* y,
                                              std::index_sequence<Full...>) {
@@ -46,7 +48,8 @@ TANDEM_ALWAYS_INLINE void softmax_short_rows(std::int64_t rows, std::int64_t n, 
     return most;
   };
   const auto subtract = [](V* e, T largest) TANDEM_INLINE_LAMBDA {
-    const V m(largest == static_cast<T>(-__builtin_inf()) ? T(0) : largest);  // −∞: nothing takes part
+    const V m(largest == static_cast<T>(-__builtin_inf()) ? T(0)
+                                                          : largest);  // −∞: nothing takes part
     ((e[Full] = e[Full] - m), ...);
     e[full] = e[full] - m;
   };
@@ -89,11 +92,16 @@ struct SoftmaxRows {
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t n, const T* x, T* y) {
     if constexpr (!Log) {
       switch (n / V::size) {
-        case 0: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<0>());
-        case 1: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<1>());
-        case 2: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<2>());
-        case 3: return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<3>());
-        default: break;
+        case 0:
+          return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<0>());
+        case 1:
+          return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<1>());
+        case 2:
+          return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<2>());
+        case 3:
+          return softmax_short_rows<V>(rows, n, x, y, std::make_index_sequence<3>());
+        default:
+          break;
       }
     }
     for (std::int64_t r = 0; r < rows; ++r, x += n, y += n) {
@@ -107,10 +115,12 @@ struct SoftmaxRows {
         cpu::vec_map<V>(
             n, y, [m, shift](V a) TANDEM_INLINE_LAMBDA { return (a - m) - shift; }, x);
       } else {
-        cpu::vec_map<V>(n, y, [m](V a) TANDEM_INLINE_LAMBDA { return cpu::exp(a - m); }, x);
+        cpu::vec_map<V>(
+            n, y, [m](V a) TANDEM_INLINE_LAMBDA { return cpu::exp(a - m); }, x);
         const T sum = cpu::row_sum<V>(y, n);
         const V scale(sum == 0 ? T(0) : 1 / sum);
-        cpu::vec_map<V>(n, y, [scale](V a) TANDEM_INLINE_LAMBDA { return a * scale; }, y);
+        cpu::vec_map<V>(
+            n, y, [scale](V a) TANDEM_INLINE_LAMBDA { return a * scale; }, y);
       }
     }
   }
@@ -171,7 +181,8 @@ struct SoftmaxColumns {
       } else {
         const V scale = cpu::select(empty, zero, V(T(1)) / sum);
         for (std::int64_t i = 0; i < n; ++i) {
-          (V::load_partial(y + i * inner + j, count) * scale).store_partial(y + i * inner + j, count);
+          (V::load_partial(y + i * inner + j, count) * scale)
+              .store_partial(y + i * inner + j, count);
         }
       }
     });
@@ -230,17 +241,20 @@ void softmax_on_cpu(T* y, const T* x, std::int64_t outer, std::int64_t n, std::i
 template <bool Log, class T>
 void softmax_backward_on_cpu(T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
                              std::int64_t inner) {
-  run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>({outer, n, inner}, y, dy, dx);
+  run_softmax<SoftmaxRowsBackward<Log>, SoftmaxColumnsBackward<Log>, T>({outer, n, inner}, y, dy,
+                                                                        dx);
 }
 
 /// y = softmax of x (or its logarithm) along the middle dimension of (outer, n, inner), and dx.
 template <bool Log, class T>
-inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner)>
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner)>
     softmax_forward{Log ? "log_softmax_forward" : "softmax_forward", softmax_on_cpu<Log, T>};
 template <bool Log, class T>
 inline const Kernel<void(Queue&, T* dx, const T* y, const T* dy, std::int64_t outer, std::int64_t n,
                          std::int64_t inner)>
-    softmax_backward{Log ? "log_softmax_backward" : "softmax_backward", softmax_backward_on_cpu<Log, T>};
+    softmax_backward{Log ? "log_softmax_backward" : "softmax_backward",
+                     softmax_backward_on_cpu<Log, T>};
 
 /// A dense copy of x with −∞ where the mask, broadcast to x, is false.
 template <class T>
@@ -261,13 +275,14 @@ Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
   const DimSplit s = split_at(x.shape(), normalize_dim(op, dim, x.rank()));
   const Tensor<T> xs = mask.defined() ? masked_copy(op, x.detach(), mask) : x.detach().contiguous();
   const Tensor<T> y(x.shape(), x.device());
-  softmax_forward<Log, T>(x.device(), y.mutable_device_data(), xs.device_data(), s.outer, s.n, s.inner);
+  softmax_forward<Log, T>(x.device(), y.mutable_device_data(), xs.device_data(), s.outer, s.n,
+                          s.inner);
   return autograd::record(
       op, y,
       [s, y = autograd::save(y)](const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(dy.shape(), dy.device());
-        softmax_backward<Log, T>(dy.device(), dx.mutable_device_data(), y.get().device_data(), g.device_data(),
-                                 s.outer, s.n, s.inner);
+        softmax_backward<Log, T>(dy.device(), dx.mutable_device_data(), y.get().device_data(),
+                                 g.device_data(), s.outer, s.n, s.inner);
         return std::tuple(dx);
       },
       x);
@@ -276,14 +291,14 @@ Tensor<T> softmax_along(const char* op, const Tensor<T>& x, std::int64_t dim,
 }  // namespace detail
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> softmax(const Tensor<T>& x, Dim dim = -1, const Tensor<bool>& mask = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> softmax(const Tensor<T>& x, Dim dim = -1,
+                                                         const Tensor<bool>& mask = {}) {
   return detail::softmax_along<false>("softmax", x, dim, mask);
 }
 
 template <FloatingElement T>
-  requires(!std::is_same_v<T, bfloat16>)
-Tensor<T> log_softmax(const Tensor<T>& x, Dim dim = -1, const Tensor<bool>& mask = {}) {
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> log_softmax(const Tensor<T>& x, Dim dim = -1,
+                                                             const Tensor<bool>& mask = {}) {
   return detail::softmax_along<true>("log_softmax", x, dim, mask);
 }
 

@@ -7,9 +7,9 @@
 ///   Tensor<float> there = x.to(Device::cuda());
 ///
 /// Floating to integer cuts off the fraction; out of range gives the nearest value and NaN gives 0;
-/// bool is "not zero"; bfloat16 rounds to nearest, ties to even. Between floating types the gradient
-/// flows; a conversion to an integer type or bool has no derivative and is refused when x needs a
-/// gradient under recording. Errors: the device does not exist.
+/// bool is "not zero"; bfloat16 rounds to nearest, ties to even. Between floating types the
+/// gradient flows; a conversion to an integer type or bool has no derivative and is refused when x
+/// needs a gradient under recording. Errors: the device does not exist.
 
 #include <tuple>
 

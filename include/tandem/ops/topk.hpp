@@ -3,7 +3,8 @@
 ///   dx is dy at the chosen places and 0 elsewhere.
 ///   x (…, n, …) → values and indices int64, both (…, k, …).  Saves the indices.
 ///   Equal values: the lower index comes first. NaN counts as larger than every number.
-///   On the CPU a selection in O(n) (nth_element), then O(k log k); a GPU sorts, with the same result.
+///   On the CPU a selection in O(n) (nth_element), then O(k log k); a GPU sorts, with the same
+///   result.
 ///
 ///   auto [values, indices] = topk(scores, 8, 1);   // along time of (B, T, C)
 ///
@@ -56,8 +57,8 @@ void select_top(const T* x, std::int64_t n, std::int64_t step, std::int64_t k, b
 }
 
 template <class T>
-void topk_on_cpu(T* values, std::int64_t* indices, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner,
-                 std::int64_t k, bool largest) {
+void topk_on_cpu(T* values, std::int64_t* indices, const T* x, std::int64_t outer, std::int64_t n,
+                 std::int64_t inner, std::int64_t k, bool largest) {
   cpu::parallel_for(outer * inner, grain_for(8 * n), [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int64_t> order(static_cast<std::size_t>(n));
     for (std::int64_t column = begin; column < end; ++column) {
@@ -67,8 +68,8 @@ void topk_on_cpu(T* values, std::int64_t* indices, const T* x, std::int64_t oute
   });
 }
 template <class T>
-void topk_backward_on_cpu(T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer, std::int64_t n,
-                          std::int64_t inner, std::int64_t k) {
+void topk_backward_on_cpu(T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer,
+                          std::int64_t n, std::int64_t inner, std::int64_t k) {
   std::fill_n(dx, outer * n * inner, T(0));
   for (std::int64_t i = 0; i < outer * k * inner; ++i) {
     const std::int64_t o = i / (k * inner), at = i % inner;
@@ -76,15 +77,16 @@ void topk_backward_on_cpu(T* dx, const T* dy, const std::int64_t* indices, std::
   }
 }
 
-/// The k first of x (outer, n, inner) along the middle dimension, (outer, k, inner), and where they are.
+/// The k first of x (outer, n, inner) along the middle dimension, (outer, k, inner), and where they
+/// are.
 template <class T>
-inline const Kernel<void(Queue&, T* values, std::int64_t* indices, const T* x, std::int64_t outer, std::int64_t n,
-                         std::int64_t inner, std::int64_t k, bool largest)>
+inline const Kernel<void(Queue&, T* values, std::int64_t* indices, const T* x, std::int64_t outer,
+                         std::int64_t n, std::int64_t inner, std::int64_t k, bool largest)>
     topk_forward{"topk_forward", topk_on_cpu<T>};
 /// dx = dy at those places, 0 elsewhere.
 template <class T>
-inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer, std::int64_t n,
-                         std::int64_t inner, std::int64_t k)>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* indices,
+                         std::int64_t outer, std::int64_t n, std::int64_t inner, std::int64_t k)>
     topk_backward{"topk_backward", topk_backward_on_cpu<T>};
 
 }  // namespace detail
@@ -105,8 +107,8 @@ TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = tr
   shape[d] = k;
   Tensor<T> values(shape, x.device());
   const Tensor<std::int64_t> indices(shape, x.device());
-  detail::topk_forward<T>(x.device(), values.mutable_device_data(), indices.mutable_device_data(), dense.device_data(),
-                          split.outer, split.n, split.inner, k, largest);
+  detail::topk_forward<T>(x.device(), values.mutable_device_data(), indices.mutable_device_data(),
+                          dense.device_data(), split.outer, split.n, split.inner, k, largest);
   if constexpr (FloatingElement<T>) {
     values = autograd::record(
         op, values,
@@ -114,7 +116,8 @@ TopK<T> topk(const Tensor<T>& x, std::int64_t k, Dim dim = -1, bool largest = tr
                                                                          autograd::Needs) {
           const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
           detail::topk_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
-                                   indices.get().device_data(), split.outer, split.n, split.inner, k);
+                                   indices.get().device_data(), split.outer, split.n, split.inner,
+                                   k);
           return std::tuple(dx);
         },
         x);

@@ -7,8 +7,8 @@
 ///   where(gt(x.detach(), 0.0), x, 0.1 * x)
 ///   where(mask, scores, -1e9)              // either side may be a number
 ///
-/// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast; a number
-/// that the element type does not hold.
+/// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast; a
+/// number that the element type does not hold.
 
 #include <tuple>
 #include <type_traits>
@@ -22,21 +22,24 @@ namespace detail {
 
 template <class T>
 void choose_on_cpu(T* out, const bool* condition, const T* a, const T* b, const Loop<4>& loop) {
-  each_element(loop, out, [](bool c, T x, T y) { return c ? x : y; }, condition, a, b);
+  each_element(
+      loop, out, [](bool c, T x, T y) { return c ? x : y; }, condition, a, b);
 }
 
 /// out[i] = condition[i] ? a[i] : b[i] over four layouts.
 template <class T>
-inline const Kernel<void(Queue&, T* out, const bool* condition, const T* a, const T* b, const Loop<4>& loop)>
+inline const Kernel<void(Queue&, T* out, const bool* condition, const T* a, const T* b,
+                         const Loop<4>& loop)>
     choose_elements{"choose_elements", choose_on_cpu<T>};
 
 /// a where the condition holds, b elsewhere, without a gradient.
 template <Element T>
 Tensor<T> choose(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<T>& b) {
   const char* const op = "where";
-  Tensor<T> out(broadcast_shapes(op, broadcast_shapes(op, condition.shape(), a.shape()), b.shape()), a.device());
-  choose_elements<T>(a.device(), out.mutable_device_data(), condition.device_data(), a.device_data(), b.device_data(),
-                     elementwise_loop(out, condition, a, b));
+  Tensor<T> out(broadcast_shapes(op, broadcast_shapes(op, condition.shape(), a.shape()), b.shape()),
+                a.device());
+  choose_elements<T>(a.device(), out.mutable_device_data(), condition.device_data(),
+                     a.device_data(), b.device_data(), elementwise_loop(out, condition, a, b));
   return out;
 }
 
@@ -65,14 +68,14 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
 }
 
 template <Element T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, S b) {
+requires(std::is_arithmetic_v<S>) Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a,
+                                                  S b) {
   detail::require_defined("where", "condition", condition, "a", a);
   return where(condition, a, full<T>({}, detail::scalar_element<T>("where", b), a.device()));
 }
 template <Element T, class S>
-  requires(std::is_arithmetic_v<S>)
-Tensor<T> where(const Tensor<bool>& condition, S a, const Tensor<T>& b) {
+requires(std::is_arithmetic_v<S>) Tensor<T> where(const Tensor<bool>& condition, S a,
+                                                  const Tensor<T>& b) {
   detail::require_defined("where", "condition", condition, "b", b);
   return where(condition, full<T>({}, detail::scalar_element<T>("where", a), b.device()), b);
 }

@@ -53,27 +53,30 @@ template <class T>
 void adam_on_cpu(const AdamTensor<T>* tensors, std::int64_t count, const formula::Adam<T>& given,
                  const formula::Adam<T>* in_memory) {
   const formula::Adam<T> numbers = in_memory != nullptr ? *in_memory : given;
-  for_each_piece(count, [=](std::int64_t k) { return tensors[k].size; },
-                 [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
-                   const AdamTensor<T>& t = tensors[k];
-                   cpu::simd_dispatch<AdamUpdate<T>, T>(numbers, t.parameter + begin, t.gradient + begin,
-                                                        t.first + begin, t.second + begin, end - begin);
-                 });
+  for_each_piece(
+      count, [=](std::int64_t k) { return tensors[k].size; },
+      [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
+        const AdamTensor<T>& t = tensors[k];
+        cpu::simd_dispatch<AdamUpdate<T>, T>(numbers, t.parameter + begin, t.gradient + begin,
+                                             t.first + begin, t.second + begin, end - begin);
+      });
 }
 
-/// One update of `count` tensors with the numbers `given`, or, where `in_memory` is not null, with those that lie there
-/// (in the device's memory) when the work is done.
+/// One update of `count` tensors with the numbers `given`, or, where `in_memory` is not null, with
+/// those that lie there (in the device's memory) when the work is done.
 template <class T>
-inline const Kernel<void(Queue&, const AdamTensor<T>* tensors, std::int64_t count, const formula::Adam<T>& given,
-                         const formula::Adam<T>* in_memory)>
+inline const Kernel<void(Queue&, const AdamTensor<T>* tensors, std::int64_t count,
+                         const formula::Adam<T>& given, const formula::Adam<T>* in_memory)>
     adam_step{"adam_step", adam_on_cpu<T>};
 
 }  // namespace detail
 
 /// Adam — m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  θ ← θ − lr·m̂/(√v̂ + ε),
-///   m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ), t counts θ's own gradients. [Kingma & Ba 2015, algorithm 1]
+///   m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ), t counts θ's own gradients.
+///                                                                  [Kingma & Ba 2015, algorithm 1]
 /// Weight decay adds wd·θ to the gradient (L2), as torch.optim.Adam does.
-/// AdamW — decoupled: θ ← θ·(1 − lr·wd) first, the gradient stays as it is. [Loshchilov & Hutter 2019]
+/// AdamW — decoupled: θ ← θ·(1 − lr·wd) first, the gradient stays as it is.
+///                                                                       [Loshchilov & Hutter 2019]
 template <FloatingElement T, bool decoupled>
 class AdamBase final : public Optimizer<T> {
  public:
@@ -82,18 +85,21 @@ class AdamBase final : public Optimizer<T> {
   explicit AdamBase(const std::vector<nn::Named<T>>& parameters, const AdamOptions& options = {})
       : Optimizer<T>(parameters, options.learning_rate), options_(options) {
     TANDEM_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
-                 "adam", "betas must lie in [0, 1), they are ", options.beta1, " and ", options.beta2);
+                 "adam", "betas must lie in [0, 1), they are ", options.beta1, " and ",
+                 options.beta2);
     TANDEM_CHECK(options.epsilon >= 0 && options.weight_decay >= 0, "adam",
                  "epsilon and weight decay must not be negative");
     first_ = this->zeros_like_parameters();
     second_ = this->zeros_like_parameters();
   }
 
-  /// While a graph is captured (cuda/graph.hpp), the step is recorded only, and reads its numbers, which vary, from a small
-  /// tensor on the GPU: prepare_replay() writes it. The parameters must have come as far as each other by groups.
+  /// While a graph is captured (cuda/graph.hpp), the step is recorded only, and reads its numbers,
+  /// which vary, from a small tensor on the GPU: prepare_replay() writes it. The parameters must
+  /// have come as far as each other by groups.
   void step() override {
     this->collect_gradients();
-    // Parameters with equally many gradients, as a rule all, share their numbers: a call for all of a device.
+    // Parameters with equally many gradients, as a rule all, share their numbers: a call for all of
+    // a device.
     struct Group {
       Device device;
       std::int64_t t;
@@ -114,9 +120,10 @@ class AdamBase final : public Optimizer<T> {
                                    first_[k].mutable_device_data(),
                                    second_[k].mutable_device_data(), p.numel()});
     }
-    const auto update = [](const Group& group, const formula::Adam<T>& given, const formula::Adam<T>* in_memory) {
-      detail::adam_step<T>(group.device, group.tensors.data(), static_cast<std::int64_t>(group.tensors.size()), given,
-                           in_memory);
+    const auto update = [](const Group& group, const formula::Adam<T>& given,
+                           const formula::Adam<T>* in_memory) {
+      detail::adam_step<T>(group.device, group.tensors.data(),
+                           static_cast<std::int64_t>(group.tensors.size()), given, in_memory);
     };
     std::size_t captured = 0;
     for (const Group& group : groups) {
@@ -127,7 +134,8 @@ class AdamBase final : public Optimizer<T> {
       this->count_step();
       return;
     }
-    TANDEM_CHECK(captured == groups.size(), "adam", "a step while a graph is captured needs all parameters that have a "
+    TANDEM_CHECK(captured == groups.size(), "adam",
+                 "a step while a graph is captured needs all parameters that have a "
                  "gradient on the device of the graph");
     replayed_.clear();
     for (const Group& group : groups) {
@@ -136,16 +144,20 @@ class AdamBase final : public Optimizer<T> {
       update(group, {}, reinterpret_cast<const formula::Adam<T>*>(numbers.device_data()));
     }
   }
-  /// Call before each replay of a graph that has captured step(): counts the step and writes its numbers, with the
-  /// present learning rate, for what is put into the current queue from now on. Does not wait.
-  /// Errors: no step was captured; the parameters of a group no longer have had equally many steps.
+  /// Call before each replay of a graph that has captured step(): counts the step and writes its
+  /// numbers, with the present learning rate, for what is put into the current queue from now on.
+  /// Does not wait. Errors: no step was captured; the parameters of a group no longer have had
+  /// equally many steps.
   void prepare_replay() override {
-    TANDEM_CHECK(!replayed_.empty(), "adam", "prepare_replay() without a step() that a graph has captured");
+    TANDEM_CHECK(!replayed_.empty(), "adam",
+                 "prepare_replay() without a step() that a graph has captured");
     for (const Replayed& group : replayed_) {
       for (const std::size_t k : group.members) {
-        TANDEM_CHECK(this->steps_of(k) == this->steps_of(group.members[0]), "adam", "the captured step updates parameters ",
-                     this->names_[group.members[0]], " and ", this->names_[k], " with the same numbers, but they have had ",
-                     this->steps_of(group.members[0]), " and ", this->steps_of(k), " steps: capture it again");
+        TANDEM_CHECK(this->steps_of(k) == this->steps_of(group.members[0]), "adam",
+                     "the captured step updates parameters ", this->names_[group.members[0]],
+                     " and ", this->names_[k], " with the same numbers, but they have had ",
+                     this->steps_of(group.members[0]), " and ", this->steps_of(k),
+                     " steps: capture it again");
       }
     }
     for (const Replayed& group : replayed_) {
@@ -189,13 +201,14 @@ class AdamBase final : public Optimizer<T> {
     std::vector<std::size_t> members;
     Tensor<T> numbers;
   };
-  /// The same tensor for the same parameters, so that all graphs of a step (of several batch sizes, say) can be
-  /// replayed in turn.
+  /// The same tensor for the same parameters, so that all graphs of a step (of several batch sizes,
+  /// say) can be replayed in turn.
   Tensor<T> numbers_of(const std::vector<std::size_t>& members, Device device) {
     for (const Replayed& known : known_) {
       if (known.members == members && known.numbers.device() == device) return known.numbers;
     }
-    const OutsideGraphPool scope;  // what prepare_replay() writes must be there until the replay comes to it
+    const OutsideGraphPool
+        scope;  // what prepare_replay() writes must be there until the replay comes to it
     known_.push_back({members, Tensor<T>({number_count}, device)});
     return known_.back().numbers;
   }

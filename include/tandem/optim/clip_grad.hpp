@@ -48,19 +48,22 @@ void scale_on_cpu(const GradientTensor<T>* gradients, std::int64_t count, T fact
 
 /// *total = Σ g² over all elements of `count` gradients.
 template <class T>
-inline const Kernel<void(Queue&, double* total, const GradientTensor<const T>* gradients, std::int64_t count)>
+inline const Kernel<void(Queue&, double* total, const GradientTensor<const T>* gradients,
+                         std::int64_t count)>
     gradient_squares{"gradient_squares", squares_on_cpu<T>};
 /// g ← g·factor.
 template <class T>
 inline const Kernel<void(Queue&, const GradientTensor<T>* gradients, std::int64_t count, T factor)>
     scale_gradients{"scale_gradients", scale_on_cpu<T>};
 
-/// Calls f(device, gradients, count) for the gradients on each device, in their order; P: T to write, const T to read.
+/// Calls f(device, gradients, count) for the gradients on each device, in their order; P: T to
+/// write, const T to read.
 template <class P, FloatingElement T, class F>
 void for_each_device(const std::vector<Tensor<T>>& gradients, F&& f) {
   std::vector<Device> devices;
   for (const Tensor<T>& g : gradients) {
-    if (std::find(devices.begin(), devices.end(), g.device()) == devices.end()) devices.push_back(g.device());
+    if (std::find(devices.begin(), devices.end(), g.device()) == devices.end())
+      devices.push_back(g.device());
   }
   for (const Device device : devices) {
     std::vector<GradientTensor<P>> list;
@@ -78,36 +81,40 @@ void for_each_device(const std::vector<Tensor<T>>& gradients, F&& f) {
 
 }  // namespace detail
 
-/// The Euclidean norm of all gradients taken as one vector; 0 when there are none. On the CPU partial sums of
-/// 4096 elements in double are added in order: any thread count gives the same bits. On a GPU, which is waited for once,
-/// floats are squared and added in float, 16384 at a time: a gradient above 1e19 gives infinity.  Errors: one tensor
-/// twice, which would count twice.
+/// The Euclidean norm of all gradients taken as one vector; 0 when there are none. On the CPU
+/// partial sums of 4096 elements in double are added in order: any thread count gives the same
+/// bits. On a GPU, which is waited for once, floats are squared and added in float, 16384 at a
+/// time: a gradient above 1e19 gives infinity.  Errors: one tensor twice, which would count twice.
 template <FloatingElement T>
 double grad_norm(const std::vector<Tensor<T>>& parameters) {
   detail::refuse_shared("grad_norm", detail::numbered(parameters));
   std::vector<Tensor<T>> gradients;
   for (const Tensor<T>& p : parameters) {
     if (!p.grad().defined()) continue;
-    tandem::detail::require_kernels("grad_norm", p, detail::gradient_squares<T>, detail::scale_gradients<T>);
+    tandem::detail::require_kernels("grad_norm", p, detail::gradient_squares<T>,
+                                    detail::scale_gradients<T>);
     gradients.push_back(p.grad().contiguous());
   }
   std::vector<Tensor<double>> totals;
-  detail::for_each_device<const T>(gradients, [&](Device device, const auto* list, std::int64_t count) {
-    totals.push_back(Tensor<double>(Shape(), device));
-    detail::gradient_squares<T>(device, totals.back().mutable_device_data(), list, count);
-  });
+  detail::for_each_device<const T>(
+      gradients, [&](Device device, const auto* list, std::int64_t count) {
+        totals.push_back(Tensor<double>(Shape(), device));
+        detail::gradient_squares<T>(device, totals.back().mutable_device_data(), list, count);
+      });
   double sum = 0;
   for (const Tensor<double>& total : totals) sum += total.item();
   return __builtin_sqrt(sum);
 }
 
 /// clip_grad_norm — g ← g·min(1, max_norm/(‖g‖ + 1e-6)) for all gradients as one vector.
-///                                                   [Pascanu et al. 2013, algorithm 1; 1e-6: PyTorch]
-/// Returns the norm before clipping; throws when it is not finite, and leaves the gradients alone. A gradient
-/// that somebody else holds, as x.grad() or as another parameter's, does not change under him.
+///                                                [Pascanu et al. 2013, algorithm 1; 1e-6: PyTorch]
+/// Returns the norm before clipping; throws when it is not finite, and leaves the gradients alone.
+/// A gradient that somebody else holds, as x.grad() or as another parameter's, does not change
+/// under him.
 template <FloatingElement T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max_norm) {
-  TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ", max_norm);
+  TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ",
+               max_norm);
   const double norm = grad_norm(parameters);
   TANDEM_CHECK(norm - norm == 0, "clip_grad_norm", "the norm of the gradients is not finite");
   const double factor = max_norm / (norm + 1e-6);

@@ -16,7 +16,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
 namespace detail {
-/// Calls update(k, begin, end) for pieces of `count` tensors, tensor k with size(k) elements, on several threads.
+/// Calls update(k, begin, end) for pieces of `count` tensors, tensor k with size(k) elements, on
+/// several threads.
 template <class Size, class F>
 void for_each_piece(std::int64_t count, Size&& size, F&& update) {
   constexpr std::int64_t piece = 1 << 15;
@@ -30,24 +31,26 @@ void for_each_piece(std::int64_t count, Size&& size, F&& update) {
       pieces.push_back({k, at, at + piece < n ? at + piece : n});
     }
   }
-  cpu::parallel_for(static_cast<std::int64_t>(pieces.size()), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Piece& p = pieces[static_cast<std::size_t>(i)];
-      update(p.k, p.begin, p.end);
-    }
-  });
+  cpu::parallel_for(static_cast<std::int64_t>(pieces.size()), 1,
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t i = begin; i < end; ++i) {
+                        const Piece& p = pieces[static_cast<std::size_t>(i)];
+                        update(p.k, p.begin, p.end);
+                      }
+                    });
 }
 }  // namespace detail
 
-/// Base of SGD, Adam and AdamW. Parameters without a gradient are left alone by step(), and each counts its own
-/// steps: one whose first gradient comes late starts as all did.
+/// Base of SGD, Adam and AdamW. Parameters without a gradient are left alone by step(), and each
+/// counts its own steps: one whose first gradient comes late starts as all did.
 ///
-/// Given as named_parameters(), the parameters keep their names in state() and in messages; given as
-/// parameters(), they are called 0, 1, ….
+/// Given as named_parameters(), the parameters keep their names in state() and in messages; given
+/// as parameters(), they are called 0, 1, ….
 ///
 /// One step is one pass over all parameters: they are cut into pieces of `piece` elements, and the
 /// pieces of all tensors together are shared among the threads, so that many small tensors cost no
-/// more than one large one. Each element is updated on its own: any thread count gives the same bits.
+/// more than one large one. Each element is updated on its own: any thread count gives the same
+/// bits.
 template <FloatingElement T>
 class Optimizer {
  public:
@@ -76,10 +79,12 @@ class Optimizer {
 
   /// Applies one update with the gradients that the parameters hold.
   virtual void step() = 0;
-  /// What must happen before each replay of a graph that has captured step() (cuda/graph.hpp). Errors: the optimizer's
-  /// steps cannot be captured.
+  /// What must happen before each replay of a graph that has captured step() (cuda/graph.hpp).
+  /// Errors: the optimizer's steps cannot be captured.
   virtual void prepare_replay() {
-    fail("optimizer", "the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's memory");
+    fail("optimizer",
+         "the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's "
+         "memory");
   }
   void zero_grad() const {
     for (const Tensor<T>& p : parameters_) p.zero_grad();
@@ -98,20 +103,21 @@ class Optimizer {
   }
   /// Says that every parameter has had `steps` updates (for states that were saved without them).
   void set_steps(std::int64_t steps) {
-    TANDEM_CHECK(steps >= 0, "optimizer", "the number of steps must not be negative, it is ", steps);
+    TANDEM_CHECK(steps >= 0, "optimizer", "the number of steps must not be negative, it is ",
+                 steps);
     for (const Tensor<T>& count : steps_) set_count(count, steps);
   }
 
-  /// The state tensors for a checkpoint: for every parameter its number of updates ("0.step", of shape ()) and
-  /// what the method keeps ("0.exp_avg" …). They share memory with the optimizer. All of them exist from
-  /// the start, so that a loaded state always finds its place.
+  /// The state tensors for a checkpoint: for every parameter its number of updates ("0.step", of
+  /// shape ()) and what the method keeps ("0.exp_avg" …). They share memory with the optimizer. All
+  /// of them exist from the start, so that a loaded state always finds its place.
   virtual std::vector<nn::Named<T>> state() const {
     std::vector<nn::Named<T>> out;
     name_state(out, "step", steps_);
     return out;
   }
-  /// Copies a saved state in, by name, in any order.  Errors, which change nothing: a name that is missing,
-  /// unknown or there twice; another shape; a step that is no count.
+  /// Copies a saved state in, by name, in any order.  Errors, which change nothing: a name that is
+  /// missing, unknown or there twice; another shape; a step that is no count.
   void load_state(const std::vector<nn::Named<T>>& saved) {
     const std::vector<nn::Named<T>> own = state();
     std::vector<const nn::Named<T>*> sources(own.size(), nullptr);
@@ -120,21 +126,24 @@ class Optimizer {
       while (i < own.size() && own[i].name != from.name) ++i;
       TANDEM_CHECK(i < own.size(), "optimizer", "the saved state has '", from.name,
                    "', which this optimizer does not have");
-      TANDEM_CHECK(sources[i] == nullptr, "optimizer", "the saved state has '", from.name, "' twice");
+      TANDEM_CHECK(sources[i] == nullptr, "optimizer", "the saved state has '", from.name,
+                   "' twice");
       TANDEM_CHECK(from.tensor.shape() == own[i].tensor.shape(), "optimizer", "'", from.name,
                    "' has shape ", own[i].tensor.shape(), " here and ", from.tensor.shape(),
                    " in the saved state");
       sources[i] = &from;
     }
     for (std::size_t i = 0; i < own.size(); ++i) {
-      TANDEM_CHECK(sources[i] != nullptr, "optimizer", "the saved state has no '", own[i].name, "'");
+      TANDEM_CHECK(sources[i] != nullptr, "optimizer", "the saved state has no '", own[i].name,
+                   "'");
       if (i >= steps_.size()) continue;
       const auto count = static_cast<double>(sources[i]->tensor.item());
-      TANDEM_CHECK(count >= 0 && count < 0x1p62 && count == __builtin_floor(count), "optimizer", "'",
-                   own[i].name, "' is ", count, ", not a number of steps");
+      TANDEM_CHECK(count >= 0 && count < 0x1p62 && count == __builtin_floor(count), "optimizer",
+                   "'", own[i].name, "' is ", count, ", not a number of steps");
     }
     std::vector<std::pair<Tensor<T>, Tensor<T>>> copies;
-    for (std::size_t i = 0; i < own.size(); ++i) copies.emplace_back(own[i].tensor, sources[i]->tensor);
+    for (std::size_t i = 0; i < own.size(); ++i)
+      copies.emplace_back(own[i].tensor, sources[i]->tensor);
     nn::detail::copy_all(std::move(copies));
   }
 
@@ -154,7 +163,8 @@ class Optimizer {
   }
   void name_state(std::vector<nn::Named<T>>& out, const char* what,
                   const std::vector<Tensor<T>>& tensors) const {
-    for (std::size_t k = 0; k < tensors.size(); ++k) out.push_back({concat(names_[k], ".", what), tensors[k]});
+    for (std::size_t k = 0; k < tensors.size(); ++k)
+      out.push_back({concat(names_[k], ".", what), tensors[k]});
   }
   /// How many updates parameter k has had. (Kept as T, which counts to 2²⁴ as float: by then every
   /// correction that depends on it has become 1.)

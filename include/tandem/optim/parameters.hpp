@@ -12,8 +12,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace optim {
 namespace detail {
 
-/// Throws when two of the parameters are one tensor, or share memory: two threads would update it at once, and
-/// it would be updated twice.
+/// Throws when two of the parameters are one tensor, or share memory: two threads would update it
+/// at once, and it would be updated twice.
 template <FloatingElement T>
 void refuse_shared(const char* op, const std::vector<nn::Named<T>>& parameters) {
   struct Block {
@@ -35,7 +35,8 @@ void refuse_shared(const char* op, const std::vector<nn::Named<T>>& parameters) 
   for (std::size_t i = 1; i < blocks.size(); ++i) {
     const Block &a = blocks[i - 1], &b = blocks[i];
     if (b.begin >= a.end) continue;
-    const nn::Named<T>&first = parameters[a.k < b.k ? a.k : b.k], &second = parameters[a.k < b.k ? b.k : a.k];
+    const nn::Named<T>&first = parameters[a.k < b.k ? a.k : b.k],
+          &second = parameters[a.k < b.k ? b.k : a.k];
     fail(op, "parameters ", first.name, " and ", second.name,
          first.tensor.is_same(second.tensor) ? " are one tensor" : " share memory", " (of shape ",
          first.tensor.shape(), "): each must be given once");

@@ -10,14 +10,15 @@ namespace optim {
 
 /// Linear warm-up, then a constant, or half a cosine down to `final_factor`.
 ///   step < warmup:  (step + 1)/warmup
-///   cosine:         final + (1 − final)·(1 + cos(π·progress))/2, progress = (step − warmup)/(total − warmup)
-///                                                                  [Loshchilov & Hutter 2017, eq. 5]
+///   cosine:         final + (1 − final)·(1 + cos(π·progress))/2, progress = (step − warmup)/(total
+///   − warmup)
+///                                                                [Loshchilov & Hutter 2017, eq. 5]
 ///   optimizer.set_learning_rate(base * schedule.factor(step));
 struct Schedule {
   enum class Kind { constant, cosine };
   Kind kind = Kind::constant;
-  std::int64_t warmup = 0;   ///< steps
-  std::int64_t total = 0;    ///< steps; needed by cosine
+  std::int64_t warmup = 0;  ///< steps
+  std::int64_t total = 0;   ///< steps; needed by cosine
   double final_factor = 0;
 
   double factor(std::int64_t step) const {

@@ -49,18 +49,19 @@ class Sgd final : public Optimizer<T> {
     const auto size = [&](std::int64_t k) {
       return this->gradients_[index(k)].defined() ? this->parameters_[index(k)].numel() : 0;
     };
-    detail::for_each_piece(
-        static_cast<std::int64_t>(theta.size()), size, [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
-          T* TANDEM_RESTRICT p = theta[index(k)];
-          const T* TANDEM_RESTRICT g = this->gradients_[index(k)].data();
-          const formula::Sgd<T> step = numbers[index(k)];
-          if (velocity.empty()) {
-            for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i]);
-          } else {
-            T* TANDEM_RESTRICT b = velocity[index(k)];
-            for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i], b[i]);
-          }
-        });
+    detail::for_each_piece(static_cast<std::int64_t>(theta.size()), size,
+                           [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
+                             T* TANDEM_RESTRICT p = theta[index(k)];
+                             const T* TANDEM_RESTRICT g = this->gradients_[index(k)].data();
+                             const formula::Sgd<T> step = numbers[index(k)];
+                             if (velocity.empty()) {
+                               for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i]);
+                             } else {
+                               T* TANDEM_RESTRICT b = velocity[index(k)];
+                               for (std::int64_t i = begin; i < end; ++i)
+                                 step.update(p[i], g[i], b[i]);
+                             }
+                           });
     this->count_step();
   }
   std::vector<nn::Named<T>> state() const override {

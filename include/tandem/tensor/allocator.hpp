@@ -2,11 +2,11 @@
 /// The CPU's caching allocator: freed blocks are kept and handed out again.
 ///
 /// Training allocates the same sizes in every step. Memory fresh from the system costs a page fault
-/// per 4 KiB, which is more than many ops cost; a kept block costs nothing. Blocks from 1 MiB on are cut
-/// from an arena (arena.hpp), where any free bytes serve any request. Smaller sizes are rounded up to
-/// one of eight steps per power of two (at most 12.5 % lost), and a request takes a kept block of
-/// its own class. Live and kept bytes together never pass the peak of the live bytes by more than
-/// 64 MiB (see `keep_limit`), so a program's footprint stays close to its live data.
+/// per 4 KiB, which is more than many ops cost; a kept block costs nothing. Blocks from 1 MiB on
+/// are cut from an arena (arena.hpp), where any free bytes serve any request. Smaller sizes are
+/// rounded up to one of eight steps per power of two (at most 12.5 % lost), and a request takes a
+/// kept block of its own class. Live and kept bytes together never pass the peak of the live bytes
+/// by more than 64 MiB (see `keep_limit`), so a program's footprint stays close to its live data.
 
 #include <cstdint>
 #include <cstdlib>
@@ -78,17 +78,19 @@ class CpuAllocator {
   }
 
   void* allocate(std::int64_t bytes) {
-    TANDEM_CHECK(bytes >= 0 && bytes < (std::int64_t{1} << 60), "allocate",
-                 "a block of ", bytes, " bytes was asked for");
+    TANDEM_CHECK(bytes >= 0 && bytes < (std::int64_t{1} << 60), "allocate", "a block of ", bytes,
+                 " bytes was asked for");
     const std::int64_t size = rounded(bytes);
     {
       SpinGuard guard(lock_);
       if (void* block = take_kept(size)) return block;
     }
-    void* block = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
+    void* block =
+        std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
     if (block == nullptr) {
       release_kept();
-      block = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
+      block =
+          std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
     }
     TANDEM_CHECK(block != nullptr, "allocate", "the system has no ", bytes, " bytes left");
     SpinGuard guard(lock_);
@@ -106,7 +108,8 @@ class CpuAllocator {
         keep_within_limit();
         return;
       }
-      if (TANDEM_ALLOCATOR_KEEPS && size < large && size >= static_cast<std::int64_t>(sizeof(Kept)) &&
+      if (TANDEM_ALLOCATOR_KEEPS && size < large &&
+          size >= static_cast<std::int64_t>(sizeof(Kept)) &&
           stats_.kept + arena_.resident() + size <= keep_limit()) {
         auto* kept = static_cast<Kept*>(block);
         kept->size = size;
@@ -160,7 +163,9 @@ class CpuAllocator {
   static constexpr int bin_count = 512;
 
   /// Live plus kept never passes the peak of the live data plus 64 MiB.
-  std::int64_t keep_limit() const { return stats_.peak - stats_.current + (std::int64_t{64} << 20); }
+  std::int64_t keep_limit() const {
+    return stats_.peak - stats_.current + (std::int64_t{64} << 20);
+  }
 
   /// One bin per size class: 64-byte steps up to 512, then eight per power of two.
   static int bin(std::int64_t size) {

@@ -1,11 +1,11 @@
 #pragma once
-/// The memory that large tensors live in: one range of addresses, reserved once, in which blocks are
-/// cut from free extents and merged again.
+/// The memory that large tensors live in: one range of addresses, reserved once, in which blocks
+/// are cut from free extents and merged again.
 ///
-/// A step of training asks for a hundred blocks of a dozen sizes. If released blocks serve only requests
-/// of their own size, either much of the memory lies idle or it travels between the program and the
-/// system, which clears every page on its way: a tenth of a step's time. Here any neighbouring free
-/// bytes serve any request.
+/// A step of training asks for a hundred blocks of a dozen sizes. If released blocks serve only
+/// requests of their own size, either much of the memory lies idle or it travels between the
+/// program and the system, which clears every page on its way: a tenth of a step's time. Here any
+/// neighbouring free bytes serve any request.
 ///
 /// Not thread-safe: the allocator holds its lock. Linux only; elsewhere `allocate` gives null.
 
@@ -28,7 +28,8 @@ class Arena {
   static constexpr std::int64_t page = 4096;
   static std::int64_t rounded(std::int64_t bytes) { return (bytes + page - 1) / page * page; }
 
-  /// A block of `size` bytes (a multiple of the page), or null when the range or the system has no more.
+  /// A block of `size` bytes (a multiple of the page), or null when the range or the system has no
+  /// more.
   void* allocate(std::int64_t size) {
 #if defined(__linux__)
     if (base_ == nullptr && !reserve()) return nullptr;
@@ -37,7 +38,8 @@ class Arena {
     for (int i = 0; i < count_; ++i) {
       if (extents_[i].size < size) continue;
       if (best < 0 || extents_[i].resident > extents_[best].resident ||
-          (extents_[i].resident == extents_[best].resident && extents_[i].size < extents_[best].size)) {
+          (extents_[i].resident == extents_[best].resident &&
+           extents_[i].size < extents_[best].size)) {
         best = i;
       }
     }
@@ -88,8 +90,8 @@ class Arena {
   /// Bytes of free extents that may be in memory.
   std::int64_t resident() const { return resident_; }
 
-  /// Gives free extents back to the system, highest addresses first, until at most `most` bytes of them
-  /// are in memory.
+  /// Gives free extents back to the system, highest addresses first, until at most `most` bytes of
+  /// them are in memory.
   void give_back(std::int64_t most) {
 #if defined(__linux__)
     for (int i = count_ - 1; i >= 0 && resident_ > most; --i) {
@@ -133,7 +135,8 @@ class Arena {
 
   /// A block at the end of what was used so far, together with a free extent that ends there.
   void* grow(std::int64_t size) {
-    const bool at_end = count_ > 0 && extents_[count_ - 1].begin + extents_[count_ - 1].size == top_;
+    const bool at_end =
+        count_ > 0 && extents_[count_ - 1].begin + extents_[count_ - 1].size == top_;
     const Extent last = at_end ? extents_[count_ - 1] : Extent{top_, 0, false};
     const std::int64_t end = last.begin + size;
     if (end > reserved_) return nullptr;
@@ -155,7 +158,8 @@ class Arena {
 #endif
 
   void remove(int at) {
-    std::memmove(extents_ + at, extents_ + at + 1, static_cast<std::size_t>(count_ - at - 1) * sizeof(Extent));
+    std::memmove(extents_ + at, extents_ + at + 1,
+                 static_cast<std::size_t>(count_ - at - 1) * sizeof(Extent));
     --count_;
   }
   bool insert(int at, const Extent& extent) {
@@ -166,7 +170,8 @@ class Arena {
       extents_ = static_cast<Extent*>(moved);
       capacity_ = larger;
     }
-    std::memmove(extents_ + at + 1, extents_ + at, static_cast<std::size_t>(count_ - at) * sizeof(Extent));
+    std::memmove(extents_ + at + 1, extents_ + at,
+                 static_cast<std::size_t>(count_ - at) * sizeof(Extent));
     extents_[at] = extent;
     ++count_;
     return true;

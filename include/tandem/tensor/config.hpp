@@ -6,30 +6,33 @@
 #define TANDEM_VERSION_PATCH 0
 #define TANDEM_VERSION_STRING "0.1.0"
 
-// Results rest on IEEE arithmetic: rounding as written, infinities, NaN, signed zeros. Each compiler option
-// that gives it up is refused where the compiler tells of it, and undone where it does not.
-// tests/headers/check_flags.py tries them all. (Linking with -ffast-math makes some toolchains flush subnormal
-// numbers to zero in the whole process, which nothing here can see.)
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) ||            \
-    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) ||      \
-    (defined(__GCC_IEC_559) && __GCC_IEC_559 == 0)
-#error "tandem relies on IEEE arithmetic (rounding, infinities, NaN): build without -ffast-math, -Ofast, \
+// Results rest on IEEE arithmetic: rounding as written, infinities, NaN, signed zeros. Each
+// compiler option that gives it up is refused where the compiler tells of it, and undone where it
+// does not. tests/headers/check_flags.py tries them all. (Linking with -ffast-math makes some
+// toolchains flush subnormal numbers to zero in the whole process, which nothing here can see.)
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ != 0) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) ||                          \
+    defined(__NO_SIGNED_ZEROS__) || (defined(__GCC_IEC_559) && __GCC_IEC_559 == 0)
+#error \
+    "tandem relies on IEEE arithmetic (rounding, infinities, NaN): build without -ffast-math, -Ofast, \
 -funsafe-math-optimizations, -fassociative-math, -freciprocal-math, -ffinite-math-only, -fno-signed-zeros \
 and -fsingle-precision-constant"
 #endif
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
-#error "tandem relies on IEEE arithmetic in the type that is written: build without -mfpmath=387 and \
+#error \
+    "tandem relies on IEEE arithmetic in the type that is written: build without -mfpmath=387 and \
 -ffp-eval-method"
 #endif
 #if defined(__clang__)
-// Clang has no macro for the parts of -funsafe-math-optimizations, but an error for this pragma under any of
-// them; the line is part of its message.
+// Clang has no macro for the parts of -funsafe-math-optimizations, but an error for this pragma
+// under any of them; the line is part of its message.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunknown-pragmas"
 namespace tandem {
 inline namespace v0 {
 inline void require_ieee_arithmetic() {
-#pragma STDC FENV_ACCESS ON  // tandem needs IEEE arithmetic: build without -funsafe-math-optimizations and its parts
+#pragma STDC FENV_ACCESS \
+    ON  // tandem needs IEEE arithmetic: build without -funsafe-math-optimizations and its parts
 }
 }  // namespace v0
 }  // namespace tandem
@@ -65,11 +68,12 @@ inline void require_ieee_arithmetic() {
 #error "tandem needs GCC 12+ or Clang 16+"
 #endif
 
-/// Goes between the parameters and the body of a lambda that takes or returns a vector of cpu/simd.hpp.
+/// Goes between the parameters and the body of a lambda that takes or returns a vector of
+/// cpu/simd.hpp.
 #define TANDEM_INLINE_LAMBDA __attribute__((always_inline))
 
-/// TANDEM_HOST_DEVICE: a function that kernels call too. TANDEM_FORMULA: one of formula/, which always becomes
-/// part of its caller, so that it is compiled for the caller's instruction set.
+/// TANDEM_HOST_DEVICE: a function that kernels call too. TANDEM_FORMULA: one of formula/, which
+/// always becomes part of its caller, so that it is compiled for the caller's instruction set.
 #if defined(__CUDACC__)
 #define TANDEM_HOST_DEVICE __host__ __device__
 #define TANDEM_FORMULA __host__ __device__ __forceinline__
@@ -79,7 +83,8 @@ inline void require_ieee_arithmetic() {
 #endif
 
 TANDEM_NAMESPACE_BEGIN
-/// An int as the bound of an array: GCC's -Wsign-conversion warns of one that depends on a template parameter.
+/// An int as the bound of an array: GCC's -Wsign-conversion warns of one that depends on a template
+/// parameter.
 constexpr decltype(sizeof 0) extent(long n) { return static_cast<decltype(sizeof 0)>(n); }
 TANDEM_NAMESPACE_END
 

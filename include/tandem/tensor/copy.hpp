@@ -29,10 +29,10 @@ TANDEM_ALWAYS_INLINE To convert_element(From value) {
                                                               (std::is_signed_v<To> ? 2 : 1)));
     const From below = std::is_signed_v<To> ? -above : From(0);
     if (!(value == value)) return To(0);
-    if (value >= above) return std::is_signed_v<To> ? To(~(To(1) << (__CHAR_BIT__ * sizeof(To) - 1)))
-                                                    : To(~To(0));
-    if (value <= below) return std::is_signed_v<To> ? To(To(1) << (__CHAR_BIT__ * sizeof(To) - 1))
-                                                    : To(0);
+    if (value >= above)
+      return std::is_signed_v<To> ? To(~(To(1) << (__CHAR_BIT__ * sizeof(To) - 1))) : To(~To(0));
+    if (value <= below)
+      return std::is_signed_v<To> ? To(To(1) << (__CHAR_BIT__ * sizeof(To) - 1)) : To(0);
     return static_cast<To>(value);
   } else if constexpr (std::is_same_v<To, bfloat16>) {
     return bfloat16(static_cast<float>(value));
@@ -83,7 +83,8 @@ void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const F
       const To value = convert_element<To>(*in);
       for (std::int64_t i = 0; i < n; ++i) out[i] = value;
     } else {
-      for (std::int64_t i = 0; i < n; ++i) out[i * to_step] = convert_element<To>(in[i * from_step]);
+      for (std::int64_t i = 0; i < n; ++i)
+        out[i * to_step] = convert_element<To>(in[i * from_step]);
     }
   });
 }

@@ -31,7 +31,8 @@ class Device {
   int index_ = 0;
 };
 
-/// One copy between two layouts of one shape, for any element type of `element_bytes` (1, 2, 4 or 8).
+/// One copy between two layouts of one shape, for any element type of `element_bytes` (1, 2, 4 or
+/// 8).
 struct StridedCopy {
   static constexpr int max_rank = 8;
   void* to;
@@ -46,9 +47,9 @@ struct StridedCopy {
 
 /// What tandem holds of a device's memory, in bytes. (memory_stats(); of a GPU: cuda/memory.hpp)
 struct MemoryStats {
-  std::int64_t current = 0;       ///< in live tensors
-  std::int64_t peak = 0;          ///< the largest `current` since the start or the last reset_peak_memory()
-  std::int64_t kept = 0;          ///< released and kept for reuse, and, on a GPU, reserved by graphs
+  std::int64_t current = 0;  ///< in live tensors
+  std::int64_t peak = 0;  ///< the largest `current` since the start or the last reset_peak_memory()
+  std::int64_t kept = 0;  ///< released and kept for reuse, and, on a GPU, reserved by graphs
   std::int64_t largest_kept = 0;  ///< the largest block that can be reused, on a GPU
   /// All that is taken from the device.
   std::int64_t reserved() const { return current + kept; }
@@ -62,15 +63,16 @@ struct DeviceInterface {
   /// Memory for the work of the current stream.
   void* (*allocate)(int device, std::int64_t bytes) = nullptr;
   void (*deallocate)(int device, void* pointer, std::int64_t bytes) = nullptr;
-  /// Copies are ordered after the work queued on the current stream; one to the host is complete on return, and
-  /// the source of one to the device may be changed then.
+  /// Copies are ordered after the work queued on the current stream; one to the host is complete on
+  /// return, and the source of one to the device may be changed then.
   void (*copy_to_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_to_host)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   /// As copy_on_device, between two layouts.                                    kernels/copy.cu
   void (*copy_strided)(int device, const StridedCopy& copy) = nullptr;
   /// n elements of 1, 2, 4 or 8 bytes, each with these bits.
-  void (*fill)(int device, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) = nullptr;
+  void (*fill)(int device, void* to, std::int64_t element_bytes, std::uint64_t bits,
+               std::int64_t n) = nullptr;
   void (*synchronize)(int device) = nullptr;
   /// Streams and events (cudaStream_t, cudaEvent_t); cuda/queue.hpp says what they are for.
   void* (*default_stream)(int device) = nullptr;
@@ -85,12 +87,14 @@ struct DeviceInterface {
   void (*reset_peak_memory)(int device) = nullptr;
   void (*release_kept_memory)(int device) = nullptr;
   void (*record_use)(int device, const void* pointer, void* stream) = nullptr;
-  /// cuda/graph.hpp. A capture ends well, or with an error, or is abandoned; only in the first case the graph lives on.
+  /// cuda/graph.hpp. A capture ends well, or with an error, or is abandoned; only in the first case
+  /// the graph lives on.
   bool (*is_capturing)(int device, void* stream) = nullptr;
   void* (*begin_capture)(int device, void* stream) = nullptr;
   void (*end_capture)(void* graph) = nullptr;
   void (*abandon_capture)(void* graph) = nullptr;
-  /// Sets whether this thread allocates from the pool of the graph that it captures, and gives back what was set.
+  /// Sets whether this thread allocates from the pool of the graph that it captures, and gives back
+  /// what was set.
   bool (*use_graph_pool)(bool use) = nullptr;
   void (*launch_graph)(void* graph) = nullptr;
   std::int64_t (*graph_bytes)(void* graph) = nullptr;

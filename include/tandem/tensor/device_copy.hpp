@@ -7,8 +7,8 @@
 
 TANDEM_NAMESPACE_BEGIN
 
-/// copy_elements where at least one side is not on the CPU. Between devices only whole dense tensors
-/// travel; what else is asked for happens on the device where they arrive.
+/// copy_elements where at least one side is not on the CPU. Between devices only whole dense
+/// tensors travel; what else is asked for happens on the device where they arrive.
 template <Element T>
 void Tensor<T>::copy_with_device(const Tensor& from) const {
   const DeviceInterface& table = cuda_interface();
@@ -33,8 +33,14 @@ void Tensor<T>::copy_with_device(const Tensor& from) const {
   }
   const auto loop = detail::make_loop<2>(
       shape(), {strides(), detail::broadcast_strides(from.shape(), from.strides(), shape())});
-  StridedCopy copy = {mutable_device_data(), from.device_data(), sizeof(T), numel(),
-                      loop.shape.rank() + 1, {}, {}, {}};
+  StridedCopy copy = {mutable_device_data(),
+                      from.device_data(),
+                      sizeof(T),
+                      numel(),
+                      loop.shape.rank() + 1,
+                      {},
+                      {},
+                      {}};
   for (int d = 0; d < loop.shape.rank(); ++d) {
     copy.sizes[d] = loop.shape[d];
     copy.to_strides[d] = loop.strides[0][d];

@@ -129,11 +129,13 @@ struct dtype_tag<bool> {
 
 /// Types that a Tensor can hold.
 template <class T>
-concept Element = requires { detail::dtype_tag<T>::kind; };
+concept Element = requires {
+  detail::dtype_tag<T>::kind;
+};
 /// Types that can carry a gradient.
 template <class T>
-concept FloatingElement =
-    Element<T> && (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>);
+concept FloatingElement = Element<T> &&
+    (std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, bfloat16>);
 
 namespace detail {
 template <class T>

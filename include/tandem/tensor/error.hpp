@@ -32,29 +32,32 @@ inline void append_piece(std::string& out, std::string_view piece) { out += piec
 inline void append_piece(std::string& out, const char* piece) { out += piece; }
 inline void append_piece(std::string& out, bool value) { out += value ? "true" : "false"; }
 inline void append_piece(std::string& out, char value) { out += value; }
-/// The fewest digits that read back as the same number, laid out as Python does: 0.1, 1e-06, 1e+300.
+/// The fewest digits that read back as the same number, laid out as Python does: 0.1, 1e-06,
+/// 1e+300.
 template <class V>
-  requires(std::is_same_v<V, float> || std::is_same_v<V, double>)
-void append_piece(std::string& out, V value) {
+requires(std::is_same_v<V, float> || std::is_same_v<V, double>) void append_piece(std::string& out,
+                                                                                  V value) {
   const V magnitude = value < 0 ? -value : value;
   const bool plain = magnitude == 0 || (magnitude >= V(1e-4) && magnitude < V(1e16));
   const bool special = !(magnitude - magnitude == 0);  // "inf", "nan"
   char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value,
-                                 plain || special ? std::chars_format::fixed : std::chars_format::scientific);
+  const auto end =
+      std::to_chars(text, text + sizeof text, value,
+                    plain || special ? std::chars_format::fixed : std::chars_format::scientific);
   out.append(text, end.ptr);
 }
-inline void append_piece(std::string& out, long double value) { append_piece(out, static_cast<double>(value)); }
+inline void append_piece(std::string& out, long double value) {
+  append_piece(out, static_cast<double>(value));
+}
 template <class V>
-  requires(std::is_integral_v<V>)
-void append_piece(std::string& out, V value) {
+requires(std::is_integral_v<V>) void append_piece(std::string& out, V value) {
   out += std::to_string(value);
 }
 template <class V>
-  requires requires(const V& v) { { v.str() } -> std::convertible_to<std::string>; }
-void append_piece(std::string& out, const V& value) {
-  out += value.str();
+requires requires(const V& v) {
+  { v.str() } -> std::convertible_to<std::string>;
 }
+void append_piece(std::string& out, const V& value) { out += value.str(); }
 
 }  // namespace detail
 
@@ -78,8 +81,10 @@ template <class... Pieces>
 
 TANDEM_NAMESPACE_END
 
-/// TANDEM_CHECK(condition, "op", pieces…): throws Error with the pieces when the condition is false.
-#define TANDEM_CHECK(condition, ...)                      \
-  do {                                                    \
-    if (!(condition)) [[unlikely]] ::tandem::fail(__VA_ARGS__); \
+/// TANDEM_CHECK(condition, "op", pieces…): throws Error with the pieces when the condition is
+/// false.
+#define TANDEM_CHECK(condition, ...) \
+  do {                               \
+    if (!(condition)) [[unlikely]]   \
+      ::tandem::fail(__VA_ARGS__);   \
   } while (false)

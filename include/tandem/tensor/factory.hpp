@@ -11,11 +11,12 @@
 
 TANDEM_NAMESPACE_BEGIN
 
-/// A tensor of `shape` with every element `value`, a number that T holds: not 300 for uint8, nor 0.5 for an
-/// integer, nor 1e300 for float.
+/// A tensor of `shape` with every element `value`, a number that T holds: not 300 for uint8, nor
+/// 0.5 for an integer, nor 1e300 for float.
 template <Element T, class S>
-  requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
-Tensor<T> full(const Shape& shape, S value, Device device = Device::cpu()) {
+requires(std::is_arithmetic_v<S> ||
+         std::is_same_v<S, T>) Tensor<T> full(const Shape& shape, S value,
+                                              Device device = Device::cpu()) {
   const T element = detail::scalar_element<T>("full", value);
   Tensor<T> out(shape, device);
   out.fill_(element);
@@ -49,12 +50,12 @@ Tensor<T> ones_like(const Tensor<T>& like) {
   return ones<T>(like.shape(), like.device());
 }
 
-/// begin, begin + step, … below end: ⌈(end − begin)/step⌉ elements. An integer type drops fractions; the
-/// first and the last must lie in its range.
+/// begin, begin + step, … below end: ⌈(end − begin)/step⌉ elements. An integer type drops
+/// fractions; the first and the last must lie in its range.
 template <Element T>
 Tensor<T> arange(double begin, double end, double step = 1) {
-  TANDEM_CHECK(step != 0 && (end - begin) / step < 9e18, "arange", "bad range: ", begin, " to ", end,
-               " by ", step);
+  TANDEM_CHECK(step != 0 && (end - begin) / step < 9e18, "arange", "bad range: ", begin, " to ",
+               end, " by ", step);
   const double count = __builtin_ceil((end - begin) / step);
   Tensor<T> out(Shape{count > 0 ? static_cast<std::int64_t>(count) : 0});
   if (count > 0) {
@@ -129,8 +130,7 @@ Tensor<T> tensor(std::initializer_list<T> values) {
 template <Element T>
 Tensor<T> tensor(std::initializer_list<std::initializer_list<T>> rows) {
   const auto columns = rows.size() > 0 ? rows.begin()->size() : 0;
-  Tensor<T> out(
-      Shape{static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)});
+  Tensor<T> out(Shape{static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(columns)});
   T* p = out.mutable_data();
   for (const auto& row : rows) {
     TANDEM_CHECK(row.size() == columns, "tensor", "rows differ in length: ", columns, " and ",

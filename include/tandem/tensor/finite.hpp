@@ -8,18 +8,13 @@
 
 TANDEM_NAMESPACE_BEGIN
 
-/// As std::isnan and std::isfinite, but right also where a program is compiled with -fno-honor-nans or
-/// -fno-honor-infinities: the standard library's are compiled under the program's flags, these under ours.
+/// As std::isnan and std::isfinite, but right also where a program is compiled with -fno-honor-nans
+/// or -fno-honor-infinities: the standard library's are compiled under the program's flags, these
+/// under ours.
 template <class T>
-  requires(std::is_floating_point_v<T>)
-constexpr bool is_nan(T x) {
-  return x != x;
-}
+requires(std::is_floating_point_v<T>) constexpr bool is_nan(T x) { return x != x; }
 template <class T>
-  requires(std::is_floating_point_v<T>)
-constexpr bool is_finite(T x) {
-  return x - x == T(0);
-}
+requires(std::is_floating_point_v<T>) constexpr bool is_finite(T x) { return x - x == T(0); }
 
 /// Where the first of n numbers stands that is not finite; -1 when all are.
 template <class T>

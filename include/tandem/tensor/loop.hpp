@@ -9,7 +9,8 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// The strides with which a tensor of `shape` is read when it is broadcast to `to` (0 where repeated).
+/// The strides with which a tensor of `shape` is read when it is broadcast to `to` (0 where
+/// repeated).
 inline Strides broadcast_strides(const Shape& shape, const Strides& strides, const Shape& to) {
   Strides out = Shape::filled(to.rank(), 0);
   const int shift = to.rank() - shape.rank();
@@ -21,9 +22,9 @@ inline Strides broadcast_strides(const Shape& shape, const Strides& strides, con
 /// operand steps through evenly are merged. Rows are numbered in row-major order.
 template <int N>
 struct Loop {
-  Shape shape;             ///< outer sizes; the inner row is not part of it
-  Strides strides[extent(N)];      ///< outer strides of each operand, in elements
-  std::int64_t inner = 1;  ///< the length of a row
+  Shape shape;                 ///< outer sizes; the inner row is not part of it
+  Strides strides[extent(N)];  ///< outer strides of each operand, in elements
+  std::int64_t inner = 1;      ///< the length of a row
   std::int64_t inner_strides[extent(N)] = {};
   std::int64_t rows = 1;
 
@@ -95,25 +96,25 @@ Loop<N> make_loop(const Shape& shape, const Strides (&strides)[extent(N)]) {
   return loop;
 }
 
-/// How gather and scatter_add walk: for each position of the index, where it is in a dense tensor of its shape
-/// (near), in the index, and in the other tensor (far) at 0 along the dimension in question.
+/// How gather and scatter_add walk: for each position of the index, where it is in a dense tensor
+/// of its shape (near), in the index, and in the other tensor (far) at 0 along the dimension in
+/// question.
 struct IndexedLoop {
   Loop<3> all;
-  Loop<3> columns;  ///< all without that dimension
+  Loop<3> columns;                                       ///< all without that dimension
   std::int64_t length, near_step, index_step, far_step;  ///< of the index along it, and the steps
   std::int64_t n;                                        ///< ids are below it
 };
 
 }  // namespace detail
 
-/// The operands of an elementwise loop: out[i] = f(in[0][i], in[1][i] …), the inputs broadcast to out's shape.
-/// Operand 0 of the loop is `out`.
+/// The operands of an elementwise loop: out[i] = f(in[0][i], in[1][i] …), the inputs broadcast to
+/// out's shape. Operand 0 of the loop is `out`.
 template <class T, int N>
 struct MapOperands {
   T* out;
   const T* in[extent(N)];
   detail::Loop<N + 1> loop;
 };
-
 
 TANDEM_NAMESPACE_END

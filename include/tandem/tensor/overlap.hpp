@@ -22,8 +22,8 @@ inline Reach reach_of(const Shape& shape, const Strides& strides) {
   return reach;
 }
 
-/// True when two indices may be one place in memory. Exact for every view of a dense tensor: there each
-/// dimension steps over all that the dimensions with smaller strides reach.
+/// True when two indices may be one place in memory. Exact for every view of a dense tensor: there
+/// each dimension steps over all that the dimensions with smaller strides reach.
 inline bool overlaps_itself(const Shape& shape, const Strides& strides) {
   std::int64_t steps[Shape::max_rank], sizes[Shape::max_rank];
   int n = 0;
@@ -47,8 +47,8 @@ inline bool overlaps_itself(const Shape& shape, const Strides& strides) {
   return false;
 }
 
-/// True when the memory between the first and the last element of `a` meets that of `b`: they may be one
-/// tensor, overlap, or lie between each other's elements. Both on one device.
+/// True when the memory between the first and the last element of `a` meets that of `b`: they may
+/// be one tensor, overlap, or lie between each other's elements. Both on one device.
 template <class A, class B>
 bool may_share_memory(const A& a, const B& b) {
   if (a.numel() == 0 || b.numel() == 0) return false;

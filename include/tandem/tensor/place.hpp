@@ -1,10 +1,10 @@
 #pragma once
 /// The place of a Tensor variable: how a module finds the tensors that were registered with it.
 ///
-/// A module must see `net.weight = other`, so it cannot keep what the variable referred to when it was
-/// registered; a plain pointer to the variable dangles when the variable lives in a vector that grows. A
-/// variable with a place tells it where it is: a move to new memory takes the place along, and a variable that
-/// ends leaves there what it referred to.
+/// A module must see `net.weight = other`, so it cannot keep what the variable referred to when it
+/// was registered; a plain pointer to the variable dangles when the variable lives in a vector that
+/// grows. A variable with a place tells it where it is: a move to new memory takes the place along,
+/// and a variable that ends leaves there what it referred to.
 
 #include "tandem/tensor/tensor.hpp"
 
@@ -31,8 +31,9 @@ const Ref<detail::TensorPlace<T>>& Tensor<T>::place() {
   return place_;
 }
 
-/// `std::move` alone keeps the place where it is: `w = f(std::move(w))` goes on as the same variable. Only when
-/// a variable ends that was moved from, as in a vector that grows, the place goes to the one it was moved to.
+/// `std::move` alone keeps the place where it is: `w = f(std::move(w))` goes on as the same
+/// variable. Only when a variable ends that was moved from, as in a vector that grows, the place
+/// goes to the one it was moved to.
 template <Element T>
 void Tensor<T>::inherit_place(Tensor& other) noexcept {
   detail::TensorPlace<T>& place = *other.place_;

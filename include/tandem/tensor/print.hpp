@@ -12,9 +12,9 @@
 TANDEM_NAMESPACE_BEGIN
 
 struct PrintOptions {
-  int precision = 4;            ///< digits after the point, at most (NumPy's default is 8)
+  int precision = 4;              ///< digits after the point, at most (NumPy's default is 8)
   std::int64_t threshold = 1000;  ///< more elements than this are shortened
-  std::int64_t edge = 3;        ///< elements kept at each end of a shortened dimension
+  std::int64_t edge = 3;          ///< elements kept at each end of a shortened dimension
   int line_width = 75;
 };
 
@@ -23,8 +23,7 @@ namespace detail {
 /// Formats the shown elements of one array alike, so that columns align.
 class ElementFormat {
  public:
-  ElementFormat(const std::vector<double>& values, int precision)
-      : precision_(precision) {
+  ElementFormat(const std::vector<double>& values, int precision) : precision_(precision) {
     double largest = 0, smallest = 0;
     for (double v : values) {
       if (v - v != 0 || v == 0) continue;
@@ -33,8 +32,7 @@ class ElementFormat {
       smallest = smallest == 0 || a < smallest ? a : smallest;
     }
     // NumPy's rule for scientific notation.
-    scientific_ = largest > 0 &&
-                  (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
+    scientific_ = largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
     shorten(values);
     for (double v : values) {
       const auto length = static_cast<int>(text(v).size());
@@ -43,7 +41,8 @@ class ElementFormat {
   }
   std::string padded(double value) const {
     std::string out = value - value == 0 ? blank_zeros(text(value)) : text(value);
-    if (static_cast<int>(out.size()) < width_) out.insert(0, static_cast<std::size_t>(width_) - out.size(), ' ');
+    if (static_cast<int>(out.size()) < width_)
+      out.insert(0, static_cast<std::size_t>(width_) - out.size(), ' ');
     return out;
   }
 
@@ -71,7 +70,8 @@ class ElementFormat {
   }
   /// 1.50 → "1.5 ": zeros at the end say nothing, the blank keeps the points below each other.
   std::string blank_zeros(std::string digits) const {
-    for (std::size_t i = digits.size(); !scientific_ && i-- > 0 && digits[i] == '0';) digits[i] = ' ';
+    for (std::size_t i = digits.size(); !scientific_ && i-- > 0 && digits[i] == '0';)
+      digits[i] = ' ';
     return digits;
   }
   bool scientific_ = false;
@@ -80,7 +80,8 @@ class ElementFormat {
 };
 
 /// Positions along a dimension that are shown; −1 stands for "...".
-inline std::vector<std::int64_t> shown_positions(std::int64_t size, bool shortened, std::int64_t edge) {
+inline std::vector<std::int64_t> shown_positions(std::int64_t size, bool shortened,
+                                                 std::int64_t edge) {
   std::vector<std::int64_t> out;
   const bool cut = shortened && size > 2 * edge;
   for (std::int64_t i = 0; i < size; ++i) {
@@ -101,7 +102,8 @@ void collect_shown(const T* data, const Layout& layout, int dim, bool shortened,
     return;
   }
   for (std::int64_t i : shown_positions(layout.shape[dim], shortened, edge)) {
-    if (i >= 0) collect_shown(data + i * layout.strides[dim], layout, dim + 1, shortened, edge, out);
+    if (i >= 0)
+      collect_shown(data + i * layout.strides[dim], layout, dim + 1, shortened, edge, out);
   }
 }
 
@@ -124,7 +126,8 @@ void print_dimension(std::string& out, const Shape& shape, int dim, bool shorten
       print_dimension(piece, shape, dim + 1, shortened, options, indent + 1, element);
     }
     if (!first && innermost) {
-      const bool full = out.size() - line_start + piece.size() + 2 > static_cast<std::size_t>(options.line_width);
+      const bool full =
+          out.size() - line_start + piece.size() + 2 > static_cast<std::size_t>(options.line_width);
       out += full ? ",\n" + std::string(static_cast<std::size_t>(indent) + 1, ' ') : ", ";
       if (full) line_start = out.rfind('\n') + 1;
     } else if (!first) {
@@ -147,7 +150,8 @@ std::string to_string(const Tensor<T>& x, const PrintOptions& options = {}) {
   if (!host.device().is_cpu()) host = from_vector<T>(x.to_vector(), x.shape());
   const bool shortened = host.numel() > options.threshold;
   std::vector<T> shown;
-  if (host.numel() > 0) detail::collect_shown(host.data(), host.layout(), 0, shortened, options.edge, shown);
+  if (host.numel() > 0)
+    detail::collect_shown(host.data(), host.layout(), 0, shortened, options.edge, shown);
   std::vector<std::string> words;
   if constexpr (std::is_same_v<T, bool>) {
     for (const bool v : shown) words.push_back(v ? " True" : "False");
@@ -166,13 +170,14 @@ std::string to_string(const Tensor<T>& x, const PrintOptions& options = {}) {
   }
   std::string out;
   std::size_t next = 0;
-  detail::print_dimension(out, host.shape(), 0, shortened, options, 0, [&] { return words[next++]; });
+  detail::print_dimension(out, host.shape(), 0, shortened, options, 0,
+                          [&] { return words[next++]; });
   return out;
 }
 
 /// Streams to_string(x); any stream type, so that <iostream> is not needed here.
 template <class Stream, Element T>
-  requires requires(Stream& stream, const std::string& text) { stream << text; }
+requires requires(Stream& stream, const std::string& text) { stream << text; }
 Stream& operator<<(Stream& stream, const Tensor<T>& x) {
   stream << to_string(x);
   return stream;

@@ -2,8 +2,8 @@
 /// Random numbers that depend on a seed and a position only: Philox4x32-10.
 ///   [Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011]
 ///
-/// Counter-based: word i of a stream is a pure function of (seed, stream, i), so a CPU and a GPU, or
-/// one thread and many, draw the same numbers, and a checkpoint needs four integers.
+/// Counter-based: word i of a stream is a pure function of (seed, stream, i), so a CPU and a GPU,
+/// or one thread and many, draw the same numbers, and a checkpoint needs four integers.
 
 #include <cstdint>
 #include <vector>
@@ -16,14 +16,16 @@ TANDEM_NAMESPACE_BEGIN
 struct Philox {
   std::uint32_t word[4];
 
-  TANDEM_HOST_DEVICE static Philox block(std::uint64_t counter_low, std::uint64_t counter_high, std::uint64_t key) {
+  TANDEM_HOST_DEVICE static Philox block(std::uint64_t counter_low, std::uint64_t counter_high,
+                                         std::uint64_t key) {
     std::uint32_t c0 = static_cast<std::uint32_t>(counter_low),
                   c1 = static_cast<std::uint32_t>(counter_low >> 32),
                   c2 = static_cast<std::uint32_t>(counter_high),
                   c3 = static_cast<std::uint32_t>(counter_high >> 32);
     std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
     for (int round = 0; round < 10; ++round) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0, p1 = std::uint64_t{0xCD9E8D57u} * c2;
+      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0,
+                          p1 = std::uint64_t{0xCD9E8D57u} * c2;
       const std::uint32_t h0 = static_cast<std::uint32_t>(p0 >> 32),
                           h1 = static_cast<std::uint32_t>(p1 >> 32);
       c0 = h1 ^ c1 ^ k0;
@@ -111,7 +113,8 @@ void for_each_random_word(std::int64_t n, Generator& random, F&& fill) {
 }
 
 /// Uniform in [low, high): element i is low + (high − low)·(word i ≫ 8)·2⁻²⁴, rounded to T; for
-/// [0, 1) that is exact in float, while other bounds, and bfloat16, may round the last step up to high.
+/// [0, 1) that is exact in float, while other bounds, and bfloat16, may round the last step up to
+/// high.
 template <FloatingElement T>
 Tensor<T> rand(const Shape& shape, Generator& random, double low = 0, double high = 1) {
   Tensor<T> out(shape);
@@ -132,8 +135,8 @@ Tensor<T> randn(const Shape& shape, Generator& random, double mean = 0, double d
   for (std::int64_t i = 0; i < n; ++i) {
     const Philox b = random.block(first + static_cast<std::uint64_t>(i / 4));
     const int pair = static_cast<int>(i % 4) / 2 * 2;
-    p[i] = T(mean + deviation *
-                        Generator::box_muller(b.word[pair], b.word[pair + 1], static_cast<int>(i % 2)));
+    p[i] = T(mean + deviation * Generator::box_muller(b.word[pair], b.word[pair + 1],
+                                                      static_cast<int>(i % 2)));
   }
   return out;
 }

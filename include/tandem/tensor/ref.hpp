@@ -30,14 +30,16 @@ class RefCounted {
   /// The number of references now; another thread may change it at once, except that 1 stays 1
   /// while the only holder is the caller.
   std::int64_t use_count() const noexcept { return __atomic_load_n(&count_, __ATOMIC_ACQUIRE); }
-  /// This object as a PageLender, if it is one. (A dynamic_cast would need run-time type information.)
+  /// This object as a PageLender, if it is one. (A dynamic_cast would need run-time type
+  /// information.)
   virtual const PageLender* page_lender() const noexcept { return nullptr; }
 
  private:
   mutable std::int64_t count_ = 0;
 };
 
-/// An owner of memory that can do without its pages until somebody reads them again, as a mapped file can.
+/// An owner of memory that can do without its pages until somebody reads them again, as a mapped
+/// file can.
 class PageLender : public RefCounted {
  public:
   virtual void give_back_pages(const void* data, std::int64_t bytes) const = 0;
@@ -56,11 +58,11 @@ class Ref {
   Ref(const Ref& other) noexcept : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
-    requires(std::is_convertible_v<U*, T*>)
-  Ref(const Ref<U>& other) noexcept : Ref(static_cast<T*>(other.get())) {}
+  requires(std::is_convertible_v<U*, T*>) Ref(const Ref<U>& other)
+  noexcept : Ref(static_cast<T*>(other.get())) {}
   template <class U>
-    requires(std::is_convertible_v<U*, T*>)
-  Ref(Ref<U>&& other) noexcept : object_(other.detach()) {}
+  requires(std::is_convertible_v<U*, T*>) Ref(Ref<U>&& other)
+  noexcept : object_(other.detach()) {}
   ~Ref() {
     if (object_ != nullptr) object_->release();
   }

@@ -47,7 +47,8 @@ class Shape {
     sizes_[d] = size;
   }
   void erase(int d) {
-    for (int i = d; i + 1 < max_rank; ++i) sizes_[i] = sizes_[i + 1];  // GCC knows that this stays inside
+    for (int i = d; i + 1 < max_rank; ++i)
+      sizes_[i] = sizes_[i + 1];  // GCC knows that this stays inside
     --rank_;
   }
 
@@ -67,8 +68,8 @@ class Shape {
     for (std::int64_t size : *this) {
       TANDEM_CHECK(size >= 0, "shape", "sizes must not be negative: ", str());
       none = none || size == 0;
-      TANDEM_CHECK(size == 0 || !__builtin_mul_overflow(n, size, &n), "shape", "too many elements: ",
-                   str());
+      TANDEM_CHECK(size == 0 || !__builtin_mul_overflow(n, size, &n), "shape",
+                   "too many elements: ", str());
     }
     return none ? 0 : n;
   }
@@ -105,7 +106,8 @@ inline Strides contiguous_strides(const Shape& shape) {
 template <class D>
 concept DimensionNumber = std::is_integral_v<D> && !std::is_same_v<D, bool>;
 
-/// One dimension as an op's parameter: an integer. `{}`, which a plain integer would take for 0, is none.
+/// One dimension as an op's parameter: an integer. `{}`, which a plain integer would take for 0, is
+/// none.
 class Dim {
  public:
   template <DimensionNumber D>
@@ -118,8 +120,8 @@ class Dim {
 
 /// Turns a dimension counted from either end into one in [0, rank); throws otherwise.
 inline int normalize_dim(const char* op, std::int64_t dim, int rank) {
-  TANDEM_CHECK(dim >= -rank && dim < rank, op, "dimension ", dim, " is out of range for a tensor of ",
-               rank, " dimensions");
+  TANDEM_CHECK(dim >= -rank && dim < rank, op, "dimension ", dim,
+               " is out of range for a tensor of ", rank, " dimensions");
   return static_cast<int>(dim < 0 ? dim + rank : dim);
 }
 

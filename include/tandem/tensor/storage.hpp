@@ -10,8 +10,8 @@
 
 TANDEM_NAMESPACE_BEGIN
 
-/// Frees the physical memory behind bytes of `owner` that can be read again; the bytes stay what they are.
-/// Does nothing where the owner is null or not such a lender.
+/// Frees the physical memory behind bytes of `owner` that can be read again; the bytes stay what
+/// they are. Does nothing where the owner is null or not such a lender.
 inline void give_back_pages(const RefCounted* owner, const void* data, std::int64_t bytes) {
   const PageLender* lender = owner != nullptr ? owner->page_lender() : nullptr;
   if (lender != nullptr) lender->give_back_pages(data, bytes);
@@ -30,7 +30,9 @@ class Storage final : public RefCounted {
   }
   /// Borrows `bytes` bytes of host memory that `owner` keeps alive (a mapped file, say).
   Storage(void* data, std::int64_t bytes, Ref<RefCounted> owner, bool writable)
-      : data_(data), bytes_(bytes), owner_(static_cast<Ref<RefCounted>&&>(owner)),
+      : data_(data),
+        bytes_(bytes),
+        owner_(static_cast<Ref<RefCounted>&&>(owner)),
         writable_(writable) {}
   ~Storage() override {
     if (!owned_ || data_ == nullptr) return;

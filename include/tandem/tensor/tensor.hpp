@@ -5,11 +5,13 @@
 ///   Tensor<float> column = x.select(1, 0);                     // a view: (2,)
 ///   Tensor<float> y = x.transpose(0, 1).contiguous();          // a copy: (3, 2)
 ///
-/// Only the element type is a template parameter; shapes are run-time values. Copying a Tensor copies
-/// a reference: both see the same elements. Views share memory too. `data()` reads, `mutable_data()`
-/// writes and counts as an in-place change, so that backward notices when a saved tensor changed.
+/// Only the element type is a template parameter; shapes are run-time values. Copying a Tensor
+/// copies a reference: both see the same elements. Views share memory too. `data()` reads,
+/// `mutable_data()` writes and counts as an in-place change, so that backward notices when a saved
+/// tensor changed.
 ///
-///   x[0].copy_(y);            // writes into x; `x[0] = y` would only rename a temporary and does not compile
+///   x[0].copy_(y);            // writes into x; `x[0] = y` would only rename a temporary and does
+///   not compile
 
 #include <cstdint>
 #include <initializer_list>
@@ -61,10 +63,12 @@ class Tensor {
   Tensor(Tensor&& other) noexcept
       : impl_(static_cast<Ref<detail::TensorImpl<T>>&&>(other.impl_)),
         absent_(std::exchange(other.absent_, detail::Absent::moved)) {
-    if (other.place_) [[unlikely]] inherit_place(other);
+    if (other.place_) [[unlikely]]
+      inherit_place(other);
   }
   ~Tensor() {
-    if (place_) [[unlikely]] leave_place();
+    if (place_) [[unlikely]]
+      leave_place();
   }
   /// Makes this variable refer to what `other` refers to; elements are copied by copy_().
   Tensor& operator=(const Tensor& other) & noexcept {
@@ -77,7 +81,8 @@ class Tensor {
     absent_ = std::exchange(other.absent_, detail::Absent::moved);
     return *this;
   }
-  /// `x[0] = y`, `x.slice(…) = y` would rename a temporary and leave x as it is: write x[0].copy_(y).
+  /// `x[0] = y`, `x.slice(…) = y` would rename a temporary and leave x as it is: write
+  /// x[0].copy_(y).
   Tensor& operator=(const Tensor& other) && = delete;
   Tensor& operator=(Tensor&& other) && = delete;
   /// Uninitialised elements. Factories that fill: zeros, ones, full, tensor, rand … (factory.hpp).
@@ -99,8 +104,8 @@ class Tensor {
       const std::int64_t reach = (layout.shape[d] - 1) * layout.strides[d];
       (reach < 0 ? lowest : highest) += reach;
     }
-    TANDEM_CHECK(n == 0 || (lowest >= 0 && highest < storage->bytes() / static_cast<std::int64_t>(
-                                                                            sizeof(T))),
+    TANDEM_CHECK(n == 0 || (lowest >= 0 &&
+                            highest < storage->bytes() / static_cast<std::int64_t>(sizeof(T))),
                  "tensor", "shape ", layout.shape, " with strides ", layout.strides,
                  " does not fit into ", storage->bytes(), " bytes");
     impl_ = make_ref<detail::TensorImpl<T>>();
@@ -130,13 +135,15 @@ class Tensor {
   std::uint64_t version() const { return impl("version").storage->version(); }
   /// True when this handle is the only one to the tensor and the tensor the only one to its memory.
   bool is_unshared() const {
-    return impl().use_count() == 1 && impl().storage->use_count() == 1 && impl().storage->writable();
+    return impl().use_count() == 1 && impl().storage->use_count() == 1 &&
+           impl().storage->writable();
   }
   /// True when both are views of the same elements in the same layout.
   bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
 
   // --- elements -------------------------------------------------------------------------------
-  /// The first element; the others follow `strides()`. Throws for a tensor that the CPU cannot read.
+  /// The first element; the others follow `strides()`. Throws for a tensor that the CPU cannot
+  /// read.
   const T* data() const {
     require_cpu_memory("data");
     return device_data();
@@ -147,9 +154,7 @@ class Tensor {
     return mutable_device_data();
   }
   /// As data(), on whatever device the tensor is: what a kernel of that device takes.
-  const T* device_data() const {
-    return static_cast<const T*>(impl().storage->data()) + offset();
-  }
+  const T* device_data() const { return static_cast<const T*>(impl().storage->data()) + offset(); }
   T* mutable_device_data() const {
     TANDEM_CHECK(impl().storage->writable(), "tensor",
                  "this tensor borrows read-only memory: clone() it before changing it");
@@ -172,8 +177,9 @@ class Tensor {
   }
   /// Changes one element to a number that T holds.
   template <class S>
-    requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
-  void set(std::initializer_list<std::int64_t> index, S value) const {
+  requires(std::is_arithmetic_v<S> ||
+           std::is_same_v<S, T>) void set(std::initializer_list<std::int64_t> index,
+                                          S value) const {
     refuse_in_place("set");
     refuse_shared_elements("set");
     const std::int64_t where = element("set", index);
@@ -218,7 +224,8 @@ class Tensor {
     unsigned seen = 0;
     for (std::int64_t d : order) {
       const int at = normalize_dim("permute", d, rank());
-      TANDEM_CHECK((seen >> at & 1u) == 0, "permute", "dimension ", at, " appears twice in ", order);
+      TANDEM_CHECK((seen >> at & 1u) == 0, "permute", "dimension ", at, " appears twice in ",
+                   order);
       seen |= 1u << at;
       normal.push_back(at);
     }
@@ -228,7 +235,8 @@ class Tensor {
   Tensor transpose(Dim a, Dim b) const {
     Shape order;
     for (int d = 0; d < rank_for("transpose"); ++d) order.push_back(d);
-    const int da = normalize_dim("transpose", a, rank()), db = normalize_dim("transpose", b, rank());
+    const int da = normalize_dim("transpose", a, rank()),
+              db = normalize_dim("transpose", b, rank());
     order[da] = db;
     order[db] = da;
     return permute(order);
@@ -247,7 +255,8 @@ class Tensor {
   /// Dimensions [first, last] merged into one.
   Tensor flatten(Dim first = 0, Dim last = -1) const {
     if (rank_for("flatten") == 0) return reshape({1});
-    const int a = normalize_dim("flatten", first, rank()), b = normalize_dim("flatten", last, rank());
+    const int a = normalize_dim("flatten", first, rank()),
+              b = normalize_dim("flatten", last, rank());
     TANDEM_CHECK(a <= b, "flatten", "the first dimension ", a, " comes after the last, ", b);
     Shape to;
     std::int64_t merged = 1;
@@ -263,8 +272,8 @@ class Tensor {
   }
   /// Repeats dimensions of size 1 (and new leading ones) without copying.
   Tensor expand(const Shape& sizes) const {
-    TANDEM_CHECK(broadcast_shapes("expand", impl("expand").layout.shape, sizes) == sizes, "expand", "shape ", shape(),
-                 " does not expand to ", sizes);
+    TANDEM_CHECK(broadcast_shapes("expand", impl("expand").layout.shape, sizes) == sizes, "expand",
+                 "shape ", shape(), " does not expand to ", sizes);
     return view_of({View::expand, 0, 0, 1, sizes});
   }
   /// Drops a dimension of size 1.
@@ -296,11 +305,11 @@ class Tensor {
     return out;
   }
 
-  // --- in-place changes (refused where a gradient would be lost, or elements share memory) ---------
+  // --- in-place changes (refused where a gradient would be lost, or elements share memory)
+  // ---------
   /// Sets every element to a number that T holds.
   template <class S>
-    requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>)
-  const Tensor& fill_(S number) const {
+  requires(std::is_arithmetic_v<S> || std::is_same_v<S, T>) const Tensor& fill_(S number) const {
     refuse_in_place("fill_");
     refuse_shared_elements("fill_");
     const T value = detail::scalar_element<T>("fill_", number);
@@ -321,8 +330,9 @@ class Tensor {
     (void)impl("zero_");
     return fill_(T(0));
   }
-  /// Copies `from`, broadcast to this shape, into this tensor. `from` may be a view of the same memory: the
-  /// result is as if it had been copied out first.  Errors: this tensor was expanded; `from` needs a gradient.
+  /// Copies `from`, broadcast to this shape, into this tensor. `from` may be a view of the same
+  /// memory: the result is as if it had been copied out first.  Errors: this tensor was expanded;
+  /// `from` needs a gradient.
   const Tensor& copy_(const Tensor& from) const {
     refuse_in_place("copy_");
     detail::require_defined("copy_", "from", from);
@@ -336,16 +346,16 @@ class Tensor {
   /// True when a gradient flows back to this tensor.
   bool requires_grad() const { return static_cast<bool>(impl("requires_grad").node); }
   bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
-  /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets the
-  /// gradient and cuts it off from what was computed before).
+  /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets
+  /// the gradient and cuts it off from what was computed before).
   const Tensor& requires_grad_(bool on = true) const;
   /// The collected gradient of a leaf; undefined before the first backward.
   Tensor grad() const;
   void set_grad(const Tensor& gradient) const;
-  /// Gives this tensor, through every variable that refers to it, the memory of `other` (same shape, any
-  /// device) in place of its own. It stays the same leaf: optimizers and ties keep it, and its gradient
-  /// moves to the new device. Views and detached aliases made before keep the old memory.
-  /// Errors: the result of an op; another shape.
+  /// Gives this tensor, through every variable that refers to it, the memory of `other` (same
+  /// shape, any device) in place of its own. It stays the same leaf: optimizers and ties keep it,
+  /// and its gradient moves to the new device. Views and detached aliases made before keep the old
+  /// memory. Errors: the result of an op; another shape.
   const Tensor& replace_(const Tensor& other) const;
   /// Forgets the gradient.
   void zero_grad() const { set_grad(Tensor()); }
@@ -374,19 +384,22 @@ class Tensor {
   }
   /// Throws when an in-place change would make a recorded gradient wrong.
   void refuse_in_place(const char* op) const {
-    TANDEM_CHECK(!(impl(op).node && grad_mode()), op, "a tensor that ",
-                 is_leaf() ? "collects a gradient" : "is part of the graph",
-                 " cannot be changed in place while gradients are recorded: use NoGrad or detach()");
+    TANDEM_CHECK(
+        !(impl(op).node && grad_mode()), op, "a tensor that ",
+        is_leaf() ? "collects a gradient" : "is part of the graph",
+        " cannot be changed in place while gradients are recorded: use NoGrad or detach()");
   }
   /// Throws where several elements are one place in memory, as in a view made by expand().
   void refuse_shared_elements(const char* op) const {
     if (is_contiguous()) return;
     for (int d = 0; d < rank(); ++d) {
-      TANDEM_CHECK(shape()[d] <= 1 || strides()[d] != 0 || numel() == 0, op, "dimension ", d, " of shape ",
-                   shape(), " was expanded, so its elements share memory: clone() it first");
+      TANDEM_CHECK(shape()[d] <= 1 || strides()[d] != 0 || numel() == 0, op, "dimension ", d,
+                   " of shape ", shape(),
+                   " was expanded, so its elements share memory: clone() it first");
     }
-    TANDEM_CHECK(!detail::overlaps_itself(shape(), strides()), op, "the elements of a tensor of shape ",
-                 shape(), " and strides ", strides(), " share memory: clone() it first");
+    TANDEM_CHECK(!detail::overlaps_itself(shape(), strides()), op,
+                 "the elements of a tensor of shape ", shape(), " and strides ", strides(),
+                 " share memory: clone() it first");
   }
   /// Copies without the gradient's checks of copy_ (optimizers and loaders run under NoGrad).
   void copy_elements(const Tensor& from) const {
@@ -413,7 +426,8 @@ class Tensor {
  private:
   /// What `op`, a member, reads; throws where there is no tensor.
   detail::TensorImpl<T>& impl(const char* op = "tensor") const {
-    if (!impl_) [[unlikely]] detail::fail_absent(op, {}, absent_);
+    if (!impl_) [[unlikely]]
+      detail::fail_absent(op, {}, absent_);
     return *impl_;
   }
   int rank_for(const char* op) const { return impl(op).layout.shape.rank(); }
@@ -441,7 +455,8 @@ class Tensor {
   }
   void copy_with_device(const Tensor& from) const;  // device_copy.hpp
   void require_cpu_memory(const char* op) const {
-    TANDEM_CHECK(impl(op).storage->device().is_cpu(), op, "needs a tensor on the CPU, this one is on ", device(),
+    TANDEM_CHECK(impl(op).storage->device().is_cpu(), op,
+                 "needs a tensor on the CPU, this one is on ", device(),
                  ": move it with .to(Device::cpu())");
   }
   Shape inferred(const char* op, const Shape& sizes) const {

@@ -1,5 +1,6 @@
 #pragma once
-/// The style and the behaviour of the page that html_page.hpp writes. Nothing is loaded from elsewhere.
+/// The style and the behaviour of the page that html_page.hpp writes. Nothing is loaded from
+/// elsewhere.
 
 #include "tandem/tensor/config.hpp"
 

@@ -44,8 +44,8 @@ template <Element T, class... Slots>
 void require_kernels(const char* op, const Tensor<T>& x, const Slots&... slots) {
   const Device device = x.device();
   if (device.is_cpu()) return;
-  TANDEM_CHECK((slots.runs_on(device) && ...), op, "has no CUDA kernel for ", x.dtype(), " (an input is on ",
-               device, ")");
+  TANDEM_CHECK((slots.runs_on(device) && ...), op, "has no CUDA kernel for ", x.dtype(),
+               " (an input is on ", device, ")");
 }
 
 }  // namespace detail

@@ -1,7 +1,7 @@
 #pragma once
-/// What elementwise ops are made of: `map` applies a formula to every element of its inputs, broadcast to one
-/// shape, whatever their strides, on any device that has a kernel for it; `saving_input` and `saving_output` are a
-/// whole op of one input.
+/// What elementwise ops are made of: `map` applies a formula to every element of its inputs,
+/// broadcast to one shape, whatever their strides, on any device that has a kernel for it;
+/// `saving_input` and `saving_output` are a whole op of one input.
 ///
 ///   template <FloatingElement T>
 ///   Tensor<T> gelu(const Tensor<T>& x) {
@@ -38,7 +38,8 @@ Loop<1 + sizeof...(In)> elementwise_loop(const Tensor<Out>& out, const Tensor<In
   return loop;
 }
 
-/// out[i] = f(in[i]…), element by element, for operands of any types on the CPU; operand 0 of the loop is out.
+/// out[i] = f(in[i]…), element by element, for operands of any types on the CPU; operand 0 of the
+/// loop is out.
 template <class F, class Out, class... In>
 void each_element(const Loop<1 + sizeof...(In)>& loop, Out* out, const F& f, const In*... in) {
   struct Context {
@@ -61,7 +62,8 @@ void each_element(const Loop<1 + sizeof...(In)>& loop, Out* out, const F& f, con
           to[i * step[0]] = static_cast<Out>(c.f(std::get<K>(row)[i * step[K + 1]]...));
         }
       }
-    }(std::index_sequence_for<In...>());
+    }
+    (std::index_sequence_for<In...>());
   };
   cpu::walk_rows(loop, cpu::grain_of<F>(), run, &context);
 }
@@ -105,9 +107,10 @@ template <class F, Element T, class... In>
 void map_into(const Tensor<T>& out, const F& f, const Tensor<In>&... in) {
   static_assert((std::is_same_v<T, In> && ...));
   constexpr int N = sizeof...(In);
-  cpu::map_kernel<F, T, N>(out.device(), f,
-                           MapOperands<T, N>{out.mutable_device_data(), {in.device_data()...},
-                                             elementwise_loop(out, in...)});
+  cpu::map_kernel<F, T, N>(
+      out.device(), f,
+      MapOperands<T, N>{
+          out.mutable_device_data(), {in.device_data()...}, elementwise_loop(out, in...)});
 }
 
 /// A new tensor f(in[i]…) of the shape to which the inputs broadcast; checks them at the door.
@@ -123,7 +126,8 @@ Tensor<T> map(const char* op, const F& f, const Tensor<T>& first, const Tensor<I
 
 /// The op y = f(x) whose backward dx = gradient(dy, x) needs the input.
 template <class Gradient, class F, FloatingElement T>
-Tensor<T> saving_input(const char* op, const F& f, const Tensor<T>& x, const Gradient& gradient = {}) {
+Tensor<T> saving_input(const char* op, const F& f, const Tensor<T>& x,
+                       const Gradient& gradient = {}) {
   require_defined(op, "x", x);
   return autograd::record(
       op, map(op, f, x),
@@ -135,7 +139,8 @@ Tensor<T> saving_input(const char* op, const F& f, const Tensor<T>& x, const Gra
 
 /// The op y = f(x) whose backward dx = gradient(dy, y) needs the output.
 template <class Gradient, class F, FloatingElement T>
-Tensor<T> saving_output(const char* op, const F& f, const Tensor<T>& x, const Gradient& gradient = {}) {
+Tensor<T> saving_output(const char* op, const F& f, const Tensor<T>& x,
+                        const Gradient& gradient = {}) {
   require_defined(op, "x", x);
   const Tensor<T> y = map(op, f, x);
   return autograd::record(

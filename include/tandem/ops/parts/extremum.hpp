@@ -1,6 +1,6 @@
 #pragma once
-/// The search behind max, min, argmax and argmin: the value and the place of the largest or smallest
-/// element along a dimension, the first one of equals; the first NaN wins over everything.
+/// The search behind max, min, argmax and argmin: the value and the place of the largest or
+/// smallest element along a dimension, the first one of equals; the first NaN wins over everything.
 
 #include <cstdint>
 #include <tuple>
@@ -88,8 +88,7 @@ Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, 
         row += s.inner;
         for (std::int64_t k = 0; k < count; ++k) {
           const T old = values[begin + k], now = row[k];
-          const bool better =
-              ((Sign > 0 ? now > old : now < old) || now != now) && old == old;
+          const bool better = ((Sign > 0 ? now > old : now < old) || now != now) && old == old;
           values[begin + k] = better ? now : old;
           indices[begin + k] = better ? i : indices[begin + k];
         }

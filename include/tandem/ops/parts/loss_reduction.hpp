@@ -1,6 +1,7 @@
 #pragma once
-/// What the losses share: how the losses of the elements become one number, and back; the slots of losses that are
-/// a formula of element i (formula/losses.hpp), whose kernels are in kernels/losses.cuh.
+/// What the losses share: how the losses of the elements become one number, and back; the slots of
+/// losses that are a formula of element i (formula/losses.hpp), whose kernels are in
+/// kernels/losses.cuh.
 
 #include <cstdint>
 #include <vector>
@@ -31,7 +32,8 @@ double sum_chunks(std::int64_t n, std::int64_t chunk, F&& f) {
   return sum;
 }
 
-/// Writes the result of a loss whose element i is `loss(i)`, i < n, with `scale` as above: n elements or one.
+/// Writes the result of a loss whose element i is `loss(i)`, i < n, with `scale` as above: n
+/// elements or one.
 template <class T, class F>
 void write_losses(T* out, std::int64_t n, Reduction reduction, double scale, const F& loss) {
   if (reduction == Reduction::none) {
@@ -60,7 +62,9 @@ Tensor<T> reduce_losses(const Shape& shape, Reduction reduction, double scale, c
 template <class T>
 struct LossGradient {
   LossGradient(const Tensor<T>& dy, Reduction reduction, double scale)
-      : dense(dy.contiguous()), p(dense.data()), per_element(reduction == Reduction::none),
+      : dense(dy.contiguous()),
+        p(dense.data()),
+        per_element(reduction == Reduction::none),
         common(per_element ? T(0) : static_cast<T>(static_cast<double>(*p) * scale)) {}
   T at(std::int64_t i) const { return per_element ? p[i] : common; }
 
@@ -71,7 +75,8 @@ struct LossGradient {
 };
 
 template <class F, class T>
-void loss_on_cpu(const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask, std::int64_t* counted) {
+void loss_on_cpu(const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask,
+                 std::int64_t* counted) {
   std::int64_t count = n;
   if (mask != nullptr) {
     count = 0;
@@ -81,8 +86,8 @@ void loss_on_cpu(const F& loss, T* out, std::int64_t n, Reduction reduction, con
   write_losses(out, n, reduction, reduction_scale(reduction, count), loss);
 }
 template <class G, class T>
-void loss_backward_on_cpu(const G& gradient, T* dx, const T* dy, std::int64_t n, Reduction reduction,
-                          const std::int64_t* counted) {
+void loss_backward_on_cpu(const G& gradient, T* dx, const T* dy, std::int64_t n,
+                          Reduction reduction, const std::int64_t* counted) {
   const double scale = reduction_scale(reduction, counted != nullptr ? *counted : n);
   const bool each = reduction == Reduction::none;
   const T common = each ? T(0) : static_cast<T>(static_cast<double>(*dy) * scale);
@@ -91,17 +96,17 @@ void loss_backward_on_cpu(const G& gradient, T* dx, const T* dy, std::int64_t n,
   });
 }
 
-/// out = the losses F(i), i < n, reduced. With a mask, which only the mean has, *counted becomes the number of elements
-/// that take part; backward reads it, on a GPU it never leaves the device. The CPU adds in double, a GPU adds floats
-/// in float.
+/// out = the losses F(i), i < n, reduced. With a mask, which only the mean has, *counted becomes
+/// the number of elements that take part; backward reads it, on a GPU it never leaves the device.
+/// The CPU adds in double, a GPU adds floats in float.
 template <class F, class T>
-inline const Kernel<void(Queue&, const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask,
-                         std::int64_t* counted)>
+inline const Kernel<void(Queue&, const F& loss, T* out, std::int64_t n, Reduction reduction,
+                         const bool* mask, std::int64_t* counted)>
     loss_forward{"loss_forward", loss_on_cpu<F, T>};
 /// dx[i] = G(i, g), i < n. counted: null where all take part.
 template <class G, class T>
-inline const Kernel<void(Queue&, const G& gradient, T* dx, const T* dy, std::int64_t n, Reduction reduction,
-                         const std::int64_t* counted)>
+inline const Kernel<void(Queue&, const G& gradient, T* dx, const T* dy, std::int64_t n,
+                         Reduction reduction, const std::int64_t* counted)>
     loss_backward{"loss_backward", loss_backward_on_cpu<G, T>};
 
 /// Where the elements of a tensor are; null where there is none.

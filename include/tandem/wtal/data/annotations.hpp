@@ -27,33 +27,37 @@ namespace wtal {
 /// The 20 THUMOS14 detection classes in alphabetical order, which is their index everywhere.
 inline const std::vector<std::string>& thumos14_classes() {
   static const std::vector<std::string> names = {
-      "BaseballPitch", "BasketballDunk", "Billiards",   "CleanAndJerk", "CliffDiving",
-      "CricketBowling", "CricketShot",   "Diving",      "FrisbeeCatch", "GolfSwing",
-      "HammerThrow",   "HighJump",       "JavelinThrow", "LongJump",    "PoleVault",
-      "Shotput",       "SoccerPenalty",  "TennisSwing", "ThrowDiscus",  "VolleyballSpiking"};
+      "BaseballPitch",  "BasketballDunk", "Billiards",    "CleanAndJerk", "CliffDiving",
+      "CricketBowling", "CricketShot",    "Diving",       "FrisbeeCatch", "GolfSwing",
+      "HammerThrow",    "HighJump",       "JavelinThrow", "LongJump",     "PoleVault",
+      "Shotput",        "SoccerPenalty",  "TennisSwing",  "ThrowDiscus",  "VolleyballSpiking"};
   return names;
 }
 
 namespace detail {
 
-/// What is left of a class name without case, spaces and the punctuation of names: "Baseball_pitch" →
-/// "baseballpitch". Signs that tell names apart ("C", "C++", "C#") stay. Composed, full-width and invisible characters
-/// are told apart as little as the tokenizer does.
+/// What is left of a class name without case, spaces and the punctuation of names: "Baseball_pitch"
+/// → "baseballpitch". Signs that tell names apart ("C", "C++", "C#") stay. Composed, full-width and
+/// invisible characters are told apart as little as the tokenizer does.
 inline std::string spelling_key(std::string_view name) {
   std::string text;
-  if (std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 128; })) {
+  if (std::all_of(name.begin(), name.end(),
+                  [](char c) { return static_cast<unsigned char>(c) < 128; })) {
     text = name;
   } else {
     std::u32string wide;
     for (std::string_view rest = name; !rest.empty();) {
       std::uint32_t code = 0;
       const std::size_t length = io::decode_utf8(rest, code);
-      if (length == 0) code = 0xDC00u + static_cast<unsigned char>(rest[0]);  // no character: stays different from all
+      if (length == 0)
+        code = 0xDC00u +
+               static_cast<unsigned char>(rest[0]);  // no character: stays different from all
       rest.remove_prefix(length > 0 ? length : 1);
       const bool invisible = (code >= 0x200B && code <= 0x200D) || code == 0x2060 || code == 0xFEFF;
       if (!invisible) wide += static_cast<char32_t>(code);
     }
-    for (const char32_t c : clip::fix_text(wide)) io::append_utf8(text, static_cast<std::uint32_t>(c));
+    for (const char32_t c : clip::fix_text(wide))
+      io::append_utf8(text, static_cast<std::uint32_t>(c));
   }
   std::string key;
   for (const char c : text) {
@@ -76,17 +80,21 @@ inline std::optional<std::pair<std::size_t, std::size_t>> same_but_for_spelling(
   return std::nullopt;
 }
 
-inline std::string twin_message(const std::vector<std::string>& names, std::pair<std::size_t, std::size_t> twins) {
-  return concat("the classes \"", names[twins.first].substr(0, 60), "\" and \"", names[twins.second].substr(0, 60),
-                "\" differ only in case, spaces or punctuation; to the program they would be two classes: "
-                "spell them alike");
+inline std::string twin_message(const std::vector<std::string>& names,
+                                std::pair<std::size_t, std::size_t> twins) {
+  return concat(
+      "the classes \"", names[twins.first].substr(0, 60), "\" and \"",
+      names[twins.second].substr(0, 60),
+      "\" differ only in case, spaces or punctuation; to the program they would be two classes: "
+      "spell them alike");
 }
 
-/// Puts classes in alphabetical order, so that every layout of a data set gives the same indices, and
-/// adds the classes of the instances to `labels`.
+/// Puts classes in alphabetical order, so that every layout of a data set gives the same indices,
+/// and adds the classes of the instances to `labels`.
 inline void finish_ground_truth(GroundTruth& truth) {
   for (const std::string& name : truth.classes) {
-    TANDEM_CHECK(!name.empty(), "annotations", "a label is empty: every action needs the name of its class");
+    TANDEM_CHECK(!name.empty(), "annotations",
+                 "a label is empty: every action needs the name of its class");
   }
   std::vector<int> order(truth.classes.size());
   for (std::size_t c = 0; c < order.size(); ++c) order[c] = static_cast<int>(c);
@@ -116,16 +124,17 @@ inline void finish_ground_truth(GroundTruth& truth) {
 
 /// annotations_from_json — ground truth in the ActivityNet form and its relatives:
 ///   {"database": {id: {"subset", "duration", "annotations": [{"segment": [s, e], "label"}]}}}
-/// as ActivityNet and BaS-Net's gt.json have it, or the inner object alone (mmaction2). Segments may
-/// be numbers or strings of numbers; "subset", "duration" and "annotations" may be missing; other
-/// keys are not looked at. Classes are put in alphabetical order.
+/// as ActivityNet and BaS-Net's gt.json have it, or the inner object alone (mmaction2). Segments
+/// may be numbers or strings of numbers; "subset", "duration" and "annotations" may be missing;
+/// other keys are not looked at. Classes are put in alphabetical order.
 ///
-/// Labels of a whole video need no segment: {"label": "Diving"} or just "Diving" in "annotations", or
-/// "labels": ["Diving", …] beside them (one name, or "label", does too). A video's labels are these and those
-/// of its segments.
+/// Labels of a whole video need no segment: {"label": "Diving"} or just "Diving" in "annotations",
+/// or "labels": ["Diving", …] beside them (one name, or "label", does too). A video's labels are
+/// these and those of its segments.
 ///
 /// Errors name the place in the file; two classes that differ only in case, spaces or punctuation
-/// ("BaseballPitch", "baseball pitch") are one: a single odd label would otherwise become a class of its own.
+/// ("BaseballPitch", "baseball pitch") are one: a single odd label would otherwise become a class
+/// of its own.
 inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
   GroundTruth truth;
   detail::ClassNames class_index(truth.classes);
@@ -173,7 +182,8 @@ inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
       if (own->json().is_string()) {
         video.labels.push_back(class_of(*own));
       } else {
-        for (const io::Json& element : own->array()) video.labels.push_back(class_of(own->of(element)));
+        for (const io::Json& element : own->array())
+          video.labels.push_back(class_of(own->of(element)));
       }
     }
     truth.videos.push_back(std::move(video));
@@ -188,8 +198,8 @@ inline GroundTruth annotations_from_json(const io::JsonDocument& document) {
 
 /// annotations_from_csv — the THUMOS14 table with the header
 ///   video-name,t-init,t-end,f-init,f-end,video-duration,frame-rate,video-frames,label-idx
-/// label-idx counts thumos14_classes(); −1 marks an ambiguous stretch. Where both times are empty, the label is the
-/// video's. Columns are found by name, in
+/// label-idx counts thumos14_classes(); −1 marks an ambiguous stretch. Where both times are empty,
+/// the label is the video's. Columns are found by name, in
 /// any order; only the four that are read must be there. The subset is taken from the video's name
 /// ("video_test_…"). `name` is what messages call the text.
 inline GroundTruth annotations_from_csv(std::string_view text, const std::string& name) {
@@ -230,9 +240,9 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
     auto number = [&](std::size_t w) {
       const std::string_view digits = field(w);
       double value = 0;
-      const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-      TANDEM_CHECK(error == std::errc() && end == digits.data() + digits.size() &&
-                       is_finite(value),
+      const auto [end, error] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), value);
+      TANDEM_CHECK(error == std::errc() && end == digits.data() + digits.size() && is_finite(value),
                    "csv", name, ":", line_number, ": expected a number in column '", wanted[w],
                    "', got '", digits.substr(0, 40), "'");
       return value;
@@ -250,12 +260,15 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
       const bool test = id.starts_with("video_test");
       const bool validation = id.starts_with("video_validation");
       truth.videos.push_back({.id = id,
-                              .subset = test ? "test" : validation ? "validation" : "",
+                              .subset = test         ? "test"
+                                        : validation ? "validation"
+                                                     : "",
                               .duration = column[4] < fields.size() ? number(4) : 0});
     }
     VideoTruth& video = truth.videos[entry->second];
     if (!timed) {
-      TANDEM_CHECK(label >= 0, "csv", name, ":", line_number, ": an ambiguous stretch needs its times");
+      TANDEM_CHECK(label >= 0, "csv", name, ":", line_number,
+                   ": an ambiguous stretch needs its times");
       video.labels.push_back(static_cast<int>(label));
     } else if (label < 0) {
       video.ambiguous.push_back(segment);
@@ -309,8 +322,9 @@ inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
   return added;
 }
 
-/// Says in `notes` which segments cannot be meant: those that end before they start, and those that start before
-/// the video does. They stay what they are (no detection can match the former, and they count as missed).
+/// Says in `notes` which segments cannot be meant: those that end before they start, and those that
+/// start before the video does. They stay what they are (no detection can match the former, and
+/// they count as missed).
 inline void note_segments(const GroundTruth& truth, std::vector<std::string>& notes) {
   const auto note = [&](auto&& odd, const char* one, const char* many) {
     std::size_t count = 0;
@@ -319,16 +333,20 @@ inline void note_segments(const GroundTruth& truth, std::vector<std::string>& no
       for (const Instance& instance : video.instances) {
         if (!odd(instance.segment)) continue;
         if (count++ == 0) {
-          example = concat(video.id, ": [", instance.segment.start, ", ", instance.segment.end, "]");
+          example =
+              concat(video.id, ": [", instance.segment.start, ", ", instance.segment.end, "]");
         }
       }
     }
-    if (count > 0) notes.push_back(concat(count, count == 1 ? one : many, " (", count > 1 ? "first " : "", example, ")"));
+    if (count > 0)
+      notes.push_back(
+          concat(count, count == 1 ? one : many, " (", count > 1 ? "first " : "", example, ")"));
   };
-  note([](const Segment& s) { return s.end < s.start; }, " segment ends before it starts; nothing can match it",
+  note([](const Segment& s) { return s.end < s.start; },
+       " segment ends before it starts; nothing can match it",
        " segments end before they start; nothing can match them");
-  note([](const Segment& s) { return s.start < 0 && s.end >= s.start; }, " segment starts before its video",
-       " segments start before their video");
+  note([](const Segment& s) { return s.start < 0 && s.end >= s.start; },
+       " segment starts before its video", " segments start before their video");
 }
 
 /// read_annotations — ground truth from a .json or .csv file, by its first character.
@@ -340,25 +358,23 @@ inline GroundTruth read_annotations(const std::string& path) {
   if (text[first] == '{' || text[first] == '[') {
     return annotations_from_json(io::JsonDocument::parse(text, path));
   }
-  TANDEM_CHECK(std::string_view(text).substr(0, text.find('\n')).find(',') !=
-                   std::string_view::npos,
-               "read_annotations", path, ": expected JSON or a CSV table with a header");
+  TANDEM_CHECK(
+      std::string_view(text).substr(0, text.find('\n')).find(',') != std::string_view::npos,
+      "read_annotations", path, ": expected JSON or a CSV table with a header");
   return annotations_from_csv(text, path);
 }
 
 /// What align_video_ids did.
 struct IdAlignment {
-  bool stripped = false;      ///< a leading "v_" was removed from all ids on both sides
-  std::size_t matched = 0;    ///< detected videos that the ground truth knows, afterwards
-  std::size_t exact = 0;      ///< the same before
+  bool stripped = false;    ///< a leading "v_" was removed from all ids on both sides
+  std::size_t matched = 0;  ///< detected videos that the ground truth knows, afterwards
+  std::size_t exact = 0;    ///< the same before
 };
 
-/// align_video_ids — ActivityNet ids are written with and without a leading "v_". When more detected
-/// videos are found in the ground truth without that prefix, it is removed on both sides.
+/// align_video_ids — ActivityNet ids are written with and without a leading "v_". When more
+/// detected videos are found in the ground truth without that prefix, it is removed on both sides.
 inline IdAlignment align_video_ids(GroundTruth& truth, DetectionSet& detected) {
-  const auto bare = [](std::string_view id) {
-    return id.starts_with("v_") ? id.substr(2) : id;
-  };
+  const auto bare = [](std::string_view id) { return id.starts_with("v_") ? id.substr(2) : id; };
   std::unordered_set<std::string_view> ids, bare_ids;
   for (const VideoTruth& video : truth.videos) {
     ids.insert(video.id);

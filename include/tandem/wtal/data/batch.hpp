@@ -1,5 +1,5 @@
 #pragma once
-/// Videos, crops and batches: what a training step sees.                              [method §2, §5]
+/// Videos, crops and batches: what a training step sees.                            [method §2, §5]
 
 #include <cstdint>
 #include <vector>
@@ -12,8 +12,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// Where videos come from: annotations and, per video, the two feature arrays of equal length. A source may have
-/// one kind only: the other is an undefined tensor, and what needs it says so.
+/// Where videos come from: annotations and, per video, the two feature arrays of equal length. A
+/// source may have one kind only: the other is an undefined tensor, and what needs it says so.
 class VideoSource {
  public:
   VideoSource() = default;
@@ -43,12 +43,14 @@ struct Crop {
   std::int64_t rows = 0;
 };
 
-/// What CBP reads of a video in the paper's naive combination: i3d (T, 2D) and clip (T, W), side by side.
+/// What CBP reads of a video in the paper's naive combination: i3d (T, 2D) and clip (T, W), side by
+/// side.
 inline Tensor<float> concat_rows(const Tensor<float>& i3d, const Tensor<float>& clip) {
   return cat(std::vector<Tensor<float>>{i3d, clip}, 1);
 }
 
-/// A source whose I3D rows are what CBP reads: as `source` has them, or with `concat` the CLIP rows beside them.
+/// A source whose I3D rows are what CBP reads: as `source` has them, or with `concat` the CLIP rows
+/// beside them.
 class ConcatSource final : public VideoSource {
  public:
   ConcatSource(const VideoSource& source, bool concat) : source_(source), concat_(concat) {}
@@ -58,21 +60,23 @@ class ConcatSource final : public VideoSource {
     return concat_ ? concat_rows(rows, source_.clip(video)) : rows;
   }
   Tensor<float> clip(std::size_t video) const override { return source_.clip(video); }
-  double seconds_per_row(std::size_t video) const override { return source_.seconds_per_row(video); }
+  double seconds_per_row(std::size_t video) const override {
+    return source_.seconds_per_row(video);
+  }
 
  private:
   const VideoSource& source_;
   bool concat_;
 };
 
-/// B videos, cut or padded to one length. Padding is zero and false in `valid`. Rows of a kind that the source does
-/// not have are undefined. CBP reads i3d, VLP clip.
+/// B videos, cut or padded to one length. Padding is zero and false in `valid`. Rows of a kind that
+/// the source does not have are undefined. CBP reads i3d, VLP clip.
 template <FloatingElement T>
 struct Batch {
-  Tensor<T> i3d;       ///< (B, T, 2D), or wider from a ConcatSource
-  Tensor<T> clip;      ///< (B, T, W)
-  Tensor<T> labels;    ///< (B, C) in {0, 1}
-  Tensor<bool> valid;  ///< (B, T)
+  Tensor<T> i3d;            ///< (B, T, 2D), or wider from a ConcatSource
+  Tensor<T> clip;           ///< (B, T, W)
+  Tensor<T> labels;         ///< (B, C) in {0, 1}
+  Tensor<bool> valid;       ///< (B, T)
   std::vector<Crop> crops;  ///< where the rows come from; empty for a batch made by hand
 };
 
@@ -113,9 +117,9 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
   return batch;
 }
 
-/// Draws the crops of a step. Everything is a function of (seed, step): videos come in random orders
-/// that follow each other without a gap, each video once per order, and the crop's place is drawn from
-/// the step's own stream. Nothing has to be saved to resume.
+/// Draws the crops of a step. Everything is a function of (seed, step): videos come in random
+/// orders that follow each other without a gap, each video once per order, and the crop's place is
+/// drawn from the step's own stream. Nothing has to be saved to resume.
 class Sampler {
  public:
   /// `lengths` are the rows of each video; `rows` is T, the longest crop.

@@ -23,9 +23,9 @@ namespace detail {
 /// A [start, end] pair in seconds; numbers or strings of numbers (the field's files have both).
 inline Segment segment_from_json(const io::JsonRef& value) {
   if (!value.json().is_array() || value.size() != 2) {
-    value.error("expected two numbers, got ",
-                value.json().is_array() ? concat("an array of ", value.size())
-                                        : std::string(value.kind_name()));
+    value.error("expected two numbers, got ", value.json().is_array()
+                                                  ? concat("an array of ", value.size())
+                                                  : std::string(value.kind_name()));
   }
   return {value[0].number_or_text(), value[1].number_or_text()};
 }
@@ -49,9 +49,9 @@ class ClassNames {
 
 }  // namespace detail
 
-/// Reads detections out of a parsed document. Only "results" is needed: "version" and "external_data"
-/// may be missing (mmaction2 writes neither) and other keys are not looked at. Videos and detections
-/// keep the order of the file, classes that of their first appearance.
+/// Reads detections out of a parsed document. Only "results" is needed: "version" and
+/// "external_data" may be missing (mmaction2 writes neither) and other keys are not looked at.
+/// Videos and detections keep the order of the file, classes that of their first appearance.
 inline DetectionSet detections_from_json(const io::JsonDocument& document) {
   DetectionSet set;
   detail::ClassNames class_index(set.classes);

@@ -1,5 +1,5 @@
 #pragma once
-/// Feature rows of videos from the layouts of the field, opened lazily.                [method §2, §8]
+/// Feature rows of videos from the layouts of the field, opened lazily.             [method §2, §8]
 
 #include <cmath>
 #include <memory>
@@ -17,8 +17,8 @@ namespace wtal {
 namespace detail {
 
 inline void check_rows(const io::Array& array, const char* what) {
-  TANDEM_CHECK(array.rank() == 2 && array.shape[0] > 0 && array.shape[1] > 0, "features", array.name,
-               ": expected ", what, " of shape (rows, columns), found shape ",
+  TANDEM_CHECK(array.rank() == 2 && array.shape[0] > 0 && array.shape[1] > 0, "features",
+               array.name, ": expected ", what, " of shape (rows, columns), found shape ",
                io::shape_text(array.shape));
   TANDEM_CHECK(array.is_numeric() && array.kind != io::ElementKind::boolean, "features", array.name,
                ": expected numbers, found ", io::kind_name(array.kind), " elements");
@@ -29,22 +29,24 @@ inline Tensor<float> float_rows(const io::Array& array) {
   const Tensor<float> rows =
       array.shareable<float>() ? array.tensor<float>() : array.tensor_as<float>();
   const std::int64_t bad = find_not_finite(rows.data(), rows.numel());
-  TANDEM_CHECK(bad < 0, "features", array.name, ": row ", bad / rows.size(1), ", column ", bad % rows.size(1),
-               " is not a finite number");
+  TANDEM_CHECK(bad < 0, "features", array.name, ": row ", bad / rows.size(1), ", column ",
+               bad % rows.size(1), " is not a finite number");
   return rows;
 }
 
 }  // namespace detail
 
-/// The feature files of a list of videos. Everything is checked when it is opened (files exist, shapes
-/// are (T, columns) with the same columns everywhere); rows are read when they are asked for.
+/// The feature files of a list of videos. Everything is checked when it is opened (files exist,
+/// shapes are (T, columns) with the same columns everywhere); rows are read when they are asked
+/// for.
 ///
 /// `path` is one of
 ///   an npy object array with one (T, columns) array per video, in the order of the annotations
-///   (Thumos14reduced-I3D-JOINTFeatures.npy; written by Python 2 or 3, float32 or float64), or, where all videos
-///   have equally many rows, what NumPy makes of them then: an array (videos, T, columns) of numbers or objects;
-///   a folder with <id>.npy of (T, columns), or rgb/<id>.npy and flow/<id>.npy of (T, columns/2), either
-///   directly or in a folder train, test, or the subset's name. "v_<id>.npy" is found too.
+///   (Thumos14reduced-I3D-JOINTFeatures.npy; written by Python 2 or 3, float32 or float64), or,
+///   where all videos have equally many rows, what NumPy makes of them then: an array (videos, T,
+///   columns) of numbers or objects;
+///   a folder with <id>.npy of (T, columns), or rgb/<id>.npy and flow/<id>.npy of (T, columns/2),
+///   either directly or in a folder train, test, or the subset's name. "v_<id>.npy" is found too.
 ///
 ///     FeatureFiles i3d("Thumos14reduced-I3D-JOINTFeatures.npy", truth);
 ///     i3d.rows(7); i3d.columns(); Tensor<float> x = i3d.read(7);
@@ -92,8 +94,8 @@ class FeatureFiles {
 
   /// The files may have been replaced since they were opened.
   const Tensor<float>& checked(const Tensor<float>& x, const Video& v) const {
-    TANDEM_CHECK(x.size(0) == v.rows && x.size(1) == columns_, "features", v.first,
-                 ": had shape (", v.rows, ", ", columns_, ") when it was opened, has ", x.shape(), " now");
+    TANDEM_CHECK(x.size(0) == v.rows && x.size(1) == columns_, "features", v.first, ": had shape (",
+                 v.rows, ", ", columns_, ") when it was opened, has ", x.shape(), " now");
     return x;
   }
 
@@ -108,11 +110,12 @@ class FeatureFiles {
   void open_joint(const GroundTruth& truth) {
     const io::Array file = io::load_npy(path_);
     const bool objects = file.kind == io::ElementKind::object;
-    TANDEM_CHECK(!file.shape.empty() && file.shape[0] == static_cast<std::int64_t>(truth.videos.size()) &&
+    TANDEM_CHECK(!file.shape.empty() &&
+                     file.shape[0] == static_cast<std::int64_t>(truth.videos.size()) &&
                      (file.shape.size() == 3 || (objects && file.shape.size() == 1)),
                  "features", path_, ": expected ", truth.videos.size(),
-                 " arrays (rows, columns), one per annotated video, found shape ", io::shape_text(file.shape), " of ",
-                 io::kind_name(file.kind), " elements");
+                 " arrays (rows, columns), one per annotated video, found shape ",
+                 io::shape_text(file.shape), " of ", io::kind_name(file.kind), " elements");
     if (!objects) {
       TANDEM_CHECK(!file.column_major, "features", path_,
                    ": is in Fortran order, which parts the rows of a video; save it in C order");
@@ -128,10 +131,11 @@ class FeatureFiles {
         array = joint_->root()[v].array();
       } else {
         const io::Nested rows = io::Nested(joint_->root())[v];
-        TANDEM_CHECK(rows.is_list() && rows.size() > 0 && rows[0].is_list(), "features", path_, ": video ",
-                     truth.videos[v].id, ": expected an array (rows, columns), found ",
+        TANDEM_CHECK(rows.is_list() && rows.size() > 0 && rows[0].is_list(), "features", path_,
+                     ": video ", truth.videos[v].id, ": expected an array (rows, columns), found ",
                      rows.is_list() ? "a list without rows" : rows.kind_name());
-        array.shape = {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(rows[0].size())};
+        array.shape = {static_cast<std::int64_t>(rows.size()),
+                       static_cast<std::int64_t>(rows[0].size())};
         array.kind = io::ElementKind::f64;
         array.name = concat(path_, ": video ", truth.videos[v].id);
       }
@@ -158,12 +162,12 @@ class FeatureFiles {
     float* to = out.mutable_data();
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const io::Nested row = rows[r];
-      TANDEM_CHECK(row.is_list() && row.size() == static_cast<std::size_t>(columns_), "features", path_, ": video ",
-                   v.id, ", row ", r, ": expected ", columns_, " numbers");
+      TANDEM_CHECK(row.is_list() && row.size() == static_cast<std::size_t>(columns_), "features",
+                   path_, ": video ", v.id, ", row ", r, ": expected ", columns_, " numbers");
       for (std::size_t c = 0; c < row.size(); ++c) {
         const io::Nested value = row[c];
-        TANDEM_CHECK(value.is_number() && is_finite(value.number()), "features", path_, ": video ", v.id, ": row ",
-                     r, ", column ", c, " is not a finite number");
+        TANDEM_CHECK(value.is_number() && is_finite(value.number()), "features", path_, ": video ",
+                     v.id, ": row ", r, ", column ", c, " is not a finite number");
         *to++ = static_cast<float>(value.number());
       }
     }
@@ -216,8 +220,8 @@ class FeatureFiles {
         video.first = io::join_path(folder, "rgb/" + file);
         video.second = io::join_path(folder, "flow/" + file);
         if (io::is_file(video.first) && io::is_file(video.second)) return true;
-        TANDEM_CHECK(!io::is_file(video.first) && !io::is_file(video.second), "features",
-                     "video ", video.id, " has only one of ", video.first, " and ", video.second);
+        TANDEM_CHECK(!io::is_file(video.first) && !io::is_file(video.second), "features", "video ",
+                     video.id, " has only one of ", video.first, " and ", video.second);
         video.second.clear();
       }
     }

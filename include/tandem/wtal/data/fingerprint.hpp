@@ -1,5 +1,6 @@
 #pragma once
-/// What a data set is, in a few bytes per video, so that a run that goes on finds out when it was given other data.
+/// What a data set is, in a few bytes per video, so that a run that goes on finds out when it was
+/// given other data.
 
 #include <algorithm>
 #include <cstdint>
@@ -28,13 +29,14 @@ std::uint64_t tensor_checksum(const Tensor<T>& x) {
 struct VideoFingerprint {
   std::string id, subset;
   std::int64_t rows = 0;
-  std::vector<int> labels = {};       ///< video-level classes
-  std::string i3d = {}, clip = {};    ///< of all rows, as float32
-  std::string segments = {};          ///< of duration, instances and ambiguous stretches: what an evaluation reads
+  std::vector<int> labels = {};     ///< video-level classes
+  std::string i3d = {}, clip = {};  ///< of all rows, as float32
+  /// Of duration, instances and ambiguous stretches: what an evaluation reads
+  std::string segments = {};
 };
 
-/// Classes in their order, videos in theirs. All rows enter: they are read before the first step anyway, to find
-/// those that are not finite, and the checksum runs at the speed of memory.
+/// Classes in their order, videos in theirs. All rows enter: they are read before the first step
+/// anyway, to find those that are not finite, and the checksum runs at the speed of memory.
 ///
 ///     DataFingerprint now;
 ///     now.add(train);   // a VideoSource, or anything with truth(), i3d(v), clip(v)
@@ -44,7 +46,8 @@ struct DataFingerprint {
   std::vector<std::string> classes;
   std::vector<VideoFingerprint> videos;
 
-  /// Appends the videos of a source. Rows that are undefined there are not read by this run. `visit()` after each video.
+  /// Appends the videos of a source. Rows that are undefined there are not read by this run.
+  /// `visit()` after each video.
   template <class Source, class Visit>
   void add(const Source& source, const Visit& visit) {
     const GroundTruth& truth = source.truth();
@@ -84,14 +87,18 @@ struct DataFingerprint {
   static DataFingerprint parse(std::string_view text, const std::string& name) {
     const auto document = io::JsonDocument::parse(text, name);
     DataFingerprint out;
-    const io::JsonRef classes = document.root().at("classes"), videos = document.root().at("videos");
+    const io::JsonRef classes = document.root().at("classes"),
+                      videos = document.root().at("videos");
     for (const auto& one : classes.array()) out.classes.push_back(classes.of(one).string());
     for (const auto& one : videos.array()) {
       const io::JsonRef entry = videos.of(one);
-      VideoFingerprint v{.id = entry.at(std::size_t{0}).string(), .subset = entry.at(1).string(), .rows = entry.at(2).integer(0)};
+      VideoFingerprint v{.id = entry.at(std::size_t{0}).string(),
+                         .subset = entry.at(1).string(),
+                         .rows = entry.at(2).integer(0)};
       const io::JsonRef labels = entry.at(3);
       for (const auto& label : labels.array()) {
-        v.labels.push_back(static_cast<int>(labels.of(label).integer(0, static_cast<std::int64_t>(out.classes.size()) - 1)));
+        v.labels.push_back(static_cast<int>(
+            labels.of(label).integer(0, static_cast<std::int64_t>(out.classes.size()) - 1)));
       }
       v.i3d = entry.at(4).string();
       v.clip = entry.at(5).string();
@@ -101,11 +108,13 @@ struct DataFingerprint {
     return out;
   }
 
-  /// Refuses data other than these, in one sentence that says what differs first and, of rows, in how many videos.
+  /// Refuses data other than these, in one sentence that says what differs first and, of rows, in
+  /// how many videos.
   void check(const DataFingerprint& now, const std::string& run) const {
     const std::string what = difference(now);
     TANDEM_CHECK(what.empty(), "data", run, " belongs to other data: ", what,
-                 "; a run goes on with the data that it began with, --fresh or another --out begins a new one");
+                 "; a run goes on with the data that it began with, --fresh or another --out "
+                 "begins a new one");
   }
 
   /// "" when there is none.
@@ -119,43 +128,53 @@ struct DataFingerprint {
       return list.size();
     };
     bool same_ids = videos.size() == now.videos.size();
-    for (std::size_t v = 0; same_ids && v < videos.size(); ++v) same_ids = videos[v].id == now.videos[v].id;
+    for (std::size_t v = 0; same_ids && v < videos.size(); ++v)
+      same_ids = videos[v].id == now.videos[v].id;
     if (!same_ids) {
       for (const VideoFingerprint& v : videos) {
-        if (place(now.videos, v.id) == now.videos.size()) return concat("the video '", v.id, "' is not among them");
+        if (place(now.videos, v.id) == now.videos.size())
+          return concat("the video '", v.id, "' is not among them");
       }
       for (const VideoFingerprint& v : now.videos) {
         if (place(videos, v.id) == videos.size()) return concat("the video '", v.id, "' is new");
       }
       for (std::size_t v = 0; v < videos.size() && v < now.videos.size(); ++v) {
         if (videos[v].id != now.videos[v].id) {
-          return concat("video ", v + 1, " was '", videos[v].id, "' and is '", now.videos[v].id, "', so their order changed");
+          return concat("video ", v + 1, " was '", videos[v].id, "' and is '", now.videos[v].id,
+                        "', so their order changed");
         }
       }
       return concat("there were ", videos.size(), " videos and are ", now.videos.size());
     }
     for (std::size_t v = 0; v < videos.size(); ++v) {
       const VideoFingerprint &a = videos[v], &b = now.videos[v];
-      if (a.subset != b.subset) return concat("the video '", a.id, "' was in the subset '", a.subset, "' and is in '", b.subset, "'");
+      if (a.subset != b.subset)
+        return concat("the video '", a.id, "' was in the subset '", a.subset, "' and is in '",
+                      b.subset, "'");
       if (a.rows != b.rows && a.rows > 0 && b.rows > 0) {
         return concat("the video '", a.id, "' had ", a.rows, " rows and has ", b.rows);
       }
       if (a.labels != b.labels) {
-        return concat("the video '", a.id, "' was labelled ", names(a.labels), " and is labelled ", names(b.labels));
+        return concat("the video '", a.id, "' was labelled ", names(a.labels), " and is labelled ",
+                      names(b.labels));
       }
     }
-    if (std::string text = other_values(now, "I3D rows", &VideoFingerprint::i3d); !text.empty()) return text;
-    if (std::string text = other_values(now, "CLIP rows", &VideoFingerprint::clip); !text.empty()) return text;
+    if (std::string text = other_values(now, "I3D rows", &VideoFingerprint::i3d); !text.empty())
+      return text;
+    if (std::string text = other_values(now, "CLIP rows", &VideoFingerprint::clip); !text.empty())
+      return text;
     return other_values(now, "segments or durations", &VideoFingerprint::segments);
   }
 
-  /// "" when the lists are the same, else what differs first: "class 3 of 20 was 'Diving' and is 'Shotput'".
-  static std::string class_difference(const std::vector<std::string>& before, const std::vector<std::string>& now) {
+  /// "" when the lists are the same, else what differs first: "class 3 of 20 was 'Diving' and is
+  /// 'Shotput'".
+  static std::string class_difference(const std::vector<std::string>& before,
+                                      const std::vector<std::string>& now) {
     for (std::size_t c = 0; c < before.size() && c < now.size(); ++c) {
       if (before[c] == now[c]) continue;
       const bool moved = std::find(now.begin(), now.end(), before[c]) != now.end();
-      return concat("class ", c + 1, " of ", before.size(), " was '", before[c], "' and is '", now[c], "'",
-                    moved ? ", so their order changed" : "");
+      return concat("class ", c + 1, " of ", before.size(), " was '", before[c], "' and is '",
+                    now[c], "'", moved ? ", so their order changed" : "");
     }
     if (before.size() == now.size()) return "";
     return concat("there were ", before.size(), " classes and are ", now.size());
@@ -165,19 +184,23 @@ struct DataFingerprint {
   static std::uint64_t segments_of(const VideoTruth& video) {
     std::vector<double> numbers{video.duration};
     for (const Instance& one : video.instances) {
-      numbers.insert(numbers.end(), {one.segment.start, one.segment.end, static_cast<double>(one.cls)});
+      numbers.insert(numbers.end(),
+                     {one.segment.start, one.segment.end, static_cast<double>(one.cls)});
     }
-    for (const Segment& one : video.ambiguous) numbers.insert(numbers.end(), {one.start, one.end, -1});
+    for (const Segment& one : video.ambiguous)
+      numbers.insert(numbers.end(), {one.start, one.end, -1});
     return io::checksum(numbers.data(), numbers.size() * sizeof(double));
   }
 
   std::string names(const std::vector<int>& labels) const {
     std::string out;
-    for (const int label : labels) out += concat(out.empty() ? "'" : ", '", classes[static_cast<std::size_t>(label)], "'");
+    for (const int label : labels)
+      out += concat(out.empty() ? "'" : ", '", classes[static_cast<std::size_t>(label)], "'");
     return out.empty() ? "nothing" : out;
   }
 
-  std::string other_values(const DataFingerprint& now, const char* what, std::string VideoFingerprint::*value) const {
+  std::string other_values(const DataFingerprint& now, const char* what,
+                           std::string VideoFingerprint::*value) const {
     std::string first;
     std::size_t count = 0;
     for (std::size_t v = 0; v < videos.size(); ++v) {
@@ -186,7 +209,8 @@ struct DataFingerprint {
       if (count++ == 0) first = videos[v].id;
     }
     if (count == 0) return "";
-    return concat("the ", what, " of ", count, " of ", videos.size(), " videos are not what they were, first those of '", first, "'");
+    return concat("the ", what, " of ", count, " of ", videos.size(),
+                  " videos are not what they were, first those of '", first, "'");
   }
 };
 

@@ -20,7 +20,8 @@ struct RowLengths {
   RowLengthSource source = RowLengthSource::convention;
   bool random_weights = false;  ///< of the encoders, says the provenance
 
-  /// The length that all videos share; 0 when they differ (features at the videos' own frame rates).
+  /// The length that all videos share; 0 when they differ (features at the videos' own frame
+  /// rates).
   double uniform() const {
     if (seconds.empty()) return 0;
     const auto [low, high] = std::minmax_element(seconds.begin(), seconds.end());
@@ -35,15 +36,18 @@ struct RowLengths {
   }
 };
 
-/// find_row_lengths — per video what extract_features wrote; else `given`, if above 0; else the convention.
+/// find_row_lengths — per video what extract_features wrote; else `given`, if above 0; else the
+/// convention.
 ///
-/// `rows[v]` and `features` (paths of feature files or folders) belong to truth.videos[v]. Errors: a provenance that
-/// `given`, another provenance of the video, or the number of its rows contradicts; some videos with a provenance
-/// that is not the convention's and others without, unless `given` says what these have.
+/// `rows[v]` and `features` (paths of feature files or folders) belong to truth.videos[v]. Errors:
+/// a provenance that `given`, another provenance of the video, or the number of its rows
+/// contradicts; some videos with a provenance that is not the convention's and others without,
+/// unless `given` says what these have.
 inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<std::int64_t>& rows,
                                    const std::vector<std::string>& features, double given = 0,
                                    std::int64_t max_row_difference = 4) {
-  TANDEM_CHECK(given >= 0 && is_finite(given), "dataset", "a row lasts longer than 0 seconds, got ", given);
+  TANDEM_CHECK(given >= 0 && is_finite(given), "dataset", "a row lasts longer than 0 seconds, got ",
+               given);
   RowLengths out;
   std::string known, unknown;  // a video with and one without
   std::size_t without = 0;
@@ -52,12 +56,15 @@ inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<s
     for (const std::string& path : features) {
       const std::optional<RowProvenance> here = read_provenance(path, truth.videos[v].id);
       if (!here) continue;
-      TANDEM_CHECK(!found || same_row_length(found->seconds_per_row, here->seconds_per_row), "dataset", found->path,
-                   " has rows of ", found->seconds_per_row, " s, ", here->path, " of ", here->seconds_per_row,
+      TANDEM_CHECK(!found || same_row_length(found->seconds_per_row, here->seconds_per_row),
+                   "dataset", found->path, " has rows of ", found->seconds_per_row, " s, ",
+                   here->path, " of ", here->seconds_per_row,
                    " s: I3D and CLIP rows must be of the same frames");
-      TANDEM_CHECK(here->rows == 0 || std::abs(here->rows - rows[v]) <= max_row_difference, "dataset", here->path,
-                   " describes ", here->rows, " rows, the features of video ", truth.videos[v].id, " have ", rows[v],
-                   ": they are of different runs; extract them again, or remove what is not theirs");
+      TANDEM_CHECK(
+          here->rows == 0 || std::abs(here->rows - rows[v]) <= max_row_difference, "dataset",
+          here->path, " describes ", here->rows, " rows, the features of video ",
+          truth.videos[v].id, " have ", rows[v],
+          ": they are of different runs; extract them again, or remove what is not theirs");
       found = here;
     }
     if (!found) {
@@ -66,8 +73,9 @@ inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<s
       out.seconds.push_back(given > 0 ? given : conventional_seconds_per_row);
       continue;
     }
-    TANDEM_CHECK(given == 0 || same_row_length(found->seconds_per_row, given), "dataset", found->path,
-                 " says that a row lasts ", found->seconds_per_row, " s, --seconds-per-row says ", given,
+    TANDEM_CHECK(given == 0 || same_row_length(found->seconds_per_row, given), "dataset",
+                 found->path, " says that a row lasts ", found->seconds_per_row,
+                 " s, --seconds-per-row says ", given,
                  " s; leave the option out, or remove the file if it is not of these features");
     if (known.empty()) known = found->path;
     out.seconds.push_back(found->seconds_per_row);
@@ -84,16 +92,18 @@ inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<s
   return out;
 }
 
-/// check_row_lengths — holds rows × seconds against what is annotated: a video's duration, or else the end of its last
-/// segment, which the rows must reach.
+/// check_row_lengths — holds rows × seconds against what is annotated: a video's duration, or else
+/// the end of its last segment, which the rows must reach.
 ///
-/// A video fits when both agree within a tenth and two rows. Error, naming both: more than half of the videos with a
-/// duration do not fit, and most of these by one factor (rows of another length, durations in frames …); or more
-/// than half of those without end before their last segment. `notes` gets a sentence where a quarter or more do
-/// not fit, each by its own factor, and where no segment reaches beyond half of its video's rows.
+/// A video fits when both agree within a tenth and two rows. Error, naming both: more than half of
+/// the videos with a duration do not fit, and most of these by one factor (rows of another length,
+/// durations in frames …); or more than half of those without end before their last segment.
+/// `notes` gets a sentence where a quarter or more do not fit, each by its own factor, and where no
+/// segment reaches beyond half of its video's rows.
 inline void check_row_lengths(const GroundTruth& truth, const std::vector<std::int64_t>& rows,
                               const RowLengths& lengths, std::vector<std::string>& notes) {
-  std::vector<double> factors;  // of the videos that do not fit: seconds of the rows / seconds annotated
+  std::vector<double>
+      factors;  // of the videos that do not fit: seconds of the rows / seconds annotated
   std::size_t timed = 0, ended = 0, short_of = 0, reach = 0;
   double furthest = 0;
   std::string example, cut;
@@ -111,43 +121,51 @@ inline void check_row_lengths(const GroundTruth& truth, const std::vector<std::i
       if (std::fabs(seconds - video.duration) <= 0.1 * video.duration + 2 * row) continue;
       factors.push_back(seconds / video.duration);
       if (example.empty()) {
-        example = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds, " s, the annotation says ",
-                         video.duration, " s");
+        example = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds,
+                         " s, the annotation says ", video.duration, " s");
       }
     } else if (last > 0) {
       ++ended;
       if (last <= 1.1 * seconds + 2 * row) continue;
       ++short_of;
       if (cut.empty()) {
-        cut = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds, " s, its last segment ends at ",
-                     last, " s");
+        cut = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds,
+                     " s, its last segment ends at ", last, " s");
       }
     }
   }
-  const std::string advice = concat(" (", lengths.description(), "); --seconds-per-row says how long a row is, if the "
-                                    "features are not of another cut of the videos or the times not seconds");
+  const std::string advice =
+      concat(" (", lengths.description(),
+             "); --seconds-per-row says how long a row is, if the "
+             "features are not of another cut of the videos or the times not seconds");
   TANDEM_CHECK(2 * short_of <= ended, "dataset", short_of, " of ", ended,
                " videos have segments behind the end of their features; ", cut, advice);
   if (2 * factors.size() > timed) {
     std::vector<double> sorted = factors;
     std::sort(sorted.begin(), sorted.end());
     const double middle = sorted[sorted.size() / 2];
-    const auto alike = static_cast<std::size_t>(std::count_if(factors.begin(), factors.end(), [&](double f) {
-      return std::fabs(f / middle - 1) <= 0.1;
-    }));
-    TANDEM_CHECK(2 * alike <= timed, "dataset", alike, " of ", timed, " videos have features that last ",
-                 std::round(middle * 1000) / 1000, " times as long as their annotation says; ", example, advice,
-                 lengths.uniform() > 0 ? concat("; with ", std::round(lengths.uniform() / middle * 1000) / 1000,
-                                                " s a row they would agree")
-                                       : "");
+    const auto alike =
+        static_cast<std::size_t>(std::count_if(factors.begin(), factors.end(), [&](double f) {
+          return std::fabs(f / middle - 1) <= 0.1;
+        }));
+    TANDEM_CHECK(2 * alike <= timed, "dataset", alike, " of ", timed,
+                 " videos have features that last ", std::round(middle * 1000) / 1000,
+                 " times as long as their annotation says; ", example, advice,
+                 lengths.uniform() > 0
+                     ? concat("; with ", std::round(lengths.uniform() / middle * 1000) / 1000,
+                              " s a row they would agree")
+                     : "");
   }
   if (4 * factors.size() >= timed && !factors.empty()) {
-    notes.push_back(concat(factors.size(), " of ", timed, " videos have features that are longer or shorter than the "
-                           "annotation says; ", example));
+    notes.push_back(concat(factors.size(), " of ", timed,
+                           " videos have features that are longer or shorter than the "
+                           "annotation says; ",
+                           example));
   }
   if (reach >= 10 && furthest < 0.5) {
-    notes.push_back(concat("no segment reaches beyond ", std::round(furthest * 100), " % of its video's rows (",
-                           lengths.description(), "): is a row that long?"));
+    notes.push_back(concat("no segment reaches beyond ", std::round(furthest * 100),
+                           " % of its video's rows (", lengths.description(),
+                           "): is a row that long?"));
   }
 }
 

@@ -2,16 +2,17 @@
 /// A simulated data set with the paper's premise built in, for tests, demonstrations and timings.
 /// **Nothing measured on it says anything about real videos.**
 ///
-/// The premise: I3D features separate the discriminative core of an action from everything else (so a
-/// classifier trained on them is incomplete), CLIP features agree with the class text over the action
-/// and its surroundings (so they are over-complete). Row t of video v:
+/// The premise: I3D features separate the discriminative core of an action from everything else (so
+/// a classifier trained on them is incomplete), CLIP features agree with the class text over the
+/// action and its surroundings (so they are over-complete). Row t of video v:
 ///
-///   i3d(t)  = i3d_scale·(Σ_instances e(t)·a_c + scene·s_v + noise·ε),  e = 1 in the core, `edge` outside
-///   clip(t) = clip_scale·(Σ_instances 1[t within `spill` rows]·text·u_c + noise·ε)
+///   i3d(t)  = i3d_scale·(Σ_instances e(t)·a_c + scene·s_v + noise·ε),  e = 1 in the core, `edge`
+///   outside clip(t) = clip_scale·(Σ_instances 1[t within `spill` rows]·text·u_c + noise·ε)
 ///
-/// a_c, s_v: random unit directions; u_c: the unit direction of the class text, which the caller takes
-/// from the text encoder that will be trained with, minus the mean of all classes (texts have much in
-/// common that images of different actions do not share); ε: normal, scaled so that the noise vector has norm `noise`.
+/// a_c, s_v: random unit directions; u_c: the unit direction of the class text, which the caller
+/// takes from the text encoder that will be trained with, minus the mean of all classes (texts have
+/// much in common that images of different actions do not share); ε: normal, scaled so that the
+/// noise vector has norm `noise`.
 
 #include <algorithm>
 #include <cmath>
@@ -25,25 +26,25 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The numbers of videos, labels and the share of action are near those of THUMOS14's training half (200
-/// videos, 20 classes, 13.5 % with two, 29 % action per class); docs/simulation.md says how the strengths
-/// were found and what happens with others.
+/// The numbers of videos, labels and the share of action are near those of THUMOS14's training half
+/// (200 videos, 20 classes, 13.5 % with two, 29 % action per class); docs/simulation.md says how
+/// the strengths were found and what happens with others.
 struct SimulationOptions {
   std::int64_t classes = 20;
   std::int64_t train_videos = 200, test_videos = 60;
   std::int64_t rows_low = 60, rows_high = 100;  ///< video length in snippets, uniform
-  double second_class = 0.135;  ///< share of videos with two classes
-  double instances = 4;         ///< mean number of instances per class and video, at least 1
-  double length_median = 8;     ///< of an instance, in rows (log-normal)
-  double length_spread = 0.6;   ///< standard deviation of the logarithm
+  double second_class = 0.135;                  ///< share of videos with two classes
+  double instances = 4;        ///< mean number of instances per class and video, at least 1
+  double length_median = 8;    ///< of an instance, in rows (log-normal)
+  double length_spread = 0.6;  ///< standard deviation of the logarithm
   std::int64_t i3d_width = 2048, clip_width = 512;
-  double core = 0.5;            ///< the middle share of an instance that is discriminative
-  double edge = 0.25;           ///< strength of the class direction outside the core
-  double action = 1.0;          ///< strength of the class direction in the core
-  double scene = 0.5;           ///< strength of the video's own direction
-  double i3d_noise = 1.0;       ///< norm of the noise of a row
-  double text = 1.0;            ///< strength of the class-text direction in CLIP rows
-  std::int64_t spill = 2;       ///< rows before and after an instance that CLIP also calls the action
+  double core = 0.5;       ///< the middle share of an instance that is discriminative
+  double edge = 0.25;      ///< strength of the class direction outside the core
+  double action = 1.0;     ///< strength of the class direction in the core
+  double scene = 0.5;      ///< strength of the video's own direction
+  double i3d_noise = 1.0;  ///< norm of the noise of a row
+  double text = 1.0;       ///< strength of the class-text direction in CLIP rows
+  std::int64_t spill = 2;  ///< rows before and after an instance that CLIP also calls the action
   double clip_noise = 1.0;
   double i3d_scale = 16, clip_scale = 1;  ///< factors of the rows
   double seconds_per_row = conventional_seconds_per_row;
@@ -69,7 +70,8 @@ inline std::vector<float> unit_direction(std::int64_t width, Generator& random) 
 inline GroundTruth simulate_annotations(const SimulationOptions& o) {
   TANDEM_CHECK(o.classes >= 1 && o.train_videos >= 0 && o.test_videos >= 0 && o.rows_low >= 8 &&
                    o.rows_high >= o.rows_low && o.instances >= 1 && o.length_median >= 1,
-               "simulate", "needs classes >= 1, rows_low >= 8, rows_high >= rows_low, instances >= 1, "
+               "simulate",
+               "needs classes >= 1, rows_low >= 8, rows_high >= rows_low, instances >= 1, "
                "length_median >= 1");
   GroundTruth truth;
   for (std::int64_t c = 0; c < o.classes; ++c) truth.add_class(concat("SimulatedClass", c));
@@ -83,7 +85,8 @@ inline GroundTruth simulate_annotations(const SimulationOptions& o) {
     video.subset = train ? "train" : "test";
     video.id = concat("sim_", video.subset, "_", number);
     const std::int64_t rows =
-        o.rows_low + static_cast<std::int64_t>(random.next_below(static_cast<std::uint64_t>(o.rows_high - o.rows_low + 1)));
+        o.rows_low + static_cast<std::int64_t>(random.next_below(
+                         static_cast<std::uint64_t>(o.rows_high - o.rows_low + 1)));
     video.duration = static_cast<double>(rows) * o.seconds_per_row;
     video.labels.push_back(static_cast<int>(v % o.classes));  // every class occurs
     if (o.classes > 1 && random.next_double() < o.second_class) {
@@ -126,7 +129,8 @@ class Simulator {
   Simulator(const SimulationOptions& options, const Tensor<float>& text)
       : options_(options), text_(text.detach().clone()), root_(options.seed) {
     TANDEM_CHECK(text.rank() == 2 && text.size(1) == options.clip_width, "simulate",
-                 "expected class-text directions (C, ", options.clip_width, "), got ", text.shape());
+                 "expected class-text directions (C, ", options.clip_width, "), got ",
+                 text.shape());
     centre_directions();
     Generator random = root_.split(1);
     for (std::int64_t c = 0; c < text.size(0); ++c) {
@@ -141,7 +145,8 @@ class Simulator {
     TANDEM_CHECK(truth.classes.size() == actions_.size(), "simulate", "there are ", actions_.size(),
                  " class-text directions for ", truth.classes.size(), " classes");
     double end = video.duration;
-    for (const Instance& i : video.instances) end = video.duration > 0 ? end : std::max(end, i.segment.end);
+    for (const Instance& i : video.instances)
+      end = video.duration > 0 ? end : std::max(end, i.segment.end);
     const std::int64_t rows =
         std::max<std::int64_t>(1, static_cast<std::int64_t>(end / options_.seconds_per_row + 1e-9));
     Generator random = root_.split(1000000 + v);
@@ -205,10 +210,12 @@ class Simulator {
       for (std::int64_t d = 0; d < width; ++d) {
         square += static_cast<double>(u[c * width + d]) * static_cast<double>(u[c * width + d]);
       }
-      for (std::int64_t d = 0; d < width; ++d) u[c * width + d] /= static_cast<float>(std::sqrt(square));
+      for (std::int64_t d = 0; d < width; ++d)
+        u[c * width + d] /= static_cast<float>(std::sqrt(square));
     }
   }
-  static void add_direction(float* row, const float* direction, std::int64_t width, double strength) {
+  static void add_direction(float* row, const float* direction, std::int64_t width,
+                            double strength) {
     for (std::int64_t d = 0; d < width; ++d) row[d] += static_cast<float>(strength) * direction[d];
   }
   SimulationOptions options_;

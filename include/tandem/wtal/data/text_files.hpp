@@ -1,6 +1,6 @@
 #pragma once
-/// What the VLP branch's text side comes from: a text encoder's weights (read by clip/load.hpp) and the
-/// token ids of the class names, from a file or from CLIP's vocabulary.
+/// What the VLP branch's text side comes from: a text encoder's weights (read by clip/load.hpp) and
+/// the token ids of the class names, from a file or from CLIP's vocabulary.
 
 #include <cstdint>
 #include <string>
@@ -36,7 +36,8 @@ struct ClassTokens {
 };
 
 /// Reads the token ids of `classes`. Errors: a class that is missing, an id outside the vocabulary.
-inline ClassTokens load_class_tokens(const std::string& path, const std::vector<std::string>& classes,
+inline ClassTokens load_class_tokens(const std::string& path,
+                                     const std::vector<std::string>& classes,
                                      std::int64_t vocabulary) {
   const io::JsonDocument document = io::JsonDocument::load(path);
   const io::JsonRef root = document.root();
@@ -55,13 +56,14 @@ inline ClassTokens load_class_tokens(const std::string& path, const std::vector<
 }
 
 /// The token ids of class names by CLIP's vocabulary: lower-cased, in words ("ThrowDiscus" → "throw
-/// discus"), as clip::readable_class_name writes them.                                  [method §3, C]
+/// discus"), as clip::readable_class_name writes them.                               [method §3, C]
 inline ClassTokens tokenize_classes(const clip::Tokenizer& tokenizer,
                                     const std::vector<std::string>& classes) {
   ClassTokens out{tokenizer.start_token(), tokenizer.end_token(), {}};
   for (const std::string& name : classes) {
     out.names.push_back(tokenizer.encode(clip::readable_class_name(name)));
-    TANDEM_CHECK(!out.names.back().empty(), "tokenize_classes", "the class name \"", name, "\" has no words");
+    TANDEM_CHECK(!out.names.back().empty(), "tokenize_classes", "the class name \"", name,
+                 "\" has no words");
   }
   return out;
 }

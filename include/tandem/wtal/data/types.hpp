@@ -1,6 +1,7 @@
 #pragma once
 /// Plain structures that annotations, detections and evaluation share. Times are seconds; classes
-/// are indices into `GroundTruth::classes`. No tensors: including this header costs next to nothing.
+/// are indices into `GroundTruth::classes`. No tensors: including this header costs next to
+/// nothing.
 
 #include <algorithm>
 #include <cstddef>
@@ -73,18 +74,21 @@ struct DetectionSet {
   }
 };
 
-/// The annotations of one video. Values are those of the file, unrounded and unclipped: segments may
-/// run past `duration`, instances may be duplicated under a second class, `labels` may disagree with
-/// `instances`.
+/// The annotations of one video. Values are those of the file, unrounded and unclipped: segments
+/// may run past `duration`, instances may be duplicated under a second class, `labels` may disagree
+/// with `instances`.
 struct VideoTruth {
   std::string id;
   std::string subset = {};  ///< as the file names it: "validation", "test", "training", "train" …
-  double duration = 0;  ///< seconds; 0 when the file does not say
+  double duration = 0;      ///< seconds; 0 when the file does not say
   std::vector<Instance> instances = {};  ///< in file order
-  std::vector<int> labels = {};  ///< video-level classes (labels_all where it exists, else what the file calls
-                            ///< the video and the distinct classes of `instances`), ascending; all that
-                            ///< training needs: `instances` may be empty
-  std::vector<Segment> ambiguous = {};  ///< stretches marked ambiguous; used by the index protocol only
+  /// Video-level classes (labels_all where it exists, else what the file calls
+  std::vector<int> labels = {};
+  ///< the video and the distinct classes of `instances`), ascending; all
+  ///< that
+  ///< training needs: `instances` may be empty
+  /// Stretches marked ambiguous; used by the index protocol only
+  std::vector<Segment> ambiguous = {};
 };
 
 /// What a data set says: its classes and videos. Filled by the readers of the W-TALC, BaS-Net and

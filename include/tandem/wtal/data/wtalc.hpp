@@ -1,11 +1,12 @@
 #pragma once
 /// The W-TALC layout of annotations, used by most repositories of the field: a folder of npy files
-/// with one row per video.                                                            [method §8, C]
+/// with one row per video.                                                           [method §8, C]
 ///   classlist |S (C,)   videoname |S (N,)   subset |S (N,)   duration <f8 (N,) or (N, 1)
 ///   segments |O: per video a list of [start, end]   labels |O: per video one name per segment
 ///   labels_all |O: per video its video-level names   Ambiguous_test.txt: "video  start end" lines
-/// In |O files an array, or np.float64 and np.str_ values, may stand where a list of plain ones is usual, and where
-/// all videos have equally many segments the whole may be one array (N, k, 2): what today's NumPy writes.
+/// In |O files an array, or np.float64 and np.str_ values, may stand where a list of plain ones is
+/// usual, and where all videos have equally many segments the whole may be one array (N, k, 2):
+/// what today's NumPy writes.
 
 #include "tandem/io/nested.hpp"
 #include "tandem/io/pickle_writer.hpp"
@@ -17,20 +18,23 @@ namespace wtal {
 
 namespace detail {
 
-/// One file of the layout that holds a list per video, with messages that name the file and the video.
+/// One file of the layout that holds a list per video, with messages that name the file and the
+/// video.
 class WtalcLists {
  public:
   WtalcLists(const std::string& path, const std::vector<std::string>& ids)
       : file_(path), ids_(ids), root_(file_.root()) {
-    TANDEM_CHECK(root_.is_list() && root_.size() == ids.size(), "wtalc", path, ": expected ", ids.size(),
-                 " lists, one per video, found ", root_.is_list() ? concat(root_.size()) : root_.kind_name());
-    TANDEM_CHECK(file_.expanded_size() / 4 <= file_.bytes(), "wtalc", path, ": its shared lists expand to ",
-                 file_.expanded_size(), " values, more than a file of ", file_.bytes(), " bytes can mean");
+    TANDEM_CHECK(root_.is_list() && root_.size() == ids.size(), "wtalc", path, ": expected ",
+                 ids.size(), " lists, one per video, found ",
+                 root_.is_list() ? concat(root_.size()) : root_.kind_name());
+    TANDEM_CHECK(file_.expanded_size() / 4 <= file_.bytes(), "wtalc", path,
+                 ": its shared lists expand to ", file_.expanded_size(),
+                 " values, more than a file of ", file_.bytes(), " bytes can mean");
   }
   io::Nested at(std::size_t video) const {
     io::Nested value = root_[video];
-    TANDEM_CHECK(value.is_list(), "wtalc", file_.path(), ": ", ids_[video], ": expected a list, found ",
-                 value.kind_name());
+    TANDEM_CHECK(value.is_list(), "wtalc", file_.path(), ": ", ids_[video],
+                 ": expected a list, found ", value.kind_name());
     return value;
   }
   template <class... Pieces>
@@ -53,12 +57,14 @@ inline std::vector<double> wtalc_numbers(const std::string& path, std::size_t vi
   const io::NestedFile file(path);
   const io::Nested root = file.root();
   TANDEM_CHECK(root.is_list() && root.size() == videos, "wtalc", path, ": expected ", videos,
-               " numbers, one per video, found ", root.is_list() ? concat(root.size()) : root.kind_name());
+               " numbers, one per video, found ",
+               root.is_list() ? concat(root.size()) : root.kind_name());
   std::vector<double> out;
   for (std::size_t v = 0; v < videos; ++v) {
     io::Nested value = root[v];
     if (value.is_list() && value.size() == 1) value = value[0];
-    TANDEM_CHECK(value.is_number(), "wtalc", path, ": video ", v, ": expected a number, found ", value.kind_name());
+    TANDEM_CHECK(value.is_number(), "wtalc", path, ": video ", v, ": expected a number, found ",
+                 value.kind_name());
     out.push_back(value.number());
   }
   return out;
@@ -69,21 +75,22 @@ inline std::vector<double> wtalc_numbers(const std::string& path, std::size_t vi
 /// True when the folder holds W-TALC annotations; segments need not be among them.
 inline bool is_wtalc_folder(const std::string& folder) {
   const auto has = [&](const char* name) { return io::is_file(io::join_path(folder, name)); };
-  return has("classlist.npy") && (has("segments.npy") || has("labels_all.npy") || has("labels.npy"));
+  return has("classlist.npy") &&
+         (has("segments.npy") || has("labels_all.npy") || has("labels.npy"));
 }
 
-/// read_wtalc — ground truth of a W-TALC folder. Videos and classes keep the order of the files (row i
-/// of a joint feature file belongs to video i); values are kept as they are: segments may run past the
-/// duration, be empty or be listed under two classes, and `labels` (labels_all) may disagree with the
-/// instances or be empty, as in the published THUMOS14 files.
+/// read_wtalc — ground truth of a W-TALC folder. Videos and classes keep the order of the files
+/// (row i of a joint feature file belongs to video i); values are kept as they are: segments may
+/// run past the duration, be empty or be listed under two classes, and `labels` (labels_all) may
+/// disagree with the instances or be empty, as in the published THUMOS14 files.
 ///
-/// Video-level labels alone are enough: segments.npy may be missing, or a video may have labels and no
-/// segments. A missing labels_all.npy means the names in labels.npy, a missing duration.npy or
+/// Video-level labels alone are enough: segments.npy may be missing, or a video may have labels and
+/// no segments. A missing labels_all.npy means the names in labels.npy, a missing duration.npy or
 /// Ambiguous_test.txt means none.
 ///   const GroundTruth truth = read_wtalc("Thumos14reduced-Annotations");
-/// Errors name file and video: arrays of different length, a name that is not in classlist, two names there
-/// that differ only in their spelling, a segment that is not two finite numbers, as many labels as segments,
-/// ids that repeat.
+/// Errors name file and video: arrays of different length, a name that is not in classlist, two
+/// names there that differ only in their spelling, a segment that is not two finite numbers, as
+/// many labels as segments, ids that repeat.
 inline GroundTruth read_wtalc(const std::string& folder) {
   const auto path = [&](const char* name) { return io::join_path(folder, name); };
   GroundTruth truth;
@@ -93,7 +100,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
   TANDEM_CHECK(subsets.size() == ids.size(), "wtalc", path("subset.npy"), ": expected ", ids.size(),
                " names, one per video, found ", subsets.size());
   std::vector<double> durations(ids.size(), 0);
-  if (io::is_file(path("duration.npy"))) durations = detail::wtalc_numbers(path("duration.npy"), ids.size());
+  if (io::is_file(path("duration.npy")))
+    durations = detail::wtalc_numbers(path("duration.npy"), ids.size());
   std::unordered_map<std::string, int> class_index;
   for (std::size_t c = 0; c < truth.classes.size(); ++c) {
     TANDEM_CHECK(class_index.emplace(truth.classes[c], static_cast<int>(c)).second, "wtalc",
@@ -102,7 +110,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
   if (const auto twins = detail::same_but_for_spelling(truth.classes)) {
     fail("wtalc", path("classlist.npy"), ": ", detail::twin_message(truth.classes, *twins));
   }
-  const auto class_of = [&](const detail::WtalcLists& lists, std::size_t v, const io::Nested& value) {
+  const auto class_of = [&](const detail::WtalcLists& lists, std::size_t v,
+                            const io::Nested& value) {
     const std::string name = lists.name(v, value);
     const auto found = class_index.find(name);
     if (found == class_index.end()) {
@@ -111,7 +120,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
     }
     return found->second;
   };
-  const bool has_all = io::is_file(path("labels_all.npy")), has_segments = io::is_file(path("segments.npy"));
+  const bool has_all = io::is_file(path("labels_all.npy")),
+             has_segments = io::is_file(path("segments.npy"));
   const bool has_labels = has_segments || io::is_file(path("labels.npy"));
   std::optional<detail::WtalcLists> segments, labels, all;
   if (has_segments) segments.emplace(path("segments.npy"), ids);
@@ -127,7 +137,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
     if (segments) {
       const io::Nested when = segments->at(v), what = labels->at(v);
       if (when.size() != what.size() && when.size() > 0) {
-        labels->error(v, "expected one label for each of ", when.size(), " segments, found ", what.size());
+        labels->error(v, "expected one label for each of ", when.size(), " segments, found ",
+                      what.size());
       }
       for (std::size_t i = 0; i < when.size(); ++i) {
         const io::Nested pair = when[i];
@@ -135,7 +146,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
             !is_finite(pair[0].number()) || !is_finite(pair[1].number())) {
           segments->error(v, "segment ", i, " is not a pair of times");
         }
-        video.instances.push_back({{pair[0].number(), pair[1].number()}, class_of(*labels, v, what[i])});
+        video.instances.push_back(
+            {{pair[0].number(), pair[1].number()}, class_of(*labels, v, what[i])});
       }
     }
     const detail::WtalcLists& names = all ? *all : *labels;
@@ -145,7 +157,8 @@ inline GroundTruth read_wtalc(const std::string& folder) {
     video.labels.erase(std::unique(video.labels.begin(), video.labels.end()), video.labels.end());
     truth.videos.push_back(std::move(video));
   }
-  TANDEM_CHECK(!truth.videos.empty(), "wtalc", path("videoname.npy"), ": the folder names no video");
+  TANDEM_CHECK(!truth.videos.empty(), "wtalc", path("videoname.npy"),
+               ": the folder names no video");
   if (const std::string ambiguous = path("Ambiguous_test.txt"); io::is_file(ambiguous)) {
     add_ambiguous(truth, io::read_text(ambiguous), ambiguous);
   }
@@ -169,7 +182,8 @@ inline void write_wtalc(const std::string& folder, const GroundTruth& truth) {
       times.push_back(std::vector<double>{instance.segment.start, instance.segment.end});
       names.push_back(truth.classes.at(static_cast<std::size_t>(instance.cls)));
     }
-    for (const int c : video.labels) distinct.push_back(truth.classes.at(static_cast<std::size_t>(c)));
+    for (const int c : video.labels)
+      distinct.push_back(truth.classes.at(static_cast<std::size_t>(c)));
     segments.push_back(std::move(times));
     labels.push_back(std::move(names));
     all.push_back(std::move(distinct));

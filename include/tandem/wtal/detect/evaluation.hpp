@@ -25,8 +25,9 @@ namespace wtal {
 enum class Protocol {
   /// Seconds as they are; tIoU 0.5:0.05:0.95. The official ActivityNet evaluator.
   activitynet,
-  /// The W-TALC family (W-TALC, CO2-Net …): boundaries in rows of 16 frames at 25 per second, ground
-  /// truth rounded half to even, detections that touch an ambiguous stretch removed; tIoU 0.1:0.1:0.9.
+  /// The W-TALC family (W-TALC, CO2-Net …): boundaries in rows of 16 frames at 25 per second,
+  /// ground truth rounded half to even, detections that touch an ambiguous stretch removed; tIoU
+  /// 0.1:0.1:0.9.
   thumos_index,
   /// The BaS-Net family: seconds as they are, ambiguous stretches ignored; tIoU 0.1:0.1:0.9.
   thumos_seconds,
@@ -35,9 +36,12 @@ enum class Protocol {
 /// The name that the command line uses.
 inline std::string_view protocol_name(Protocol protocol) {
   switch (protocol) {
-    case Protocol::activitynet: return "activitynet";
-    case Protocol::thumos_index: return "thumos-index";
-    case Protocol::thumos_seconds: return "thumos-seconds";
+    case Protocol::activitynet:
+      return "activitynet";
+    case Protocol::thumos_index:
+      return "thumos-index";
+    case Protocol::thumos_seconds:
+      return "thumos-seconds";
   }
   return "unknown";
 }
@@ -69,11 +73,11 @@ struct EvaluationOptions {
   std::vector<double> thresholds = {};
   /// Only videos of this subset are ground truth; empty: all of them.
   std::string subset = {};
-  /// Detections in videos without any ground-truth instance in the subset are false positives, as in
-  /// the official evaluator; true drops them, as W-TALC's own script does (reading: false).
+  /// Detections in videos without any ground-truth instance in the subset are false positives, as
+  /// in the official evaluator; true drops them, as W-TALC's own script does (reading: false).
   bool ignore_videos_without_instances = false;
-  /// Index units: seconds of a row. Published numbers are of rows of the conventional length; others must not be
-  /// compared with them.
+  /// Index units: seconds of a row. Published numbers are of rows of the conventional length;
+  /// others must not be compared with them.
   double seconds_per_row = conventional_seconds_per_row;
 };
 
@@ -94,18 +98,19 @@ struct Evaluation {
   std::vector<double> map;              ///< [threshold]: mean of ap over classes
   std::vector<AverageMap> averages;     ///< what papers report
 
-  std::vector<double> map_ties_first;   ///< [threshold]: `map` with equals the other way round
+  std::vector<double> map_ties_first;  ///< [threshold]: `map` with equals the other way round
 
   std::size_t tied_scores = 0;    ///< detections that share their score with another of their class
   std::size_t tied_overlaps = 0;  ///< detections that overlap several instances equally, and most
-  std::size_t empty_instances = 0;     ///< instances of no length: nothing matches them; they count
-  std::size_t empty_detections = 0;    ///< detections of no length: false positives
-  std::size_t ambiguous_removed = 0;   ///< index units: detections that touched an ambiguous stretch
-  std::size_t unknown_class = 0;       ///< detections whose class has no instance: left out
-  std::vector<std::string> unknown_classes;      ///< the names of those classes
-  std::vector<std::string> unknown_videos;       ///< with detections, not in the ground truth
-  std::vector<std::string> undetected_videos;    ///< with instances, without any detection entry
-  std::vector<std::string> instanceless_videos;  ///< with detections, in the ground truth, no instance
+  std::size_t empty_instances = 0;    ///< instances of no length: nothing matches them; they count
+  std::size_t empty_detections = 0;   ///< detections of no length: false positives
+  std::size_t ambiguous_removed = 0;  ///< index units: detections that touched an ambiguous stretch
+  std::size_t unknown_class = 0;      ///< detections whose class has no instance: left out
+  std::vector<std::string> unknown_classes;    ///< the names of those classes
+  std::vector<std::string> unknown_videos;     ///< with detections, not in the ground truth
+  std::vector<std::string> undetected_videos;  ///< with instances, without any detection entry
+  std::vector<std::string>
+      instanceless_videos;  ///< with detections, in the ground truth, no instance
 
   /// True when another order of equals would give another mAP.
   bool ties_decide() const { return map_ties_first != map; }
@@ -121,10 +126,12 @@ struct Evaluation {
 
 namespace detail {
 
-/// Seconds → rows. Those of the convention, 16 frames at 25 per second, are counted as the field's code does:
+/// Seconds → rows. Those of the convention, 16 frames at 25 per second, are counted as the field's
+/// code does:
 /// seconds/0.64 would round otherwise.
 inline double to_index(double seconds, double seconds_per_row) {
-  return seconds_per_row == conventional_seconds_per_row ? seconds * 25 / 16 : seconds / seconds_per_row;
+  return seconds_per_row == conventional_seconds_per_row ? seconds * 25 / 16
+                                                         : seconds / seconds_per_row;
 }
 
 /// Round half to even without depending on the rounding mode (Python's round).
@@ -136,8 +143,9 @@ inline double round_half_even(double x) {
   return std::fmod(below, 2.0) == 0 ? below : below + 1;
 }
 
-/// A detection made on rows carries 0.64·t; back in rows that is t up to rounding. Values that close
-/// to a whole row are that row (t·ε·few ≪ 1e-6 for any video), so "touches" and "IoU ≥ t" are exact.
+/// A detection made on rows carries 0.64·t; back in rows that is t up to rounding. Values that
+/// close to a whole row are that row (t·ε·few ≪ 1e-6 for any video), so "touches" and "IoU ≥ t" are
+/// exact.
 inline double snap_to_row(double x) {
   const double nearest = std::nearbyint(x);
   return std::fabs(x - nearest) < 1e-6 ? nearest : x;
@@ -183,9 +191,9 @@ enum class TieOrder { last_first, first_first };
 
 /// AP of one class, and how often order in the input was all there was to go by.
 struct ClassResult {
-  std::vector<double> ap;            ///< [threshold]
-  std::size_t tied_scores = 0;       ///< detections whose score another one has too
-  std::size_t tied_overlaps = 0;     ///< detections whose highest IoU ≥ t several instances have
+  std::vector<double> ap;         ///< [threshold]
+  std::size_t tied_scores = 0;    ///< detections whose score another one has too
+  std::size_t tied_overlaps = 0;  ///< detections whose highest IoU ≥ t several instances have
 };
 
 /// AP of one class at every threshold. `detections` in input order; `truth` in input order.
@@ -200,7 +208,8 @@ inline ClassResult class_average_precision(const std::vector<Placed>& truth,
   std::iota(order.begin(), order.end(), std::size_t{0});
   if (ties == TieOrder::last_first) {
     std::reverse(order.begin(), order.end());
-    for (auto& [video, instances] : truth_of_video) std::reverse(instances.begin(), instances.end());
+    for (auto& [video, instances] : truth_of_video)
+      std::reverse(instances.begin(), instances.end());
   }
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return detections[a].score > detections[b].score;
@@ -251,7 +260,8 @@ inline ClassResult class_average_precision(const std::vector<Placed>& truth,
 
 /// True when a detection (in rows) shares a row with the ambiguous stretch (in seconds). Both are
 /// cut to whole rows as W-TALC does: the stretch rounded half to even, the detection truncated.
-inline bool touches_ambiguous(const Segment& rows, const Segment& ambiguous_seconds, double seconds_per_row) {
+inline bool touches_ambiguous(const Segment& rows, const Segment& ambiguous_seconds,
+                              double seconds_per_row) {
   const double start = round_half_even(to_index(ambiguous_seconds.start, seconds_per_row));
   const double end = round_half_even(to_index(ambiguous_seconds.end, seconds_per_row));
   return std::min(std::trunc(rows.end), end) > std::max(std::trunc(rows.start), start);
@@ -285,28 +295,30 @@ inline std::vector<AverageMap> reported_averages(const Evaluation& e, bool own_t
 /// those already taken; true positive if IoU ≥ t, else false positive; detections in videos without
 /// that class are false positives; AP by all-point interpolation (VOC 2011); mean over the classes
 /// present in the ground truth; a class without detections has AP 0. Of equal scores, and of equal
-/// overlaps, the last in the file comes first: the official code sorts upwards and reads backwards. The
-/// result counts such ties and holds the mAP of the other order, so that it is seen when they decide.
+/// overlaps, the last in the file comes first: the official code sorts upwards and reads backwards.
+/// The result counts such ties and holds the mAP of the other order, so that it is seen when they
+/// decide.
 ///
-/// An instance or a detection without length (start ≥ end) matches nothing: it is a missed positive, or
-/// a false positive. The result counts both. (The official code divides 0 by 0 for two equal points and
-/// takes that for a match.)
+/// An instance or a detection without length (start ≥ end) matches nothing: it is a missed
+/// positive, or a false positive. The result counts both. (The official code divides 0 by 0 for two
+/// equal points and takes that for a match.)
 ///
 /// Index units (Protocol::thumos_index):
-///   - ground truth: start and end → round-half-to-even(seconds·25/16). 17 instances of the THUMOS14
-///     test set become empty; nothing can match them and they count as positives, as in W-TALC.
+///   - ground truth: start and end → round-half-to-even(seconds·25/16). 17 instances of the
+///     THUMOS14 test set become empty; nothing can match them and they count as positives, as in
+///     W-TALC.
 ///   - detections: seconds·25/16, set to a whole row when within 1e-6 of one, otherwise not rounded
 ///     (W-TALC's detections are made on rows; how to treat others is a reading).
 ///   - a detection that shares a row with an ambiguous stretch of its video is removed before the
 ///     ranking: stretch [round(a·25/16), round(b·25/16)), detection [trunc(s), trunc(e)).
-///   - on whole rows IoU of intervals equals W-TALC's IoU of sets of rows. W-TALC's first script took
-///     the first instance with IoU ≥ t and the non-interpolated AP; its successors (CO2-Net, …), whose
-///     numbers papers report, use the matching above.
+///   - on whole rows IoU of intervals equals W-TALC's IoU of sets of rows. W-TALC's first script
+///     took the first instance with IoU ≥ t and the non-interpolated AP; its successors (CO2-Net,
+///     …), whose numbers papers report, use the matching above.
 ///
 /// Detections are matched to classes and videos by name. Those of a class without any instance are
 /// left out and named in the result; those of an unknown video count as false positives and are
-/// named too. Errors: no instance in the subset, a repeated video id in the ground truth, a score or
-/// time that is NaN, a class index out of range, a threshold outside (0, 1].
+/// named too. Errors: no instance in the subset, a repeated video id in the ground truth, a score
+/// or time that is NaN, a class index out of range, a threshold outside (0, 1].
 ///   const Evaluation e = evaluate(truth, detections, {.protocol = Protocol::thumos_seconds});
 ///   e.average("0.3:0.7");
 inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detected,
@@ -333,14 +345,16 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
     for (std::size_t i = 0; i < video.instances.size(); ++i) {
       const Instance& instance = video.instances[i];
       TANDEM_CHECK(instance.cls >= 0 && static_cast<std::size_t>(instance.cls) < truth_of.size(),
-                   "evaluate", "instance ", i, " of video '", video.id, "' has class ", instance.cls,
-                   ", but there are ", truth_of.size(), " classes");
+                   "evaluate", "instance ", i, " of video '", video.id, "' has class ",
+                   instance.cls, ", but there are ", truth_of.size(), " classes");
       Segment segment = instance.segment;
-      TANDEM_CHECK(is_finite(segment.start) && is_finite(segment.end), "evaluate",
-                   "instance ", i, " of video '", video.id, "' has a time that is not finite");
+      TANDEM_CHECK(is_finite(segment.start) && is_finite(segment.end), "evaluate", "instance ", i,
+                   " of video '", video.id, "' has a time that is not finite");
       if (index_units) {
-        segment.start = detail::round_half_even(detail::to_index(segment.start, options.seconds_per_row));
-        segment.end = detail::round_half_even(detail::to_index(segment.end, options.seconds_per_row));
+        segment.start =
+            detail::round_half_even(detail::to_index(segment.start, options.seconds_per_row));
+        segment.end =
+            detail::round_half_even(detail::to_index(segment.end, options.seconds_per_row));
       }
       if (!(segment.end > segment.start)) ++result.empty_instances;
       truth_of[static_cast<std::size_t>(instance.cls)].push_back({v, segment, 0});
@@ -352,7 +366,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
     std::string known;
     for (const std::string& name : truth.subsets()) known += (known.empty() ? "" : ", ") + name;
     fail("evaluate", "the ground truth has no instance",
-         options.subset.empty() ? "" : " in subset '" + options.subset + "'; its subsets are: " + known);
+         options.subset.empty() ? ""
+                                : " in subset '" + options.subset + "'; its subsets are: " + known);
   }
 
   // Detections, by the ground truth's class.
@@ -377,15 +392,14 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
         known != video_of.end() ? known->second : detected_ids.find(video.id)->second;
     for (std::size_t i = 0; i < video.detections.size(); ++i) {
       const Detection& detection = video.detections[i];
-      TANDEM_CHECK(
-          detection.cls >= 0 && static_cast<std::size_t>(detection.cls) < class_map.size(),
-          "evaluate", "detection ", i, " of video '", video.id, "' has class ", detection.cls,
-          ", but there are ", class_map.size(), " classes");
-      TANDEM_CHECK(!is_nan(detection.score), "evaluate", "detection ", i, " of video '",
-                   video.id, "' has the score NaN, which has no rank");
-      TANDEM_CHECK(
-          is_finite(detection.segment.start) && is_finite(detection.segment.end),
-          "evaluate", "detection ", i, " of video '", video.id, "' has a time that is not finite");
+      TANDEM_CHECK(detection.cls >= 0 && static_cast<std::size_t>(detection.cls) < class_map.size(),
+                   "evaluate", "detection ", i, " of video '", video.id, "' has class ",
+                   detection.cls, ", but there are ", class_map.size(), " classes");
+      TANDEM_CHECK(!is_nan(detection.score), "evaluate", "detection ", i, " of video '", video.id,
+                   "' has the score NaN, which has no rank");
+      TANDEM_CHECK(is_finite(detection.segment.start) && is_finite(detection.segment.end),
+                   "evaluate", "detection ", i, " of video '", video.id,
+                   "' has a time that is not finite");
       const auto own_class = static_cast<std::size_t>(detection.cls);
       const int cls = class_map[own_class];
       if (cls < 0 || truth_of[static_cast<std::size_t>(cls)].empty()) {
@@ -395,7 +409,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
       }
       Segment segment = detection.segment;
       if (index_units) {
-        segment.start = detail::snap_to_row(detail::to_index(segment.start, options.seconds_per_row));
+        segment.start =
+            detail::snap_to_row(detail::to_index(segment.start, options.seconds_per_row));
         segment.end = detail::snap_to_row(detail::to_index(segment.end, options.seconds_per_row));
         if (known != video_of.end()) {
           const auto& ambiguous = truth.videos[known->second].ambiguous;

@@ -1,5 +1,5 @@
 #pragma once
-/// From trained branches to detections and to the quality of their pseudo-labels.     [method §6, §7]
+/// From trained branches to detections and to the quality of their pseudo-labels.   [method §6, §7]
 
 #include <cmath>
 #include <cstdint>
@@ -17,7 +17,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison. [method §5, §6]
+/// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison.
+///                                                                                  [method §5, §6]
 enum class Fusion { cbp, vlp, mean, weighted };
 
 /// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
@@ -36,7 +37,8 @@ struct InferenceOptions {
 
 /// P = σ(S) and ŷ = σ(mean of the top k scores) of one branch on a whole video of any length.
 ///   x (T, D) → frames (T, C), video (C).
-/// The branch speaks in the mode that it is in, here and below: nn::Evaluating is the scope to ask it in.
+/// The branch speaks in the mode that it is in, here and below: nn::Evaluating is the scope to ask
+/// it in.
 template <FloatingElement T>
 VideoScores score_video(const Branch<T>& branch, const Tensor<float>& x, Reading reading,
                         std::int64_t topk_divisor = 8) {
@@ -57,19 +59,22 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
   return {.frames = mix(a.frames, b.frames), .video = mix(a.video, b.video)};
 }
 
-/// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows, or both
-/// fused. A branch that is not asked may be null, and its rows undefined. Error: an asked branch is not there.
+/// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows,
+/// or both fused. A branch that is not asked may be null, and its rows undefined. Error: an asked
+/// branch is not there.
 template <FloatingElement T>
 VideoScores fused_scores(const Branch<T>* cbp, const Branch<T>* vlp, const Tensor<float>& i3d,
                          const Tensor<float>& clip, const InferenceOptions& options) {
-  const auto score = [&](const Branch<T>* branch, const Tensor<float>& x, Reading reading, const char* name,
-                         const char* rows) {
-    TANDEM_CHECK(branch != nullptr && x.defined(), "inference", "these scores need ", branch == nullptr ? name : rows,
-                 ", which ", branch == nullptr ? "is" : "are", " not there");
+  const auto score = [&](const Branch<T>* branch, const Tensor<float>& x, Reading reading,
+                         const char* name, const char* rows) {
+    TANDEM_CHECK(branch != nullptr && x.defined(), "inference", "these scores need ",
+                 branch == nullptr ? name : rows, ", which ", branch == nullptr ? "is" : "are",
+                 " not there");
     return score_video(*branch, x, reading, options.topk_divisor);
   };
   VideoScores scores;
-  if (options.fusion != Fusion::vlp) scores = score(cbp, i3d, options.cbp_reading, "CBP", "I3D rows");
+  if (options.fusion != Fusion::vlp)
+    scores = score(cbp, i3d, options.cbp_reading, "CBP", "I3D rows");
   if (options.fusion == Fusion::cbp) return scores;
   const VideoScores other = score(vlp, clip, options.vlp_reading, "VLP", "CLIP rows");
   const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
@@ -81,8 +86,8 @@ VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tenso
   return fused_scores<T>(&cbp, &vlp, i3d, clip, options);
 }
 
-/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video. A branch that
-/// options.fusion does not ask may be null. Rows last as long as the source says;
+/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video. A
+/// branch that options.fusion does not ask may be null. Rows last as long as the source says;
 /// options.localization.seconds_per_row counts where it does not know.
 template <FloatingElement T, class Progress>
 DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSource& source,
@@ -95,7 +100,8 @@ DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSourc
                         options.fusion != Fusion::cbp ? source.clip(v) : Tensor<float>(), options);
     const auto rows = static_cast<std::size_t>(scores.frames.size(0)), classes = source.classes();
     LocalizationOptions localization = options.localization;
-    if (const double seconds = source.seconds_per_row(v); seconds > 0) localization.seconds_per_row = seconds;
+    if (const double seconds = source.seconds_per_row(v); seconds > 0)
+      localization.seconds_per_row = seconds;
     out.videos.push_back(
         {.id = source.truth().videos[v].id,
          .detections = localize(std::span(scores.frames.data(), rows * classes), rows, classes,
@@ -111,8 +117,9 @@ DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSourc
 }
 
 /// The pseudo-labels that a branch would give for every video of `source`, judged against the
-/// annotation. The labels of the videos are used, as in training. Rows last as long as the source says;
-/// `seconds_per_row` counts where it does not know.                                   [method §4, §7]
+/// annotation. The labels of the videos are used, as in training. Rows last as long as the source
+/// says;
+/// `seconds_per_row` counts where it does not know.                                 [method §4, §7]
 template <FloatingElement T, class Features>
 PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSource& source,
                                        Features&& features, Reading reading,

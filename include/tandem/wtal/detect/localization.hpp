@@ -33,8 +33,8 @@ struct LocalizationOptions {
   double margin = 0.25;
   /// Weight of the video's class score in a proposal's score (field convention).
   double class_weight = 0.2;
-  /// Shorter proposals are dropped (reading: 1, none is). Public code that first stretches the scores
-  /// 24 times drops single stretched rows.
+  /// Shorter proposals are dropped (reading: 1, none is). Public code that first stretches the
+  /// scores 24 times drops single stretched rows.
   std::size_t min_rows = 1;
   /// Row t covers seconds [s·t, s·(t+1)); the field's convention, where the features do not say.
   double seconds_per_row = conventional_seconds_per_row;
@@ -75,10 +75,12 @@ inline void min_max_normalize(std::span<double> curve) {
   for (double& x : curve) x = (x - base) / range;
 }
 
-/// outer_inner_contrast — how much a run stands out from its surroundings:  [AutoLoc, Shou et al. 2018]
+/// outer_inner_contrast — how much a run stands out from its surroundings:
+///                                                                      [AutoLoc, Shou et al. 2018]
 ///   mean(curve inside) − mean(curve over both margins).
-/// With L rows, the margins are rows [⌊first − m·L⌋, first) and (last, ⌊last + m·L⌋], cut at the ends
-/// of the video; the rounding is that of the public code bases. Both margins are pooled in one mean;
+/// With L rows, the margins are rows [⌊first − m·L⌋, first) and (last, ⌊last + m·L⌋], cut at the
+/// ends of the video; the rounding is that of the public code bases. Both margins are pooled in one
+/// mean;
 /// without any margin row its mean is 0.
 inline double outer_inner_contrast(std::span<const double> curve, RowRun run, double margin) {
   TANDEM_CHECK(run.first <= run.last && run.last < curve.size(), "outer_inner_contrast", "rows ",
@@ -98,12 +100,11 @@ inline double outer_inner_contrast(std::span<const double> curve, RowRun run, do
     outside += curve[t];
   }
   const double inner_mean = inside / static_cast<double>(run.rows());
-  return outside_rows == 0 ? inner_mean
-                           : inner_mean - outside / static_cast<double>(outside_rows);
+  return outside_rows == 0 ? inner_mean : inner_mean - outside / static_cast<double>(outside_rows);
 }
 
-/// The classes to localize: those whose video score exceeds θ_cls, else the best (the first of equal
-/// ones) when `keep_best_class`.
+/// The classes to localize: those whose video score exceeds θ_cls, else the best (the first of
+/// equal ones) when `keep_best_class`.
 inline std::vector<std::size_t> selected_classes(std::span<const float> video_scores,
                                                  const LocalizationOptions& options = {}) {
   std::vector<std::size_t> chosen;
@@ -125,10 +126,11 @@ inline std::vector<std::size_t> selected_classes(std::span<const float> video_sc
 /// score = outer–inner contrast + class_weight · video score → Gaussian soft-NMS.
 ///   [the paper: θ_loc, θ_cls, soft-NMS; the rest: see LocalizationOptions]
 ///
-/// `scores` (rows × classes, row-major) are the frame scores P of the whole video, usually of the CBP
-/// branch; `video_scores` (classes) are ŷ. Contrast is taken on the scores that were thresholded
-/// (reading). Returns detections by falling score, times in seconds; none for a video without rows.
-/// Errors: sizes that do not fit, a score that is NaN or infinite (its row and class are named).
+/// `scores` (rows × classes, row-major) are the frame scores P of the whole video, usually of the
+/// CBP branch; `video_scores` (classes) are ŷ. Contrast is taken on the scores that were
+/// thresholded (reading). Returns detections by falling score, times in seconds; none for a video
+/// without rows. Errors: sizes that do not fit, a score that is NaN or infinite (its row and class
+/// are named).
 ///   std::vector<Detection> d = localize(p, rows, classes, y, {.thresholds = {0.3, 0.45, 0.6}});
 inline std::vector<Detection> localize(std::span<const float> scores, std::size_t rows,
                                        std::size_t classes, std::span<const float> video_scores,
@@ -155,11 +157,10 @@ inline std::vector<Detection> localize(std::span<const float> scores, std::size_
     for (double threshold : options.thresholds) {
       for (const RowRun& run : runs_above(curve, threshold)) {
         if (run.rows() < options.min_rows) continue;
-        proposals.push_back(
-            {{options.seconds_per_row * static_cast<double>(run.first),
-              options.seconds_per_row * static_cast<double>(run.last + 1)},
-             static_cast<int>(c),
-             outer_inner_contrast(curve, run, options.margin) + class_score});
+        proposals.push_back({{options.seconds_per_row * static_cast<double>(run.first),
+                              options.seconds_per_row * static_cast<double>(run.last + 1)},
+                             static_cast<int>(c),
+                             outer_inner_contrast(curve, run, options.margin) + class_score});
       }
     }
   }

@@ -32,8 +32,8 @@ struct NmsOptions {
   double min_score = -std::numeric_limits<double>::infinity();
   /// At most this many of one class are kept, the best ones; 0: all (reading: 0).
   std::size_t max_detections = 0;
-  /// Soft: added to every length and intersection before IoU. Copies of this function that come from
-  /// image code add 1 (pixels); time has no pixels, so 0 (reading).
+  /// Soft: added to every length and intersection before IoU. Copies of this function that come
+  /// from image code add 1 (pixels); time has no pixels, so 0 (reading).
   double length_offset = 0;
 };
 
@@ -48,14 +48,15 @@ inline double suppression_iou(const Segment& a, const Segment& b, double offset)
 }
 
 /// Suppresses within one class; the result is in order of selection.
-inline std::vector<Detection> suppress_class(std::vector<Detection> rest, const NmsOptions& options) {
+inline std::vector<Detection> suppress_class(std::vector<Detection> rest,
+                                             const NmsOptions& options) {
   std::vector<Detection> kept;
   while (!rest.empty()) {
     if (options.max_detections > 0 && kept.size() == options.max_detections) break;
     // The first of the best, so equal scores keep their input order.
-    const auto best = std::max_element(
-        rest.begin(), rest.end(),
-        [](const Detection& a, const Detection& b) { return a.score < b.score; });
+    const auto best =
+        std::max_element(rest.begin(), rest.end(),
+                         [](const Detection& a, const Detection& b) { return a.score < b.score; });
     const Detection chosen = *best;
     rest.erase(best);
     if (chosen.score < options.min_score) break;  // all others are lower still

@@ -23,8 +23,9 @@ enum class Undecided {
 
 /// foreground_rows — which rows lie in an annotated instance of a class: 1 where the centre
 /// s·(t + ½) of row t is inside some [start, end) (reading), else 0.
-inline std::vector<std::uint8_t> foreground_rows(const VideoTruth& video, int cls, std::size_t rows,
-                                                 double seconds_per_row = conventional_seconds_per_row) {
+inline std::vector<std::uint8_t> foreground_rows(
+    const VideoTruth& video, int cls, std::size_t rows,
+    double seconds_per_row = conventional_seconds_per_row) {
   std::vector<std::uint8_t> inside(rows, 0);
   const double last = static_cast<double>(rows);
   for (const Instance& instance : video.instances) {
@@ -62,8 +63,9 @@ class PseudoLabelQuality {
     TANDEM_CHECK(seconds_per_row > 0, "pseudo_label_quality", "seconds_per_row must be positive");
   }
 
-  /// Adds one video. `labels` is row-major: a vector, array or span of any number type. `seconds_per_row` above 0
-  /// is the length of this video's rows. Errors: a size that does not fit, a value that is not −1, 0 or 1.
+  /// Adds one video. `labels` is row-major: a vector, array or span of any number type.
+  /// `seconds_per_row` above 0 is the length of this video's rows. Errors: a size that does not
+  /// fit, a value that is not −1, 0 or 1.
   template <class Labels>
   void add(const Labels& labels, std::size_t rows, std::size_t classes, const VideoTruth& video,
            double seconds_per_row = 0) {
@@ -85,9 +87,8 @@ class PseudoLabelQuality {
         const Label value = h[t * classes + static_cast<std::size_t>(cls)];
         const bool one = value == Label{1};
         const bool zero = value == Label{0};
-        TANDEM_CHECK(one || zero || value == static_cast<Label>(-1), "pseudo_label_quality",
-                     "row ", t, ", class ", cls, " of video '", video.id,
-                     "' is neither 1, 0 nor -1");
+        TANDEM_CHECK(one || zero || value == static_cast<Label>(-1), "pseudo_label_quality", "row ",
+                     t, ", class ", cls, " of video '", video.id, "' is neither 1, 0 nor -1");
         ++frames_;
         decided_ += one || zero;
         if (!one && !zero && undecided_ == Undecided::skip) continue;

@@ -1,6 +1,7 @@
 #pragma once
-/// The two branches: classification-based pre-training (CBP) and vision-language pre-training (VLP).
-///                                                                                       [method §3]
+/// The two branches: classification-based pre-training (CBP) and vision-language pre-training
+/// (VLP).
+///                                                                                      [method §3]
 
 #include <cstdint>
 #include <string>
@@ -31,7 +32,8 @@ template <FloatingElement T>
 class Branch : public nn::Module<T> {
  public:
   /// x (B, T, D) features, valid (B, T): false on padding. `wanted` (B, T), when given, says which
-  /// frames anyone will read: a branch may leave the others out of its last layers and give zeros there.
+  /// frames anyone will read: a branch may leave the others out of its last layers and give zeros
+  /// there.
   virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                                   const Tensor<bool>& wanted = {}) const = 0;
 };
@@ -46,7 +48,8 @@ Tensor<T> sinusoid_positions(std::int64_t frames, std::int64_t width) {
   T* p = table.mutable_data();
   for (std::int64_t t = 0; t < frames; ++t) {
     for (std::int64_t d = 0; d < width; ++d) {
-      const double rate = __builtin_pow(10000.0, -static_cast<double>(d / 2 * 2) / static_cast<double>(width));
+      const double rate =
+          __builtin_pow(10000.0, -static_cast<double>(d / 2 * 2) / static_cast<double>(width));
       const double angle = static_cast<double>(t) * rate;
       *p++ = T(d % 2 == 0 ? __builtin_sin(angle) : __builtin_cos(angle));
     }
@@ -54,8 +57,8 @@ Tensor<T> sinusoid_positions(std::int64_t frames, std::int64_t width) {
   return table;
 }
 
-/// learned_positions — the first `frames` rows of a table (P, W); a video longer than the table gets
-/// the table stretched linearly over it, first and last row kept:  (reading)
+/// learned_positions — the first `frames` rows of a table (P, W); a video longer than the table
+/// gets the table stretched linearly over it, first and last row kept:  (reading)
 ///   row t = (1 − w)·table[⌊u⌋] + w·table[⌊u⌋ + 1],  u = t·(P − 1)/(frames − 1), w = u − ⌊u⌋.
 template <FloatingElement T>
 Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames) {
@@ -66,7 +69,8 @@ Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames) {
   std::int64_t *a = low.mutable_data(), *b = high.mutable_data();
   T *w = weight.mutable_data(), *r = rest.mutable_data();
   for (std::int64_t t = 0; t < frames; ++t) {
-    const double u = static_cast<double>(t) * static_cast<double>(rows - 1) / static_cast<double>(frames - 1);
+    const double u =
+        static_cast<double>(t) * static_cast<double>(rows - 1) / static_cast<double>(frames - 1);
     a[t] = static_cast<std::int64_t>(u);
     b[t] = a[t] + 1 < rows ? a[t] + 1 : a[t];
     w[t] = T(u - static_cast<double>(a[t]));
@@ -77,10 +81,12 @@ Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames) {
 
 namespace detail {
 template <FloatingElement T>
-void check_frames(const char* branch, const Tensor<T>& x, std::int64_t width, const Tensor<bool>& valid) {
-  TANDEM_CHECK(x.rank() == 3 && x.size(2) == width && valid.shape() == (Shape{x.size(0), x.size(1)}),
-               branch, "expected features (B, T, ", width, ") and valid (B, T), got ", x.shape(), " and ",
-               valid.shape());
+void check_frames(const char* branch, const Tensor<T>& x, std::int64_t width,
+                  const Tensor<bool>& valid) {
+  TANDEM_CHECK(
+      x.rank() == 3 && x.size(2) == width && valid.shape() == (Shape{x.size(0), x.size(1)}), branch,
+      "expected features (B, T, ", width, ") and valid (B, T), got ", x.shape(), " and ",
+      valid.shape());
 }
 
 /// All blocks on all frames; the last one, if `wanted` is given, on the wanted frames only: (n, W).
@@ -116,14 +122,15 @@ BranchOutput<T> in_place(const BranchOutput<T>& rows, const Tensor<bool>& wanted
 struct CbpOptions {
   std::int64_t input = 2048;  ///< I3D columns: 1024 RGB, 1024 flow  [C]
   std::int64_t classes = 20;
-  std::int64_t width = 512;      ///< [P: f^cb ∈ R^{T×512}]
-  std::int64_t layers = 2;       ///< n  (reading)
-  std::int64_t heads = 8;        ///< (reading)
-  std::int64_t mlp_ratio = 4;    ///< (reading)
-  double dropout = 0;            ///< (reading)
+  std::int64_t width = 512;               ///< [P: f^cb ∈ R^{T×512}]
+  std::int64_t layers = 2;                ///< n  (reading)
+  std::int64_t heads = 8;                 ///< (reading)
+  std::int64_t mlp_ratio = 4;             ///< (reading)
+  double dropout = 0;                     ///< (reading)
   Positions positions = Positions::none;  ///< (reading)
-  std::int64_t table = 1000;     ///< rows of the learned position table
-  Precision precision = Precision::full;  ///< of the products in linear layers and attention  (ours)
+  std::int64_t table = 1000;              ///< rows of the learned position table
+  /// Of the products in linear layers and attention  (ours)
+  Precision precision = Precision::full;
 };
 
 /// CBP — x = Linear(F_i3d) (+ positions) → n pre-LN transformer blocks → f^cb → Linear → S^cb.
@@ -145,8 +152,9 @@ class CbpBranch final : public Branch<T> {
     for (std::int64_t i = 0; i < options.layers; ++i) {
       blocks_.push_back(make_ref<nn::TransformerBlock<T>>(
           options.width, options.heads, random,
-          nn::TransformerBlockOptions{
-              .mlp_ratio = options.mlp_ratio, .activation = Activation::gelu, .dropout = options.dropout}));
+          nn::TransformerBlockOptions{.mlp_ratio = options.mlp_ratio,
+                                      .activation = Activation::gelu,
+                                      .dropout = options.dropout}));
       this->add(concat("blocks.", i), *blocks_.back());
     }
     this->add("head", head);
@@ -164,7 +172,8 @@ class CbpBranch final : public Branch<T> {
       f = add(f, learned_positions(position, x.size(1)));
     }
     f = drop.forward(f);
-    const Tensor<bool> asked = blocks_.empty() ? Tensor<bool>() : wanted;  // a last block is what leaves frames out
+    // A last block is what leaves frames out
+    const Tensor<bool> asked = blocks_.empty() ? Tensor<bool>() : wanted;
     f = detail::run_blocks(blocks_, f, valid, asked);
     return detail::in_place<T>({.features = f, .logits = head.forward(f)}, asked);
   }
@@ -179,7 +188,7 @@ class CbpBranch final : public Branch<T> {
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
 };
 
-/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].    [method §3, P]
+/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].   [method §3, P]
 /// The vectors are shared by all classes (reading) or each class has its own (option).
 template <FloatingElement T>
 class PromptLearner final : public nn::Module<T> {
@@ -200,7 +209,8 @@ class PromptLearner final : public nn::Module<T> {
     after = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
     this->add("before", before);
     this->add("after", after);
-    for (const auto& ids : names_) TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
+    for (const auto& ids : names_)
+      TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
   }
   /// The embedded prompts as the rows of packed(): what all begin with once, then the rest of each.
   Tensor<T> forward(const nn::Embedding<T>& tokens) const {
@@ -235,26 +245,29 @@ class PromptLearner final : public nn::Module<T> {
 };
 
 struct VlpOptions {
-  std::int64_t width = 512;      ///< CLIP's output  [P]
-  std::int64_t layers = 2;       ///< of the temporal transformer; 0: F_vis as it is  [P]
-  std::int64_t heads = 8;        ///< (reading)
-  std::int64_t mlp_ratio = 4;    ///< (reading)
-  double dropout = 0;            ///< (reading)
-  std::int64_t table = 1000;     ///< rows of the learned position table
-  double temperature = 0.07;     ///< τ_cls  (reading)
-  bool learned_scale = false;    ///< a learned scale and bias on S^vl  (reading: none)
-  /// The temporal transformer starts as the identity plus the positions: the output projections of its
-  /// blocks are zero, so that untrained VLP is vanilla CLIP (reading). false: random, as CLIP's own.
+  std::int64_t width = 512;    ///< CLIP's output  [P]
+  std::int64_t layers = 2;     ///< of the temporal transformer; 0: F_vis as it is  [P]
+  std::int64_t heads = 8;      ///< (reading)
+  std::int64_t mlp_ratio = 4;  ///< (reading)
+  double dropout = 0;          ///< (reading)
+  std::int64_t table = 1000;   ///< rows of the learned position table
+  double temperature = 0.07;   ///< τ_cls  (reading)
+  bool learned_scale = false;  ///< a learned scale and bias on S^vl  (reading: none)
+  /// The temporal transformer starts as the identity plus the positions: the output projections of
+  /// its blocks are zero, so that untrained VLP is vanilla CLIP (reading). false: random, as CLIP's
+  /// own.
   bool identity_start = true;
-  Precision precision = Precision::full;  ///< of the products, the text encoder's among them  (ours)
+  /// Of the products, the text encoder's among them  (ours)
+  Precision precision = Precision::full;
 };
 
 /// VLP — F_vid = Φ_temp(F_vis); F_txt = Φ_txt(Φ_prmp(C_name));
 ///   S^vl = (F_vid/‖·‖)(F_txt/‖·‖)ᵀ/τ_cls.                                           [method §3, P]
 ///   x (B, T, width) CLIP rows → f = F_vid/‖F_vid‖ (B, T, width), S (B, T, C).
-/// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it. Wherever
-/// the prompts do not learn (the branch teaches or is evaluated, which nn::Evaluating says, or its prompts
-/// are frozen), the text features are computed once and kept until the prompts change.
+/// Only Φ_temp and the prompts learn; the text encoder is frozen and gradients flow through it.
+/// Wherever the prompts do not learn (the branch teaches or is evaluated, which nn::Evaluating
+/// says, or its prompts are frozen), the text features are computed once and kept until the prompts
+/// change.
 template <FloatingElement T>
 class VlpBranch final : public Branch<T> {
  public:
@@ -274,8 +287,9 @@ class VlpBranch final : public Branch<T> {
     for (std::int64_t i = 0; i < options.layers; ++i) {
       auto block = make_ref<nn::TransformerBlock<T>>(
           options.width, options.heads, random,
-          nn::TransformerBlockOptions{
-              .mlp_ratio = options.mlp_ratio, .activation = Activation::quick_gelu, .dropout = options.dropout});
+          nn::TransformerBlockOptions{.mlp_ratio = options.mlp_ratio,
+                                      .activation = Activation::quick_gelu,
+                                      .dropout = options.dropout});
       if (options.identity_start) {
         const NoGrad no_grad;
         for (nn::Linear<T>* out : {&block->attn.out_proj, &block->mlp.c_proj}) {
@@ -316,7 +330,8 @@ class VlpBranch final : public Branch<T> {
     detail::check_frames("vlp", x, options_.width, valid);
     Tensor<T> f = x;
     if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1)));
-    f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted), -1);
+    f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted),
+                  -1);
     Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
     if (options_.learned_scale) s = add(mul(s, scale), bias);
     const BranchOutput<T> out{.features = f, .logits = s};

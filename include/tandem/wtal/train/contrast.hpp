@@ -18,14 +18,14 @@ namespace wtal {
 
 struct ContrastOptions {
   double temperature = 0.07;  ///< τ  [P]
-  bool same_video = false;    ///< Ψ⁺ from the anchor's own video only  (reading: the whole batch)
+  bool same_video = false;  ///< Ψ⁺ from the anchor's own video only  (reading: the whole batch)
 };
 
 namespace detail {
 
 /// The rows that take part: foreground frames ordered by their set of classes (and video), then all
-/// background frames. Foreground frames with equal sets form one run, so "same class" is decided once
-/// per pair of runs instead of once per pair of frames.
+/// background frames. Foreground frames with equal sets form one run, so "same class" is decided
+/// once per pair of runs instead of once per pair of frames.
 struct ContrastRows {
   struct Run {
     std::int64_t begin = 0, end = 0;     ///< positions in `rows`
@@ -67,7 +67,8 @@ inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bo
     for (std::size_t b = 0; b < keys.size(); ++b) {
       bool shared = false;
       for (std::size_t i = 1; i < keys[a]->size(); ++i) {
-        shared = shared || std::find(keys[b]->begin() + 1, keys[b]->end(), (*keys[a])[i]) != keys[b]->end();
+        shared = shared ||
+                 std::find(keys[b]->begin() + 1, keys[b]->end(), (*keys[a])[i]) != keys[b]->end();
       }
       if (shared && (*keys[a])[0] == (*keys[b])[0]) {
         out.runs[a].positive.push_back(static_cast<std::int64_t>(b));
@@ -81,7 +82,8 @@ inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bo
 struct ExpRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE T run(T* x, T shift, std::int64_t n) {
-    cpu::vec_map<V>(n, x, [by = V(shift)](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - by); }, x);
+    cpu::vec_map<V>(
+        n, x, [by = V(shift)](V v) TANDEM_INLINE_LAMBDA { return cpu::exp(v - by); }, x);
     return cpu::row_sum<V>(static_cast<const T*>(x), n);
   }
 };
@@ -94,12 +96,13 @@ struct MaxRow {
 struct ScaleRow {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(T* x, T factor, std::int64_t n) {
-    cpu::vec_map<V>(n, x, [by = V(factor)](V v) TANDEM_INLINE_LAMBDA { return v * by; }, x);
+    cpu::vec_map<V>(
+        n, x, [by = V(factor)](V v) TANDEM_INLINE_LAMBDA { return v * by; }, x);
   }
 };
 
-/// One anchor: s holds f_i·f_j/τ, first the `positives` candidates of Ψ⁺ (the anchor itself at `self`),
-/// then Ψ⁻. Returns −log(Σ_{Ψ⁺}/Σ_{Ψ⁺∪Ψ⁻}) and leaves a_ij − [j∈Ψ⁺] b_ij in s.
+/// One anchor: s holds f_i·f_j/τ, first the `positives` candidates of Ψ⁺ (the anchor itself at
+/// `self`), then Ψ⁻. Returns −log(Σ_{Ψ⁺}/Σ_{Ψ⁺∪Ψ⁻}) and leaves a_ij − [j∈Ψ⁺] b_ij in s.
 /// Both sums are taken around their own maximum, so neither underflows.
 template <class T>
 double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int64_t self) {
@@ -114,13 +117,16 @@ double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int
   if (negatives > 0) {
     other = cpu::simd_dispatch<MaxRow, T>(static_cast<const T*>(negative), negatives);
     const T rest = cpu::simd_dispatch<ExpRow, T>(negative, other, negatives);
-    const double log_negative = static_cast<double>(other) + __builtin_log(static_cast<double>(rest));
-    const double high = std::max(log_positive, log_negative), low = std::min(log_positive, log_negative);
+    const double log_negative =
+        static_cast<double>(other) + __builtin_log(static_cast<double>(rest));
+    const double high = std::max(log_positive, log_negative),
+                 low = std::min(log_positive, log_negative);
     log_all = high + __builtin_log1p(__builtin_exp(low - high));
     cpu::simd_dispatch<ScaleRow, T>(
         negative, static_cast<T>(__builtin_exp(static_cast<double>(other) - log_all)), negatives);
   }
-  const double scale = __builtin_exp(static_cast<double>(top) - log_all) - 1 / static_cast<double>(sum);
+  const double scale =
+      __builtin_exp(static_cast<double>(top) - log_all) - 1 / static_cast<double>(sum);
   cpu::simd_dispatch<ScaleRow, T>(s, static_cast<T>(scale), positives);
   return log_all - log_positive;
 }
@@ -129,19 +135,20 @@ double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int
 
 /// loss_fb — L_fb = mean_i −log( Σ_{m∈Ψ⁺_i} exp(f_i·f_m/τ) / Σ_{j∈Ψ⁺_i∪Ψ⁻} exp(f_i·f_j/τ) ).
 ///                                                                                   [method §4, P]
-///   i: confident foreground frames; Ψ⁺_i: the other ones that share a class with i, in the batch or
-///   in the same video (reading); Ψ⁻: all confident background frames (reading). A frame with empty
-///   Ψ⁺ is skipped; without any anchor the loss is 0.
+///   i: confident foreground frames; Ψ⁺_i: the other ones that share a class with i, in the batch
+///   or in the same video (reading); Ψ⁻: all confident background frames (reading). A frame with
+///   empty Ψ⁺ is skipped; without any anchor the loss is 0.
 ///   f (B, T, D), L2-normalised by the caller; h (B, T, C); valid (B, T) → ().
 ///   With a_ij = exp(s_ij)/Σ_{Ψ⁺∪Ψ⁻}, b_ij = exp(s_ij)/Σ_{Ψ⁺}, s = f·fᵀ/τ:
 ///     dL/ds_ij = (a_ij − [j∈Ψ⁺] b_ij)/anchors,   df_i += Σ_j g_ij f_j/τ,   df_j += Σ_i g_ij f_i/τ.
-///   Anchors are taken in tiles; a tile's scores give its loss and its gradient at once, so nothing of
-///   size frames² exists and nothing is computed twice. Saves df (B, T, D).
+///   Anchors are taken in tiles; a tile's scores give its loss and its gradient at once, so nothing
+///   of size frames² exists and nothing is computed twice. Saves df (B, T, D).
 template <FloatingElement T>
 Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
                   const ContrastOptions& options = {}) {
   TANDEM_CHECK(f.rank() == 3 && h.rank() == 3 && f.size(0) == h.size(0) && f.size(1) == h.size(1),
-               "loss_fb", "expected f (B, T, D) and H (B, T, C), got ", f.shape(), " and ", h.shape());
+               "loss_fb", "expected f (B, T, D) and H (B, T, C), got ", f.shape(), " and ",
+               h.shape());
   TANDEM_CHECK(options.temperature > 0, "loss_fb", "the temperature must be positive, it is ",
                options.temperature);
   tandem::detail::require_cpu("loss_fb", f, h, valid);
@@ -194,9 +201,9 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
       }
       blocks.push_back({at, set.foreground, background});
       for (const Block& block : blocks) {
-        cpu::gemm(cpu::Trans::no, cpu::Trans::yes, count, block.size, width, inverse_tau, anchor, width,
-                  static_cast<const T*>(row_data) + block.from * width, width, T(0), s + block.at,
-                  seen_columns);
+        cpu::gemm(cpu::Trans::no, cpu::Trans::yes, count, block.size, width, inverse_tau, anchor,
+                  width, static_cast<const T*>(row_data) + block.from * width, width, T(0),
+                  s + block.at, seen_columns);
       }
       std::vector<double> losses(static_cast<std::size_t>(count));
       cpu::parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
@@ -208,11 +215,12 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
       for (double value : losses) loss += value;
       if (!want_gradient) continue;
       for (const Block& block : blocks) {  // s now holds a_ij − [j∈Ψ⁺] b_ij
-        cpu::gemm(cpu::Trans::no, cpu::Trans::no, count, width, block.size, inverse_tau, s + block.at,
-                  seen_columns, static_cast<const T*>(row_data) + block.from * width, width, T(1),
-                  gathered_data + first * width, width);
-        cpu::gemm(cpu::Trans::yes, cpu::Trans::no, block.size, width, count, inverse_tau, s + block.at,
-                  seen_columns, anchor, width, T(1), gathered_data + block.from * width, width);
+        cpu::gemm(cpu::Trans::no, cpu::Trans::no, count, width, block.size, inverse_tau,
+                  s + block.at, seen_columns, static_cast<const T*>(row_data) + block.from * width,
+                  width, T(1), gathered_data + first * width, width);
+        cpu::gemm(cpu::Trans::yes, cpu::Trans::no, block.size, width, count, inverse_tau,
+                  s + block.at, seen_columns, anchor, width, T(1),
+                  gathered_data + block.from * width, width);
       }
     }
   }
@@ -227,7 +235,8 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
         const T* from = gathered.get().data();
         for (std::size_t i = 0; i < rows.size(); ++i) {
           T* to = out + rows[i] * width;
-          for (std::int64_t d = 0; d < width; ++d) to[d] = factor * from[static_cast<std::int64_t>(i) * width + d];
+          for (std::int64_t d = 0; d < width; ++d)
+            to[d] = factor * from[static_cast<std::int64_t>(i) * width + d];
         }
         return std::tuple(df);
       },

@@ -1,10 +1,11 @@
 #pragma once
 /// What a frozen teacher said before.
 ///
-/// A teacher stands still for a whole phase, so its pseudo-labels of a crop are the same whenever the crop
-/// comes again; and a video shorter than T is always the same crop. The teacher's forward, a third of a
-/// step's work, is then done once per phase instead of once per epoch. Exact: the scores of a video do
-/// not depend on the other videos of its batch, and its H is a function of them.
+/// A teacher stands still for a whole phase, so its pseudo-labels of a crop are the same whenever
+/// the crop comes again; and a video shorter than T is always the same crop. The teacher's forward,
+/// a third of a step's work, is then done once per phase instead of once per epoch. Exact: the
+/// scores of a video do not depend on the other videos of its batch, and its H is a function of
+/// them.
 
 #include <cstdint>
 #include <map>
@@ -26,7 +27,8 @@ class LabelMemory {
   /// Whether H of exactly these rows is known.
   bool knows(const Crop& crop) const { return entries_.count(key(crop)) > 0; }
 
-  /// Keeps row `b` of h (B, T, C) as the labels of `crop`, of whose video `labels` (C) are the classes.
+  /// Keeps row `b` of h (B, T, C) as the labels of `crop`, of whose video `labels` (C) are the
+  /// classes.
   template <FloatingElement T>
   void keep(const Crop& crop, const Tensor<std::int32_t>& h, std::int64_t b, const T* labels) {
     const std::int64_t frames = h.size(1), classes = h.size(2);
@@ -36,7 +38,8 @@ class LabelMemory {
       if (labels[c] > T(0)) entry.classes.push_back(c);
     }
     for (std::int64_t t = 0; t < crop.rows; ++t) {
-      for (std::int64_t c : entry.classes) entry.h.push_back(static_cast<std::int8_t>(from[t * classes + c]));
+      for (std::int64_t c : entry.classes)
+        entry.h.push_back(static_cast<std::int8_t>(from[t * classes + c]));
     }
     entries_[key(crop)] = std::move(entry);
   }

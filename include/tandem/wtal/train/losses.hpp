@@ -1,6 +1,6 @@
 #pragma once
 /// The losses of DCL: L_cls of the warm-up, L_kd and their helper, the top-k mean along time.
-/// The foreground–background contrast L_fb is in contrast.hpp.                           [method §4]
+/// The foreground–background contrast L_fb is in contrast.hpp.                          [method §4]
 
 #include <algorithm>
 #include <cstdint>
@@ -28,10 +28,12 @@ Tensor<T> frame_probabilities(const Tensor<T>& logits, Reading reading) {
 
 namespace detail {
 
-/// How topk_mean runs: over the frames in their order on the CPU, from the largest score down on a GPU.
+/// How topk_mean runs: over the frames in their order on the CPU, from the largest score down on a
+/// GPU.
 template <class T>
-void topk_mean_on_cpu(T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid, std::int64_t videos,
-                      std::int64_t frames, std::int64_t classes, std::int64_t divisor) {
+void topk_mean_on_cpu(T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid,
+                      std::int64_t videos, std::int64_t frames, std::int64_t classes,
+                      std::int64_t divisor) {
   std::fill_n(taken, videos * frames * classes, false);
   cpu::parallel_for(videos * classes, 1, [&](std::int64_t begin, std::int64_t end) {
     std::vector<std::int64_t> order;
@@ -62,18 +64,20 @@ void topk_mean_on_cpu(T* y, bool* taken, std::int64_t* chosen, const T* scores, 
   });
 }
 template <class T>
-void topk_mean_backward_on_cpu(T* ds, const T* dy, const bool* taken, const std::int64_t* chosen, std::int64_t videos,
-                               std::int64_t frames, std::int64_t classes) {
+void topk_mean_backward_on_cpu(T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,
+                               std::int64_t videos, std::int64_t frames, std::int64_t classes) {
   for (std::int64_t i = 0; i < videos * frames * classes; ++i) {
     const std::int64_t b = i / (frames * classes), c = i % classes;
     ds[i] = taken[i] ? dy[b * classes + c] / static_cast<T>(chosen[b]) : T(0);
   }
 }
 
-/// scores (B, T, C), valid (B, T) → y (B, C); taken (B, T, C) says of which frames, chosen (B) how many of each class.
+/// scores (B, T, C), valid (B, T) → y (B, C); taken (B, T, C) says of which frames, chosen (B) how
+/// many of each class.
 template <class T>
-inline const Kernel<void(Queue&, T* y, bool* taken, std::int64_t* chosen, const T* scores, const bool* valid,
-                         std::int64_t videos, std::int64_t frames, std::int64_t classes, std::int64_t divisor)>
+inline const Kernel<void(Queue&, T* y, bool* taken, std::int64_t* chosen, const T* scores,
+                         const bool* valid, std::int64_t videos, std::int64_t frames,
+                         std::int64_t classes, std::int64_t divisor)>
     topk_mean_forward{"topk_mean_forward", topk_mean_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* ds, const T* dy, const bool* taken, const std::int64_t* chosen,
@@ -82,34 +86,38 @@ inline const Kernel<void(Queue&, T* ds, const T* dy, const bool* taken, const st
 
 }  // namespace detail
 
-/// topk_mean — (1/k) Σ of the k largest scores along time, per class; k = max(1, ⌊T_valid/divisor⌋).
+/// topk_mean — (1/k) Σ of the k largest scores along time, per class; k = max(1,
+/// ⌊T_valid/divisor⌋).
 ///                                                                  [method §4, P; k: C, an option]
 ///   scores (B, T, C), valid (B, T) → (B, C). Equal scores: the earlier frame is taken.
-///   dscores = dy/k at the frames taken.  Saves which they are. A video without frames: an error, on a GPU NaN.
+///   dscores = dy/k at the frames taken.  Saves which they are. A video without frames: an error,
+///   on a GPU NaN.
 template <FloatingElement T>
 Tensor<T> topk_mean(const Tensor<T>& scores, const Tensor<bool>& valid, std::int64_t divisor = 8) {
   const char* const op = "topk_mean";
   TANDEM_CHECK(scores.rank() == 3 && valid.shape() == (Shape{scores.size(0), scores.size(1)}), op,
-               "expected scores (B, T, C) and valid (B, T), got ", scores.shape(), " and ", valid.shape());
+               "expected scores (B, T, C) and valid (B, T), got ", scores.shape(), " and ",
+               valid.shape());
   TANDEM_CHECK(divisor >= 1, op, "the divisor must be at least 1, it is ", divisor);
   tandem::detail::require_same_device(op, scores, valid);
-  tandem::detail::require_kernels(op, scores, detail::topk_mean_forward<T>, detail::topk_mean_backward<T>);
+  tandem::detail::require_kernels(op, scores, detail::topk_mean_forward<T>,
+                                  detail::topk_mean_backward<T>);
   const std::int64_t videos = scores.size(0), frames = scores.size(1), classes = scores.size(2);
   const Device device = scores.device();
   const Tensor<T> s = scores.detach().contiguous(), out(Shape{videos, classes}, device);
   const Tensor<bool> real = valid.contiguous(), taken(scores.shape(), device);
   const Tensor<std::int64_t> chosen(Shape{videos}, device);
   detail::topk_mean_forward<T>(device, out.mutable_device_data(), taken.mutable_device_data(),
-                               chosen.mutable_device_data(), s.device_data(), real.device_data(), videos, frames,
-                               classes, divisor);
+                               chosen.mutable_device_data(), s.device_data(), real.device_data(),
+                               videos, frames, classes, divisor);
   return autograd::record(
       op, out,
-      [shape = scores.shape(), taken = autograd::save(taken), chosen = autograd::save(chosen)](const Tensor<T>& dy,
-                                                                                               autograd::Needs) {
+      [shape = scores.shape(), taken = autograd::save(taken), chosen = autograd::save(chosen)](
+          const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), ds(shape, dy.device());
         detail::topk_mean_backward<T>(dy.device(), ds.mutable_device_data(), g.device_data(),
-                                      taken.get().device_data(), chosen.get().device_data(), shape[0], shape[1],
-                                      shape[2]);
+                                      taken.get().device_data(), chosen.get().device_data(),
+                                      shape[0], shape[1], shape[2]);
         return std::tuple(ds);
       },
       scores);
@@ -151,11 +159,13 @@ struct DistillationOptions {
   double clamp = 1e-6;
 };
 
-/// loss_kd — L_kd = (1/O) Σ_c Σ_{t confident} KL(Bernoulli(h_{t,c}) ‖ Bernoulli(p_{t,c})),  p = σ(s).
+/// loss_kd — L_kd = (1/O) Σ_c Σ_{t confident} KL(Bernoulli(h_{t,c}) ‖ Bernoulli(p_{t,c})),  p =
+/// σ(s).
 ///   KL = −log p for h = 1, −log(1 − p) for h = 0.           [method §4, P; Bernoulli, O: reading]
 ///   logits (B, T, C), h (B, T, C) in {1, 0, −1}, valid (B, T) → (). O = number of frames taught.
-///   sigmoid: ds = (p − h)/O.  softmax: ds_j = p_j(g_j − Σ_c g_c p_c)/O with g_c = −1/p_c or 1/(1 − p_c).
-///   Saves the gradient itself (it has the size of the logits): loss and gradient share one pass.
+///   sigmoid: ds = (p − h)/O.  softmax: ds_j = p_j(g_j − Σ_c g_c p_c)/O with g_c = −1/p_c or 1/(1 −
+///   p_c). Saves the gradient itself (it has the size of the logits): loss and gradient share one
+///   pass.
 template <FloatingElement T>
 Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
                   const DistillationOptions& options = {}) {
@@ -201,9 +211,10 @@ Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const 
       for (std::int64_t c = 0; c < classes; ++c) {
         const auto i = static_cast<std::size_t>(c);
         const double x = static_cast<double>(score[c]);
-        p[i] = options.reading == Reading::sigmoid
-                   ? (x >= 0 ? 1 / (1 + __builtin_exp(-x)) : __builtin_exp(x) / (1 + __builtin_exp(x)))
-                   : __builtin_exp(x - highest) / total;
+        p[i] =
+            options.reading == Reading::sigmoid
+                ? (x >= 0 ? 1 / (1 + __builtin_exp(-x)) : __builtin_exp(x) / (1 + __builtin_exp(x)))
+                : __builtin_exp(x - highest) / total;
         g[i] = 0;
         if (label[c] == -1 || (label[c] == 0 && !options.background)) continue;
         const double inside = std::clamp(p[i], options.clamp, 1 - options.clamp);

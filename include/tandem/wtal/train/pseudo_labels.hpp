@@ -1,5 +1,5 @@
 #pragma once
-/// Pseudo-labels: what one branch, frozen, teaches the other.                         [method §4, P]
+/// Pseudo-labels: what one branch, frozen, teaches the other.                        [method §4, P]
 
 #include <cstdint>
 #include <vector>
@@ -16,20 +16,21 @@ struct PseudoLabelOptions {
 };
 
 /// pseudo_labels — h_{t,c} = 1 if p_{t,c} > δ_h and y_c = 1; 0 if p_{t,c} < δ_l or y_c = 0;
-///   −1 (ignored) otherwise.                                                          [method §4, P]
+///   −1 (ignored) otherwise.                                                         [method §4, P]
 ///   p (B, T, C) probabilities, y (B, C) labels in {0, 1}, valid (B, T) → H (B, T, C).
 ///   Padded frames (valid = false) are −1 in every class, so they never enter a loss.
 ///   A NaN probability is neither above nor below a threshold: −1.
 template <FloatingElement T>
-Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y, const Tensor<bool>& valid,
+Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
+                                   const Tensor<bool>& valid,
                                    const PseudoLabelOptions& options = {}) {
   TANDEM_CHECK(p.rank() == 3 && y.shape() == (Shape{p.size(0), p.size(2)}) &&
                    valid.shape() == (Shape{p.size(0), p.size(1)}),
-               "pseudo_labels", "expected p (B, T, C), y (B, C), valid (B, T), got ", p.shape(), ", ",
-               y.shape(), ", ", valid.shape());
-  TANDEM_CHECK(0 <= options.low && options.low <= options.high && options.high <= 1, "pseudo_labels",
-               "thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are ", options.low, " and ",
-               options.high);
+               "pseudo_labels", "expected p (B, T, C), y (B, C), valid (B, T), got ", p.shape(),
+               ", ", y.shape(), ", ", valid.shape());
+  TANDEM_CHECK(0 <= options.low && options.low <= options.high && options.high <= 1,
+               "pseudo_labels", "thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are ",
+               options.low, " and ", options.high);
   const std::int64_t videos = p.size(0), frames = p.size(1), classes = p.size(2);
   const Tensor<T> dense_p = p.detach().contiguous(), dense_y = y.detach().contiguous();
   const Tensor<bool> dense_valid = valid.contiguous();
@@ -57,13 +58,14 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y, const
 /// class of the video's label. Confident: foreground, or no class of the label is undecided.
 enum class FrameState : std::uint8_t { undecided, background, foreground };
 
-/// The state of each of the B·T frames.                                      [method §4: P, reading]
+/// The state of each of the B·T frames.                                     [method §4: P, reading]
 ///   A video without a label has background frames only.
-inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h, const Tensor<bool>& valid) {
+inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h,
+                                            const Tensor<bool>& valid) {
   TANDEM_CHECK(h.rank() == 3 && h.is_contiguous() && valid.is_contiguous() &&
                    valid.shape() == (Shape{h.size(0), h.size(1)}),
-               "frame_states", "expected dense H (B, T, C) and valid (B, T), got ", h.shape(), " and ",
-               valid.shape());
+               "frame_states", "expected dense H (B, T, C) and valid (B, T), got ", h.shape(),
+               " and ", valid.shape());
   const std::int64_t rows = h.size(0) * h.size(1), classes = h.size(2);
   std::vector<FrameState> states(static_cast<std::size_t>(rows));
   for (std::int64_t r = 0; r < rows; ++r) {

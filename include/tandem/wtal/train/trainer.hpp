@@ -1,5 +1,6 @@
 #pragma once
-/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps. [method §5]
+/// Training by distillation and collaboration: warm up CBP, then alternate B and F steps.
+///                                                                                      [method §5]
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The paper's comparisons.                                                           [method §5, P]
+/// The paper's comparisons.                                                          [method §5, P]
 enum class Variant {
   both,         ///< warm-up, then B and F steps in turn
   only_b,       ///< warm-up, then B steps only
@@ -34,20 +35,21 @@ struct TrainerOptions {
   std::int64_t crop = 1000;          ///< T: 1000 for THUMOS14, 400 for ActivityNet1.2  [P]
   std::int64_t warm_up_steps = 400;  ///< (reading)
   std::int64_t rounds = 2;           ///< (reading)
-  /// Per round  (reading). VLP starts above δ_h everywhere: B steps first make everything background, then
-  /// bring the action back; an F phase begun before that teaches CBP nothing but background. Long F phases
-  /// drift outwards. So B is several times as long as F; measured on simulated rows only.
+  /// Per round  (reading). VLP starts above δ_h everywhere: B steps first make everything
+  /// background, then bring the action back; an F phase begun before that teaches CBP nothing but
+  /// background. Long F phases drift outwards. So B is several times as long as F; measured on
+  /// simulated rows only.
   std::int64_t b_steps = 600;
-  std::int64_t f_steps = 100;        ///< per round  (reading)
-  double learning_rate = 1e-4;       ///< [P]
-  double weight_decay = 0;           ///< (reading)
-  double max_grad_norm = 0;          ///< 0: no clipping  (reading)
-  double lambda = 0.05;              ///< weight of L_fb; 0 leaves it out  [P]
-  std::int64_t topk_divisor = 8;     ///< k = T_valid/8  [C]
+  std::int64_t f_steps = 100;     ///< per round  (reading)
+  double learning_rate = 1e-4;    ///< [P]
+  double weight_decay = 0;        ///< (reading)
+  double max_grad_norm = 0;       ///< 0: no clipping  (reading)
+  double lambda = 0.05;           ///< weight of L_fb; 0 leaves it out  [P]
+  std::int64_t topk_divisor = 8;  ///< k = T_valid/8  [C]
   Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;  ///< (reading)
   PseudoLabelOptions pseudo = {};
-  bool every_entry = false;      ///< L_kd on every entry with h ≠ −1  (reading: confident frames)
-  bool kd_background = true;     ///< false: "no L_kd background"  [P]
+  bool every_entry = false;   ///< L_kd on every entry with h ≠ −1  (reading: confident frames)
+  bool kd_background = true;  ///< false: "no L_kd background"  [P]
   ContrastOptions contrast = {};
   optim::Schedule schedule = {};  ///< of the learning rate, over all steps
   std::uint64_t seed = 0;         ///< of crops and dropout
@@ -86,33 +88,38 @@ inline std::vector<Phase> training_phases(const TrainerOptions& o) {
 
 /// What one step did.
 struct StepReport {
-  double total = 0;              ///< the loss that was minimised
+  double total = 0;                ///< the loss that was minimised
   double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
-  double grad_norm = 0;          ///< before clipping
+  double grad_norm = 0;            ///< before clipping
 };
 
-/// Holds the two branches and their optimizers and makes steps. The caller owns the branches and may evaluate them
-/// between any two steps, in the scope of an nn::Evaluating: the steps that follow have the same bits as without. All
-/// that is random in a step, its crops and its dropout, is a function of the seed and the step's number.
+/// Holds the two branches and their optimizers and makes steps. The caller owns the branches and
+/// may evaluate them between any two steps, in the scope of an nn::Evaluating: the steps that
+/// follow have the same bits as without. All that is random in a step, its crops and its dropout,
+/// is a function of the seed and the step's number.
 template <FloatingElement T>
 class Trainer {
  public:
-  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp) : Trainer(options, &cbp, &vlp) {}
-  /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which does not train.
-  /// Errors: a phase needs a branch that is not there.
+  Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp)
+      : Trainer(options, &cbp, &vlp) {}
+  /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which
+  /// does not train. Errors: a phase needs a branch that is not there.
   Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
       : options_(options), phases_(training_phases(options)) {
     for (const Phase& phase : phases_) {
-      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up), "trainer", "the phase ",
-                   phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP", ", which is not there");
+      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up),
+                   "trainer", "the phase ", phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP",
+                   ", which is not there");
     }
     if (cbp != nullptr) cbp_.emplace(*cbp, options_);
     if (vlp != nullptr) vlp_.emplace(*vlp, options_);
   }
 
-  /// Draws the crops of every step, by the options' batch, crop and seed; `lengths` are the rows of each video.
+  /// Draws the crops of every step, by the options' batch, crop and seed; `lengths` are the rows of
+  /// each video.
   Sampler sampler(std::vector<std::int64_t> lengths) const {
-    return Sampler(std::move(lengths), options_.batch, options_.crop, Generator(options_.seed).split(crop_stream));
+    return Sampler(std::move(lengths), options_.batch, options_.crop,
+                   Generator(options_.seed).split(crop_stream));
   }
 
   /// The step that the schedule wants next, on this batch.
@@ -123,7 +130,8 @@ class Trainer {
     for (std::optional<Student>* student : {&cbp_, &vlp_}) {
       if (*student) (*student)->adam.set_learning_rate(rate);
     }
-    Generator noise = Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
+    Generator noise =
+        Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     const nn::RandomScope random(noise);
     const StepReport report = phase.kind == Phase::Kind::warm_up ? warm_up_step(batch)
                               : phase.kind == Phase::Kind::b     ? b_step(batch)
@@ -161,24 +169,28 @@ class Trainer {
   std::vector<std::int64_t> counters() const {
     return {step_, cbp_ ? cbp_->adam.steps() : 0, vlp_ ? vlp_->adam.steps() : 0};
   }
-  /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or has another shape,
-  /// counters that no run of this schedule can have.
+  /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or
+  /// has another shape, counters that no run of this schedule can have.
   void load(const std::vector<nn::Named<T>>& saved, const std::vector<std::int64_t>& counters) {
-    TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ", counters.size());
+    TANDEM_CHECK(counters.size() == 3, "trainer", "a checkpoint has three counters, not ",
+                 counters.size());
     const std::int64_t steps = counters[0], cbp = counters[1], vlp = counters[2];
-    TANDEM_CHECK(steps >= 0 && steps <= total_steps(), "trainer", "the checkpoint is after step ", steps,
-                 ", this run has ", total_steps(), " steps");
-    TANDEM_CHECK(cbp >= 0 && cbp <= steps && vlp == steps - cbp, "trainer", "the checkpoint is after step ", steps,
-                 ", but counts ", cbp, " updates of CBP and ", vlp, " of VLP: each step is one of either");
+    TANDEM_CHECK(steps >= 0 && steps <= total_steps(), "trainer", "the checkpoint is after step ",
+                 steps, ", this run has ", total_steps(), " steps");
+    TANDEM_CHECK(cbp >= 0 && cbp <= steps && vlp == steps - cbp, "trainer",
+                 "the checkpoint is after step ", steps, ", but counts ", cbp,
+                 " updates of CBP and ", vlp, " of VLP: each step is one of either");
     const std::vector<nn::Named<T>> own = state();
-    bool counted = true;  // each parameter's steps are saved; earlier versions had one count per optimizer
+    // Each parameter's steps are saved; earlier versions had one count per optimizer
+    bool counted = true;
     std::vector<const Tensor<T>*> sources;
     for (const nn::Named<T>& target : own) {
       const nn::Named<T>* found = nullptr;
       for (const nn::Named<T>& candidate : saved) {
         if (candidate.name == target.name) found = &candidate;
       }
-      if (found == nullptr && target.name.starts_with("optimizer.") && target.name.ends_with(".step")) {
+      if (found == nullptr && target.name.starts_with("optimizer.") &&
+          target.name.ends_with(".step")) {
         counted = false;
         sources.push_back(nullptr);
         continue;
@@ -206,7 +218,8 @@ class Trainer {
   struct Student {
     Student(Branch<T>& the_branch, const TrainerOptions& o)
         : branch(the_branch),
-          adam(branch.trainable_parameters(), {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay}) {}
+          adam(branch.trainable_parameters(),
+               {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay}) {}
     Branch<T>& branch;
     optim::Adam<T> adam;
   };
@@ -239,7 +252,8 @@ class Trainer {
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
                              Reading reading) {
     const nn::Evaluating<T> evaluating{&teacher};
-    const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels, const Tensor<bool>& valid) {
+    const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels,
+                         const Tensor<bool>& valid) {
       const Tensor<T> p = frame_probabilities(teacher.forward(rows, valid).logits, reading);
       return pseudo_labels(p, labels, valid, options_.pseudo);
     };
@@ -295,8 +309,9 @@ class Trainer {
     report.grad_norm = options_.max_grad_norm > 0
                            ? optim::clip_grad_norm(optimizer.parameters(), options_.max_grad_norm)
                            : optim::grad_norm(optimizer.parameters());
-    TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ", step_, " are not finite; ",
-                 "the learning rate, ", optimizer.learning_rate(), ", may be too large");
+    TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ",
+                 step_, " are not finite; ", "the learning rate, ", optimizer.learning_rate(),
+                 ", may be too large");
     optimizer.step();
     optimizer.zero_grad();
   }
