@@ -1,6 +1,6 @@
 /// attention — O = softmax(s·Q·Kᵀ)·V per head, L = log Σ_j e^{S_ij} per query, and their gradients:
-///   P = e^{S − L};  D_i = Σ_c dO_ic·O_ic;  dS = s·P∘(dO·Vᵀ − D);  dV = Pᵀ·dO;  dK = dSᵀ·Q;  dQ =
-///   dS·K
+///   P = e^{S − L};  D_i = Σ_c dO_ic·O_ic;  dS = s·P∘(dO·Vᵀ − D)
+///   dV = Pᵀ·dO;  dK = dSᵀ·Q;  dQ = dS·K
 ///
 /// A block owns a tile of queries (forward, dQ) or of keys (dK and dV) and walks the tiles of the
 /// other side in their order, without atomics: the same bits every time. Scores exist only as a

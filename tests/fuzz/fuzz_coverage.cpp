@@ -1,7 +1,7 @@
 /// libFuzzer over the targets (clang, -fsanitize=fuzzer,address,undefined); scripts/fuzz.sh builds
 /// and runs it.
-///   TANDEM_FUZZ_TARGET=jpeg fuzz_coverage CORPUS…      the usual options of libFuzzer; or files,
-///   to repeat findings
+///   TANDEM_FUZZ_TARGET=jpeg fuzz_coverage CORPUS…      the usual options of libFuzzer, or
+///                                                      files, to repeat findings
 ///   TANDEM_FUZZ_SEEDS=DIR fuzz_coverage                writes the seeds of every target to
 ///   DIR/<target>/, names on stdout
 

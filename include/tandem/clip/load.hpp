@@ -4,8 +4,8 @@
 ///
 ///   const auto model = clip::load<float>("ViT-B-16.safetensors");
 ///   std::puts(model.report.str().c_str());
-///   auto pixels = clip::preprocess(io::read_image("cat.jpg", {.alpha = true}),
-///   model.preprocessing);
+///   auto picture = io::read_image("cat.jpg", {.alpha = true});
+///   auto pixels = clip::preprocess(picture, model.preprocessing);
 ///   auto images = normalize(model.image->forward(pixels.unsqueeze(0)), -1);
 ///   auto texts = normalize(model.text->encode(token_ids), -1);
 ///   auto p = softmax(mul(matmul(images, texts.transpose(0, 1)), model.logit_scale), -1);

@@ -23,7 +23,7 @@ namespace cpu {
 /// float> multiplies float arrays at bfloat16's speed and precision, without a copy of them. Its
 /// sums are float.
 ///   gemm<Rounded, float>(Trans::no, Trans::yes, m, n, k, 1.0F, rounded(x), k, rounded(w), k, 0.0F,
-///   y, n);
+///                        y, n);
 struct Rounded {
   float value;
 };

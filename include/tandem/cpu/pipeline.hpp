@@ -26,9 +26,9 @@ namespace wtal {
 
 /// At most `capacity` values on their way from one or more threads to one or more others.
 ///
-///   producer: while (…) if (!queue.push(value)) return;   consumer: while (auto value =
-///   queue.pop()) …
+///   producer: while (…) if (!queue.push(value)) return;
 ///             queue.close();
+///   consumer: while (auto value = queue.pop()) …
 template <class V>
 class BoundedQueue {
  public:

@@ -383,8 +383,7 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
 ///   parallel_chunks(n, 4096, [&](int64_t i, int64_t begin, int64_t end) {
 ///     part[static_cast<size_t>(i)] = std::accumulate(x + begin, x + end, 0.0);
 ///   });
-///   double sum = std::accumulate(part.begin(), part.end(), 0.0);  // same bits for any thread
-///   count
+///   double sum = std::accumulate(part.begin(), part.end(), 0.0);  // same bits always
 template <class F>
 void parallel_chunks(int64_t n, int64_t chunk, F&& f) {
   const int64_t chunks = num_chunks(n, chunk);

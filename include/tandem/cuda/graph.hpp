@@ -2,8 +2,8 @@
 /// Graph: the work that a function puts into a queue, recorded once and started again and again by
 /// one call.
 ///
-///   adam.step() …                                        // a few steps as usual, so that all
-///   memory exists const Graph step = Graph::capture(queue, [&] {
+///   adam.step() …                                        // a few as usual: all memory exists
+///   const Graph step = Graph::capture(queue, [&] {
 ///     adam.zero_grad();
 ///     loss = mse(model.forward(x), y);
 ///     loss.backward();

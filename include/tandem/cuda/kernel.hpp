@@ -5,15 +5,16 @@
 ///   // ops/softmax.hpp
 ///   template <class T>
 ///   inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t rows, std::int64_t n)>
-///   softmax_forward{
-///       "softmax_forward", softmax_on_cpu<T>};              // the CPU's function has no Queue
+///       softmax_forward{"softmax_forward", softmax_on_cpu<T>};  // the CPU's has no Queue
 ///   …
 ///   softmax_forward<T>(x.device(), y.mutable_device_data(), x.device_data(), rows, n);
 ///
 ///   // kernels/softmax.cu
 ///   template <class T>
 ///   void softmax_forward(Queue& queue, T* y, const T* x, std::int64_t rows, std::int64_t n) {
-///   launch(…); } TANDEM_KERNEL(softmax_forward, float, double);
+///     launch(…);
+///   }
+///   TANDEM_KERNEL(softmax_forward, float, double);
 ///
 /// Headers never include CUDA. A kernel registers itself by its name and signature when a program
 /// starts that has tandem::cuda linked; a slot looks for it at its first call on a GPU. Nothing

@@ -7,11 +7,9 @@
 ///   made.record(usual);
 ///   made.wait(side);                                  // a and b come first
 ///   { const QueueScope scope(side); y = matmul(a, b); ready.record(side); }
-///   record_use(a, side);                              // as long as `side` reads them their memory
-///   is theirs
-///   record_use(b, side);                              // (cuda/memory.hpp)
-///   ready.wait(usual);                                // what is queued here from now on comes
-///   after y
+///   record_use(a, side);                              // their memory stays theirs as long as
+///   record_use(b, side);                              // `side` reads them (cuda/memory.hpp)
+///   ready.wait(usual);                                // what is queued here now comes after y
 ///
 /// Every device has a queue that ops use unless a QueueScope chose another; it is never CUDA's
 /// legacy default stream, which would wait for all others. Work of one queue is done in its order.

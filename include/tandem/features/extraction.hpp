@@ -3,8 +3,7 @@
 ///                                                                                  [method §2, §9]
 ///   FeatureEncoders encoders{.rgb = rgb.model, .flow = flow.model, .clip = clip};
 ///   FeatureExtractor extractor(encoders, {});
-///   const VideoFeatures f = extractor.extract("video.mp4");     // f.rgb (T, 1024), f.clip (T,
-///   512) …
+///   const VideoFeatures f = extractor.extract("video.mp4");  // f.rgb (T, 1024), f.clip (T, 512) …
 ///
 /// One thread decodes and resizes, several compute flow, each a pair of frames, and the calling
 /// thread runs the networks on as many threads as are free: all of them when flow is ahead, one

@@ -2,8 +2,7 @@
 /// torchvision's Resize(size) and CenterCrop(crop) of a Pillow image, byte for byte; only the part
 /// that the crop keeps is computed.
 ///
-///   Tensor<std::uint8_t> centre = io::resize_and_crop(frame, 256, 224);   // (H, W, 3) → (224,
-///   224, 3)
+///   Tensor<std::uint8_t> centre = io::resize_and_crop(frame, 256, 224);  // (224, 224, 3)
 
 #include <cstdint>
 #include <cstring>

@@ -4,8 +4,8 @@
 ///
 ///   io::VideoReader reader("clip.mp4", {.fps = 25});
 ///   io::VideoFrame frame;
-///   while (reader.next(frame)) use(frame.rgb, frame.seconds);    // 25 frames a second, bounded
-///   memory for (const std::string& warning : reader.report().warnings) std::puts(warning.c_str());
+///   while (reader.next(frame)) use(frame.rgb, frame.seconds);    // 25 a second, bounded memory
+///   for (const std::string& warning : reader.report().warnings) std::puts(warning.c_str());
 ///
 /// This header only declares. The definitions, and FFmpeg's libraries with them, are in
 /// src/video_*.cpp:

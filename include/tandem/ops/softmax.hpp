@@ -9,8 +9,7 @@
 ///   An entry of −∞ counts as masked.
 ///
 ///   Tensor<float> p = softmax(scores);                            // over the last dimension
-///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time, (B, T, C) and (B,
-///   T, 1)
+///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time; (B, T, 1) there
 ///
 /// Errors: a mask that does not broadcast to x, or is on another device.
 

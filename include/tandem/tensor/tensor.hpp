@@ -10,8 +10,7 @@
 /// `mutable_data()` writes and counts as an in-place change, so that backward notices when a saved
 /// tensor changed.
 ///
-///   x[0].copy_(y);            // writes into x; `x[0] = y` would only rename a temporary and does
-///   not compile
+///   x[0].copy_(y);            // writes into x; `x[0] = y` would rename a temporary: does not compile
 
 #include <cstdint>
 #include <initializer_list>
