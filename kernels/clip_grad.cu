@@ -1,60 +1,27 @@
 /// gradient_squares, scale_gradients — the norm of many gradients, and a factor for all of them, in
 /// few launches.
 ///
-/// As in adam.cu a launch takes a table of tensors, cut into chunks, by value. A block adds up the
-/// squares of a chunk;
-/// one block then adds the chunks, in their order by thread, in double: a number for 16384
-/// elements. Reads every gradient once, scaling writes it too: bound by memory.
+/// A launch takes a table of tensors (tensor_table.cuh) in chunks of 16384 elements. A block adds up
+/// the squares of a chunk; one block then adds the chunks, in their order by thread, in double: a
+/// number for 16384 elements. Scaling reads the sum of the squares where it is, so that nothing
+/// waits for it; a block computes the factor once, in double as the CPU does. Reads every gradient
+/// once, scaling writes it too: bound by memory.
 
-#include "common.cuh"
 #include "tandem/formula/clip_grad.hpp"
+#include "tensor_table.cuh"
 
 namespace tandem_kernels {
 
 using tandem::formula::GradientTensor;
 
 template <class T>
-struct GradientTable {
-  static constexpr int capacity = 150;
-  static constexpr std::int64_t chunk = 16384;
-  GradientTensor<T> tensor[capacity];
-  std::int64_t chunks_before[capacity + 1];
-  std::int64_t count;
-
-  /// The tensor of chunk c, and which of its elements.
-  __device__ const GradientTensor<T>& find(std::int64_t c, std::int64_t& begin,
-                                           std::int64_t& end) const {
-    int which = 0;
-    while (chunks_before[which + 1] <= c) ++which;
-    const GradientTensor<T>& t = tensor[which];
-    begin = (c - chunks_before[which]) * chunk;
-    end = begin + chunk < t.size ? begin + chunk : t.size;
-    return t;
-  }
-};
-
-/// Calls start(table, chunks) for tables that hold all tensors with elements.
-template <class T, class F>
-void for_each_table(const GradientTensor<T>* tensors, std::int64_t count, const F& start) {
-  for (std::int64_t at = 0; at < count;) {
-    GradientTable<T> table = {};
-    for (; table.count < GradientTable<T>::capacity && at < count; ++at) {
-      if (tensors[at].size == 0) continue;
-      const std::int64_t chunks =
-          (tensors[at].size + GradientTable<T>::chunk - 1) / GradientTable<T>::chunk;
-      table.tensor[table.count] = tensors[at];
-      table.chunks_before[table.count + 1] = table.chunks_before[table.count] + chunks;
-      ++table.count;
-    }
-    start(table, table.chunks_before[table.count]);
-  }
-}
+using GradientTable = TensorTable<GradientTensor<T>, 16384>;
 
 /// parts[c] = Σ g² over chunk c.
 template <class T>
 __global__ void gradient_squares_kernel(GradientTable<const T> table, double* parts) {
   TANDEM_SHARED(T, partial, 32);
-  for (std::int64_t c = blockIdx.x; c < table.chunks_before[table.count]; c += gridDim.x) {
+  for (std::int64_t c = blockIdx.x; c < table.chunks(); c += gridDim.x) {
     std::int64_t begin, end;
     const GradientTensor<const T>& t = table.find(c, begin, end);
     T sum = 0;
@@ -75,9 +42,17 @@ __global__ void add_parts_kernel(D* total, const D* parts, std::int64_t count) {
   if (threadIdx.x == 0) *total = sum;
 }
 
+/// g ← g·clip_factor(*squares, max_norm).
 template <class T>
-__global__ void scale_gradients_kernel(GradientTable<T> table, T factor) {
-  for (std::int64_t c = blockIdx.x; c < table.chunks_before[table.count]; c += gridDim.x) {
+__global__ void scale_gradients_kernel(GradientTable<T> table, const double* squares,
+                                       double max_norm) {
+  TANDEM_SHARED(T, shared_factor, 1);
+  if (threadIdx.x == 0)
+    shared_factor[0] = static_cast<T>(tandem::formula::clip_factor(*squares, max_norm));
+  __syncthreads();
+  const T factor = shared_factor[0];
+  if (factor == T(1)) return;
+  for (std::int64_t c = blockIdx.x; c < table.chunks(); c += gridDim.x) {
     std::int64_t begin, end;
     const GradientTensor<T>& t = table.find(c, begin, end);
     for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
@@ -88,12 +63,12 @@ __global__ void scale_gradients_kernel(GradientTable<T> table, T factor) {
 template <class T>
 void gradient_squares(Queue& queue, double* total, const GradientTensor<const T>* gradients,
                       std::int64_t count) {
+  using Table = GradientTable<const T>;
   std::int64_t all = 0, done = 0;
-  for (std::int64_t k = 0; k < count; ++k) {
-    all += (gradients[k].size + GradientTable<T>::chunk - 1) / GradientTable<T>::chunk;
-  }
+  for (std::int64_t k = 0; k < count; ++k)
+    all += (gradients[k].size + Table::chunk - 1) / Table::chunk;
   const Scratch<double> parts(queue, all);
-  for_each_table(gradients, count, [&](const GradientTable<const T>& table, std::int64_t chunks) {
+  for_each_table<Table>(gradients, count, [&](const Table& table, std::int64_t chunks) {
     launch("gradient_squares", gradient_squares_kernel<T>, dim3(blocks_for(chunks, 1)), dim3(256),
            0, queue, table, parts.data() + done);
     done += chunks;
@@ -103,10 +78,11 @@ void gradient_squares(Queue& queue, double* total, const GradientTensor<const T>
 }
 template <class T>
 void scale_gradients(Queue& queue, const GradientTensor<T>* gradients, std::int64_t count,
-                     T factor) {
-  for_each_table(gradients, count, [&](const GradientTable<T>& table, std::int64_t chunks) {
+                     const double* squares, double max_norm) {
+  using Table = GradientTable<T>;
+  for_each_table<Table>(gradients, count, [&](const Table& table, std::int64_t chunks) {
     launch("scale_gradients", scale_gradients_kernel<T>, dim3(blocks_for(chunks, 1)), dim3(256), 0,
-           queue, table, factor);
+           queue, table, squares, max_norm);
   });
 }
 TANDEM_KERNEL(gradient_squares, float, double);

@@ -14,7 +14,11 @@ namespace tandem_kernels {
 template <class T, int W>
 __global__ void dropout_kernel(T* y, const T* x, std::int64_t n, std::uint64_t seed,
                                std::uint64_t stream, std::uint64_t position,
-                               std::uint32_t threshold, T scale) {
+                               std::uint32_t threshold, T scale, const std::int64_t* key) {
+  if (key != nullptr) {
+    seed = static_cast<std::uint64_t>(key[0]);
+    stream = static_cast<std::uint64_t>(key[1]);
+  }
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < (n + 3) / 4;
        i += step) {
@@ -44,10 +48,10 @@ void dropout_forward(Queue& queue, T* y, const T* x, std::int64_t n,
   const dim3 grid(blocks_for((n + 3) / 4, 256)), block(256);
   if (aligned(x, y)) {
     launch("dropout", dropout_kernel<T, pack_size<T>>, grid, block, 0, queue, y, x, n, mask.seed,
-           mask.stream, mask.position, mask.threshold, static_cast<T>(mask.scale));
+           mask.stream, mask.position, mask.threshold, static_cast<T>(mask.scale), mask.key);
   } else {
     launch("dropout", dropout_kernel<T, 1>, grid, block, 0, queue, y, x, n, mask.seed, mask.stream,
-           mask.position, mask.threshold, static_cast<T>(mask.scale));
+           mask.position, mask.threshold, static_cast<T>(mask.scale), mask.key);
   }
 }
 TANDEM_KERNEL(dropout_forward, float, double);

@@ -77,6 +77,21 @@ const bool registered = [] {
   table.copy_on_device = [](int device, void* to, const void* from, std::int64_t bytes) {
     if (bytes > 0) queue_copy(device, to, from, bytes, cudaMemcpyDeviceToDevice);
   };
+  table.allocate_pinned = [](int device, std::int64_t bytes) {
+    const DeviceScope scope(device);
+    const RelaxedCapture relaxed;
+    void* pinned = nullptr;
+    check(cudaHostAlloc(&pinned, static_cast<std::size_t>(bytes), cudaHostAllocDefault),
+          "cudaHostAlloc");
+    return pinned;
+  };
+  table.free_pinned = [](void* pinned) {
+    const RelaxedCapture relaxed;
+    (void)cudaFreeHost(pinned);
+  };
+  table.copy_to_pinned = [](int device, void* pinned, const void* from, std::int64_t bytes) {
+    queue_copy(device, pinned, from, bytes, cudaMemcpyDeviceToHost);
+  };
   table.copy_strided = [](int device, const tandem::StridedCopy& copy) {
     Queue queue = tandem::current_queue(tandem::Device::cuda(device));
     copy_strided(queue, copy);

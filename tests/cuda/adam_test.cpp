@@ -5,7 +5,6 @@
 #include "tandem/nn/linear.hpp"
 #include "tandem/ops/layer_norm.hpp"
 #include "tandem/ops/linear.hpp"
-#include "tandem/optim/sgd.hpp"
 
 using namespace tandem;
 
@@ -137,12 +136,4 @@ TEST_CASE("a small network trains on every device as on the CPU") {
       CHECK(check::distance(got[i], expected[i]) <= 4 * 1e-2 * 1e-3);
     }
   });
-}
-
-TEST_CASE("optimizers without a kernel say so by name") {
-  Tensor<float> there = zeros<float>({3}, Device::cuda());
-  there.requires_grad_();
-  there.set_grad(zeros<float>({3}, Device::cuda()));
-  optim::Sgd<float> sgd({there});
-  CHECK(check::message([&] { sgd.step(); }) == "[sgd] has no CUDA kernel (an input is on cuda:0)");
 }

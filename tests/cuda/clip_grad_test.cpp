@@ -55,7 +55,7 @@ TEST_CASE(
   agrees<float>({1, 5, 31, 33, 257, 0, 1031}, devices::float_eps);
   agrees<double>({1, 5, 31, 33, 257, 0, 1031}, 0x1p-53);
   agrees<float>({16385, 1, 20000}, devices::float_eps);
-  std::vector<std::int64_t> many(320, 3);  // more than two tables
+  std::vector<std::int64_t> many(330, 3);  // more than two tables
   many[0] = 0;
   many[149] = 77;
   agrees<float>(many, devices::float_eps);
@@ -72,6 +72,31 @@ TEST_CASE("grad_norm waits once; the same bits in any order of the threads") {
   devices::same_in_every_order([](Device device) {
     return clipped<float>(device, {20000, 1, 300});
   });
+}
+
+TEST_CASE("squared_grad_norm and clip_by_squared_norm: clip_grad_norm's bits, and nothing waits") {
+  devices::each([](Device device) {
+    const auto expected = parameters<float>(device, {20000, 1, 300}),
+               list = parameters<float>(device, {20000, 1, 300});
+    const double norm = optim::clip_grad_norm(expected, 3.5);
+    const std::int64_t before = waits();
+    const Tensor<double> squares = optim::squared_grad_norm(list);
+    optim::clip_by_squared_norm(list, 3.5, squares);
+    CHECK(waits() == before);
+    CHECK(squares.device() == device);
+    CHECK(std::sqrt(squares.item()) == norm);
+    for (std::size_t k : {0U, 2U}) CHECK(check::same(list[k].grad(), expected[k].grad()));
+    // Below the largest norm, and where the squares are not finite, nothing changes.
+    for (const double value : {1.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
+      optim::clip_by_squared_norm(list, 3.5, full<double>({}, value, device));
+      CHECK(check::same(list[0].grad(), expected[0].grad()));
+    }
+  });
+  CHECK(optim::squared_grad_norm(std::vector<Tensor<float>>{zeros<float>({3})}).item() == 0);
+  CHECK(check::message([] {
+          (void)optim::squared_grad_norm<float>({parameters<float>(Device::cpu(), {3})[0],
+                                                 parameters<float>(Device::cuda(), {3})[0]});
+        }) == "[grad_norm] inputs are on different devices: cpu and cuda:0");
 }
 
 TEST_CASE(

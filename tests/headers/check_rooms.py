@@ -27,7 +27,7 @@ ALLOWED = {
     "features": [*OPS, "io", "image", "flow", "clip", "i3d"],
     "wtal/data": [*OPS, "io", "clip", "features"],
     "wtal/model": [*OPS, "nn", "clip", "wtal/data"],
-    "wtal/train": [*OPS, "optim", "wtal/data", "wtal/model"],
+    "wtal/train": [*OPS, "nn", "optim", "wtal/data", "wtal/model"],
     "wtal/detect": [*OPS, "wtal/data", "wtal/model", "wtal/train"],
     "wtal": ["tensor", "wtal/data"],  # the page
 }

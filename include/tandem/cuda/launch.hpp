@@ -91,6 +91,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;  // nothing to do is not an error
   const DeviceScope scope(queue.device.index());
   const Range range(name);
+  tandem::detail::launch_counter().fetch_add(1, std::memory_order_relaxed);
   cudaError_t status = cudaSuccess;
   if (shared_bytes > 48 * 1024) {
     status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

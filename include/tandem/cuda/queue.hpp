@@ -136,4 +136,17 @@ inline std::atomic<std::int64_t>& wait_counter() {
 /// How often the CPU has waited for a GPU so far.
 inline std::int64_t waits() { return detail::wait_counter().load(std::memory_order_relaxed); }
 
+namespace detail {
+inline std::atomic<std::int64_t>& launch_counter() {
+  static std::atomic<std::int64_t> count = 0;
+  return count;
+}
+}  // namespace detail
+
+/// How many kernels of tandem's have been put into queues so far, or recorded for a graph; a replay
+/// adds nothing. What cuBLAS launches and copies are not counted.
+inline std::int64_t kernel_launches() {
+  return detail::launch_counter().load(std::memory_order_relaxed);
+}
+
 TANDEM_NAMESPACE_END

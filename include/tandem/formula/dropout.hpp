@@ -13,6 +13,7 @@ struct DropoutMask {
   std::uint64_t seed, stream, position;
   std::uint32_t threshold;
   double scale;
+  const std::int64_t* key;  ///< {seed, stream} in a GPU's memory, in place of those here, or null
 };
 
 }  // namespace formula

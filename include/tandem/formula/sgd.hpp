@@ -6,6 +6,15 @@
 TANDEM_NAMESPACE_BEGIN
 namespace formula {
 
+/// A parameter, its gradient and its momentum buffer, null without momentum.
+template <class T>
+struct SgdTensor {
+  T* parameter;
+  const T* gradient;
+  T* buffer;
+  std::int64_t size;
+};
+
 template <class V>
 struct Sgd {
   V rate, decay, momentum, share;  ///< share = 1 − dampening

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cstring>
-
 #include "tandem/cpu/simd.hpp"
 #include "tandem/formula/adam.hpp"
 #include "tandem/optim/optimizer.hpp"
@@ -97,77 +95,21 @@ class AdamBase final : public Optimizer<T> {
   /// which vary, from a small tensor on the GPU: prepare_replay() writes it. The parameters must
   /// have come as far as each other by groups.
   void step() override {
-    this->collect_gradients();
-    // Parameters with equally many gradients, as a rule all, share their numbers: a call for all of
-    // a device.
-    struct Group {
-      Device device;
-      std::int64_t t;
-      std::vector<detail::AdamTensor<T>> tensors;
-      std::vector<std::size_t> members;
-    };
-    std::vector<Group> groups;
-    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
-      const Tensor<T>&p = this->parameters_[k], &g = this->gradients_[k];
-      if (!g.defined()) continue;
-      tandem::detail::require_kernels("adam", p, detail::adam_step<T>);
-      const std::int64_t t = this->steps_of(k) + 1;
-      std::size_t i = 0;
-      while (i < groups.size() && !(groups[i].device == p.device() && groups[i].t == t)) ++i;
-      if (i == groups.size()) groups.push_back({p.device(), t, {}, {}});
-      groups[i].members.push_back(k);
-      groups[i].tensors.push_back({p.mutable_device_data(), g.device_data(),
-                                   first_[k].mutable_device_data(),
-                                   second_[k].mutable_device_data(), p.numel()});
-    }
-    const auto update = [](const Group& group, const formula::Adam<T>& given,
-                           const formula::Adam<T>* in_memory) {
-      detail::adam_step<T>(group.device, group.tensors.data(),
-                           static_cast<std::int64_t>(group.tensors.size()), given, in_memory);
-    };
-    std::size_t captured = 0;
-    for (const Group& group : groups) {
-      if (capturing(current_queue(group.device))) ++captured;
-    }
-    if (captured == 0) {
-      for (const Group& group : groups) update(group, step_number(group.t), nullptr);
-      this->count_step();
-      return;
-    }
-    TANDEM_CHECK(captured == groups.size(), "adam",
-                 "a step while a graph is captured needs all parameters that have a "
-                 "gradient on the device of the graph");
-    replayed_.clear();
-    for (const Group& group : groups) {
-      const Tensor<T> numbers = numbers_of(group.members, group.device);
-      replayed_.push_back({group.members, numbers});
-      update(group, {}, reinterpret_cast<const formula::Adam<T>*>(numbers.device_data()));
-    }
+    this->template update_groups<detail::AdamTensor<T>, formula::Adam<T>>(
+        "adam", detail::adam_step<T>,
+        [&](std::size_t k) -> detail::AdamTensor<T> {
+          const Tensor<T>& p = this->parameters_[k];
+          return {p.mutable_device_data(), this->gradients_[k].device_data(),
+                  first_[k].mutable_device_data(), second_[k].mutable_device_data(), p.numel()};
+        },
+        [&](std::int64_t t) { return step_number(t); });
   }
   /// Call before each replay of a graph that has captured step(): counts the step and writes its
   /// numbers, with the present learning rate, for what is put into the current queue from now on.
   /// Does not wait. Errors: no step was captured; the parameters of a group no longer have had
   /// equally many steps.
   void prepare_replay() override {
-    TANDEM_CHECK(!replayed_.empty(), "adam",
-                 "prepare_replay() without a step() that a graph has captured");
-    for (const Replayed& group : replayed_) {
-      for (const std::size_t k : group.members) {
-        TANDEM_CHECK(this->steps_of(k) == this->steps_of(group.members[0]), "adam",
-                     "the captured step updates parameters ", this->names_[group.members[0]],
-                     " and ", this->names_[k], " with the same numbers, but they have had ",
-                     this->steps_of(group.members[0]), " and ", this->steps_of(k),
-                     " steps: capture it again");
-      }
-    }
-    for (const Replayed& group : replayed_) {
-      const std::int64_t t = this->steps_of(group.members[0]) + 1;
-      const formula::Adam<T> numbers = step_number(t);
-      std::vector<T> values(number_count);
-      std::memcpy(values.data(), &numbers, sizeof numbers);
-      group.numbers.copy_(from_vector<T>(values));
-      for (const std::size_t k : group.members) this->set_count(this->steps_[k], t);
-    }
+    this->write_numbers("adam", [&](std::int64_t t) { return step_number(t); });
   }
   std::vector<nn::Named<T>> state() const override {
     std::vector<nn::Named<T>> out = Optimizer<T>::state();
@@ -194,29 +136,8 @@ class AdamBase final : public Optimizer<T> {
             .shrink = T(decoupled ? 1 - rate * decay : 1)};
   }
 
-  static constexpr std::int64_t number_count = sizeof(formula::Adam<T>) / sizeof(T);
-
-  /// Parameters that a captured step updates with the same numbers, which lie on the GPU.
-  struct Replayed {
-    std::vector<std::size_t> members;
-    Tensor<T> numbers;
-  };
-  /// The same tensor for the same parameters, so that all graphs of a step (of several batch sizes,
-  /// say) can be replayed in turn.
-  Tensor<T> numbers_of(const std::vector<std::size_t>& members, Device device) {
-    for (const Replayed& known : known_) {
-      if (known.members == members && known.numbers.device() == device) return known.numbers;
-    }
-    const OutsideGraphPool
-        scope;  // what prepare_replay() writes must be there until the replay comes to it
-    known_.push_back({members, Tensor<T>({number_count}, device)});
-    return known_.back().numbers;
-  }
-
   AdamOptions options_;
   std::vector<Tensor<T>> first_, second_;
-  std::vector<Replayed> replayed_;  // the groups of the last step that was captured
-  std::vector<Replayed> known_;
 };
 
 template <FloatingElement T>

@@ -8,6 +8,7 @@
 #include "tandem/cpu/threads.hpp"
 #include "tandem/formula/clip_grad.hpp"
 #include "tandem/ops/parts/common.hpp"
+#include "tandem/ops/to.hpp"
 #include "tandem/optim/parameters.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -37,7 +38,10 @@ void squares_on_cpu(double* total, const GradientTensor<const T>* gradients, std
   }
 }
 template <class T>
-void scale_on_cpu(const GradientTensor<T>* gradients, std::int64_t count, T factor) {
+void scale_on_cpu(const GradientTensor<T>* gradients, std::int64_t count, const double* squares,
+                  double max_norm) {
+  const T factor = static_cast<T>(formula::clip_factor(*squares, max_norm));
+  if (factor == T(1)) return;
   for (std::int64_t k = 0; k < count; ++k) {
     T* const data = gradients[k].data;
     cpu::parallel_for(gradients[k].size, 1 << 15, [&](std::int64_t begin, std::int64_t end) {
@@ -51,9 +55,10 @@ template <class T>
 inline const Kernel<void(Queue&, double* total, const GradientTensor<const T>* gradients,
                          std::int64_t count)>
     gradient_squares{"gradient_squares", squares_on_cpu<T>};
-/// g ← g·factor.
+/// g ← g·clip_factor(*squares, max_norm).
 template <class T>
-inline const Kernel<void(Queue&, const GradientTensor<T>* gradients, std::int64_t count, T factor)>
+inline const Kernel<void(Queue&, const GradientTensor<T>* gradients, std::int64_t count,
+                         const double* squares, double max_norm)>
     scale_gradients{"scale_gradients", scale_on_cpu<T>};
 
 /// Calls f(device, gradients, count) for the gradients on each device, in their order; P: T to
@@ -79,31 +84,88 @@ void for_each_device(const std::vector<Tensor<T>>& gradients, F&& f) {
   }
 }
 
-}  // namespace detail
-
-/// The Euclidean norm of all gradients taken as one vector; 0 when there are none. On the CPU
-/// partial sums of 4096 elements in double are added in order: any thread count gives the same
-/// bits. On a GPU, which is waited for once, floats are squared and added in float, 16384 at a
-/// time: a gradient above 1e19 gives infinity.  Errors: one tensor twice, which would count twice.
+/// The gradients that there are, dense.
 template <FloatingElement T>
-double grad_norm(const std::vector<Tensor<T>>& parameters) {
-  detail::refuse_shared("grad_norm", detail::numbered(parameters));
+std::vector<Tensor<T>> dense_gradients(const char* op, const std::vector<Tensor<T>>& parameters) {
+  refuse_shared(op, numbered(parameters));
   std::vector<Tensor<T>> gradients;
   for (const Tensor<T>& p : parameters) {
     if (!p.grad().defined()) continue;
-    tandem::detail::require_kernels("grad_norm", p, detail::gradient_squares<T>,
-                                    detail::scale_gradients<T>);
+    tandem::detail::require_kernels(op, p, gradient_squares<T>, scale_gradients<T>);
     gradients.push_back(p.grad().contiguous());
   }
+  return gradients;
+}
+/// Σ g² over gradients on any devices, each of which is waited for once.
+template <FloatingElement T>
+double sum_of_squares(const char* op, const std::vector<Tensor<T>>& parameters) {
   std::vector<Tensor<double>> totals;
-  detail::for_each_device<const T>(
-      gradients, [&](Device device, const auto* list, std::int64_t count) {
+  for_each_device<const T>(
+      dense_gradients(op, parameters), [&](Device device, const auto* list, std::int64_t count) {
         totals.push_back(Tensor<double>(Shape(), device));
-        detail::gradient_squares<T>(device, totals.back().mutable_device_data(), list, count);
+        gradient_squares<T>(device, totals.back().mutable_device_data(), list, count);
       });
   double sum = 0;
   for (const Tensor<double>& total : totals) sum += total.item();
-  return __builtin_sqrt(sum);
+  return sum;
+}
+/// The gradients that there are, dense and held by nobody else, so that they can be written.
+template <FloatingElement T>
+std::vector<Tensor<T>> own_gradients(const std::vector<Tensor<T>>& parameters) {
+  std::vector<Tensor<T>> gradients;
+  for (const Tensor<T>& p : parameters) {
+    if (!p.grad().defined()) continue;
+    Tensor<T> g = p.grad();
+    p.zero_grad();
+    if (!g.is_contiguous() || !g.is_unshared()) g = g.clone();
+    p.set_grad(g);
+    gradients.push_back(g);
+  }
+  return gradients;
+}
+
+}  // namespace detail
+
+/// Σ g² over all gradients, a tensor of shape () on their device; 0 on the CPU when there are none.
+/// Nothing waits for a GPU, so that a step can go on, or be captured, without knowing it. The order
+/// of the sum: on the CPU partial sums of 4096 elements in double are added in order, so that any
+/// thread count gives the same bits; on a GPU floats are squared and added in float, 16384 at a
+/// time, and a gradient above 1e19 gives infinity.  Errors: one tensor twice, which would count
+/// twice; gradients on several devices.
+template <FloatingElement T>
+Tensor<double> squared_grad_norm(const std::vector<Tensor<T>>& parameters) {
+  const char* const op = "grad_norm";
+  const std::vector<Tensor<T>> gradients = detail::dense_gradients(op, parameters);
+  if (gradients.empty()) return zeros<double>({});
+  for (const Tensor<T>& g : gradients) tandem::detail::require_same_device(op, gradients[0], g);
+  const Tensor<double> squares(Shape(), gradients[0].device());
+  detail::for_each_device<const T>(
+      gradients, [&](Device device, const auto* list, std::int64_t count) {
+        detail::gradient_squares<T>(device, squares.mutable_device_data(), list, count);
+      });
+  return squares;
+}
+
+/// g ← g·min(1, max_norm/(√squares + 1e-6)), where the squares are those of squared_grad_norm: the
+/// factor is computed where the gradients are, and nothing waits. Squares that are not finite leave
+/// the gradients alone. A gradient that somebody else holds does not change under him.
+template <FloatingElement T>
+void clip_by_squared_norm(const std::vector<Tensor<T>>& parameters, double max_norm,
+                          const Tensor<double>& squares) {
+  TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ",
+               max_norm);
+  detail::for_each_device<T>(
+      detail::own_gradients(parameters), [&](Device device, const auto* list, std::int64_t count) {
+        const Tensor<double> here = squares.to(device);
+        detail::scale_gradients<T>(device, list, count, here.device_data(), max_norm);
+      });
+}
+
+/// The Euclidean norm of all gradients taken as one vector; 0 when there are none. As
+/// squared_grad_norm, but gradients may be on several devices, each of which is waited for once.
+template <FloatingElement T>
+double grad_norm(const std::vector<Tensor<T>>& parameters) {
+  return __builtin_sqrt(detail::sum_of_squares("grad_norm", parameters));
 }
 
 /// clip_grad_norm — g ← g·min(1, max_norm/(‖g‖ + 1e-6)) for all gradients as one vector.
@@ -115,22 +177,11 @@ template <FloatingElement T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max_norm) {
   TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ",
                max_norm);
-  const double norm = grad_norm(parameters);
+  const double squares = detail::sum_of_squares("grad_norm", parameters);
+  const double norm = __builtin_sqrt(squares);
   TANDEM_CHECK(norm - norm == 0, "clip_grad_norm", "the norm of the gradients is not finite");
-  const double factor = max_norm / (norm + 1e-6);
-  if (factor >= 1) return norm;
-  std::vector<Tensor<T>> gradients;
-  for (const Tensor<T>& p : parameters) {
-    if (!p.grad().defined()) continue;
-    Tensor<T> g = p.grad();
-    p.zero_grad();
-    if (!g.is_contiguous() || !g.is_unshared()) g = g.clone();
-    p.set_grad(g);
-    gradients.push_back(g);
-  }
-  detail::for_each_device<T>(gradients, [&](Device device, const auto* list, std::int64_t count) {
-    detail::scale_gradients<T>(device, list, count, T(factor));
-  });
+  if (max_norm / (norm + 1e-6) < 1)
+    clip_by_squared_norm(parameters, max_norm, tensor<double>(squares));
   return norm;
 }
 

@@ -2,6 +2,7 @@
 /// What all optimizers share: the parameters, their state tensors, and saving both.
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -181,11 +182,109 @@ class Optimizer {
     }
   }
 
+  /// Updates the parameters that have a gradient by `slot`, one call for all of a device that have
+  /// had equally many steps: as a rule all. item(k) is what the slot takes of parameter k, number(t)
+  /// are the numbers of a parameter's t-th update. While a graph is captured the update is recorded
+  /// only, and reads its numbers, which vary, from a small tensor on the GPU.
+  template <class Item, class Numbers, class MakeItem, class NumbersOf>
+  void update_groups(
+      const char* op,
+      const Kernel<void(Queue&, const Item*, std::int64_t, const Numbers&, const Numbers*)>& slot,
+      MakeItem&& item, NumbersOf&& number) {
+    struct Group {
+      Device device;
+      std::int64_t t;
+      std::vector<Item> items;
+      std::vector<std::size_t> members;
+    };
+    collect_gradients();
+    std::vector<Group> groups;
+    for (std::size_t k = 0; k < parameters_.size(); ++k) {
+      if (!gradients_[k].defined()) continue;
+      tandem::detail::require_kernels(op, parameters_[k], slot);
+      const Device device = parameters_[k].device();
+      const std::int64_t t = steps_of(k) + 1;
+      std::size_t i = 0;
+      while (i < groups.size() && !(groups[i].device == device && groups[i].t == t)) ++i;
+      if (i == groups.size()) groups.push_back({device, t, {}, {}});
+      groups[i].members.push_back(k);
+      groups[i].items.push_back(item(k));
+    }
+    const auto update = [&](const Group& group, const Numbers& given, const Numbers* in_memory) {
+      slot(group.device, group.items.data(), static_cast<std::int64_t>(group.items.size()), given,
+           in_memory);
+    };
+    std::size_t captured = 0;
+    for (const Group& group : groups) {
+      if (capturing(current_queue(group.device))) ++captured;
+    }
+    if (captured == 0) {
+      for (const Group& group : groups) update(group, number(group.t), nullptr);
+      count_step();
+      return;
+    }
+    TANDEM_CHECK(captured == groups.size(), op,
+                 "a step while a graph is captured needs all parameters that have a gradient on "
+                 "the device of the graph");
+    replayed_.clear();
+    for (const Group& group : groups) {
+      const Tensor<std::uint8_t> numbers =
+          numbers_of(group.members, group.device, static_cast<std::int64_t>(sizeof(Numbers)));
+      replayed_.push_back({group.members, numbers});
+      update(group, {}, reinterpret_cast<const Numbers*>(numbers.device_data()));
+    }
+  }
+  /// prepare_replay() of an optimizer that steps by update_groups: counts the step and writes its
+  /// numbers, for what is put into the current queue from now on. Does not wait.
+  template <class NumbersOf>
+  void write_numbers(const char* op, NumbersOf&& number) {
+    TANDEM_CHECK(!replayed_.empty(), op,
+                 "prepare_replay() without a step() that a graph has captured");
+    for (const Replayed& group : replayed_) {
+      for (const std::size_t k : group.members) {
+        TANDEM_CHECK(steps_of(k) == steps_of(group.members[0]), op,
+                     "the captured step updates parameters ", names_[group.members[0]], " and ",
+                     names_[k], " with the same numbers, but they have had ",
+                     steps_of(group.members[0]), " and ", steps_of(k), " steps: capture it again");
+      }
+    }
+    for (const Replayed& group : replayed_) {
+      const std::int64_t t = steps_of(group.members[0]) + 1;
+      const auto numbers = number(t);
+      std::vector<std::uint8_t> bytes(sizeof numbers);
+      std::memcpy(bytes.data(), &numbers, sizeof numbers);
+      group.numbers.copy_(from_vector<std::uint8_t>(bytes));
+      for (const std::size_t k : group.members) set_count(steps_[k], t);
+    }
+  }
+
   std::vector<std::string> names_;
   std::vector<Tensor<T>> parameters_;
   std::vector<Tensor<T>> gradients_;
   std::vector<Tensor<T>> steps_;  // of shape (), on the CPU
   double learning_rate_;
+
+ private:
+  /// Parameters that a captured step updates with the same numbers, whose bytes lie on the GPU.
+  struct Replayed {
+    std::vector<std::size_t> members;
+    Tensor<std::uint8_t> numbers;
+  };
+  /// The same tensor for the same parameters, so that all graphs of a step (of several batch sizes,
+  /// say) can be replayed in turn.
+  Tensor<std::uint8_t> numbers_of(const std::vector<std::size_t>& members, Device device,
+                                  std::int64_t bytes) {
+    for (const Replayed& known : known_) {
+      if (known.members == members && known.numbers.device() == device) return known.numbers;
+    }
+    // What prepare_replay() writes must be there until the replay comes to it.
+    const OutsideGraphPool scope;
+    known_.push_back({members, Tensor<std::uint8_t>({bytes}, device)});
+    return known_.back().numbers;
+  }
+
+  std::vector<Replayed> replayed_;  // the groups of the last step that was captured
+  std::vector<Replayed> known_;
 };
 
 }  // namespace optim

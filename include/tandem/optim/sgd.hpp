@@ -14,6 +14,36 @@ struct SgdOptions {
   bool nesterov = false;
 };
 
+namespace detail {
+
+using formula::SgdTensor;
+
+template <class T>
+void sgd_on_cpu(const SgdTensor<T>* tensors, std::int64_t count, const formula::Sgd<T>& given,
+                const formula::Sgd<T>* in_memory) {
+  const formula::Sgd<T> step = in_memory != nullptr ? *in_memory : given;
+  for_each_piece(
+      count, [=](std::int64_t k) { return tensors[k].size; },
+      [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
+        T* TANDEM_RESTRICT p = tensors[k].parameter;
+        const T* TANDEM_RESTRICT g = tensors[k].gradient;
+        T* TANDEM_RESTRICT b = tensors[k].buffer;
+        if (b == nullptr) {
+          for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i]);
+        } else {
+          for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i], b[i]);
+        }
+      });
+}
+
+/// As adam_step.
+template <class T>
+inline const Kernel<void(Queue&, const SgdTensor<T>* tensors, std::int64_t count,
+                         const formula::Sgd<T>& given, const formula::Sgd<T>* in_memory)>
+    sgd_step{"sgd_step", sgd_on_cpu<T>};
+
+}  // namespace detail
+
 /// SGD with momentum, as PyTorch defines it:                       [Sutskever et al. 2013, §2]
 ///   g ← g + wd·θ;   b ← g at a parameter's first step, then μ·b + (1 − dampening)·g;
 ///   g ← g + μ·b (Nesterov) or b;   θ ← θ − lr·g.
@@ -31,38 +61,19 @@ class Sgd final : public Optimizer<T> {
     if (options.momentum > 0) momentum_ = this->zeros_like_parameters();
   }
 
+  /// As Adam's, also while a graph is captured.
   void step() override {
-    for (const Tensor<T>& p : this->parameters_) tandem::detail::require_cpu("sgd", p);
-    this->collect_gradients();
-    std::vector<T*> theta, velocity;
-    for (const Tensor<T>& p : this->parameters_) theta.push_back(p.mutable_data());
-    for (const Tensor<T>& b : momentum_) velocity.push_back(b.mutable_data());
-    std::vector<formula::Sgd<T>> numbers;
-    for (std::size_t k = 0; k < this->parameters_.size(); ++k) {
-      numbers.push_back({.rate = T(this->learning_rate_),
-                         .decay = T(options_.weight_decay),
-                         .momentum = T(options_.momentum),
-                         .share = T(1 - options_.dampening),
-                         .nesterov = options_.nesterov,
-                         .first = this->steps_of(k) == 0});
-    }
-    const auto size = [&](std::int64_t k) {
-      return this->gradients_[index(k)].defined() ? this->parameters_[index(k)].numel() : 0;
-    };
-    detail::for_each_piece(static_cast<std::int64_t>(theta.size()), size,
-                           [&](std::int64_t k, std::int64_t begin, std::int64_t end) {
-                             T* TANDEM_RESTRICT p = theta[index(k)];
-                             const T* TANDEM_RESTRICT g = this->gradients_[index(k)].data();
-                             const formula::Sgd<T> step = numbers[index(k)];
-                             if (velocity.empty()) {
-                               for (std::int64_t i = begin; i < end; ++i) step.update(p[i], g[i]);
-                             } else {
-                               T* TANDEM_RESTRICT b = velocity[index(k)];
-                               for (std::int64_t i = begin; i < end; ++i)
-                                 step.update(p[i], g[i], b[i]);
-                             }
-                           });
-    this->count_step();
+    this->template update_groups<detail::SgdTensor<T>, formula::Sgd<T>>(
+        "sgd", detail::sgd_step<T>,
+        [&](std::size_t k) -> detail::SgdTensor<T> {
+          const Tensor<T>& p = this->parameters_[k];
+          return {p.mutable_device_data(), this->gradients_[k].device_data(),
+                  momentum_.empty() ? nullptr : momentum_[k].mutable_device_data(), p.numel()};
+        },
+        [&](std::int64_t t) { return step_number(t); });
+  }
+  void prepare_replay() override {
+    this->write_numbers("sgd", [&](std::int64_t t) { return step_number(t); });
   }
   std::vector<nn::Named<T>> state() const override {
     std::vector<nn::Named<T>> out = Optimizer<T>::state();
@@ -71,7 +82,14 @@ class Sgd final : public Optimizer<T> {
   }
 
  private:
-  static std::size_t index(std::int64_t k) { return static_cast<std::size_t>(k); }
+  formula::Sgd<T> step_number(std::int64_t t) const {
+    return {.rate = T(this->learning_rate_),
+            .decay = T(options_.weight_decay),
+            .momentum = T(options_.momentum),
+            .share = T(1 - options_.dampening),
+            .nesterov = options_.nesterov,
+            .first = t == 1};
+  }
 
   SgdOptions options_;
   std::vector<Tensor<T>> momentum_;

@@ -68,6 +68,11 @@ struct DeviceInterface {
   void (*copy_to_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_to_host)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
   void (*copy_on_device)(int device, void* to, const void* from, std::int64_t bytes) = nullptr;
+  /// Memory of the host that a copy can go to while the host goes on (cuda/host_copy.hpp), and such
+  /// a copy.
+  void* (*allocate_pinned)(int device, std::int64_t bytes) = nullptr;
+  void (*free_pinned)(void* pinned) = nullptr;
+  void (*copy_to_pinned)(int device, void* pinned, const void* from, std::int64_t bytes) = nullptr;
   /// As copy_on_device, between two layouts.                                    kernels/copy.cu
   void (*copy_strided)(int device, const StridedCopy& copy) = nullptr;
   /// n elements of 1, 2, 4 or 8 bytes, each with these bits.

@@ -51,6 +51,12 @@ class Generator {
   std::uint64_t position() const { return position_; }
   void seek(std::uint64_t position) { position_ = position; }
 
+  /// For steps that a graph has captured (cuda/graph.hpp): what a GPU draws is keyed by {seed,
+  /// stream} as they lie at `key`, in its memory, when the work is done; positions are those of this
+  /// generator. Null: by its own.
+  void read_key_from(const std::int64_t* key) { key_ = key; }
+  const std::int64_t* key_in_memory() const { return key_; }
+
   /// An independent stream named by `id`; the same id gives the same stream, and drawing from one
   /// does not move the other.
   Generator split(std::uint64_t id) const {
@@ -100,6 +106,7 @@ class Generator {
   std::uint64_t seed_;
   std::uint64_t stream_;
   std::uint64_t position_ = 0;
+  const std::int64_t* key_ = nullptr;
 };
 
 /// Calls fill(i, word) for i in [0, n): word i % 4 of block i / 4.

@@ -78,6 +78,24 @@ struct Batch {
   Tensor<T> labels;         ///< (B, C) in {0, 1}
   Tensor<bool> valid;       ///< (B, T)
   std::vector<Crop> crops;  ///< where the rows come from; empty for a batch made by hand
+
+  /// On another device.
+  Batch to(Device device) const {
+    const auto move = [&](const auto& x) { return x.defined() ? x.to(device) : x; };
+    return {move(i3d), move(clip), move(labels), move(valid), crops};
+  }
+  /// With padding behind, so that all videos have `frames` rows.
+  Batch padded_to(std::int64_t frames) const {
+    const auto longer = [&]<class U>(const Tensor<U>& x) {
+      if (!x.defined() || x.size(1) == frames) return x;
+      Shape shape = x.shape();
+      shape[1] = frames;
+      const Tensor<U> out = zeros<U>(shape, x.device());
+      out.slice(1, 0, x.size(1)).copy_(x);
+      return out;
+    };
+    return {longer(i3d), longer(clip), labels, longer(valid), crops};
+  }
 };
 
 /// Puts crops side by side, padded to the longest.

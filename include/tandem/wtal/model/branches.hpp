@@ -4,6 +4,7 @@
 ///                                                                                      [method §3]
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "tandem/ops/index_select.hpp"
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/stack.hpp"
+#include "tandem/ops/to.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -57,26 +59,83 @@ Tensor<T> sinusoid_positions(std::int64_t frames, std::int64_t width) {
   return table;
 }
 
+namespace detail {
+/// Which two rows of a table of `rows` each of `frames` lies between, and the share of either.
+template <FloatingElement T>
+struct Stretch {
+  Tensor<std::int64_t> low, high;
+  Tensor<T> rest, weight;
+  Stretch(std::int64_t rows, std::int64_t frames)
+      : low(Shape{frames}), high(Shape{frames}), rest(Shape{frames, 1}), weight(Shape{frames, 1}) {
+    std::int64_t *a = low.mutable_data(), *b = high.mutable_data();
+    T *w = weight.mutable_data(), *r = rest.mutable_data();
+    for (std::int64_t t = 0; t < frames; ++t) {
+      const double u =
+          static_cast<double>(t) * static_cast<double>(rows - 1) / static_cast<double>(frames - 1);
+      a[t] = static_cast<std::int64_t>(u);
+      b[t] = a[t] + 1 < rows ? a[t] + 1 : a[t];
+      w[t] = T(u - static_cast<double>(a[t]));
+      r[t] = T(1) - w[t];
+    }
+  }
+  Stretch(const Stretch& other, Device device)
+      : low(other.low.to(device)),
+        high(other.high.to(device)),
+        rest(other.rest.to(device)),
+        weight(other.weight.to(device)) {}
+  Tensor<T> of(const Tensor<T>& table) const {
+    return add(mul(index_select(table, 0, low), rest), mul(index_select(table, 0, high), weight));
+  }
+};
+
+/// What positions are made of, on GPUs: made once for a length, since nothing is copied from the
+/// host while a graph is captured, and kept, since graphs read it. On the CPU nothing is kept.
+template <FloatingElement T>
+class PositionTables {
+ public:
+  Tensor<T> sinusoid(std::int64_t frames, std::int64_t width, Device device) {
+    if (device.is_cpu()) return sinusoid_positions<T>(frames, width);
+    return find(sinusoids_, frames, device,
+                [&] { return sinusoid_positions<T>(frames, width).to(device); });
+  }
+  Stretch<T> stretch(std::int64_t rows, std::int64_t frames, Device device) {
+    if (device.is_cpu()) return Stretch<T>(rows, frames);
+    return find(stretches_, frames, device,
+                [&] { return Stretch<T>(Stretch<T>(rows, frames), device); });
+  }
+
+ private:
+  template <class X>
+  struct Kept {
+    std::int64_t frames;
+    Device device;
+    X value;
+  };
+  template <class X, class F>
+  X find(std::vector<Kept<X>>& kept, std::int64_t frames, Device device, F&& make) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    for (const Kept<X>& k : kept) {
+      if (k.frames == frames && k.device == device) return k.value;
+    }
+    kept.push_back({frames, device, make()});
+    return kept.back().value;
+  }
+  std::mutex mutex_;
+  std::vector<Kept<Tensor<T>>> sinusoids_;
+  std::vector<Kept<Stretch<T>>> stretches_;
+};
+}  // namespace detail
+
 /// learned_positions — the first `frames` rows of a table (P, W); a video longer than the table
 /// gets the table stretched linearly over it, first and last row kept:  (reading)
 ///   row t = (1 − w)·table[⌊u⌋] + w·table[⌊u⌋ + 1],  u = t·(P − 1)/(frames − 1), w = u − ⌊u⌋.
 template <FloatingElement T>
-Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames) {
+Tensor<T> learned_positions(const Tensor<T>& table, std::int64_t frames,
+                            detail::PositionTables<T>* tables = nullptr) {
   const std::int64_t rows = table.size(0);
   if (frames <= rows) return table.slice(0, 0, frames);
-  Tensor<std::int64_t> low(Shape{frames}), high(Shape{frames});
-  Tensor<T> weight(Shape{frames, 1}), rest(Shape{frames, 1});
-  std::int64_t *a = low.mutable_data(), *b = high.mutable_data();
-  T *w = weight.mutable_data(), *r = rest.mutable_data();
-  for (std::int64_t t = 0; t < frames; ++t) {
-    const double u =
-        static_cast<double>(t) * static_cast<double>(rows - 1) / static_cast<double>(frames - 1);
-    a[t] = static_cast<std::int64_t>(u);
-    b[t] = a[t] + 1 < rows ? a[t] + 1 : a[t];
-    w[t] = T(u - static_cast<double>(a[t]));
-    r[t] = T(1) - w[t];
-  }
-  return add(mul(index_select(table, 0, low), rest), mul(index_select(table, 0, high), weight));
+  if (tables != nullptr) return tables->stretch(rows, frames, table.device()).of(table);
+  return detail::Stretch<T>(detail::Stretch<T>(rows, frames), table.device()).of(table);
 }
 
 namespace detail {
@@ -167,9 +226,9 @@ class CbpBranch final : public Branch<T> {
     detail::check_frames("cbp", x, options_.input, valid);
     Tensor<T> f = embed.forward(x);
     if (options_.positions == Positions::sinusoid) {
-      f = add(f, sinusoid_positions<T>(x.size(1), options_.width));
+      f = add(f, tables_.sinusoid(x.size(1), options_.width, x.device()));
     } else if (options_.positions == Positions::learned) {
-      f = add(f, learned_positions(position, x.size(1)));
+      f = add(f, learned_positions(position, x.size(1), &tables_));
     }
     f = drop.forward(f);
     // A last block is what leaves frames out
@@ -186,6 +245,7 @@ class CbpBranch final : public Branch<T> {
  private:
   CbpOptions options_;
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+  mutable detail::PositionTables<T> tables_;
 };
 
 /// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].   [method §3, P]
@@ -329,7 +389,7 @@ class VlpBranch final : public Branch<T> {
     const PrecisionScope products(options_.precision);
     detail::check_frames("vlp", x, options_.width, valid);
     Tensor<T> f = x;
-    if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1)));
+    if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1), &tables_));
     f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted),
                   -1);
     Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
@@ -347,6 +407,7 @@ class VlpBranch final : public Branch<T> {
   Ref<clip::TextEncoder<T>> text_;
   VlpOptions options_;
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
+  mutable detail::PositionTables<T> tables_;
   mutable Tensor<T> cached_;
   mutable std::uint64_t cached_version_ = 0;  // of the prompts: versions only grow
 };

@@ -8,10 +8,12 @@
 
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/bce_with_logits.hpp"
+#include "tandem/ops/compare.hpp"
 #include "tandem/ops/parts/common.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/softmax.hpp"
 #include "tandem/ops/sum.hpp"
+#include "tandem/ops/where.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -137,14 +139,8 @@ Tensor<T> loss_cls(const Tensor<T>& logits, const Tensor<T>& y, const Tensor<boo
   if (reading == Reading::sigmoid) {
     return mul(bce_with_logits(scores, y, Reduction::sum), T(1 / videos));
   }
-  Tensor<T> target = y.clone();
-  for (std::int64_t b = 0; b < y.size(0); ++b) {
-    double total = 0;
-    for (std::int64_t c = 0; c < y.size(1); ++c) total += static_cast<double>(y.at({b, c}));
-    for (std::int64_t c = 0; total > 0 && c < y.size(1); ++c) {
-      target.set({b, c}, T(static_cast<double>(y.at({b, c})) / total));
-    }
-  }
+  const Tensor<T> total = sum(y, {-1}, true);
+  const Tensor<T> target = div(y, where(gt(total, T(0)), total, ones_like(total)));
   return mul(sum(mul(target, log_softmax(scores, -1))), T(-1 / videos));
 }
 

@@ -13,9 +13,11 @@
 #include "tandem/optim/schedule.hpp"
 #include "tandem/wtal/data/batch.hpp"
 #include "tandem/wtal/model/branches.hpp"
+#include "tandem/wtal/train/captured_steps.hpp"
 #include "tandem/wtal/train/contrast.hpp"
 #include "tandem/wtal/train/label_memory.hpp"
 #include "tandem/wtal/train/losses.hpp"
+#include "tandem/wtal/train/step_report.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -53,6 +55,7 @@ struct TrainerOptions {
   ContrastOptions contrast = {};
   optim::Schedule schedule = {};  ///< of the learning rate, over all steps
   std::uint64_t seed = 0;         ///< of crops and dropout
+  bool graphs = true;  ///< on a GPU: steps are captured and replayed; the bits are the same
 };
 
 /// A stretch of steps of one kind.
@@ -86,13 +89,6 @@ inline std::vector<Phase> training_phases(const TrainerOptions& o) {
   return phases;
 }
 
-/// What one step did.
-struct StepReport {
-  double total = 0;                ///< the loss that was minimised
-  double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
-  double grad_norm = 0;            ///< before clipping
-};
-
 /// Holds the two branches and their optimizers and makes steps. The caller owns the branches and
 /// may evaluate them between any two steps, in the scope of an nn::Evaluating: the steps that
 /// follow have the same bits as without. All that is random in a step, its crops and its dropout,
@@ -122,8 +118,13 @@ class Trainer {
                    Generator(options_.seed).split(crop_stream));
   }
 
-  /// The step that the schedule wants next, on this batch.
-  StepReport step(const Batch<T>& batch) {
+  /// The step that the schedule wants next, on this batch, which is on the host.
+  StepReport step(const Batch<T>& batch) { return start_step(batch).get(); }
+  /// The same without waiting for a GPU: branches that were moved to one before the trainer was made
+  /// take their steps there. One report taken late keeps it busy:
+  ///   PendingReport<float> before = trainer.start_step(batch(0));
+  ///   for (…) { auto now = trainer.start_step(batch(i)); use(before.get()); before = now; }
+  PendingReport<T> start_step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) memory_.clear();  // the teacher has learned since, or is another
     const double rate = options_.learning_rate * options_.schedule.factor(step_);
@@ -132,13 +133,38 @@ class Trainer {
     }
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
-    const nn::RandomScope random(noise);
-    const StepReport report = phase.kind == Phase::Kind::warm_up ? warm_up_step(batch)
-                              : phase.kind == Phase::Kind::b     ? b_step(batch)
-                                                                 : f_step(batch);
+    Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
+    const auto make = [&](const Batch<T>& inputs) {
+      return phase.kind == Phase::Kind::warm_up ? warm_up_step(inputs)
+             : phase.kind == Phase::Kind::b     ? b_step(inputs)
+                                                : f_step(inputs);
+    };
+    const std::vector<Tensor<T>>& parameters = student.adam.parameters();
+    const Device device = parameters.empty() ? Device::cpu() : parameters[0].device();
+    PendingReport<T> report;
+    if (device.is_cpu()) {
+      const nn::RandomScope random(noise);
+      report = PendingReport<T>(read(make(batch)));
+    } else {
+      const Batch<T> padded =
+          batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop));
+      Tensor<std::uint8_t> numbers;
+      if (options_.graphs && !autograd::anomaly_mode()) {
+        numbers = captured_.step(static_cast<int>(phase.kind), padded, device, student.adam, noise,
+                                 [&](const Batch<T>& inputs) { return make(inputs).packed(); });
+      } else {
+        const nn::RandomScope random(noise);
+        numbers = make(padded.to(device)).packed();
+      }
+      const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
+      copy->start(numbers);
+      report = PendingReport<T>(copy, step_, rate);
+    }
     ++step_;
     return report;
   }
+  /// How many kinds and shapes of steps are captured.
+  std::int64_t graphs() const { return captured_.size(); }
 
   const std::vector<Phase>& phases() const { return phases_; }
   std::int64_t total_steps() const { return phases_.empty() ? 0 : phases_.back().end; }
@@ -225,24 +251,21 @@ class Trainer {
   };
 
   /// Warm-up: CBP learns the video labels.  L_cls.
-  StepReport warm_up_step(const Batch<T>& batch) {
+  StepNumbers<T> warm_up_step(const Batch<T>& batch) {
     const BranchOutput<T> out = cbp_->branch.forward(batch.i3d, batch.valid);
     const Tensor<T> loss = loss_cls(out.logits, batch.labels, batch.valid, options_.cbp_reading,
                                     options_.topk_divisor);
-    StepReport report;
-    report.cls = static_cast<double>(loss.item());
-    learn(loss, cbp_->adam, report);
-    return report;
+    return learn({.total = loss, .cls = loss}, cbp_->adam);
   }
 
   /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
-  StepReport b_step(const Batch<T>& batch) {
+  StepNumbers<T> b_step(const Batch<T>& batch) {
     const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
     return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading);
   }
 
   /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
-  StepReport f_step(const Batch<T>& batch) {
+  StepNumbers<T> f_step(const Batch<T>& batch) {
     const Tensor<std::int32_t> h = teach(vlp_->branch, batch.clip, batch, options_.vlp_reading);
     return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
   }
@@ -279,41 +302,60 @@ class Trainer {
   }
 
   /// The student learns from H.
-  StepReport distill(Student& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
-                     const Batch<T>& batch, Reading reading) {
+  StepNumbers<T> distill(Student& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
+                         const Batch<T>& batch, Reading reading) {
     // Undecided frames enter no loss unless every entry teaches: the student need not look at them.
     const BranchOutput<T> out = student.branch.forward(
         x, batch.valid, options_.every_entry ? Tensor<bool>() : confident_frames(h, batch.valid));
-    const Tensor<T> kd = loss_kd(out.logits, h, batch.valid,
-                                 {.reading = reading,
-                                  .every_entry = options_.every_entry,
-                                  .background = options_.kd_background});
-    StepReport report;
-    report.kd = static_cast<double>(kd.item());
-    Tensor<T> loss = kd;
+    StepNumbers<T> numbers;
+    numbers.total = numbers.kd = loss_kd(out.logits, h, batch.valid,
+                                         {.reading = reading,
+                                          .every_entry = options_.every_entry,
+                                          .background = options_.kd_background});
     if (options_.lambda > 0) {
-      const Tensor<T> fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
-      report.fb = static_cast<double>(fb.item());
-      loss = add(kd, mul(fb, T(options_.lambda)));
+      numbers.fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
+      numbers.total = add(numbers.kd, mul(numbers.fb, T(options_.lambda)));
     }
-    learn(loss, student.adam, report);
-    return report;
+    return learn(std::move(numbers), student.adam);
   }
 
-  void learn(const Tensor<T>& loss, optim::Adam<T>& optimizer, StepReport& report) {
-    report.total = static_cast<double>(loss.item());
-    TANDEM_CHECK(report.total - report.total == 0, "trainer", "the loss of step ", step_,
-                 " is not finite; autograd::AnomalyMode names the op that made it so");
+  /// One update against the gradients of the loss. On the CPU nothing is changed when the loss or
+  /// the gradients are not finite; on a GPU that is seen when the report arrives.
+  StepNumbers<T> learn(StepNumbers<T> numbers, optim::Adam<T>& optimizer) {
+    const Tensor<T> loss = std::move(numbers.total);
+    numbers.total = loss.detach();
+    for (Tensor<T>* part : {&numbers.cls, &numbers.kd, &numbers.fb}) {
+      if (part->defined()) *part = part->detach();
+    }
+    if (loss.device().is_cpu()) check_finite(read(numbers), step_, optimizer.learning_rate());
     optimizer.zero_grad();
     if (loss.requires_grad()) loss.backward();
-    report.grad_norm = options_.max_grad_norm > 0
-                           ? optim::clip_grad_norm(optimizer.parameters(), options_.max_grad_norm)
-                           : optim::grad_norm(optimizer.parameters());
-    TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ",
-                 step_, " are not finite; ", "the learning rate, ", optimizer.learning_rate(),
-                 ", may be too large");
+    numbers.squares = optim::squared_grad_norm(optimizer.parameters());
+    if (loss.device().is_cpu()) check_finite(read(numbers), step_, optimizer.learning_rate());
+    if (options_.max_grad_norm > 0)
+      optim::clip_by_squared_norm(optimizer.parameters(), options_.max_grad_norm, numbers.squares);
     optimizer.step();
     optimizer.zero_grad();
+    return numbers;
+  }
+  /// Of a step on the CPU.
+  static StepReport read(const StepNumbers<T>& numbers) {
+    const auto value = [](const auto& x) {
+      return x.defined() ? static_cast<double>(x.item()) : 0.0;
+    };
+    return {.total = value(numbers.total),
+            .cls = value(numbers.cls),
+            .kd = value(numbers.kd),
+            .fb = value(numbers.fb),
+            .grad_norm = __builtin_sqrt(value(numbers.squares))};
+  }
+  /// A way to the host that no report is waiting for.
+  std::shared_ptr<HostCopy<std::uint8_t>> spare_copy() {
+    for (const auto& copy : copies_) {
+      if (copy.use_count() == 1) return copy;
+    }
+    copies_.push_back(std::make_shared<HostCopy<std::uint8_t>>());
+    return copies_.back();
   }
 
   TrainerOptions options_;
@@ -321,6 +363,8 @@ class Trainer {
   std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
   std::int64_t step_ = 0;
   LabelMemory memory_;  // of this phase
+  CapturedSteps<T> captured_;
+  std::vector<std::shared_ptr<HostCopy<std::uint8_t>>> copies_;
 };
 
 }  // namespace wtal

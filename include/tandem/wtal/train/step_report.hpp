@@ -1,0 +1,101 @@
+#pragma once
+/// What a training step says of itself, and how it comes from a GPU without the step being waited
+/// for.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tandem/cuda/host_copy.hpp"
+#include "tandem/tensor/factory.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+
+/// What one step did.
+struct StepReport {
+  double total = 0;                ///< the loss that was minimised
+  double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
+  double grad_norm = 0;            ///< before clipping
+};
+
+/// The numbers of a step where it computed them: scalars on its device; undefined: 0.
+template <FloatingElement T>
+struct StepNumbers {
+  Tensor<T> total = {}, cls = {}, kd = {}, fb = {};
+  Tensor<double> squares = {};  ///< Σ g²
+
+  static constexpr std::int64_t slot = 8, slots = 5;
+  /// All of them side by side, 8 bytes each, on their device: one copy brings them to the host.
+  Tensor<std::uint8_t> packed() const {
+    const Device device = total.device();
+    const Tensor<std::uint8_t> out = zeros<std::uint8_t>({slot * slots}, device);
+    std::uint8_t* at = out.mutable_device_data();
+    const auto put = [&](const auto& x) {
+      if (x.defined()) {
+        const auto bytes = static_cast<std::int64_t>(sizeof(*x.device_data()));
+        if (device.is_cpu()) {
+          std::memcpy(at, x.device_data(), static_cast<std::size_t>(bytes));
+        } else {
+          cuda_interface().copy_on_device(device.index(), at, x.device_data(), bytes);
+        }
+      }
+      at += slot;
+    };
+    put(total), put(cls), put(kd), put(fb), put(squares);
+    return out;
+  }
+  /// The report that packed() holds.
+  static StepReport unpack(const std::vector<std::uint8_t>& bytes) {
+    const auto take = [&]<class U>(std::int64_t k, U value) {
+      std::memcpy(&value, bytes.data() + k * slot, sizeof value);
+      return static_cast<double>(value);
+    };
+    return {.total = take(0, T(0)),
+            .cls = take(1, T(0)),
+            .kd = take(2, T(0)),
+            .fb = take(3, T(0)),
+            .grad_norm = __builtin_sqrt(take(4, 0.0))};
+  }
+};
+
+/// Throws when the loss of a step or the norm of its gradients is not finite.
+inline void check_finite(const StepReport& report, std::int64_t step, double learning_rate) {
+  TANDEM_CHECK(report.total - report.total == 0, "trainer", "the loss of step ", step,
+               " is not finite; autograd::AnomalyMode names the op that made it so");
+  TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ", step,
+               " are not finite; the learning rate, ", learning_rate, ", may be too large");
+}
+
+/// The report of a step that a GPU may still be doing. On the CPU it is there at once.
+template <FloatingElement T>
+class PendingReport {
+ public:
+  PendingReport() = default;
+  explicit PendingReport(const StepReport& report) : report_(report) {}
+  PendingReport(std::shared_ptr<HostCopy<std::uint8_t>> copy, std::int64_t step,
+                double learning_rate)
+      : copy_(std::move(copy)), step_(step), learning_rate_(learning_rate) {}
+
+  /// Waits, on a GPU, until the step is done: once, and not for the steps after it.  Errors: the
+  /// step's loss or gradients are not finite; then the parameters are not, either.
+  StepReport get() {
+    if (copy_ != nullptr) {
+      report_ = StepNumbers<T>::unpack(copy_->get());
+      copy_ = nullptr;
+      check_finite(report_, step_, learning_rate_);
+    }
+    return report_;
+  }
+
+ private:
+  StepReport report_;
+  std::shared_ptr<HostCopy<std::uint8_t>> copy_;
+  std::int64_t step_ = 0;
+  double learning_rate_ = 0;
+};
+
+}  // namespace wtal
+TANDEM_NAMESPACE_END
