@@ -215,6 +215,13 @@ TEST_CASE(
         "capture it again");
   optim::Sgd<double> sgd({p});
   CHECK(check::message([&] { sgd.prepare_replay(); }) ==
+        "[sgd] prepare_replay() without a step() that a graph has captured");
+  // One whose numbers are the host's cannot be replayed.
+  struct Plain final : optim::Optimizer<double> {
+    explicit Plain(const Tensor<double>& x) : Optimizer({{"x", x}}, 0.1) {}
+    void step() override {}
+  } plain(p);
+  CHECK(check::message([&] { plain.prepare_replay(); }) ==
         "[optimizer] the steps of this optimizer cannot be replayed: their numbers do not lie in a "
         "GPU's memory");
 }
