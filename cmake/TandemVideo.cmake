@@ -1,4 +1,4 @@
-# tandem::video, the definitions of tandem/image/video.hpp over FFmpeg's libraries. It exists where their
+# tandem::video, the definitions of tandem/image/video.hpp and video_writer.hpp over FFmpeg's libraries. It exists where their
 # development files (FFmpeg 5.1 or later) are found through pkg-config.
 
 find_package(PkgConfig QUIET)
@@ -15,7 +15,8 @@ add_library(tandem_video STATIC
   "${CMAKE_CURRENT_SOURCE_DIR}/src/video_decoder.cpp"
   "${CMAKE_CURRENT_SOURCE_DIR}/src/video_ffmpeg.cpp"
   "${CMAKE_CURRENT_SOURCE_DIR}/src/video_frames.cpp"
-  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_log.cpp")
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_log.cpp"
+  "${CMAKE_CURRENT_SOURCE_DIR}/src/video_writer.cpp")
 add_library(tandem::video ALIAS tandem_video)
 target_link_libraries(tandem_video PUBLIC tandem PRIVATE PkgConfig::TANDEM_FFMPEG)
 tandem_compiled_library(tandem_video)

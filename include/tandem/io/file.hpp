@@ -283,6 +283,24 @@ class AtomicFile {
   /// Bytes given to `write` so far: the offset of the next byte in the file.
   std::uint64_t position() const { return written_; }
 
+  /// Replaces bytes that were given to `write` before, for formats that note a size at their
+  /// beginning. Errors: bytes beyond position().
+  void overwrite(std::uint64_t at, const void* data, std::size_t size) {
+    TANDEM_CHECK(!temporary_.empty(), "write", path_, ": the file is already closed");
+    TANDEM_CHECK(at <= written_ && size <= written_ - at, "write", path_, ": bytes ", at, " to ",
+                 at + size, " were to be replaced, ", written_, " have been written");
+    flush();
+    const char* bytes = static_cast<const char*>(data);
+    while (size > 0) {
+      const ssize_t done = ::pwrite(fd_.get(), bytes, size, static_cast<off_t>(at));
+      if (done < 0 && errno == EINTR) continue;
+      if (done <= 0) give_up("cannot write");
+      bytes += done;
+      at += static_cast<std::uint64_t>(done);
+      size -= static_cast<std::size_t>(done);
+    }
+  }
+
   /// Flushes to the disk and puts the file in place.
   void commit() {
     TANDEM_CHECK(!temporary_.empty(), "write", path_, ": the file is already closed");
