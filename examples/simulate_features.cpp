@@ -4,7 +4,6 @@
 ///   simulate_features --annotations Thumos14reduced-Annotations --out sim_thumos
 ///   train_dcl --data sim --out run1
 
-#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/ground_truth_json.hpp"
 #include "tandem/wtal/data/simulate.hpp"
 #include "tandem/wtal/data/text_files.hpp"
 #include "tandem/wtal/model/branches.hpp"
@@ -28,39 +28,6 @@ struct Options {
   SimulationOptions simulation;
   std::int64_t prompt_vectors = 16, text_layers = 2, text_width = 64;
 };
-
-/// gt.json of the BaS-Net layout, with every subset of the annotations.
-io::Json annotations_json(const GroundTruth& truth) {
-  io::Json::object_t database;
-  database.reserve(truth.videos.size());
-  for (const VideoTruth& video : truth.videos) {
-    io::Json entry = io::Json::object();
-    entry["subset"] = video.subset;
-    entry["duration"] = video.duration;
-    io::Json::array_t list;
-    std::vector<int> own;  // the classes of the instances
-    for (const Instance& instance : video.instances) {
-      own.push_back(instance.cls);
-      io::Json item = io::Json::object();
-      item["segment"] = {instance.segment.start, instance.segment.end};
-      item["label"] = truth.classes[static_cast<std::size_t>(instance.cls)];
-      list.push_back(std::move(item));
-    }
-    entry["annotations"] = io::Json(std::move(list));
-    std::sort(own.begin(), own.end());
-    own.erase(std::unique(own.begin(), own.end()), own.end());
-    if (own != video.labels) {  // labels without segments
-      io::Json::array_t labels;
-      for (const int c : video.labels)
-        labels.emplace_back(truth.classes[static_cast<std::size_t>(c)]);
-      entry["labels"] = io::Json(std::move(labels));
-    }
-    database.emplace_back(video.id, std::move(entry));
-  }
-  io::Json root = io::Json::object();
-  root["database"] = io::Json(std::move(database));
-  return root;
-}
 
 void simulate(Options& o) {
   io::make_directories(o.out);
@@ -121,7 +88,7 @@ void simulate(Options& o) {
   if (!o.annotations.empty() && is_wtalc_folder(o.annotations)) {
     write_wtalc(io::join_path(o.out, "Simulated-Annotations"), truth);
   } else {
-    io::save_json(io::join_path(o.out, "gt.json"), annotations_json(truth));
+    io::save_json(io::join_path(o.out, "gt.json"), ground_truth_json(truth));
   }
   lock.check();
   // Last, so that a folder that has it is complete.

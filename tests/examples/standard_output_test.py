@@ -48,10 +48,11 @@ PROGRAMS = {
     "i3d_inspect": lambda: ["--weights", golden / "i3d/rgb.safetensors"],
     "zero_shot": None,  # needs a vocabulary that fits the weights
     "mlp": lambda: [],
+    "render_world": lambda: ["--out", work / "world", "--train", 12, "--test", 12, "--rows", 32],
 }
 here = {path.stem for path in (source / "examples").glob("*.cpp")}
 assert here == set(PROGRAMS), f"programs without an entry in this test, or without a source: {here ^ set(PROGRAMS)}"
-optional = {"extract_features"}  # is not built without FFmpeg
+optional = {"extract_features", "render_world"}  # are not built without FFmpeg
 chosen = set(sys.argv[2:]) or {name for name in PROGRAMS if name not in optional or (programs / name).exists()}
 
 

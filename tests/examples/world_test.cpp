@@ -1,0 +1,115 @@
+/// The miniature world has what its page says (examples/miniature/world.hpp).
+
+#include "../../examples/miniature/world.hpp"
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "../ops/check.hpp"
+#include "tandem/wtal/data/annotations.hpp"
+#include "tandem/wtal/data/ground_truth_json.hpp"
+
+using namespace tandem;
+using namespace miniature;
+
+TEST_CASE(
+    "miniature world: thirty ways of handling ten objects, three of each, twelve of them classes") {
+  std::set<std::string> names;
+  int of_object[objects] = {}, target_of_object[objects] = {}, of_motion[motions] = {};
+  for (int i = 0; i < pairs; ++i) {
+    names.insert(pair(i).name());
+    ++of_object[pair(i).object];
+    if (i < targets) ++target_of_object[pair(i).object];
+    ++of_motion[static_cast<int>(pair(i).motion)];
+  }
+  CHECK(names.size() == pairs);
+  for (int o = 0; o < objects; ++o) {
+    CHECK(of_object[o] == 3);
+    CHECK((target_of_object[o] == 1 || target_of_object[o] == 2));
+  }
+  for (const int count : of_motion) CHECK(count >= 2);
+  CHECK(pair(0).name() == "shaking a ball");
+}
+
+TEST_CASE("miniature world: shares of foreground, of the core, and of what is not labelled") {
+  for (const std::uint64_t seed : {0U, 1U, 2U}) {
+    const World world = make_world({.seed = seed}, 160, 60);
+    REQUIRE(world.scenes.size() == 220);
+    double foreground = 0, total = 0, core = 0, strangers = 0, instances = 0;
+    for (std::size_t v = 0; v < world.scenes.size(); ++v) {
+      const Scene& scene = world.scenes[v];
+      const wtal::VideoTruth& truth = world.truth.videos[v];
+      CHECK(truth.labels == std::vector<int>{scene.target});
+      CHECK(truth.duration == 40.96);
+      std::int64_t last = 0;
+      std::size_t labelled = 0;
+      for (const Episode& e : scene.episodes) {
+        CHECK(e.begin > last);  // idle before and after
+        CHECK(e.begin < e.core_begin);
+        CHECK(e.core_begin < e.core_end);
+        CHECK(e.core_end < e.end);
+        CHECK(e.end < scene.frames);
+        last = e.end;
+        // What is handled lies there, and nothing lies on another.
+        int found = 0;
+        for (const Scene::Lying& l : scene.lying) found += l.object == e.what.object ? 1 : 0;
+        CHECK(found == 1);
+        bool is_target = false;
+        for (int c = 0; c < targets; ++c) is_target = is_target || pair(c) == e.what;
+        CHECK(is_target == e.labelled);
+        if (!e.labelled) continue;
+        CHECK(truth.instances[labelled++].segment.start ==
+              doctest::Approx(static_cast<double>(e.begin) / 12.5));
+        foreground += static_cast<double>(e.end - e.begin);
+        core += static_cast<double>(e.core_end - e.core_begin);
+      }
+      CHECK(labelled == truth.instances.size());
+      CHECK(scene.lying.size() >= 2);  // a bystander at least
+      instances += static_cast<double>(labelled);
+      strangers += scene.episodes.size() > labelled ? 1 : 0;
+      total += static_cast<double>(scene.frames);
+    }
+    // Four standard deviations of 220 videos around what is drawn.
+    CHECK(foreground / total == doctest::Approx(0.23).epsilon(0.04));
+    CHECK(core / foreground == doctest::Approx(0.35).epsilon(0.04));
+    CHECK(std::abs(strangers / 220 - 0.3) < 4 * std::sqrt(0.3 * 0.7 / 220));
+    CHECK(std::abs(instances / 220 - 2.5) < 4 * 0.5 / std::sqrt(220.0));
+  }
+}
+
+TEST_CASE(
+    "miniature world: pictures follow from the seed, and show the core's motion and nothing "
+    "else's") {
+  const World a = make_world({.seed = 4}, 12, 12), b = make_world({.seed = 4}, 12, 12),
+              other = make_world({.seed = 5}, 12, 12);
+  CHECK(check::same(render(a.scenes[3], 100), render(b.scenes[3], 100)));
+  CHECK(!check::same(render(a.scenes[3], 100), render(other.scenes[3], 100)));
+  // How much a picture changes over two frames, in the core, where it is held, and where it lies.
+  double core = 0, held = 0, idle = 0;
+  for (const Scene& scene : a.scenes) {
+    const auto change = [&](std::int64_t f) {
+      const Tensor<std::uint8_t> x = render(scene, f), y = render(scene, f + 2);
+      double sum = 0;
+      for (std::int64_t i = 0; i < x.numel(); ++i)
+        sum += std::abs(int{x.data()[i]} - int{y.data()[i]}) > 40 ? 1 : 0;
+      return sum;
+    };
+    for (const Episode& e : scene.episodes) {
+      core += change((e.core_begin + e.core_end) / 2 - 1);
+      held += change(e.core_end);
+    }
+    idle += change(1);
+  }
+  CHECK(core > 3 * held);
+  CHECK(core > 3 * idle);
+}
+
+TEST_CASE("ground_truth_json: what read_ground_truth reads back") {
+  const World world = make_world({}, 12, 12);
+  const std::string text = io::json_text(wtal::ground_truth_json(world.truth));
+  const auto at = text.find("\"train_0001\"");
+  REQUIRE(at != std::string::npos);
+  CHECK(text.find("\"shaking a ball\"", at) != std::string::npos);
+}
