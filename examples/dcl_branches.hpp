@@ -6,6 +6,7 @@
 #include <string>
 
 #include "dcl_data.hpp"
+#include "tandem/wtal/detect/label_census.hpp"
 
 namespace dcl {
 
@@ -56,26 +57,49 @@ class Branches {
                                std::forward<Progress>(progress));
   }
 
-  /// The quality of each branch's pseudo-labels; nothing where the branch is not there. `visit(v)`
-  /// before each video.
+  /// What a branch says of the training videos: how it labels them and, where they are annotated,
+  /// how good its pseudo-labels are.
+  struct Judgement {
+    LabelCensus census;
+    PseudoLabelQuality quality;
+  };
+  /// Nothing where the branch is not there. `visit(v)` before each video; `shares` is what
+  /// calibrated pseudo-labels keep, undefined for the others.
   template <class Visit>
-  std::optional<PseudoLabelQuality> judge_cbp(const VideoSource& source, Visit&& visit) const {
+  std::optional<Judgement> judge_cbp(const VideoSource& source, const Tensor<float>& shares,
+                                     Visit&& visit) const {
     if (!cbp_) return std::nullopt;
-    const nn::Evaluating<float> evaluating{cbp_.get()};
-    return judge_pseudo_labels(
+    return judge(
         *cbp_, source, [&](std::size_t v) { return visit(v), source.i3d(v); }, o_.train.cbp_reading,
-        o_.train.pseudo);
+        shares);
   }
   template <class Visit>
-  std::optional<PseudoLabelQuality> judge_vlp(const VideoSource& source, Visit&& visit) const {
+  std::optional<Judgement> judge_vlp(const VideoSource& source, const Tensor<float>& shares,
+                                     Visit&& visit) const {
     if (!vlp_) return std::nullopt;
-    const nn::Evaluating<float> evaluating{vlp_.get()};
-    return judge_pseudo_labels(
+    return judge(
         *vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
-        o_.train.vlp_reading, o_.train.pseudo);
+        o_.train.vlp_reading, shares);
   }
 
  private:
+  template <class Features>
+  Judgement judge(Branch<float>& branch, const VideoSource& source, Features&& features,
+                  Reading reading, const Tensor<float>& shares) const {
+    const nn::Evaluating<float> evaluating{&branch};
+    Judgement out{LabelCensus(o_.train.pseudo.high, o_.train.pseudo.low), PseudoLabelQuality()};
+    PseudoLabelOptions rule = o_.train.pseudo;
+    // Before the shares are known, the thresholds are what there is.
+    if (!shares.defined() && rule.rule == PseudoLabelRule::calibrated)
+      rule.rule = PseudoLabelRule::thresholds;
+    for_each_scored(branch, source, features, reading, [&](std::size_t v, const Tensor<float>& p) {
+      const VideoTruth& truth = source.truth().videos[v];
+      out.census.add(p, truth);
+      if (!truth.instances.empty()) judge_video(out.quality, source, v, p, rule, shares);
+    });
+    return out;
+  }
+
   const Options& o_;
   Text text_;
   std::unique_ptr<CbpBranch<float>> cbp_;

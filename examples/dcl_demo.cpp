@@ -105,6 +105,7 @@ struct Row {
   std::string name;
   Variant variant = Variant::both;
   bool contrast = true, kd_background = true;
+  PseudoLabelRule rule = PseudoLabelRule::thresholds;
 };
 
 /// How good a run was after its warm-up or after a round. Percent.
@@ -133,6 +134,7 @@ TrainerOptions trainer_options(const Options& o, const Chain& chain, const Row& 
   t.seed = chain.seed;
   if (!row.contrast) t.lambda = 0;
   t.kd_background = row.kd_background;
+  t.pseudo.rule = row.rule;
   return t;
 }
 
@@ -154,7 +156,8 @@ struct Branches {
   VlpBranch<float> vlp;
 };
 
-/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that
+/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels, by the
+/// thresholds whatever rule teaches, that
 /// both give for the training videos.
 Round judge(Branches& branches, const VideoSource& train, const VideoSource& test,
             const TrainerOptions& t) {
@@ -210,6 +213,7 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
     }
     while (!trainer.finished()) {
       const Phase phase = trainer.current_phase();
+      if (trainer.needs_calibration()) trainer.calibrate(train);
       const StepReport report =
           trainer.step(make_batch<float>(train, sampler.crops(trainer.steps())));
       tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
@@ -250,6 +254,9 @@ std::vector<Group> groups(const Options& o) {
   if (o.ablations) {
     out[0].rows.push_back({.name = "both, no L_fb", .contrast = false});
     out[0].rows.push_back({.name = "both, no L_kd background", .kd_background = false});
+    out[0].rows.push_back({.name = "both, calibrated", .rule = PseudoLabelRule::calibrated});
+    out[0].rows.push_back({.name = "both, ranked", .rule = PseudoLabelRule::ranked});
+    out[0].rows.push_back({.name = "both, min-max", .rule = PseudoLabelRule::min_max});
     out.push_back({.concat_clip = true,
                    .rows = {{"warm-up only, I3D and CLIP concatenated", Variant::warm_up},
                             {"both, I3D and CLIP concatenated", Variant::both}}});
@@ -382,9 +389,10 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(cli::range(1, 100));
   app.add_flag("--no-softmax", o.no_softmax, "Leave out the softmax readings");
-  app.add_flag(
-      "--ablations", o.ablations,
-      "Also without L_fb, without the background in L_kd, and with CLIP rows beside the I3D rows");
+  app.add_flag("--ablations", o.ablations,
+               "Also without L_fb, without the background in L_kd, with pseudo-labels by other "
+               "rules, and with "
+               "CLIP rows beside the I3D rows");
   const auto training = [&](const char* name, auto& value, const char* help) {
     return app.add_option(name, value, help)->group("Training")->capture_default_str();
   };

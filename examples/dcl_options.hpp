@@ -31,7 +31,7 @@ struct Options {
   // training
   TrainerOptions train;
   std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid",
-              schedule = "constant";
+              schedule = "constant", pseudo_labels = "thresholds";
   bool no_background = false, random_temporal = false, concat_clip = false;
   // inference
   InferenceOptions inference;
@@ -92,6 +92,8 @@ inline cli::OptionTable option_table(Options& o) {
       .from(1, 65536);
   t.add("layers", o.cbp.layers, "CBP: transformer blocks").from(0, 1000);
   t.add("heads", o.cbp.heads, "CBP: attention heads").from(1, 65536);
+  t.add("cbp-scale", o.cbp.scale, "CBP: factor of its rows").from(1e-6, 1e6);
+  t.add("vlp-scale", o.vlp.scale, "VLP: factor of its rows").from(1e-6, 1e6);
   t.add("mlp-ratio", o.cbp.mlp_ratio, "CBP: hidden width of the MLP over --width").from(1, 64);
   t.add("dropout", o.cbp.dropout, "Both branches: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
@@ -138,8 +140,26 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("no-kd-background", o.no_background, "L_kd teaches foreground only");
   t.add("kd-every-entry", o.train.every_entry,
         "L_kd on every decided entry, not on confident frames only");
-  t.add("high", o.train.pseudo.high, "Pseudo-labels: foreground above").from(0, 1);
-  t.add("low", o.train.pseudo.low, "Pseudo-labels: background below").from(0, 1);
+  t.add("vlp-learning-rate", o.train.vlp_learning_rate, "VLP's; 0: --learning-rate").from(0, 1e6);
+  t.add("pseudo-labels", o.pseudo_labels,
+        "How a teacher's scores become labels: thresholds (the paper's), calibrated (the same with "
+        "each video's share of foreground as after the warm-up), ranked (fixed shares of each "
+        "video), min-max (thresholds on scores normalised per video)")
+      .words({"thresholds", "calibrated", "ranked", "min-max"});
+  t.add("high", o.train.pseudo.high, "Pseudo-labels, thresholds and calibrated: foreground above")
+      .from(0, 1);
+  t.add("low", o.train.pseudo.low, "Pseudo-labels, thresholds and calibrated: background below")
+      .from(0, 1);
+  t.add("ranked-foreground", o.train.pseudo.ranked_foreground,
+        "Pseudo-labels, ranked: share of a video's frames that is foreground")
+      .from(0, 1);
+  t.add("ranked-background", o.train.pseudo.ranked_background,
+        "Pseudo-labels, ranked: share that is background; less where actions fill half a video")
+      .from(0, 1);
+  t.add("min-max-high", o.train.pseudo.min_max_high, "Pseudo-labels, min-max: foreground above")
+      .from(0, 1);
+  t.add("min-max-low", o.train.pseudo.min_max_low, "Pseudo-labels, min-max: background below")
+      .from(0, 1);
   t.add("contrast-temperature", o.train.contrast.temperature, "tau of L_fb").from(1e-6, 1e6);
   t.add("contrast-same-video", o.train.contrast.same_video,
         "L_fb: positives from the anchor's own video only");
@@ -154,8 +174,11 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
-  t.add("fusion", o.fusion, "Scores from cbp, vlp, their mean, or weighted")
-      .words({"cbp", "vlp", "mean", "weighted"});
+  t.add(
+       "fusion", o.fusion,
+       "Scores from cbp, vlp, their mean, weighted, or normalized-mean (of scores that are min-max "
+       "normalised per video and class first)")
+      .words({"cbp", "vlp", "mean", "weighted", "normalized-mean"});
   t.add("cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted").from(0, 1);
   t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals")
       .from(0, 1);
@@ -178,6 +201,13 @@ inline void check_options(const Options& o) {
   TANDEM_CHECK(o.train.pseudo.low <= o.train.pseudo.high, "train_dcl",
                "--low must not exceed --high: they are ", number(o.train.pseudo.low), " and ",
                number(o.train.pseudo.high));
+  TANDEM_CHECK(o.train.pseudo.min_max_low <= o.train.pseudo.min_max_high, "train_dcl",
+               "--min-max-low must not exceed --min-max-high: they are ",
+               number(o.train.pseudo.min_max_low), " and ", number(o.train.pseudo.min_max_high));
+  TANDEM_CHECK(
+      o.train.pseudo.ranked_foreground + o.train.pseudo.ranked_background <= 1, "train_dcl",
+      "--ranked-foreground and --ranked-background must not be above 1 in all: they are ",
+      number(o.train.pseudo.ranked_foreground), " and ", number(o.train.pseudo.ranked_background));
   TANDEM_CHECK(o.cbp.width % o.cbp.heads == 0, "train_dcl",
                "--width must be a multiple of --heads: they are ", o.cbp.width, " and ",
                o.cbp.heads);
@@ -207,6 +237,10 @@ inline void finish_options(Options& o) {
               : o.variant == "warm-up"     ? Variant::warm_up
               : o.variant == "vanilla-vlp" ? Variant::vanilla_vlp
                                            : Variant::both;
+  t.pseudo.rule = o.pseudo_labels == "calibrated" ? PseudoLabelRule::calibrated
+                  : o.pseudo_labels == "ranked"   ? PseudoLabelRule::ranked
+                  : o.pseudo_labels == "min-max"  ? PseudoLabelRule::min_max
+                                                  : PseudoLabelRule::thresholds;
   t.cbp_reading = reading(o.cbp_reading);
   t.vlp_reading = reading(o.vlp_reading);
   t.kd_background = !o.no_background;
@@ -218,10 +252,11 @@ inline void finish_options(Options& o) {
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing
-  o.inference.fusion = o.fusion == "vlp"        ? Fusion::vlp
-                       : o.fusion == "mean"     ? Fusion::mean
-                       : o.fusion == "weighted" ? Fusion::weighted
-                                                : Fusion::cbp;
+  o.inference.fusion = o.fusion == "vlp"               ? Fusion::vlp
+                       : o.fusion == "mean"            ? Fusion::mean
+                       : o.fusion == "weighted"        ? Fusion::weighted
+                       : o.fusion == "normalized-mean" ? Fusion::normalized_mean
+                                                       : Fusion::cbp;
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;

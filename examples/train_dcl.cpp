@@ -7,6 +7,7 @@
 /// per step, round and evaluation), detections.json (ActivityNet format), options.json (all options
 /// of the run; what --config reads).
 
+#include <cmath>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -84,6 +85,11 @@ class Session {
                       .root()
                       .integer(0, o_.train.rounds);
     }
+    if (const auto found = saved.notes.find("labels_after_warm_up"); found != saved.notes.end()) {
+      const io::JsonDocument document =
+          io::JsonDocument::parse(found->second, path + " (labels_after_warm_up)");
+      after_warm_up_ = {document.root()[0].number(), document.root()[1].number()};
+    }
     if (const std::string note = io::untested_note(saved, path); !note.empty())
       std::printf("note: %s\n", note.c_str());
   }
@@ -119,6 +125,7 @@ class Session {
       }
       while (!trainer_.finished()) {
         stop_->check();
+        if (trainer_.needs_calibration()) trainer_.calibrate(train_rows_);
         const Phase phase = trainer_.current_phase();
         take_step(metrics, progress, phase);
         const bool round_over =
@@ -183,34 +190,61 @@ class Session {
                                             .notes = notes()});
   }
 
-  /// The quality of the branches' pseudo-labels on the training videos, where they are annotated.
+  /// How both branches label the training videos and, where these are annotated, how good their
+  /// pseudo-labels are. A round changes each branch in one of its phases, so that this is what there
+  /// was after either.
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
-    if (data_.train->truth().instance_count() == 0) return;
     const auto visit = [this](std::size_t) { stop_->check(); };
-    const std::optional<PseudoLabelQuality> c = branches_.judge_cbp(train_rows_, visit),
-                                            v = branches_.judge_vlp(train_rows_, visit);
-    if ((!c || c->pairs() == 0) && (!v || v->pairs() == 0)) return;
+    const Tensor<float>& shares = trainer_.calibration();
+    const std::optional<Branches::Judgement> c = branches_.judge_cbp(train_rows_, shares, visit),
+                                             v = branches_.judge_vlp(train_rows_, shares, visit);
+    if (!c && !v) return;
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["pseudo_labels_after_round"] = round;
-    std::string said;
+    std::string quality, called, all_or_none;
     const auto add_branch = [&](const char* key, const char* name,
-                                const std::optional<PseudoLabelQuality>& q) {
-      if (!q) return;
+                                const std::optional<Branches::Judgement>& j) {
+      if (!j) return;
       io::Json branch = io::Json::object();
-      branch["foreground_miou"] = q->foreground();
-      branch["background_miou"] = q->background();
-      branch["decided"] = q->decided();
+      const auto append = [&](std::string& said, const std::string& text) {
+        said += concat(said.empty() ? "" : "; ", name, " ", text);
+      };
+      if (const PseudoLabelQuality& q = j->quality; q.pairs() > 0) {
+        branch["foreground_miou"] = q.foreground();
+        branch["background_miou"] = q.background();
+        branch["decided"] = q.decided();
+        append(quality,
+               concat(cli::percent(q.foreground(), 1), ", ", cli::percent(q.background(), 1)));
+      }
+      branch["called_foreground"] = j->census.foreground();
+      branch["all_or_none"] = j->census.all_or_none();
+      append(called, cli::percent(j->census.foreground(), 1));
+      append(all_or_none, cli::percent(j->census.all_or_none(), 1));
       line[key] = std::move(branch);
-      said += concat(said.empty() ? "" : "; ", name, " ", cli::percent(q->foreground(), 1), ", ",
-                     cli::percent(q->background(), 1));
     };
     add_branch("cbp", "CBP", c);
     add_branch("vlp", "VLP", v);
+    const double agreement = c && v ? c->census.agreement(v->census) : std::nan("");
+    if (agreement == agreement) line["agreement"] = agreement;
     metrics.add(line);
+    const std::string when =
+        round == 0 ? std::string("after the warm-up") : concat("after round ", round);
+    if (!quality.empty())
+      progress.print(concat(when, ": pseudo-label mIoU in % (foreground, background): ", quality));
     progress.print(
-        concat(round == 0 ? std::string("after the warm-up") : concat("after round ", round),
-               ": pseudo-label mIoU in % (foreground, background): ", said));
+        concat(when, ": called foreground in %: ", called, "; videos all or none: ", all_or_none,
+               agreement == agreement ? concat("; agreement ", cli::percent(agreement, 1)) : ""));
+    if (c && round == 0) after_warm_up_ = {c->census.foreground(), c->census.all_or_none()};
+    if (c && round > 0 && after_warm_up_ &&
+        c->census.ran_away_since(after_warm_up_->first, after_warm_up_->second)) {
+      progress.print(concat("warning: CBP's labels run away: after the warm-up it called ",
+                            cli::percent(after_warm_up_->first, 1),
+                            " % of the frames foreground and ",
+                            cli::percent(after_warm_up_->second, 1),
+                            " % of the videos all or none; --pseudo-labels ranked or calibrated "
+                            "hold a video's level"));
+    }
   }
 
   /// Detections of the test videos and, where these have segments, what they are worth.
@@ -288,6 +322,10 @@ class Session {
     io::Metadata out = identity_;
     out["classes"] = io::json_text(io::Json(std::move(classes)));
     if (unjudged_ >= 0) out["unjudged_round"] = concat(unjudged_);
+    if (after_warm_up_) {
+      out["labels_after_warm_up"] =
+          io::json_text(io::Json({after_warm_up_->first, after_warm_up_->second}));
+    }
     if (!data_.note.empty()) out["data"] = data_.note;
     if (!branches_.text().note.empty()) out["text"] = branches_.text().note;
     if (const double seconds = data_.all->row_lengths().uniform(); seconds > 0) {
@@ -301,6 +339,8 @@ class Session {
   Start start_;
   io::Metadata identity_;       // of the data and the class texts
   std::int64_t unjudged_ = -1;  // the round whose end is reached but not judged
+  // What CBP called foreground then, and the share of its videos that were all or none
+  std::optional<std::pair<double, double>> after_warm_up_;
   std::optional<cli::StopSignals> stop_;
   Data data_;
   ConcatSource train_rows_, test_rows_;  // what the branches read of the data

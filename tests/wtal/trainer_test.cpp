@@ -86,8 +86,9 @@ struct Data {
 };
 
 std::vector<Tensor<float>> run(const Data& data, std::int64_t interrupt_at,
-                               Precision precision = Precision::full, bool step_counts = true) {
-  auto setup = std::make_unique<Setup>(options(), precision);
+                               Precision precision = Precision::full, bool step_counts = true,
+                               const TrainerOptions& how = options()) {
+  auto setup = std::make_unique<Setup>(how, precision);
   const Sampler sampler(data.lengths, 3, 30, Generator(9));
   while (!setup->trainer.finished()) {
     if (setup->trainer.steps() == interrupt_at) {
@@ -96,11 +97,11 @@ std::vector<Tensor<float>> run(const Data& data, std::int64_t interrupt_at,
       if (!step_counts)
         std::erase_if(state, [](const auto& named) { return named.name.ends_with(".step"); });
       const auto counters = setup->trainer.counters();
-      TrainerOptions other = options();
-      setup = std::make_unique<Setup>(other, precision);
+      setup = std::make_unique<Setup>(how, precision);
       setup->trainer.load(state, counters);
       interrupt_at = -1;
     }
+    if (setup->trainer.needs_calibration()) setup->trainer.calibrate(*data.train);
     setup->trainer.step(make_batch<float>(*data.train, sampler.crops(setup->trainer.steps())));
   }
   std::vector<Tensor<float>> out;
@@ -457,6 +458,58 @@ TEST_CASE(
     for (std::size_t i = 0; i < reference.size(); ++i)
       REQUIRE(check::same(remembered[i], reference[i]));
   }
+}
+
+TEST_CASE(
+    "trainer: by every rule of the pseudo-labels, resumed with the same bits; rates of its own") {
+  const Data data;
+  std::vector<std::vector<Tensor<float>>> ends;
+  for (const PseudoLabelRule rule : {PseudoLabelRule::thresholds, PseudoLabelRule::calibrated,
+                                     PseudoLabelRule::ranked, PseudoLabelRule::min_max}) {
+    TrainerOptions how = options();
+    how.pseudo.rule = rule;
+    how.vlp_learning_rate = 2e-2;
+    const auto whole = run(data, -1, Precision::full, true, how);
+    for (const std::int64_t step : {2, 4, 5, 9}) {  // 4: before the shares are made
+      const auto resumed = run(data, step, Precision::full, true, how);
+      REQUIRE(resumed.size() == whole.size());
+      for (std::size_t i = 0; i < whole.size(); ++i) CHECK(check::same(resumed[i], whole[i]));
+    }
+    const bool calibrated = rule == PseudoLabelRule::calibrated;
+    CHECK(whole.size() == run(data, -1).size() + (calibrated ? 1 : 0));
+    ends.push_back(whole);
+    if (!calibrated) continue;
+    // Shares of the training videos, and nothing goes on without them.
+    const Tensor<float>& shares = whole.back();
+    CHECK(shares.shape() == Shape{8, 5});
+    for (std::int64_t i = 0; i < 40; ++i) CHECK((shares.data()[i] >= 0 && shares.data()[i] <= 1));
+    Setup setup(how);
+    const Sampler sampler(data.lengths, 3, 30, Generator(9));
+    CHECK(!setup.trainer.needs_calibration());
+    for (int step = 0; step < 4; ++step)
+      setup.trainer.step(make_batch<float>(*data.train, sampler.crops(step)));
+    CHECK(setup.trainer.needs_calibration());
+    CHECK(check::message([&] {
+            setup.trainer.step(make_batch<float>(*data.train, sampler.crops(4)));
+          }) == "[trainer] calibrated pseudo-labels need calibrate() after the warm-up");
+  }
+  // The rules differ, and so does another rate of VLP.
+  for (std::size_t a = 0; a < ends.size(); ++a) {
+    for (std::size_t b = 0; b < a; ++b) CHECK(!check::same(ends[a][0], ends[b][0]));
+  }
+  TrainerOptions slow = options();
+  slow.vlp_learning_rate = 1e-3;
+  const auto same = run(data, 4, Precision::full, true, slow), usual = run(data, -1);
+  CHECK(!check::same(same[same.size() / 2], usual[usual.size() / 2]));
+}
+
+TEST_CASE("branches: a scale of the rows is the branch on scaled rows") {
+  Generator a(3), b(3);
+  const CbpBranch<double> plain({.input = 6, .classes = 3, .width = 8, .layers = 1, .heads = 2}, a),
+      scaled({.input = 6, .classes = 3, .width = 8, .layers = 1, .heads = 2, .scale = 2.5}, b);
+  const Tensor<double> x = check::normal({2, 5, 6}, 4);
+  const Tensor<bool> valid = ones<bool>({2, 5});
+  CHECK(check::same(scaled.forward(x, valid).logits, plain.forward(mul(x, 2.5), valid).logits));
 }
 
 TEST_CASE("trainer: the crops follow from the options, on the stream that they have always had") {

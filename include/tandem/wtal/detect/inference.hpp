@@ -19,7 +19,15 @@ namespace wtal {
 
 /// Which branch speaks at inference. The paper uses CBP alone; fusing is its comparison.
 ///                                                                                  [method §5, §6]
-enum class Fusion { cbp, vlp, mean, weighted };
+enum class Fusion {
+  cbp,
+  vlp,
+  mean,
+  weighted,
+  /// The mean after min–max normalisation of each branch's frames, per video and class: a branch
+  /// whose scores lie higher does not speak louder.  (ours)
+  normalized_mean,
+};
 
 /// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
 struct VideoScores {
@@ -59,6 +67,27 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
   return {.frames = mix(a.frames, b.frames), .video = mix(a.video, b.video)};
 }
 
+/// (p − min)/(max − min) along time, per class; 0 where all are equal.
+///   frames (T, C) → (T, C).
+inline Tensor<float> min_max_over_time(const Tensor<float>& frames) {
+  const std::int64_t rows = frames.size(0), classes = frames.size(1);
+  const Tensor<float> dense = frames.contiguous();
+  Tensor<float> out = zeros<float>(frames.shape());
+  for (std::int64_t c = 0; rows > 0 && c < classes; ++c) {
+    float least = dense.data()[c], most = least;
+    for (std::int64_t t = 1; t < rows; ++t) {
+      const float value = dense.data()[t * classes + c];
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+    if (!(most > least)) continue;
+    for (std::int64_t t = 0; t < rows; ++t)
+      out.mutable_data()[t * classes + c] =
+          (dense.data()[t * classes + c] - least) / (most - least);
+  }
+  return out;
+}
+
 /// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows,
 /// or both fused. A branch that is not asked may be null, and its rows undefined. Error: an asked
 /// branch is not there.
@@ -77,8 +106,13 @@ VideoScores fused_scores(const Branch<T>* cbp, const Branch<T>* vlp, const Tenso
     scores = score(cbp, i3d, options.cbp_reading, "CBP", "I3D rows");
   if (options.fusion == Fusion::cbp) return scores;
   const VideoScores other = score(vlp, clip, options.vlp_reading, "VLP", "CLIP rows");
-  const double w = options.fusion == Fusion::mean ? 0.5 : options.cbp_weight;
-  return options.fusion == Fusion::vlp ? other : fuse(scores, other, w);
+  if (options.fusion == Fusion::vlp) return other;
+  if (options.fusion == Fusion::normalized_mean) {
+    const VideoScores a{.frames = min_max_over_time(scores.frames), .video = scores.video},
+        b{.frames = min_max_over_time(other.frames), .video = other.video};
+    return fuse(a, b, 0.5);
+  }
+  return fuse(scores, other, options.fusion == Fusion::mean ? 0.5 : options.cbp_weight);
 }
 template <FloatingElement T>
 VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tensor<float>& i3d,
@@ -116,27 +150,46 @@ DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSourc
   return detect<T>(&cbp, &vlp, source, options, std::forward<Progress>(progress));
 }
 
+/// Calls use(v, p) with p (T, C), the frame probabilities of a branch, for every video of `source`;
+/// `features(v)` are the rows that the branch reads.
+template <FloatingElement T, class Features, class Use>
+void for_each_scored(const Branch<T>& branch, const VideoSource& source, Features&& features,
+                     Reading reading, Use&& use) {
+  for (std::size_t v = 0; v < source.size(); ++v)
+    use(v, score_video(branch, features(v), reading).frames);
+}
+
+/// Adds to `quality` the pseudo-labels that p (T, C) gives for video v of `source`, whose labels are
+/// used, as in training. `shares` (videos, classes) is what PseudoLabelRule::calibrated keeps.
+inline void judge_video(PseudoLabelQuality& quality, const VideoSource& source, std::size_t v,
+                        const Tensor<float>& p, const PseudoLabelOptions& options,
+                        const Tensor<float>& shares = {}) {
+  const VideoTruth& truth = source.truth().videos[v];
+  const auto classes = static_cast<std::int64_t>(source.classes());
+  const Tensor<float> labels = zeros<float>({1, classes});
+  for (int c : truth.labels) labels.set({0, c}, 1.0F);
+  const std::int64_t rows = p.size(0);
+  const Tensor<float> share =
+      shares.defined() ? shares.select(0, static_cast<std::int64_t>(v)).unsqueeze(0) : shares;
+  const Tensor<std::int32_t> h =
+      pseudo_labels(p.unsqueeze(0), labels, ones<bool>({1, rows}), options, share);
+  quality.add(std::span(h.data(), static_cast<std::size_t>(h.numel())),
+              static_cast<std::size_t>(rows), source.classes(), truth, source.seconds_per_row(v));
+}
+
 /// The pseudo-labels that a branch would give for every video of `source`, judged against the
 /// annotation. The labels of the videos are used, as in training. Rows last as long as the source
-/// says;
-/// `seconds_per_row` counts where it does not know.                                 [method §4, §7]
+/// says; `seconds_per_row` counts where it does not know.                           [method §4, §7]
 template <FloatingElement T, class Features>
 PseudoLabelQuality judge_pseudo_labels(const Branch<T>& branch, const VideoSource& source,
                                        Features&& features, Reading reading,
-                                       const PseudoLabelOptions& thresholds = {},
-                                       double seconds_per_row = conventional_seconds_per_row) {
+                                       const PseudoLabelOptions& options = {},
+                                       double seconds_per_row = conventional_seconds_per_row,
+                                       const Tensor<float>& shares = {}) {
   PseudoLabelQuality quality(Undecided::miss, seconds_per_row);
-  for (std::size_t v = 0; v < source.size(); ++v) {
-    const VideoTruth& truth = source.truth().videos[v];
-    const VideoScores scores = score_video(branch, features(v), reading);
-    const Tensor<float> labels = zeros<float>({1, static_cast<std::int64_t>(source.classes())});
-    for (int c : truth.labels) labels.set({0, c}, 1.0F);
-    const std::int64_t rows = scores.frames.size(0);
-    const Tensor<std::int32_t> h =
-        pseudo_labels(scores.frames.unsqueeze(0), labels, ones<bool>({1, rows}), thresholds);
-    quality.add(std::span(h.data(), static_cast<std::size_t>(h.numel())),
-                static_cast<std::size_t>(rows), source.classes(), truth, source.seconds_per_row(v));
-  }
+  for_each_scored(branch, source, features, reading, [&](std::size_t v, const Tensor<float>& p) {
+    judge_video(quality, source, v, p, options, shares);
+  });
   return quality;
 }
 

@@ -148,6 +148,11 @@ void check_frames(const char* branch, const Tensor<T>& x, std::int64_t width,
       valid.shape());
 }
 
+template <FloatingElement T>
+Tensor<T> scaled(const Tensor<T>& x, double scale) {
+  return scale == 1 ? x : mul(x, T(scale));
+}
+
 /// All blocks on all frames; the last one, if `wanted` is given, on the wanted frames only: (n, W).
 template <FloatingElement T>
 Tensor<T> run_blocks(const std::vector<Ref<nn::TransformerBlock<T>>>& blocks, Tensor<T> f,
@@ -188,6 +193,7 @@ struct CbpOptions {
   double dropout = 0;                     ///< (reading)
   Positions positions = Positions::none;  ///< (reading)
   std::int64_t table = 1000;              ///< rows of the learned position table
+  double scale = 1;                       ///< of the rows, before everything else  (ours)
   /// Of the products in linear layers and attention  (ours)
   Precision precision = Precision::full;
 };
@@ -224,7 +230,7 @@ class CbpBranch final : public Branch<T> {
     const nn::ModuleScope scope("cbp");
     const PrecisionScope products(options_.precision);
     detail::check_frames("cbp", x, options_.input, valid);
-    Tensor<T> f = embed.forward(x);
+    Tensor<T> f = embed.forward(detail::scaled(x, options_.scale));
     if (options_.positions == Positions::sinusoid) {
       f = add(f, tables_.sinusoid(x.size(1), options_.width, x.device()));
     } else if (options_.positions == Positions::learned) {
@@ -311,6 +317,8 @@ struct VlpOptions {
   std::int64_t mlp_ratio = 4;  ///< (reading)
   double dropout = 0;          ///< (reading)
   std::int64_t table = 1000;   ///< rows of the learned position table
+  /// Of the rows, before everything else: how loud they are beside the positions  (ours)
+  double scale = 1;
   double temperature = 0.07;   ///< τ_cls  (reading)
   bool learned_scale = false;  ///< a learned scale and bias on S^vl  (reading: none)
   /// The temporal transformer starts as the identity plus the positions: the output projections of
@@ -388,7 +396,7 @@ class VlpBranch final : public Branch<T> {
     const nn::ModuleScope scope("vlp");
     const PrecisionScope products(options_.precision);
     detail::check_frames("vlp", x, options_.width, valid);
-    Tensor<T> f = x;
+    Tensor<T> f = detail::scaled(x, options_.scale);
     if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1), &tables_));
     f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted),
                   -1);

@@ -1,7 +1,10 @@
 #pragma once
 /// Pseudo-labels: what one branch, frozen, teaches the other.                        [method §4, P]
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "tandem/tensor/factory.hpp"
@@ -9,46 +12,160 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The two thresholds of the paper.
+/// Which frames of a labelled class are foreground and which background, from a teacher's p.
+/// All but the first look at each video on its own: what the rounds of an alternation keep is the
+/// order of the frames inside a video, what runs away is a video's level.      [method §4, ours]
+enum class PseudoLabelRule {
+  thresholds,  ///< p > δ_h, p < δ_l  [P]
+  /// The same after a shift of the video's logits, by which the share of frames above δ_h is the
+  /// one that CBP found after the warm-up, in all rounds.
+  calibrated,
+  ranked,  ///< the frames with the highest p, a fixed share of the video, and those with the lowest
+  min_max,  ///< (p − min)/(max − min) over the video against two thresholds
+};
+
 struct PseudoLabelOptions {
   double high = 0.3;  ///< δ_h: above it a class of the label is foreground  [P]
   double low = 0.1;   ///< δ_l: below it, background  [P]
+  PseudoLabelRule rule = PseudoLabelRule::thresholds;
+  double ranked_foreground = 0.125, ranked_background = 0.5;  ///< shares of `ranked`
+  double min_max_high = 0.6, min_max_low = 0.2;               ///< thresholds of `min_max`
 };
 
+namespace detail {
+
+/// h of one class in one video, from its p: 1, 0 or −1 for each frame. `value(i)` is p of frame i of
+/// n, `share` what `calibrated` keeps.
+class LabelRule {
+ public:
+  explicit LabelRule(const PseudoLabelOptions& options) : o_(options) {
+    TANDEM_CHECK(0 <= o_.low && o_.low <= o_.high && o_.high <= 1, "pseudo_labels",
+                 "thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are ", o_.low, " and ", o_.high);
+    TANDEM_CHECK(0 <= o_.min_max_low && o_.min_max_low <= o_.min_max_high && o_.min_max_high <= 1,
+                 "pseudo_labels",
+                 "thresholds must satisfy 0 ≤ low ≤ high ≤ 1, those of min_max are ",
+                 o_.min_max_low, " and ", o_.min_max_high);
+    TANDEM_CHECK(o_.ranked_foreground >= 0 && o_.ranked_background >= 0 &&
+                     o_.ranked_foreground + o_.ranked_background <= 1,
+                 "pseudo_labels", "shares must not be negative nor above 1 in all, they are ",
+                 o_.ranked_foreground, " and ", o_.ranked_background);
+  }
+
+  void operator()(const std::vector<double>& p, double share, std::vector<std::int32_t>& h) {
+    const double inf = std::numeric_limits<double>::infinity();
+    h.assign(p.size(), -1);
+    double above = o_.high, below = o_.low;
+    if (o_.rule == PseudoLabelRule::ranked) return rank(p, h);
+    if (o_.rule == PseudoLabelRule::min_max) {
+      double least = inf, most = -inf;
+      for (const double value : p) {
+        if (value < least) least = value;
+        if (value > most) most = value;
+      }
+      if (!(most > least)) return;  // no frame is more of an action than another
+      above = least + o_.min_max_high * (most - least);
+      below = least + o_.min_max_low * (most - least);
+    }
+    if (o_.rule == PseudoLabelRule::calibrated) return shift(p, share, h);
+    for (std::size_t i = 0; i < p.size(); ++i) h[i] = p[i] > above ? 1 : p[i] < below ? 0 : -1;
+  }
+
+ private:
+  /// The frames that have a p, the highest first; of equal ones the earlier.
+  void sort(const std::vector<double>& p) {
+    order_.clear();
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      if (!std::isnan(p[i])) order_.push_back(i);
+    }
+    std::sort(order_.begin(), order_.end(),
+              [&](std::size_t a, std::size_t b) { return p[a] > p[b] || (p[a] == p[b] && a < b); });
+  }
+  void rank(const std::vector<double>& p, std::vector<std::int32_t>& h) {
+    sort(p);
+    const auto count = static_cast<double>(order_.size());
+    auto first = static_cast<std::size_t>(std::floor(count * o_.ranked_foreground)),
+         last = static_cast<std::size_t>(std::floor(count * o_.ranked_background));
+    if (first == 0 && o_.ranked_foreground > 0 && !order_.empty()) first = 1;
+    last = std::min(last, order_.size() - first);
+    for (std::size_t i = 0; i < first; ++i) h[order_[i]] = 1;
+    for (std::size_t i = order_.size() - last; i < order_.size(); ++i) h[order_[i]] = 0;
+  }
+  void shift(const std::vector<double>& p, double share, std::vector<std::int32_t>& h) {
+    TANDEM_CHECK(
+        share >= 0 && share <= 1, "pseudo_labels",
+        "the rule `calibrated` needs the share of a video that CBP called foreground after "
+        "the warm-up, it is ",
+        share);
+    sort(p);
+    const auto logit = [](double x) { return std::log(x) - std::log1p(-x); };
+    const auto count = order_.size();
+    const auto k = std::max<std::size_t>(
+        2, static_cast<std::size_t>(std::llround(share * static_cast<double>(count))));
+    double middle = -std::numeric_limits<double>::infinity();
+    if (k < count) middle = (logit(p[order_[k - 1]]) + logit(p[order_[k]])) / 2;
+    const double below = middle + logit(o_.low) - logit(o_.high);
+    for (const std::size_t i : order_) {
+      const double s = logit(p[i]);
+      h[i] = s > middle ? 1 : s < below ? 0 : -1;
+    }
+  }
+
+  PseudoLabelOptions o_;
+  std::vector<std::size_t> order_;
+};
+
+}  // namespace detail
+
 /// pseudo_labels — h_{t,c} = 1 if p_{t,c} > δ_h and y_c = 1; 0 if p_{t,c} < δ_l or y_c = 0;
-///   −1 (ignored) otherwise.                                                         [method §4, P]
+///   −1 (ignored) otherwise; or by another rule for the classes with y_c = 1.   [method §4, P, ours]
 ///   p (B, T, C) probabilities, y (B, C) labels in {0, 1}, valid (B, T) → H (B, T, C).
+///   calibrated: k = max(2, round(share·T_valid)); b with σ(logit(p) + b) = δ_h halfway between the
+///   k-th and the next highest frame; then the two thresholds on σ(logit(p) + b).
+///   ranked: the first max(1, ⌊T_valid·foreground⌋) frames by p are 1, the last
+///   ⌊T_valid·background⌋ are 0; of equal ones the earlier ranks higher.
+///   min_max: a video in which all p are equal is −1.
 ///   Padded frames (valid = false) are −1 in every class, so they never enter a loss.
 ///   A NaN probability is neither above nor below a threshold: −1.
+/// `shares` (B, C) is what `calibrated` keeps; the other rules do not look at it.
 template <FloatingElement T>
 Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
                                    const Tensor<bool>& valid,
-                                   const PseudoLabelOptions& options = {}) {
+                                   const PseudoLabelOptions& options = {},
+                                   const Tensor<T>& shares = {}) {
   TANDEM_CHECK(p.rank() == 3 && y.shape() == (Shape{p.size(0), p.size(2)}) &&
                    valid.shape() == (Shape{p.size(0), p.size(1)}),
                "pseudo_labels", "expected p (B, T, C), y (B, C), valid (B, T), got ", p.shape(),
                ", ", y.shape(), ", ", valid.shape());
-  TANDEM_CHECK(0 <= options.low && options.low <= options.high && options.high <= 1,
-               "pseudo_labels", "thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are ",
-               options.low, " and ", options.high);
+  TANDEM_CHECK(options.rule != PseudoLabelRule::calibrated ||
+                   (shares.defined() && shares.shape() == y.shape()),
+               "pseudo_labels", "the rule `calibrated` needs shares of shape ", y.shape());
+  detail::LabelRule rule(options);
   const std::int64_t videos = p.size(0), frames = p.size(1), classes = p.size(2);
   const Tensor<T> dense_p = p.detach().contiguous(), dense_y = y.detach().contiguous();
   const Tensor<bool> dense_valid = valid.contiguous();
-  Tensor<std::int32_t> h(p.shape());
-  std::int32_t* out = h.mutable_data();
-  const T* prob = dense_p.data();
+  Tensor<std::int32_t> h = full<std::int32_t>(p.shape(), -1);
+  std::vector<double> values;
+  std::vector<std::int64_t> at;
+  std::vector<std::int32_t> labels;
   for (std::int64_t b = 0; b < videos; ++b) {
-    const T* label = dense_y.data() + b * classes;
-    for (std::int64_t t = 0; t < frames; ++t, out += classes, prob += classes) {
-      const bool real = dense_valid.data()[b * frames + t];
-      for (std::int64_t c = 0; c < classes; ++c) {
-        const double value = static_cast<double>(prob[c]);
-        const bool labelled = label[c] > T(0);
-        out[c] = !real                              ? -1
-                 : labelled && value > options.high ? 1
-                 : !labelled || value < options.low ? 0
-                                                    : -1;
+    const bool* const real = dense_valid.data() + b * frames;
+    const T* const prob = dense_p.data() + b * frames * classes;
+    std::int32_t* const out = h.mutable_data() + b * frames * classes;
+    at.clear();
+    for (std::int64_t t = 0; t < frames; ++t) {
+      if (real[t]) at.push_back(t);
+    }
+    for (std::int64_t c = 0; c < classes; ++c) {
+      if (!(dense_y.data()[b * classes + c] > T(0))) {
+        for (const std::int64_t t : at) out[t * classes + c] = 0;
+        continue;
       }
+      values.clear();
+      for (const std::int64_t t : at) values.push_back(static_cast<double>(prob[t * classes + c]));
+      const double share =
+          options.rule == PseudoLabelRule::calibrated ? static_cast<double>(shares.at({b, c})) : 0;
+      rule(values, share, labels);
+      for (std::size_t i = 0; i < at.size(); ++i) out[at[i] * classes + c] = labels[i];
     }
   }
   return h;

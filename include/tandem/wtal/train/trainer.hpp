@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/ops/mean.hpp"
 #include "tandem/optim/adam.hpp"
 #include "tandem/optim/clip_grad.hpp"
 #include "tandem/optim/schedule.hpp"
@@ -44,6 +45,7 @@ struct TrainerOptions {
   std::int64_t b_steps = 600;
   std::int64_t f_steps = 100;     ///< per round  (reading)
   double learning_rate = 1e-4;    ///< [P]
+  double vlp_learning_rate = 0;   ///< of VLP; 0: the same  (ours)
   double weight_decay = 0;        ///< (reading)
   double max_grad_norm = 0;       ///< 0: no clipping  (reading)
   double lambda = 0.05;           ///< weight of L_fb; 0 leaves it out  [P]
@@ -127,10 +129,11 @@ class Trainer {
   PendingReport<T> start_step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) memory_.clear();  // the teacher has learned since, or is another
-    const double rate = options_.learning_rate * options_.schedule.factor(step_);
-    for (std::optional<Student>* student : {&cbp_, &vlp_}) {
-      if (*student) (*student)->adam.set_learning_rate(rate);
-    }
+    const double factor = options_.schedule.factor(step_);
+    const double vlp_rate =
+        options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
+    if (cbp_) cbp_->adam.set_learning_rate(options_.learning_rate * factor);
+    if (vlp_) vlp_->adam.set_learning_rate(vlp_rate * factor);
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
@@ -158,7 +161,7 @@ class Trainer {
       }
       const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
       copy->start(numbers);
-      report = PendingReport<T>(copy, step_, rate);
+      report = PendingReport<T>(copy, step_, student.adam.learning_rate());
     }
     ++step_;
     return report;
@@ -179,6 +182,33 @@ class Trainer {
   }
   const TrainerOptions& options() const { return options_; }
 
+  /// Whether calibrate() must be called before the next step.
+  bool needs_calibration() const {
+    return options_.pseudo.rule == PseudoLabelRule::calibrated && !shares_.defined() &&
+           !finished() && current_phase().kind != Phase::Kind::warm_up;
+  }
+  /// Notes which share of each video CBP, as the warm-up left it, calls foreground (p > δ_h), for
+  /// every class; PseudoLabelRule::calibrated keeps these shares in all rounds. `source` numbers its
+  /// videos as the crops do. It is part of the state.
+  void calibrate(const VideoSource& source) {
+    TANDEM_CHECK(cbp_, "trainer", "calibrate() needs CBP, which is not there");
+    const nn::Evaluating<T> evaluating{&cbp_->branch};
+    const NoGrad no_grad;
+    const Tensor<T> shares = zeros<T>(
+        {static_cast<std::int64_t>(source.size()), static_cast<std::int64_t>(source.classes())});
+    for (std::size_t v = 0; v < source.size(); ++v) {
+      const Tensor<T> x = source.i3d(v).template to<T>().unsqueeze(0);
+      const Tensor<T> p = frame_probabilities(
+          cbp_->branch.forward(x, ones<bool>({1, x.size(1)})).logits, options_.cbp_reading);
+      const Tensor<T> above =
+          mean(where(gt(p, T(options_.pseudo.high)), ones_like(p), zeros_like(p)), {0, 1});
+      shares.select(0, static_cast<std::int64_t>(v)).copy_(above);
+    }
+    shares_ = shares;
+  }
+  /// (videos, classes); undefined before calibrate().
+  const Tensor<T>& calibration() const { return shares_; }
+
   /// Everything that a resumed run needs, with names; the tensors share memory with the trainer.
   std::vector<nn::Named<T>> state() const {
     std::vector<nn::Named<T>> out;
@@ -189,6 +219,7 @@ class Trainer {
     if (vlp_) append("vlp.", vlp_->branch.state_dict());
     if (cbp_) append("optimizer.cbp.", cbp_->adam.state());
     if (vlp_) append("optimizer.vlp.", vlp_->adam.state());
+    if (shares_.defined()) out.push_back({shares_name, shares_});
     return out;
   }
   /// The counters that go with state(): steps in all, and updates of each optimizer.
@@ -206,7 +237,14 @@ class Trainer {
     TANDEM_CHECK(cbp >= 0 && cbp <= steps && vlp == steps - cbp, "trainer",
                  "the checkpoint is after step ", steps, ", but counts ", cbp,
                  " updates of CBP and ", vlp, " of VLP: each step is one of either");
+    // How many videos there are is known where the shares were made.
+    Tensor<T> shares;
+    for (const nn::Named<T>& candidate : saved) {
+      if (candidate.name == shares_name) shares = candidate.tensor.clone();
+    }
+    const Tensor<T> before = std::exchange(shares_, Tensor<T>());
     const std::vector<nn::Named<T>> own = state();
+    shares_ = before;
     // Each parameter's steps are saved; earlier versions had one count per optimizer
     bool counted = true;
     std::vector<const Tensor<T>*> sources;
@@ -231,6 +269,7 @@ class Trainer {
       if (sources[i] != nullptr) own[i].tensor.copy_elements(*sources[i]);
     }
     step_ = steps;
+    shares_ = shares;
     if (!counted && cbp_) cbp_->adam.set_steps(cbp);
     if (!counted && vlp_) vlp_->adam.set_steps(vlp);
     memory_.clear();
@@ -239,6 +278,7 @@ class Trainer {
  private:
   /// Streams of the seed. Each step splits its own from them.
   static constexpr std::uint64_t crop_stream = 5, dropout_stream = 0xD20;
+  static constexpr const char* shares_name = "pseudo_labels.shares";
 
   /// A branch and what makes it learn.
   struct Student {
@@ -275,12 +315,22 @@ class Trainer {
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
                              Reading reading) {
     const nn::Evaluating<T> evaluating{&teacher};
-    const auto ask = [&](const Tensor<T>& rows, const Tensor<T>& labels,
-                         const Tensor<bool>& valid) {
-      const Tensor<T> p = frame_probabilities(teacher.forward(rows, valid).logits, reading);
-      return pseudo_labels(p, labels, valid, options_.pseudo);
+    const bool calibrated = options_.pseudo.rule == PseudoLabelRule::calibrated;
+    TANDEM_CHECK(!calibrated || (shares_.defined() && !batch.crops.empty()), "trainer",
+                 "calibrated pseudo-labels need ",
+                 shares_.defined() ? "batches that say which videos their crops are of"
+                                   : "calibrate() after the warm-up");
+    // `which`: of the batch's videos, all where it is undefined.
+    const auto ask = [&](const Tensor<std::int64_t>& which) {
+      const auto of = [&](const auto& all) {
+        return which.defined() ? index_select(all, 0, which) : all;
+      };
+      const Tensor<bool> valid = of(batch.valid);
+      const Tensor<T> p = frame_probabilities(teacher.forward(of(x), valid).logits, reading);
+      return pseudo_labels(p, of(batch.labels), valid, options_.pseudo,
+                           calibrated ? of(shares_of(batch.crops)) : Tensor<T>());
     };
-    if (batch.crops.empty()) return ask(x, batch.labels, batch.valid);
+    if (batch.crops.empty()) return ask({});
     std::vector<std::int64_t> unknown;
     for (std::size_t b = 0; b < batch.crops.size(); ++b) {
       if (!memory_.knows(batch.crops[b])) unknown.push_back(static_cast<std::int64_t>(b));
@@ -289,9 +339,7 @@ class Trainer {
       const Tensor<std::int64_t> index = from_vector<std::int64_t>(unknown);
       const Tensor<T> labels = index_select(batch.labels, 0, index);
       const Tensor<std::int32_t> h =
-          unknown.size() == batch.crops.size()
-              ? ask(x, labels, batch.valid)
-              : ask(index_select(x, 0, index), labels, index_select(batch.valid, 0, index));
+          ask(unknown.size() == batch.crops.size() ? Tensor<std::int64_t>() : index);
       for (std::size_t i = 0; i < unknown.size(); ++i) {
         const auto row = static_cast<std::int64_t>(i);
         memory_.keep(batch.crops[static_cast<std::size_t>(unknown[i])], h, row,
@@ -299,6 +347,13 @@ class Trainer {
       }
     }
     return memory_.recall(batch.crops, batch.valid.size(1), batch.labels.size(1));
+  }
+
+  /// The shares of the videos that crops are of, (B, C).
+  Tensor<T> shares_of(const std::vector<Crop>& crops) const {
+    std::vector<std::int64_t> videos;
+    for (const Crop& crop : crops) videos.push_back(static_cast<std::int64_t>(crop.video));
+    return index_select(shares_, 0, from_vector<std::int64_t>(videos));
   }
 
   /// The student learns from H.
@@ -363,6 +418,7 @@ class Trainer {
   std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
   std::int64_t step_ = 0;
   LabelMemory memory_;  // of this phase
+  Tensor<T> shares_;    // of every video and class, once it is calibrated
   CapturedSteps<T> captured_;
   std::vector<std::shared_ptr<HostCopy<std::uint8_t>>> copies_;
 };
