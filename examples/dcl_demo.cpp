@@ -156,9 +156,8 @@ struct Branches {
   VlpBranch<float> vlp;
 };
 
-/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels, by the
-/// thresholds whatever rule teaches, that
-/// both give for the training videos.
+/// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that
+/// both give for the training videos: by the thresholds, whatever rule teaches.
 Round judge(Branches& branches, const VideoSource& train, const VideoSource& test,
             const TrainerOptions& t) {
   const nn::Evaluating<float> evaluating{&branches.cbp, &branches.vlp};
