@@ -14,10 +14,11 @@
 #if defined(TANDEM_VIDEO)
 #include "extract_options.hpp"
 #endif
+#include "report/page.hpp"
+#include "report/page_html.hpp"  // made of report/page.html by the build
 #include "tandem/clip/class_names.hpp"
 #include "tandem/features/provenance.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
-#include "tandem/wtal/html_page.hpp"
 
 namespace {
 
@@ -297,11 +298,11 @@ std::string data_url(const std::string& path) {
   return out;
 }
 
-LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows& rows,
-                           const VideoScores& scores, const std::vector<Detection>& found,
-                           const Truth& truth, const InferenceOptions& how) {
+report::Page make_page(const Options& o, const dcl::Model& model, const Rows& rows,
+                       const VideoScores& scores, const std::vector<Detection>& found,
+                       const Truth& truth, const InferenceOptions& how) {
   const double seconds = how.localization.seconds_per_row;
-  LocalizationPage page{.title = o.id, .seconds_per_row = seconds};
+  report::Page page{.title = o.id, .seconds_per_row = seconds};
   page.duration = std::max({o.duration, rows.seconds, truth.duration,
                             seconds * static_cast<double>(scores.frames.size(0))});
   for (const auto& [name, segment] : truth.segments)
@@ -310,9 +311,10 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
     namespace fs = std::filesystem;
     page.video_name = fs::path(o.video).filename().string();
     const fs::path folder = fs::absolute(o.page).parent_path();
-    page.video = o.embed
-                     ? data_url(o.video)
-                     : page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
+    page.video =
+        o.embed
+            ? data_url(o.video)
+            : report::page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
   }
   page.facts = {{"checkpoint", concat(o.checkpoint, " (step ", model.steps(), ")")},
                 {"features", rows.source},
@@ -330,10 +332,10 @@ LocalizationPage make_page(const Options& o, const dcl::Model& model, const Rows
     double best;
   };
   std::vector<Candidate> order;
-  std::vector<PageTrack> tracks;
+  std::vector<report::Track> tracks;
   for (std::int64_t c = 0; c < classes; ++c) {
     const std::string& name = model.classes()[static_cast<std::size_t>(c)];
-    PageTrack track{.name = name, .video_score = static_cast<double>(scores.video.data()[c])};
+    report::Track track{.name = name, .video_score = static_cast<double>(scores.video.data()[c])};
     float low = 1, high = 0;
     for (std::int64_t t = 0; t < frames; ++t) {
       const float p = std::clamp(scores.frames.data()[t * classes + c], 0.0F, 1.0F);
@@ -458,7 +460,8 @@ void run(Options& o) {
     std::printf("detections: %s\n", cli::printable(o.out).c_str());
   }
   if (!o.page.empty()) {
-    io::write_text(o.page, localization_page(make_page(o, model, rows, scores, found, truth, how)));
+    const report::Page page = make_page(o, model, rows, scores, found, truth, how);
+    io::write_text(o.page, report::localization_page(page, report::page_html));
     std::printf("page: %s\n", cli::printable(o.page).c_str());
   }
 }

@@ -18,7 +18,6 @@
 #include "tandem/wtal/detect/localization.hpp"
 #include "tandem/wtal/detect/nms.hpp"
 #include "tandem/wtal/detect/pseudo_label_quality.hpp"
-#include "tandem/wtal/html_page.hpp"
 #include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/train/contrast.hpp"
 #include "tandem/wtal/train/losses.hpp"

@@ -1,14 +1,32 @@
-#include "tandem/wtal/html_page.hpp"
-
 #include <doctest/doctest.h>
 
 #include <limits>
 #include <string>
 
+#include "../../examples/report/page.hpp"
+#include "tandem/io/file.hpp"
+#include "tandem/io/json_reader.hpp"
+
 using namespace tandem;
-using namespace tandem::wtal;
+using namespace report;
 
 namespace {
+
+/// page.html as it stands in the sources.
+const std::string& page_html() {
+  static const std::string text =
+      io::read_text(std::string(TANDEM_SOURCE_DIR) + "/examples/report/page.html");
+  return text;
+}
+
+std::string written(const Page& page) { return localization_page(page, page_html()); }
+
+/// What stands in the element of the data.
+io::Json data_of(const std::string& html) {
+  const std::string begin = "<script type=\"application/json\" id=\"data\">";
+  const std::size_t from = html.find(begin) + begin.size();
+  return io::Json::parse(html.substr(from, html.find("</script>", from) - from));
+}
 
 std::size_t count(const std::string& text, const std::string& word) {
   std::size_t n = 0;
@@ -18,68 +36,105 @@ std::size_t count(const std::string& text, const std::string& word) {
 
 }  // namespace
 
-TEST_CASE("html_page: texts and URLs are escaped") {
-  CHECK(html_text("a<b> & \"c\" 'd'") == "a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;");
-  CHECK(html_text(std::string("x\0y\x1bz\n", 6)) == "x\xEF\xBF\xBDy\xEF\xBF\xBDz\n");
-  CHECK(html_text("Übung ↔") == "Übung ↔");
+TEST_CASE("report_page: texts and URLs are escaped") {
+  CHECK(json_text("a<b> & \"c\" 'd'\\") ==
+        R"("a\u003Cb\u003E \u0026 \u0022c\u0022 \u0027d\u0027\u005C")");
+  CHECK(json_text(std::string("x\0y\x1bz\t\n\x7f", 8)) ==
+        "\"x\xEF\xBF\xBDy\xEF\xBF\xBDz\\t\\n\xEF\xBF\xBD\"");
+  CHECK(json_text("Übung ↔") == "\"Übung ↔\"");
+  // JavaScript before 2019 took these for ends of lines.
+  CHECK(json_text("a\xE2\x80\xA8ü\xE2\x80\xA9\xE2\x80") == "\"a\\u2028ü\\u2029\xE2\x80\"");
   CHECK(page_url("../clips/a video #1?.mp4") == "./../clips/a%20video%20%231%3F.mp4");
   CHECK(page_url("javascript:alert(1)") == "./javascript%3Aalert%281%29");
   CHECK(page_url("/data/ü.mp4") == "/data/%C3%BC.mp4");
 
-  const std::string nasty = "</script><script>alert(1)</script><!--";
-  LocalizationPage page{
-      .title = nasty, .video = page_url(nasty), .video_name = nasty, .duration = 2};
+  const std::string nasty = "</script><script>alert(1)</script><!--\\\",\xE2\x80\xA8";
+  Page page{.title = nasty, .video = page_url(nasty), .video_name = nasty, .duration = 2};
   page.facts = {{nasty, nasty}};
   page.warnings = {nasty};
   page.tracks.push_back(
       {.name = nasty, .scores = {0.5F, 1}, .predicted = {{{0, 1}, 0, 0.5}}, .truth = {{0, 2}}});
-  const std::string html = localization_page(page);
+  const std::string html = written(page);
   CHECK(count(html, "alert(1)</script>") == 0);
   CHECK(count(html, "</script>") == 2);  // the page's own two
   CHECK(count(html, "<script") == 2);
   CHECK(count(html, "<!--") == 0);
+  CHECK(count(html, "\xE2\x80\xA8") == 0);
+  const io::Json data = data_of(html);
+  CHECK(data.at("title") == nasty);
+  CHECK(data.at("video") == page.video);
+  CHECK(data.at("videoName") == nasty);
+  CHECK(data.at("facts").at(0).at(0) == nasty);
+  CHECK(data.at("facts").at(0).at(1) == nasty);
+  CHECK(data.at("warnings").at(0) == nasty);
+  CHECK(data.at("tracks").at(0).at("name") == nasty);
 }
 
-TEST_CASE("html_page: what overlaps lies in different lanes") {
-  using Places = std::vector<std::size_t>;
-  CHECK(wtal::detail::page_lanes({{0, 2}, {1, 3}, {2, 4}, {1.5, 1.6}}) == Places{0, 1, 0, 2});
-  CHECK(wtal::detail::page_lanes({}).empty());
-}
-
-TEST_CASE("html_page: segments stand at their place, cut at the ends of the timeline") {
-  LocalizationPage page{.title = "v", .duration = 20, .seconds_per_row = 10};
+TEST_CASE("report_page: the data is put in the example's place, everything else stays") {
+  Page page{.title = "v", .duration = 20, .seconds_per_row = 10};
   page.tracks.push_back({.name = "Dive",
                          .video_score = 0.25,
                          .scores = {0, 1},
                          .threshold = 0.5,
-                         .predicted = {{{5, 10}, 0, 0.25}, {{18, 30}, 0, 0.75}}});
-  const std::string html = localization_page(page);
-  CHECK(html.find("left:25.000%;width:25.000%;--strength:0.35\" aria-label=\"Dive, predicted, "
-                  "0:05.0 to 0:10.0, score 0.25\"") != html.npos);
-  CHECK(html.find("left:90.000%;width:10.000%;--strength:1.00") != html.npos);
-  CHECK(html.find("M0.000 1.0000H10.000L10.000 0.0000H20.000") != html.npos);
-  CHECK(html.find("{\"duration\":20.000,\"secondsPerRow\":10.000000,\"scores\":[[0.000,1.000]]}") !=
-        html.npos);
-  CHECK(html.find("<video") == html.npos);
-  CHECK(count(html, "http") == 0);  // nothing is loaded
+                         .predicted = {{{5, 10}, 0, 0.25}, {{18, 30.125}, 0, 0.75}}});
+  page.tracks.push_back({.name = "Jump", .truth = {{0.1, 1.0 / 3}}});
+  const std::string html = written(page);
+  CHECK(html.find(R"("duration":20,"secondsPerRow":10,"facts":[],"warnings":[],"tracks":[)"
+                  R"({"name":"Dive","videoScore":0.25,"threshold":0.5,"scores":[0.0000,1.0000],)"
+                  R"("predicted":[{"start":5,"end":10,"score":0.25},)"
+                  R"({"start":18,"end":30.125,"score":0.75}],"truth":[]},)") != html.npos);
+  const io::Json data = data_of(html), jump = data.at("tracks").at(1);
+  CHECK(jump.at("videoScore").is_null());
+  CHECK(jump.at("threshold").is_null());
+  CHECK(jump.at("truth").at(0).at("start") == 0.1);
+  CHECK(jump.at("truth").at(0).at("end") == 1.0 / 3);  // all digits
+  CHECK(count(html, "http") == 0);                     // nothing is loaded
+
+  const std::string text = page_data(page);
+  const std::size_t at = html.find(text);
+  REQUIRE(at != html.npos);
+  CHECK(page_html().starts_with(html.substr(0, at)));
+  CHECK(page_html().ends_with(html.substr(at + text.size())));
 }
 
-TEST_CASE("html_page: errors") {
-  LocalizationPage page{.title = "v", .duration = 0};
+TEST_CASE("report_page: the example in page.html has the keys that are written") {
+  Page page{.title = "v", .duration = 20};
+  page.tracks.push_back(
+      {.name = "Dive", .scores = {1}, .predicted = {{{5, 10}, 0, 0.25}}, .truth = {{1, 2}}});
+  const io::Json data = io::Json::parse(page_data(page)), example = data_of(page_html());
+  const auto keys = [](const io::Json& object) {
+    std::string out;
+    for (const auto& [key, value] : object.items()) out += key + " ";
+    return out;
+  };
+  const auto first = [](const io::Json& all, const char* list) { return all.at(list).at(0); };
+  const io::Json track = first(data, "tracks"), shown = first(example, "tracks");
+  CHECK(keys(data) == keys(example));
+  CHECK(keys(track) == keys(shown));
+  for (const char* list : {"predicted", "truth"})
+    CHECK(keys(first(track, list)) == keys(first(shown, list)));
+}
+
+TEST_CASE("report_page: errors") {
+  Page page{.title = "v", .duration = 0};
   CHECK_THROWS_WITH_AS(
-      localization_page(page),
+      written(page),
       "[localization_page] expected a duration and seconds per row above 0, got 0 and 0.64", Error);
   page.duration = 10;
-  CHECK(localization_page(page).find("There is no class to show.") != std::string::npos);
+  CHECK(data_of(written(page)).at("tracks").empty());
   page.tracks.push_back({.name = "Dive", .scores = {1.5F}});
   CHECK_THROWS_WITH_AS(
-      localization_page(page),
-      "[localization_page] the frame scores of Dive must lie in [0, 1], one is 1.5", Error);
+      written(page), "[localization_page] the frame scores of Dive must lie in [0, 1], one is 1.5",
+      Error);
   page.tracks[0] = {.name = "Dive", .truth = {{3, 2}}};
-  CHECK_THROWS_WITH_AS(localization_page(page),
-                       "[localization_page] a segment of Dive runs from 3 to 2", Error);
+  CHECK_THROWS_WITH_AS(written(page), "[localization_page] a segment of Dive runs from 3 to 2",
+                       Error);
   page.tracks[0] = {.name = "Dive",
                     .predicted = {{{1, 2}, 0, std::numeric_limits<double>::infinity()}}};
-  CHECK_THROWS_WITH_AS(localization_page(page), "[localization_page] a score of Dive is not finite",
+  CHECK_THROWS_WITH_AS(written(page), "[localization_page] a score of Dive is not finite", Error);
+  page.tracks.clear();
+  CHECK_THROWS_WITH_AS(localization_page(page, "<p>no data</p>"),
+                       "[localization_page] the page has no element "
+                       "<script type=\"application/json\" id=\"data\">",
                        Error);
 }

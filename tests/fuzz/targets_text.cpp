@@ -5,10 +5,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "../../examples/report/page.hpp"
 #include "tandem/clip/class_names.hpp"
 #include "tandem/clip/tokenizer.hpp"
+#include "tandem/io/file.hpp"
 #include "tandem/io/utf8.hpp"
-#include "tandem/wtal/html_page.hpp"
 #include "targets.hpp"
 
 namespace fuzz {
@@ -47,11 +48,11 @@ std::size_t count(const std::string& text, char c) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), c));
 }
 
-void write_page(const std::string& bytes) {
+void write_page(const std::string& html, const std::string& bytes) {
   Feed feed(bytes);
-  wtal::LocalizationPage page;
+  report::Page page;
   page.title = feed.text();
-  page.video = wtal::page_url(feed.text());
+  page.video = report::page_url(feed.text());
   page.video_name = feed.text();
   page.duration = feed.number();
   page.seconds_per_row = feed.number();
@@ -61,7 +62,7 @@ void write_page(const std::string& bytes) {
   }
   for (unsigned n = feed.byte() % 3; n > 0; --n) page.warnings.push_back(feed.text());
   for (unsigned n = feed.byte() % 4; n > 0; --n) {
-    wtal::PageTrack track;
+    report::Track track;
     track.name = feed.text();
     track.video_score = feed.number();
     track.threshold = feed.number();
@@ -77,15 +78,15 @@ void write_page(const std::string& bytes) {
     }
     page.tracks.push_back(std::move(track));
   }
-  const std::string written = wtal::localization_page(page);
+  const std::string written = report::localization_page(page, html);
   // The same page with harmless words: as many tags, quotes and braces, whatever the texts were.
   const auto plain = [](std::string& text) { text = text.empty() ? "" : "x"; };
   plain(page.title), plain(page.video_name);
-  page.video = wtal::page_url(page.video.empty() ? "" : "x");
+  page.video = report::page_url(page.video.empty() ? "" : "x");
   for (auto& [name, value] : page.facts) plain(name), plain(value);
   for (std::string& warning : page.warnings) plain(warning);
-  for (wtal::PageTrack& track : page.tracks) plain(track.name);
-  const std::string harmless = wtal::localization_page(page);
+  for (report::Track& track : page.tracks) plain(track.name);
+  const std::string harmless = report::localization_page(page, html);
   for (const char c : {'<', '>', '"', '\''}) {
     promise(count(written, c) == count(harmless, c),
             "no text of a file becomes a tag or ends an attribute");
@@ -98,7 +99,7 @@ void write_page(const std::string& bytes) {
 
 }  // namespace
 
-void add_text_targets(Targets& targets, const Places&) {
+void add_text_targets(Targets& targets, const Places& places) {
   targets.push_back({"tokenizer_vocabulary",
                      {merges, "#version: 0.2\na b\nab c</w>\n"},
                      [](const std::string& s) {
@@ -144,7 +145,9 @@ void add_text_targets(Targets& targets, const Places&) {
   page += std::string(
       "\1\4fact\5value\1\4note\1\4Jump\1\x10\1\x08\3\x10\x80\xff\1\1\x01\1\x20\1\x0c\1\1\x02\1\x30",
       41);
-  targets.push_back({"html_page", {page}, write_page, 4096});
+  const std::string html = io::read_text(places.tests + "/../examples/report/page.html");
+  targets.push_back(
+      {"html_page", {page}, [html](const std::string& s) { write_page(html, s); }, 4096});
 }
 
 }  // namespace fuzz

@@ -29,7 +29,6 @@ ALLOWED = {
     "wtal/model": [*OPS, "nn", "clip", "wtal/data"],
     "wtal/train": [*OPS, "nn", "optim", "wtal/data", "wtal/model"],
     "wtal/detect": [*OPS, "wtal/data", "wtal/model", "wtal/train"],
-    "wtal": ["tensor", "wtal/data"],  # the page
 }
 
 
