@@ -9,6 +9,8 @@
 
 #include "clip_cli.hpp"
 #include "feature_outputs.hpp"
+#include "tandem/features/feature_folder.hpp"
+#include "tandem/io/file_record.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/ops/normalize.hpp"
 
@@ -31,7 +33,7 @@ struct Target {
 
 /// "frames/video_1/" → "video_1".
 std::string last_name(const std::string& folder) {
-  return outputs::safe_name(std::filesystem::canonical(folder).filename().string());
+  return io::safe_name(std::filesystem::canonical(folder).filename().string());
 }
 
 /// The arrays that the command line asks for; folders that cannot be taken are failures.
@@ -71,16 +73,16 @@ std::vector<Target> find_targets(const Options& o, outputs::Failures& failures) 
 /// with.
 bool is_finished(const Target& target, const io::Json& settings, std::string& otherwise) {
   std::string why;
-  const auto document = outputs::load_record(target.record, why);
+  const auto document = io::load_record(target.record, why);
   if (!document) return false;
   io::Json renewed = document->json();
   const io::JsonRef root = document->root();
-  outputs::Same images, array;
+  io::Same images, array;
   try {
-    images = outputs::compare(root.at("images"), target.images);
-    if (images == outputs::Same::no || !io::is_file(target.path)) return false;
-    array = outputs::compare(root.at("written"), {target.path});
-    if (array == outputs::Same::no) return false;
+    images = io::compare_record(root.at("images"), target.images);
+    if (images == io::Same::no || !io::is_file(target.path)) return false;
+    array = io::compare_record(root.at("written"), {target.path});
+    if (array == io::Same::no) return false;
     for (const auto& [key, value] : settings.items()) {
       const io::Json& was = root.at("settings").at(key).json();
       if (was != value)
@@ -91,9 +93,9 @@ bool is_finished(const Target& target, const io::Json& settings, std::string& ot
     return false;  // a record of another program or version: made again
   }
   if (!otherwise.empty()) return false;
-  if (images == outputs::Same::touched || array == outputs::Same::touched) {
-    renewed["images"]["stamp"] = outputs::stamp_of(target.images).text;
-    renewed["written"]["stamp"] = outputs::stamp_of({target.path}).text;
+  if (images == io::Same::touched || array == io::Same::touched) {
+    renewed["images"]["stamp"] = io::stamp_of(target.images).text;
+    renewed["written"]["stamp"] = io::stamp_of({target.path}).text;
     try {
       io::save_json(target.record, renewed);
     } catch (const std::exception&) {  // then they are read once more next time
@@ -114,7 +116,7 @@ int run(const Options& o) {
               cli::printable(report.str()).c_str());
 
   io::Json settings = io::Json::object();
-  settings["weights"] = outputs::content_of({file.path()});
+  settings["weights"] = io::content_of({file.path()});
   settings["activation"] = o.activation;
   settings["bfloat16"] = o.bfloat16;
   settings["resize"] = images.size;
@@ -137,8 +139,8 @@ int run(const Options& o) {
       } else if (!otherwise.empty()) {
         if (different++ == 0) example = otherwise;
       } else {
-        outputs::check_writable(target.path);
-        outputs::check_writable(target.record);
+        io::check_writable(target.path);
+        io::check_writable(target.record);
         todo.push_back(std::move(target));
       }
     } catch (const std::exception& error) {
@@ -154,20 +156,20 @@ int run(const Options& o) {
       io::Json root = io::Json::object();
       root["program"] = "clip_features";
       root["version"] = TANDEM_VERSION_STRING;
-      root["source"] = outputs::safe_name(target.name);
-      root["images"] = outputs::record_of(target.images);
+      root["source"] = io::safe_name(target.name);
+      root["images"] = io::record_of(target.images);
       Tensor<float> features =
           clip_cli::encode_images(*encoder, images, target.images, o.batch,
                                   [&](std::size_t done) { progress.update(done, "images"); });
-      outputs::check_finite("CLIP", features);
+      wtal::check_finite_rows("CLIP", features);
       if (o.normalise) features = normalize(features, -1);
-      TANDEM_CHECK(
-          outputs::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(),
-          "clip_features", "the images were changed while they were read; nothing was saved");
+      TANDEM_CHECK(io::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(),
+                   "clip_features",
+                   "the images were changed while they were read; nothing was saved");
       io::save_npy(target.path, features);
       root["rows"] = features.size(0);
       root["settings"] = settings;
-      root["written"] = outputs::record_of({target.path});
+      root["written"] = io::record_of({target.path});
       io::save_json(target.record, root);
       progress.finish();
       std::printf("%s: (%lld, %lld)\n", cli::printable(target.path).c_str(),

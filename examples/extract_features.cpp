@@ -16,16 +16,26 @@
 #include <string>
 #include <vector>
 
-#include "extract_output.hpp"
+#include "extract_options.hpp"
+#include "feature_outputs.hpp"
+#include "tandem/features/feature_folder.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace tandem;
 using namespace tandem::wtal;
-using extract::Output;
-using extract::Video;
-using Options = extract::Task;
+
+/// What the program is asked to do.
+struct Options : extract::Options {
+  std::vector<std::string> inputs;
+  std::string out, shard;
+  bool recursive = false, separate = false, overwrite = false, profile = false;
+};
+
+struct Video : FolderVideo {
+  double frames = 0;  // about
+};
 
 // ---------------------------------------------------------------- which videos
 
@@ -48,7 +58,7 @@ class Search {
 
   void add(const fs::path& path) {
     if (is_new(path, files_))
-      videos_.push_back({.id = outputs::safe_name(path.stem().string()), .path = path.string()});
+      videos_.push_back({{.id = io::safe_name(path.stem().string()), .path = path.string()}});
   }
   void look_into(const fs::path& folder) {
     if (!is_new(folder, folders_)) return;
@@ -145,6 +155,13 @@ const char* random_warning =
     "RANDOM WEIGHTS (--random-weights): these features show that the programs work together, they "
     "mean nothing";
 
+FeatureFolder open_folder(const Options& o, const io::Json& weights) {
+  FolderTask task{.folder = o.out, .separate = o.separate, .overwrite = o.overwrite};
+  for (const std::string& stream : o.streams)
+    task.settings[stream] = extract::settings(o, stream, weights.at(stream));
+  return FeatureFolder(std::move(task));
+}
+
 /// Returns 0, or 3 when some videos failed.
 int run(Options& o) {
   extract::finish_options(o);
@@ -153,7 +170,7 @@ int run(Options& o) {
   const std::size_t all = videos.size() + failures.size();
   extract::Extractor extractor(o);
   o.extraction = extractor.options().extraction;
-  const Output output(o, extractor.weights());
+  const FeatureFolder output = open_folder(o, extractor.weights());
   if (o.random()) std::printf("%s\n", random_warning);
 
   // Everything that can be judged before the first frame is.
@@ -162,7 +179,7 @@ int run(Options& o) {
   std::vector<Video> todo;
   for (Video& video : videos) {
     try {
-      const Output::Verdict verdict = output.plan(video);
+      const FeatureFolder::Verdict verdict = output.plan(video);
       if (!verdict.otherwise.empty()) {
         if (different++ == 0)
           example = concat(output.provenance(video.id), " says that ", verdict.otherwise);
@@ -190,7 +207,7 @@ int run(Options& o) {
   std::printf("; %d thread(s)\n", o.extraction.threads);
   std::fflush(stdout);
 
-  if (!todo.empty()) outputs::check_writable(io::join_path(o.out, "provenance/.extract_features"));
+  if (!todo.empty()) io::check_writable(io::join_path(o.out, "provenance/.extract_features"));
   double frames = 0;
   std::erase_if(todo, [&](Video& video) {
     try {
@@ -222,7 +239,7 @@ int run(Options& o) {
     ++number;
     try {
       const auto start = std::chrono::steady_clock::now();
-      video.source = outputs::record_of({video.path});
+      video.source = io::record_of({video.path});
       const VideoFeatures f = extractor.extract(video.path, video.wanted, [&](std::int64_t done) {
         const double passed =
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

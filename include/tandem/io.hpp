@@ -5,6 +5,7 @@
 /// Needs nlohmann-json and zlib, so tandem/tandem.hpp does not include it: link tandem::io.
 
 #include "tandem/io/checkpoint.hpp"
+#include "tandem/io/file_record.hpp"
 #include "tandem/io/json_reader.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"

@@ -28,6 +28,7 @@ ALLOWED = {
     "tandem/clip/hugging_face_names.hpp": (JSON,),  # io/filler.hpp
     "tandem/clip/weights.hpp": (JSON,),
     "tandem/io/checkpoint.hpp": (JSON,),
+    "tandem/io/file_record.hpp": (JSON,),
     "tandem/io/filler.hpp": (JSON,),  # safetensors headers
     "tandem/io/gzip.hpp": (ZLIB,),
     "tandem/io/inflate.hpp": (ZLIB,),
@@ -39,6 +40,7 @@ ALLOWED = {
     "tandem/wtal/data/datasets.hpp": (JSON,),
     "tandem/wtal/data/detections_json.hpp": (JSON,),
     "tandem/wtal/data/fingerprint.hpp": (JSON,),
+    "tandem/features/feature_folder.hpp": (JSON,),
     "tandem/features/provenance.hpp": (JSON,),
     "tandem/wtal/data/row_lengths.hpp": (JSON,),  # provenance.hpp
     "tandem/i3d/load.hpp": (JSON,),  # safetensors headers
