@@ -122,11 +122,6 @@ Rows extract_rows(Options& o, const Need& need, const dcl::Model& model) {
 Rows open_rows(const Options& o, const Need& need) {
   Rows rows;
   std::int64_t i3d_rows = -1, clip_rows = -1;  // of the kinds that are there
-  const auto one_file = [](const std::string& path) {
-    const io::Array array = io::load_npy(path);
-    wtal::detail::check_rows(array, "features");
-    return wtal::detail::float_rows(array);
-  };
   TANDEM_CHECK(!o.features.empty() || (!need.i3d && !o.clip_features.empty()), "localize",
                "give the video's rows, --features: a file (T, columns), or a folder that "
                "extract_features wrote; ",
@@ -160,14 +155,14 @@ Rows open_rows(const Options& o, const Need& need) {
     }
     add_provenance(o.features, o.id, rows);
   } else if (!o.features.empty()) {
-    if (need.i3d) rows.i3d = one_file(o.features);
+    if (need.i3d) rows.i3d = read_rows(o.features);
     if (need.i3d) i3d_rows = rows.i3d.size(0);
     add_provenance(o.features, o.id, rows);
     if (rows.length_source.empty())
       add_provenance(std::filesystem::path(o.features).parent_path().string(), o.id, rows);
   }
   if (!o.clip_features.empty() && (need.clip || need.both)) {
-    rows.clip = one_file(o.clip_features);
+    rows.clip = read_rows(o.clip_features);
     clip_rows = rows.clip.size(0);
     if (rows.length_source.empty())
       add_provenance(std::filesystem::path(o.clip_features).parent_path().string(), o.id, rows);

@@ -361,6 +361,24 @@ TEST_CASE("datasets: missing, misshapen and poisoned features") {
   CHECK(contains(open(false), "holds no I3D features"));
 }
 
+TEST_CASE("datasets: the rows of one file") {
+  const TempDir dir;
+  const std::string path = dir.path("rows.npy");
+  const auto refusal = [&] { return error_of([&] { read_rows(path); }); };
+  io::save_npy(path, rows_of(3, 2, 4));
+  const Tensor<float> rows = read_rows(path);
+  REQUIRE(rows.shape() == Shape{2, 4});
+  for (std::int64_t i = 0; i < rows.numel(); ++i)
+    CHECK(rows.data()[i] == rows_of(3, 2, 4).data()[i]);
+  io::save_npy(path, zeros<float>({6}));
+  CHECK(contains(refusal(), "expected features of shape (rows, columns), found shape (6,)"));
+  Tensor<float> poisoned = rows_of(2, 2, 3);
+  poisoned.set({1, 0}, std::numeric_limits<float>::infinity());
+  io::save_npy(path, poisoned);
+  CHECK(contains(refusal(), "row 1, column 0 is not a finite number"));
+  CHECK(contains(error_of([&] { read_rows(dir.path("none.npy")); }), "none.npy"));
+}
+
 TEST_CASE("datasets: annotation folders that contradict themselves") {
   const TempDir dir;
   const std::string folder = dir.path("A");

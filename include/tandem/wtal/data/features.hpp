@@ -36,6 +36,13 @@ inline Tensor<float> float_rows(const io::Array& array) {
 
 }  // namespace detail
 
+/// The rows of one npy file, (T, columns). Errors: another shape, elements that are no finite numbers.
+inline Tensor<float> read_rows(const std::string& path) {
+  const io::Array array = io::load_npy(path);
+  detail::check_rows(array, "features");
+  return detail::float_rows(array);
+}
+
 /// The feature files of a list of videos. Everything is checked when it is opened (files exist,
 /// shapes are (T, columns) with the same columns everywhere); rows are read when they are asked
 /// for.
