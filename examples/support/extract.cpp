@@ -113,11 +113,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
                                         .heads = by > 1 ? 3 : 12,
                                         .output = std::max<std::int64_t>(512 / by, 1)};
   auto encoder = make_ref<clip::ImageEncoder<float>>(sizes, random);
-  for (const nn::Slot<float>& slot : encoder->slots()) {
-    if (!o.bfloat16 || slot.low == nullptr) continue;
-    *slot.low = slot.tensor->detach().to<bfloat16>();
-    *slot.tensor = {};
-  }
+  if (o.bfloat16) nn::keep_bfloat16(*encoder);
   nn::pack_weights(*encoder);
   encoder->eval();
   return encoder;

@@ -123,7 +123,7 @@ TEST_CASE("a model read as bfloat16 and one converted later are the same") {
   for (const nn::Slot<float>& slot : later.text->slots()) {
     INFO(slot.name);
     const bool matrix = slot.name.ends_with("weight") && slot.name.find("ln_") == std::string::npos;
-    CHECK((slot.low != nullptr && slot.low->defined()) == matrix);
+    CHECK((slot.matrix != nullptr && slot.matrix->is_bfloat16()) == matrix);
     CHECK(slot.tensor->defined() == !matrix);
   }
 }
@@ -138,10 +138,11 @@ TEST_CASE("packed weights: the same features, from the packed copy, while nothin
     nn::pack_weights(*packed.text);
     int matrices = 0;
     for (const nn::Slot<float>& slot : packed.image->slots()) {
-      if (slot.packed == nullptr) continue;
+      if (slot.matrix == nullptr) continue;
       ++matrices;
-      CHECK(bool(slot.packed->low) == low);
-      CHECK(bool(slot.packed->full) == !low);
+      CHECK(slot.matrix->is_packed());
+      CHECK(slot.matrix->is_bfloat16() == low);
+      CHECK(slot.tensor->defined() == !low);
     }
     CHECK(matrices > 4);
     // With few rows a dot product sums in another order than the packed kernel: a few hundred
@@ -169,7 +170,7 @@ TEST_CASE("packed weights: the same features, from the packed copy, while nothin
       CHECK(check::same(before[i].tensor, after[i].tensor));
     if (low) continue;
     // A weight that is replaced is used as it is: with zeros in conv1 all images look alike.
-    packed.image->conv1.weight = zeros<float>(packed.image->conv1.weight.shape());
+    packed.image->conv1.weight = zeros<float>(packed.image->conv1.weight.tensor().shape());
     const Tensor<float> blind = packed.image->forward(images);
     CHECK(check::same(blind.slice(0, 0, 1), blind.slice(0, 1, 2)));
   }

@@ -106,11 +106,11 @@ TEST_CASE("load: what fits is mapped, the rest is converted") {
         std::string::npos);
 
   const auto low = clip::load<float>(folder.path("low.safetensors"), {.bfloat16 = true});
-  CHECK_FALSE(low.text->token_embedding.weight_bf16.storage()->writable());
+  CHECK_FALSE(low.text->token_embedding.weight.bf16().storage()->writable());
   CHECK(low.report.mapped_bytes > low.report.copied_bytes);
   const auto rounded = clip::load<float>(folder.path("float.safetensors"), {.bfloat16 = true});
-  CHECK(check::same(low.text->token_embedding.weight_bf16,
-                    rounded.text->token_embedding.weight_bf16));
+  CHECK(check::same(low.text->token_embedding.weight.bf16(),
+                    rounded.text->token_embedding.weight.bf16()));
 
   const auto widened = clip::load<float>(folder.path("low.safetensors"));
   CHECK(check::same(widened.image->proj,

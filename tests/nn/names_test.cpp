@@ -52,14 +52,14 @@ struct Net final : nn::Module<float> {
 TEST_CASE("modules: a name is registered once, whatever it names") {
   NamedLeaf one(1), two(2);
   Tensor<float> w = ones<float>({2}), v = ones<float>({2}), none;
-  Tensor<bfloat16> low;
+  nn::Matrix<float> matrix(v);
   const std::string taken = "[add] the name 'x' is registered already";
   Free children, entries, mixed, buffers;
   children.add("x", one);
   CHECK(message([&] { children.add("x", two); }) == taken);
   entries.add("x", w);
   CHECK(message([&] { entries.add("x", v); }) == taken);
-  CHECK(message([&] { entries.add("x", v, low); }) == taken);
+  CHECK(message([&] { entries.add("x", matrix); }) == taken);
   mixed.add("x", one);
   CHECK(message([&] { mixed.add("x", w); }) == taken);
   CHECK(message([&] { mixed.add_buffer("x", w); }) == taken);

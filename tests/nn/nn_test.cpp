@@ -243,15 +243,15 @@ TEST_CASE("modules: a shared parameter is learned once and saved under every nam
   CHECK(net.parameter_count() == 15);
   CHECK(net.state_dict().size() == 2);
   net.load_state_dict({{"table.weight", ones<float>({5, 3})}, {"out.weight", ones<float>({5, 3})}});
-  CHECK(net.out.weight.at({4, 2}) == 1);
+  CHECK(net.out.weight.tensor().at({4, 2}) == 1);
   // Both uses arrive in one gradient: Σ over the looked-up row and over the product with ones.
   const Tensor<float> y = net.out.forward(net.table.forward(tensor<std::int64_t>({2})));
   y.backward(ones<float>({1, 5}));
-  CHECK(net.table.weight.grad().at({0, 0}) == 1);
-  CHECK(net.table.weight.grad().at({2, 0}) == 1 + 5);
+  CHECK(net.table.weight.tensor().grad().at({0, 0}) == 1);
+  CHECK(net.table.weight.tensor().grad().at({2, 0}) == 1 + 5);
   nn::keep_bfloat16(net);  // also as another element type it is one matrix
-  CHECK_FALSE(net.out.weight.defined());
-  CHECK(net.out.weight_bf16.is_same(net.table.weight_bf16));
+  CHECK_FALSE(net.out.weight.tensor().defined());
+  CHECK(net.out.weight.bf16().is_same(net.table.weight.bf16()));
 }
 
 TEST_CASE("modules: errors name the module; dropout needs a generator and follows train/eval") {

@@ -97,23 +97,14 @@ class ImageEncoder final : public nn::Module<T> {
     PatchEmbedding(const ImageEncoderOptions& options, Generator& random)
         : weight(nn::kaiming_uniform<T>({options.width, 3, options.patch, options.patch},
                                         3 * options.patch * options.patch, random)) {
-      this->add("weight", weight, weight_bf16, weight_packed);
+      this->add("weight", weight);
     }
     Tensor<T> forward(const Tensor<T>& patches) const {
       const nn::ModuleScope scope = this->scope();
-      return nn::linear_either(patches, matrix(weight), matrix(weight_bf16), *weight_packed,
-                               Tensor<T>());
+      return weight.multiply(patches, {});
     }
 
-    Tensor<T> weight;
-    Tensor<bfloat16> weight_bf16;  ///< in place of `weight` where it is kept as bfloat16
-    Ref<nn::Packed<T>> weight_packed = make_ref<nn::Packed<T>>();  ///< by nn::pack_weights
-
-   private:
-    template <class U>
-    static Tensor<U> matrix(const Tensor<U>& w) {
-      return w.defined() ? w.reshape({w.size(0), -1}) : w;
-    }
+    nn::Weight<T> weight;
   };
 
   PatchEmbedding conv1;

@@ -67,10 +67,10 @@ class Transformer final : public nn::Module<T> {
     const auto fill = [&random](const Tensor<T>& weight, double deviation) {
       weight.copy_elements(randn<T>(weight.shape(), random, 0, deviation));
     };
-    fill(block.attn.in_proj_weight, attention);
-    fill(block.attn.out_proj.weight, projection);
-    fill(block.mlp.c_fc.weight, inner);
-    fill(block.mlp.c_proj.weight, projection);
+    fill(block.attn.in_proj_weight.tensor(), attention);
+    fill(block.attn.out_proj.weight.tensor(), projection);
+    fill(block.mlp.c_fc.weight.tensor(), inner);
+    fill(block.mlp.c_proj.weight.tensor(), projection);
   }
 
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;

@@ -92,12 +92,7 @@ class Filler {
       if (!slot.tensor->defined()) continue;
       const Pieces pieces = file_.pieces(name);
       if (pieces.names.empty() || !usable(pieces, slot.tensor->shape())) continue;
-      if (slot.low != nullptr && bfloat16_) {
-        *slot.low = make<tandem::bfloat16>(pieces, slot.tensor->shape());
-        *slot.tensor = {};
-      } else {
-        slot.tensor->replace_(make<T>(pieces, slot.tensor->shape()));
-      }
+      put(slot, pieces);
       for (const std::string& piece : pieces.names) use(piece);
     }
     module.freeze();
@@ -156,6 +151,15 @@ class Filler {
       }
     }
     return good;
+  }
+
+  template <FloatingElement T>
+  void put(const nn::Slot<T>& slot, const Pieces& pieces) {
+    if constexpr (std::is_same_v<T, float>) {
+      if (bfloat16_ && slot.matrix != nullptr)
+        return slot.matrix->keep(make<tandem::bfloat16>(pieces, slot.tensor->shape()));
+    }
+    slot.tensor->replace_(make<T>(pieces, slot.tensor->shape()));
   }
 
   template <FloatingElement T>

@@ -1,4 +1,5 @@
 #pragma once
+/// Multi-head self-attention with its projections.
 
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/packed_rows.hpp"
@@ -27,7 +28,7 @@ class MultiHeadAttention final : public Module<T> {
       const NoGrad no_grad;
       out_proj.bias.zero_();
     }
-    this->add("in_proj_weight", in_proj_weight, in_proj_weight_bf16, in_proj_weight_packed);
+    this->add("in_proj_weight", in_proj_weight);
     this->add("in_proj_bias", in_proj_bias);
     this->add("out_proj", out_proj);
   }
@@ -60,18 +61,13 @@ class MultiHeadAttention final : public Module<T> {
                         ends ? packed.last_place : packed.place);
   }
 
-  Tensor<T> in_proj_weight, in_proj_bias;
-  Tensor<bfloat16>
-      in_proj_weight_bf16;  ///< in place of in_proj_weight where it is kept as bfloat16
-  Ref<Packed<T>> in_proj_weight_packed = make_ref<Packed<T>>();  ///< by pack_weights
+  Weight<T> in_proj_weight;
+  Tensor<T> in_proj_bias;
   Linear<T> out_proj;
 
  private:
   /// Queries, keys and values side by side.
-  Tensor<T> project(const Tensor<T>& x) const {
-    return linear_either(x, in_proj_weight, in_proj_weight_bf16, *in_proj_weight_packed,
-                         in_proj_bias);
-  }
+  Tensor<T> project(const Tensor<T>& x) const { return in_proj_weight.multiply(x, in_proj_bias); }
   std::int64_t heads_;
 };
 

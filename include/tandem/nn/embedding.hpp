@@ -1,4 +1,5 @@
 #pragma once
+/// The embedding layer: a table of rows.
 
 #include "tandem/nn/init.hpp"
 #include "tandem/nn/module.hpp"
@@ -14,16 +15,15 @@ class Embedding final : public Module<T> {
  public:
   Embedding(std::int64_t count, std::int64_t size, Generator& random, double deviation = 1)
       : weight(normal<T>({count, size}, random, deviation)) {
-    this->add("weight", weight, weight_bf16);
+    this->add("weight", weight);
   }
   Tensor<T> forward(const Tensor<std::int64_t>& ids) const {
     const ModuleScope scope = this->scope();
-    if (weight_bf16.defined()) return embedding(ids, weight_bf16).template to<T>();
-    return embedding(ids, weight);
+    if (weight.is_bfloat16()) return embedding(ids, weight.bf16()).template to<T>();
+    return embedding(ids, weight.tensor());
   }
 
-  Tensor<T> weight;
-  Tensor<bfloat16> weight_bf16;  ///< in place of `weight` where it is kept as bfloat16
+  Matrix<T> weight;
 };
 
 }  // namespace nn

@@ -18,9 +18,9 @@
 /// to the module. Modules are neither copied nor moved, Ref<M> shares one; a sub-module that ended
 /// before its parent is an error by name.
 ///
-/// The matrices of frozen layers can be kept as bfloat16 (Slot, keep_bfloat16 in linear.hpp): half
-/// the memory, products in bfloat16. Such a matrix is no parameter and not part of the state dict.
-/// And they can be packed (pack_weights in linear.hpp), for faster products.
+/// The matrices of frozen layers (matrix.hpp) can be kept as bfloat16 (keep_bfloat16 in weight.hpp):
+/// half the memory, products in bfloat16. Such a matrix is no parameter and not part of the state
+/// dict. And they can be packed (pack_weights in weight.hpp), for faster products.
 
 #include <algorithm>
 #include <initializer_list>
@@ -31,21 +31,11 @@
 #include <vector>
 
 #include "tandem/autograd/backward.hpp"
+#include "tandem/nn/matrix.hpp"
 #include "tandem/tensor/random.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-
-template <FloatingElement W>
-class PackedWeight;  // ops/linear_packed.hpp
-
 namespace nn {
-
-/// The packed copy of a matrix, in the precision it is kept in; see pack_weights in linear.hpp.
-template <FloatingElement T>
-struct Packed final : RefCounted {
-  Ref<PackedWeight<T>> full;
-  Ref<PackedWeight<bfloat16>> low;
-};
 
 /// A tensor with its full name.
 template <FloatingElement T>
@@ -55,14 +45,13 @@ struct Named {
 };
 
 /// Where a module keeps one of its tensors, for loaders that put another tensor there instead of
-/// copying into it. `low` is null unless the module also computes with the tensor as bfloat16; then
-/// one of the two is defined. `packed` is null unless the module multiplies by the tensor.
+/// copying into it. `matrix`, whose tensor it then is, is null unless the module can also compute
+/// with it as bfloat16: then the tensor may be undefined.
 template <FloatingElement T>
 struct Slot {
   std::string name;
   Tensor<T>* tensor;
-  Tensor<bfloat16>* low;
-  Packed<T>* packed = nullptr;
+  Matrix<T>* matrix;
 };
 
 namespace detail {
@@ -256,7 +245,7 @@ class Module : public RefCounted {
     for (const Slot<T>& slot : slots()) {
       const Tensor<T>& own = *slot.tensor;
       TANDEM_CHECK(own.defined(), "to", "'", slot.name, "' is ",
-                   slot.low != nullptr && slot.low->defined()
+                   slot.matrix != nullptr && slot.matrix->is_bfloat16()
                        ? "kept as bfloat16, which stays on the CPU"
                        : "undefined");
       TANDEM_CHECK(own.is_leaf(), "to", "'", slot.name, "' is the result of an op");
@@ -291,26 +280,13 @@ class Module : public RefCounted {
  protected:
   /// Registers a parameter: it collects a gradient from now on. Names are not empty and, among all
   /// that are registered here, different: this holds for every add.
-  void add(std::string name, Tensor<T>& parameter) {
-    require_new(name);
-    tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
-    parameter.requires_grad_();
-    entries_.push_back({std::move(name), parameter.place(), {}, {}, true});
-  }
+  void add(std::string name, Tensor<T>& parameter) { enter(std::move(name), parameter, nullptr); }
   /// Registers a parameter that may be kept as bfloat16 instead, where T is float, and packed.
-  void add(std::string name, Tensor<T>& parameter, Tensor<bfloat16>& low,
-           const Ref<Packed<T>>& packed = {}) {
-    require_new(name);
-    tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
-    parameter.requires_grad_();
-    Entry entry{std::move(name), parameter.place(), {}, packed, true};
-    if constexpr (std::is_same_v<T, float>) entry.low = low.place();
-    entries_.push_back(std::move(entry));
-  }
+  void add(std::string name, Matrix<T>& matrix) { enter(std::move(name), matrix.tensor_, &matrix); }
   /// Registers a tensor that is saved but not learned.
   void add_buffer(std::string name, Tensor<T>& buffer) {
     require_new(name);
-    entries_.push_back({std::move(name), buffer.place(), {}, {}, false});
+    entries_.push_back({.name = std::move(name), .place = buffer.place(), .parameter = false});
   }
   /// Registers a sub-module, which must live as long as this one (a member or a Ref member).
   void add(std::string name, Module& child) {
@@ -331,10 +307,14 @@ class Module : public RefCounted {
   struct Entry {
     std::string name;
     Ref<tandem::detail::TensorPlace<T>> place;
-    Ref<tandem::detail::TensorPlace<bfloat16>> low;  // null where there is none
-    Ref<Packed<T>> packed;                           // likewise
     bool parameter;
+    // Of a Matrix, which does not move: its tensor is here for as long as it lives.
+    const Tensor<T>* first_home = nullptr;
+    Matrix<T>* matrix = nullptr;
     Tensor<T>& tensor() const { return *place->home; }
+    Slot<T> slot(const std::string& prefix) const {
+      return {prefix + name, place->home, place->home == first_home ? matrix : nullptr};
+    }
   };
   struct Place final : RefCounted {
     Module* module = nullptr;  // null once it has ended
@@ -348,6 +328,16 @@ class Module : public RefCounted {
       return *place->module;
     }
   };
+  void enter(std::string name, Tensor<T>& parameter, Matrix<T>* matrix) {
+    require_new(name);
+    tandem::detail::require_defined("add", concat("'", name, "'"), parameter);
+    parameter.requires_grad_();
+    entries_.push_back({.name = std::move(name),
+                        .place = parameter.place(),
+                        .parameter = true,
+                        .first_home = &parameter,
+                        .matrix = matrix});
+  }
   void require_new(const std::string& name) const {
     TANDEM_CHECK(!name.empty(), "add", "a name must not be empty");
     bool taken = false;
@@ -378,10 +368,7 @@ class Module : public RefCounted {
   }
 
   void collect_slots(std::vector<Slot<T>>& out, const std::string& prefix) const {
-    for (const Entry& entry : entries_) {
-      out.push_back({prefix + entry.name, &entry.tensor(), entry.low ? entry.low->home : nullptr,
-                     entry.packed.get()});
-    }
+    for (const Entry& entry : entries_) out.push_back(entry.slot(prefix));
     for (const Child& child : children_) {
       child.get().collect_slots(out, concat(prefix, child.name, "."));
     }

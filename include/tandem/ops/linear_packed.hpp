@@ -1,9 +1,9 @@
 #pragma once
 /// linear_packed — y = act(x·Wᵀ + b) + r with W packed before, for a weight that no longer changes.
 ///   x (…, in), W (out, in), b (out), r (…, out) → (…, out).  b and r may be undefined.
-///   Float and double as linear, a bfloat16 W as linear_bf16, which rounds x; the same bits from 25
-///   rows on, below up to the order of sums.  No derivative: a packed weight is for passes that
-///   record nothing.
+///   Float and double as linear, a bfloat16 W as linear_bf16, which rounds x; the same bits where
+///   rows and columns are more than 24, else up to the order of sums.  No derivative: a packed
+///   weight is for passes that record nothing.
 ///
 ///   const PackedWeight<float> packed(weight);            // a second copy of the weight
 ///   Tensor<float> y = linear_packed(x, packed, bias, Activation::gelu);

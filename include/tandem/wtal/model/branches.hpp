@@ -361,7 +361,7 @@ class VlpBranch final : public Branch<T> {
       if (options.identity_start) {
         const NoGrad no_grad;
         for (nn::Linear<T>* out : {&block->attn.out_proj, &block->mlp.c_proj}) {
-          out->weight.zero_();
+          out->weight.tensor().zero_();
           out->bias.zero_();
         }
       }
