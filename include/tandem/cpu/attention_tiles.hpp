@@ -16,6 +16,17 @@
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
+/// The (positions, width) matrix of one batch entry and head.
+template <class T>
+struct HeadMatrix {
+  T* data;
+  std::int64_t step;  // from one row to the next
+
+  HeadMatrix(const HeadView<T>& all, std::int64_t b, std::int64_t h)
+      : data(all.at(b, h)), step(all.row_step) {}
+  T* row(std::int64_t i) const { return data + i * step; }
+};
+
 /// The positions where a mask is true, or all of them without a mask.
 class RowSet {
  public:
@@ -244,48 +255,51 @@ class TileProduct {
 
 /// Rows of x to dense rows `to_step` apart, the rest of each filled with zeros.
 template <class T, class Position>
-void copy_rows(const T* x, std::int64_t step, std::int64_t count, std::int64_t width, T* to,
+void copy_rows(const HeadMatrix<const T>& x, std::int64_t count, std::int64_t width, T* to,
                std::int64_t to_step, const Position& position) {
   for (std::int64_t i = 0; i < count; ++i) {
-    std::memcpy(to + i * to_step, x + position(i) * step,
-                static_cast<std::size_t>(width) * sizeof(T));
+    std::memcpy(to + i * to_step, x.row(position(i)), static_cast<std::size_t>(width) * sizeof(T));
     for (std::int64_t c = width; c < to_step; ++c) to[i * to_step + c] = 0;
   }
 }
 
 /// The opposite: dense rows of x to their positions among `all` rows, zeros to the others.
 template <class T>
-void scatter_rows(const T* x, std::int64_t width, std::int64_t all, const RowSet& position, T* to,
-                  std::int64_t to_step) {
-  for (std::int64_t i = 0, next = 0; i < all; ++i, to += to_step) {
+void scatter_rows(const T* x, std::int64_t width, std::int64_t all, const RowSet& position,
+                  const HeadMatrix<T>& to) {
+  for (std::int64_t i = 0, next = 0; i < all; ++i) {
     if (next < position.count() && position(next) == i) {
-      std::memcpy(to, x + next++ * width, static_cast<std::size_t>(width) * sizeof(T));
+      std::memcpy(to.row(i), x + next++ * width, static_cast<std::size_t>(width) * sizeof(T));
     } else {
-      for (std::int64_t c = 0; c < width; ++c) to[c] = 0;
+      for (std::int64_t c = 0; c < width; ++c) to.row(i)[c] = 0;
     }
   }
 }
 
-/// Memory of one task, handed out in pieces of whole cache lines.
+/// Memory of one task, in pieces of whole cache lines, one behind the other.
+///   T *rows, *sums;
+///   const TileMemory<T> memory({{&rows, n * d}, {&sums, n}});
 template <class T>
 class TileMemory {
  public:
-  explicit TileMemory(std::initializer_list<std::int64_t> sizes) {
+  struct Piece {
+    T** start;  // set to where its `size` elements begin
+    std::int64_t size;
+  };
+  explicit TileMemory(std::initializer_list<Piece> pieces) {
     std::int64_t total = 0;
-    for (const std::int64_t size : sizes) total += rounded(size);
+    for (const Piece& piece : pieces) total += rounded(piece.size);
     memory_ = Tensor<T>(Shape{total});
-    next_ = memory_.mutable_data();
-  }
-  T* take(std::int64_t size) {
-    T* const piece = next_;
-    next_ += rounded(size);
-    return piece;
+    T* next = memory_.mutable_data();
+    for (const Piece& piece : pieces) {
+      *piece.start = next;
+      next += rounded(piece.size);
+    }
   }
 
  private:
   static std::int64_t rounded(std::int64_t size) { return (size + 63) / 64 * 64; }
   Tensor<T> memory_;
-  T* next_;
 };
 
 /// How many of the `width` keys from `first` on a row with this limit sees.

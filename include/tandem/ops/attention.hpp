@@ -46,36 +46,52 @@ inline std::int64_t even_tile(std::int64_t n, std::int64_t most, std::int64_t un
   return (size + unit - 1) / unit * unit;
 }
 
+/// What one head reads and writes.
+template <class T>
+struct ForwardHead {
+  HeadMatrix<const T> q, k, v;
+  HeadMatrix<T> out;
+  T* lse;
+};
+template <class T>
+struct BackwardHead {
+  HeadMatrix<const T> q, k, v, out, dout;
+  const T* lse;
+  HeadMatrix<T> dq, dk, dv;
+};
+
 /// Wanted queries [begin, end) of one head.
 template <class T>
 void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const Visible& visible,
-            const HeadView<const T>& q, const HeadView<const T>& k, const HeadView<const T>& v,
-            const HeadView<T>& out, T* lse, std::int64_t b, std::int64_t h, std::int64_t begin,
-            std::int64_t end) {
+            const ForwardHead<T>& head, std::int64_t begin, std::int64_t end) {
   const RowSet& keys = visible.keys;
   const std::int64_t n = keys.count(), d = p.width, padded = product.padded(d);
   const std::int64_t rows = even_tile(end - begin, query_tile, 1);
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
   const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
-  TileMemory<T> memory({panels, n * padded, low * n * padded, keys.masked() ? n * d : 0, rows * d,
-                        rows * width, low * rows * width, low * rows * d, rows * d, rows, rows});
-  T *kt = memory.take(panels), *vs = memory.take(n * padded);
-  T *v_low = memory.take(low * n * padded), *ks = memory.take(keys.masked() ? n * d : 0);
-  T *qs = memory.take(rows * d), *s = memory.take(rows * width);
-  T *s_low = memory.take(low * rows * width), *q_low = memory.take(low * rows * d);
-  T* acc = memory.take(rows * d);
-  T *m = memory.take(rows), *l = memory.take(rows);
-  if (keys.masked()) copy_rows(k.at(b, h), k.row_step, n, d, ks, d, keys);
-  product.pack_transposed(keys.masked() ? ks : k.at(b, h), keys.masked() ? d : k.row_step, n, d,
+  T *kt, *vs, *v_low, *ks, *qs, *s, *s_low, *q_low, *acc, *m, *l;
+  const TileMemory<T> memory({{&kt, panels},
+                              {&vs, n * padded},
+                              {&v_low, low * n * padded},
+                              {&ks, keys.masked() ? n * d : 0},
+                              {&qs, rows * d},
+                              {&s, rows * width},
+                              {&s_low, low * rows * width},
+                              {&q_low, low * rows * d},
+                              {&acc, rows * d},
+                              {&m, rows},
+                              {&l, rows}});
+  if (keys.masked()) copy_rows(head.k, n, d, ks, d, keys);
+  product.pack_transposed(keys.masked() ? ks : head.k.data, keys.masked() ? d : head.k.step, n, d,
                           kt);
-  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
+  copy_rows(head.v, n, d, vs, padded, keys);
   const T* const vp = product.across(vs, padded, n, padded, v_low);
 
   for (std::int64_t i0 = begin; i0 < end; i0 += rows) {
     const std::int64_t i1 = i0 + rows < end ? i0 + rows : end;
     const auto position = [&](std::int64_t i) { return visible.queries(i0 + i); };
-    copy_rows(q.at(b, h), q.row_step, i1 - i0, d, qs, d, position);
+    copy_rows(head.q, i1 - i0, d, qs, d, position);
     for (std::int64_t r = 0; r < rows; ++r) {
       m[r] = static_cast<T>(-__builtin_inf());
       l[r] = 0;
@@ -91,16 +107,15 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
       product(i1 - i0, d, w, T(1), product.along(s, width, i1 - i0, w, s_low),
               product.across_right(vp, padded, j0), j0 == 0 ? T(0) : T(1), acc, d);
     }
-    T* const head_lse = lse + (b * p.heads + h) * p.queries;
     if (!visible.queries.masked()) {
-      cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, out.at(b, h) + i0 * out.row_step,
-                                        out.row_step, head_lse + i0);
+      cpu::simd_dispatch<FinishRows, T>(i1 - i0, d, acc, m, l, head.out.row(i0), head.out.step,
+                                        head.lse + i0);
       continue;
     }
     for (std::int64_t r = 0; r < i1 - i0; ++r) {
       cpu::simd_dispatch<FinishRows, T>(std::int64_t{1}, d, acc + r * d, m + r, l + r,
-                                        out.at(b, h) + position(r) * out.row_step, out.row_step,
-                                        head_lse + position(r));
+                                        head.out.row(position(r)), head.out.step,
+                                        head.lse + position(r));
     }
   }
 }
@@ -115,60 +130,70 @@ void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const
   const std::int64_t piece = heads < 16 ? 8 * query_tile : p.queries;
   const std::int64_t pieces = p.queries > 0 ? (p.queries + piece - 1) / piece : 0;
   const std::int64_t work = (p.queries < piece ? p.queries : piece) * p.keys * p.width;
-  cpu::parallel_for(
-      heads * pieces, grain_for(work, 500'000), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t task = begin; task < end; ++task) {
-          const std::int64_t head = task / pieces, b = head / p.heads,
-                             first = task % pieces * piece;
-          const Visible visible(p, b);
-          const std::int64_t count = visible.queries.count();
-          const std::int64_t last = first + piece < count ? first + piece : count;
-          if (first < last)
-            attend(p, product, visible, q, k, v, out, lse, b, head % p.heads, first, last);
-        }
-      });
+  cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      for (std::int64_t task = begin; task < end; ++task) {
+                        const std::int64_t head = task / pieces, b = head / p.heads,
+                                           h = head % p.heads, first = task % pieces * piece;
+                        const Visible visible(p, b);
+                        const std::int64_t count = visible.queries.count();
+                        const std::int64_t last = first + piece < count ? first + piece : count;
+                        if (first >= last) continue;
+                        attend(p, product, visible,
+                               ForwardHead<T>{.q = {q, b, h},
+                                              .k = {k, b, h},
+                                              .v = {v, b, h},
+                                              .out = {out, b, h},
+                                              .lse = lse + head * p.queries},
+                               first, last);
+                      }
+                    });
 }
 
 /// The gradients of one head.
 template <class T>
 void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product,
-                     const HeadView<const T>& q, const HeadView<const T>& k,
-                     const HeadView<const T>& v, const HeadView<const T>& out,
-                     const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq,
-                     const HeadView<T>& dk, const HeadView<T>& dv, std::int64_t b, std::int64_t h) {
-  const Visible visible(p, b);
+                     const Visible& visible, const BackwardHead<T>& head) {
   const RowSet &queries = visible.queries, &keys = visible.keys;
   const std::int64_t n = keys.count(), t = queries.count(), d = p.width, padded = product.padded(d);
   const std::int64_t rows = even_tile(t, query_tile, product.unit());
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
   const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
-  TileMemory<T> memory({panels, panels, n * padded, n * padded, t * padded, t * padded, t * d,
-                        n * d, n * d, rows * width, rows * width, t, t, low * n * padded,
-                        low * t * padded, low * t * padded, low * t * d, low * t * d,
-                        low * rows * width});
-  T *kt = memory.take(panels), *vt = memory.take(panels);
-  T *ks = memory.take(n * padded), *vs = memory.take(n * padded);
-  T *qs = memory.take(t * padded), *gs = memory.take(t * padded);
-  T *dqs = memory.take(t * d), *dks = memory.take(n * d), *dvs = memory.take(n * d);
-  T *s = memory.take(rows * width), *ds = memory.take(rows * width), *along = memory.take(t);
-  T* const shifts = memory.take(t);
-  T *k_low = memory.take(low * n * padded), *q_low = memory.take(low * t * padded);
-  T *g_low = memory.take(low * t * padded), *q_left = memory.take(low * t * d);
-  T *g_left = memory.take(low * t * d), *s_low = memory.take(low * rows * width);
+  T *kt, *vt, *ks, *vs, *qs, *gs, *dqs, *dks, *dvs, *s, *ds, *along, *shifts;
+  T *k_low, *q_low, *g_low, *q_left, *g_left, *s_low;
+  const TileMemory<T> memory({{&kt, panels},
+                              {&vt, panels},
+                              {&ks, n * padded},
+                              {&vs, n * padded},
+                              {&qs, t * padded},
+                              {&gs, t * padded},
+                              {&dqs, t * d},
+                              {&dks, n * d},
+                              {&dvs, n * d},
+                              {&s, rows * width},
+                              {&ds, rows * width},
+                              {&along, t},
+                              {&shifts, t},
+                              {&k_low, low * n * padded},
+                              {&q_low, low * t * padded},
+                              {&g_low, low * t * padded},
+                              {&q_left, low * t * d},
+                              {&g_left, low * t * d},
+                              {&s_low, low * rows * width}});
 
-  copy_rows(k.at(b, h), k.row_step, n, d, ks, padded, keys);
-  copy_rows(v.at(b, h), v.row_step, n, d, vs, padded, keys);
-  copy_rows(q.at(b, h), q.row_step, t, d, qs, padded, queries);
-  copy_rows(dout.at(b, h), dout.row_step, t, d, gs, padded, queries);
+  copy_rows(head.k, n, d, ks, padded, keys);
+  copy_rows(head.v, n, d, vs, padded, keys);
+  copy_rows(head.q, t, d, qs, padded, queries);
+  copy_rows(head.dout, t, d, gs, padded, queries);
   product.pack_transposed(ks, padded, n, d, kt);
   product.pack_transposed(vs, padded, n, d, vt);
-  copy_rows(out.at(b, h), out.row_step, t, d, dqs, d, queries);  // dqs is free until the sums begin
+  copy_rows(head.out, t, d, dqs, d, queries);  // dqs is free until the sums begin
   cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded,
                                  static_cast<const T*>(dqs), d, along);
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
   for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
-  for (std::int64_t i = 0; i < t; ++i) shifts[i] = lse[(b * p.heads + h) * p.queries + queries(i)];
+  for (std::int64_t i = 0; i < t; ++i) shifts[i] = head.lse[queries(i)];
   // K, Q and dO with their positions as the inner dimension, and Q and dO with their columns as it.
   const T *const kp = product.across(ks, padded, n, padded, k_low),
                  *const qp = product.across(qs, padded, t, padded, q_low),
@@ -194,9 +219,9 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
               product.across_right(kp, padded, j0), T(1), dqs + i0 * d, d);
     }
   }
-  scatter_rows(dqs, d, p.queries, queries, dq.at(b, h), dq.row_step);
-  scatter_rows(dks, d, p.keys, keys, dk.at(b, h), dk.row_step);
-  scatter_rows(dvs, d, p.keys, keys, dv.at(b, h), dv.row_step);
+  scatter_rows(dqs, d, p.queries, queries, head.dq);
+  scatter_rows(dks, d, p.keys, keys, head.dk);
+  scatter_rows(dvs, d, p.keys, keys, head.dv);
 }
 
 template <class T>
@@ -209,8 +234,17 @@ void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<cons
   cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t head = begin; head < end; ++head) {
-                        attend_backward(p, product, q, k, v, out, dout, lse, dq, dk, dv,
-                                        head / p.heads, head % p.heads);
+                        const std::int64_t b = head / p.heads, h = head % p.heads;
+                        attend_backward(p, product, Visible(p, b),
+                                        BackwardHead<T>{.q = {q, b, h},
+                                                        .k = {k, b, h},
+                                                        .v = {v, b, h},
+                                                        .out = {out, b, h},
+                                                        .dout = {dout, b, h},
+                                                        .lse = lse + head * p.queries,
+                                                        .dq = {dq, b, h},
+                                                        .dk = {dk, b, h},
+                                                        .dv = {dv, b, h}});
                       }
                     });
 }
@@ -234,7 +268,10 @@ inline const Kernel<void(Queue&, const AttentionProblem<T>& p, const HeadView<co
 template <class T, class P>
 HeadView<P> head_view(const Tensor<T>& x, P* data) {
   const int r = x.rank();
-  return {data, r > 2 ? x.strides()[0] : 0, r > 3 ? x.strides()[1] : 0, x.strides()[r - 2]};
+  return {.data = data,
+          .batch_step = r > 2 ? x.strides()[0] : 0,
+          .head_step = r > 3 ? x.strides()[1] : 0,
+          .row_step = x.strides()[r - 2]};
 }
 
 /// x itself if the elements of a row are neighbours, a dense copy otherwise.
@@ -298,16 +335,16 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> scaled_dot_product_attention(
                          detail::checked_mask(op, "query", options.query_mask, batch, q.size(-2));
   const double scale =
       options.scale != 0 ? options.scale : 1 / __builtin_sqrt(static_cast<double>(d));
-  const detail::AttentionProblem<T> p{batch,
-                                      r > 3 ? q.shape()[1] : 1,
-                                      q.size(-2),
-                                      k.size(-2),
-                                      d,
-                                      static_cast<T>(scale),
-                                      options.causal,
-                                      detail::data_or_null(mask),
-                                      detail::data_or_null(wanted),
-                                      product_precision()};
+  const detail::AttentionProblem<T> p{.batch = batch,
+                                      .heads = r > 3 ? q.shape()[1] : 1,
+                                      .queries = q.size(-2),
+                                      .keys = k.size(-2),
+                                      .width = d,
+                                      .scale = static_cast<T>(scale),
+                                      .causal = options.causal,
+                                      .key_mask = detail::data_or_null(mask),
+                                      .query_mask = detail::data_or_null(wanted),
+                                      .precision = product_precision()};
   const Tensor<T> qs = detail::with_dense_rows(q.detach()),
                   ks = detail::with_dense_rows(k.detach()),
                   vs = detail::with_dense_rows(v.detach());
@@ -354,29 +391,33 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> self_attention(
   const std::int64_t batch = qkv.size(0), t = qkv.size(1), all = qkv.size(2) / 3, d = all / heads;
   const Tensor<bool> mask = detail::checked_mask(op, "key", key_mask, batch, t),
                      wanted = detail::checked_mask(op, "query", query_mask, batch, t);
-  const detail::AttentionProblem<T> p{batch,
-                                      heads,
-                                      t,
-                                      t,
-                                      d,
-                                      static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
-                                      causal,
-                                      detail::data_or_null(mask),
-                                      detail::data_or_null(wanted),
-                                      product_precision()};
+  const detail::AttentionProblem<T> p{
+      .batch = batch,
+      .heads = heads,
+      .queries = t,
+      .keys = t,
+      .width = d,
+      .scale = static_cast<T>(1 / __builtin_sqrt(static_cast<double>(d))),
+      .causal = causal,
+      .key_mask = detail::data_or_null(mask),
+      .query_mask = detail::data_or_null(wanted),
+      .precision = product_precision()};
   const Device device = qkv.device();
   const Tensor<T> xs = qkv.detach().contiguous(),
                   out = detail::room_for_output<T>({batch, t, all}, device, wanted),
                   lse = detail::room_for_lse(p, device, wanted);
+  // The heads in rows of `row` elements, from `data` on.
+  const auto heads_in = [t, d]<class P>(P* data, std::int64_t row) -> detail::HeadView<P> {
+    return {.data = data, .batch_step = t * row, .head_step = d, .row_step = row};
+  };
   const T* const from = xs.device_data();
-  const detail::HeadView<const T> q{from, t * 3 * all, d, 3 * all};
-  const detail::HeadView<const T> k{from + all, t * 3 * all, d, 3 * all};
-  const detail::HeadView<const T> v{from + 2 * all, t * 3 * all, d, 3 * all};
-  detail::attention_forward<T>(device, p, q, k, v, {out.mutable_device_data(), t * all, d, all},
+  const auto q = heads_in(from, 3 * all), k = heads_in(from + all, 3 * all),
+             v = heads_in(from + 2 * all, 3 * all);
+  detail::attention_forward<T>(device, p, q, k, v, heads_in(out.mutable_device_data(), all),
                                lse.mutable_device_data());
   return autograd::record(
       op, out,
-      [p, q, k, v, t, d, all, xs = autograd::save(xs), out = autograd::save(out),
+      [p, q, k, v, all, heads_in, xs = autograd::save(xs), out = autograd::save(out),
        lse = autograd::save(lse), mask = autograd::save(mask),
        wanted = autograd::save(wanted)](const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
@@ -384,12 +425,10 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> self_attention(
         if (mask.defined()) problem.key_mask = mask.get().device_data();
         if (wanted.defined()) problem.query_mask = wanted.get().device_data();
         T* const to = dx.mutable_device_data();
-        const auto target = [&](std::int64_t part) {
-          return detail::HeadView<T>{to + part * all, t * 3 * all, d, 3 * all};
-        };
+        const auto target = [&](std::int64_t part) { return heads_in(to + part * all, 3 * all); };
         detail::attention_backward<T>(dy.device(), problem, q, k, v,
-                                      {out.get().device_data(), t * all, d, all},
-                                      {g.device_data(), t * all, d, all}, lse.get().device_data(),
+                                      heads_in(out.get().device_data(), all),
+                                      heads_in(g.device_data(), all), lse.get().device_data(),
                                       target(0), target(1), target(2));
         return std::tuple(dx);
       },
