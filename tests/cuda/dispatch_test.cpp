@@ -141,11 +141,7 @@ TEST_CASE("a slot without a kernel runs on the CPU, and says so for a device") {
 TEST_CASE("kernels of another version are noticed") {
   tandem_kernel_registry::Entry*& first = tandem_kernel_registry::first();
   tandem_kernel_registry::Entry old{"old", "0.0.9", nullptr, nullptr, first, false};
-  struct Restore {
-    tandem_kernel_registry::Entry *&first, *before;
-    ~Restore() { first = before; }
-  } const restore{first, first};
-  first = &old;
+  const detail::Restore before(first, &old);
   CHECK(check::message([] { unregistered<double>.runs_on(Device::cuda()); }) ==
         "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its "
         "headers those of " TANDEM_VERSION_STRING ": build tandem::cuda from the same version");

@@ -7,8 +7,7 @@
 #include <cmath>
 #include <string>
 
-#include "tandem/cpu/isa.hpp"
-#include "tandem/cpu/threads.hpp"
+#include "../cpu/shared.hpp"
 #include "tandem/flow/planes.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/tensor/factory.hpp"
@@ -62,11 +61,5 @@ void on_every_isa(F f) {
     f();
   }
 }
-
-/// Restores the number of threads.
-struct ThreadScope {
-  const int before = tandem::cpu::num_threads();
-  ~ThreadScope() { tandem::cpu::set_num_threads(before); }
-};
 
 }  // namespace tandem_test

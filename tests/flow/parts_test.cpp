@@ -90,7 +90,7 @@ TEST_CASE("median filter: the numbers of OpenCV's medianBlur") {
 }
 
 TEST_CASE("bands: every row once in every round") {
-  const ThreadScope restore;
+  const Threads restore(cpu::num_threads());
   for (const int threads : {1, 2, 3, 7}) {
     cpu::set_num_threads(threads);
     for (const std::int64_t height : {1, 2, 5, 64, 101}) {

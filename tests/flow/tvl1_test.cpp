@@ -154,7 +154,7 @@ TEST_CASE("tvl1: a texture that moves by fractions of a pixel") {
 }
 
 TEST_CASE("tvl1: the same bits on 1, 2 and 3 threads, alone and in a batch") {
-  const ThreadScope restore;
+  const Threads restore(cpu::num_threads());
   const Tensor<float> a = texture(61, 83, 0, 0), b = texture(61, 83, 1.3, -0.4),
                       c = texture(61, 83, -2, 1);
   cpu::set_num_threads(1);

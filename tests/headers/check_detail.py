@@ -22,6 +22,7 @@ OFFERED = {
     "tensor/loop.hpp": "IndexedLoop Loop broadcast_strides make_loop",
     "tensor/overlap.hpp": "may_share_memory reach_of",
     "tensor/place.hpp": "TensorPlace",
+    "tensor/restore.hpp": "AtExit Restore",
     "tensor/scalar.hpp": "above_largest holds scalar_element scalar_value",
     "tensor/view.hpp": "apply_view reshape_strides",
     # Kernels register themselves; the memory of the device counts who waits.
@@ -29,7 +30,7 @@ OFFERED = {
     "cuda/queue.hpp": "wait_counter",
     # Loops of the CPU that several ops share.
     "cpu/attention_problem.hpp": "AttentionProblem HeadView",
-    "cpu/attention_tiles.hpp": "LeftTile RowSet TileMemory TileProduct Visible copy_rows scatter_rows",
+    "cpu/attention_tiles.hpp": "HeadMatrix LeftTile RowSet TileMemory TileProduct Visible copy_rows scatter_rows",
     "cpu/channel_sums.hpp": "channel_sums",
     "cpu/column_sums.hpp": "column_sums column_sums_kernel column_sums_on_cpu",
     "cpu/conv3d_loops.hpp": "ConvShape conv_forward conv_input_gradient conv_weight_gradient",
@@ -44,7 +45,7 @@ OFFERED = {
     "ops/parts/extremum.hpp": "extremum find_extremum",
     "ops/parts/loss_reduction.hpp":
         "LossGradient loss_backward loss_forward reduce_losses reduction_scale require_same_shape",
-    # For nn/linear.hpp, i3d/inference.hpp, optim/optimizer.hpp, i3d/preprocess.hpp.
+    # For nn/weight.hpp, i3d/inference.hpp, optim/optimizer.hpp, i3d/preprocess.hpp.
     "ops/linear_bf16.hpp": "rounded_rows",
     "ops/max_pool3d.hpp": "MaxPoolPlane",
     "nn/module.hpp": "copy_all",

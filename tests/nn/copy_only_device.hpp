@@ -5,12 +5,13 @@
 #include <cstring>
 
 #include "tandem/tensor/device.hpp"
+#include "tandem/tensor/restore.hpp"
 
 namespace tandem_test {
 
 /// For a scope, Device::cuda() is memory of the host that only copies reach.
 struct CopyOnlyDevice {
-  CopyOnlyDevice() : before(tandem::cuda_interface()) {
+  CopyOnlyDevice() {
     tandem::DeviceInterface& table = tandem::cuda_interface();
     table.default_stream = [](int) -> void* { return nullptr; };
     table.device_count = [] { return 1; };
@@ -29,8 +30,7 @@ struct CopyOnlyDevice {
       }
     };
   }
-  ~CopyOnlyDevice() { tandem::cuda_interface() = before; }
-  tandem::DeviceInterface before;
+  const tandem::detail::Restore<tandem::DeviceInterface> before{tandem::cuda_interface()};
 };
 
 }  // namespace tandem_test

@@ -13,22 +13,11 @@ namespace autograd {
 
 namespace detail {
 
-/// Makes this thread's backward the one that nodes see, for a scope. (A backward may begin another
-/// one.)
-class BackwardScope {
- public:
-  BackwardScope() : outer_(std::exchange(current_backward(), next())) {}
-  ~BackwardScope() { current_backward() = outer_; }
-  BackwardScope(const BackwardScope&) = delete;
-  BackwardScope& operator=(const BackwardScope&) = delete;
-
- private:
-  static std::uint64_t next() {
-    static std::uint64_t counter = 0;
-    return __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
-  }
-  std::uint64_t outer_;
-};
+/// A number that no backward has had.
+inline std::uint64_t next_backward() {
+  static std::uint64_t counter = 0;
+  return __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED);
+}
 
 }  // namespace detail
 
@@ -36,18 +25,16 @@ class BackwardScope {
 template <FloatingElement T>
 void run_backward(const Ref<TypedNode<T>>& root, const Tensor<T>& cotangent, bool retain_graph) {
   const NoGrad no_grad;
-  const detail::BackwardScope scope;
+  // The one that nodes see. A backward may begin another one.
+  const tandem::detail::Restore outer(detail::current_backward(), detail::next_backward());
   const auto earlier = [](const Ref<Node>& a, const Ref<Node>& b) {
     return a->sequence() < b->sequence();
   };
   std::vector<Ref<Node>> heap;
   // Whatever happens, no node keeps a mark or a half-finished gradient.
-  struct Cleanup {
-    std::vector<Ref<Node>>& heap;
-    ~Cleanup() {
-      for (const Ref<Node>& node : heap) node->forget();
-    }
-  } cleanup{heap};
+  const tandem::detail::AtExit forget_all([&] {
+    for (const Ref<Node>& node : heap) node->forget();
+  });
   root->accumulate(cotangent);
   root->enqueue();
   heap.push_back(root);
@@ -57,19 +44,15 @@ void run_backward(const Ref<TypedNode<T>>& root, const Tensor<T>& cotangent, boo
     heap.pop_back();
     // run() may cut the edges, so they are copied first.
     const std::vector<Ref<Node>> inputs = node->inputs();
-    struct Forget {
-      Node& node;
-      const std::vector<Ref<Node>>& inputs;
-      bool failed = true;
-      ~Forget() {
-        node.forget();
-        for (const Ref<Node>& input : inputs) {
-          if (failed && input) input->forget();
-        }
+    bool failed = true;
+    const tandem::detail::AtExit forget([&] {
+      node->forget();
+      for (const Ref<Node>& input : inputs) {
+        if (failed && input) input->forget();
       }
-    } forget{*node, inputs};
+    });
     node->run(retain_graph);
-    forget.failed = false;
+    failed = false;
     for (const Ref<Node>& input : inputs) {
       if (!input || !input->enqueue()) continue;
       heap.push_back(input);

@@ -15,6 +15,7 @@
 
 #include "tandem/autograd/accumulate.hpp"
 #include "tandem/tensor/factory.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -30,13 +31,10 @@ inline bool& anomaly_mode() {
 /// Switches anomaly mode on (or off) for a scope: `AnomalyMode guard;`.
 class AnomalyMode {
  public:
-  explicit AnomalyMode(bool on = true) : before_(anomaly_mode()) { anomaly_mode() = on; }
-  ~AnomalyMode() { anomaly_mode() = before_; }
-  AnomalyMode(const AnomalyMode&) = delete;
-  AnomalyMode& operator=(const AnomalyMode&) = delete;
+  explicit AnomalyMode(bool on = true) : outer_(anomaly_mode(), on) {}
 
  private:
-  bool before_;
+  const tandem::detail::Restore<bool> outer_;
 };
 
 namespace detail {
@@ -54,7 +52,6 @@ struct Arrived {
   Tensor<T> gradient;
   bool queued = false;      ///< the engine's mark
   std::uint64_t owner = 0;  ///< the backward; 0: free
-  Arrived* next = nullptr;
 };
 
 }  // namespace detail
@@ -257,7 +254,7 @@ class LeafNode final : public TypedNode<T> {
     }
   }
   void forget() override {
-    detail::Arrived<T>* unused = nullptr;
+    Ref<Further> unused;  // what it holds goes once the lock is open again
     {
       const Guard guard(arrivals_mutex_);
       const std::uint64_t mine = detail::current_backward();
@@ -267,14 +264,13 @@ class LeafNode final : public TypedNode<T> {
         first_.owner = 0;
         return;
       }
-      for (detail::Arrived<T>** at = &first_.next; *at != nullptr; at = &(*at)->next) {
-        if ((*at)->owner != mine) continue;
-        unused = *at;
-        *at = unused->next;
+      for (Ref<Further>* at = &further_; *at; at = &(*at)->next) {
+        if ((*at)->arrived.owner != mine) continue;
+        unused = std::move(*at);
+        *at = std::move(unused->next);
         break;
       }
     }
-    delete unused;
   }
 
   Tensor<T> collected() const {
@@ -307,18 +303,20 @@ class LeafNode final : public TypedNode<T> {
         return first_;
       }
     }
-    auto* const more = new detail::Arrived<T>;
-    more->owner = mine;
+    auto more = make_ref<Further>();
+    detail::Arrived<T>& place = more->arrived;
+    place.owner = mine;
     const Guard guard(arrivals_mutex_);
-    more->next = first_.next;
-    first_.next = more;
-    return *more;
+    more->next = std::move(further_);
+    further_ = std::move(more);
+    return place;
   }
   /// Each backward finds only what it put there itself, so the lock is for the list alone.
   detail::Arrived<T>* find_arrived() override {
     const Guard guard(arrivals_mutex_);
-    for (detail::Arrived<T>* at = &first_; at != nullptr; at = at->next) {
-      if (at->owner == detail::current_backward()) return at;
+    if (first_.owner == detail::current_backward()) return &first_;
+    for (Further* at = further_.get(); at != nullptr; at = at->next.get()) {
+      if (at->arrived.owner == detail::current_backward()) return &at->arrived;
     }
     return nullptr;
   }
@@ -333,7 +331,12 @@ class LeafNode final : public TypedNode<T> {
   };
   Tensor<T> collected_;
   mutable pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;  // of collected_
-  detail::Arrived<T> first_;  // of one backward; those of others at the same time hang on it
+  struct Further final : RefCounted {
+    detail::Arrived<T> arrived;
+    Ref<Further> next;
+  };
+  detail::Arrived<T> first_;  // of one backward
+  Ref<Further> further_;      // of others at the same time
   pthread_mutex_t arrivals_mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 

@@ -89,29 +89,22 @@ template <FloatingElement T, class F, class Given>
 class OpNode final : public InnerNode<T> {
  public:
   OpNode(const char* op, const Tensor<T>& out, F&& backward)
-      : InnerNode<T>(op, out.shape(), out.device()), backward_(new F(static_cast<F&&>(backward))) {}
-  ~OpNode() override { delete backward_; }
+      : InnerNode<T>(op, out.shape(), out.device()),
+        backward_(make_ref<Backward>(static_cast<F&&>(backward))) {}
   using Node::add_input;
 
   void run(bool retain_graph) override {
-    TANDEM_CHECK(backward_ != nullptr, "backward", "the graph of '", this->op(),
+    TANDEM_CHECK(bool(backward_), "backward", "the graph of '", this->op(),
                  "' was freed by an earlier backward: pass retain_graph = true to that one");
-    const char* const outer = std::exchange(running_op(), this->op());
-    struct Restore {
-      const char* op;
-      ~Restore() { running_op() = op; }
-    } restore{outer};
+    const tandem::detail::Restore outer(running_op(), this->op());
     std::uint64_t bits = 0;
     for (std::size_t i = 0; i < this->inputs_.size() && i < 64; ++i) {
       if (this->inputs_[i]) bits |= std::uint64_t{1} << i;
     }
     Tensor<T> g = this->take_gradient();
-    auto gradients = (*backward_)(g, Needs(bits));
+    auto gradients = backward_->run(g, Needs(bits));
     g = Tensor<T>();
-    if (!retain_graph) {
-      delete backward_;
-      backward_ = nullptr;
-    }
+    if (!retain_graph) backward_ = nullptr;
     hand_out(gradients);
     if (!retain_graph) this->inputs_.clear();
   }
@@ -139,7 +132,11 @@ class OpNode final : public InnerNode<T> {
     for (std::size_t i = 0; i < gradients.size(); ++i) give(i, std::move(gradients[i]));
   }
 
-  F* backward_;
+  struct Backward final : RefCounted {
+    explicit Backward(F&& f) : run(static_cast<F&&>(f)) {}
+    F run;
+  };
+  Ref<Backward> backward_;  // null once the graph was freed
 };
 
 }  // namespace detail

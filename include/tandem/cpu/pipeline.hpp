@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "tandem/cpu/threads.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -176,7 +177,7 @@ class StageThread {
   explicit StageThread(F&& f)
       : thread_([run = std::forward<F>(f)]() mutable {
           // Loops inside a stage stay on its thread; only who leases several threads uses the pool.
-          const cpu::detail::RegionScope alone;
+          const tandem::detail::Restore alone(cpu::detail::in_region, true);
           run();
         }) {}
   StageThread(StageThread&&) = default;

@@ -14,9 +14,7 @@
 /// up to the order of sums, and nothing is gained. Concerns float on the CPU: double, devices and
 /// all other ops are as ever.
 
-#include <utility>
-
-#include "tandem/tensor/config.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -30,14 +28,10 @@ inline Precision& product_precision() {
 
 class PrecisionScope {
  public:
-  explicit PrecisionScope(Precision precision)
-      : outer_(std::exchange(product_precision(), precision)) {}
-  ~PrecisionScope() { product_precision() = outer_; }
-  PrecisionScope(const PrecisionScope&) = delete;
-  PrecisionScope& operator=(const PrecisionScope&) = delete;
+  explicit PrecisionScope(Precision precision) : outer_(product_precision(), precision) {}
 
  private:
-  Precision outer_;
+  const detail::Restore<Precision> outer_;
 };
 
 TANDEM_NAMESPACE_END

@@ -33,6 +33,7 @@
 
 #include "tandem/tensor/config.hpp"
 #include "tandem/tensor/error.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
@@ -88,14 +89,6 @@ inline std::atomic<int>& thread_setting() {
 
 /// True while this thread runs a piece of some region.
 inline thread_local constinit bool in_region = false;
-
-struct RegionScope {
-  bool outer = in_region;
-  RegionScope() { in_region = true; }
-  ~RegionScope() { in_region = outer; }
-  RegionScope(const RegionScope&) = delete;
-  RegionScope& operator=(const RegionScope&) = delete;
-};
 
 inline void cpu_relax() {
 #if TANDEM_X86
@@ -175,7 +168,7 @@ class Pool {
 
   /// Runs tasks until none is left, then closes the gate.
   void work() {
-    const RegionScope scope;
+    const tandem::detail::Restore outer(in_region, true);
     for (;;) {
       const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
       if (task >= tasks_) break;

@@ -18,9 +18,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <utility>
 
 #include "tandem/tensor/device.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -81,13 +81,10 @@ inline Queue new_queue(Device device) {
 /// Makes ops of this thread use `queue` for a scope.
 class QueueScope {
  public:
-  explicit QueueScope(const Queue& queue) : before_(std::exchange(detail::chosen_queue(), queue)) {}
-  ~QueueScope() { detail::chosen_queue() = before_; }
-  QueueScope(const QueueScope&) = delete;
-  QueueScope& operator=(const QueueScope&) = delete;
+  explicit QueueScope(const Queue& queue) : outer_(detail::chosen_queue(), queue) {}
 
  private:
-  Queue before_;
+  const detail::Restore<Queue> outer_;
 };
 
 /// A point in the work of a queue.

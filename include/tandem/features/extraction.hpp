@@ -28,6 +28,7 @@
 #include "tandem/i3d/inception.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/stack.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -109,15 +110,6 @@ class RowEncoder {
   RowCollector rgb_, flow_, clip_;
 };
 
-/// The thread count of the process is lent to whoever runs a network.
-struct ThreadSetting {
-  int before = cpu::num_threads();
-  ThreadSetting() = default;
-  ThreadSetting(const ThreadSetting&) = delete;
-  ThreadSetting& operator=(const ThreadSetting&) = delete;
-  ~ThreadSetting() { cpu::set_num_threads(before); }
-};
-
 }  // namespace detail
 
 /// Extracts videos one after the other. Not for several threads at once. Without any network it
@@ -157,16 +149,14 @@ class FeatureExtractor {
  private:
   using Frame = ExtractionFrame;
   using Flowed = OrderedStage<Frame, Frame>;
-  struct StopAtEnd {
-    Flowed& stage;
-    ~StopAtEnd() { stage.stop(); }
-  };
 
   /// Decoding, flow and networks at the same time.
   void flow_through(io::VideoReader& reader, StageClock& clock, RowAssembler<Frame>& rows,
                     detail::RowEncoder& encoder, const Progress& progress) {
     const NoGrad no_grad;
-    const detail::ThreadSetting restore;
+    // The thread count of the process is lent to whoever runs a network.
+    const tandem::detail::AtExit restore(
+        [before = cpu::num_threads()] { cpu::set_num_threads(before); });
     FrameSource source(o_, encoders_.streams(), reader.info().fps, clock,
                        [&reader](io::VideoFrame& frame) { return reader.next(frame); });
     const auto threads = static_cast<std::size_t>(budget_.total());
@@ -176,7 +166,8 @@ class FeatureExtractor {
     const std::size_t window = 2 * threads + 2 * static_cast<std::size_t>(o_.snippets.stack);
     Flowed flowed(decoded, budget_, workers, window, FlowStage(o_, clock));
     const StageThread decoder([&] { decode(source, decoded); });
-    const StopAtEnd stop{flowed};  // before the decoder's thread is waited for
+    // Before the decoder's thread is waited for
+    const tandem::detail::AtExit stop([&] { flowed.stop(); });
 
     double backlog = 0;
     const auto emit = [&](const FrameRow<Frame>& row) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "tandem/tensor/random.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -16,11 +17,6 @@ namespace nn {
 ///   auto encoder = make_ref<clip::TextEncoder<float>>(options, unused);
 class SkipInit {
  public:
-  SkipInit() : outer_(std::exchange(active(), true)) {}
-  ~SkipInit() { active() = outer_; }
-  SkipInit(const SkipInit&) = delete;
-  SkipInit& operator=(const SkipInit&) = delete;
-
   static bool& active() {
     thread_local bool skipping = false;
     return skipping;
@@ -35,7 +31,7 @@ class SkipInit {
   }
 
  private:
-  bool outer_;
+  const tandem::detail::Restore<bool> outer_{active(), true};
 };
 
 /// N(0, deviation²).

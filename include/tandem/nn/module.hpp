@@ -33,6 +33,7 @@
 #include "tandem/autograd/backward.hpp"
 #include "tandem/nn/matrix.hpp"
 #include "tandem/tensor/random.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -125,14 +126,10 @@ inline Generator*& current_generator() {
 /// drawn.
 class RandomScope {
  public:
-  explicit RandomScope(Generator& generator)
-      : before_(std::exchange(current_generator(), &generator)) {}
-  ~RandomScope() { current_generator() = before_; }
-  RandomScope(const RandomScope&) = delete;
-  RandomScope& operator=(const RandomScope&) = delete;
+  explicit RandomScope(Generator& generator) : outer_(current_generator(), &generator) {}
 
  private:
-  Generator* before_;
+  const tandem::detail::Restore<Generator*> outer_;
 };
 
 template <FloatingElement T>

@@ -3,6 +3,7 @@
 /// `record_view`, so a view of a tensor that needs a gradient can never lose it silently.
 
 #include "tandem/tensor/ref.hpp"
+#include "tandem/tensor/restore.hpp"
 #include "tandem/tensor/view.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -25,26 +26,12 @@ inline bool& grad_mode() {
 
 /// Switches recording off for a scope: `NoGrad guard;`.
 class NoGrad {
- public:
-  NoGrad() : before_(grad_mode()) { grad_mode() = false; }
-  ~NoGrad() { grad_mode() = before_; }
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
-
- private:
-  bool before_;
+  const detail::Restore<bool> outer_{grad_mode(), false};
 };
 
 /// Switches recording on inside a NoGrad scope.
 class EnableGrad {
- public:
-  EnableGrad() : before_(grad_mode()) { grad_mode() = true; }
-  ~EnableGrad() { grad_mode() = before_; }
-  EnableGrad(const EnableGrad&) = delete;
-  EnableGrad& operator=(const EnableGrad&) = delete;
-
- private:
-  bool before_;
+  const detail::Restore<bool> outer_{grad_mode(), true};
 };
 
 TANDEM_NAMESPACE_END

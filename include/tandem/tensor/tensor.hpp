@@ -203,7 +203,11 @@ class Tensor {
     TANDEM_CHECK(begin >= 0 && begin <= n && end >= begin && end <= n, "slice", "range [", begin,
                  ", ", end, ") does not lie in dimension ", d, " of shape ", shape());
     if (step > n) step = n > 0 ? n : 1;  // one element or none: no product below overflows
-    return view_of({View::slice, d, begin, step, Shape{(end - begin + step - 1) / step}});
+    return view_of({.kind = View::slice,
+                    .dim = d,
+                    .begin = begin,
+                    .step = step,
+                    .sizes = {(end - begin + step - 1) / step}});
   }
   /// Index `index` of `dim`, which is dropped.
   Tensor select(Dim dim, std::int64_t index) const {
@@ -211,7 +215,7 @@ class Tensor {
     const std::int64_t n = shape()[d], at = index < 0 ? index + n : index;
     TANDEM_CHECK(at >= 0 && at < n, "select", "index ", index, " is out of range for dimension ", d,
                  " of shape ", shape());
-    return view_of({View::select, d, at, 1, {}});
+    return view_of({.kind = View::select, .dim = d, .begin = at});
   }
   /// x[i] is x.select(0, i).
   Tensor operator[](std::int64_t index) const { return select(0, index); }
@@ -228,7 +232,7 @@ class Tensor {
       seen |= 1u << at;
       normal.push_back(at);
     }
-    return view_of({View::permute, 0, 0, 1, normal});
+    return view_of({.kind = View::permute, .sizes = normal});
   }
   /// Exchanges two dimensions.
   Tensor transpose(Dim a, Dim b) const {
@@ -242,14 +246,14 @@ class Tensor {
   }
   /// The same elements in another shape; one size may be −1. Throws when that needs a copy.
   Tensor view(const Shape& sizes) const {
-    return view_of({View::reshape, 0, 0, 1, inferred("view", sizes)});
+    return view_of({.kind = View::reshape, .sizes = inferred("view", sizes)});
   }
   /// As view(), copying first when the layout requires it.
   Tensor reshape(const Shape& sizes) const {
     const Shape to = inferred("reshape", sizes);
     Strides ignored;
     const bool viewable = detail::reshape_strides(shape(), strides(), to, ignored);
-    return (viewable ? *this : contiguous()).view_of({View::reshape, 0, 0, 1, to});
+    return (viewable ? *this : contiguous()).view_of({.kind = View::reshape, .sizes = to});
   }
   /// Dimensions [first, last] merged into one.
   Tensor flatten(Dim first = 0, Dim last = -1) const {
@@ -273,7 +277,7 @@ class Tensor {
   Tensor expand(const Shape& sizes) const {
     TANDEM_CHECK(broadcast_shapes("expand", impl("expand").layout.shape, sizes) == sizes, "expand",
                  "shape ", shape(), " does not expand to ", sizes);
-    return view_of({View::expand, 0, 0, 1, sizes});
+    return view_of({.kind = View::expand, .sizes = sizes});
   }
   /// Drops a dimension of size 1.
   Tensor squeeze(Dim dim) const {
@@ -296,7 +300,7 @@ class Tensor {
   /// A dense copy in memory of its own.
   Tensor clone() const {
     (void)impl("clone");
-    return view_of({View::copy, 0, 0, 1, {}});
+    return view_of({.kind = View::copy});
   }
   /// The same elements without the link to the graph.
   Tensor detach() const {

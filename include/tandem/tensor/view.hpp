@@ -43,7 +43,7 @@ struct View {
   int dim = 0;
   std::int64_t begin = 0;
   std::int64_t step = 1;
-  Shape sizes;
+  Shape sizes = {};
 
   const char* name() const {
     constexpr const char* names[] = {"slice", "select", "permute", "reshape", "expand", "copy"};
