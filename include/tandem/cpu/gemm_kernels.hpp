@@ -42,12 +42,8 @@ const Kernels<In, Out>& kernels(Isa isa) {
     if constexpr (std::is_same_v<In, bfloat16>) {
       static const Kernels<In, Out> on_amx = amx::make_kernels();
       if (isa >= Isa::amx_bf16) return on_amx;
-      static const Kernels<In, Out> on_avx512_bf16 =
-          avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
-                                                            Heights<12>{}, Heights<6>{});
-      if (isa >= Isa::avx512_bf16) return on_avx512_bf16;
     }
-    if constexpr (std::is_same_v<In, Rounded>) {
+    if constexpr (!std::is_same_v<In, float>) {
       static const Kernels<In, Out> on_avx512_bf16 =
           avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
                                                             Heights<12>{}, Heights<6>{});

@@ -21,9 +21,8 @@ TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __m256i first_lanes(int64_t count) {
 
 struct F32 {
   using Elem = float;
-  using Acc = float;
+  using Sums = F32;
   using Vec = __m256;
-  using AccVec = __m256;
   static constexpr int lanes = 8;
   static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
@@ -61,16 +60,10 @@ struct F32 {
   TANDEM_AVX2 void store(float* p, Vec v, int64_t count) {
     _mm256_maskstore_ps(p, first_lanes(count), v);
   }
-  TANDEM_AVX2 Vec load_acc(const float* p) { return load(p); }
-  TANDEM_AVX2 Vec load_acc(const float* p, int64_t count) { return load(p, count); }
-  TANDEM_AVX2 void store_acc(float* p, Vec v) { store(p, v); }
-  TANDEM_AVX2 void store_acc(float* p, Vec v, int64_t count) { store(p, v, count); }
   TANDEM_AVX2 Vec zero() { return _mm256_setzero_ps(); }
-  TANDEM_AVX2 Vec zero_elements() { return _mm256_setzero_ps(); }
   TANDEM_AVX2 Vec set(float x) { return _mm256_set1_ps(x); }
   TANDEM_AVX2 Vec broadcast(const float* p) { return _mm256_broadcast_ss(p); }
   TANDEM_AVX2 Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
-  TANDEM_AVX2 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm256_fmadd_ps(a, b, c); }
   TANDEM_AVX2 Vec mul(Vec a, Vec b) { return _mm256_mul_ps(a, b); }
   TANDEM_AVX2 void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
     const __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
@@ -95,21 +88,12 @@ struct F32 {
       r[i + 4] = _mm256_permute2f128_ps(low, high, 0x31);
     }
   }
-  template <class In>
-  TANDEM_AVX2 Vec combine(const In* p, const In*) {
-    return load(p);
-  }
-  template <class In>
-  TANDEM_AVX2 Vec combine(const In* p, const In*, int64_t count) {
-    return load(p, count);
-  }
 };
 
 struct F64 {
   using Elem = double;
-  using Acc = double;
+  using Sums = F64;
   using Vec = __m256d;
-  using AccVec = __m256d;
   static constexpr int lanes = 4;
   static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
@@ -123,16 +107,10 @@ struct F64 {
   TANDEM_AVX2 void store(double* p, Vec v, int64_t count) {
     _mm256_maskstore_pd(p, first(count), v);
   }
-  TANDEM_AVX2 Vec load_acc(const double* p) { return load(p); }
-  TANDEM_AVX2 Vec load_acc(const double* p, int64_t count) { return load(p, count); }
-  TANDEM_AVX2 void store_acc(double* p, Vec v) { store(p, v); }
-  TANDEM_AVX2 void store_acc(double* p, Vec v, int64_t count) { store(p, v, count); }
   TANDEM_AVX2 Vec zero() { return _mm256_setzero_pd(); }
-  TANDEM_AVX2 Vec zero_elements() { return _mm256_setzero_pd(); }
   TANDEM_AVX2 Vec set(double x) { return _mm256_set1_pd(x); }
   TANDEM_AVX2 Vec broadcast(const double* p) { return _mm256_broadcast_sd(p); }
   TANDEM_AVX2 Vec fma(Vec a, Vec b, Vec c) { return _mm256_fmadd_pd(a, b, c); }
-  TANDEM_AVX2 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm256_fmadd_pd(a, b, c); }
   TANDEM_AVX2 Vec mul(Vec a, Vec b) { return _mm256_mul_pd(a, b); }
   TANDEM_AVX2 void sum4(Vec a, Vec b, Vec c, Vec d, double* sums) {
     const __m256d ab = _mm256_hadd_pd(a, b), cd = _mm256_hadd_pd(c, d);
@@ -147,8 +125,6 @@ struct F64 {
     r[2] = _mm256_permute2f128_pd(t0, t2, 0x31);
     r[3] = _mm256_permute2f128_pd(t1, t3, 0x31);
   }
-  TANDEM_AVX2 Vec combine(const double* p, const double*) { return load(p); }
-  TANDEM_AVX2 Vec combine(const double* p, const double*, int64_t count) { return load(p, count); }
 };
 
 #include "tandem/cpu/gemm_micro_body.hpp"

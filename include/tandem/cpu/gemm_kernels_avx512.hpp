@@ -29,9 +29,8 @@ TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __mmask8 first8(int64_t count) {
 
 struct F32 {
   using Elem = float;
-  using Acc = float;
+  using Sums = F32;
   using Vec = __m512;
-  using AccVec = __m512;
   static constexpr int lanes = 16;
   static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 1;
@@ -66,16 +65,10 @@ struct F32 {
   TANDEM_AVX512 void store(float* p, Vec v, int64_t count) {
     _mm512_mask_storeu_ps(p, first16(count), v);
   }
-  TANDEM_AVX512 Vec load_acc(const float* p) { return load(p); }
-  TANDEM_AVX512 Vec load_acc(const float* p, int64_t count) { return load(p, count); }
-  TANDEM_AVX512 void store_acc(float* p, Vec v) { store(p, v); }
-  TANDEM_AVX512 void store_acc(float* p, Vec v, int64_t count) { store(p, v, count); }
   TANDEM_AVX512 Vec zero() { return _mm512_setzero_ps(); }
-  TANDEM_AVX512 Vec zero_elements() { return _mm512_setzero_ps(); }
   TANDEM_AVX512 Vec set(float x) { return _mm512_set1_ps(x); }
   TANDEM_AVX512 Vec broadcast(const float* p) { return _mm512_set1_ps(*p); }
   TANDEM_AVX512 Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
-  TANDEM_AVX512 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm512_fmadd_ps(a, b, c); }
   TANDEM_AVX512 Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
   /// Four sums at once: adding interleaved halves leaves (a, b, c, d) partial sums in every 128
   /// bits.
@@ -111,21 +104,12 @@ struct F32 {
       r[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
     }
   }
-  template <class In>
-  TANDEM_AVX512 Vec combine(const In* p, const In*) {
-    return load(p);
-  }
-  template <class In>
-  TANDEM_AVX512 Vec combine(const In* p, const In*, int64_t count) {
-    return load(p, count);
-  }
 };
 
 struct F64 {
   using Elem = double;
-  using Acc = double;
+  using Sums = F64;
   using Vec = __m512d;
-  using AccVec = __m512d;
   static constexpr int lanes = 8;
   static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 1;
@@ -138,16 +122,10 @@ struct F64 {
   TANDEM_AVX512 void store(double* p, Vec v, int64_t count) {
     _mm512_mask_storeu_pd(p, first8(count), v);
   }
-  TANDEM_AVX512 Vec load_acc(const double* p) { return load(p); }
-  TANDEM_AVX512 Vec load_acc(const double* p, int64_t count) { return load(p, count); }
-  TANDEM_AVX512 void store_acc(double* p, Vec v) { store(p, v); }
-  TANDEM_AVX512 void store_acc(double* p, Vec v, int64_t count) { store(p, v, count); }
   TANDEM_AVX512 Vec zero() { return _mm512_setzero_pd(); }
-  TANDEM_AVX512 Vec zero_elements() { return _mm512_setzero_pd(); }
   TANDEM_AVX512 Vec set(double x) { return _mm512_set1_pd(x); }
   TANDEM_AVX512 Vec broadcast(const double* p) { return _mm512_set1_pd(*p); }
   TANDEM_AVX512 Vec fma(Vec a, Vec b, Vec c) { return _mm512_fmadd_pd(a, b, c); }
-  TANDEM_AVX512 Vec fma_acc(Vec a, Vec b, Vec c) { return _mm512_fmadd_pd(a, b, c); }
   TANDEM_AVX512 Vec mul(Vec a, Vec b) { return _mm512_mul_pd(a, b); }
   TANDEM_AVX512 void sum4(Vec a, Vec b, Vec c, Vec d, double* sums) {
     const __m512d ab = _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
@@ -175,10 +153,6 @@ struct F64 {
       t[i + 4] = _mm512_shuffle_f64x2(r[i], r[i + 4], 0xdd);
     }
     TANDEM_UNROLL for (int i = 0; i < 8; ++i) r[i] = t[i];
-  }
-  TANDEM_AVX512 Vec combine(const double* p, const double*) { return load(p); }
-  TANDEM_AVX512 Vec combine(const double* p, const double*, int64_t count) {
-    return load(p, count);
   }
 };
 

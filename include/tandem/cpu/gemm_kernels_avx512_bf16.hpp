@@ -20,13 +20,11 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::gemm_detail::avx512_bf16 {
 
-/// 16 pairs; the sums are float vectors and handled as in avx512::F32.
+/// 16 pairs.
 struct Pairs {
-  using Float = avx512::F32;
   using Elem = uint32_t;
-  using Acc = float;
+  using Sums = avx512::F32;
   using Vec = __m512i;
-  using AccVec = __m512;
   static constexpr int lanes = 16;
   static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 2;
@@ -52,13 +50,7 @@ struct Pairs {
   TANDEM_AVX512 void store(uint32_t* p, Vec v, int64_t count) {
     _mm512_mask_storeu_epi32(p, avx512::first16(count), v);
   }
-  TANDEM_AVX512 AccVec load_acc(const float* p) { return Float::load(p); }
-  TANDEM_AVX512 AccVec load_acc(const float* p, int64_t count) { return Float::load(p, count); }
-  TANDEM_AVX512 void store_acc(float* p, AccVec v) { Float::store(p, v); }
-  TANDEM_AVX512 void store_acc(float* p, AccVec v, int64_t count) { Float::store(p, v, count); }
-  TANDEM_AVX512 AccVec zero() { return _mm512_setzero_ps(); }
-  TANDEM_AVX512 Vec zero_elements() { return _mm512_setzero_si512(); }
-  TANDEM_AVX512 AccVec set(float x) { return _mm512_set1_ps(x); }
+  TANDEM_AVX512 Vec zero() { return _mm512_setzero_si512(); }
   TANDEM_AVX512 Vec broadcast(const uint32_t* p) {
     Vec v = _mm512_set1_epi32(static_cast<int>(*p));
 #if defined(__clang__)
@@ -66,18 +58,13 @@ struct Pairs {
 #endif
     return v;
   }
-  TANDEM_AVX512 AccVec fma(Vec a, Vec b, AccVec c) {
+  TANDEM_AVX512 __m512 fma(Vec a, Vec b, __m512 c) {
     return _mm512_dpbf16_ps(c, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
-  }
-  TANDEM_AVX512 AccVec fma_acc(AccVec a, AccVec b, AccVec c) { return _mm512_fmadd_ps(a, b, c); }
-  TANDEM_AVX512 AccVec mul(AccVec a, AccVec b) { return _mm512_mul_ps(a, b); }
-  TANDEM_AVX512 void sum4(AccVec a, AccVec b, AccVec c, AccVec d, float* sums) {
-    Float::sum4(a, b, c, d, sums);
   }
   TANDEM_AVX512 void transpose(Vec* r) {
     __m512 f[16];
     TANDEM_UNROLL for (int i = 0; i < 16; ++i) f[i] = _mm512_castsi512_ps(r[i]);
-    Float::transpose(f);
+    Sums::transpose(f);
     TANDEM_UNROLL for (int i = 0; i < 16; ++i) r[i] = _mm512_castps_si512(f[i]);
   }
   /// Pairs from two rows of the source: p below, q (null: zeros) above.

@@ -14,9 +14,8 @@ namespace cpu::gemm_detail::portable {
 template <class T>
 struct Lanes {
   using Elem = T;
-  using Acc = T;
+  using Sums = Lanes;
   using Vec [[gnu::vector_size(16)]] = T;
-  using AccVec = Vec;
   static constexpr int lanes = 16 / sizeof(T);
   static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
@@ -53,16 +52,10 @@ struct Lanes {
       if (i < count) p[i] = v[i];
     }
   }
-  static TANDEM_ALWAYS_INLINE Vec load_acc(const T* p) { return load(p); }
-  static TANDEM_ALWAYS_INLINE Vec load_acc(const T* p, int64_t count) { return load(p, count); }
-  static TANDEM_ALWAYS_INLINE void store_acc(T* p, Vec v) { store(p, v); }
-  static TANDEM_ALWAYS_INLINE void store_acc(T* p, Vec v, int64_t count) { store(p, v, count); }
   static TANDEM_ALWAYS_INLINE Vec zero() { return Vec{}; }
-  static TANDEM_ALWAYS_INLINE Vec zero_elements() { return Vec{}; }
   static TANDEM_ALWAYS_INLINE Vec set(T x) { return Vec{} + x; }
   static TANDEM_ALWAYS_INLINE Vec broadcast(const T* p) { return set(*p); }
   static TANDEM_ALWAYS_INLINE Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
-  static TANDEM_ALWAYS_INLINE Vec fma_acc(Vec a, Vec b, Vec c) { return a * b + c; }
   static TANDEM_ALWAYS_INLINE Vec mul(Vec a, Vec b) { return a * b; }
   static TANDEM_ALWAYS_INLINE void sum4(Vec a, Vec b, Vec c, Vec d, T* sums) {
     const Vec all[4] = {a, b, c, d};
@@ -79,14 +72,6 @@ struct Lanes {
         r[i][j] = upper;
       }
     }
-  }
-  template <class In>
-  static TANDEM_ALWAYS_INLINE Vec combine(const In* p, const In*) {
-    return load(p);
-  }
-  template <class In>
-  static TANDEM_ALWAYS_INLINE Vec combine(const In* p, const In*, int64_t count) {
-    return load(p, count);
   }
 };
 

@@ -4,10 +4,12 @@
 // compiler use that set. (A lambda or a helper without the attribute could not be inlined, hence
 // the plain loops.) On its own this file is empty, and it has no include guard on purpose.
 //
-// V provides: Elem (a packed element), Acc, Vec (lanes × Elem), AccVec (lanes × Acc), lanes,
-// k_unit, cheap_partial (partial loads and stores cost no more than whole ones),
-// load/store with and without a count, broadcast, zero, set, mul, fma(a, b, c) = a·b + c,
-// transpose of lanes × lanes elements, and sum4. The epilogue needs no intrinsics and uses Vec.
+// V provides: Elem (a packed element), Vec (lanes × Elem), lanes, k_unit, cheap_partial (partial
+// loads and stores cost no more than whole ones), load/store with and without a count, broadcast,
+// zero, transpose of lanes × lanes elements, fma(a, b, c) = a·b + c with a sum c, Sums, and where
+// k_unit is 2, combine, which makes elements of two rows. Sums is V itself or, where the sums are of
+// another type than the elements, the description of that: Elem, Vec, load/store, zero, set, mul,
+// fma and sum4. The epilogue needs no intrinsics and uses Vec.
 
 #ifdef TANDEM_GEMM_TARGET
 
@@ -18,14 +20,14 @@
 /// registers, 6 × 2 of the 16 AVX2 ones. That is 14 loads for 24 multiply-adds (8 for 12), below
 /// what the load ports deliver, and enough independent chains to hide the latency.
 template <class V, int rows>
-TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
+TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Sums::Elem>& t) {
   using Elem = typename V::Elem;
-  using Acc = typename V::Acc;
+  using Acc = typename V::Sums::Elem;
   constexpr int lanes = V::lanes;
-  typename V::AccVec acc[extent(rows)][2];
+  typename V::Sums::Vec acc[extent(rows)][2];
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
-    acc[i][0] = V::zero();
-    acc[i][1] = V::zero();
+    acc[i][0] = V::Sums::zero();
+    acc[i][1] = V::Sums::zero();
   }
 
   // Every third row gets a pointer; the rows between are reached by scaled index addressing.
@@ -67,7 +69,7 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
     }
   }
 
-  const typename V::AccVec alpha = V::set(t.alpha), beta = V::set(t.beta);
+  const typename V::Sums::Vec alpha = V::Sums::set(t.alpha), beta = V::Sums::set(t.beta);
   const bool read_c = t.beta != Acc(0);
   const int64_t second = t.cols > lanes ? t.cols - lanes : 0;
   const int64_t counts[2] = {t.cols - second, second};
@@ -75,13 +77,13 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     Acc* c = t.c + i * t.ldc;
     TANDEM_UNROLL for (int j = 0; j < 2; ++j, c += lanes) {
-      typename V::AccVec x = V::mul(alpha, acc[i][j]);
+      typename V::Sums::Vec x = V::Sums::mul(alpha, acc[i][j]);
       if (whole) {
-        if (read_c) x = V::fma_acc(beta, V::load_acc(c), x);
-        V::store_acc(c, x);
+        if (read_c) x = V::Sums::fma(beta, V::Sums::load(c), x);
+        V::Sums::store(c, x);
       } else {
-        if (read_c) x = V::fma_acc(beta, V::load_acc(c, counts[j]), x);
-        V::store_acc(c, x, counts[j]);
+        if (read_c) x = V::Sums::fma(beta, V::Sums::load(c, counts[j]), x);
+        V::Sums::store(c, x, counts[j]);
       }
     }
   }
@@ -90,14 +92,14 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Acc>& t) {
 /// C (rows × cols ≤ rows × 4) = alpha·A·Bᵀ + beta·C where rows of A and of B are contiguous: for
 /// products so narrow that packing B would cost more than it saves. Vectors run along k.
 template <class V, class In, int rows>
-TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Acc>& t) {
-  using Acc = typename V::Acc;
+TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Sums::Elem>& t) {
+  using Acc = typename V::Sums::Elem;
   constexpr int64_t step = V::lanes * V::k_unit;
-  typename V::AccVec acc[extent(rows)][extent(dot_cols)];
+  typename V::Sums::Vec acc[extent(rows)][extent(dot_cols)];
   const In *a[extent(rows)], *b[extent(dot_cols)];
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     a[i] = t.a + i * t.lda;
-    TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::zero();
+    TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) acc[i][j] = V::Sums::zero();
   }
   // A missing row of B repeats the last one; its results are dropped.
   TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) {
@@ -122,7 +124,7 @@ TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Acc>& t) {
   }
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     Acc sums[dot_cols];
-    V::sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3], sums);
+    V::Sums::sum4(acc[i][0], acc[i][1], acc[i][2], acc[i][3], sums);
     Acc* c = t.c + i * t.ldc;
     for (int j = 0; j < t.cols; ++j) {
       c[j] = t.beta != Acc(0) ? t.alpha * sums[j] + t.beta * c[j] : t.alpha * sums[j];
@@ -149,7 +151,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
       const In* from = source + w * ld + u * V::k_unit;
       TANDEM_UNROLL for (int i = 0; i < lanes; ++i) {
         if (w + i >= count || w + i >= width) {
-          block[i] = V::zero_elements();
+          block[i] = V::zero();
         } else if (left >= step) {
           block[i] = V::load(from + i * ld);
           __builtin_prefetch(from + i * ld + pack_ahead * step);
@@ -173,6 +175,17 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
   }
 }
 
+/// Packed elements of neighbouring columns: those of row p or, in pairs, of p and q (null: zeros).
+template <class V, class In, class... Count>
+TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET typename V::Vec packed_row(const In* p, const In* q,
+                                                                   Count... count) {
+  if constexpr (V::k_unit == 1) {
+    return V::load(p, count...);
+  } else {
+    return V::combine(p, q, count...);
+  }
+}
+
 /// Packs a panel whose source is contiguous across the inner dimension: row by row.
 template <class V, class In, int width>
 TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t count, int64_t k,
@@ -186,11 +199,11 @@ TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t coun
     TANDEM_UNROLL for (int w = 0; w < width; w += lanes) {
       const int part = width - w < lanes ? width - w : lanes;
       if (part == lanes && count - w >= lanes && second != nullptr) {
-        V::store(out + w, V::combine(source + w, second + w));
+        V::store(out + w, packed_row<V>(source + w, second + w));
       } else {
         const int64_t have = count - w < part ? count - w : part;
-        const auto x = have <= 0 ? V::zero_elements()
-                                 : V::combine(source + w, second ? second + w : nullptr, have);
+        const auto x =
+            have <= 0 ? V::zero() : packed_row<V>(source + w, second ? second + w : nullptr, have);
         // As above: a narrow panel may spill into its next step.
         if (width < lanes && p + V::k_unit < k) {
           V::store(out + w, x);
@@ -237,9 +250,9 @@ TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename X::value_type>& e, i
 
 /// The table of kernels; rows are the heights 1 … n of the micro tile.
 template <class V, class In, int... i, int... d>
-Kernels<In, typename V::Acc> make_kernels(const char* name, int64_t k_block,
-                                          std::integer_sequence<int, i...>,
-                                          std::integer_sequence<int, d...>) {
+Kernels<In, typename V::Sums::Elem> make_kernels(const char* name, int64_t k_block,
+                                                 std::integer_sequence<int, i...>,
+                                                 std::integer_sequence<int, d...>) {
   constexpr int rows = sizeof...(i), cols = 2 * V::lanes;
   return {.name = name,
           .rows = rows,
@@ -255,7 +268,7 @@ Kernels<In, typename V::Acc> make_kernels(const char* name, int64_t k_block,
           .pack_b_along_k = pack_along_k<V, In, cols>,
           .pack_b_across_k = pack_across_k<V, In, cols>,
           .dot = {dot_kernel<V, In, d + 1>...},
-          .finish = finish_tile<Vec<typename V::Acc, V::lanes>>,
+          .finish = finish_tile<Vec<typename V::Sums::Elem, V::lanes>>,
           .begin = nullptr,
           .end = nullptr};
 }
