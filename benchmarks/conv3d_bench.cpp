@@ -25,8 +25,9 @@ struct Layer {
   Conv3dShape shape;
 };
 
-Conv3dShape cube(int64_t from, int64_t to, int64_t depth, int64_t size, int64_t kernel) {
-  const int64_t pad = kernel / 2;
+Conv3dShape cube(std::int64_t from, std::int64_t to, std::int64_t depth, std::int64_t size,
+                 std::int64_t kernel) {
+  const std::int64_t pad = kernel / 2;
   return {.channels = from,
           .depth = depth,
           .height = size,
@@ -54,7 +55,7 @@ std::vector<Layer> layers() {
   all.push_back({"2c-192", cube(64, 192, 8, 56, 3)});
   struct Block {
     const char* name;
-    int64_t depth, size, from, b0, b1_reduce, b1, b2_reduce, b2, b3;
+    std::int64_t depth, size, from, b0, b1_reduce, b1, b2_reduce, b2, b3;
   };
   constexpr Block blocks[] = {{"3b", 8, 28, 192, 64, 96, 128, 16, 32, 32},
                               {"3c", 8, 28, 256, 128, 128, 192, 32, 96, 64},
@@ -66,7 +67,7 @@ std::vector<Layer> layers() {
                               {"5b", 2, 7, 832, 256, 160, 320, 32, 128, 128},
                               {"5c", 2, 7, 832, 384, 192, 384, 48, 128, 128}};
   for (const Block& b : blocks) {
-    const auto add = [&](int64_t from, int64_t to, int64_t kernel) {
+    const auto add = [&](std::int64_t from, std::int64_t to, std::int64_t kernel) {
       all.push_back({std::string(b.name) + "-" + std::to_string(from) + "-" + std::to_string(to),
                      cube(from, to, b.depth, b.size, kernel)});
     };
@@ -86,8 +87,8 @@ class Work {
   Work(const Conv3dShape& shape, Conv3dMethod method)
       : shape_(shape),
         x_(random(shape.channels * shape.in_positions())),
-        y_(static_cast<size_t>(shape.out_channels * shape.out_positions())),
-        bias_(static_cast<size_t>(shape.out_channels), 0.1F),
+        y_(static_cast<std::size_t>(shape.out_channels * shape.out_positions())),
+        bias_(static_cast<std::size_t>(shape.out_channels), 0.1F),
         weights_(shape, random(shape.out_channels * shape.fan_in()).data(),
                  method_for(shape, method)) {}
 
@@ -113,13 +114,13 @@ class Work {
  private:
   /// The method asked for where it fits the kernel.
   static Conv3dMethod method_for(const Conv3dShape& s, Conv3dMethod method) {
-    const int64_t taps = conv3d_detail::winograd_taps(s);
+    const std::int64_t taps = conv3d_detail::winograd_taps(s);
     const bool fits = taps == 3 || (taps == 4 && method == Conv3dMethod::winograd4);
     return fits || method == Conv3dMethod::automatic ? method : Conv3dMethod::direct;
   }
-  static std::vector<T> random(int64_t count) {
-    std::vector<T> data(static_cast<size_t>(count));
-    uint32_t state = 1;
+  static std::vector<T> random(std::int64_t count) {
+    std::vector<T> data(static_cast<std::size_t>(count));
+    std::uint32_t state = 1;
     for (T& x : data) {
       state = state * 1664525U + 1013904223U;
       x = T(static_cast<float>(state >> 8) * 0x1p-23F - 1);
@@ -138,7 +139,7 @@ void add_all(bench::Suite& suite, const char* type) {
   std::vector<std::string> names;  // blocks repeat some shapes
   for (const Layer& layer : layers()) {
     const Conv3dShape& s = layer.shape;
-    const auto number = [](int64_t value) { return std::to_string(value); };
+    const auto number = [](std::int64_t value) { return std::to_string(value); };
     const std::string name = std::string("conv3d_") + type + "/" + number(s.channels) + "-" +
                              number(s.out_channels) + "-k" + number(s.kernel[0]) + "s" +
                              number(s.stride[0]) + "-" + number(s.depth) + "x" + number(s.height);
@@ -155,13 +156,13 @@ void add_all(bench::Suite& suite, const char* type) {
 
 /// Multiply-adds that never leave the registers: 12 chains hide a latency of 4 to 6 cycles.
 struct Peak {
-  static constexpr int64_t rounds = 1'000'000;
+  static constexpr std::int64_t rounds = 1'000'000;
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(float* out) {
     V a[12];
     for (int j = 0; j < 12; ++j) a[j] = V(static_cast<float>(j));
     const V x(0.999F), y(0.5F);
-    for (int64_t i = 0; i < rounds; ++i) {
+    for (std::int64_t i = 0; i < rounds; ++i) {
       TANDEM_UNROLL for (int j = 0; j < 12; ++j) a[j] = fma(a[j], x, y);
     }
     V sum = a[0];
@@ -196,14 +197,14 @@ void print_table(int threads, int samples, Conv3dMethod method, const char* type
   for (const Layer& layer : all) works.push_back(std::make_unique<Work<T>>(layer.shape, method));
   std::vector<double> best(all.size(), 1e9);
   for (int i = 0; i < samples; ++i) {
-    for (size_t j = 0; j < all.size(); ++j) best[j] = std::min(best[j], seconds(*works[j]));
+    for (std::size_t j = 0; j < all.size(); ++j) best[j] = std::min(best[j], seconds(*works[j]));
   }
   double total = 0, flops = 0;
   const auto line = [&](const char* name, double work, double time, const char* how) {
     std::printf("  %-12s %8.3f GFLOP %8.3f ms %6.1f %%  %s\n", name, 1e-9 * work, 1e3 * time,
                 100 * work / time / (peak * threads), how);
   };
-  for (size_t j = 0; j < all.size(); ++j) {
+  for (std::size_t j = 0; j < all.size(); ++j) {
     line(all[j].name.c_str(), all[j].shape.flops(), best[j], works[j]->method());
     total += best[j];
     flops += all[j].shape.flops();

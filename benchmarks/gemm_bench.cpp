@@ -34,12 +34,12 @@ using tandem::bfloat16;
 
 struct Shape {
   const char* transposes;
-  int64_t m, n, k;
+  std::int64_t m, n, k;
 
   Trans ta() const { return Trans(transposes[0] == 't'); }
   Trans tb() const { return Trans(transposes[1] == 't'); }
-  int64_t lda() const { return ta() == Trans::no ? k : m; }
-  int64_t ldb() const { return tb() == Trans::no ? n : k; }
+  std::int64_t lda() const { return ta() == Trans::no ? k : m; }
+  std::int64_t ldb() const { return tb() == Trans::no ? n : k; }
   double flops() const {
     return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   }
@@ -68,7 +68,7 @@ struct Operands {
   template <class U>
   struct Memory {
     tandem::Tensor<U> x;
-    Memory(int64_t n, U value) : x(tandem::full<U>({n}, value)) {}
+    Memory(std::int64_t n, U value) : x(tandem::full<U>({n}, value)) {}
     U* data() { return x.mutable_data(); }
   };
   Memory<T> a, b;
@@ -76,10 +76,10 @@ struct Operands {
 
   explicit Operands(const Shape& s)
       : a(s.m * s.k, T(0)), b(s.n * s.k, T(0)), c(s.m * s.n, Out(0)), bias(s.n, Out(0.1)) {
-    uint32_t state = 1;
+    std::uint32_t state = 1;
     for (Memory<T>* operand : {&a, &b}) {
       T* const x = operand->data();
-      for (int64_t i = 0; i < operand->x.numel(); ++i) {
+      for (std::int64_t i = 0; i < operand->x.numel(); ++i) {
         state = state * 1664525U + 1013904223U;
         x[i] = T(static_cast<float>(state >> 8) * 0x1p-23F - 1);
       }
@@ -141,13 +141,13 @@ double now(clockid_t clock) {
 
 /// Multiply-adds that never leave the registers: 12 chains hide a latency of 4 to 6 cycles.
 struct Peak {
-  static constexpr int64_t rounds = 100'000;
+  static constexpr std::int64_t rounds = 100'000;
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(float* out) {
     V a0(0.0F), a1(1.0F), a2(2.0F), a3(3.0F), a4(4.0F), a5(5.0F), a6(6.0F), a7(7.0F), a8(8.0F),
         a9(9.0F), a10(10.0F), a11(11.0F);
     const V x(0.999F), y(0.5F);
-    for (int64_t i = 0; i < rounds; ++i) {
+    for (std::int64_t i = 0; i < rounds; ++i) {
       a0 = fma(a0, x, y), a1 = fma(a1, x, y), a2 = fma(a2, x, y), a3 = fma(a3, x, y);
       a4 = fma(a4, x, y), a5 = fma(a5, x, y), a6 = fma(a6, x, y), a7 = fma(a7, x, y);
       a8 = fma(a8, x, y), a9 = fma(a9, x, y), a10 = fma(a10, x, y), a11 = fma(a11, x, y);
@@ -183,7 +183,8 @@ void print_table(int threads, double seconds) {
     for (int i = 0; i < 3 || now(CLOCK_MONOTONIC) - start < seconds; ++i) {
       std::array<float, 2> sink{};
       simd_dispatch<Peak, float>(sink.data());
-      const double peak_flops = 2.0 * 12 * static_cast<double>(Peak::rounds * int64_t(sink[1]));
+      const double peak_flops =
+          2.0 * 12 * static_cast<double>(Peak::rounds * std::int64_t(sink[1]));
       peak.measure(peak_flops, [&] { simd_dispatch<Peak, float>(sink.data()); });
       bench::keep(sink);
       ours.measure(s.flops() * calls, [&] {
@@ -191,7 +192,7 @@ void print_table(int threads, double seconds) {
       });
 #ifdef TANDEM_BENCH_OPENBLAS
       const auto blas = [](Trans t) { return t == Trans::no ? CblasNoTrans : CblasTrans; };
-      const auto narrow = [](int64_t size) { return static_cast<blasint>(size); };
+      const auto narrow = [](std::int64_t size) { return static_cast<blasint>(size); };
       openblas_set_num_threads(threads);
       other.measure(s.flops() * calls, [&] {
         for (int call = 0; call < calls; ++call) {

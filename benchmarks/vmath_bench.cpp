@@ -16,20 +16,20 @@ namespace {
 
 using namespace tandem::cpu;
 
-constexpr int64_t elements = 1999;  // with a rest, as rows have
+constexpr std::int64_t elements = 1999;  // with a rest, as rows have
 
-#define FUNCTION(Name, ours, theirs)                                    \
-  struct Name {                                                         \
-    static constexpr const char* name = #ours;                          \
-    template <class V, class T = typename V::value_type>                \
-    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) { \
-      vec_map<V>(                                                       \
-          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);   \
-    }                                                                   \
-    template <class T>                                                  \
-    static T scalar(T a) {                                              \
-      return theirs;                                                    \
-    }                                                                   \
+#define FUNCTION(Name, ours, theirs)                                         \
+  struct Name {                                                              \
+    static constexpr const char* name = #ours;                               \
+    template <class V, class T = typename V::value_type>                     \
+    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, std::int64_t n) { \
+      vec_map<V>(                                                            \
+          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);        \
+    }                                                                        \
+    template <class T>                                                       \
+    static T scalar(T a) {                                                   \
+      return theirs;                                                         \
+    }                                                                        \
   };
 FUNCTION(Exp, exp, std::exp(a))
 FUNCTION(Expm1, expm1, std::expm1(a))
@@ -44,8 +44,8 @@ struct Data {
   std::vector<T> x, y;
   Data() : x(elements), y(elements) {
     // Positive for log, on both sides of every function's thresholds, no runs of equal branches.
-    for (int64_t i = 0; i < elements; ++i) {
-      x[static_cast<size_t>(i)] =
+    for (std::int64_t i = 0; i < elements; ++i) {
+      x[static_cast<std::size_t>(i)] =
           static_cast<T>((i * 7919) % elements) * T(8.0 / elements) + T(0.01);
     }
   }
@@ -61,7 +61,7 @@ void add(bench::Suite& suite, const char* type) {
       auto data = std::make_shared<Data<T>>();
       return [isa, data] {
         const IsaScope scope(isa);
-        simd_dispatch<Function, T>(data->x.data(), data->y.data(), int64_t{elements});
+        simd_dispatch<Function, T>(data->x.data(), data->y.data(), std::int64_t{elements});
         bench::keep(data->y[0]);
       };
     });
@@ -69,7 +69,7 @@ void add(bench::Suite& suite, const char* type) {
   suite.add(prefix + "std", cost, [] {
     auto data = std::make_shared<Data<T>>();
     return [data] {
-      for (size_t i = 0; i < data->x.size(); ++i) data->y[i] = Function::scalar(data->x[i]);
+      for (std::size_t i = 0; i < data->x.size(); ++i) data->y[i] = Function::scalar(data->x[i]);
       bench::keep(data->y[0]);
     };
   });

@@ -33,7 +33,7 @@ constexpr double sentinel = 12345;
 /// What a case does besides its shape.
 struct Form {
   bool bias = true, relu = false, packed = false;
-  int64_t before = 0, after = 0;  // channels of y that are not the convolution's
+  std::int64_t before = 0, after = 0;  // channels of y that are not the convolution's
   Conv3dMethod method = Conv3dMethod::direct;
 };
 
@@ -43,16 +43,18 @@ using Kernels = gemm_detail::Kernels<T, Accumulator<T>>;
 /// Runs one convolution and counts the elements of y outside their error bound, or touched though
 /// they belong to others.
 template <class T, class Out>
-int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed,
-                       const Kernels<T>* kernels = nullptr) {
+std::int64_t wrong_elements(const Conv3dShape& s, Form form, std::uint32_t seed,
+                            const Kernels<T>* kernels = nullptr) {
   using Acc = Accumulator<T>;
   Random random(seed);
   const auto x = numbers<T>(s.n * s.channels * s.in_positions(), random);
   const auto w = numbers<T>(s.out_channels * s.fan_in(), random);
   const auto bias = numbers<Acc>(s.out_channels, random);
   const Acc* b = form.bias ? bias.data() : nullptr;
-  const int64_t total = form.before + s.out_channels + form.after, positions = s.out_positions();
-  std::vector<Out> y(static_cast<size_t>(s.n * total * positions), Out(static_cast<Acc>(sentinel)));
+  const std::int64_t total = form.before + s.out_channels + form.after,
+                     positions = s.out_positions();
+  std::vector<Out> y(static_cast<std::size_t>(s.n * total * positions),
+                     Out(static_cast<Acc>(sentinel)));
   const ChannelSlice slice =
       form.before + form.after > 0 ? ChannelSlice{total, form.before} : ChannelSlice{};
   using conv3d_detail::TileKind;
@@ -77,26 +79,27 @@ int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed,
     magnitudes = tile == TileKind::f23   ? tile_magnitudes<conv3d_detail::Toom<2, 3>>(s, x, w)
                  : tile == TileKind::f43 ? tile_magnitudes<conv3d_detail::Toom<4, 3>>(s, x, w)
                                          : tile_magnitudes<conv3d_detail::Toom<4, 4>>(s, x, w);
-    const int64_t points = tile == TileKind::f23 ? 4 : tile == TileKind::f43 ? 6 : 7;
+    const std::int64_t points = tile == TileKind::f23 ? 4 : tile == TileKind::f43 ? 6 : 7;
     roundings =
         static_cast<double>(s.channels * s.kernel[0] * s.stride[1] * s.stride[1] + 4 * points + 4);
   }
 
   const auto exact = reference(s, x, w);
   const double u = std::numeric_limits<Acc>::epsilon() / 2;
-  int64_t wrong = 0;
+  std::int64_t wrong = 0;
   const Exact* e = exact.data();
   const Out* out = y.data();
-  for (int64_t n = 0; n < s.n; ++n) {
-    for (int64_t o = -form.before; o < s.out_channels + form.after; ++o) {
+  for (std::int64_t n = 0; n < s.n; ++n) {
+    for (std::int64_t o = -form.before; o < s.out_channels + form.after; ++o) {
       const bool ours = o >= 0 && o < s.out_channels;
-      for (int64_t p = 0; p < positions; ++p, ++out) {
+      for (std::int64_t p = 0; p < positions; ++p, ++out) {
         if (!ours) {
           wrong += as_double(*out) != as_double(Out(static_cast<Acc>(sentinel)));
           continue;
         }
-        const double magnitude =
-            magnitudes.empty() ? e->magnitude : magnitudes[static_cast<size_t>(e - exact.data())];
+        const double magnitude = magnitudes.empty()
+                                     ? e->magnitude
+                                     : magnitudes[static_cast<std::size_t>(e - exact.data())];
         double want = e->sum, bound = roundings * u * magnitude;
         ++e;
         if (b != nullptr) want += as_double(b[o]);
@@ -114,10 +117,11 @@ int64_t wrong_elements(const Conv3dShape& s, Form form, uint32_t seed,
 
 /// A spread of shapes: sizes, channels, kernels, strides and padding take turns.
 std::vector<Conv3dShape> shapes() {
-  const int64_t sizes[] = {1, 3, 7, 13, 14, 28}, channels[] = {1, 2, 3, 5, 17, 33};
-  const int64_t kernels[][3] = {{1, 1, 1}, {3, 3, 3}, {7, 7, 7}, {1, 3, 3},
-                                {3, 1, 1}, {2, 2, 2}, {2, 3, 5}};
-  const int64_t strides[][3] = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2}, {1, 1, 2}, {2, 1, 3}, {1, 1, 1}};
+  const std::int64_t sizes[] = {1, 3, 7, 13, 14, 28}, channels[] = {1, 2, 3, 5, 17, 33};
+  const std::int64_t kernels[][3] = {{1, 1, 1}, {3, 3, 3}, {7, 7, 7}, {1, 3, 3},
+                                     {3, 1, 1}, {2, 2, 2}, {2, 3, 5}};
+  const std::int64_t strides[][3] = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2},
+                                     {1, 1, 2}, {2, 1, 3}, {1, 1, 1}};
   std::vector<Conv3dShape> all;
   Random random(3);
   for (const auto& kernel : kernels) {
@@ -127,15 +131,15 @@ std::vector<Conv3dShape> shapes() {
         s.n = 1 + random() % 2;
         s.channels = channels[random() % 6];
         s.out_channels = channels[random() % 6];
-        int64_t* size[3] = {&s.depth, &s.height, &s.width};
+        std::int64_t* size[3] = {&s.depth, &s.height, &s.width};
         for (int i = 0; i < 3; ++i) {
           *size[i] = i == 0 ? 1 + random() % 4 : sizes[random() % 6];
           s.kernel[i] = kernel[i];
           s.stride[i] = stride[i];
-          s.pad_front[i] = random() % 3 == 0 ? 0 : random() % static_cast<uint32_t>(kernel[i]);
+          s.pad_front[i] = random() % 3 == 0 ? 0 : random() % static_cast<std::uint32_t>(kernel[i]);
           s.pad_back[i] =
-              random() % 3 == 0 ? s.pad_front[i] : random() % static_cast<uint32_t>(kernel[i]);
-          const int64_t missing = kernel[i] - (*size[i] + s.pad_front[i] + s.pad_back[i]);
+              random() % 3 == 0 ? s.pad_front[i] : random() % static_cast<std::uint32_t>(kernel[i]);
+          const std::int64_t missing = kernel[i] - (*size[i] + s.pad_front[i] + s.pad_back[i]);
           if (missing > 0) s.pad_back[i] += missing;  // a kernel longer than the image
         }
         if (s.fan_in() > 2000) s.channels = 3;
@@ -150,7 +154,7 @@ std::vector<Conv3dShape> shapes() {
 template <class T, class Out>
 void check_all(const std::vector<Conv3dShape>& all, Conv3dMethod method,
                const Kernels<T>* kernels = nullptr) {
-  uint32_t seed = 1;
+  std::uint32_t seed = 1;
   for (const Conv3dShape& s : all) {
     ++seed;
     const Form form{seed % 2 == 0, seed % 3 == 0, seed % 5 < 2, seed % 4, seed % 7, method};
@@ -168,8 +172,8 @@ void check_all(const std::vector<Conv3dShape>& all, Conv3dMethod method,
 /// Shapes that Winograd's tiles fit: 3 × 3 with stride 1 and, for tiles of 4 × 4, 4 × 4 … 8 × 8
 /// with stride 1 or 2.
 std::vector<Conv3dShape> winograd_shapes(bool four) {
-  const int64_t sizes[] = {1, 3, 7, 13, 14, 28, 37}, channels[] = {1, 2, 3, 5, 17, 33};
-  const int64_t kernels[][2] = {{3, 1}, {3, 1}, {5, 2}, {6, 2}, {4, 1}, {7, 2}, {8, 2}};
+  const std::int64_t sizes[] = {1, 3, 7, 13, 14, 28, 37}, channels[] = {1, 2, 3, 5, 17, 33};
+  const std::int64_t kernels[][2] = {{3, 1}, {3, 1}, {5, 2}, {6, 2}, {4, 1}, {7, 2}, {8, 2}};
   std::vector<Conv3dShape> all;
   Random random(5);
   for (int i = 0; i < (four ? 28 : 16); ++i) {
@@ -190,7 +194,8 @@ std::vector<Conv3dShape> winograd_shapes(bool four) {
       s.stride[axis] = kernel[1];
       s.pad_front[axis] = random() % 3;
       s.pad_back[axis] = random() % 3;
-      const int64_t missing = s.kernel[axis] - (s.in(axis) + s.pad_front[axis] + s.pad_back[axis]);
+      const std::int64_t missing =
+          s.kernel[axis] - (s.in(axis) + s.pad_front[axis] + s.pad_back[axis]);
       if (missing > 0) s.pad_back[axis] += missing;
     }
     if (s.flops() > 1e7) s.out_channels = 3;
@@ -295,7 +300,7 @@ TEST_CASE("conv3d: the same bits for every number of threads") {
       for (int count : {1, 2, 3, 5}) {
         const Threads threads(count);
         CAPTURE(count);
-        std::vector<float> y(static_cast<size_t>(s.n * s.out_channels * s.out_positions()), 7);
+        std::vector<float> y(static_cast<std::size_t>(s.n * s.out_channels * s.out_positions()), 7);
         conv3d_forward(s, x.data(), Conv3dWeights<float>(s, w.data(), method), bias.data(), true,
                        y.data());
         if (first.empty()) first = y;
@@ -334,11 +339,11 @@ TEST_CASE(
         other.pad_front[0] = 0;
         const auto x = numbers<float>(other.n * other.channels * other.in_positions(), random);
         std::vector<float> y(
-            static_cast<size_t>(other.n * other.out_channels * other.out_positions()));
+            static_cast<std::size_t>(other.n * other.out_channels * other.out_positions()));
         conv3d_forward(other, x.data(), *weights, nullptr, false, y.data());
         const auto exact = reference(other, x, w);
         double worst = 0;
-        for (size_t i = 0; i < y.size(); ++i)
+        for (std::size_t i = 0; i < y.size(); ++i)
           worst = std::max(worst, std::fabs(y[i] - exact[i].sum));
         CHECK(worst <
               1e-4);  // an index that is wrong is off by about 1; the bounds are tested above

@@ -29,25 +29,25 @@ constexpr double sentinel = 12345;
 /// rows × cols numbers in [−1, 1], rows ld apart, sentinels between them.
 template <class T>
 struct Matrix {
-  int64_t rows, cols, ld;
+  std::int64_t rows, cols, ld;
   std::vector<T> data;
 
-  Matrix(int64_t rows_, int64_t cols_, int64_t padding, Random& random)
+  Matrix(std::int64_t rows_, std::int64_t cols_, std::int64_t padding, Random& random)
       : rows(rows_),
         cols(cols_),
         ld(cols_ + padding),
-        data(static_cast<size_t>(rows * ld), T(sentinel)) {
-    for (int64_t i = 0; i < rows; ++i) {
+        data(static_cast<std::size_t>(rows * ld), T(sentinel)) {
+    for (std::int64_t i = 0; i < rows; ++i) {
       T* row = data.data() + i * ld;
-      for (int64_t j = 0; j < cols; ++j) row[j] = T(random.number());
+      for (std::int64_t j = 0; j < cols; ++j) row[j] = T(random.number());
     }
   }
-  double get(int64_t i, int64_t j) const {
-    return as_double(data[static_cast<size_t>(i * ld + j)]);
+  double get(std::int64_t i, std::int64_t j) const {
+    return as_double(data[static_cast<std::size_t>(i * ld + j)]);
   }
   bool padding_untouched() const {
-    for (int64_t i = 0; i < rows; ++i) {
-      for (int64_t j = cols; j < ld; ++j) {
+    for (std::int64_t i = 0; i < rows; ++i) {
+      for (std::int64_t j = cols; j < ld; ++j) {
         if (get(i, j) != as_double(T(sentinel))) return false;
       }
     }
@@ -56,7 +56,7 @@ struct Matrix {
 };
 
 struct Shape {
-  int64_t m, n, k;
+  std::int64_t m, n, k;
 };
 struct Scalars {
   double alpha, beta;
@@ -86,11 +86,11 @@ using Kernels = gemm_detail::Kernels<In, Out>;
 /// product.
 template <class T>
 std::vector<double> along_k(const Matrix<T>& x, bool k_is_column) {
-  const int64_t k = k_is_column ? x.cols : x.rows, count = k_is_column ? x.rows : x.cols;
-  std::vector<double> out(static_cast<size_t>(count * k));
+  const std::int64_t k = k_is_column ? x.cols : x.rows, count = k_is_column ? x.rows : x.cols;
+  std::vector<double> out(static_cast<std::size_t>(count * k));
   double* to = out.data();
-  for (int64_t i = 0; i < count; ++i) {
-    for (int64_t p = 0; p < k; ++p) *to++ = k_is_column ? x.get(i, p) : x.get(p, i);
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t p = 0; p < k; ++p) *to++ = k_is_column ? x.get(i, p) : x.get(p, i);
   }
   return out;
 }
@@ -99,12 +99,12 @@ std::vector<double> along_k(const Matrix<T>& x, bool k_is_column) {
 /// those are used (AMX on emulated tiles), otherwise those of the current instruction set. Of large
 /// products every `stride`th element is looked at, a number that no panel width is a multiple of.
 template <class In, class Out>
-int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, uint32_t seed,
-                       const Kernels<In, Out>* kernels = nullptr,
-                       Activation activation = Activation::none, bool full_epilogue = false,
-                       int64_t stride = 1) {
+std::int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form,
+                            std::uint32_t seed, const Kernels<In, Out>* kernels = nullptr,
+                            Activation activation = Activation::none, bool full_epilogue = false,
+                            std::int64_t stride = 1) {
   Random random(seed);
-  const auto padding = [&] { return static_cast<int64_t>(random() % 4); };
+  const auto padding = [&] { return static_cast<std::int64_t>(random() % 4); };
   Matrix<In> a(ta == Trans::no ? s.m : s.k, ta == Trans::no ? s.k : s.m, padding(), random);
   Matrix<In> b(tb == Trans::no ? s.k : s.n, tb == Trans::no ? s.n : s.k, padding(), random);
   Matrix<Out> c(s.m, s.n, padding(), random), pre(s.m, s.n, padding(), random);
@@ -142,12 +142,12 @@ int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, 
   const double u = std::numeric_limits<Out>::epsilon() / 2;
   const std::vector<double> left = along_k(a, ta == Trans::no),
                             right = along_k(b, tb == Trans::yes);
-  int64_t wrong = 0;
-  for (int64_t i = 0; i < s.m; ++i) {
-    for (int64_t j = i % stride; j < s.n; j += stride) {
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < s.m; ++i) {
+    for (std::int64_t j = i % stride; j < s.n; j += stride) {
       const double *row = left.data() + i * s.k, *column = right.data() + j * s.k;
       double sum = 0, magnitude = 0;
-      for (int64_t p = 0; p < s.k; ++p) {
+      for (std::int64_t p = 0; p < s.k; ++p) {
         const double term = row[p] * column[p];
         sum += term;
         magnitude += std::fabs(term);
@@ -185,21 +185,21 @@ int64_t wrong_elements(Trans ta, Trans tb, Shape s, Scalars scalars, Form form, 
   return wrong;
 }
 
-constexpr int64_t odd_sizes[] = {1, 2, 3, 5, 7, 13, 31, 33, 77, 197};
+constexpr std::int64_t odd_sizes[] = {1, 2, 3, 5, 7, 13, 31, 33, 77, 197};
 constexpr Trans both[] = {Trans::no, Trans::yes};
 constexpr Scalars scalar_pairs[] = {{1, 0}, {1, 1}, {-0.5, 0}, {2, 0.75}, {0, 0.5}, {0, 0}};
 
 /// A spread of shapes: all pairs would take minutes, so that each size meets several others.
 std::vector<Shape> shapes() {
   std::vector<Shape> all;
-  uint32_t state = 1;
-  for (int64_t m : odd_sizes) {
-    for (int64_t n : odd_sizes) {
+  std::uint32_t state = 1;
+  for (std::int64_t m : odd_sizes) {
+    for (std::int64_t n : odd_sizes) {
       state = state * 1664525U + 1013904223U;
       all.push_back({m, n, odd_sizes[(state >> 16) % std::size(odd_sizes)]});
     }
   }
-  for (int64_t k : {127, 211, 513, 1031}) {  // several k blocks, primes
+  for (std::int64_t k : {127, 211, 513, 1031}) {  // several k blocks, primes
     all.push_back({29, 67, k});
     all.push_back({5, 40, k});
     all.push_back({41, 3, k});
@@ -211,7 +211,7 @@ std::vector<Shape> shapes() {
 
 template <class In, class Out>
 void check_all(const Kernels<In, Out>* kernels = nullptr) {
-  uint32_t seed = 1;
+  std::uint32_t seed = 1;
   for (Trans ta : both) {
     for (Trans tb : both) {
       for (const Shape& s : shapes()) {
@@ -249,14 +249,14 @@ TEST_CASE("gemm: bfloat16, all transposes and odd shapes") {
 TEST_CASE("gemm: floats that are rounded on the way give the bits of bfloat16 operands") {
   on_each_isa([] {
     if (isa() > Isa::avx512_bf16) return;  // tiles add in another order than the vectors of Rounded
-    uint32_t seed = 1;
+    std::uint32_t seed = 1;
     for (const Shape& s : {Shape{1, 1, 1}, {5, 9, 3}, {13, 33, 31}, {40, 3, 65}, {197, 96, 1100}}) {
       for (Trans ta : {Trans::no, Trans::yes}) {
         for (Trans tb : {Trans::no, Trans::yes}) {
           CAPTURE(s.m);
           Random random(++seed);
-          const auto numbers = [&random](int64_t n) {
-            std::vector<float> out(static_cast<size_t>(n));
+          const auto numbers = [&random](std::int64_t n) {
+            std::vector<float> out(static_cast<std::size_t>(n));
             for (float& x : out) x = static_cast<float>(random.number());
             return out;
           };
@@ -268,15 +268,15 @@ TEST_CASE("gemm: floats that are rounded on the way give the bits of bfloat16 op
           std::vector<float> a = numbers(s.m * s.k), b = numbers(s.k * s.n);
           a[0] = 1.00390625F;  // halfway between two bfloat16: to the even one
           if (s.k > 2) b[1] = std::numeric_limits<float>::quiet_NaN();
-          const int64_t lda = ta == Trans::no ? s.k : s.m, ldb = tb == Trans::no ? s.n : s.k;
-          std::vector<float> c(static_cast<size_t>(s.m * s.n)), d = c;
+          const std::int64_t lda = ta == Trans::no ? s.k : s.m, ldb = tb == Trans::no ? s.n : s.k;
+          std::vector<float> c(static_cast<std::size_t>(s.m * s.n)), d = c;
           gemm<Rounded, float>(ta, tb, s.m, s.n, s.k, 1, rounded(a.data()), lda, rounded(b.data()),
                                ldb, 0, c.data(), s.n);
           const std::vector<bfloat16> a_low = narrow(a), b_low = narrow(b);
           gemm<bfloat16, float>(ta, tb, s.m, s.n, s.k, 1, a_low.data(), lda, b_low.data(), ldb, 0,
                                 d.data(), s.n);
-          int64_t different = 0, nans = 0;
-          for (size_t i = 0; i < c.size(); ++i) {
+          std::int64_t different = 0, nans = 0;
+          for (std::size_t i = 0; i < c.size(); ++i) {
             different += std::isnan(c[i]) ? !std::isnan(d[i]) : c[i] != d[i];
             nans += std::isnan(c[i]);
           }
@@ -312,7 +312,7 @@ TEST_CASE("gemm: emulated tiles insist on their configuration") {
 
 TEST_CASE("gemm: epilogues") {
   on_each_isa([] {
-    uint32_t seed = 1;
+    std::uint32_t seed = 1;
     for (Activation activation :
          {Activation::none, Activation::relu, Activation::gelu, Activation::quick_gelu}) {
       for (const Shape& s : {Shape{1, 1, 1},
@@ -349,10 +349,12 @@ TEST_CASE("gemm: beta = 0 does not read C, alpha = 0 does not read A and B") {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   on_each_isa([nan] {
     for (const Shape& s : {Shape{2, 3, 4}, {40, 50, 700}, {3, 100, 30}}) {
-      const auto size = [](int64_t rows, int64_t cols) { return static_cast<size_t>(rows * cols); };
+      const auto size = [](std::int64_t rows, std::int64_t cols) {
+        return static_cast<std::size_t>(rows * cols);
+      };
       std::vector<float> a(size(s.m, s.k), 1), b(size(s.n, s.k), 1), c(size(s.m, s.n), nan);
       for (Trans tb : both) {
-        const int64_t ldb = tb == Trans::no ? s.n : s.k;
+        const std::int64_t ldb = tb == Trans::no ? s.n : s.k;
         gemm<float, float>(Trans::no, tb, s.m, s.n, s.k, 1, a.data(), s.k, b.data(), ldb, 0,
                            c.data(), s.n);
         for (float x : c) REQUIRE(x == static_cast<float>(s.k));
@@ -448,19 +450,19 @@ TEST_CASE("gemm_batched: strides, shared operands, threads") {
   Random random(5);
   for (int threads : {1, 3}) {
     const Threads scope(threads);
-    for (int64_t batch : {1, 2, 30}) {
+    for (std::int64_t batch : {1, 2, 30}) {
       const Shape s{17, 45, 64};
       for (bool shared_b : {false, true}) {
         Matrix<float> a(batch * s.m, s.k, 2, random),
             b((shared_b ? 1 : batch) * s.k, s.n, 3, random);
         Matrix<float> c(batch * s.m, s.n, 1, random);
         Matrix<float> expected = c;
-        const int64_t stride_a = s.m * a.ld, stride_b = shared_b ? 0 : s.k * b.ld;
-        const int64_t stride_c = s.m * c.ld;
+        const std::int64_t stride_a = s.m * a.ld, stride_b = shared_b ? 0 : s.k * b.ld;
+        const std::int64_t stride_c = s.m * c.ld;
         gemm_batched<float, float>(Trans::no, Trans::no, s.m, s.n, s.k, 2, a.data.data(), a.ld,
                                    stride_a, b.data.data(), b.ld, stride_b, 1, c.data.data(), c.ld,
                                    stride_c, batch);
-        for (int64_t i = 0; i < batch; ++i) {
+        for (std::int64_t i = 0; i < batch; ++i) {
           gemm_serial<float, float>(
               Trans::no, Trans::no, s.m, s.n, s.k, 2, a.data.data() + i * stride_a, a.ld,
               b.data.data() + i * stride_b, b.ld, 1, expected.data.data() + i * stride_c, c.ld);
@@ -474,7 +476,7 @@ TEST_CASE("gemm_batched: strides, shared operands, threads") {
 TEST_CASE("gemm inside a parallel region") {
   const Threads scope(3);
   Random random(9);
-  const int64_t m = 150, n = 170, k = 190;
+  const std::int64_t m = 150, n = 170, k = 190;
   Matrix<float> a(m, k, 0, random), b(n, k, 0, random), expected(m, n, 0, random);
   const auto product = [&](float* out) {
     gemm<float, float>(Trans::no, Trans::yes, m, n, k, 1, a.data.data(), k, b.data.data(), k, 0,
@@ -482,14 +484,15 @@ TEST_CASE("gemm inside a parallel region") {
   };
   product(expected.data.data());
   std::vector<std::vector<float>> results(7, std::vector<float>(expected.data.size()));
-  parallel_chunks(
-      7, 1, [&](int64_t i, int64_t, int64_t) { product(results[static_cast<size_t>(i)].data()); });
+  parallel_chunks(7, 1, [&](std::int64_t i, std::int64_t, std::int64_t) {
+    product(results[static_cast<std::size_t>(i)].data());
+  });
   for (const auto& result : results) CHECK(result == expected.data);
 }
 
 TEST_CASE("PackedMatrix keeps its instruction set") {
   Random random(11);
-  const int64_t m = 19, n = 37, k = 53;
+  const std::int64_t m = 19, n = 37, k = 53;
   Matrix<float> a(m, k, 0, random), b(n, k, 0, random), c(m, n, 0, random), expected = c;
   for (Isa isa : supported_isas()) {
     const auto packed = [&] {
@@ -499,8 +502,8 @@ TEST_CASE("PackedMatrix keeps its instruction set") {
       return std::make_unique<PackedMatrix<float>>(Trans::yes, n, k, b.data.data(), k);
     }();
     gemm_packed<float, float>(Trans::no, m, 1, a.data.data(), k, *packed, 0, c.data.data(), n);
-    int64_t wrong = 0;
-    for (size_t i = 0; i < c.data.size(); ++i) {
+    std::int64_t wrong = 0;
+    for (std::size_t i = 0; i < c.data.size(); ++i) {
       wrong += !(std::fabs(c.data[i] - expected.data[i]) <= 2 * 53 * 6e-8F * 53);
     }
     CHECK(wrong == 0);
@@ -509,7 +512,8 @@ TEST_CASE("PackedMatrix keeps its instruction set") {
 
 TEST_CASE("gemm refuses sizes that do not fit together") {
   float x[16] = {};
-  const auto call = [&](int64_t m, int64_t n, int64_t k, int64_t lda, int64_t ldb, int64_t ldc) {
+  const auto call = [&](std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t lda,
+                        std::int64_t ldb, std::int64_t ldc) {
     gemm<float, float>(Trans::no, Trans::no, m, n, k, 1, x, lda, x, ldb, 0, x, ldc);
   };
   CHECK_THROWS_WITH_AS(call(2, 2, 3, 2, 2, 2), "[gemm] rows of a are 3 long, got lda = 2", Error);
@@ -520,12 +524,12 @@ TEST_CASE("gemm refuses sizes that do not fit together") {
 
 TEST_CASE("gemm: panels cut a dimension without gaps") {
   using gemm_detail::Panels;
-  for (int64_t size : {0, 1, 11, 12, 13, 24, 25, 197, 1000}) {
+  for (std::int64_t size : {0, 1, 11, 12, 13, 24, 25, 197, 1000}) {
     for (const Panels& p : {Panels::even(size, 12), Panels::full(size, 12)}) {
       CHECK(p.count == (size + 11) / 12);
       CHECK(p.begin(0) == 0);
       CHECK(p.begin(p.count) == size);
-      for (int64_t i = 0; i < p.count; ++i) {
+      for (std::int64_t i = 0; i < p.count; ++i) {
         CHECK(p.end(i) - p.begin(i) >= 1);
         CHECK(p.end(i) - p.begin(i) <= 12);
       }

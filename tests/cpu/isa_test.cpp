@@ -70,7 +70,7 @@ TEST_CASE("isa: the active one is supported and scopes restore it") {
   const std::vector<Isa> all = supported_isas();
   REQUIRE(!all.empty());
   CHECK(all.front() == Isa::portable);
-  for (size_t i = 0; i < all.size(); ++i) CHECK(all[i] == static_cast<Isa>(i));
+  for (std::size_t i = 0; i < all.size(); ++i) CHECK(all[i] == static_cast<Isa>(i));
   const Isa before = isa();
   CHECK(before <= all.back());
   for (const Isa outer : all) {

@@ -43,13 +43,13 @@ double cpu_seconds() {
 }
 
 /// The sum as a reduction ought to be written: one part per chunk, added up in order.
-double chunked_sum(const std::vector<double>& x, int64_t chunk) {
-  const int64_t n = static_cast<int64_t>(x.size());
-  std::vector<double> parts(static_cast<size_t>(num_chunks(n, chunk)));
-  parallel_chunks(n, chunk, [&](int64_t index, int64_t begin, int64_t end) {
+double chunked_sum(const std::vector<double>& x, std::int64_t chunk) {
+  const std::int64_t n = static_cast<std::int64_t>(x.size());
+  std::vector<double> parts(static_cast<std::size_t>(num_chunks(n, chunk)));
+  parallel_chunks(n, chunk, [&](std::int64_t index, std::int64_t begin, std::int64_t end) {
     double sum = 0;
-    for (int64_t i = begin; i < end; ++i) sum += x[static_cast<size_t>(i)];
-    parts[static_cast<size_t>(index)] = sum;
+    for (std::int64_t i = begin; i < end; ++i) sum += x[static_cast<std::size_t>(i)];
+    parts[static_cast<std::size_t>(index)] = sum;
   });
   double sum = 0;
   for (const double part : parts) sum += part;
@@ -61,13 +61,13 @@ double chunked_sum(const std::vector<double>& x, int64_t chunk) {
 TEST_CASE("threads: parallel_for covers every index once, at any count and grain") {
   for (const int threads : {1, 2, 4, 7}) {
     const Threads scope(threads);
-    for (const int64_t n : {0, 1, 2, 31, 77, 1000, 1023, 1024, 10007, 100000}) {
-      for (const int64_t grain : {1, 3, 100, 5000, 1000000}) {
-        std::vector<std::atomic<int>> seen(static_cast<size_t>(n));
+    for (const std::int64_t n : {0, 1, 2, 31, 77, 1000, 1023, 1024, 10007, 100000}) {
+      for (const std::int64_t grain : {1, 3, 100, 5000, 1000000}) {
+        std::vector<std::atomic<int>> seen(static_cast<std::size_t>(n));
         std::atomic<bool> empty_range{false};
-        parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+        parallel_for(n, grain, [&](std::int64_t begin, std::int64_t end) {
           if (begin >= end) empty_range = true;
-          for (int64_t i = begin; i < end; ++i) ++seen[static_cast<size_t>(i)];
+          for (std::int64_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
         });
         CAPTURE(threads);
         CAPTURE(n);
@@ -85,7 +85,7 @@ TEST_CASE("threads: less than two grains of work stay on the calling thread, in 
   bool in_region = true;
   const std::thread::id caller = std::this_thread::get_id();
   std::thread::id runner;
-  parallel_for(199, 100, [&](int64_t begin, int64_t end) {
+  parallel_for(199, 100, [&](std::int64_t begin, std::int64_t end) {
     ++calls;
     runner = std::this_thread::get_id();
     in_region = in_parallel_region();
@@ -103,7 +103,7 @@ TEST_CASE("threads: several threads really take part, never more than set") {
     // Every piece waits until as many threads as allowed have met: a pool that runs pieces one
     // after the other would not get past the first, so time out instead of hanging.
     std::atomic<int> inside{0}, most{0};
-    parallel_chunks(threads, 1, [&](int64_t, int64_t, int64_t) {
+    parallel_chunks(threads, 1, [&](std::int64_t, std::int64_t, std::int64_t) {
       const int now = ++inside;
       int before = most.load();
       while (before < now && !most.compare_exchange_weak(before, now)) {
@@ -116,7 +116,7 @@ TEST_CASE("threads: several threads really take part, never more than set") {
     });
     CHECK(most == threads);
     most = 0;
-    parallel_for(100000, 1, [&](int64_t, int64_t) {
+    parallel_for(100000, 1, [&](std::int64_t, std::int64_t) {
       const int now = ++inside;
       int before = most.load();
       while (before < now && !most.compare_exchange_weak(before, now)) {
@@ -130,20 +130,21 @@ TEST_CASE("threads: several threads really take part, never more than set") {
 
 TEST_CASE("threads: chunks depend on n and chunk only, and so do sums over them") {
   std::vector<double> x(54321);
-  for (size_t i = 0; i < x.size(); ++i)
+  for (std::size_t i = 0; i < x.size(); ++i)
     x[i] = std::sin(static_cast<double>(i)) * 1e6 / (1.0 + static_cast<double>(i % 97));
   std::vector<double> sums;
   for (const int threads : {1, 2, 4}) {
     const Threads scope(threads);
-    for (const int64_t chunk : {1000, 1024, 60000}) {
-      std::vector<std::pair<int64_t, int64_t>> bounds(static_cast<size_t>(num_chunks(54321, chunk)),
-                                                      {-1, -1});
-      parallel_chunks(54321, chunk, [&](int64_t index, int64_t begin, int64_t end) {
-        bounds[static_cast<size_t>(index)] = {begin, end};
+    for (const std::int64_t chunk : {1000, 1024, 60000}) {
+      std::vector<std::pair<std::int64_t, std::int64_t>> bounds(
+          static_cast<std::size_t>(num_chunks(54321, chunk)), {-1, -1});
+      parallel_chunks(54321, chunk, [&](std::int64_t index, std::int64_t begin, std::int64_t end) {
+        bounds[static_cast<std::size_t>(index)] = {begin, end};
       });
-      for (size_t i = 0; i < bounds.size(); ++i) {
-        CHECK(bounds[i].first == static_cast<int64_t>(i) * chunk);
-        CHECK(bounds[i].second == std::min<int64_t>(54321, static_cast<int64_t>(i + 1) * chunk));
+      for (std::size_t i = 0; i < bounds.size(); ++i) {
+        CHECK(bounds[i].first == static_cast<std::int64_t>(i) * chunk);
+        CHECK(bounds[i].second ==
+              std::min<std::int64_t>(54321, static_cast<std::int64_t>(i + 1) * chunk));
       }
     }
     for (int repeat = 0; repeat < 20; ++repeat) sums.push_back(chunked_sum(x, 777));
@@ -156,38 +157,38 @@ TEST_CASE("threads: the exception of the smallest failing index reaches the call
     const Threads scope(threads);
     for (int repeat = 0; repeat < 50; ++repeat) {
       CHECK(message([] {
-              parallel_chunks(200, 1, [](int64_t index, int64_t, int64_t) {
+              parallel_chunks(200, 1, [](std::int64_t index, std::int64_t, std::int64_t) {
                 if (index >= 17) throw std::runtime_error("chunk " + std::to_string(index));
               });
             }) == "chunk 17");
       CHECK(message([] {
-              parallel_for(1000, 1, [](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
+              parallel_for(1000, 1, [](std::int64_t begin, std::int64_t end) {
+                for (std::int64_t i = begin; i < end; ++i) {
                   if (i % 300 == 123) tandem::fail("test", "index ", i);
                 }
               });
             }) == "[test] index 123");
     }
     // The pool is in order afterwards.
-    std::atomic<int64_t> covered{0};
-    parallel_for(1000, 1, [&](int64_t begin, int64_t end) { covered += end - begin; });
+    std::atomic<std::int64_t> covered{0};
+    parallel_for(1000, 1, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
     CHECK(covered == 1000);
   }
 }
 
 TEST_CASE("threads: a region inside a region runs on its thread") {
   const Threads scope(4);
-  std::atomic<int64_t> covered{0};
+  std::atomic<std::int64_t> covered{0};
   std::atomic<bool> moved{false}, unmarked{false};
-  parallel_for(64, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(64, 1, [&](std::int64_t begin, std::int64_t end) {
     if (!in_parallel_region()) unmarked = true;
-    for (int64_t i = begin; i < end; ++i) {
+    for (std::int64_t i = begin; i < end; ++i) {
       const std::thread::id outer = std::this_thread::get_id();
-      parallel_for(100, 1, [&](int64_t inner_begin, int64_t inner_end) {
+      parallel_for(100, 1, [&](std::int64_t inner_begin, std::int64_t inner_end) {
         if (std::this_thread::get_id() != outer) moved = true;
         covered += inner_end - inner_begin;
       });
-      parallel_chunks(10, 1, [&](int64_t, int64_t, int64_t) {
+      parallel_chunks(10, 1, [&](std::int64_t, std::int64_t, std::int64_t) {
         if (std::this_thread::get_id() != outer) moved = true;
         ++covered;
       });
@@ -200,8 +201,8 @@ TEST_CASE("threads: a region inside a region runs on its thread") {
 
   // An error from the inner region passes through the outer one.
   CHECK(message([] {
-          parallel_chunks(8, 1, [](int64_t outer, int64_t, int64_t) {
-            parallel_chunks(8, 1, [outer](int64_t inner, int64_t, int64_t) {
+          parallel_chunks(8, 1, [](std::int64_t outer, std::int64_t, std::int64_t) {
+            parallel_chunks(8, 1, [outer](std::int64_t inner, std::int64_t, std::int64_t) {
               if (outer >= 2 && inner >= 3) {
                 throw std::runtime_error(std::to_string(outer) + "." + std::to_string(inner));
               }
@@ -214,20 +215,20 @@ TEST_CASE("threads: a region inside a region runs on its thread") {
 TEST_CASE("threads: regions of several user threads do not disturb each other") {
   const Threads scope(3);
   std::vector<std::thread> users;
-  std::vector<int64_t> wrong(4, 0);
-  for (size_t user = 0; user < 4; ++user) {
+  std::vector<std::int64_t> wrong(4, 0);
+  for (std::size_t user = 0; user < 4; ++user) {
     users.emplace_back([user, &wrong] {
-      std::vector<int64_t> x(5000);
+      std::vector<std::int64_t> x(5000);
       for (int repeat = 0; repeat < 200; ++repeat) {
-        const int64_t value = static_cast<int64_t>(user) * 1000 + repeat;
-        parallel_for(5000, 100, [&](int64_t begin, int64_t end) {
-          for (int64_t i = begin; i < end; ++i) x[static_cast<size_t>(i)] = value + i;
+        const std::int64_t value = static_cast<std::int64_t>(user) * 1000 + repeat;
+        parallel_for(5000, 100, [&](std::int64_t begin, std::int64_t end) {
+          for (std::int64_t i = begin; i < end; ++i) x[static_cast<std::size_t>(i)] = value + i;
         });
-        for (int64_t i = 0; i < 5000; ++i) {
-          wrong[user] += x[static_cast<size_t>(i)] == value + i ? 0 : 1;
+        for (std::int64_t i = 0; i < 5000; ++i) {
+          wrong[user] += x[static_cast<std::size_t>(i)] == value + i ? 0 : 1;
         }
         if (message([&] {
-              parallel_chunks(20, 1, [&](int64_t index, int64_t, int64_t) {
+              parallel_chunks(20, 1, [&](std::int64_t index, std::int64_t, std::int64_t) {
                 if (index == 5) throw std::runtime_error(std::to_string(user));
               });
             }) != std::to_string(user)) {
@@ -237,25 +238,26 @@ TEST_CASE("threads: regions of several user threads do not disturb each other") 
     });
   }
   for (std::thread& user : users) user.join();
-  for (const int64_t count : wrong) CHECK(count == 0);
+  for (const std::int64_t count : wrong) CHECK(count == 0);
 }
 
 TEST_CASE("threads: results are visible to the caller, region after region") {
   const Threads scope(4);
-  std::vector<int64_t> x(4096, 0);
+  std::vector<std::int64_t> x(4096, 0);
   for (int repeat = 0; repeat < 1000; ++repeat) {
-    parallel_for(4096, 64, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) x[static_cast<size_t>(i)] += i;
+    parallel_for(4096, 64, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) x[static_cast<std::size_t>(i)] += i;
     });
   }
   bool right = true;
-  for (int64_t i = 0; i < 4096; ++i) right = right && x[static_cast<size_t>(i)] == 1000 * i;
+  for (std::int64_t i = 0; i < 4096; ++i)
+    right = right && x[static_cast<std::size_t>(i)] == 1000 * i;
   CHECK(right);
 }
 
 TEST_CASE("threads: idle workers sleep") {
   const Threads scope(4);
-  parallel_for(4096, 1, [](int64_t, int64_t) {});
+  parallel_for(4096, 1, [](std::int64_t, std::int64_t) {});
   const timespec settle{0, 20000000}, nap{0, 200000000};
   nanosleep(&settle, nullptr);
   const double before = cpu_seconds();
@@ -294,35 +296,37 @@ TEST_CASE("threads: the setting is checked, the environment variable too") {
 }
 
 TEST_CASE("threads: sizes are checked and do not overflow") {
-  const auto nothing = [](int64_t, int64_t) {};
+  const auto nothing = [](std::int64_t, std::int64_t) {};
   CHECK(message([&] { parallel_for(-1, 1, nothing); }) ==
         "[parallel_for] expected n >= 0 and grain >= 1, got n = -1 and grain = 1");
   CHECK(message([&] { parallel_for(1, 0, nothing); }) ==
         "[parallel_for] expected n >= 0 and grain >= 1, got n = 1 and grain = 0");
-  CHECK(message([] { parallel_chunks(5, 0, [](int64_t, int64_t, int64_t) {}); }) ==
+  CHECK(message([] { parallel_chunks(5, 0, [](std::int64_t, std::int64_t, std::int64_t) {}); }) ==
         "[num_chunks] expected n >= 0 and chunk >= 1, got n = 5 and chunk = 0");
   CHECK(num_chunks(0, 5) == 0);
   CHECK(num_chunks(10, 5) == 2);
   CHECK(num_chunks(11, 5) == 3);
 
   const Threads scope(4);
-  constexpr int64_t huge = std::numeric_limits<int64_t>::max();
+  constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
   CHECK(num_chunks(huge, 2) == huge / 2 + 1);
-  std::atomic<int64_t> covered{0};
-  parallel_for(huge, 1, [&](int64_t begin, int64_t end) { covered += end - begin; });
+  std::atomic<std::int64_t> covered{0};
+  parallel_for(huge, 1, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
   CHECK(covered == huge);
   covered = 0;
-  parallel_chunks(huge, huge / 3,
-                  [&](int64_t, int64_t begin, int64_t end) { covered += end - begin; });
+  parallel_chunks(huge, huge / 3, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+    covered += end - begin;
+  });
   CHECK(covered == huge);
 }
 
 TEST_CASE("threads: functions may be temporaries, const, mutable or move-only") {
   const Threads scope(2);
-  const auto constant = [](int64_t, int64_t) {};
+  const auto constant = [](std::int64_t, std::int64_t) {};
   parallel_for(10, 1, constant);
   std::atomic<int> calls{0};
-  auto counting = [&calls, own = std::make_unique<int>(1)](int64_t begin, int64_t end) mutable {
+  auto counting = [&calls, own = std::make_unique<int>(1)](std::int64_t begin,
+                                                           std::int64_t end) mutable {
     calls += static_cast<int>(end - begin) * *own;
   };
   parallel_for(10, 1, counting);
@@ -341,14 +345,14 @@ TEST_CASE("threads: functions may be temporaries, const, mutable or move-only") 
 #if TEST_FORK
 TEST_CASE("threads: a forked child has a pool of its own") {
   const Threads scope(3);
-  parallel_for(1000, 1, [](int64_t, int64_t) {});  // the parent's pool runs
+  parallel_for(1000, 1, [](std::int64_t, std::int64_t) {});  // the parent's pool runs
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     alarm(60);  // a child that hangs dies instead
-    std::atomic<int64_t> covered{0};
+    std::atomic<std::int64_t> covered{0};
     std::atomic<int> inside{0}, most{0};
-    parallel_chunks(3, 1, [&](int64_t, int64_t begin, int64_t end) {
+    parallel_chunks(3, 1, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
       const int now = ++inside;
       int before = most.load();
       while (before < now && !most.compare_exchange_weak(before, now)) {
@@ -365,8 +369,8 @@ TEST_CASE("threads: a forked child has a pool of its own") {
   REQUIRE(waitpid(child, &status, 0) == child);
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
-  std::atomic<int64_t> covered{0};
-  parallel_for(1000, 1, [&](int64_t begin, int64_t end) { covered += end - begin; });
+  std::atomic<std::int64_t> covered{0};
+  parallel_for(1000, 1, [&](std::int64_t begin, std::int64_t end) { covered += end - begin; });
   CHECK(covered == 1000);
 }
 #endif

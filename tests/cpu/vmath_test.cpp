@@ -21,18 +21,18 @@ template <class T>
 constexpr T nan = std::numeric_limits<T>::quiet_NaN();
 
 /// A function under test, and the same from the C library in a wider type W.
-#define FUNCTION(Name, ours, wide)                                      \
-  struct Name {                                                         \
-    template <class V, class T = typename V::value_type>                \
-    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, int64_t n) { \
-      vec_map<V>(                                                       \
-          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);   \
-    }                                                                   \
-    template <class W>                                                  \
-    static W reference(W x) {                                           \
-      return wide;                                                      \
-    }                                                                   \
-    static constexpr const char* name = #ours;                          \
+#define FUNCTION(Name, ours, wide)                                           \
+  struct Name {                                                              \
+    template <class V, class T = typename V::value_type>                     \
+    static TANDEM_ALWAYS_INLINE void run(const T* x, T* y, std::int64_t n) { \
+      vec_map<V>(                                                            \
+          n, y, [](V a) TANDEM_INLINE_LAMBDA { return ours(a); }, x);        \
+    }                                                                        \
+    template <class W>                                                       \
+    static W reference(W x) {                                                \
+      return wide;                                                           \
+    }                                                                        \
+    static constexpr const char* name = #ours;                               \
   };
 FUNCTION(Exp, exp, std::exp(x))
 FUNCTION(ExpNormal, exp_normal, std::exp(x))
@@ -67,18 +67,18 @@ double ulps(T got, Wide<T> exact) {
 template <class T>
 std::vector<T> arguments() {
   std::vector<T> x;
-  uint64_t state = 42;
+  std::uint64_t state = 42;
   const auto random = [&state] {
     state = state * 6364136223846793005ULL + 1442695040888963407ULL;
     return state ^ (state >> 31);
   };
-  for (uint32_t i = 0; i < 300007; ++i) {
+  for (std::uint32_t i = 0; i < 300007; ++i) {
     T value;
     if constexpr (sizeof(T) == 4) {
-      const uint32_t bits = i * 14315U;  // 300007 · 14315 is just below 2^32
+      const std::uint32_t bits = i * 14315U;  // 300007 · 14315 is just below 2^32
       std::memcpy(&value, &bits, sizeof(T));
     } else {
-      const uint64_t bits = random();
+      const std::uint64_t bits = random();
       std::memcpy(&value, &bits, sizeof(T));
     }
     x.push_back(value);
@@ -94,10 +94,10 @@ std::vector<T> arguments() {
 template <class Function, class T>
 double worst_error(const std::vector<T>& x) {
   std::vector<T> y(x.size());
-  simd_dispatch<Function, T>(x.data(), y.data(), static_cast<int64_t>(x.size()));
+  simd_dispatch<Function, T>(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
   double worst = 0;
   T at = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
     const double error = ulps<T>(y[i], Function::reference(static_cast<Wide<T>>(x[i])));
     if (error > worst) {
       worst = error;
@@ -133,13 +133,13 @@ void check_special() {
   x.push_back(std::nextafter(x.back(), inf<T>));
   x.push_back(std::nextafter(T(1), T(0)));
   x.push_back(std::nextafter(T(1), T(2)));
-  const size_t n = x.size();
-  for (size_t i = 0; i < n; ++i) x.push_back(-x[i]);
+  const std::size_t n = x.size();
+  for (std::size_t i = 0; i < n; ++i) x.push_back(-x[i]);
   std::vector<T> y(x.size());
   for (const Isa isa : supported_isas()) {
     const IsaScope scope(isa);
-    simd_dispatch<Function, T>(x.data(), y.data(), static_cast<int64_t>(x.size()));
-    for (size_t i = 0; i < x.size(); ++i) {
+    simd_dispatch<Function, T>(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
+    for (std::size_t i = 0; i < x.size(); ++i) {
       INFO(Function::name, "(", x[i], ") = ", y[i], " on ", name(isa));
       CHECK(ulps<T>(y[i], Function::reference(static_cast<Wide<T>>(x[i]))) <= 2);
     }
@@ -150,13 +150,14 @@ void check_special() {
 template <class Function, class T>
 void check_positions() {
   std::vector<T> x(67), all(67), part(67);
-  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i) * T(0.37) - T(9.1);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<T>(i) * T(0.37) - T(9.1);
   for (const Isa isa : supported_isas()) {
     const IsaScope scope(isa);
-    simd_dispatch<Function, T>(x.data(), all.data(), int64_t{67});
-    for (size_t start = 0; start < x.size(); ++start) {
+    simd_dispatch<Function, T>(x.data(), all.data(), std::int64_t{67});
+    for (std::size_t start = 0; start < x.size(); ++start) {
       part.assign(part.size(), T(-77));
-      simd_dispatch<Function, T>(x.data() + start, part.data(), static_cast<int64_t>(67 - start));
+      simd_dispatch<Function, T>(x.data() + start, part.data(),
+                                 static_cast<std::int64_t>(67 - start));
       CHECK(std::memcmp(part.data(), all.data() + start, (67 - start) * sizeof(T)) == 0);
       if (start > 0) CHECK(part[67 - start] == T(-77));
     }
@@ -221,8 +222,8 @@ void check_exp_normal(const std::vector<T>& given) {
   for (const Isa isa : supported_isas()) {
     const IsaScope scope(isa);
     INFO("instruction set ", name(isa));
-    simd_dispatch<Exp, T>(x.data(), exact.data(), static_cast<int64_t>(x.size()));
-    simd_dispatch<ExpNormal, T>(x.data(), ours.data(), static_cast<int64_t>(x.size()));
+    simd_dispatch<Exp, T>(x.data(), exact.data(), static_cast<std::int64_t>(x.size()));
+    simd_dispatch<ExpNormal, T>(x.data(), ours.data(), static_cast<std::int64_t>(x.size()));
     std::size_t wrong = 0, small = 0;
     for (std::size_t i = 0; i < x.size(); ++i) {
       // Beside log(least) the two may fall on either side of it.
@@ -234,7 +235,7 @@ void check_exp_normal(const std::vector<T>& given) {
     CHECK(small >= 3);
     const std::vector<T> broken(40, nan<T>);
     std::vector<T> result(40);
-    simd_dispatch<ExpNormal, T>(broken.data(), result.data(), int64_t{40});
+    simd_dispatch<ExpNormal, T>(broken.data(), result.data(), std::int64_t{40});
     for (const T y : result) CHECK(std::isnan(y));
   }
 }

@@ -98,7 +98,7 @@ void conv3d_forward(const Conv3dShape& shape, const T* x, const Conv3dWeights<T>
   TANDEM_CHECK(slice.first >= 0 && slice.first + shape.out_channels <= slice.total,
                "conv3d_forward", "y has ", slice.total, " channels, ", shape.out_channels,
                " do not fit from channel ", slice.first);
-  const int64_t positions = shape.out_positions();
+  const std::int64_t positions = shape.out_positions();
   if (shape.n == 0 || shape.out_channels == 0 || positions == 0) return;
   if (w.winograd().kind() != conv3d_detail::TileKind::none) {
     return conv3d_detail::winograd(shape, x, w.winograd(), bias, relu, y, slice,
@@ -106,7 +106,7 @@ void conv3d_forward(const Conv3dShape& shape, const T* x, const Conv3dWeights<T>
   }
   const int threads = gemm_detail::useful_threads(shape.flops() / static_cast<double>(shape.n));
   conv3d_detail::DirectConv<T, Out> conv(shape, w.direct(), bias, relu);
-  for (int64_t i = 0; i < shape.n; ++i) {
+  for (std::int64_t i = 0; i < shape.n; ++i) {
     conv.run(x + i * shape.channels * shape.in_positions(),
              y + (i * slice.total + slice.first) * positions, threads);
   }

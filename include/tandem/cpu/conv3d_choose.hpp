@@ -30,14 +30,14 @@ double direct_cost(const Conv3dShape& s, const Kernels<T, Accumulator<T>>& kerne
 template <class Tile, class Acc>
 double winograd_cost(const Conv3dShape& s, const Kernels<Acc, Acc>& kernels, bool packed_once) {
   constexpr double points = Tile::n * Tile::n;
-  const int64_t tiles = ceil_div(s.out(1), Tile::m) * ceil_div(s.out(2), Tile::m);
+  const std::int64_t tiles = ceil_div(s.out(1), Tile::m) * ceil_div(s.out(2), Tile::m);
   const Panels rows = Panels::even(tiles, kernels.rows);
   // Below two thirds of its height a micro kernel waits for its own results.
-  const int64_t least = 2 * kernels.rows / 3, height = rows.width < least ? least : rows.width;
-  int64_t taps = 0;  // that meet a frame, over all output frames
-  for (int64_t d = 0; d < s.out(0); ++d) {
-    const int64_t begin = d * s.stride[0] - s.pad_front[0], end = begin + s.kernel[0];
-    const int64_t met = (end < s.depth ? end : s.depth) - (begin > 0 ? begin : 0);
+  const std::int64_t least = 2 * kernels.rows / 3, height = rows.width < least ? least : rows.width;
+  std::int64_t taps = 0;  // that meet a frame, over all output frames
+  for (std::int64_t d = 0; d < s.out(0); ++d) {
+    const std::int64_t begin = d * s.stride[0] - s.pad_front[0], end = begin + s.kernel[0];
+    const std::int64_t met = (end < s.depth ? end : s.depth) - (begin > 0 ? begin : 0);
     if (met > 0) taps += met;
   }
   const double phases = static_cast<double>(s.stride[1] * s.stride[1] * s.channels);
@@ -56,7 +56,7 @@ TileKind choose_tile(const Conv3dShape& s, Conv3dMethod method,
                      const Kernels<T, Accumulator<T>>& kernels, bool packed_once) {
   using Acc = Accumulator<T>;
   if (method == Conv3dMethod::direct) return TileKind::none;
-  const int64_t taps = winograd_taps(s);
+  const std::int64_t taps = winograd_taps(s);
   if (method == Conv3dMethod::automatic) {
     if (taps == 0) return TileKind::none;
     const Kernels<Acc, Acc>& products = gemm_detail::kernels<Acc, Acc>(isa());

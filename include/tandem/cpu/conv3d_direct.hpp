@@ -44,20 +44,20 @@ class PackedRows {
  public:
   using Acc = Accumulator<T>;
 
-  PackedRows(const Kernels<T, Acc>& kernels, int64_t rows, int64_t k)
+  PackedRows(const Kernels<T, Acc>& kernels, std::int64_t rows, std::int64_t k)
       : kernels_(&kernels),
         k_(k),
         blocks_(k, kernels.k_block),
         panels_(Panels::even(rows, kernels.rows)) {}
 
-  int64_t bytes() const { return offset(blocks_.count, 0); }
+  std::int64_t bytes() const { return offset(blocks_.count, 0); }
   void pack(const T* rows, std::byte* packed) {
     data_ = packed;
     gemm_detail::PackSource<T> source{
         rows, k_, true, kernels_->pack_a_along_k, kernels_->rows, kernels_->k_multiple, panels_};
-    parallel_for(blocks_.count * panels_.count, 4, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t block = i / panels_.count, panel = i % panels_.count;
+    parallel_for(blocks_.count * panels_.count, 4, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t block = i / panels_.count, panel = i % panels_.count;
         source(panel, panel + 1, blocks_.begin(block), blocks_.size(block), kernels_->k_unit,
                steps(block), step_bytes(), packed + offset(block, panel));
       }
@@ -67,21 +67,24 @@ class PackedRows {
   const Kernels<T, Acc>& kernels() const { return *kernels_; }
   const KBlocks& blocks() const { return blocks_; }
   const Panels& panels() const { return panels_; }
-  int64_t steps(int64_t block) const {
+  std::int64_t steps(std::int64_t block) const {
     return round_up(blocks_.size(block), kernels_->k_multiple) / kernels_->k_unit;
   }
-  const std::byte* at(int64_t block, int64_t panel) const { return data_ + offset(block, panel); }
+  const std::byte* at(std::int64_t block, std::int64_t panel) const {
+    return data_ + offset(block, panel);
+  }
 
  private:
-  int64_t step_bytes() const { return int64_t{kernels_->rows} * kernels_->element_size; }
-  int64_t offset(int64_t block, int64_t panel) const {
-    const int64_t before = round_up(blocks_.begin(block), kernels_->k_multiple) / kernels_->k_unit;
-    const int64_t panel_bytes = block < blocks_.count ? steps(block) * step_bytes() : 0;
+  std::int64_t step_bytes() const { return std::int64_t{kernels_->rows} * kernels_->element_size; }
+  std::int64_t offset(std::int64_t block, std::int64_t panel) const {
+    const std::int64_t before =
+        round_up(blocks_.begin(block), kernels_->k_multiple) / kernels_->k_unit;
+    const std::int64_t panel_bytes = block < blocks_.count ? steps(block) * step_bytes() : 0;
     return before * step_bytes() * panels_.count + panel_bytes * panel;
   }
 
   const Kernels<T, Acc>* kernels_;
-  int64_t k_;
+  std::int64_t k_;
   KBlocks blocks_;
   Panels panels_;
   const std::byte* data_ = nullptr;
@@ -91,12 +94,12 @@ class PackedRows {
 template <class Out>
 struct FinishRow {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const typename V::value_type* c, Out* y, int64_t n,
+  static TANDEM_ALWAYS_INLINE void run(const typename V::value_type* c, Out* y, std::int64_t n,
                                        typename V::value_type bias, bool relu) {
     const V b(bias), floor(relu ? 0 : static_cast<typename V::value_type>(-__builtin_inf()));
     // max gives its second argument if either is NaN.
     if constexpr (std::is_same_v<Out, bfloat16>) {
-      vec_map<Vec<uint16_t, V::size>>(
+      vec_map<Vec<std::uint16_t, V::size>>(
           n, &y->bits, [=](V x) TANDEM_INLINE_LAMBDA { return to_bf16(max(floor, x + b)); }, c);
     } else {
       vec_map<V>(
@@ -127,22 +130,22 @@ class DirectConv {
     x_ = x;
     y_ = y;
     if (!layout_.in_place) {
-      const int64_t size = s_.channels * layout_.channel;
+      const std::int64_t size = s_.channels * layout_.channel;
       T* copy = reinterpret_cast<T*>(
-          conv_scratch().image.get((size + slack) * static_cast<int64_t>(sizeof(T))));
+          conv_scratch().image.get((size + slack) * static_cast<std::int64_t>(sizeof(T))));
       copy_image(s_, layout_, x, copy);
       x_ = copy;
     }
     taps_ = find_taps();
     // Few columns for many threads: cut the rows into stripes, too.
-    const int64_t columns = columns_.count, rows = w_.panels().count;
-    int64_t stripes = threads > 1 ? ceil_div(4 * threads, columns) : 1;
+    const std::int64_t columns = columns_.count, rows = w_.panels().count;
+    std::int64_t stripes = threads > 1 ? ceil_div(4 * threads, columns) : 1;
     if (stripes > rows) stripes = rows;
-    gemm_detail::share_out(threads, columns * stripes, [&](int64_t begin, int64_t end) {
+    gemm_detail::share_out(threads, columns * stripes, [&](std::int64_t begin, std::int64_t end) {
       if (kernels_.begin != nullptr) kernels_.begin();
       while (begin < end) {
-        const int64_t stripe = begin / columns, column = begin % columns;
-        const int64_t count = end - begin < columns - column ? end - begin : columns - column;
+        const std::int64_t stripe = begin / columns, column = begin % columns;
+        const std::int64_t count = end - begin < columns - column ? end - begin : columns - column;
         multiply(rows * stripe / stripes, rows * (stripe + 1) / stripes, column, column + count);
         begin += count;
       }
@@ -151,14 +154,14 @@ class DirectConv {
   }
 
  private:
-  const int64_t* find_taps() {
-    int64_t* taps = reinterpret_cast<int64_t*>(
-        conv_scratch().taps.get(s_.fan_in() * static_cast<int64_t>(sizeof(int64_t))));
-    int64_t* next = taps;
-    for (int64_t c = 0; c < s_.channels; ++c) {
-      for (int64_t kd = 0; kd < s_.kernel[0]; ++kd) {
-        for (int64_t kh = 0; kh < s_.kernel[1]; ++kh) {
-          for (int64_t kw = 0; kw < s_.kernel[2]; ++kw) *next++ = layout_.tap(c, kd, kh, kw);
+  const std::int64_t* find_taps() {
+    std::int64_t* taps = reinterpret_cast<std::int64_t*>(
+        conv_scratch().taps.get(s_.fan_in() * static_cast<std::int64_t>(sizeof(std::int64_t))));
+    std::int64_t* next = taps;
+    for (std::int64_t c = 0; c < s_.channels; ++c) {
+      for (std::int64_t kd = 0; kd < s_.kernel[0]; ++kd) {
+        for (std::int64_t kh = 0; kh < s_.kernel[1]; ++kh) {
+          for (std::int64_t kw = 0; kw < s_.kernel[2]; ++kw) *next++ = layout_.tap(c, kd, kh, kw);
         }
       }
     }
@@ -166,19 +169,19 @@ class DirectConv {
   }
 
   /// Row panels [row0, row1) × column panels [col0, col1).
-  void multiply(int64_t row0, int64_t row1, int64_t col0, int64_t col1) {
+  void multiply(std::int64_t row0, std::int64_t row1, std::int64_t col0, std::int64_t col1) {
     const Panels& rows = w_.panels();
-    const int64_t i0 = rows.begin(row0), j0 = columns_.begin(col0);
-    const int64_t step_bytes = int64_t{kernels_.cols} * kernels_.element_size;
+    const std::int64_t i0 = rows.begin(row0), j0 = columns_.begin(col0);
+    const std::int64_t step_bytes = std::int64_t{kernels_.cols} * kernels_.element_size;
     Acc* c;
-    int64_t ldc;
+    std::int64_t ldc;
     if constexpr (in_place) {
       c = y_ + i0 * positions_ + j0;
       ldc = positions_;
     } else {
       ldc = (col1 - col0) * kernels_.cols;
       c = reinterpret_cast<Acc*>(conv_scratch().result.get((rows.begin(row1) - i0) * ldc *
-                                                           static_cast<int64_t>(sizeof(Acc))));
+                                                           static_cast<std::int64_t>(sizeof(Acc))));
     }
     MicroArgs<Acc> args{};
     args.alpha = 1;
@@ -186,23 +189,23 @@ class DirectConv {
     args.a_step = kernels_.rows;
     args.b_step = kernels_.cols;
     args.ldc = ldc;
-    for (int64_t block = 0; block < w_.blocks().count; ++block) {
+    for (std::int64_t block = 0; block < w_.blocks().count; ++block) {
       args.steps = w_.steps(block);
       args.beta = block == 0 ? 0 : 1;
       const bool last = block == w_.blocks().count - 1;
       std::byte* panel = conv_scratch().panel.get((args.steps + slack) * step_bytes);
       args.b = panel;
       args.prefetch = reinterpret_cast<const char*>(panel);
-      for (int64_t col = col0; col < col1; ++col) {
-        const int64_t j = columns_.begin(col);
+      for (std::int64_t col = col0; col < col1; ++col) {
+        const std::int64_t j = columns_.begin(col);
         args.cols = columns_.end(col) - j;
         Run runs[max_columns];
-        const int64_t run_count = find_runs(s_, layout_, j, args.cols, runs);
+        const std::int64_t run_count = find_runs(s_, layout_, j, args.cols, runs);
         pack_columns<T>({x_, taps_ + w_.blocks().begin(block), w_.blocks().size(block), runs,
                          run_count, panel, kernels_.cols, layout_.in_place},
                         kernels_.k_unit, args.steps, step_bytes);
-        for (int64_t row = row0; row < row1; ++row) {
-          const int64_t i = rows.begin(row);
+        for (std::int64_t row = row0; row < row1; ++row) {
+          const std::int64_t i = rows.begin(row);
           args.rows = rows.end(row) - i;
           args.a = w_.at(block, row);
           args.c = c + (i - i0) * ldc + (j - j0);
@@ -213,9 +216,10 @@ class DirectConv {
     }
   }
 
-  void finish(int64_t i0, int64_t j0, int64_t rows, int64_t cols, const Acc* c, int64_t ldc) {
+  void finish(std::int64_t i0, std::int64_t j0, std::int64_t rows, std::int64_t cols, const Acc* c,
+              std::int64_t ldc) {
     if (in_place && bias_ == nullptr && !relu_) return;
-    for (int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t i = 0; i < rows; ++i) {
       simd_dispatch<FinishRow<Out>, Acc>(c + i * ldc, y_ + (i0 + i) * positions_ + j0, cols,
                                          bias_ != nullptr ? bias_[i0 + i] : Acc(0), relu_);
     }
@@ -227,11 +231,11 @@ class DirectConv {
   const Kernels<T, Acc>& kernels_;
   const Acc* bias_;
   bool relu_;
-  int64_t positions_;
+  std::int64_t positions_;
   Panels columns_;
   const T* x_ = nullptr;
   Out* y_ = nullptr;
-  const int64_t* taps_ = nullptr;
+  const std::int64_t* taps_ = nullptr;
 };
 
 }  // namespace cpu::conv3d_detail

@@ -20,22 +20,22 @@ namespace cpu {
 ///                           .out_channels = 192, .kernel = {3, 3, 3}, .pad_front = {1, 1, 1},
 ///                           .pad_back = {1, 1, 1}};
 struct Conv3dShape {
-  int64_t n = 1, channels = 1, depth = 1, height = 1, width = 1, out_channels = 1;
-  int64_t kernel[3] = {1, 1, 1};
-  int64_t stride[3] = {1, 1, 1};
-  int64_t pad_front[3] = {0, 0, 0};
-  int64_t pad_back[3] = {0, 0, 0};
+  std::int64_t n = 1, channels = 1, depth = 1, height = 1, width = 1, out_channels = 1;
+  std::int64_t kernel[3] = {1, 1, 1};
+  std::int64_t stride[3] = {1, 1, 1};
+  std::int64_t pad_front[3] = {0, 0, 0};
+  std::int64_t pad_back[3] = {0, 0, 0};
 
-  int64_t in(int axis) const { return axis == 0 ? depth : axis == 1 ? height : width; }
+  std::int64_t in(int axis) const { return axis == 0 ? depth : axis == 1 ? height : width; }
   /// ⌊(in + pad_front + pad_back − kernel) / stride⌋ + 1.
-  int64_t out(int axis) const {
+  std::int64_t out(int axis) const {
     return (in(axis) + pad_front[axis] + pad_back[axis] - kernel[axis]) / stride[axis] + 1;
   }
-  int64_t in_positions() const { return depth * height * width; }
-  int64_t out_positions() const { return out(0) * out(1) * out(2); }
-  int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::int64_t in_positions() const { return depth * height * width; }
+  std::int64_t out_positions() const { return out(0) * out(1) * out(2); }
+  std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   /// Weights of one output channel: the length of the sums.
-  int64_t fan_in() const { return channels * taps(); }
+  std::int64_t fan_in() const { return channels * taps(); }
   double flops() const {
     return 2.0 * static_cast<double>(n * out_positions()) * static_cast<double>(out_channels) *
            static_cast<double>(fan_in());
@@ -71,8 +71,8 @@ struct Conv3dShape {
 /// Which of y's channels a convolution fills: y has `total` (0: exactly the convolution's), and the
 /// convolution's begin at `first`. Branches write side by side into one tensor this way.
 struct ChannelSlice {
-  int64_t total = 0;
-  int64_t first = 0;
+  std::int64_t total = 0;
+  std::int64_t first = 0;
 };
 
 /// How to compute: as a matrix product with the image's windows (direct), through Winograd's short

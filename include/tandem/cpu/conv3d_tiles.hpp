@@ -15,19 +15,19 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
 
-inline constexpr int64_t max_lanes = 16;  // of a vector, in every instruction set
+inline constexpr std::int64_t max_lanes = 16;  // of a vector, in every instruction set
 // Output channels that lie side by side, see OutputArgs
-inline constexpr int64_t product_width = 32;
+inline constexpr std::int64_t product_width = 32;
 
 /// Some rows of tiles of one frame of one channel.
 template <class T>
 struct TileRows {
   const T* frame;  // height × width
-  int64_t height, width;
-  int64_t first_row, first_column;  // of the image, may be negative
-  int64_t rows;                     // to be staged
-  int64_t phases;                   // along the width: s·m, so that tiles are neighbours
-  int64_t columns;                  // of each phase, a multiple of max_lanes
+  std::int64_t height, width;
+  std::int64_t first_row, first_column;  // of the image, may be negative
+  std::int64_t rows;                     // to be staged
+  std::int64_t phases;                   // along the width: s·m, so that tiles are neighbours
+  std::int64_t columns;                  // of each phase, a multiple of max_lanes
 };
 
 /// (a0 b0 a1 b1 …) of the lower and of the upper halves.
@@ -81,30 +81,31 @@ struct StageRows {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(TileRows<T> t, typename V::value_type* stage) {
     using Acc = typename V::value_type;
-    const int64_t size = phases * t.columns;
+    const std::int64_t size = phases * t.columns;
     Acc* line = stage;
-    std::memset(static_cast<void*>(line), 0, static_cast<size_t>(size) * sizeof(Acc));
+    std::memset(static_cast<void*>(line), 0, static_cast<std::size_t>(size) * sizeof(Acc));
     // Columns [from, from + count) of the image are columns [at, at + count) of the line.
-    const int64_t at = t.first_column < 0 ? -t.first_column : 0, from = t.first_column + at;
-    int64_t count = t.width - from < size - at ? t.width - from : size - at;
+    const std::int64_t at = t.first_column < 0 ? -t.first_column : 0, from = t.first_column + at;
+    std::int64_t count = t.width - from < size - at ? t.width - from : size - at;
     if (count < 0) count = 0;
-    for (int64_t r = 0; r < t.rows; ++r) {
+    for (std::int64_t r = 0; r < t.rows; ++r) {
       Acc* out = stage + (r + 1) * size;
-      const int64_t h = t.first_row + r;
+      const std::int64_t h = t.first_row + r;
       if (h < 0 || h >= t.height) {
-        std::memset(static_cast<void*>(out), 0, static_cast<size_t>(size) * sizeof(Acc));
+        std::memset(static_cast<void*>(out), 0, static_cast<std::size_t>(size) * sizeof(Acc));
         continue;
       }
       const T* row = t.frame + h * t.width + from;
       if constexpr (std::is_same_v<T, bfloat16>) {
         vec_map<V>(
             count, line + at,
-            [](Vec<uint16_t, V::size> x) TANDEM_INLINE_LAMBDA { return from_bf16(x); }, &row->bits);
+            [](Vec<std::uint16_t, V::size> x) TANDEM_INLINE_LAMBDA { return from_bf16(x); },
+            &row->bits);
       } else {
         vec_map<V>(
             count, line + at, [](V x) TANDEM_INLINE_LAMBDA { return x; }, row);
       }
-      for (int64_t q = 0; q < t.columns; q += V::size) {
+      for (std::int64_t q = 0; q < t.columns; q += V::size) {
         V v[extent(phases)];
         TANDEM_UNROLL_TILE for (int p = 0; p < phases; ++p) v[p] =
             V::load(line + q * phases + p * V::size);
@@ -120,9 +121,9 @@ struct StageRows {
 template <class Acc>
 struct InputArgs {
   const Acc* stage;
-  int64_t columns, stride, tiles_x, tiles_y;
+  std::int64_t columns, stride, tiles_x, tiles_y;
   Acc* out;
-  int64_t row_stride, point_stride;
+  std::int64_t row_stride, point_stride;
 };
 
 template <class Tile>
@@ -130,17 +131,17 @@ struct InputTransform {
   template <class V>
   static TANDEM_ALWAYS_INLINE void run(InputArgs<typename V::value_type> a) {
     constexpr int n = Tile::n, m = Tile::m;
-    const int64_t s = a.stride, phases = s * m, row = phases * a.columns;
-    for (int64_t eh = 0; eh < s; ++eh) {
-      for (int64_t ew = 0; ew < s; ++ew, a.out += a.row_stride) {
-        int64_t column[extent(n)];
-        for (int64_t j = 0; j < n; ++j) {
+    const std::int64_t s = a.stride, phases = s * m, row = phases * a.columns;
+    for (std::int64_t eh = 0; eh < s; ++eh) {
+      for (std::int64_t ew = 0; ew < s; ++ew, a.out += a.row_stride) {
+        std::int64_t column[extent(n)];
+        for (std::int64_t j = 0; j < n; ++j) {
           column[j] = (j * s + ew) % phases * a.columns + (j * s + ew) / phases;
         }
-        for (int64_t y = 0; y < a.tiles_y; ++y) {
+        for (std::int64_t y = 0; y < a.tiles_y; ++y) {
           // A vector may reach beyond the last tile of the row; the next row's tiles overwrite
           // that.
-          for (int64_t x = 0; x < a.tiles_x; x += V::size) {
+          for (std::int64_t x = 0; x < a.tiles_x; x += V::size) {
             const auto* from = a.stage + (y * m * s + eh) * row + x;
             V half[extent(n)][extent(n)], d[extent(n)], v[extent(n)];
             for (int j = 0; j < n; ++j) {
@@ -168,9 +169,9 @@ struct InputTransform {
 template <class T, class Acc>
 struct FilterArgs {
   const T* w;
-  int64_t channel_stride, count, cols, size, stride;
+  std::int64_t channel_stride, count, cols, size, stride;
   Acc* out;
-  int64_t point_stride;
+  std::int64_t point_stride;
 };
 
 template <class Tile, class T>
@@ -179,19 +180,20 @@ struct FilterTransform {
   static TANDEM_ALWAYS_INLINE void run(FilterArgs<T, Accumulator<T>> f) {
     constexpr int n = Tile::n, r = Tile::r, N = V::size;
     using Acc = Accumulator<T>;
-    for (int64_t phase = 0; phase < f.stride * f.stride; ++phase, f.out += f.cols) {
-      for (int64_t lane = 0; lane < f.cols; lane += N) {
-        const int64_t have = f.count - lane < N ? f.count - lane : N;
-        const int64_t want = f.cols - lane < N ? f.cols - lane : N;
+    for (std::int64_t phase = 0; phase < f.stride * f.stride; ++phase, f.out += f.cols) {
+      for (std::int64_t lane = 0; lane < f.cols; lane += N) {
+        const std::int64_t have = f.count - lane < N ? f.count - lane : N;
+        const std::int64_t want = f.cols - lane < N ? f.cols - lane : N;
         V half[extent(n)][extent(r)];
         for (int b = 0; b < r; ++b) {
           V g[extent(r)];
           for (int a = 0; a < r; ++a) {
-            const int64_t h = a * f.stride + phase / f.stride, w = b * f.stride + phase % f.stride;
+            const std::int64_t h = a * f.stride + phase / f.stride,
+                               w = b * f.stride + phase % f.stride;
             double taps[extent(N)] = {};
             if (h < f.size && w < f.size) {
               const T* from = f.w + lane * f.channel_stride + h * f.size + w;
-              for (int64_t o = 0; o < have; ++o) {
+              for (std::int64_t o = 0; o < have; ++o) {
                 taps[o] = static_cast<double>(static_cast<Acc>(from[o * f.channel_stride]));
               }
             }
@@ -224,13 +226,13 @@ struct FilterTransform {
 template <class Acc, class Out>
 struct OutputArgs {
   const Acc* products;
-  int64_t tile_stride;
-  int64_t channels;
+  std::int64_t tile_stride;
+  std::int64_t channels;
   const Acc* bias;  // null: none
   bool relu;
   Out* y;  // of the first channel, row and column
-  int64_t channel_stride, row_stride;
-  int64_t rows, columns;  // of y that there are: ≤ m and ≤ m · tiles
+  std::int64_t channel_stride, row_stride;
+  std::int64_t rows, columns;  // of y that there are: ≤ m and ≤ m · tiles
 };
 
 template <class Tile, class Out>
@@ -242,14 +244,14 @@ struct OutputTransform {
     constexpr int tiles = N > m ? N / m : 1, width = tiles * m;  // positions turned at a time
     static_assert(width % N == 0);
     const V floor(a.relu ? Acc(0) : static_cast<Acc>(-__builtin_inf()));
-    for (int64_t o = 0; o < a.channels; o += N) {
-      const int64_t channels = a.channels - o < N ? a.channels - o : N;
+    for (std::int64_t o = 0; o < a.channels; o += N) {
+      const std::int64_t channels = a.channels - o < N ? a.channels - o : N;
       const V bias = a.bias != nullptr ? V::load_partial(a.bias + o, channels) : V(Acc(0));
-      for (int64_t x0 = 0; x0 < a.columns; x0 += width) {
-        const int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
+      for (std::int64_t x0 = 0; x0 < a.columns; x0 += width) {
+        const std::int64_t columns = a.columns - x0 < width ? a.columns - x0 : width;
         V block[extent(m)][extent(width)];  // lanes are channels
         const Acc* from = a.products + x0 / m * a.tile_stride + o;
-        for (int64_t t = 0; t * m < columns; ++t, from += a.tile_stride) {
+        for (std::int64_t t = 0; t * m < columns; ++t, from += a.tile_stride) {
           V half[extent(m)][extent(n)], s[extent(n)], y[extent(m)];
           for (int j = 0; j < n; ++j) {
             TANDEM_UNROLL_TILE for (int i = 0; i < n; ++i) {
@@ -265,14 +267,14 @@ struct OutputTransform {
                 max(floor, y[j] + bias);
           }
         }
-        for (int64_t i = 0; i < a.rows; ++i) {
-          for (int64_t x = 0; x < columns; x += N) {
-            const int64_t count = columns - x < N ? columns - x : N;
+        for (std::int64_t i = 0; i < a.rows; ++i) {
+          for (std::int64_t x = 0; x < columns; x += N) {
+            const std::int64_t count = columns - x < N ? columns - x : N;
             V turned[extent(N)];
             TANDEM_UNROLL_TILE for (int k = 0; k < N; ++k) turned[k] = block[i][x + k];
             transpose(turned);
             Out* to = a.y + o * a.channel_stride + i * a.row_stride + x0 + x;
-            for (int64_t c = 0; c < channels; ++c)
+            for (std::int64_t c = 0; c < channels; ++c)
               store(turned[c], to + c * a.channel_stride, count);
           }
         }
@@ -281,7 +283,7 @@ struct OutputTransform {
   }
 
   template <class V>
-  static TANDEM_ALWAYS_INLINE void store(V v, Out* to, int64_t count) {
+  static TANDEM_ALWAYS_INLINE void store(V v, Out* to, std::int64_t count) {
     if constexpr (std::is_same_v<Out, bfloat16>) {
       if (count == V::size) {
         to_bf16(v).store(&to->bits);

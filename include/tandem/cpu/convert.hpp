@@ -6,7 +6,7 @@
 ///   widen               bfloat16 or IEEE half (its bits) → float, exact
 ///
 ///   std::vector<bfloat16> y(x.size());
-///   cpu::round_to_bfloat16(x.data(), y.data(), static_cast<int64_t>(x.size()));
+///   cpu::round_to_bfloat16(x.data(), y.data(), static_cast<std::int64_t>(x.size()));
 
 #include <cstdint>
 
@@ -19,29 +19,31 @@ namespace cpu {
 
 namespace convert_detail {
 
-inline constexpr int64_t grain = 65536;  // elements, about 10 µs
+inline constexpr std::int64_t grain = 65536;  // elements, about 10 µs
 
 struct Round {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const float* x, uint16_t* y, int64_t n) {
+  static TANDEM_ALWAYS_INLINE void run(const float* x, std::uint16_t* y, std::int64_t n) {
     using U = typename V::Uint;
     const auto round = [](V value) TANDEM_INLINE_LAMBDA {
       const U bits = bit_cast<U>(value);
       const U nearest = (bits + U(0x7FFFU) + ((bits >> 16) & U(1U))) >> 16;
       const U quiet = (bits >> 16) | U(0x40U);
-      return convert<uint16_t>(select((bits & U(0x7FFFFFFFU)) > U(0x7F800000U), quiet, nearest));
+      return convert<std::uint16_t>(
+          select((bits & U(0x7FFFFFFFU)) > U(0x7F800000U), quiet, nearest));
     };
-    vec_map<typename V::template As<uint16_t>>(n, y, round, x);
+    vec_map<typename V::template As<std::uint16_t>>(n, y, round, x);
   }
 };
 
 struct WidenBfloat16 {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const uint16_t* x, float* y, int64_t n) {
-    using Bits = typename V::template As<uint16_t>;
+  static TANDEM_ALWAYS_INLINE void run(const std::uint16_t* x, float* y, std::int64_t n) {
+    using Bits = typename V::template As<std::uint16_t>;
     vec_map<V>(
         n, y,
-        [](Bits bits) TANDEM_INLINE_LAMBDA { return bit_cast<V>(convert<uint32_t>(bits) << 16); },
+        [](Bits bits)
+            TANDEM_INLINE_LAMBDA { return bit_cast<V>(convert<std::uint32_t>(bits) << 16); },
         x);
   }
 };
@@ -50,11 +52,11 @@ struct WidenBfloat16 {
 /// infinity and NaN get the largest exponent instead.
 struct WidenHalf {
   template <class V>
-  static TANDEM_ALWAYS_INLINE void run(const uint16_t* x, float* y, int64_t n) {
+  static TANDEM_ALWAYS_INLINE void run(const std::uint16_t* x, float* y, std::int64_t n) {
     using U = typename V::Uint;
-    using Bits = typename V::template As<uint16_t>;
+    using Bits = typename V::template As<std::uint16_t>;
     const auto widen = [](Bits half) TANDEM_INLINE_LAMBDA {
-      const U bits = convert<uint32_t>(half);
+      const U bits = convert<std::uint32_t>(half);
       const U magnitude = (bits & U(0x7FFFU)) << 13;
       const U finite = bit_cast<U>(bit_cast<V>(magnitude) * V(0x1p112F));
       const U wide = select(magnitude >= U(0x7C00U << 13), magnitude | U(0x7F800000U), finite);
@@ -67,23 +69,24 @@ struct WidenHalf {
 }  // namespace convert_detail
 
 /// y[i] = bfloat16(x[i]) for n elements.
-inline void round_to_bfloat16(const float* x, bfloat16* y, int64_t n) {
-  static_assert(sizeof(bfloat16) == sizeof(uint16_t) && alignof(bfloat16) == alignof(uint16_t));
-  parallel_for(n, convert_detail::grain, [&](int64_t begin, int64_t end) {
+inline void round_to_bfloat16(const float* x, bfloat16* y, std::int64_t n) {
+  static_assert(sizeof(bfloat16) == sizeof(std::uint16_t) &&
+                alignof(bfloat16) == alignof(std::uint16_t));
+  parallel_for(n, convert_detail::grain, [&](std::int64_t begin, std::int64_t end) {
     simd_dispatch<convert_detail::Round, float>(x + begin, &y[begin].bits, end - begin);
   });
 }
 
 /// y[i] = x[i] for n elements of bfloat16.
-inline void widen(const bfloat16* x, float* y, int64_t n) {
-  parallel_for(n, convert_detail::grain, [&](int64_t begin, int64_t end) {
+inline void widen(const bfloat16* x, float* y, std::int64_t n) {
+  parallel_for(n, convert_detail::grain, [&](std::int64_t begin, std::int64_t end) {
     simd_dispatch<convert_detail::WidenBfloat16, float>(&x[begin].bits, y + begin, end - begin);
   });
 }
 
 /// y[i] = the value of the half-precision number with the bits x[i], for n elements.
-inline void widen_half(const uint16_t* x, float* y, int64_t n) {
-  parallel_for(n, convert_detail::grain, [&](int64_t begin, int64_t end) {
+inline void widen_half(const std::uint16_t* x, float* y, std::int64_t n) {
+  parallel_for(n, convert_detail::grain, [&](std::int64_t begin, std::int64_t end) {
     simd_dispatch<convert_detail::WidenHalf, float>(x + begin, y + begin, end - begin);
   });
 }

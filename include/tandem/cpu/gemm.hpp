@@ -22,11 +22,11 @@ namespace cpu {
 namespace gemm_detail {
 
 /// Throws Error unless the sizes make sense together.
-inline void check_sizes(const char* op, Trans ta, Trans tb, int64_t m, int64_t n, int64_t k,
-                        int64_t lda, int64_t ldb, int64_t ldc) {
+inline void check_sizes(const char* op, Trans ta, Trans tb, std::int64_t m, std::int64_t n,
+                        std::int64_t k, std::int64_t lda, std::int64_t ldb, std::int64_t ldc) {
   TANDEM_CHECK(m >= 0 && n >= 0 && k >= 0, op, "sizes must not be negative, got m = ", m,
                ", n = ", n, ", k = ", k);
-  const int64_t a_width = ta == Trans::no ? k : m, b_width = tb == Trans::no ? n : k;
+  const std::int64_t a_width = ta == Trans::no ? k : m, b_width = tb == Trans::no ? n : k;
   TANDEM_CHECK(lda >= a_width, op, "rows of a are ", a_width, " long, got lda = ", lda);
   TANDEM_CHECK(ldb >= b_width, op, "rows of b are ", b_width, " long, got ldb = ", ldb);
   TANDEM_CHECK(ldc >= n, op, "rows of c are ", n, " long, got ldc = ", ldc);
@@ -34,7 +34,7 @@ inline void check_sizes(const char* op, Trans ta, Trans tb, int64_t m, int64_t n
 
 /// The time of a product on one thread, in multiplications and additions. Reading the other operand
 /// takes as long for one or two rows or columns as for three.
-inline double work(int64_t m, int64_t n, int64_t k) {
+inline double work(std::int64_t m, std::int64_t n, std::int64_t k) {
   return 2.0 * static_cast<double>(m > 3 ? m : 3) * static_cast<double>(n > 3 ? n : 3) *
          static_cast<double>(k);
 }
@@ -44,9 +44,9 @@ inline double work(int64_t m, int64_t n, int64_t k) {
 /// C = alpha·op(A)·op(B) + beta·C, then the epilogue, on up to num_threads() threads.
 /// Throws Error if a size is negative or a leading dimension is shorter than its row.
 template <class In, class Out>
-void gemm(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const In* a, int64_t lda,
-          const In* b, int64_t ldb, Out beta, Out* c, int64_t ldc,
-          const Epilogue<Out>& epilogue = {}) {
+void gemm(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Out alpha,
+          const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
+          std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm", ta, tb, m, n, k, lda, ldb, ldc);
   gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha, a, lda,
                              b, ldb, beta, c, ldc, epilogue,
@@ -56,9 +56,9 @@ void gemm(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const 
 /// gemm on the calling thread alone, for use inside a parallel region and for small products. Gives
 /// the same bits as gemm.
 template <class In, class Out>
-void gemm_serial(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const In* a,
-                 int64_t lda, const In* b, int64_t ldb, Out beta, Out* c, int64_t ldc,
-                 const Epilogue<Out>& epilogue = {}) {
+void gemm_serial(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Out alpha,
+                 const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
+                 std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_serial", ta, tb, m, n, k, lda, ldb, ldc);
   gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha, a, lda,
                              b, ldb, beta, c, ldc, epilogue, 1});
@@ -68,15 +68,16 @@ void gemm_serial(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha,
 /// b:
 /// the same matrix in each), on up to num_threads() threads.
 template <class In, class Out>
-void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha, const In* a,
-                  int64_t lda, int64_t stride_a, const In* b, int64_t ldb, int64_t stride_b,
-                  Out beta, Out* c, int64_t ldc, int64_t stride_c, int64_t batch) {
+void gemm_batched(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Out alpha,
+                  const In* a, std::int64_t lda, std::int64_t stride_a, const In* b,
+                  std::int64_t ldb, std::int64_t stride_b, Out beta, Out* c, std::int64_t ldc,
+                  std::int64_t stride_c, std::int64_t batch) {
   gemm_detail::check_sizes("gemm_batched", ta, tb, m, n, k, lda, ldb, ldc);
   TANDEM_CHECK(batch >= 0, "gemm_batched", "the batch must not be negative, got ", batch);
   const Epilogue<Out> none;
   const int threads =
       gemm_detail::useful_threads(gemm_detail::work(m, n, k) * static_cast<double>(batch));
-  const auto product = [&](int64_t i, int threads_each) {
+  const auto product = [&](std::int64_t i, int threads_each) {
     gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha,
                                a + i * stride_a, lda, b + i * stride_b, ldb, beta, c + i * stride_c,
                                ldc, none, threads_each});
@@ -84,12 +85,12 @@ void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha
   if (batch < 4 * threads) {  // too few to share out evenly: all threads on one after the other
     const int each = gemm_detail::useful_threads(gemm_detail::work(m, n, k));
     if (each > 1 || threads == 1) {
-      for (int64_t i = 0; i < batch; ++i) product(i, each);
+      for (std::int64_t i = 0; i < batch; ++i) product(i, each);
       return;
     }
   }
-  gemm_detail::share_out(threads, batch, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) product(i, 1);
+  gemm_detail::share_out(threads, batch, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) product(i, 1);
   });
 }
 
@@ -101,20 +102,20 @@ void gemm_batched(Trans ta, Trans tb, int64_t m, int64_t n, int64_t k, Out alpha
 template <class In, class Out = std::conditional_t<std::is_same_v<In, bfloat16>, float, In>>
 class PackedMatrix {
  public:
-  PackedMatrix(Trans tb, int64_t n, int64_t k, const In* b, int64_t ldb)
+  PackedMatrix(Trans tb, std::int64_t n, std::int64_t k, const In* b, std::int64_t ldb)
       : kernels_(&gemm_detail::kernels<In, Out>(isa())), n_(n), k_(k) {
     gemm_detail::check_sizes("PackedMatrix", Trans::no, tb, 0, n, k, k, ldb, n);
     const auto& ks = *kernels_;
     const gemm_detail::KBlocks blocks(k, ks.k_block);
     const auto source = gemm_detail::source_of_b(ks, tb, n, b, ldb);
-    const auto bytes = [&](int64_t length) {
+    const auto bytes = [&](std::int64_t length) {
       return gemm_detail::round_up(length, ks.k_multiple) / ks.k_unit * ks.element_size * ks.cols;
     };
     std::byte* packed = memory_.get_exactly(bytes(k) * source.panels.count);
-    const auto pack_items = [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t block = item / source.panels.count, panel = item % source.panels.count;
-        const int64_t length = blocks.size(block);
+    const auto pack_items = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t item = begin; item < end; ++item) {
+        const std::int64_t block = item / source.panels.count, panel = item % source.panels.count;
+        const std::int64_t length = blocks.size(block);
         source(panel, panel + 1, blocks.begin(block), length, ks.k_unit,
                gemm_detail::round_up(length, ks.k_multiple) / ks.k_unit, ks.cols * ks.element_size,
                packed + bytes(blocks.begin(block)) * source.panels.count + bytes(length) * panel);
@@ -124,22 +125,22 @@ class PackedMatrix {
     data_ = packed;
   }
 
-  int64_t n() const { return n_; }
-  int64_t k() const { return k_; }
+  std::int64_t n() const { return n_; }
+  std::int64_t k() const { return k_; }
   const std::byte* data() const { return data_; }
   const gemm_detail::Kernels<In, Out>& kernels() const { return *kernels_; }
 
  private:
   const gemm_detail::Kernels<In, Out>* kernels_;
-  int64_t n_, k_;
+  std::int64_t n_, k_;
   gemm_detail::Scratch memory_;
   const std::byte* data_ = nullptr;
 };
 
 /// C = alpha·op(A)·B + beta·C, then the epilogue, with B packed before.
 template <class In, class Out>
-void gemm_packed(Trans ta, int64_t m, Out alpha, const In* a, int64_t lda,
-                 const PackedMatrix<In, Out>& b, Out beta, Out* c, int64_t ldc,
+void gemm_packed(Trans ta, std::int64_t m, Out alpha, const In* a, std::int64_t lda,
+                 const PackedMatrix<In, Out>& b, Out beta, Out* c, std::int64_t ldc,
                  const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_packed", ta, Trans::no, m, b.n(), b.k(), lda, b.n(), ldc);
   gemm_detail::run<In, Out>(

@@ -28,9 +28,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::gemm_detail {
 
-inline constexpr int64_t shared_bytes = int64_t{8} << 20;  // of packed A and of packed B
-inline constexpr int64_t block_panels = 16;                // row panels per block
-inline constexpr int64_t in_place_size = 8192;     // elements of B: one first-level cache of floats
+inline constexpr std::int64_t shared_bytes = std::int64_t{8} << 20;  // of packed A and of packed B
+inline constexpr std::int64_t block_panels = 16;                     // row panels per block
+inline constexpr std::int64_t in_place_size =
+    8192;                                          // elements of B: one first-level cache of floats
 inline constexpr double flops_per_thread = 1.5e6;  // below, a thread is not worth waking
 
 /// How many threads `flops` operations are worth.
@@ -45,17 +46,17 @@ inline int useful_threads(double flops) {
 /// of their share of what is left, so the pieces get smaller towards the end and all threads finish
 /// at about the same time, also when one of them was interrupted.
 template <class F>
-void share_out(int threads, int64_t units, F&& f) {
+void share_out(int threads, std::int64_t units, F&& f) {
   if (threads <= 1 || units <= 1) {
-    for (int64_t u = 0; u < units; u += block_panels) {
+    for (std::int64_t u = 0; u < units; u += block_panels) {
       f(u, units - u < block_panels ? units : u + block_panels);
     }
     return;
   }
-  std::atomic<int64_t> next{0};
-  parallel_chunks(threads, 1, [&](int64_t, int64_t, int64_t) {
-    for (int64_t begin = next.load(std::memory_order_relaxed); begin < units;) {
-      int64_t take = ceil_div(units - begin, 2 * threads);
+  std::atomic<std::int64_t> next{0};
+  parallel_chunks(threads, 1, [&](std::int64_t, std::int64_t, std::int64_t) {
+    for (std::int64_t begin = next.load(std::memory_order_relaxed); begin < units;) {
+      std::int64_t take = ceil_div(units - begin, 2 * threads);
       if (take > block_panels) take = block_panels;
       if (next.compare_exchange_weak(begin, begin + take, std::memory_order_relaxed)) {
         f(begin, begin + take);
@@ -67,15 +68,15 @@ void share_out(int threads, int64_t units, F&& f) {
 
 /// How the inner dimension is cut: a function of k alone.
 struct KBlocks {
-  int64_t k, length, count;
+  std::int64_t k, length, count;
 
-  KBlocks(int64_t k_total, int64_t longest) : k(k_total), length(0), count(1) {
+  KBlocks(std::int64_t k_total, std::int64_t longest) : k(k_total), length(0), count(1) {
     if (k == 0) return;  // one empty block: C = beta·C and the epilogue
     length = round_up(ceil_div(k, ceil_div(k, longest)), 32);
     count = ceil_div(k, length);
   }
-  int64_t begin(int64_t block) const { return block * length < k ? block * length : k; }
-  int64_t size(int64_t block) const { return begin(block + 1) - begin(block); }
+  std::int64_t begin(std::int64_t block) const { return block * length < k ? block * length : k; }
+  std::int64_t size(std::int64_t block) const { return begin(block + 1) - begin(block); }
 };
 
 /// One product. `packed_b`, if set, is all of B, packed by pack_all_b.
@@ -83,23 +84,23 @@ template <class In, class Out>
 struct Problem {
   const Kernels<In, Out>& kernels;
   Trans trans_a, trans_b;
-  int64_t m, n, k;
+  std::int64_t m, n, k;
   Out alpha;
   const In* a;
-  int64_t lda;
+  std::int64_t lda;
   const In* b;
-  int64_t ldb;
+  std::int64_t ldb;
   Out beta;
   Out* c;
-  int64_t ldc;
+  std::int64_t ldc;
   const Epilogue<Out>& epilogue;
   int threads;
   const std::byte* packed_b = nullptr;
 };
 
 template <class In, class Out>
-PackSource<In> source_of_b(const Kernels<In, Out>& kernels, Trans trans, int64_t n, const In* b,
-                           int64_t ldb) {
+PackSource<In> source_of_b(const Kernels<In, Out>& kernels, Trans trans, std::int64_t n,
+                           const In* b, std::int64_t ldb) {
   const bool along_k = trans == Trans::yes;
   return {b,
           ldb,
@@ -135,13 +136,13 @@ class BlockedGemm {
   }
 
   void run() {
-    const int64_t column_bytes = packed_bytes(k_blocks_.length) * kernels_.cols;
-    int64_t columns = b_.panels.count, k_group = k_blocks_.count;
+    const std::int64_t column_bytes = packed_bytes(k_blocks_.length) * kernels_.cols;
+    std::int64_t columns = b_.panels.count, k_group = k_blocks_.count;
     if (p_.packed_b == nullptr && !read_b_in_place_ && !pack_b_late_) {
       // As many columns as one k block allows, since A is packed again for each group of them, then
       // as many k blocks as those columns allow.
-      const auto fit = [](int64_t count, int64_t bytes) {
-        int64_t most = bytes > 0 ? shared_bytes / bytes : count;
+      const auto fit = [](std::int64_t count, std::int64_t bytes) {
+        std::int64_t most = bytes > 0 ? shared_bytes / bytes : count;
         if (most < 1) most = 1;
         return count <= most ? count : ceil_div(count, ceil_div(count, most));
       };
@@ -161,17 +162,20 @@ class BlockedGemm {
  private:
   /// Steps of the micro kernel for k inner indices, and the bytes that those take per row or
   /// column.
-  int64_t steps(int64_t k) const { return round_up(k, kernels_.k_multiple) / kernels_.k_unit; }
-  int64_t packed_bytes(int64_t k) const { return steps(k) * kernels_.element_size; }
+  std::int64_t steps(std::int64_t k) const {
+    return round_up(k, kernels_.k_multiple) / kernels_.k_unit;
+  }
+  std::int64_t packed_bytes(std::int64_t k) const { return steps(k) * kernels_.element_size; }
 
   /// Where a panel of the packed group is: k blocks one after the other, in each all panels.
-  int64_t offset(const PackSource<In>& source, int64_t panels, int64_t block, int64_t panel) const {
-    const int64_t before = packed_bytes(k_blocks_.begin(block) - k_blocks_.begin(block0_));
+  std::int64_t offset(const PackSource<In>& source, std::int64_t panels, std::int64_t block,
+                      std::int64_t panel) const {
+    const std::int64_t before = packed_bytes(k_blocks_.begin(block) - k_blocks_.begin(block0_));
     return (before * panels + packed_bytes(k_blocks_.size(block)) * panel) * source.width;
   }
 
   void pack() {
-    const int64_t k = packed_bytes(k_blocks_.begin(block1_) - k_blocks_.begin(block0_));
+    const std::int64_t k = packed_bytes(k_blocks_.begin(block1_) - k_blocks_.begin(block0_));
     // In place, only a last panel with missing columns is packed, to make it complete.
     first_packed_ = col0_;
     if (read_b_in_place_) {
@@ -179,25 +183,26 @@ class BlockedGemm {
       first_packed_ = ragged ? col1_ - 1 : col1_;
     }
     const bool b_now = p_.packed_b == nullptr && !pack_b_late_;
-    const int64_t b_panels = b_now ? col1_ - first_packed_ : 0;
-    const int64_t a_bytes = k * a_.panels.count * a_.width;
+    const std::int64_t b_panels = b_now ? col1_ - first_packed_ : 0;
+    const std::int64_t a_bytes = k * a_.panels.count * a_.width;
     share_a_ = !read_a_in_place_ && a_bytes <= shared_bytes;
-    const int64_t a_panels = share_a_ ? a_.panels.count : 0;
+    const std::int64_t a_panels = share_a_ ? a_.panels.count : 0;
 
     ThreadScratch& scratch = thread_scratch();
     packed_a_ = a_panels > 0 ? scratch.a.get(a_bytes) : nullptr;
     packed_b_ = b_panels > 0 ? scratch.b.get(k * b_panels * b_.width) : nullptr;
 
     // Items of some panels and one k block, first of B, then of A.
-    int64_t together = (a_panels + b_panels) / (8 * p_.threads);
+    std::int64_t together = (a_panels + b_panels) / (8 * p_.threads);
     if (together < 4) together = 4;
     if (together > 16) together = 16;
-    const int64_t b_items = ceil_div(b_panels, together), a_items = ceil_div(a_panels, together);
-    const int64_t items = (b_items + a_items) * (block1_ - block0_);
-    const auto pack_items = [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const int64_t block = block0_ + item / (b_items + a_items);
-        const int64_t index = item % (b_items + a_items);
+    const std::int64_t b_items = ceil_div(b_panels, together),
+                       a_items = ceil_div(a_panels, together);
+    const std::int64_t items = (b_items + a_items) * (block1_ - block0_);
+    const auto pack_items = [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t item = begin; item < end; ++item) {
+        const std::int64_t block = block0_ + item / (b_items + a_items);
+        const std::int64_t index = item % (b_items + a_items);
         if (index < b_items) {
           pack_some(b_, first_packed_, b_panels, block, index * together, together, packed_b_);
         } else {
@@ -212,32 +217,32 @@ class BlockedGemm {
     }
   }
 
-  void pack_some(const PackSource<In>& source, int64_t first, int64_t panels, int64_t block,
-                 int64_t from, int64_t count, std::byte* packed) {
-    const int64_t to = panels - from < count ? panels : from + count;
-    const int64_t k = k_blocks_.size(block);
+  void pack_some(const PackSource<In>& source, std::int64_t first, std::int64_t panels,
+                 std::int64_t block, std::int64_t from, std::int64_t count, std::byte* packed) {
+    const std::int64_t to = panels - from < count ? panels : from + count;
+    const std::int64_t k = k_blocks_.size(block);
     source(first + from, first + to, k_blocks_.begin(block), k, kernels_.k_unit, steps(k),
            source.width * kernels_.element_size, packed + offset(source, panels, block, from));
   }
 
   void multiply() {
     // Few rows for many threads: cut the columns into stripes, until there are pieces enough.
-    const int64_t rows = a_.panels.count, columns = col1_ - col0_;
+    const std::int64_t rows = a_.panels.count, columns = col1_ - col0_;
     if (pack_b_late_) {
-      share_out(p_.threads, columns, [&](int64_t begin, int64_t end) {
+      share_out(p_.threads, columns, [&](std::int64_t begin, std::int64_t end) {
         if (kernels_.begin != nullptr) kernels_.begin();
         multiply_block(0, rows, col0_ + begin, col0_ + end);
         if (kernels_.end != nullptr) kernels_.end();
       });
       return;
     }
-    int64_t stripes = p_.threads > 1 ? ceil_div(32 * p_.threads, rows) : 1;
+    std::int64_t stripes = p_.threads > 1 ? ceil_div(32 * p_.threads, rows) : 1;
     if (stripes > columns) stripes = columns;
-    share_out(p_.threads, stripes * rows, [&](int64_t begin, int64_t end) {
+    share_out(p_.threads, stripes * rows, [&](std::int64_t begin, std::int64_t end) {
       if (kernels_.begin != nullptr) kernels_.begin();
       while (begin < end) {
-        const int64_t stripe = begin / rows, row = begin % rows;
-        const int64_t count = end - begin < rows - row ? end - begin : rows - row;
+        const std::int64_t stripe = begin / rows, row = begin % rows;
+        const std::int64_t count = end - begin < rows - row ? end - begin : rows - row;
         multiply_block(row, row + count, col0_ + columns * stripe / stripes,
                        col0_ + columns * (stripe + 1) / stripes);
         begin += count;
@@ -247,29 +252,29 @@ class BlockedGemm {
   }
 
   /// Row panels [row0, row1) × column panels [col0, col1).
-  void multiply_block(int64_t row0, int64_t row1, int64_t col0, int64_t col1) {
+  void multiply_block(std::int64_t row0, std::int64_t row1, std::int64_t col0, std::int64_t col1) {
     MicroArgs<Out> args{};
     args.alpha = p_.alpha;
     args.ldc = p_.ldc;
-    for (int64_t block = block0_; block < block1_; ++block) {
-      const int64_t k0 = k_blocks_.begin(block), k = k_blocks_.size(block);
+    for (std::int64_t block = block0_; block < block1_; ++block) {
+      const std::int64_t k0 = k_blocks_.begin(block), k = k_blocks_.size(block);
       const bool last = block == k_blocks_.count - 1;
       args.steps = steps(k);
       args.beta = block == 0 ? p_.beta : Out(1);
       const std::byte* packed_a = packed_a_;
-      int64_t a_offset = 0;
+      std::int64_t a_offset = 0;
       if (share_a_) {
         a_offset = offset(a_, a_.panels.count, block, row0);
       } else if (!read_a_in_place_) {
-        const int64_t panels = row1 - row0 > block_panels ? row1 - row0 : block_panels;
+        const std::int64_t panels = row1 - row0 > block_panels ? row1 - row0 : block_panels;
         std::byte* packed = thread_scratch().block.get(packed_bytes(k) * a_.width * panels);
         a_(row0, row1, k0, k, kernels_.k_unit, steps(k), a_.width * kernels_.element_size, packed);
         packed_a = packed;
       }
-      for (int64_t col = col0; col < col1; ++col) {
-        const int64_t j = b_.panels.begin(col);
+      for (std::int64_t col = col0; col < col1; ++col) {
+        const std::int64_t j = b_.panels.begin(col);
         args.cols = b_.panels.end(col) - j;
-        const int64_t panel_bytes = packed_bytes(k) * b_.width;
+        const std::int64_t panel_bytes = packed_bytes(k) * b_.width;
         if (p_.packed_b != nullptr) {
           args.b = p_.packed_b + b_offset_in_all(block, col);
           args.b_step = b_.width;
@@ -289,11 +294,11 @@ class BlockedGemm {
         // Each row panel of this column fetches its share of the next column's panel of B.
         const bool fetch =
             !pack_b_late_ && col >= first_packed_ && col + 1 < col1 && args.steps > 0;
-        const int64_t share = fetch ? panel_bytes / (row1 - row0) : 0;
+        const std::int64_t share = fetch ? panel_bytes / (row1 - row0) : 0;
         args.prefetch = static_cast<const char*>(args.b) + (fetch ? panel_bytes : 0);
         args.prefetch_step = fetch ? share / args.steps : 0;
-        for (int64_t row = row0; row < row1; ++row, args.prefetch += share) {
-          const int64_t i = a_.panels.begin(row), height = a_.panels.end(row) - i;
+        for (std::int64_t row = row0; row < row1; ++row, args.prefetch += share) {
+          const std::int64_t i = a_.panels.begin(row), height = a_.panels.end(row) - i;
           if (read_a_in_place_) {
             args.a = a_.at(i, k0);
             args.a_row = a_.along_k ? a_.ld : 1;
@@ -314,7 +319,7 @@ class BlockedGemm {
     }
   }
 
-  int64_t b_offset_in_all(int64_t block, int64_t col) const {
+  std::int64_t b_offset_in_all(std::int64_t block, std::int64_t col) const {
     return (packed_bytes(k_blocks_.begin(block)) * b_.panels.count +
             packed_bytes(k_blocks_.size(block)) * col) *
            b_.width;
@@ -327,14 +332,14 @@ class BlockedGemm {
   bool read_a_in_place_ = false, read_b_in_place_ = false;
   bool pack_b_late_ = false;  // few rows: each panel of B just before its use, by its thread
   // The group at hand: column panels [col0_, col1_), k blocks [block0_, block1_).
-  int64_t col0_ = 0, col1_ = 0, block0_ = 0, block1_ = 0;
-  int64_t first_packed_ = 0;  // column panels before it are read in place
+  std::int64_t col0_ = 0, col1_ = 0, block0_ = 0, block1_ = 0;
+  std::int64_t first_packed_ = 0;  // column panels before it are read in place
   bool share_a_ = false;
   std::byte *packed_a_ = nullptr, *packed_b_ = nullptr;
 };
 
 /// Products of which one side has at most this many rows or columns take the dot kernels.
-inline constexpr int64_t narrow = 24;
+inline constexpr std::int64_t narrow = 24;
 
 /// C = alpha·A·Bᵀ + beta·C with few rows or few columns: the wide operand is read once, in place.
 template <class In, class Out>
@@ -342,17 +347,17 @@ void dot_gemm(const Problem<In, Out>& p) {
   // A strip of C: all rows × 32 columns, or 24 rows × all columns.
   const bool wide = p.m <= p.n;
   const Panels rows = Panels::even(p.m, max_dot_rows);
-  const int64_t strip_rows = wide ? rows.count : 4, strip_cols = wide ? 32 : p.n;
-  const int64_t strips = wide ? ceil_div(p.n, strip_cols) : ceil_div(rows.count, strip_rows);
-  share_out(p.threads, strips, [&](int64_t begin, int64_t end) {
-    for (int64_t strip = begin; strip < end; ++strip) {
-      const int64_t row0 = wide ? 0 : strip * strip_rows;
-      const int64_t row1 = rows.count - row0 < strip_rows ? rows.count : row0 + strip_rows;
-      const int64_t col0 = wide ? strip * strip_cols : 0;
-      const int64_t col1 = p.n - col0 < strip_cols ? p.n : col0 + strip_cols;
-      for (int64_t j = col0; j < col1; j += dot_cols) {
-        for (int64_t row = row0; row < row1; ++row) {
-          const int64_t i = rows.begin(row);
+  const std::int64_t strip_rows = wide ? rows.count : 4, strip_cols = wide ? 32 : p.n;
+  const std::int64_t strips = wide ? ceil_div(p.n, strip_cols) : ceil_div(rows.count, strip_rows);
+  share_out(p.threads, strips, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t strip = begin; strip < end; ++strip) {
+      const std::int64_t row0 = wide ? 0 : strip * strip_rows;
+      const std::int64_t row1 = rows.count - row0 < strip_rows ? rows.count : row0 + strip_rows;
+      const std::int64_t col0 = wide ? strip * strip_cols : 0;
+      const std::int64_t col1 = p.n - col0 < strip_cols ? p.n : col0 + strip_cols;
+      for (std::int64_t j = col0; j < col1; j += dot_cols) {
+        for (std::int64_t row = row0; row < row1; ++row) {
+          const std::int64_t i = rows.begin(row);
           const DotArgs<In, Out> args{p.k,     p.a + i * p.lda,
                                       p.lda,   p.b + j * p.ldb,
                                       p.ldb,   p.c + i * p.ldc + j,
@@ -362,7 +367,7 @@ void dot_gemm(const Problem<In, Out>& p) {
         }
       }
       if (!p.epilogue.empty()) {
-        const int64_t i = rows.begin(row0);
+        const std::int64_t i = rows.begin(row0);
         p.kernels.finish(p.epilogue, i, col0, rows.begin(row1) - i, col1 - col0,
                          p.c + i * p.ldc + col0, p.ldc);
       }

@@ -17,7 +17,7 @@ namespace cpu::gemm_detail {
 // B (32 × 512, 64 KB) pass through the first-level cache, a block of A (16 panels, 384 KB) stays in
 // the second level. Reading and writing C costs as much as 40 steps or so: longer blocks gain
 // little.
-inline constexpr int64_t float_k_block = 512, double_k_block = 256, bf16_k_block = 1024;
+inline constexpr std::int64_t float_k_block = 512, double_k_block = 256, bf16_k_block = 1024;
 
 template <int rows>
 using Heights = std::make_integer_sequence<int, rows>;

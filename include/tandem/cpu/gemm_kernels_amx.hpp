@@ -22,11 +22,11 @@ inline constexpr int width = 32;       // rows of A and columns of B per micro t
 
 /// The operand of ldtilecfg.
 struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
+  std::uint8_t palette = 1;
+  std::uint8_t start_row = 0;
+  std::uint8_t reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
 
   /// All eight tiles in full size; what does not exist is packed as zeros.
   static TileConfig full() {
@@ -51,11 +51,11 @@ struct HardwareTiles {
     asm volatile("tilezero %%tmm%c0" : : "i"(t));
   }
   template <int t>
-  static TANDEM_ALWAYS_INLINE void load(const void* from, int64_t stride) {
+  static TANDEM_ALWAYS_INLINE void load(const void* from, std::int64_t stride) {
     asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(t) : "memory");
   }
   template <int t>
-  static TANDEM_ALWAYS_INLINE void store(void* to, int64_t stride) {
+  static TANDEM_ALWAYS_INLINE void store(void* to, std::int64_t stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" : : "r"(to), "r"(stride), "i"(t) : "memory");
   }
   /// c += a·b.
@@ -98,7 +98,7 @@ struct EmulatedTiles {
     std::memset(state().data[t], 0, sizeof state().data[t]);
   }
   template <int t>
-  static void load(const void* from, int64_t stride) {
+  static void load(const void* from, std::int64_t stride) {
     zero<t>();
     for (int r = 0; r < rows<t>(); ++r) {
       std::memcpy(state().data[t][r], static_cast<const char*>(from) + r * stride,
@@ -106,7 +106,7 @@ struct EmulatedTiles {
     }
   }
   template <int t>
-  static void store(void* to, int64_t stride) {
+  static void store(void* to, std::int64_t stride) {
     for (int r = 0; r < rows<t>(); ++r) {
       std::memcpy(static_cast<char*>(to) + r * stride, state().data[t][r],
                   state().config.row_bytes[t]);
@@ -115,7 +115,7 @@ struct EmulatedTiles {
   template <int c, int a, int b>
   static void multiply() {
     const auto bf16 = [](const unsigned char* row, int i) {
-      uint16_t bits;
+      std::uint16_t bits;
       std::memcpy(&bits, row + 2 * i, sizeof bits);
       return flush(static_cast<float>(bfloat16::from_bits(bits)));
     };
@@ -150,10 +150,10 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
     Tiles::template zero<2>();
     Tiles::template zero<3>();
   }
-  constexpr int64_t b_stride = width * 4, a_bytes = width * tile_bytes;
+  constexpr std::int64_t b_stride = width * 4, a_bytes = width * tile_bytes;
   const char* a = static_cast<const char*>(t.a);
   const char* b = static_cast<const char*>(t.b);
-  for (int64_t step = 0; step < t.steps; step += tile_k / 2) {
+  for (std::int64_t step = 0; step < t.steps; step += tile_k / 2) {
     Tiles::template load<6>(b, b_stride);
     Tiles::template load<7>(b + tile_bytes, b_stride);
     Tiles::template load<4>(a, tile_bytes);
@@ -168,7 +168,7 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
     b += tile_k / 2 * b_stride;
   }
   alignas(64) float sums[width][width];
-  constexpr int64_t stride = sizeof sums[0];
+  constexpr std::int64_t stride = sizeof sums[0];
   Tiles::template store<0>(&sums[0][0], stride);
   Tiles::template store<1>(&sums[0][tile_rows], stride);
   if constexpr (two) {
@@ -176,9 +176,9 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
     Tiles::template store<3>(&sums[tile_rows][tile_rows], stride);
   }
   using X = Vec<float, 16>;
-  for (int64_t i = 0; i < t.rows; ++i) {
-    for (int64_t j = 0; j < t.cols; j += X::size) {
-      const int64_t n = t.cols - j < X::size ? t.cols - j : X::size;
+  for (std::int64_t i = 0; i < t.rows; ++i) {
+    for (std::int64_t j = 0; j < t.cols; j += X::size) {
+      const std::int64_t n = t.cols - j < X::size ? t.cols - j : X::size;
       float* c = t.c + i * t.ldc + j;
       X x = X(t.alpha) * X::load(&sums[i][j]);
       if (t.beta != 0) x = fma(X(t.beta), X::load_partial(c, n), x);
@@ -200,27 +200,29 @@ void emulated_kernel(const MicroArgs<float>& t) {
 
 /// A, contiguous along k or across it: [k / 32][32][32], zeros where there is no row or no k.
 template <bool along_k>
-void pack_a(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+void pack_a(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
+            void* packed) {
   bfloat16* out = static_cast<bfloat16*>(packed);
-  for (int64_t p = 0; p < k; p += tile_k) {
-    const int64_t length = k - p < tile_k ? k - p : tile_k;
-    for (int64_t w = 0; w < width; ++w, out += tile_k) {
-      const int64_t have = w < count ? length : 0;
-      for (int64_t q = 0; q < have; ++q) {
+  for (std::int64_t p = 0; p < k; p += tile_k) {
+    const std::int64_t length = k - p < tile_k ? k - p : tile_k;
+    for (std::int64_t w = 0; w < width; ++w, out += tile_k) {
+      const std::int64_t have = w < count ? length : 0;
+      for (std::int64_t q = 0; q < have; ++q) {
         out[q] = along_k ? source[w * ld + p + q] : source[(p + q) * ld + w];
       }
-      for (int64_t q = have; q < tile_k; ++q) out[q] = bfloat16();
+      for (std::int64_t q = have; q < tile_k; ++q) out[q] = bfloat16();
     }
   }
 }
 
 /// B in pairs of k, [k / 2][32][2], on any CPU.
 template <bool along_k>
-void pack_b(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+void pack_b(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
+            void* packed) {
   bfloat16* out = static_cast<bfloat16*>(packed);
-  for (int64_t p = 0; p < k; p += 2) {
-    for (int64_t w = 0; w < width; ++w) {
-      for (int64_t q = p; q < p + 2; ++q, ++out) {
+  for (std::int64_t p = 0; p < k; p += 2) {
+    for (std::int64_t w = 0; w < width; ++w) {
+      for (std::int64_t q = p; q < p + 2; ++q, ++out) {
         const bool have = w < count && q < k;
         *out = have ? (along_k ? source[w * ld + q] : source[q * ld + w]) : bfloat16();
       }
@@ -230,10 +232,12 @@ void pack_b(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* 
 
 /// `pack` with zeros after it, up to a whole number of tiles.
 template <PackFunction<bfloat16> pack>
-void pack_b_padded(const bfloat16* source, int64_t ld, int64_t count, int64_t k, void* packed) {
+void pack_b_padded(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
+                   void* packed) {
   pack(source, ld, count, k, packed);
-  const int64_t row = width * 4, have = ceil_div(k, 2), want = round_up(k, tile_k) / 2;
-  std::memset(static_cast<char*>(packed) + have * row, 0, static_cast<size_t>((want - have) * row));
+  const std::int64_t row = width * 4, have = ceil_div(k, 2), want = round_up(k, tile_k) / 2;
+  std::memset(static_cast<char*>(packed) + have * row, 0,
+              static_cast<std::size_t>((want - have) * row));
 }
 
 template <class Tiles>

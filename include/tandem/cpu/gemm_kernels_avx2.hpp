@@ -14,7 +14,7 @@ TANDEM_NAMESPACE_BEGIN
 namespace cpu::gemm_detail::avx2 {
 
 /// The mask whose first `count` of 8 lanes (or 2·count half lanes) are set.
-TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __m256i first_lanes(int64_t count) {
+TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __m256i first_lanes(std::int64_t count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -28,14 +28,14 @@ struct F32 {
   static constexpr int k_unit = 1;
 
   TANDEM_AVX2 Vec load(const float* p) { return _mm256_loadu_ps(p); }
-  TANDEM_AVX2 Vec load(const float* p, int64_t count) {
+  TANDEM_AVX2 Vec load(const float* p, std::int64_t count) {
     return _mm256_maskload_ps(p, first_lanes(count));
   }
   TANDEM_AVX2 Vec load(const bfloat16* p) {
     const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
   }
-  TANDEM_AVX2 Vec load(const bfloat16* p, int64_t count) {
+  TANDEM_AVX2 Vec load(const bfloat16* p, std::int64_t count) {
     bfloat16 all[lanes] = {};
     for (int i = 0; i < lanes; ++i) {
       if (i < count) all[i] = p[i];
@@ -53,11 +53,11 @@ struct F32 {
   TANDEM_AVX2 Vec load(const Rounded* p) {
     return round(_mm256_loadu_ps(reinterpret_cast<const float*>(p)));
   }
-  TANDEM_AVX2 Vec load(const Rounded* p, int64_t count) {
+  TANDEM_AVX2 Vec load(const Rounded* p, std::int64_t count) {
     return round(load(reinterpret_cast<const float*>(p), count));
   }
   TANDEM_AVX2 void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
-  TANDEM_AVX2 void store(float* p, Vec v, int64_t count) {
+  TANDEM_AVX2 void store(float* p, Vec v, std::int64_t count) {
     _mm256_maskstore_ps(p, first_lanes(count), v);
   }
   TANDEM_AVX2 Vec zero() { return _mm256_setzero_ps(); }
@@ -98,13 +98,13 @@ struct F64 {
   static constexpr bool cheap_partial = false;
   static constexpr int k_unit = 1;
 
-  TANDEM_AVX2 __m256i first(int64_t count) { return first_lanes(2 * count); }
+  TANDEM_AVX2 __m256i first(std::int64_t count) { return first_lanes(2 * count); }
   TANDEM_AVX2 Vec load(const double* p) { return _mm256_loadu_pd(p); }
-  TANDEM_AVX2 Vec load(const double* p, int64_t count) {
+  TANDEM_AVX2 Vec load(const double* p, std::int64_t count) {
     return _mm256_maskload_pd(p, first(count));
   }
   TANDEM_AVX2 void store(double* p, Vec v) { _mm256_storeu_pd(p, v); }
-  TANDEM_AVX2 void store(double* p, Vec v, int64_t count) {
+  TANDEM_AVX2 void store(double* p, Vec v, std::int64_t count) {
     _mm256_maskstore_pd(p, first(count), v);
   }
   TANDEM_AVX2 Vec zero() { return _mm256_setzero_pd(); }

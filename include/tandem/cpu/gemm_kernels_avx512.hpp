@@ -20,10 +20,10 @@ TANDEM_NAMESPACE_BEGIN
 namespace cpu::gemm_detail::avx512 {
 
 /// The mask whose first `count` lanes are set.
-TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __mmask16 first16(int64_t count) {
+TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __mmask16 first16(std::int64_t count) {
   return static_cast<__mmask16>(count >= 16 ? 0xffff : (1 << count) - 1);
 }
-TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __mmask8 first8(int64_t count) {
+TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET __mmask8 first8(std::int64_t count) {
   return static_cast<__mmask8>(count >= 8 ? 0xff : (1 << count) - 1);
 }
 
@@ -36,7 +36,7 @@ struct F32 {
   static constexpr int k_unit = 1;
 
   TANDEM_AVX512 Vec load(const float* p) { return _mm512_loadu_ps(p); }
-  TANDEM_AVX512 Vec load(const float* p, int64_t count) {
+  TANDEM_AVX512 Vec load(const float* p, std::int64_t count) {
     return _mm512_maskz_loadu_ps(first16(count), p);
   }
   TANDEM_AVX512 Vec widen(__m256i half) {
@@ -45,7 +45,7 @@ struct F32 {
   TANDEM_AVX512 Vec load(const bfloat16* p) {
     return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
-  TANDEM_AVX512 Vec load(const bfloat16* p, int64_t count) {
+  TANDEM_AVX512 Vec load(const bfloat16* p, std::int64_t count) {
     return widen(_mm256_maskz_loadu_epi16(first16(count), p));
   }
   /// To the nearest bfloat16, ties to even; NaN stays NaN.
@@ -58,11 +58,11 @@ struct F32 {
         _mm512_mask_and_epi32(bits, number, up, _mm512_set1_epi32(static_cast<int>(0xFFFF0000U))));
   }
   TANDEM_AVX512 Vec load(const Rounded* p) { return round(_mm512_loadu_ps(p)); }
-  TANDEM_AVX512 Vec load(const Rounded* p, int64_t count) {
+  TANDEM_AVX512 Vec load(const Rounded* p, std::int64_t count) {
     return round(_mm512_maskz_loadu_ps(first16(count), p));
   }
   TANDEM_AVX512 void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
-  TANDEM_AVX512 void store(float* p, Vec v, int64_t count) {
+  TANDEM_AVX512 void store(float* p, Vec v, std::int64_t count) {
     _mm512_mask_storeu_ps(p, first16(count), v);
   }
   TANDEM_AVX512 Vec zero() { return _mm512_setzero_ps(); }
@@ -115,11 +115,11 @@ struct F64 {
   static constexpr int k_unit = 1;
 
   TANDEM_AVX512 Vec load(const double* p) { return _mm512_loadu_pd(p); }
-  TANDEM_AVX512 Vec load(const double* p, int64_t count) {
+  TANDEM_AVX512 Vec load(const double* p, std::int64_t count) {
     return _mm512_maskz_loadu_pd(first8(count), p);
   }
   TANDEM_AVX512 void store(double* p, Vec v) { _mm512_storeu_pd(p, v); }
-  TANDEM_AVX512 void store(double* p, Vec v, int64_t count) {
+  TANDEM_AVX512 void store(double* p, Vec v, std::int64_t count) {
     _mm512_mask_storeu_pd(p, first8(count), v);
   }
   TANDEM_AVX512 Vec zero() { return _mm512_setzero_pd(); }

@@ -22,17 +22,17 @@ namespace cpu::gemm_detail::avx512_bf16 {
 
 /// 16 pairs.
 struct Pairs {
-  using Elem = uint32_t;
+  using Elem = std::uint32_t;
   using Sums = avx512::F32;
   using Vec = __m512i;
   static constexpr int lanes = 16;
   static constexpr bool cheap_partial = true;
   static constexpr int k_unit = 2;
 
-  TANDEM_AVX512 Vec load(const uint32_t* p) { return _mm512_loadu_si512(p); }
+  TANDEM_AVX512 Vec load(const std::uint32_t* p) { return _mm512_loadu_si512(p); }
   TANDEM_AVX512 Vec load(const bfloat16* p) { return _mm512_loadu_si512(p); }
-  TANDEM_AVX512 Vec load(const bfloat16* p, int64_t count) {
-    const uint32_t mask = count >= 32 ? 0xffffffffU : (uint32_t{1} << count) - 1;
+  TANDEM_AVX512 Vec load(const bfloat16* p, std::int64_t count) {
+    const std::uint32_t mask = count >= 32 ? 0xffffffffU : (std::uint32_t{1} << count) - 1;
     return _mm512_maskz_loadu_epi16(mask, p);
   }
   TANDEM_AVX512 Vec narrow(__m512 low, __m512 high) {
@@ -41,17 +41,17 @@ struct Pairs {
   TANDEM_AVX512 Vec load(const Rounded* p) {
     return narrow(_mm512_loadu_ps(p), _mm512_loadu_ps(p + 16));
   }
-  TANDEM_AVX512 Vec load(const Rounded* p, int64_t count) {
-    const int64_t above = count > 16 ? count - 16 : 0;
+  TANDEM_AVX512 Vec load(const Rounded* p, std::int64_t count) {
+    const std::int64_t above = count > 16 ? count - 16 : 0;
     return narrow(_mm512_maskz_loadu_ps(avx512::first16(count), p),
                   _mm512_maskz_loadu_ps(avx512::first16(above), p + 16));
   }
-  TANDEM_AVX512 void store(uint32_t* p, Vec v) { _mm512_storeu_si512(p, v); }
-  TANDEM_AVX512 void store(uint32_t* p, Vec v, int64_t count) {
+  TANDEM_AVX512 void store(std::uint32_t* p, Vec v) { _mm512_storeu_si512(p, v); }
+  TANDEM_AVX512 void store(std::uint32_t* p, Vec v, std::int64_t count) {
     _mm512_mask_storeu_epi32(p, avx512::first16(count), v);
   }
   TANDEM_AVX512 Vec zero() { return _mm512_setzero_si512(); }
-  TANDEM_AVX512 Vec broadcast(const uint32_t* p) {
+  TANDEM_AVX512 Vec broadcast(const std::uint32_t* p) {
     Vec v = _mm512_set1_epi32(static_cast<int>(*p));
 #if defined(__clang__)
     asm("" : "+v"(v));  // Clang 16 crashes where it turns this into a broadcast of bfloat16
@@ -76,7 +76,7 @@ struct Pairs {
     return interleave(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
                       _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
   }
-  TANDEM_AVX512 Vec combine(const bfloat16* p, const bfloat16* q, int64_t count) {
+  TANDEM_AVX512 Vec combine(const bfloat16* p, const bfloat16* q, std::int64_t count) {
     const __mmask16 mask = avx512::first16(count);
     return interleave(_mm256_maskz_loadu_epi16(mask, p),
                       q != nullptr ? _mm256_maskz_loadu_epi16(mask, q) : _mm256_setzero_si256());
@@ -88,7 +88,7 @@ struct Pairs {
   TANDEM_AVX512 Vec combine(const Rounded* p, const Rounded* q) {
     return interleave(_mm512_loadu_ps(p), _mm512_loadu_ps(q));
   }
-  TANDEM_AVX512 Vec combine(const Rounded* p, const Rounded* q, int64_t count) {
+  TANDEM_AVX512 Vec combine(const Rounded* p, const Rounded* q, std::int64_t count) {
     const __mmask16 mask = avx512::first16(count);
     return interleave(_mm512_maskz_loadu_ps(mask, p),
                       q != nullptr ? _mm512_maskz_loadu_ps(mask, q) : _mm512_setzero_ps());

@@ -25,21 +25,21 @@ struct Lanes {
     std::memcpy(&v, p, sizeof v);
     return v;
   }
-  static TANDEM_ALWAYS_INLINE Vec load(const T* p, int64_t count) {
+  static TANDEM_ALWAYS_INLINE Vec load(const T* p, std::int64_t count) {
     Vec v = {};
     for (int i = 0; i < lanes; ++i) {
       if (i < count) v[i] = p[i];
     }
     return v;
   }
-  static TANDEM_ALWAYS_INLINE Vec load(const bfloat16* p, int64_t count = lanes) {
+  static TANDEM_ALWAYS_INLINE Vec load(const bfloat16* p, std::int64_t count = lanes) {
     Vec v = {};
     for (int i = 0; i < lanes; ++i) {
       if (i < count) v[i] = static_cast<float>(p[i]);
     }
     return v;
   }
-  static TANDEM_ALWAYS_INLINE Vec load(const Rounded* p, int64_t count = lanes) {
+  static TANDEM_ALWAYS_INLINE Vec load(const Rounded* p, std::int64_t count = lanes) {
     Vec v = {};
     for (int i = 0; i < lanes; ++i) {
       if (i < count) v[i] = static_cast<float>(static_cast<bfloat16>(p[i].value));
@@ -47,7 +47,7 @@ struct Lanes {
     return v;
   }
   static TANDEM_ALWAYS_INLINE void store(T* p, Vec v) { std::memcpy(p, &v, sizeof v); }
-  static TANDEM_ALWAYS_INLINE void store(T* p, Vec v, int64_t count) {
+  static TANDEM_ALWAYS_INLINE void store(T* p, Vec v, std::int64_t count) {
     for (int i = 0; i < lanes; ++i) {
       if (i < count) p[i] = v[i];
     }

@@ -7,9 +7,9 @@
 // V provides: Elem (a packed element), Vec (lanes × Elem), lanes, k_unit, cheap_partial (partial
 // loads and stores cost no more than whole ones), load/store with and without a count, broadcast,
 // zero, transpose of lanes × lanes elements, fma(a, b, c) = a·b + c with a sum c, Sums, and where
-// k_unit is 2, combine, which makes elements of two rows. Sums is V itself or, where the sums are of
-// another type than the elements, the description of that: Elem, Vec, load/store, zero, set, mul,
-// fma and sum4. The epilogue needs no intrinsics and uses Vec.
+// k_unit is 2, combine, which makes elements of two rows. Sums is V itself or, where the sums are
+// of another type than the elements, the description of that: Elem, Vec, load/store, zero, set,
+// mul, fma and sum4. The epilogue needs no intrinsics and uses Vec.
 
 #ifdef TANDEM_GEMM_TARGET
 
@@ -32,7 +32,7 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Sums::Elem>& t)
 
   // Every third row gets a pointer; the rows between are reached by scaled index addressing.
   constexpr int bases = (rows + 2) / 3;
-  const int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step;
+  const std::int64_t a_row = t.a_row, a_step = t.a_step, b_step = t.b_step;
   const Elem* a[extent(bases)];
   TANDEM_UNROLL for (int g = 0; g < bases; ++g) a[g] =
       static_cast<const Elem*>(t.a) + 3 * g * a_row;
@@ -41,20 +41,20 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Sums::Elem>& t)
   // The steps come in three runs that differ in what they prefetch, one address each: this tile's
   // share of the next panel of B; then, late enough that nothing evicts them again, the rows of C;
   // at last nothing.
-  const int64_t ahead = rows + 36;
-  const int64_t early = t.steps > ahead ? t.steps - ahead : 0;
-  const int64_t fetch_c = t.steps - early < rows ? t.steps - early : rows;
-  const int64_t runs[3] = {early, fetch_c, t.steps - early - fetch_c};
+  const std::int64_t ahead = rows + 36;
+  const std::int64_t early = t.steps > ahead ? t.steps - ahead : 0;
+  const std::int64_t fetch_c = t.steps - early < rows ? t.steps - early : rows;
+  const std::int64_t runs[3] = {early, fetch_c, t.steps - early - fetch_c};
   const char* next = t.prefetch;
-  int64_t next_step = t.prefetch_step, next_width = 0;
+  std::int64_t next_step = t.prefetch_step, next_width = 0;
   for (int run = 0; run < 3; ++run) {
     if (run == 1) {
       next = reinterpret_cast<const char*>(t.c);
-      next_step = t.ldc * static_cast<int64_t>(sizeof(Acc));
-      next_width = (t.cols - 1) * static_cast<int64_t>(sizeof(Acc));
+      next_step = t.ldc * static_cast<std::int64_t>(sizeof(Acc));
+      next_width = (t.cols - 1) * static_cast<std::int64_t>(sizeof(Acc));
     }
     if (run == 2) next_step = 0;
-    for (int64_t p = runs[run]; p > 0; --p) {
+    for (std::int64_t p = runs[run]; p > 0; --p) {
       __builtin_prefetch(next);
       __builtin_prefetch(next + next_width);
       next += next_step;
@@ -71,8 +71,8 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Sums::Elem>& t)
 
   const typename V::Sums::Vec alpha = V::Sums::set(t.alpha), beta = V::Sums::set(t.beta);
   const bool read_c = t.beta != Acc(0);
-  const int64_t second = t.cols > lanes ? t.cols - lanes : 0;
-  const int64_t counts[2] = {t.cols - second, second};
+  const std::int64_t second = t.cols > lanes ? t.cols - lanes : 0;
+  const std::int64_t counts[2] = {t.cols - second, second};
   const bool whole = !V::cheap_partial && second == lanes;
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
     Acc* c = t.c + i * t.ldc;
@@ -94,7 +94,7 @@ TANDEM_GEMM_TARGET void micro_kernel(const MicroArgs<typename V::Sums::Elem>& t)
 template <class V, class In, int rows>
 TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Sums::Elem>& t) {
   using Acc = typename V::Sums::Elem;
-  constexpr int64_t step = V::lanes * V::k_unit;
+  constexpr std::int64_t step = V::lanes * V::k_unit;
   typename V::Sums::Vec acc[extent(rows)][extent(dot_cols)];
   const In *a[extent(rows)], *b[extent(dot_cols)];
   TANDEM_UNROLL for (int i = 0; i < rows; ++i) {
@@ -105,7 +105,7 @@ TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Sums::Elem>& t)
   TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) {
     b[j] = t.b + (j < t.cols ? j : t.cols - 1) * t.ldb;
   }
-  int64_t p = 0;
+  std::int64_t p = 0;
   for (; p + step <= t.k; p += step) {
     typename V::Vec bj[dot_cols];
     TANDEM_UNROLL for (int j = 0; j < dot_cols; ++j) bj[j] = V::load(b[j] + p);
@@ -135,17 +135,17 @@ TANDEM_GEMM_TARGET void dot_kernel(const DotArgs<In, typename V::Sums::Elem>& t)
 /// Packs a panel whose source is contiguous along the inner dimension: lanes × lanes elements at a
 /// time are read as rows, transposed in registers and written as columns.
 template <class V, class In, int width>
-TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count, int64_t k,
-                                     void* packed) {
+TANDEM_GEMM_TARGET void pack_along_k(const In* source, std::int64_t ld, std::int64_t count,
+                                     std::int64_t k, void* packed) {
   using Elem = typename V::Elem;
   constexpr int lanes = V::lanes;
-  constexpr int64_t step = lanes * V::k_unit;
+  constexpr std::int64_t step = lanes * V::k_unit;
   Elem* out = static_cast<Elem*>(packed);
   constexpr int pack_ahead = 2;  // so many short streams are beyond what hardware prefetches
-  const int64_t units = ceil_div(k, V::k_unit);
-  for (int64_t u = 0; u < units; u += lanes, out += lanes * width) {
-    const int64_t left = k - u * V::k_unit;
-    const int64_t columns = units - u < lanes ? units - u : lanes;
+  const std::int64_t units = ceil_div(k, V::k_unit);
+  for (std::int64_t u = 0; u < units; u += lanes, out += lanes * width) {
+    const std::int64_t left = k - u * V::k_unit;
+    const std::int64_t columns = units - u < lanes ? units - u : lanes;
     for (int w = 0; w < width; w += lanes) {
       typename V::Vec block[extent(lanes)];
       const In* from = source + w * ld + u * V::k_unit;
@@ -163,7 +163,7 @@ TANDEM_GEMM_TARGET void pack_along_k(const In* source, int64_t ld, int64_t count
       // Where the panel is narrower than a vector, a full store spills into the next step, which is
       // written later; only the last step of the panel must not.
       Elem* to = out + w;
-      const int64_t part = width - w < lanes ? width - w : lanes;
+      const std::int64_t part = width - w < lanes ? width - w : lanes;
       if (columns == lanes && (part == lanes || (width < lanes && u + lanes < units))) {
         TANDEM_UNROLL for (int p = 0; p < lanes; ++p) V::store(to + p * width, block[p]);
       } else {
@@ -188,12 +188,12 @@ TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET typename V::Vec packed_row(const In* p, 
 
 /// Packs a panel whose source is contiguous across the inner dimension: row by row.
 template <class V, class In, int width>
-TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t count, int64_t k,
-                                      void* packed) {
+TANDEM_GEMM_TARGET void pack_across_k(const In* source, std::int64_t ld, std::int64_t count,
+                                      std::int64_t k, void* packed) {
   using Elem = typename V::Elem;
   constexpr int lanes = V::lanes;
   Elem* out = static_cast<Elem*>(packed);
-  for (int64_t p = 0; p < k; p += V::k_unit, source += V::k_unit * ld, out += width) {
+  for (std::int64_t p = 0; p < k; p += V::k_unit, source += V::k_unit * ld, out += width) {
     // An odd k leaves the second half of the last pair without a row.
     const In* second = p + V::k_unit <= k ? source + (V::k_unit - 1) * ld : nullptr;
     TANDEM_UNROLL for (int w = 0; w < width; w += lanes) {
@@ -201,7 +201,7 @@ TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t coun
       if (part == lanes && count - w >= lanes && second != nullptr) {
         V::store(out + w, packed_row<V>(source + w, second + w));
       } else {
-        const int64_t have = count - w < part ? count - w : part;
+        const std::int64_t have = count - w < part ? count - w : part;
         const auto x =
             have <= 0 ? V::zero() : packed_row<V>(source + w, second ? second + w : nullptr, have);
         // As above: a narrow panel may spill into its next step.
@@ -217,8 +217,9 @@ TANDEM_GEMM_TARGET void pack_across_k(const In* source, int64_t ld, int64_t coun
 
 /// The epilogue on `n` ≤ lanes neighbours of one row of C: full vectors without counting.
 template <class X, bool full>
-TANDEM_ALWAYS_INLINE void finish_vector(const Epilogue<typename X::value_type>& e, int64_t row,
-                                        int64_t col, typename X::value_type* c, int64_t n) {
+TANDEM_ALWAYS_INLINE void finish_vector(const Epilogue<typename X::value_type>& e, std::int64_t row,
+                                        std::int64_t col, typename X::value_type* c,
+                                        std::int64_t n) {
   using Acc = typename X::value_type;
   X x = full ? X::load(c) : X::load_partial(c, n);
   if (e.bias != nullptr) x += full ? X::load(e.bias + col) : X::load_partial(e.bias + col, n);
@@ -236,11 +237,11 @@ TANDEM_ALWAYS_INLINE void finish_vector(const Epilogue<typename X::value_type>& 
 
 /// The epilogue on a finished tile of C at (row, col).
 template <class X>
-TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename X::value_type>& e, int64_t row,
-                                    int64_t col, int64_t rows, int64_t cols,
-                                    typename X::value_type* c, int64_t ldc) {
-  for (int64_t i = 0; i < rows; ++i) {
-    int64_t j = 0;
+TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename X::value_type>& e, std::int64_t row,
+                                    std::int64_t col, std::int64_t rows, std::int64_t cols,
+                                    typename X::value_type* c, std::int64_t ldc) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::int64_t j = 0;
     for (; j + X::size <= cols; j += X::size) {
       finish_vector<X, true>(e, row + i, col + j, c + i * ldc + j, X::size);
     }
@@ -250,7 +251,7 @@ TANDEM_GEMM_TARGET void finish_tile(const Epilogue<typename X::value_type>& e, i
 
 /// The table of kernels; rows are the heights 1 … n of the micro tile.
 template <class V, class In, int... i, int... d>
-Kernels<In, typename V::Sums::Elem> make_kernels(const char* name, int64_t k_block,
+Kernels<In, typename V::Sums::Elem> make_kernels(const char* name, std::int64_t k_block,
                                                  std::integer_sequence<int, i...>,
                                                  std::integer_sequence<int, d...>) {
   constexpr int rows = sizeof...(i), cols = 2 * V::lanes;

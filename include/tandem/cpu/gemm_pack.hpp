@@ -22,30 +22,30 @@ class Scratch {
   Scratch& operator=(const Scratch&) = delete;
 
   /// At least `bytes` bytes with unspecified content, aligned to 4 KiB or more.
-  std::byte* get(int64_t bytes) {
+  std::byte* get(std::int64_t bytes) {
     if (bytes > size_) grow(bytes, bytes >= huge_page / 2 ? huge_page : page);
     return data_;
   }
   /// The same for memory that will not grow again: no more than whole small pages.
-  std::byte* get_exactly(int64_t bytes) {
+  std::byte* get_exactly(std::int64_t bytes) {
     if (bytes > size_) grow(bytes, page);
     return data_;
   }
 
  private:
-  static constexpr int64_t page = 4096, huge_page = int64_t{2} << 20;
+  static constexpr std::int64_t page = 4096, huge_page = std::int64_t{2} << 20;
 
-  TANDEM_NOINLINE void grow(int64_t bytes, int64_t unit) {
+  TANDEM_NOINLINE void grow(std::int64_t bytes, std::int64_t unit) {
     release();
     const bool huge = bytes >= huge_page / 2;
-    const int64_t rounded = round_up(bytes, unit);
+    const std::int64_t rounded = round_up(bytes, unit);
     void* memory = nullptr;
-    if (posix_memalign(&memory, static_cast<size_t>(huge ? huge_page : page),
-                       static_cast<size_t>(rounded)) != 0) {
+    if (posix_memalign(&memory, static_cast<std::size_t>(huge ? huge_page : page),
+                       static_cast<std::size_t>(rounded)) != 0) {
       throw std::bad_alloc();
     }
 #if defined(MADV_HUGEPAGE)
-    if (huge) madvise(memory, static_cast<size_t>(rounded), MADV_HUGEPAGE);
+    if (huge) madvise(memory, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);
 #endif
     data_ = static_cast<std::byte*>(memory);
     size_ = rounded;
@@ -57,7 +57,7 @@ class Scratch {
   }
 
   std::byte* data_ = nullptr;
-  int64_t size_ = 0;
+  std::int64_t size_ = 0;
 };
 
 /// What a call needs at the same time: both operands shared by its threads, and a block of A and a
@@ -74,21 +74,22 @@ inline ThreadScratch& thread_scratch() {
 /// (197 = 10·12 + 7·11), so no panel is so low that its kernel waits for its own results; columns
 /// come in full vectors and the last panel has the rest.
 struct Panels {
-  int64_t size = 0, count = 0, width = 0, longer = 0;  // the first `longer` have `width`, not − 1
+  std::int64_t size = 0, count = 0, width = 0,
+               longer = 0;  // the first `longer` have `width`, not − 1
 
-  static Panels even(int64_t size, int64_t width) {
-    const int64_t count = ceil_div(size, width), most = count > 0 ? ceil_div(size, count) : 0;
+  static Panels even(std::int64_t size, std::int64_t width) {
+    const std::int64_t count = ceil_div(size, width), most = count > 0 ? ceil_div(size, count) : 0;
     return {size, count, most, count - (most * count - size)};
   }
-  static Panels full(int64_t size, int64_t width) {
-    const int64_t count = ceil_div(size, width);
+  static Panels full(std::int64_t size, std::int64_t width) {
+    const std::int64_t count = ceil_div(size, width);
     return {size, count, width, count};
   }
-  int64_t begin(int64_t i) const {
-    const int64_t at = i * width - (i > longer ? i - longer : 0);
+  std::int64_t begin(std::int64_t i) const {
+    const std::int64_t at = i * width - (i > longer ? i - longer : 0);
     return at < size ? at : size;
   }
-  int64_t end(int64_t i) const { return begin(i + 1); }
+  std::int64_t end(std::int64_t i) const { return begin(i + 1); }
 };
 
 /// One operand on its way into panels. A: `transposed` as called; B: the other way round, so that
@@ -96,28 +97,28 @@ struct Panels {
 template <class In>
 struct PackSource {
   const In* data;
-  int64_t ld;
+  std::int64_t ld;
   bool along_k;
   PackFunction<In> pack;
-  int64_t width;  // of the packed panels
-  int64_t k_multiple;
+  std::int64_t width;  // of the packed panels
+  std::int64_t k_multiple;
   Panels panels;
 
-  const In* at(int64_t index, int64_t k) const {
+  const In* at(std::int64_t index, std::int64_t k) const {
     return along_k ? data + index * ld + k : data + k * ld + index;
   }
 
   /// Packs panels [begin, end) and inner indices [k0, k0 + k); panel `begin` goes to `packed`.
   /// `step_bytes` is the size of `width` packed elements.
-  void operator()(int64_t begin, int64_t end, int64_t k0, int64_t k, int k_unit, int64_t steps,
-                  int64_t step_bytes, std::byte* packed) const {
+  void operator()(std::int64_t begin, std::int64_t end, std::int64_t k0, std::int64_t k, int k_unit,
+                  std::int64_t steps, std::int64_t step_bytes, std::byte* packed) const {
     // Across k, a few rows of the source are read from end to end, for all panels, before the next
     // ones: more rows than ways of the first-level cache would evict each other's lines.
-    const int64_t chunk = along_k ? k : (k_multiple > 8 ? k_multiple : 8);
-    for (int64_t p = 0; p < k; p += chunk) {
-      const int64_t length = k - p < chunk ? k - p : chunk;
-      for (int64_t i = begin; i < end; ++i) {
-        const int64_t first = panels.begin(i);
+    const std::int64_t chunk = along_k ? k : (k_multiple > 8 ? k_multiple : 8);
+    for (std::int64_t p = 0; p < k; p += chunk) {
+      const std::int64_t length = k - p < chunk ? k - p : chunk;
+      for (std::int64_t i = begin; i < end; ++i) {
+        const std::int64_t first = panels.begin(i);
         pack(at(first, k0 + p), ld, panels.end(i) - first, length,
              packed + ((i - begin) * steps + p / k_unit) * step_bytes);
       }

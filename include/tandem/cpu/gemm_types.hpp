@@ -31,37 +31,39 @@ inline const Rounded* rounded(const float* x) { return reinterpret_cast<const Ro
 
 namespace gemm_detail {
 
-inline constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+inline constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline constexpr std::int64_t round_up(std::int64_t a, std::int64_t b) {
+  return ceil_div(a, b) * b;
+}
 
 /// One micro tile: C (rows × cols) = alpha·A·B + beta·C with `steps` outer products. Strides count
 /// packed elements; see Kernels.
 template <class Out>
 struct MicroArgs {
-  int64_t steps;
+  std::int64_t steps;
   const void* a;
-  int64_t a_row, a_step;  // from one row, one step to the next
+  std::int64_t a_row, a_step;  // from one row, one step to the next
   const void* b;
-  int64_t b_step;
+  std::int64_t b_step;
   Out* c;
-  int64_t ldc, rows, cols;  // 1 … Kernels::rows, 1 … Kernels::cols exist in C
-  Out alpha, beta;          // beta = 0: C is not read
+  std::int64_t ldc, rows, cols;  // 1 … Kernels::rows, 1 … Kernels::cols exist in C
+  Out alpha, beta;               // beta = 0: C is not read
   // What comes after this tile's B: each step asks for one address and goes on by prefetch_step
   // bytes, so that the next panel arrives in the second-level cache while this one is used.
   const char* prefetch;
-  int64_t prefetch_step;
+  std::int64_t prefetch_step;
 };
 
 /// rows × cols dot products of length k between rows of A and rows of B (cols ≤ 4).
 template <class In, class Out>
 struct DotArgs {
-  int64_t k;
+  std::int64_t k;
   const In* a;
-  int64_t lda;
+  std::int64_t lda;
   const In* b;
-  int64_t ldb;
+  std::int64_t ldb;
   Out* c;
-  int64_t ldc, cols;
+  std::int64_t ldc, cols;
   Out alpha, beta;
 };
 
@@ -72,7 +74,8 @@ inline constexpr int dot_cols = 4;
 /// Packs a panel of `width` rows of A (or columns of B), `count` of which exist, and k of the inner
 /// dimension; missing ones become zeros. `ld` separates rows of the source as it is stored.
 template <class In>
-using PackFunction = void (*)(const In* source, int64_t ld, int64_t count, int64_t k, void* packed);
+using PackFunction = void (*)(const In* source, std::int64_t ld, std::int64_t count, std::int64_t k,
+                              void* packed);
 
 /// The kernels of one instruction set for one pair of types.
 ///
@@ -87,18 +90,18 @@ using PackFunction = void (*)(const In* source, int64_t ld, int64_t count, int64
 template <class In, class Out>
 struct Kernels {
   const char* name;
-  int rows, cols;       // of the micro tile
-  int k_unit;           // inner indices per packed element
-  int k_multiple;       // the inner dimension is padded with zeros to a multiple of this
-  int element_size;     // bytes of a packed element
-  int64_t k_block;      // inner indices per pass over C
-  bool reads_unpacked;  // micro kernels may also read A and B in place
+  int rows, cols;        // of the micro tile
+  int k_unit;            // inner indices per packed element
+  int k_multiple;        // the inner dimension is padded with zeros to a multiple of this
+  int element_size;      // bytes of a packed element
+  std::int64_t k_block;  // inner indices per pass over C
+  bool reads_unpacked;   // micro kernels may also read A and B in place
   void (*micro[max_micro_rows])(const MicroArgs<Out>&);  // [rows − 1]
   // "along_k": the source is contiguous along the inner dimension (A, or B transposed).
   PackFunction<In> pack_a_along_k, pack_a_across_k, pack_b_along_k, pack_b_across_k;
   void (*dot[max_dot_rows])(const DotArgs<In, Out>&);  // [rows − 1], null: none
-  void (*finish)(const Epilogue<Out>& epilogue, int64_t row, int64_t col, int64_t rows,
-                 int64_t cols, Out* c, int64_t ldc);
+  void (*finish)(const Epilogue<Out>& epilogue, std::int64_t row, std::int64_t col,
+                 std::int64_t rows, std::int64_t cols, Out* c, std::int64_t ldc);
   void (*begin)();  // around a run of micro kernels; null: nothing to do
   void (*end)();
 };

@@ -63,10 +63,10 @@ struct CpuInfo {
 
 #if TANDEM_X86
 /// The register states that the operating system saves (XCR0); only valid with OSXSAVE.
-inline uint64_t saved_states() {
-  uint32_t low = 0, high = 0;
+inline std::uint64_t saved_states() {
+  std::uint32_t low = 0, high = 0;
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  return (static_cast<uint64_t>(high) << 32) | low;
+  return (static_cast<std::uint64_t>(high) << 32) | low;
 }
 
 /// Linux hands out the 8 KiB of tile data per thread on request only.
@@ -82,19 +82,19 @@ inline bool request_amx() {
 
 inline CpuInfo detect_cpu() {
   CpuInfo info;
-  uint32_t a = 0, b = 0, c = 0, d = 0;
+  std::uint32_t a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(0, &a, &b, &c, &d) == 0) return info;
   info.intel = b == 0x756e6547 && d == 0x49656e69 && c == 0x6c65746e;  // "GenuineIntel"
-  const auto bit = [](uint32_t word, int i) { return ((word >> i) & 1) != 0; };
+  const auto bit = [](std::uint32_t word, int i) { return ((word >> i) & 1) != 0; };
 
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return info;
   if (!bit(c, 27)) return info;  // OSXSAVE
   const bool fma = bit(c, 12), avx = bit(c, 28);
-  const uint64_t saved = saved_states();
-  const auto saves = [saved](uint64_t mask) { return (saved & mask) == mask; };
+  const std::uint64_t saved = saved_states();
+  const auto saves = [saved](std::uint64_t mask) { return (saved & mask) == mask; };
 
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return info;
-  const uint32_t subleaves = a;
+  const std::uint32_t subleaves = a;
   const bool avx2 = bit(b, 5);
   const bool avx512 = bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31);  // F, DQ, BW, VL
   const bool amx = bit(d, 22) && bit(d, 24);                                 // BF16, TILE

@@ -5,7 +5,7 @@
 ///
 ///   struct Axpy {  // y += a·x
 ///     template <class V>
-///     static TANDEM_ALWAYS_INLINE void run(float a, const float* x, float* y, int64_t n) {
+///     static TANDEM_ALWAYS_INLINE void run(float a, const float* x, float* y, std::int64_t n) {
 ///       const V factor(a);  // outside: GCC 12 at -O3 would fill it lane by lane in every round
 ///       vec_map<V>(n, y, [&](V xi, V yi) TANDEM_INLINE_LAMBDA { return fma(factor, xi, yi); }, x,
 ///                  y);
@@ -63,33 +63,34 @@ namespace cpu {
 
 namespace detail {
 
-template <size_t Bytes>
+template <std::size_t Bytes>
 struct IntOfSize;
 template <>
 struct IntOfSize<2> {
-  using Signed = int16_t;
-  using Unsigned = uint16_t;
+  using Signed = std::int16_t;
+  using Unsigned = std::uint16_t;
 };
 template <>
 struct IntOfSize<4> {
-  using Signed = int32_t;
-  using Unsigned = uint32_t;
+  using Signed = std::int32_t;
+  using Unsigned = std::uint32_t;
 };
 template <>
 struct IntOfSize<8> {
-  using Signed = int64_t;
-  using Unsigned = uint64_t;
+  using Signed = std::int64_t;
+  using Unsigned = std::uint64_t;
 };
 
 template <class T, int N>
 struct RawVec {
-  static constexpr size_t bytes = static_cast<size_t>(N) * sizeof(T);
+  static constexpr std::size_t bytes = static_cast<std::size_t>(N) * sizeof(T);
   typedef T type __attribute__((vector_size(bytes), aligned(bytes < 16 ? bytes : 16)));
 };
 
 /// Copies the first `bytes` (below 2·Step, a multiple of Unit) in a few moves of fixed sizes.
-template <size_t Step, size_t Unit>
-TANDEM_ALWAYS_INLINE void copy_steps(unsigned char* to, const unsigned char* from, size_t bytes) {
+template <std::size_t Step, std::size_t Unit>
+TANDEM_ALWAYS_INLINE void copy_steps(unsigned char* to, const unsigned char* from,
+                                     std::size_t bytes) {
   if constexpr (Step >= Unit) {
     if ((bytes & Step) != 0) {
       std::memcpy(to, from, Step);
@@ -102,13 +103,13 @@ TANDEM_ALWAYS_INLINE void copy_steps(unsigned char* to, const unsigned char* fro
 
 /// Copies the first n of N elements.
 template <class T, int N>
-TANDEM_ALWAYS_INLINE void copy_first(void* to, const void* from, int64_t n) {
+TANDEM_ALWAYS_INLINE void copy_first(void* to, const void* from, std::int64_t n) {
   if (n >= N) {
     std::memcpy(to, from, N * sizeof(T));
   } else {
     copy_steps<N * sizeof(T) / 2, sizeof(T)>(static_cast<unsigned char*>(to),
                                              static_cast<const unsigned char*>(from),
-                                             static_cast<size_t>(n) * sizeof(T));
+                                             static_cast<std::size_t>(n) * sizeof(T));
   }
 }
 
@@ -128,15 +129,15 @@ struct Block64 {
   unsigned char bytes[64];
 } __attribute__((may_alias));
 
-inline TANDEM_TARGET_AVX512 void load_first64(void* to, const void* from, uint64_t bytes) {
-  const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
-  typename RawVec<uint8_t, 64>::type v;
+inline TANDEM_TARGET_AVX512 void load_first64(void* to, const void* from, std::uint64_t bytes) {
+  const std::uint64_t mask = bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
+  typename RawVec<std::uint8_t, 64>::type v;
   asm("vmovdqu8 %2, %0%{%1%}%{z%}" : "=v"(v) : "Yk"(mask), "m"(*static_cast<const Block64*>(from)));
   std::memcpy(to, &v, 64);
 }
-inline TANDEM_TARGET_AVX512 void store_first64(void* to, const void* from, uint64_t bytes) {
-  const uint64_t mask = bytes >= 64 ? ~uint64_t{0} : (uint64_t{1} << bytes) - 1;
-  typename RawVec<uint8_t, 64>::type v;
+inline TANDEM_TARGET_AVX512 void store_first64(void* to, const void* from, std::uint64_t bytes) {
+  const std::uint64_t mask = bytes >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bytes) - 1;
+  typename RawVec<std::uint8_t, 64>::type v;
   std::memcpy(&v, from, 64);
   asm("vmovdqu8 %1, %0%{%2%}" : "+m"(*static_cast<Block64*>(to)) : "v"(v), "Yk"(mask));
 }
@@ -156,7 +157,7 @@ struct Mask {
   Raw raw;
 
   /// True in the first n lanes.
-  static TANDEM_ALWAYS_INLINE Mask first(int64_t n) {
+  static TANDEM_ALWAYS_INLINE Mask first(std::int64_t n) {
     return first(n, std::make_integer_sequence<int, N>());
   }
 
@@ -182,9 +183,9 @@ struct Mask {
 
  private:
   using Int = typename detail::IntOfSize<sizeof(T)>::Signed;
-  using Bits = typename detail::RawVec<int16_t, static_cast<int>(sizeof(Raw) / 2)>::type;
+  using Bits = typename detail::RawVec<std::int16_t, static_cast<int>(sizeof(Raw) / 2)>::type;
   template <int... I>
-  static TANDEM_ALWAYS_INLINE Mask first(int64_t n, std::integer_sequence<int, I...>) {
+  static TANDEM_ALWAYS_INLINE Mask first(std::int64_t n, std::integer_sequence<int, I...>) {
     const Int count = static_cast<Int>(n < N ? n : N);
     return {reinterpret_cast<Raw>(Raw{Int{I}...} < Vec<Int, N>(count).raw)};
   }
@@ -232,11 +233,11 @@ struct Vec {
   TANDEM_ALWAYS_INLINE void store(T* to) const { std::memcpy(to, &raw, sizeof(Raw)); }
 
   /// The first n lanes only, 0 <= n <= N; nothing beyond is touched, the other lanes read zero.
-  static TANDEM_ALWAYS_INLINE Vec load_partial(const T* from, int64_t n) {
+  static TANDEM_ALWAYS_INLINE Vec load_partial(const T* from, std::int64_t n) {
 #if TANDEM_MASKED_MOVES
     if (sizeof(Raw) == 64 && detail::cpu_has(Isa::avx512)) {
       Vec v;
-      detail::load_first64(&v.raw, from, static_cast<uint64_t>(n) * sizeof(T));
+      detail::load_first64(&v.raw, from, static_cast<std::uint64_t>(n) * sizeof(T));
       return v;
     }
 #endif
@@ -246,10 +247,10 @@ struct Vec {
     detail::copy_first<T, N>(in_memory, from, n);
     return load(in_memory);
   }
-  TANDEM_ALWAYS_INLINE void store_partial(T* to, int64_t n) const {
+  TANDEM_ALWAYS_INLINE void store_partial(T* to, std::int64_t n) const {
 #if TANDEM_MASKED_MOVES
     if (sizeof(Raw) == 64 && detail::cpu_has(Isa::avx512)) {
-      detail::store_first64(to, &raw, static_cast<uint64_t>(n) * sizeof(T));
+      detail::store_first64(to, &raw, static_cast<std::uint64_t>(n) * sizeof(T));
       return;
     }
 #endif
@@ -361,7 +362,7 @@ TANDEM_ALWAYS_INLINE Mask<U, N> mask_cast(Mask<T, N> mask) {
 }
 
 /// The same values as another type: floats become integers towards zero and must fit.
-///   convert<int32_t>(v)
+///   convert<std::int32_t>(v)
 template <class U, class T, int N>
 TANDEM_ALWAYS_INLINE Vec<U, N> convert(Vec<T, N> v) {
   return Vec<U, N>::from_raw(__builtin_convertvector(v.raw, typename Vec<U, N>::Raw));
@@ -529,32 +530,32 @@ TANDEM_ALWAYS_INLINE T reduce_max(Vec<T, N> v) {
 /// bfloat16, the upper half of a float: widening is exact; narrowing rounds to nearest, halves to
 /// even, and keeps NaN a NaN.
 template <int N>
-TANDEM_ALWAYS_INLINE Vec<float, N> from_bf16(Vec<uint16_t, N> bits) {
-  return bit_cast<Vec<float, N>>(convert<uint32_t>(bits) << 16);
+TANDEM_ALWAYS_INLINE Vec<float, N> from_bf16(Vec<std::uint16_t, N> bits) {
+  return bit_cast<Vec<float, N>>(convert<std::uint32_t>(bits) << 16);
 }
 template <int N>
-TANDEM_ALWAYS_INLINE Vec<uint16_t, N> to_bf16(Vec<float, N> v) {
-  using U = Vec<uint32_t, N>;
+TANDEM_ALWAYS_INLINE Vec<std::uint16_t, N> to_bf16(Vec<float, N> v) {
+  using U = Vec<std::uint32_t, N>;
   const U bits = bit_cast<U>(v);
   const U upper = bits >> 16;
   const U rounded = (bits + U(0x7fff) + (upper & U(1))) >> 16;
   const U quiet = upper | U(0x40);
-  return convert<uint16_t>(select(mask_cast<uint32_t>(isnan(v)), quiet, rounded));
+  return convert<std::uint16_t>(select(mask_cast<std::uint32_t>(isnan(v)), quiet, rounded));
 }
 
 /// Calls f(i, count) for i = 0, N, 2N … below n: count is N except for what is left at the end.
 template <class V, class F>
-TANDEM_ALWAYS_INLINE void for_each_vec(int64_t n, F f) {
-  int64_t i = 0;
-  for (; i + V::size <= n; i += V::size) f(i, static_cast<int64_t>(V::size));
+TANDEM_ALWAYS_INLINE void for_each_vec(std::int64_t n, F f) {
+  std::int64_t i = 0;
+  for (; i + V::size <= n; i += V::size) f(i, static_cast<std::int64_t>(V::size));
   if (i < n) f(i, n - i);
 }
 
 /// y[i] = f(x[i]…) for i < n; y may be one of the inputs.
 ///   vec_map<V>(n, y, [](V a, V b) TANDEM_INLINE_LAMBDA { return a * b; }, x0, x1);
 template <class V, class F, class... X>
-TANDEM_ALWAYS_INLINE void vec_map(int64_t n, typename V::value_type* y, F f, const X*... x) {
-  int64_t i = 0;
+TANDEM_ALWAYS_INLINE void vec_map(std::int64_t n, typename V::value_type* y, F f, const X*... x) {
+  std::int64_t i = 0;
   for (; i + V::size <= n; i += V::size) {
     f(Vec<X, V::size>::load(x + i)...).store(y + i);
   }
@@ -564,11 +565,11 @@ TANDEM_ALWAYS_INLINE void vec_map(int64_t n, typename V::value_type* y, F f, con
 /// Σ f(x[i]…) for i < n: four running vectors take turns, so the rounding error grows like
 /// n/(4N)·ε; the order depends on n and N only.
 template <class V, class F, class... X>
-TANDEM_ALWAYS_INLINE typename V::value_type vec_sum(int64_t n, F f, const X*... x) {
+TANDEM_ALWAYS_INLINE typename V::value_type vec_sum(std::int64_t n, F f, const X*... x) {
   using T = typename V::value_type;
-  constexpr int64_t N = V::size;
+  constexpr std::int64_t N = V::size;
   V s0(T(0)), s1(T(0)), s2(T(0)), s3(T(0));
-  int64_t i = 0;
+  std::int64_t i = 0;
   for (; i + 4 * N <= n; i += 4 * N) {
     s0 += f(Vec<X, V::size>::load(x + i)...);
     s1 += f(Vec<X, V::size>::load(x + i + N)...);
@@ -585,9 +586,9 @@ TANDEM_ALWAYS_INLINE typename V::value_type vec_sum(int64_t n, F f, const X*... 
 
 /// max f(x[i]…) for i < n; NaN if any is, −∞ for n = 0.
 template <class V, class F, class... X>
-TANDEM_ALWAYS_INLINE typename V::value_type vec_max(int64_t n, F f, const X*... x) {
+TANDEM_ALWAYS_INLINE typename V::value_type vec_max(std::int64_t n, F f, const X*... x) {
   using T = typename V::value_type;
-  constexpr int64_t N = V::size;
+  constexpr std::int64_t N = V::size;
   const V least(static_cast<T>(-__builtin_inf()));
   V m0 = least, m1 = least;
   Mask<T, V::size> nan0 = least != least, nan1 = nan0;  // max skips NaN, these remember it
@@ -595,7 +596,7 @@ TANDEM_ALWAYS_INLINE typename V::value_type vec_max(int64_t n, F f, const X*... 
     m = max(value, m);
     nan = nan | isnan(value);
   };
-  int64_t i = 0;
+  std::int64_t i = 0;
   for (; i + 2 * N <= n; i += 2 * N) {
     step(f(Vec<X, V::size>::load(x + i)...), m0, nan0);
     step(f(Vec<X, V::size>::load(x + i + N)...), m1, nan1);
@@ -611,28 +612,28 @@ TANDEM_ALWAYS_INLINE typename V::value_type vec_max(int64_t n, F f, const X*... 
 
 /// Of a contiguous row: Σx, max x, Σ(x − c)², Σxy, Σx².
 template <class V, class T>
-TANDEM_ALWAYS_INLINE T row_sum(const T* x, int64_t n) {
+TANDEM_ALWAYS_INLINE T row_sum(const T* x, std::int64_t n) {
   return vec_sum<V>(
       n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
 }
 template <class V, class T>
-TANDEM_ALWAYS_INLINE T row_max(const T* x, int64_t n) {
+TANDEM_ALWAYS_INLINE T row_max(const T* x, std::int64_t n) {
   return vec_max<V>(
       n, [](V a) TANDEM_INLINE_LAMBDA { return a; }, x);
 }
 template <class V, class T>
-TANDEM_ALWAYS_INLINE T row_dot(const T* x, const T* y, int64_t n) {
+TANDEM_ALWAYS_INLINE T row_dot(const T* x, const T* y, std::int64_t n) {
   return vec_sum<V>(
       n, [](V a, V b) TANDEM_INLINE_LAMBDA { return a * b; }, x, y);
 }
 template <class V, class T>
-TANDEM_ALWAYS_INLINE T row_sum_squares(const T* x, int64_t n) {
+TANDEM_ALWAYS_INLINE T row_sum_squares(const T* x, std::int64_t n) {
   return vec_sum<V>(
       n, [](V a) TANDEM_INLINE_LAMBDA { return a * a; }, x);
 }
 template <class V, class T>
 TANDEM_ALWAYS_INLINE T row_sum_squares_around(const T* x, std::type_identity_t<T> centre,
-                                              int64_t n) {
+                                              std::int64_t n) {
   return vec_sum<V>(
       n,
       [c = V(centre)](V a) TANDEM_INLINE_LAMBDA {

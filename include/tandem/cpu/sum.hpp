@@ -5,7 +5,7 @@
 ///   float  values are added in blocks of 1024 (64 running sums of 16 terms each), blocks in
 ///   double;
 ///   over leading dimensions, blocks of 256 rows (in 32 groups of 8) in float, blocks in double.
-///   double the same, all in double.  Integers are added as int64_t, which wraps around.
+///   double the same, all in double.  Integers are added as std::int64_t, which wraps around.
 
 #include <cstdint>
 #include <type_traits>
@@ -18,7 +18,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
-/// What a sum over T is: T for floating types, int64_t for integers and bool.
+/// What a sum over T is: T for floating types, std::int64_t for integers and bool.
 template <class T>
 using SumOf = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
 

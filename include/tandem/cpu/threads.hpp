@@ -44,16 +44,16 @@ inline constexpr int max_threads = 1024;
 namespace detail {
 
 /// How long a thread polls before it sleeps.
-inline constexpr int64_t spin_nanoseconds = 30'000;
+inline constexpr std::int64_t spin_nanoseconds = 30'000;
 
 /// How many CPUs the scheduler lets this process use, at least 1.
 inline int available_cpus() {
 #if defined(__linux__)
   // The kernel refuses a mask shorter than its own, so grow it until it fits.
   for (int cpus = 1024; cpus <= (1 << 20); cpus *= 2) {
-    cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
+    cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(cpus));
     if (set == nullptr) break;
-    const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));
+    const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(cpus));
     const int count = sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 0;
     CPU_FREE(set);
     if (count > 0) return count;
@@ -100,15 +100,15 @@ inline void cpu_relax() {
 
 /// Polls `ready` until it is true (returns true) or `nanoseconds` have passed (returns false).
 template <class Ready>
-bool spin_until(Ready ready, int64_t nanoseconds) {
+bool spin_until(Ready ready, std::int64_t nanoseconds) {
   const auto now = [] {
     timespec t{};
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return static_cast<int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
+    return static_cast<std::int64_t>(t.tv_sec) * 1'000'000'000 + t.tv_nsec;
   };
   if (ready()) return true;
   if (nanoseconds <= 0) return false;
-  const int64_t stop = now() + nanoseconds;
+  const std::int64_t stop = now() + nanoseconds;
   do {
     for (int i = 0; i < 16; ++i) {
       if (ready()) return true;
@@ -119,7 +119,7 @@ bool spin_until(Ready ready, int64_t nanoseconds) {
 }
 
 /// One task of a region: `context` is the caller's closure, passed without allocating.
-using TaskFunction = void (*)(void* context, int64_t task);
+using TaskFunction = void (*)(void* context, std::int64_t task);
 
 /// The workers and the one region that they can run at a time.
 ///
@@ -132,7 +132,7 @@ class Pool {
  public:
   /// Runs function(context, 0 … tasks−1) on up to `threads` threads, this one included. Rethrows
   /// the exception of the smallest task that threw; tasks that were not begun by then are skipped.
-  void run(int64_t tasks, int threads, TaskFunction function, void* context) {
+  void run(std::int64_t tasks, int threads, TaskFunction function, void* context) {
     if (pthread_mutex_trylock(&region_mutex_) != 0) return run_inline(tasks, function, context);
     const int workers = start_workers(threads - 1);
     function_ = function;
@@ -142,7 +142,7 @@ class Pool {
     next_.store(0, std::memory_order_relaxed);
     // Polling while another thread waits for this very CPU only delays that thread.
     spin_.store(threads <= cpus_ ? spin_nanoseconds : 0, std::memory_order_relaxed);
-    gate_.store(static_cast<uint32_t>(workers) << 16, std::memory_order_seq_cst);
+    gate_.store(static_cast<std::uint32_t>(workers) << 16, std::memory_order_seq_cst);
     wake(workers);
     work();
     const auto all_left = [this] { return gate_.load(std::memory_order_seq_cst) == 0; };
@@ -159,18 +159,18 @@ class Pool {
     if (error) std::rethrow_exception(error);
   }
 
-  static void run_inline(int64_t tasks, TaskFunction function, void* context) {
-    for (int64_t task = 0; task < tasks; ++task) function(context, task);
+  static void run_inline(std::int64_t tasks, TaskFunction function, void* context) {
+    for (std::int64_t task = 0; task < tasks; ++task) function(context, task);
   }
 
  private:
-  static constexpr uint32_t inside_mask = 0xffff;
+  static constexpr std::uint32_t inside_mask = 0xffff;
 
   /// Runs tasks until none is left, then closes the gate.
   void work() {
     const tandem::detail::Restore outer(in_region, true);
     for (;;) {
-      const int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+      const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
       if (task >= tasks_) break;
       try {
         function_(context_, task);
@@ -192,7 +192,7 @@ class Pool {
   bool is_open() const { return (gate_.load(std::memory_order_seq_cst) & ~inside_mask) != 0; }
 
   bool enter() {
-    uint32_t gate = gate_.load(std::memory_order_acquire);
+    std::uint32_t gate = gate_.load(std::memory_order_acquire);
     while ((gate & ~inside_mask) != 0) {
       if (gate_.compare_exchange_weak(gate, gate - inside_mask, std::memory_order_acq_rel,
                                       std::memory_order_acquire)) {
@@ -217,7 +217,7 @@ class Pool {
         work();
         leave();
       }
-      const int64_t spin = spin_.load(std::memory_order_relaxed);
+      const std::int64_t spin = spin_.load(std::memory_order_relaxed);
       if (spin_until([this] { return is_open(); }, spin)) continue;
       pthread_mutex_lock(&sleep_mutex_);
       sleepers_.fetch_add(1, std::memory_order_seq_cst);
@@ -256,8 +256,8 @@ class Pool {
   // The region's fields: written by the caller while the gate is shut and nobody is inside.
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
-  int64_t tasks_ = 0;
-  int64_t failed_task_ = 0;  // with error_ under error_mutex_
+  std::int64_t tasks_ = 0;
+  std::int64_t failed_task_ = 0;  // with error_ under error_mutex_
   std::exception_ptr error_;
   int workers_ = 0;  // under region_mutex_
   const int cpus_ = available_cpus();
@@ -268,11 +268,11 @@ class Pool {
   pthread_cond_t opened_ = PTHREAD_COND_INITIALIZER;
   pthread_cond_t all_left_ = PTHREAD_COND_INITIALIZER;
 
-  alignas(64) std::atomic<uint32_t> gate_{0};
+  alignas(64) std::atomic<std::uint32_t> gate_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> caller_sleeps_{false};
-  std::atomic<int64_t> spin_{spin_nanoseconds};
-  alignas(64) std::atomic<int64_t> next_{0};
+  std::atomic<std::int64_t> spin_{spin_nanoseconds};
+  alignas(64) std::atomic<std::int64_t> next_{0};
 };
 
 inline constinit std::atomic<Pool*> pool_pointer{nullptr};
@@ -292,10 +292,12 @@ inline Pool& pool() {
   return *current;
 }
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+  return a / b + (a % b != 0 ? 1 : 0);
+}
 
 /// Where the piece that begins at `begin` ends; written so that nothing overflows.
-inline int64_t piece_end(int64_t begin, int64_t piece, int64_t n) {
+inline std::int64_t piece_end(std::int64_t begin, std::int64_t piece, std::int64_t n) {
   return n - begin <= piece ? n : begin + piece;
 }
 
@@ -321,7 +323,7 @@ inline void set_num_threads(int count) {
 inline bool in_parallel_region() { return detail::in_region; }
 
 /// The number of chunks that `parallel_chunks(n, chunk, …)` makes: ⌈n / chunk⌉.
-inline int64_t num_chunks(int64_t n, int64_t chunk) {
+inline std::int64_t num_chunks(std::int64_t n, std::int64_t chunk) {
   TANDEM_CHECK(n >= 0 && chunk >= 1, "num_chunks", "expected n >= 0 and chunk >= 1, got n = ", n,
                " and chunk = ", chunk);
   return detail::ceil_div(n, chunk);
@@ -333,36 +335,36 @@ inline int64_t num_chunks(int64_t n, int64_t chunk) {
 /// reductions see parallel_chunks. An exception thrown by f reaches the caller, that of the
 /// smallest range if there are several, after every running range has ended.
 ///
-///   parallel_for(n, 16384, [&](int64_t begin, int64_t end) {
-///     for (int64_t i = begin; i < end; ++i) y[i] = 2 * x[i];
+///   parallel_for(n, 16384, [&](std::int64_t begin, std::int64_t end) {
+///     for (std::int64_t i = begin; i < end; ++i) y[i] = 2 * x[i];
 ///   });
 template <class F>
-void parallel_for(int64_t n, int64_t grain, F&& f) {
+void parallel_for(std::int64_t n, std::int64_t grain, F&& f) {
   TANDEM_CHECK(n >= 0 && grain >= 1, "parallel_for", "expected n >= 0 and grain >= 1, got n = ", n,
                " and grain = ", grain);
   if (n == 0) return;
-  const int64_t useful = n / grain;
-  int64_t threads = useful > 1 && !detail::in_region ? num_threads() : 1;
+  const std::int64_t useful = n / grain;
+  std::int64_t threads = useful > 1 && !detail::in_region ? num_threads() : 1;
   if (threads > useful) threads = useful;
   if (threads <= 1) {
-    f(int64_t{0}, n);
+    f(std::int64_t{0}, n);
     return;
   }
   // A few pieces per thread even out what the system takes away from some of them. Long pieces are
   // cut at multiples of 64, so that no two threads write to one cache line of an aligned array.
-  const int64_t pieces = useful < 4 * threads ? threads : 4 * threads;
-  int64_t piece = detail::ceil_div(n, pieces);
+  const std::int64_t pieces = useful < 4 * threads ? threads : 4 * threads;
+  std::int64_t piece = detail::ceil_div(n, pieces);
   if (piece >= 1024) piece += (64 - piece % 64) % 64;
   struct Context {
     std::remove_reference_t<F>* f;
-    int64_t n;
-    int64_t piece;
+    std::int64_t n;
+    std::int64_t piece;
   } context{__builtin_addressof(f), n, piece};
   detail::pool().run(
       detail::ceil_div(n, piece), static_cast<int>(threads),
-      [](void* opaque, int64_t task) {
+      [](void* opaque, std::int64_t task) {
         const Context& c = *static_cast<const Context*>(opaque);
-        const int64_t begin = task * c.piece;
+        const std::int64_t begin = task * c.piece;
         (*c.f)(begin, detail::piece_end(begin, c.piece, c.n));
       },
       &context);
@@ -372,25 +374,25 @@ void parallel_for(int64_t n, int64_t grain, F&& f) {
 /// [index·chunk, min(n, (index+1)·chunk)): the same chunks whatever the thread count. Threads take
 /// chunks as they become free, so chunks may cost different amounts. Exceptions as in parallel_for.
 ///
-///   std::vector<double> part(static_cast<size_t>(num_chunks(n, 4096)));
-///   parallel_chunks(n, 4096, [&](int64_t i, int64_t begin, int64_t end) {
-///     part[static_cast<size_t>(i)] = std::accumulate(x + begin, x + end, 0.0);
+///   std::vector<double> part(static_cast<std::size_t>(num_chunks(n, 4096)));
+///   parallel_chunks(n, 4096, [&](std::int64_t i, std::int64_t begin, std::int64_t end) {
+///     part[static_cast<std::size_t>(i)] = std::accumulate(x + begin, x + end, 0.0);
 ///   });
 ///   double sum = std::accumulate(part.begin(), part.end(), 0.0);  // same bits always
 template <class F>
-void parallel_chunks(int64_t n, int64_t chunk, F&& f) {
-  const int64_t chunks = num_chunks(n, chunk);
+void parallel_chunks(std::int64_t n, std::int64_t chunk, F&& f) {
+  const std::int64_t chunks = num_chunks(n, chunk);
   struct Context {
     std::remove_reference_t<F>* f;
-    int64_t n;
-    int64_t chunk;
+    std::int64_t n;
+    std::int64_t chunk;
   } context{__builtin_addressof(f), n, chunk};
-  const detail::TaskFunction task_function = [](void* opaque, int64_t task) {
+  const detail::TaskFunction task_function = [](void* opaque, std::int64_t task) {
     const Context& c = *static_cast<const Context*>(opaque);
-    const int64_t begin = task * c.chunk;
+    const std::int64_t begin = task * c.chunk;
     (*c.f)(task, begin, detail::piece_end(begin, c.chunk, c.n));
   };
-  int64_t threads = chunks > 1 && !detail::in_region ? num_threads() : 1;
+  std::int64_t threads = chunks > 1 && !detail::in_region ? num_threads() : 1;
   if (threads > chunks) threads = chunks;
   if (threads <= 1) {
     detail::Pool::run_inline(chunks, task_function, &context);

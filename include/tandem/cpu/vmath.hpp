@@ -3,7 +3,7 @@
 ///
 ///   struct Softplus {  // y = log(1 + e^x), written so that neither end overflows
 ///     template <class V>
-///     static TANDEM_ALWAYS_INLINE void run(const float* x, float* y, int64_t n) {
+///     static TANDEM_ALWAYS_INLINE void run(const float* x, float* y, std::int64_t n) {
 ///       vec_map<V>(n, y, [](V a) TANDEM_INLINE_LAMBDA {
 ///         return max(V(0.0F), a) + log1p(exp(-abs(a)));
 ///       }, x);
@@ -43,7 +43,7 @@ struct Elementary;
 
 template <>
 struct Elementary<float> {
-  using Bits = uint32_t;
+  using Bits = std::uint32_t;
   static constexpr int mantissa = 23;
   static constexpr Bits bias = 127;
   static constexpr Bits sqrt_half = 0x3f3504f3;
@@ -63,7 +63,7 @@ struct Elementary<float> {
 
 template <>
 struct Elementary<double> {
-  using Bits = uint64_t;
+  using Bits = std::uint64_t;
   static constexpr int mantissa = 52;
   static constexpr Bits bias = 1023;
   static constexpr Bits sqrt_half = 0x3fe6a09e667f3bcd;
@@ -91,7 +91,7 @@ struct Elementary<double> {
 };
 
 /// c₀ + c₁x + c₂x² + … by Horner's rule.
-template <class T, int N, size_t Count, size_t I = 0>
+template <class T, int N, std::size_t Count, std::size_t I = 0>
 TANDEM_ALWAYS_INLINE Vec<T, N> polynomial(Vec<T, N> x, const T (&c)[Count]) {
   if constexpr (I + 1 == Count) {
     return Vec<T, N>(c[I]);

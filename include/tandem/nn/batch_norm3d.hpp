@@ -1,4 +1,5 @@
 #pragma once
+/// Batch norm over volumes, as a layer.
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/batch_norm.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+/// The convolution over volumes, as a layer.
 
 #include "tandem/nn/init.hpp"
 #include "tandem/nn/module.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+/// Dropout, as a layer.
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/dropout.hpp"

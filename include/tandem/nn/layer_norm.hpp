@@ -1,4 +1,5 @@
 #pragma once
+/// Layer norm, as a layer.
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/layer_norm.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+/// Pooling over volumes, as layers.
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/avg_pool3d.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+/// Layers one after the other, and layers made of functions.
 
 #include "tandem/nn/module.hpp"
 

@@ -1,4 +1,5 @@
 #pragma once
+/// The block of a transformer and its perceptron.
 
 #include "tandem/nn/attention.hpp"
 #include "tandem/nn/dropout.hpp"

@@ -190,7 +190,7 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
     }
   });
   if (training && n > 0 && running_mean.defined()) {
-    const auto move = [&](const Tensor<T>& running, const T* now) {
+    const auto follow = [&](const Tensor<T>& running, const T* now) {
       const Tensor<T> old = running.detach().contiguous(), next({s.n});
       for (std::int64_t c = 0; c < s.n; ++c) {
         next.mutable_data()[c] =
@@ -199,8 +199,8 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
       }
       running.copy_elements(next);
     };
-    move(running_mean, mean);
-    move(running_variance, unbiased);
+    follow(running_mean, mean);
+    follow(running_variance, unbiased);
   }
   return autograd::record(
       op, y,

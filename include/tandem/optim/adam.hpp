@@ -1,4 +1,5 @@
 #pragma once
+/// Adam and AdamW.
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/formula/adam.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+/// Gradients clipped by their common norm.
 
 #include <algorithm>
 #include <type_traits>

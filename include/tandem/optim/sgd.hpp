@@ -1,4 +1,5 @@
 #pragma once
+/// Stochastic gradient descent with momentum.
 
 #include "tandem/formula/sgd.hpp"
 #include "tandem/optim/optimizer.hpp"
