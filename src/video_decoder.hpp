@@ -15,6 +15,7 @@ extern "C" {
 #include <vector>
 
 #include "tandem/image/video.hpp"
+#include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io::video {
@@ -69,12 +70,9 @@ class LogSink {
 class LogScope {
  public:
   explicit LogScope(LogSink& sink);
-  ~LogScope();
-  LogScope(const LogScope&) = delete;
-  LogScope& operator=(const LogScope&) = delete;
 
  private:
-  LogSink* outer_;
+  const tandem::detail::Restore<LogSink*> outer_;
 };
 
 // --- packets -----------------------------------------------------------------------------------

@@ -95,8 +95,7 @@ std::vector<std::string> LogSink::take() {
   return std::exchange(state_->fresh, {});
 }
 
-LogScope::LogScope(LogSink& sink) : outer_(std::exchange(current_sink, &sink)) {}
-LogScope::~LogScope() { current_sink = outer_; }
+LogScope::LogScope(LogSink& sink) : outer_(current_sink, &sink) {}
 
 }  // namespace io::video
 TANDEM_NAMESPACE_END

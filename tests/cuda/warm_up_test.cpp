@@ -38,7 +38,7 @@ Batch<T> cast_batch(const Batch<double>& batch) {
 template <class T>
 struct WarmUpRun {
   WarmUpRun(const WarmUp& w, Device device)
-      : cbp(make(w)), options(trainer_options(w)), trainer(options, &move(device), nullptr) {}
+      : cbp(make(w)), options(trainer_options(w)), trainer(options, &moved(device), nullptr) {}
   static Ref<CbpBranch<T>> make(const WarmUp& w) {
     Generator random(5);
     CbpOptions o;
@@ -56,7 +56,7 @@ struct WarmUpRun {
     o.cbp_reading = w.reading, o.max_grad_norm = w.max_grad_norm, o.graphs = w.graphs;
     return o;
   }
-  CbpBranch<T>& move(Device device) {
+  CbpBranch<T>& moved(Device device) {
     cbp->to(device);
     return *cbp;
   }

@@ -22,6 +22,7 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "graph": "cuda/graph.hpp",
     "memory": "tensor/device.hpp",
     "runtime": "tensor/device.hpp",
+    "sgd": "optim/sgd.hpp",
     "topk_mean": "wtal/train/losses.hpp",
 }
 SOURCES = ("include", "kernels", "src", "examples", "tests", "benchmarks")

@@ -81,8 +81,12 @@ struct Batch {
 
   /// On another device.
   Batch to(Device device) const {
-    const auto move = [&](const auto& x) { return x.defined() ? x.to(device) : x; };
-    return {move(i3d), move(clip), move(labels), move(valid), crops};
+    const auto there = [&](const auto& x) { return x.defined() ? x.to(device) : x; };
+    return {.i3d = there(i3d),
+            .clip = there(clip),
+            .labels = there(labels),
+            .valid = there(valid),
+            .crops = crops};
   }
   /// With padding behind, so that all videos have `frames` rows.
   Batch padded_to(std::int64_t frames) const {
