@@ -72,6 +72,14 @@ TEST_CASE("weight: a packed copy is left alone once the weight is another") {
   layer.weight = ones<double>({40, 3});
   CHECK_FALSE(layer.weight.is_packed());
   CHECK(check::same(layer.forward(x), linear(x, ones<double>({40, 3}))));
+  // What is no weight is the op's error.
+  layer.weight = ones<double>({3});
+  CHECK(check::message([&] { layer.forward(x); }) ==
+        "[linear] x of shape (30, 3) does not fit a weight (out, in) of shape (3,)");
+  layer.weight = Tensor<double>();
+  CHECK(check::message([&] {
+          layer.forward(x);
+        }).find("[linear] argument 'weight' is an undefined tensor") == 0);
 }
 
 TEST_CASE("weight: ties hold in every form; another tensor ends the form") {

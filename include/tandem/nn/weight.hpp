@@ -55,7 +55,7 @@ class Weight final : public Matrix<T> {
   /// A weight of more dimensions, as that of a convolution, as (out, in).
   template <class W>
   static Tensor<W> rows(const Tensor<W>& w) {
-    return w.rank() == 2 ? w : w.reshape({w.size(0), -1});
+    return w.defined() && w.rank() > 2 ? w.reshape({w.size(0), -1}) : w;
   }
   template <class W>
   static Ref<PackedWeight<W>> packed(const Tensor<W>& w) {
