@@ -53,8 +53,13 @@ class PackedRows {
   std::int64_t bytes() const { return offset(blocks_.count, 0); }
   void pack(const T* rows, std::byte* packed) {
     data_ = packed;
-    gemm_detail::PackSource<T> source{
-        rows, k_, true, kernels_->pack_a_along_k, kernels_->rows, kernels_->k_multiple, panels_};
+    const gemm_detail::PackSource<T> source{.data = rows,
+                                            .ld = k_,
+                                            .along_k = true,
+                                            .pack = kernels_->pack_a_along_k,
+                                            .width = kernels_->rows,
+                                            .k_multiple = kernels_->k_multiple,
+                                            .panels = panels_};
     parallel_for(blocks_.count * panels_.count, 4, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t block = i / panels_.count, panel = i % panels_.count;

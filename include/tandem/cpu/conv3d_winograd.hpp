@@ -229,9 +229,15 @@ class WinogradConv {
             } else {
               simd_dispatch<StageRows<T, 2 * m>, Acc>(here, stage);
             }
-            simd_dispatch<InputTransform<Tile>, Acc>(InputArgs<Acc>{
-                stage + row_size, t.columns, stride, tiles_x_, rows,
-                transformed_ + i * stride * stride * tile_stride_, tile_stride_, point_stride_});
+            simd_dispatch<InputTransform<Tile>, Acc>(
+                InputArgs<Acc>{.stage = stage + row_size,
+                               .columns = t.columns,
+                               .stride = stride,
+                               .tiles_x = tiles_x_,
+                               .tiles_y = rows,
+                               .out = transformed_ + i * stride * stride * tile_stride_,
+                               .row_stride = tile_stride_,
+                               .point_stride = point_stride_});
           }
         });
   }

@@ -48,9 +48,22 @@ void gemm(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Ou
           const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
           std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm", ta, tb, m, n, k, lda, ldb, ldc);
-  gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha, a, lda,
-                             b, ldb, beta, c, ldc, epilogue,
-                             gemm_detail::useful_threads(gemm_detail::work(m, n, k))});
+  gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
+                             .trans_a = ta,
+                             .trans_b = tb,
+                             .m = m,
+                             .n = n,
+                             .k = k,
+                             .alpha = alpha,
+                             .a = a,
+                             .lda = lda,
+                             .b = b,
+                             .ldb = ldb,
+                             .beta = beta,
+                             .c = c,
+                             .ldc = ldc,
+                             .epilogue = epilogue,
+                             .threads = gemm_detail::useful_threads(gemm_detail::work(m, n, k))});
 }
 
 /// gemm on the calling thread alone, for use inside a parallel region and for small products. Gives
@@ -60,13 +73,26 @@ void gemm_serial(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_
                  const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
                  std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_serial", ta, tb, m, n, k, lda, ldb, ldc);
-  gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha, a, lda,
-                             b, ldb, beta, c, ldc, epilogue, 1});
+  gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
+                             .trans_a = ta,
+                             .trans_b = tb,
+                             .m = m,
+                             .n = n,
+                             .k = k,
+                             .alpha = alpha,
+                             .a = a,
+                             .lda = lda,
+                             .b = b,
+                             .ldb = ldb,
+                             .beta = beta,
+                             .c = c,
+                             .ldc = ldc,
+                             .epilogue = epilogue,
+                             .threads = 1});
 }
 
 /// `batch` products whose matrices are stride_a, stride_b and stride_c elements apart (0 for a or
-/// b:
-/// the same matrix in each), on up to num_threads() threads.
+/// b: the same matrix in each), on up to num_threads() threads.
 template <class In, class Out>
 void gemm_batched(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Out alpha,
                   const In* a, std::int64_t lda, std::int64_t stride_a, const In* b,
@@ -78,9 +104,22 @@ void gemm_batched(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64
   const int threads =
       gemm_detail::useful_threads(gemm_detail::work(m, n, k) * static_cast<double>(batch));
   const auto product = [&](std::int64_t i, int threads_each) {
-    gemm_detail::run<In, Out>({gemm_detail::kernels<In, Out>(isa()), ta, tb, m, n, k, alpha,
-                               a + i * stride_a, lda, b + i * stride_b, ldb, beta, c + i * stride_c,
-                               ldc, none, threads_each});
+    gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
+                               .trans_a = ta,
+                               .trans_b = tb,
+                               .m = m,
+                               .n = n,
+                               .k = k,
+                               .alpha = alpha,
+                               .a = a + i * stride_a,
+                               .lda = lda,
+                               .b = b + i * stride_b,
+                               .ldb = ldb,
+                               .beta = beta,
+                               .c = c + i * stride_c,
+                               .ldc = ldc,
+                               .epilogue = none,
+                               .threads = threads_each});
   };
   if (batch < 4 * threads) {  // too few to share out evenly: all threads on one after the other
     const int each = gemm_detail::useful_threads(gemm_detail::work(m, n, k));
@@ -144,8 +183,23 @@ void gemm_packed(Trans ta, std::int64_t m, Out alpha, const In* a, std::int64_t 
                  const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_packed", ta, Trans::no, m, b.n(), b.k(), lda, b.n(), ldc);
   gemm_detail::run<In, Out>(
-      {b.kernels(), ta, Trans::yes, m, b.n(), b.k(), alpha, a, lda, nullptr, b.k(), beta, c, ldc,
-       epilogue, gemm_detail::useful_threads(gemm_detail::work(m, b.n(), b.k())), b.data()});
+      {.kernels = b.kernels(),
+       .trans_a = ta,
+       .trans_b = Trans::yes,
+       .m = m,
+       .n = b.n(),
+       .k = b.k(),
+       .alpha = alpha,
+       .a = a,
+       .lda = lda,
+       .b = nullptr,
+       .ldb = b.k(),
+       .beta = beta,
+       .c = c,
+       .ldc = ldc,
+       .epilogue = epilogue,
+       .threads = gemm_detail::useful_threads(gemm_detail::work(m, b.n(), b.k())),
+       .packed_b = b.data()});
 }
 
 }  // namespace cpu

@@ -102,13 +102,13 @@ template <class In, class Out>
 PackSource<In> source_of_b(const Kernels<In, Out>& kernels, Trans trans, std::int64_t n,
                            const In* b, std::int64_t ldb) {
   const bool along_k = trans == Trans::yes;
-  return {b,
-          ldb,
-          along_k,
-          along_k ? kernels.pack_b_along_k : kernels.pack_b_across_k,
-          kernels.cols,
-          kernels.k_multiple,
-          Panels::full(n, kernels.cols)};
+  return {.data = b,
+          .ld = ldb,
+          .along_k = along_k,
+          .pack = along_k ? kernels.pack_b_along_k : kernels.pack_b_across_k,
+          .width = kernels.cols,
+          .k_multiple = kernels.k_multiple,
+          .panels = Panels::full(n, kernels.cols)};
 }
 
 template <class In, class Out>
@@ -358,11 +358,16 @@ void dot_gemm(const Problem<In, Out>& p) {
       for (std::int64_t j = col0; j < col1; j += dot_cols) {
         for (std::int64_t row = row0; row < row1; ++row) {
           const std::int64_t i = rows.begin(row);
-          const DotArgs<In, Out> args{p.k,     p.a + i * p.lda,
-                                      p.lda,   p.b + j * p.ldb,
-                                      p.ldb,   p.c + i * p.ldc + j,
-                                      p.ldc,   col1 - j < dot_cols ? col1 - j : dot_cols,
-                                      p.alpha, p.beta};
+          const DotArgs<In, Out> args{.k = p.k,
+                                      .a = p.a + i * p.lda,
+                                      .lda = p.lda,
+                                      .b = p.b + j * p.ldb,
+                                      .ldb = p.ldb,
+                                      .c = p.c + i * p.ldc + j,
+                                      .ldc = p.ldc,
+                                      .cols = col1 - j < dot_cols ? col1 - j : dot_cols,
+                                      .alpha = p.alpha,
+                                      .beta = p.beta};
           p.kernels.dot[rows.end(row) - i - 1](args);
         }
       }

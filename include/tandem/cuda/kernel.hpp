@@ -82,12 +82,12 @@ inline void (*find_kernel(const char* name, const void* signature))() {
 template <auto function>
 bool register_kernel(const char* name) {
   using F = std::remove_pointer_t<decltype(function)>;
-  static tandem_kernel_registry::Entry entry{name,
-                                             TANDEM_VERSION_STRING,
-                                             signature<F>(),
-                                             reinterpret_cast<void (*)()>(function),
-                                             tandem_kernel_registry::first(),
-                                             false};
+  static tandem_kernel_registry::Entry entry{.name = name,
+                                             .version = TANDEM_VERSION_STRING,
+                                             .signature = signature<F>(),
+                                             .function = reinterpret_cast<void (*)()>(function),
+                                             .next = tandem_kernel_registry::first(),
+                                             .found = false};
   tandem_kernel_registry::first() = &entry;
   return true;
 }

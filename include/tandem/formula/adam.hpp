@@ -24,8 +24,15 @@ struct Adam {
   /// The same numbers as vectors.
   template <class W>
   TANDEM_FORMULA Adam<W> as() const {
-    return {W(beta1), W(rest1),      W(beta2), W(rest2), W(epsilon),
-            W(rate),  W(root_scale), W(decay), W(shrink)};
+    return {.beta1 = W(beta1),
+            .rest1 = W(rest1),
+            .beta2 = W(beta2),
+            .rest2 = W(rest2),
+            .epsilon = W(epsilon),
+            .rate = W(rate),
+            .root_scale = W(root_scale),
+            .decay = W(decay),
+            .shrink = W(shrink)};
   }
   /// θ and its two moments after the gradient g.
   TANDEM_FORMULA void update(V& theta, V g, V& first, V& second) const {

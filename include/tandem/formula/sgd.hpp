@@ -23,7 +23,12 @@ struct Sgd {
   /// The same numbers as vectors.
   template <class W>
   TANDEM_FORMULA Sgd<W> as() const {
-    return {W(rate), W(decay), W(momentum), W(share), nesterov, first};
+    return {.rate = W(rate),
+            .decay = W(decay),
+            .momentum = W(momentum),
+            .share = W(share),
+            .nesterov = nesterov,
+            .first = first};
   }
   /// θ after the gradient g, without momentum.
   TANDEM_FORMULA void update(V& theta, V g) const { theta = theta - rate * (g + decay * theta); }

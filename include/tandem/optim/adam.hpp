@@ -100,8 +100,11 @@ class AdamBase final : public Optimizer<T> {
         "adam", detail::adam_step<T>,
         [&](std::size_t k) -> detail::AdamTensor<T> {
           const Tensor<T>& p = this->parameters_[k];
-          return {p.mutable_device_data(), this->gradients_[k].device_data(),
-                  first_[k].mutable_device_data(), second_[k].mutable_device_data(), p.numel()};
+          return {.parameter = p.mutable_device_data(),
+                  .gradient = this->gradients_[k].device_data(),
+                  .first = first_[k].mutable_device_data(),
+                  .second = second_[k].mutable_device_data(),
+                  .size = p.numel()};
         },
         [&](std::int64_t t) { return step_number(t); });
   }

@@ -98,7 +98,11 @@ struct Batch {
       out.slice(1, 0, x.size(1)).copy_(x);
       return out;
     };
-    return {longer(i3d), longer(clip), labels, longer(valid), crops};
+    return {.i3d = longer(i3d),
+            .clip = longer(clip),
+            .labels = labels,
+            .valid = longer(valid),
+            .crops = crops};
   }
 };
 
