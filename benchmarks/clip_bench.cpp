@@ -45,24 +45,30 @@ double image_flops(double images) {
 void write_weights(const std::string& path, bool hugging_face);
 
 /// A file of random weights in OpenAI's layout (or Hugging Face's) in the temporary folder, gone
-/// with the last owner.
-std::shared_ptr<const std::string> weight_file(bool hugging_face) {
-  const std::string path =
-      (std::filesystem::temp_directory_path() /
-       concat("tandem_clip_bench_", hugging_face ? "hugging_face" : "openai", ".safetensors"))
-          .string();
-  write_weights(path, hugging_face);
-  return {new std::string(path),
-          [](const std::string* p) { std::filesystem::remove(*p), delete p; }};
-}
+/// with its owner.
+class WeightFile {
+ public:
+  explicit WeightFile(bool hugging_face)
+      : path(
+            (std::filesystem::temp_directory_path() /
+             concat("tandem_clip_bench_", hugging_face ? "hugging_face" : "openai", ".safetensors"))
+                .string()) {
+    write_weights(path, hugging_face);
+  }
+  ~WeightFile() { std::filesystem::remove(path); }
+  WeightFile(const WeightFile&) = delete;
+  WeightFile& operator=(const WeightFile&) = delete;
+
+  const std::string path;
+};
 
 void add_image(bench::Suite& suite, std::int64_t images, bool bf16) {
   const std::string name = concat("clip_image_", bf16 ? "bf16" : "f32", "/", images);
   const double flops = image_flops(static_cast<double>(images));
   suite.add(name, {.flops = flops, .unit = bf16 ? "bf16" : "f32"}, [=] {
-    const auto file = weight_file(false);
+    const WeightFile file(false);
     bench::prepared();
-    const auto encoder = clip::load_image_encoder<float>(*file, {.bfloat16 = bf16});
+    const auto encoder = clip::load_image_encoder<float>(file.path, {.bfloat16 = bf16});
     nn::pack_weights(*encoder);
     Generator random(1);
     const auto x = randn<float>({images, 3, 224, 224}, random);
@@ -130,9 +136,9 @@ void write_weights(const std::string& path, bool hugging_face) {
 void add_load(bench::Suite& suite, const std::string& layout, bool bf16) {
   const double bytes = 149.6e6 * (bf16 ? 4 + 2 : 0);  // mapped weights are not read
   suite.add(concat("clip_load/", layout, bf16 ? "_to_bf16" : "_f32"), {.bytes = bytes}, [=] {
-    const auto file = weight_file(layout == "hugging_face");
+    const auto file = std::make_shared<const WeightFile>(layout == "hugging_face");
     bench::prepared();
-    return [=] { bench::keep(clip::load<float>(*file, {.bfloat16 = bf16})); };
+    return [=] { bench::keep(clip::load<float>(file->path, {.bfloat16 = bf16})); };
   });
 }
 
