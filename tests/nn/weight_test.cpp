@@ -77,9 +77,8 @@ TEST_CASE("weight: a packed copy is left alone once the weight is another") {
   CHECK(check::message([&] { layer.forward(x); }) ==
         "[linear] x of shape (30, 3) does not fit a weight (out, in) of shape (3,)");
   layer.weight = Tensor<double>();
-  CHECK(check::message([&] {
-          layer.forward(x);
-        }).find("[linear] argument 'weight' is an undefined tensor") == 0);
+  CHECK(check::message([&] { layer.forward(x); }) ==
+        "[linear] argument weight is an undefined tensor (default-constructed)");
 }
 
 TEST_CASE("weight: ties hold in every form; another tensor ends the form") {
