@@ -50,6 +50,35 @@ const char* name_of(WarpOp op) {
   return names[static_cast<int>(op)];
 }
 
+/// The asynchronous copies that a thread has started and not waited for, oldest first. (No
+/// container: its memory would be shared by the fibers of many blocks.)
+class AsyncCopies {
+ public:
+  void clear() { begin_ = end_ = group_ = 0; }
+  bool full() const { return end_ - begin_ == most; }
+  std::uint32_t count() const { return end_ - begin_; }
+  const SimtHere& started() const { return entries_[begin_ % most].at; }
+  void add(const AsyncCopy& copy, const SimtHere& at) {
+    entries_[end_++ % most] = {copy, group_, at};
+  }
+  void commit() { ++group_; }
+  bool next(unsigned pending, AsyncCopy& copy) {
+    if (begin_ == end_ || entries_[begin_ % most].group + pending >= group_) return false;
+    copy = entries_[begin_++ % most].copy;
+    return true;
+  }
+  static constexpr std::uint32_t most = 128;
+
+ private:
+  struct Entry {
+    AsyncCopy copy;
+    std::uint32_t group;
+    SimtHere at;
+  };
+  Entry entries_[most] = {};
+  std::uint32_t begin_ = 0, end_ = 0, group_ = 0;  // group_: the one that is open
+};
+
 enum class State : std::uint8_t { ready, at_barrier, at_warp, exited };
 
 struct Thread {
@@ -63,6 +92,7 @@ struct Thread {
   std::uint64_t bits = 0;
   int operand = 0, width = 32;
   Together together = nullptr;
+  AsyncCopies copies;
 };
 
 /// Runs one block after the other; there is one per OS thread.
@@ -143,6 +173,29 @@ class Executor {
     return me.bits;
   }
 
+  /// 16 bytes of shared memory, as ldmatrix and cp.async take them.
+  void check_row(const char* instruction, const void* row, const SimtHere& at) {
+    const bool whole = reinterpret_cast<std::uintptr_t>(row) % 16 == 0;
+    if (whole && shared_.holds(row, 16)) return;
+    fault(*running_, std::string(instruction) + " at " + text(at) + " takes 16 bytes " +
+                         (whole ? "outside of the shared arrays"
+                                : "of shared memory at an address that is no multiple of 16"));
+  }
+  void async_copy(const AsyncCopy& copy, const SimtHere& at) {
+    AsyncCopies& copies = running_->copies;
+    check_row("cp.async", copy.to, at);
+    if (reinterpret_cast<std::uintptr_t>(copy.from) % 16 != 0) {
+      fault(*running_, "cp.async at " + text(at) + " reads 16 bytes at an address that is no " +
+                           "multiple of 16");
+    }
+    if (copies.full()) {
+      fault(*running_, "cp.async at " + text(at) + ": more than " +
+                           std::to_string(AsyncCopies::most) + " copies are under way");
+    }
+    copies.add(copy, at);
+  }
+  AsyncCopies& copies() { return running_->copies; }
+
   void* shared_array(const void* declaration, const char* name, std::size_t bytes) {
     const std::string problem = shared_.limit_problem(declaration, bytes);
     if (!problem.empty()) fault(*running_, problem);
@@ -179,6 +232,7 @@ class Executor {
     for (std::size_t i = 0; i < count_; ++i) {
       Thread& thread = *threads_[i];
       thread.id = i;
+      thread.copies.clear();
       thread.index.x = static_cast<unsigned>(i % launch_->block.x);
       thread.index.y = static_cast<unsigned>(i / launch_->block.x % launch_->block.y);
       thread.index.z = static_cast<unsigned>(i / launch_->block.x / launch_->block.y);
@@ -448,6 +502,11 @@ void Executor::entry(void* opaque) {
     acquire(&self.block_start_);
     try {
       self.launch_->thread();
+      if (me.copies.count() > 0) {
+        self.fault(me, "exited while " + std::to_string(me.copies.count()) +
+                           " asynchronous copies, the first one started at " +
+                           text(me.copies.started()) + ", were not waited for");
+      }
       me.state = State::exited;
       self.finish_meeting(me);
     } catch (const Fault&) {  // its text is kept
@@ -490,6 +549,12 @@ void together(void* mine, Together run, const SimtHere& at) {
   executor().meet(WarpOp::together, 0xffffffffu, reinterpret_cast<std::uintptr_t>(mine), 0, 32, at,
                   run);
 }
+void async_copy(const AsyncCopy& copy, const SimtHere& at) { executor().async_copy(copy, at); }
+void async_commit() { executor().copies().commit(); }
+bool async_next(unsigned pending, AsyncCopy& copy) {
+  return executor().copies().next(pending, copy);
+}
+void check_row(const void* row, const SimtHere& at) { executor().check_row("ldmatrix", row, at); }
 void* shared_array(const void* declaration, const char* name, std::size_t bytes) {
   return executor().shared_array(declaration, name, bytes);
 }

@@ -13,6 +13,8 @@
 ///   - a thread that exits before a barrier at which others wait; threads at different barriers
 ///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its
 ///     arrays.
+///   - ldmatrix and cp.async at addresses that are not multiples of 16 or not shared; a thread that
+///     exits before it has waited for its asynchronous copies
 ///   - a thread that computes for longer than set_patience() without meeting any other, as a wait
 ///     for a flag that nobody sets does; a block that goes on for twenty times as long (not under
 ///     ThreadSanitizer, which holds signals back).
@@ -20,6 +22,8 @@
 /// shows. The poison alternates with the seed: NaN (odd seeds), or a number that is large and, as
 /// an integer, odd (even seeds), so that neither code that skips NaN nor a sum of integers looks
 /// right twice.
+/// An asynchronous copy poisons its target where it starts and takes place in the wait that completes
+/// it (cuda/tensor_cores.hpp).
 /// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs.
 /// A thread is another fiber in every block, so accesses of two blocks to one address are seen as
 /// the race that they are.

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "common.cuh"
+#include "fragments.cuh"
 #include "simt_check.hpp"
 
 using namespace simt_check;
@@ -133,6 +133,20 @@ __global__ void reverses(int* out) {
     __syncthreads();
     out[blockIdx.x * 64 + threadIdx.x] = tile[63 - threadIdx.x];
     __syncthreads();
+  }
+}
+
+/// Reads what the neighbour has copied: right with a barrier, after the neighbour's wait. And copies
+/// over what others may still read, unless there is a barrier before that, too.
+__global__ void copies(float4* out, const float4* in, bool before, bool after) {
+  TANDEM_SHARED(float4, box, 64);
+  for (int round = 0; round < 2; ++round) {
+    tandem_kernels::cp_async_16(box + threadIdx.x, in + threadIdx.x);
+    tandem_kernels::cp_async_commit();
+    tandem_kernels::cp_async_wait<0>();
+    if (after) __syncthreads();
+    out[threadIdx.x] = box[63 - threadIdx.x];
+    if (before) __syncthreads();
   }
 }
 
@@ -376,6 +390,13 @@ void run_for_thread_sanitizer(const std::string& name) {
       "right: blocks, launches") {  // launches are ordered, on the same and on shared memory
     for (int i = 0; i < 3; ++i) (void)outcome(planted::reverses, dim3(4), dim3(64), 0, ids.data);
   }
+  const Buffer<float4> from(std::vector<float4>(64)), to(std::vector<float4>(64));
+  if (name == "a copy that is read too early")
+    (void)outcome(planted::copies, one, dim3(64), 0, to.data, from.data, true, false);
+  if (name == "a copy over what is read")
+    (void)outcome(planted::copies, one, dim3(64), 0, to.data, from.data, false, true);
+  if (name == "right: copies")
+    (void)outcome(planted::copies, one, dim3(64), 0, to.data, from.data, true, true);
   std::puts("ran");
 }
 
@@ -404,11 +425,13 @@ TEST_CASE("ThreadSanitizer sees the missing barriers, and nothing where none is 
     CHECK_MESSAGE((race || contains(said, "ran")), said);
     return race;
   };
-  for (const char* name : {"no barrier", "no barrier between sums", "one address", "two blocks",
-                           "two blocks, barrier"}) {
+  for (const char* name :
+       {"no barrier", "no barrier between sums", "one address", "two blocks", "two blocks, barrier",
+        "a copy that is read too early", "a copy over what is read"}) {
     CAPTURE(name);
     CHECK(races(name));
   }
   CHECK_FALSE(races("right: a barrier"));
   CHECK_FALSE(races("right: blocks, launches"));
+  CHECK_FALSE(races("right: copies"));
 }

@@ -97,6 +97,15 @@ void* SharedMemory::array(const void* declaration, const char* name, std::size_t
   return arena_ + find(declaration)->begin;
 }
 
+bool SharedMemory::holds(const void* begin, std::size_t bytes) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(begin),
+             arena = reinterpret_cast<std::uintptr_t>(arena_);
+  for (const Array& array : arrays_) {
+    if (at >= arena + array.begin && at + bytes <= arena + array.begin + array.bytes) return true;
+  }
+  return false;
+}
+
 void SharedMemory::append(const void* declaration, const char* name, std::size_t bytes) {
   arrays_.push_back({declaration, name, used_, bytes});
   permit(arena_ + used_, bytes);

@@ -21,6 +21,8 @@ class SharedMemory {
   std::string limit_problem(const void* declaration, std::size_t bytes) const;
   /// The array of one declaration: the first thread that comes makes it.
   void* array(const void* declaration, const char* name, std::size_t bytes);
+  /// Whether these bytes lie in one of the arrays.
+  bool holds(const void* begin, std::size_t bytes) const;
   void* dynamic() const { return arena_ + red_zone; }
   /// An address that stands for one meeting of the block's threads (number < 128), for
   /// ThreadSanitizer. Two numbers take turns: a thread that leaves a meeting late must not seem to

@@ -320,3 +320,5 @@ cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void**
         });
   }(std::index_sequence_for<P...>());
 }
+
+#include "tensor_cores.hpp"
