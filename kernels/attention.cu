@@ -13,17 +13,17 @@
 /// Forward takes 2·T_q·T_k·d multiplications with additions, backward 7 (S and dO·Vᵀ are made
 /// twice, so that dQ needs no atomics). A tile of the other side is read once per 64 rows, mostly
 /// from the L2 cache: bound by float arithmetic and by shared memory, from which 64 multiplications
-/// take 8 packs. Precision::bfloat16 is float here (cpu/precision.hpp).
+/// take 8 packs.
+///
+/// Under Precision::bfloat16 heads of at most 128 columns are attention_mma.cu's; the factors of
+/// wider ones are rounded here on their way to shared memory.
 
-#include "common.cuh"
-#include "tandem/cpu/attention_problem.hpp"
+#include "attention.cuh"
 #include "tandem/formula/number.hpp"
 
 namespace tandem_kernels {
 
 namespace formula = tandem::formula;
-using tandem::detail::AttentionProblem;
-using tandem::detail::HeadView;
 
 constexpr unsigned every_lane = 0xffffffffu;
 
@@ -64,8 +64,15 @@ struct Attended {
   __device__ bool operator()(std::int64_t i) const { return lse[i] != -INFINITY; }
 };
 
+/// A factor of a product.
+template <bool rounded, class T>
+__device__ T factor(T x) {
+  if constexpr (rounded) x = static_cast<float>(tandem::bfloat16(x));
+  return x;
+}
+
 /// The positions from `first` on, at most a tile of them, of a matrix of one head.
-template <class T, class Part>
+template <class T, bool rounded, class Part>
 struct Rows {
   const T* data;
   std::int64_t step, first, count, width;
@@ -78,7 +85,8 @@ struct Rows {
       const int row = i / Tile<T>::width, c = i % Tile<T>::width;
       const std::int64_t position = first + row;
       const bool inside = position < count && column + c < width && part(position);
-      tile[row * Tile<T>::stride + c] = inside ? data[position * step + column + c] : T(0);
+      tile[row * Tile<T>::stride + c] =
+          inside ? factor<rounded>(data[position * step + column + c]) : T(0);
     }
   }
   /// Whether any of them takes part; the same in every thread.
@@ -90,10 +98,10 @@ struct Rows {
     return __any_sync(every_lane, found);
   }
 };
-template <class T, class Part>
-__device__ Rows<T, Part> rows_of(const HeadView<const T>& x, std::int64_t b, std::int64_t h,
-                                 std::int64_t first, std::int64_t count, std::int64_t width,
-                                 Part part) {
+template <bool rounded, class T, class Part>
+__device__ Rows<T, rounded, Part> rows_of(const HeadView<const T>& x, std::int64_t b,
+                                          std::int64_t h, std::int64_t first, std::int64_t count,
+                                          std::int64_t width, Part part) {
   return {x.at(b, h), x.row_step, first, count, width, part};
 }
 
@@ -104,8 +112,8 @@ using Result = T[Tile<T>::each][Tile<T>::columns];
 
 /// s = A·Bᵀ for two tiles of rows. `a` holds A already if a tile has room for its width; `b` holds
 /// B's last columns afterwards, and other threads may still be reading it.
-template <class T, class PartA, class PartB>
-__device__ void scores(Scores<T>& s, T* a, const Rows<T, PartA>& A, T* b, const Rows<T, PartB>& B) {
+template <class T, class RowsA, class RowsB>
+__device__ void scores(Scores<T>& s, T* a, const RowsA& A, T* b, const RowsB& B) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, stride = Tile<T>::stride;
   using P = Pack<T, pack>;
   for (int i = 0; i < each; ++i) {
@@ -138,19 +146,19 @@ __device__ void scores(Scores<T>& s, T* a, const Rows<T, PartA>& A, T* b, const 
 }
 
 /// The weights of this thread into their tile.
-template <class T>
+template <class T, bool rounded>
 __device__ void store_weights(T* w, const Scores<T>& s) {
   for (int i = 0; i < Tile<T>::each; ++i) {
     T* const row = w + (threadIdx.y + 16 * i) * Tile<T>::weight_stride + threadIdx.x;
-    for (int j = 0; j < Tile<T>::each; ++j) row[16 * j] = s[i][j];
+    for (int j = 0; j < Tile<T>::each; ++j) row[16 * j] = factor<rounded>(s[i][j]);
   }
 }
 
 /// out += W·B for the columns from `column` on. W has just been stored; `loaded`: `b` holds these
 /// columns of B already.
-template <class T, class Part>
-__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows<T, Part>& B,
-                             std::int64_t column, bool loaded) {
+template <class T, class Rows>
+__device__ void add_weighted(Result<T>& out, const T* w, T* b, const Rows& B, std::int64_t column,
+                             bool loaded) {
   constexpr int each = Tile<T>::each, pack = Tile<T>::pack, columns = Tile<T>::columns;
   using P = Pack<T, pack>;
   __syncthreads();  // W is complete, and nobody reads b
@@ -215,7 +223,7 @@ __device__ void write_rows(const HeadView<T>& to, const Piece& piece, std::int64
   }
 }
 
-template <class T>
+template <class T, bool rounded>
 __global__ void __launch_bounds__(256)
     attention_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
                      HeadView<const T> v, HeadView<T> out, T* lse, std::int64_t count) {
@@ -226,7 +234,7 @@ __global__ void __launch_bounds__(256)
     const Piece at(index, p.queries, Tile<T>::rows, p.width, p.heads);
     const Chosen wanted{p.query_mask == nullptr ? nullptr : p.query_mask + at.b * p.queries},
         seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
-    const auto queries = rows_of(q, at.b, at.h, at.first, p.queries, p.width, wanted);
+    const auto queries = rows_of<rounded>(q, at.b, at.h, at.first, p.queries, p.width, wanted);
     if (!queries.any()) continue;
     if (p.width <= Tile<T>::width)
       queries.load(a, 0);    // nobody reads a: the last piece ended with a product with w
@@ -239,7 +247,7 @@ __global__ void __launch_bounds__(256)
     const std::int64_t last =
         p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
     for (std::int64_t first = 0; first < last; first += Tile<T>::rows) {
-      const auto keys = rows_of(k, at.b, at.h, first, p.keys, p.width, seen);
+      const auto keys = rows_of<rounded>(k, at.b, at.h, first, p.keys, p.width, seen);
       if (!keys.any()) continue;
       Scores<T> s;
       scores(s, a, queries, b, keys);
@@ -261,23 +269,23 @@ __global__ void __launch_bounds__(256)
           largest = formula::max_nan(largest, __shfl_xor_sync(every_lane, largest, step));
         }
         const T shift = largest == -INFINITY ? T(0) : largest;  // nothing was seen
-        const T factor = formula::exp(top[i] - shift);
+        const T scale = formula::exp(top[i] - shift);
         top[i] = largest;
-        sum[i] *= factor;
-        for (int c = 0; c < columns; ++c) result[i][c] *= factor;
+        sum[i] *= scale;
+        for (int c = 0; c < columns; ++c) result[i][c] *= scale;
         for (int j = 0; j < each; ++j) {
           s[i][j] = formula::exp(s[i][j] - shift);
           sum[i] += s[i][j];
         }
       }
-      store_weights<T>(w, s);
-      add_weighted<T>(result, w, b, rows_of(v, at.b, at.h, first, p.keys, p.width, seen), at.column,
-                      false);
+      store_weights<T, rounded>(w, s);
+      add_weighted<T>(result, w, b, rows_of<rounded>(v, at.b, at.h, first, p.keys, p.width, seen),
+                      at.column, false);
     }
     for (int i = 0; i < each; ++i) {
       for (int step = 8; step > 0; step /= 2) sum[i] += __shfl_xor_sync(every_lane, sum[i], step);
-      const T factor = sum[i] == 0 ? T(0) : 1 / sum[i];
-      for (int c = 0; c < columns; ++c) result[i][c] *= factor;
+      const T scale = 1 / sum[i];
+      for (int c = 0; c < columns; ++c) result[i][c] = sum[i] == 0 ? T(0) : scale * result[i][c];
       const std::int64_t query = at.first + threadIdx.y + 16 * i;
       if (at.column == 0 && threadIdx.x == 0 && query < p.queries && wanted(query)) {
         lse[(at.b * p.heads + at.h) * p.queries + query] =
@@ -308,7 +316,7 @@ __global__ void __launch_bounds__(256)
 }
 
 /// dQ; rows of scores are queries.
-template <class T>
+template <class T, bool rounded>
 __global__ void __launch_bounds__(256)
     attention_dq_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
                         HeadView<const T> v, HeadView<const T> dout, const T* lse, const T* dots,
@@ -323,8 +331,8 @@ __global__ void __launch_bounds__(256)
     const std::int64_t head = (at.b * p.heads + at.h) * p.queries;
     const Attended<T> attended{lse + head};
     const Chosen seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
-    const auto queries = rows_of(q, at.b, at.h, at.first, p.queries, p.width, attended),
-               grads = rows_of(dout, at.b, at.h, at.first, p.queries, p.width, attended);
+    const auto queries = rows_of<rounded>(q, at.b, at.h, at.first, p.queries, p.width, attended),
+               grads = rows_of<rounded>(dout, at.b, at.h, at.first, p.queries, p.width, attended);
     if (whole) {  // nobody reads a and g: the last piece ended with a product with w
       queries.load(a, 0);
       grads.load(g, 0);
@@ -342,10 +350,10 @@ __global__ void __launch_bounds__(256)
         p.causal && at.first + Tile<T>::rows < p.keys ? at.first + Tile<T>::rows : p.keys;
     if (!queries.any()) last = 0;
     for (std::int64_t first = 0; first < last; first += Tile<T>::rows) {
-      const auto keys = rows_of(k, at.b, at.h, first, p.keys, p.width, seen);
+      const auto keys = rows_of<rounded>(k, at.b, at.h, first, p.keys, p.width, seen);
       if (!keys.any()) continue;
       Scores<T> s, ds;
-      scores(ds, g, grads, b, rows_of(v, at.b, at.h, first, p.keys, p.width, seen));
+      scores(ds, g, grads, b, rows_of<rounded>(v, at.b, at.h, first, p.keys, p.width, seen));
       scores(s, a, queries, b, keys);
       TANDEM_UNROLLED
       for (int j = 0; j < each; ++j) {
@@ -360,15 +368,18 @@ __global__ void __launch_bounds__(256)
                       : T(0);
         }
       }
-      store_weights<T>(w, ds);
+      store_weights<T, rounded>(w, ds);
       add_weighted<T>(result, w, b, keys, at.column, whole);
+    }
+    for (int i = 0; i < each; ++i) {  // 0·K is not 0 where K is not finite
+      for (int c = 0; c < Tile<T>::columns; ++c) result[i][c] = takes_part[i] ? result[i][c] : T(0);
     }
     write_rows(dq, at, p.queries, p.width, result, Chosen{nullptr});
   }
 }
 
 /// dK and dV; rows of scores are keys, columns queries.
-template <class T>
+template <class T, bool rounded>
 __global__ void __launch_bounds__(256, Tile<T>::blocks)
     attention_dkv_kernel(AttentionProblem<T> p, HeadView<const T> q, HeadView<const T> k,
                          HeadView<const T> v, HeadView<const T> dout, const T* lse, const T* dots,
@@ -383,8 +394,8 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks)
     const std::int64_t head = (at.b * p.heads + at.h) * p.queries;
     const Attended<T> attended{lse + head};
     const Chosen seen{p.key_mask == nullptr ? nullptr : p.key_mask + at.b * p.keys};
-    const auto keys = rows_of(k, at.b, at.h, at.first, p.keys, p.width, seen),
-               values = rows_of(v, at.b, at.h, at.first, p.keys, p.width, seen);
+    const auto keys = rows_of<rounded>(k, at.b, at.h, at.first, p.keys, p.width, seen),
+               values = rows_of<rounded>(v, at.b, at.h, at.first, p.keys, p.width, seen);
     if (whole) {  // as above
       keys.load(a, 0);
       values.load(g, 0);
@@ -393,8 +404,8 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks)
     const std::int64_t begin = p.causal ? at.first : 0,  // tiles are of one size
         end = keys.any() ? p.queries : 0;
     for (std::int64_t first = begin; first < end; first += Tile<T>::rows) {
-      const auto queries = rows_of(q, at.b, at.h, first, p.queries, p.width, attended),
-                 grads = rows_of(dout, at.b, at.h, first, p.queries, p.width, attended);
+      const auto queries = rows_of<rounded>(q, at.b, at.h, first, p.queries, p.width, attended),
+                 grads = rows_of<rounded>(dout, at.b, at.h, first, p.queries, p.width, attended);
       if (!queries.any()) continue;
       Scores<T> s, ds;
       scores(s, a, keys, b, queries);
@@ -414,10 +425,10 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks)
           ds[i][j] = visible ? p.scale * s[i][j] * (ds[i][j] - dot) : T(0);
         }
       }
-      store_weights<T>(w, s);
+      store_weights<T, rounded>(w, s);
       add_weighted<T>(value_result, w, b, grads, at.column, whole);
       __syncthreads();  // w is read
-      store_weights<T>(w, ds);
+      store_weights<T, rounded>(w, ds);
       add_weighted<T>(key_result, w, b, queries, at.column, false);
     }
     write_rows(dk, at, p.keys, p.width, key_result, Chosen{nullptr});
@@ -425,28 +436,48 @@ __global__ void __launch_bounds__(256, Tile<T>::blocks)
   }
 }
 
+/// Of two kernels the one for this problem; double is never rounded.
+template <class T, class F>
+F chosen(const AttentionProblem<T>& p, F plain, F rounding) {
+  return p.precision == tandem::Precision::bfloat16 ? rounding : plain;
+}
+template <class T>
+inline constexpr bool may_round = std::is_same_v<T, float>;
+
 template <class T>
 void attention_forward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q,
                        const HeadView<const T>& k, const HeadView<const T>& v,
                        const HeadView<T>& out, T* lse) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (on_tensor_cores(p)) return mma_attention_forward(queue, p, q, k, v, out, lse);
+  }
   const std::int64_t count = pieces(p, p.queries);
-  launch("attention", attention_kernel<T>, dim3(blocks_for(count, 1)), dim3(16, 16),
-         Tile<T>::bytes(2), queue, p, q, k, v, out, lse, count);
+  launch("attention", chosen(p, attention_kernel<T, false>, attention_kernel<T, may_round<T>>),
+         dim3(blocks_for(count, 1)), dim3(16, 16), Tile<T>::bytes(2), queue, p, q, k, v, out, lse,
+         count);
 }
 template <class T>
 void attention_backward(Queue& queue, const AttentionProblem<T>& p, const HeadView<const T>& q,
                         const HeadView<const T>& k, const HeadView<const T>& v,
                         const HeadView<const T>& out, const HeadView<const T>& dout, const T* lse,
                         const HeadView<T>& dq, const HeadView<T>& dk, const HeadView<T>& dv) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (on_tensor_cores(p))
+      return mma_attention_backward(queue, p, q, k, v, out, dout, lse, dq, dk, dv);
+  }
   const std::int64_t rows = p.batch * p.heads * p.queries, of_queries = pieces(p, p.queries),
                      of_keys = pieces(p, p.keys);
   const Scratch<T> dots(queue, rows);
   launch("attention_dots", attention_dots_kernel<T>, dim3(blocks_for(rows, 8)), dim3(32, 8), 0,
          queue, p, out, dout, lse, dots.data());
-  launch("attention_dq", attention_dq_kernel<T>, dim3(blocks_for(of_queries, 1)), dim3(16, 16),
-         Tile<T>::bytes(3), queue, p, q, k, v, dout, lse, dots.data(), dq, of_queries);
-  launch("attention_dkv", attention_dkv_kernel<T>, dim3(blocks_for(of_keys, 1)), dim3(16, 16),
-         Tile<T>::bytes(3), queue, p, q, k, v, dout, lse, dots.data(), dk, dv, of_keys);
+  launch("attention_dq",
+         chosen(p, attention_dq_kernel<T, false>, attention_dq_kernel<T, may_round<T>>),
+         dim3(blocks_for(of_queries, 1)), dim3(16, 16), Tile<T>::bytes(3), queue, p, q, k, v, dout,
+         lse, dots.data(), dq, of_queries);
+  launch("attention_dkv",
+         chosen(p, attention_dkv_kernel<T, false>, attention_dkv_kernel<T, may_round<T>>),
+         dim3(blocks_for(of_keys, 1)), dim3(16, 16), Tile<T>::bytes(3), queue, p, q, k, v, dout,
+         lse, dots.data(), dk, dv, of_keys);
 }
 TANDEM_KERNEL(attention_forward, float, double);
 TANDEM_KERNEL(attention_backward, float, double);

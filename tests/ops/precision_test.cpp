@@ -14,9 +14,9 @@ using namespace tandem;
 
 namespace {
 
-/// A product of two factors rounded to bfloat16, to nearest with 8 bits: (1 + 2⁻⁹)² − 1, and as
+/// A product of two factors rounded to bfloat16, to nearest with 8 bits: (1 + 2⁻⁸)² − 1, and as
 /// much again as hundreds of float roundings take (2⁻²⁴ each) to stay below one per cent of it.
-constexpr double two_roundings = 0x1p-8 * 1.01;
+constexpr double two_roundings = 0x1p-7 * 1.01;
 
 Tensor<float> leaf(const Tensor<float>& x) {
   const Tensor<float> out = x.detach().clone();

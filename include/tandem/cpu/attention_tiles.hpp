@@ -326,8 +326,11 @@ struct SoftmaxTile {
       if (count == 0) continue;
       T largest = cpu::row_max<V>(s, count);
       if (m[r] > largest || m[r] != m[r]) largest = m[r];
-      const T shift = largest == none ? T(0) : largest;
-      const V by(shift);
+      if (largest == none) {  // scores of −∞ are as good as not seen (e^{−∞} of no sum)
+        for (std::int64_t c = 0; c < count; ++c) s[c] = 0;
+        continue;
+      }
+      const V by(largest);
       V sum0(T(0)), sum1(T(0));
       std::int64_t c = 0;
       for (; c + 2 * N <= count; c += 2 * N) {
@@ -350,7 +353,7 @@ struct SoftmaxTile {
       } else if (m[r] == largest) {
         l[r] += sum;
       } else {
-        const V factor = cpu::exp_normal(V(m[r] - shift));
+        const V factor = cpu::exp_normal(V(m[r] - largest));
         l[r] = l[r] * factor[0] + sum;
         cpu::vec_map<V>(
             acc_width, acc, [factor](V x) TANDEM_INLINE_LAMBDA { return x * factor; }, acc);

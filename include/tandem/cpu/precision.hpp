@@ -7,12 +7,13 @@
 ///   }
 ///   loss.backward();                 // an op's backward multiplies as its forward did
 ///
-/// bfloat16: the factors of each product are rounded to bfloat16 (8 bits of fraction), products and
+/// bfloat16: the factors of each product are rounded to bfloat16 (7 bits of fraction), products and
 /// sums are float, and so is everything between products: weights, activations, softmax, gradients.
-/// So each element of a product of length k is off by at most 2⁻⁸·Σ|aᵢ·bᵢ| and some float
+/// So each element of a product of length k is off by at most 2⁻⁷·Σ|aᵢ·bᵢ| and some float
 /// roundings. On CPUs with AVX512-BF16 that takes half the time; on others the result is the same
-/// up to the order of sums, and nothing is gained. Concerns float on the CPU: double, devices and
-/// all other ops are as ever.
+/// up to the order of sums, and nothing is gained. On a GPU attention takes tensor cores
+/// (kernels/attention_mma.cu); linear multiplies floats there. Concerns float: double and all other
+/// ops are as ever.
 
 #include "tandem/tensor/restore.hpp"
 

@@ -14,7 +14,7 @@
 ///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is
 ///   left out of the computation altogether. query_mask (B, T_q) bool, true = wanted: the others
 ///   give zeros, take no gradient and cost nothing. causal: query i sees keys 0 … i.
-///   A query that sees no key gives zeros and takes no gradient.
+///   A query that sees no key, or only keys whose scores are −∞, gives zeros and takes no gradient.
 ///
 ///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
 ///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
@@ -218,6 +218,10 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
       product(m, d, w, T(1), product.along(ds, width, m, w, s_low),
               product.across_right(kp, padded, j0), T(1), dqs + i0 * d, d);
     }
+  }
+  for (std::int64_t i = 0; i < t; ++i) {  // no gradient, also where 0·K is not 0
+    for (std::int64_t c = 0; shifts[i] == static_cast<T>(-__builtin_inf()) && c < d; ++c)
+      dqs[i * d + c] = 0;
   }
   scatter_rows(dqs, d, p.queries, queries, head.dq);
   scatter_rows(dks, d, p.keys, keys, head.dk);
