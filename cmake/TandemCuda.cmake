@@ -38,7 +38,7 @@ if(TANDEM_WERROR)
     $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>)
 endif()
 target_include_directories(tandem_cuda_kernels PRIVATE "${CMAKE_CURRENT_SOURCE_DIR}/kernels")
-target_link_libraries(tandem_cuda_kernels PUBLIC tandem CUDA::cudart CUDA::cublas)
+target_link_libraries(tandem_cuda_kernels PUBLIC tandem CUDA::cudart CUDA::cublasLt)
 set_target_properties(tandem_cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON)
 
 # Nothing refers to the objects that register kernels, so the linker must be told to keep them.
@@ -47,4 +47,4 @@ add_library(tandem::cuda ALIAS tandem_cuda)
 target_link_libraries(tandem_cuda INTERFACE
   "$<BUILD_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem_cuda_kernels>>"
   "$<INSTALL_INTERFACE:$<LINK_LIBRARY:WHOLE_ARCHIVE,tandem::cuda_kernels>>"  # as it is called there
-  tandem CUDA::cudart CUDA::cublas)
+  tandem CUDA::cudart CUDA::cublasLt)

@@ -67,7 +67,7 @@ struct ByNumbers {
   }
 };
 
-// --- before the products --------------------------------------------------------------------------
+// --- before the products -------------------------------------------------------------------------
 
 /// to (batch, heads, padded(positions), D) = `from`, rounded, zeros where there is nothing; a warp
 /// per row, eight in a block.
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(256)
   }
 }
 
-// --- tiles ----------------------------------------------------------------------------------------
+// --- tiles ---------------------------------------------------------------------------------------
 
 /// Starts to copy 64 rows of D columns that lie one after the other.
 template <int D>
@@ -236,7 +236,7 @@ __device__ void write_rows(const HeadView<float>& to, const Piece& at, std::int6
   }
 }
 
-// --- forward --------------------------------------------------------------------------------------
+// --- forward -------------------------------------------------------------------------------------
 
 template <int D>
 __global__ void __launch_bounds__(128)
@@ -343,7 +343,7 @@ __global__ void __launch_bounds__(128)
   }
 }
 
-// --- backward -------------------------------------------------------------------------------------
+// --- backward ------------------------------------------------------------------------------------
 
 /// dQ; rows of scores are queries.
 template <int D>
@@ -499,7 +499,7 @@ __global__ void __launch_bounds__(128)
   }
 }
 
-// --- launches -------------------------------------------------------------------------------------
+// --- launches ------------------------------------------------------------------------------------
 
 /// f(D) for the columns of a head's tile, as a type.
 template <class F>

@@ -1,57 +1,49 @@
-/// linear — C = op(A)·op(B) by cuBLAS, then, if there is anything else to do, one pass over C:
-///   c += bias[j];  pre_activation[i, j] = c;  c = act(c);  c += residual[i, j]
-/// and dz = dy·act′(z) for its backward. Products are float for every Precision
-/// (cpu/precision.hpp).
+/// linear — C = op(A)·op(B) + bias by cuBLASLt (matmul.cu), then, if there is anything else to do,
+/// one pass over C:
+///   pre_activation[i, j] = c;  c = act(c);  c += residual[i, j]
+/// and dz = dy·act′(z) for its backward. Where cuBLASLt does not take the bias the pass adds it.
+///
+/// Under Precision::bfloat16 both factors are rounded first, each in one pass that reads 4 bytes
+/// and writes 2 for each element; their rows then begin at multiples of 16 bytes, as tensor cores
+/// want. All passes are bound by memory.
 
+#include "linear.cuh"
 #include "map.cuh"
-#include "runtime.cuh"
-#include "tandem/cpu/precision.hpp"
-#include "tandem/formula/activation.hpp"
 
 namespace tandem_kernels {
 
-using tandem::Activation;
-using tandem::cpu::Epilogue;
-using tandem::cpu::Trans;
+using tandem::Precision;
 
-/// W neighbours of a row a thread; n, the leading dimensions and the pointers are multiples of W.
-template <class T, int W>
-__global__ void linear_epilogue_kernel(T* c, std::int64_t ldc, std::int64_t rows, std::int64_t n,
-                                       Epilogue<T> e) {
-  using P = Pack<T, W>;
-  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x, across = n / W;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < rows * across;
-       i += step) {
-    const std::int64_t row = i / across, column = i % across * W;
-    P x = *reinterpret_cast<const P*>(c + row * ldc + column);
-    if (e.bias != nullptr) {
-      const P b = *reinterpret_cast<const P*>(e.bias + column);
-      for (int w = 0; w < W; ++w) x.value[w] += b.value[w];
-    }
-    if (e.pre_activation != nullptr)
-      *reinterpret_cast<P*>(e.pre_activation + row * e.ld_pre + column) = x;
-    for (int w = 0; w < W; ++w) x.value[w] = tandem::formula::activate(e.activation, x.value[w]);
-    if (e.residual != nullptr) {
-      const P r = *reinterpret_cast<const P*>(e.residual + row * e.ld_residual + column);
-      for (int w = 0; w < W; ++w) x.value[w] += r.value[w];
-    }
-    *reinterpret_cast<P*>(c + row * ldc + column) = x;
+/// A factor of a product, stored as (rows, columns), rounded as long as what is queued needs it.
+struct LowFactor {
+  LowFactor(Queue& queue, const float* from, std::int64_t from_ld, std::int64_t rows,
+            std::int64_t columns)
+      : ld((columns + 7) / 8 * 8), memory(queue, rows * ld) {
+    round_rows(queue, memory.data(), ld, from, from_ld, rows, columns);
   }
-}
+  std::int64_t ld;
+  Scratch<bfloat16> memory;
+};
 
 template <class T>
-void linear_product(Queue& queue, tandem::Precision, Trans ta, Trans tb, std::int64_t m,
+void linear_product(Queue& queue, Precision precision, Trans ta, Trans tb, std::int64_t m,
                     std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, const T* b,
                     std::int64_t ldb, T* c, std::int64_t ldc, const Epilogue<T>& epilogue) {
-  gemm(queue, ta, tb, m, n, k, a, lda, 0, b, ldb, 0, c, ldc, 0, 1);
-  if (epilogue.empty()) return;
-  constexpr int W = pack_size<T>;
-  const bool packs = aligned(c, epilogue.bias, epilogue.pre_activation, epilogue.residual) &&
-                     n % W == 0 && ldc % W == 0 && epilogue.ld_pre % W == 0 &&
-                     epilogue.ld_residual % W == 0;
-  launch("linear_epilogue", packs ? linear_epilogue_kernel<T, W> : linear_epilogue_kernel<T, 1>,
-         dim3(blocks_for(m * n, packs ? 256 * W : 256)), dim3(256), 0, queue, c, ldc, m, n,
-         epilogue);
+  const auto product = [&] {  // whether C has the bias
+    if constexpr (std::is_same_v<T, float>) {
+      if (precision == Precision::bfloat16) {
+        const bool turn_a = ta == Trans::yes, turn_b = tb == Trans::yes;
+        const LowFactor left(queue, a, lda, turn_a ? k : m, turn_a ? m : k),
+            right(queue, b, ldb, turn_b ? n : k, turn_b ? k : n);
+        return gemm<bfloat16, float>(queue, precision, ta, tb, m, n, k, left.memory.data(), left.ld,
+                                     0, right.memory.data(), right.ld, 0, c, ldc, 0, 1,
+                                     epilogue.bias);
+      }
+    }
+    return gemm<T, T>(queue, precision, ta, tb, m, n, k, a, lda, 0, b, ldb, 0, c, ldc, 0, 1,
+                      epilogue.bias);
+  };
+  finish_linear(queue, m, n, c, ldc, epilogue, product());
 }
 TANDEM_KERNEL(linear_product, float, double);
 

@@ -1,4 +1,4 @@
-/// The CUDA side of tandem's device interface: devices, copies, streams, events, cuBLAS handles.
+/// The CUDA side of tandem's device interface: devices, copies, streams, events, cuBLASLt handles.
 /// memory.cu has the memory, graph.cu the graphs.
 
 #include <map>
@@ -140,23 +140,21 @@ const bool registered = [] {
 
 }  // namespace
 
-cublasHandle_t blas_handle(const Queue& queue) {
+cublasLtHandle_t blas_handle(const Queue& queue) {
   struct Handles {
-    std::map<int, cublasHandle_t> of_device;
+    std::map<int, cublasLtHandle_t> of_device;
     ~Handles() {
-      for (const auto& [device, handle] : of_device) (void)cublasDestroy(handle);
+      for (const auto& [device, handle] : of_device) (void)cublasLtDestroy(handle);
     }
   };
   thread_local Handles handles;
   auto found = handles.of_device.find(queue.device.index());
   if (found == handles.of_device.end()) {
-    cublasHandle_t handle = nullptr;
-    check_blas(cublasCreate(&handle), "cublasCreate");
-    check_blas(cublasSetMathMode(handle, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+    const DeviceScope scope(queue.device.index());
+    cublasLtHandle_t handle = nullptr;
+    check_blas(cublasLtCreate(&handle), "cublasLtCreate");
     found = handles.of_device.emplace(queue.device.index(), handle).first;
   }
-  check_blas(cublasSetStream(found->second, static_cast<cudaStream_t>(queue.stream)),
-             "cublasSetStream");
   return found->second;
 }
 

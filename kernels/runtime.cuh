@@ -1,18 +1,19 @@
 #pragma once
 /// What launchers use of each other and of runtime.cu.
 
-#include <cublas_v2.h>
+#include <cublasLt.h>
 
 #include "common.cuh"
 #include "staging.hpp"
 #include "tandem/cpu/epilogue.hpp"
+#include "tandem/cpu/precision.hpp"
 
 namespace tandem_kernels {
 
-/// Throws when a cuBLAS call failed.
+/// Throws when a call of cuBLASLt failed.
 inline void check_blas(cublasStatus_t status, const char* what) {
-  TANDEM_CHECK(status == CUBLAS_STATUS_SUCCESS, "cublas", what, " failed with status ",
-               static_cast<int>(status));
+  TANDEM_CHECK(status == CUBLAS_STATUS_SUCCESS, "cublas", what,
+               " failed: ", cublasLtGetStatusString(status));
 }
 
 /// memory.cu: the memory of a device, the way there from the host; CUDA's waits, counted.
@@ -42,18 +43,20 @@ class RelaxedCapture {
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
-/// This thread's cuBLAS handle for the queue's device, set to its stream.
-cublasHandle_t blas_handle(const Queue& queue);
+/// This thread's cuBLASLt handle for the queue's device.
+cublasLtHandle_t blas_handle(const Queue& queue);
 
 /// copy.cu: a copy between layouts; n elements of 1, 2, 4 or 8 bytes, each with these bits.
 void copy_strided(Queue& queue, const tandem::StridedCopy& copy);
 void fill(Queue& queue, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n);
 
-/// matmul.cu: C = op(A)·op(B) for `batch` matrices a stride apart, C (m, n), for float and double.
-template <class T>
-void gemm(Queue& queue, tandem::cpu::Trans ta, tandem::cpu::Trans tb, std::int64_t m,
-          std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, std::int64_t stride_a,
-          const T* b, std::int64_t ldb, std::int64_t stride_b, T* c, std::int64_t ldc,
-          std::int64_t stride_c, std::int64_t batch);
+/// matmul.cu: C = op(A)·op(B) for `batch` matrices a stride apart, C (m, n). In and Out: float,
+/// double, or bfloat16 and float; Precision::tf32 concerns float only. bias (n), or null: added to
+/// each row of a single product if it can be on the way; true if nothing is left to be added.
+template <class In, class Out>
+bool gemm(Queue& queue, tandem::Precision precision, tandem::cpu::Trans ta, tandem::cpu::Trans tb,
+          std::int64_t m, std::int64_t n, std::int64_t k, const In* a, std::int64_t lda,
+          std::int64_t stride_a, const In* b, std::int64_t ldb, std::int64_t stride_b, Out* c,
+          std::int64_t ldc, std::int64_t stride_c, std::int64_t batch, const Out* bias);
 
 }  // namespace tandem_kernels

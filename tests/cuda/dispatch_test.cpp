@@ -48,10 +48,6 @@ std::vector<Case> cases() {
                          1e-3);
        }},
       {"layer_norm", "layer_norm", [] { layer_norm(there(), ones<float>({3})); }},
-      {"linear_bf16", "linear_bf16",
-       [] {
-         linear_bf16(there(), zeros<bfloat16>({4, 3}));
-       }},
       {"linear_packed", "linear_packed",
        [] {
          linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3})));
@@ -74,17 +70,17 @@ std::vector<Case> cases() {
 }
 
 /// Ops that run for every floating type; tests/cuda has tests of them.
-const char* const with_kernels[] = {"abs",        "attention", "bce_with_logits",
-                                    "cat",        "clamp",     "compare",
-                                    "dropout",    "embedding", "exp",
-                                    "gather",     "gelu",      "index_select",
-                                    "linear",     "log",       "mean",
-                                    "mse",        "pad",       "pow",
-                                    "quick_gelu", "relu",      "scatter_add",
-                                    "sigmoid",    "softmax",   "softplus",
-                                    "sqrt",       "square",    "stack",
-                                    "sum",        "tanh",      "topk",
-                                    "where"};
+const char* const with_kernels[] = {"abs",         "attention",   "bce_with_logits",
+                                    "cat",         "clamp",       "compare",
+                                    "dropout",     "embedding",   "exp",
+                                    "gather",      "gelu",        "index_select",
+                                    "linear",      "linear_bf16", "log",
+                                    "mean",        "mse",         "pad",
+                                    "pow",         "quick_gelu",  "relu",
+                                    "scatter_add", "sigmoid",     "softmax",
+                                    "softplus",    "sqrt",        "square",
+                                    "stack",       "sum",         "tanh",
+                                    "topk",        "where"};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "tandem/ops/matmul.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "devices.hpp"
 #include "tandem/ops/linear.hpp"
@@ -9,6 +10,34 @@ using namespace tandem;
 
 namespace {
 const auto product = [](const auto& x) { return matmul(x[0], x[1]); };
+
+/// How the factors of a product are rounded: to float, to `bits` bits of fraction, or to bfloat16.
+double as_factor(double x, Precision precision) {
+  if (precision == Precision::bfloat16) return static_cast<double>(bfloat16(x));
+  return x;
+}
+/// Elements of `got` (on any device) against those of a·b, a (m, k) and b (k, n) rounded as said:
+/// sums of k products add k float roundings of their absolute terms, one more for a bias; `more` of
+/// these terms is allowed on top. Returns how many elements are farther off than that.
+std::int64_t outside(const Tensor<float>& got, const Tensor<double>& a, const Tensor<double>& b,
+                     Precision precision, double more = 0) {
+  const Tensor<float> here = got.to(Device::cpu());
+  const std::int64_t m = a.size(0), k = a.size(1), n = b.size(1);
+  std::int64_t count = 0;
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      double sum = 0, size = 0;
+      for (std::int64_t l = 0; l < k; ++l) {
+        const double term = as_factor(a.at({i, l}), precision) * as_factor(b.at({l, j}), precision);
+        sum += term;
+        size += std::fabs(term);
+      }
+      const double bound = (static_cast<double>(k + 1) * devices::float_eps + more) * size;
+      count += !(std::fabs(static_cast<double>(here.at({i, j})) - sum) <= bound);
+    }
+  }
+  return count;
+}
 }  // namespace
 
 TEST_CASE("matmul: float follows double on every device, odd sizes") {
@@ -86,4 +115,77 @@ TEST_CASE("linear: every combination of bias, residual and activation") {
     CHECK(linear(zeros<float>({0, 4}, device), zeros<float>({3, 4}, device)).shape() ==
           Shape{0, 3});
   });
+}
+
+TEST_CASE("matmul: more matrices than a grid has room for, repeated operands") {
+  const Tensor<float> a = ones<float>({65537, 1, 2}), b = tensor<float>({{2}, {3}});
+  devices::each([&](Device device) {
+    const Tensor<float> left = a.to(device), right = b.to(device).expand({65537, 2, 1});
+    CHECK(check::same(matmul(left, right).to(Device::cpu()), full<float>({65537, 1, 1}, 5.0F)));
+  });
+}
+
+TEST_CASE("linear: full is float, bfloat16 rounds the factors, tf32 does so on a GPU") {
+  const Tensor<double> x = devices::normal({21, 33}, 1), dy = devices::normal({21, 29}, 4);
+  for (const bool turned : {false, true}) {
+    const Tensor<double> w = devices::normal({29, 33}, 2),
+                         stored = turned ? w.transpose(0, 1).contiguous() : w;
+    devices::each([&](Device device) {
+      const auto run = [&](Precision precision) {
+        std::vector<Tensor<float>> leaves;
+        for (const Tensor<double>& input : {x, stored}) {
+          leaves.push_back(check::cast<float>(input).to(device));
+          leaves.back().requires_grad_();
+        }
+        Tensor<float> y;
+        {
+          const PrecisionScope products(precision);
+          y = linear(leaves[0], turned ? leaves[1].transpose(0, 1) : leaves[1]);
+        }
+        y.backward(check::cast<float>(dy).to(device));  // outside the scope: as the forward
+        const Tensor<float> dw = leaves[1].grad();
+        return std::vector{y.detach(), leaves[0].grad(),
+                           (turned ? dw.transpose(0, 1) : dw).contiguous()};
+      };
+      const Tensor<double> wt = w.transpose(0, 1).contiguous(),
+                           dyt = dy.transpose(0, 1).contiguous();
+      for (const Precision precision : {Precision::full, Precision::bfloat16}) {
+        CAPTURE(static_cast<int>(precision));
+        const auto got = run(precision);
+        CHECK(outside(got[0], x, wt, precision) == 0);
+        CHECK(outside(got[1], dy, w, precision) == 0);
+        CHECK(outside(got[2], dyt, x, precision) == 0);
+        const Precision other =
+            precision == Precision::full ? Precision::bfloat16 : Precision::full;
+        CHECK(outside(got[0], x, wt, other) > 0);
+        CHECK(outside(got[1], dy, w, other) > 0);
+        CHECK(outside(got[2], dyt, x, other) > 0);
+      }
+      // Two factors with 10 bits of fraction: (1 + 2⁻¹¹)² − 1
+      const auto got = run(Precision::tf32), exact = run(Precision::full);
+      CHECK(outside(got[0], x, wt, Precision::full, 0x1.01p-10) == 0);
+      CHECK(outside(got[1], dy, w, Precision::full, 0x1.01p-10) == 0);
+      CHECK(outside(got[2], dyt, x, Precision::full, 0x1.01p-10) == 0);
+      for (std::size_t i = 0; i < 3; ++i) {
+        CHECK(check::same(got[i].to(Device::cpu()), exact[i].to(Device::cpu())) == device.is_cpu());
+      }
+    });
+  }
+}
+
+TEST_CASE("linear: a bias beside any width, rounded or not, is added once") {
+  for (const std::int64_t out : {1, 3, 4, 29}) {  // the executor's cuBLAS takes it from 4 on
+    const Tensor<float> bias = check::cast<float>(devices::normal({out}, 3));
+    devices::each([&](Device device) {
+      for (const Precision precision : {Precision::full, Precision::tf32, Precision::bfloat16}) {
+        const PrecisionScope products(precision);
+        for (const std::int64_t in : {0, 7}) {  // factors of zeros: the bias alone is left
+          const Tensor<float> y =
+              linear(zeros<float>({5, in}, device), ones<float>({out, in}, device), bias.to(device))
+                  .to(Device::cpu());
+          for (std::int64_t i = 0; i < 5; ++i) CHECK(check::same(y[i].contiguous(), bias));
+        }
+      }
+    });
+  }
 }

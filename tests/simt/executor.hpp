@@ -22,8 +22,8 @@
 /// shows. The poison alternates with the seed: NaN (odd seeds), or a number that is large and, as
 /// an integer, odd (even seeds), so that neither code that skips NaN nor a sum of integers looks
 /// right twice.
-/// An asynchronous copy poisons its target where it starts and takes place in the wait that completes
-/// it (cuda/tensor_cores.hpp).
+/// An asynchronous copy poisons its target where it starts and takes place in the wait that
+/// completes it (cuda/tensor_cores.hpp).
 /// AddressSanitizer and ThreadSanitizer know the fibers: out-of-bounds reads and races are theirs.
 /// A thread is another fiber in every block, so accesses of two blocks to one address are seen as
 /// the race that they are.

@@ -136,8 +136,8 @@ __global__ void reverses(int* out) {
   }
 }
 
-/// Reads what the neighbour has copied: right with a barrier, after the neighbour's wait. And copies
-/// over what others may still read, unless there is a barrier before that, too.
+/// Reads what the neighbour has copied: right with a barrier, after the neighbour's wait. And
+/// copies over what others may still read, unless there is a barrier before that, too.
 __global__ void copies(float4* out, const float4* in, bool before, bool after) {
   TANDEM_SHARED(float4, box, 64);
   for (int round = 0; round < 2; ++round) {

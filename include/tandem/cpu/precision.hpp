@@ -11,15 +11,19 @@
 /// sums are float, and so is everything between products: weights, activations, softmax, gradients.
 /// So each element of a product of length k is off by at most 2⁻⁷·Σ|aᵢ·bᵢ| and some float
 /// roundings. On CPUs with AVX512-BF16 that takes half the time; on others the result is the same
-/// up to the order of sums, and nothing is gained. On a GPU attention takes tensor cores
-/// (kernels/attention_mma.cu); linear multiplies floats there. Concerns float: double and all other
-/// ops are as ever.
+/// up to the order of sums, and nothing is gained. On a GPU both take tensor cores.
+///
+/// tf32: on a GPU the factors of linear's products have 10 bits of fraction (kernels/matmul.cu), so
+/// that an element is off by at most 2⁻¹⁰·Σ|aᵢ·bᵢ|; attention, and everything on the CPU, is full.
+///
+/// full: every factor is the float that it is, on a GPU too. Precision concerns float only: double,
+/// matmul and all other ops are as ever.
 
 #include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
-enum class Precision { full, bfloat16 };
+enum class Precision { full, tf32, bfloat16 };
 
 /// What holds on this thread.
 inline Precision& product_precision() {

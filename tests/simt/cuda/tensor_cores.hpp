@@ -1,9 +1,11 @@
 #pragma once
-/// The instructions of kernels/fragments.cuh on the CPU, by the names and signatures that it has for nvcc.
+/// The instructions of kernels/fragments.cuh on the CPU, by the names and signatures that it has
+/// for nvcc.
 ///
-/// Those of a whole warp exchange what the lanes bring (simt::together) and order no memory: each lane reads its own
-/// row. An asynchronous copy overwrites its target with poison where it is started, since from there on nobody may
-/// read it, and takes place in the wait that completes it: without that wait the poison shows.
+/// Those of a whole warp exchange what the lanes bring (simt::together) and order no memory: each
+/// lane reads its own row. An asynchronous copy overwrites its target with poison where it is
+/// started, since from there on nobody may read it, and takes place in the wait that completes it:
+/// without that wait the poison shows.
 
 #include "cuda_runtime.h"
 
@@ -13,7 +15,8 @@ struct AsyncCopy {
   void* to;
   const void* from;
 };
-/// Notes a copy of 16 bytes by this thread. A fault unless both addresses are multiples of 16 and `to` is shared.
+/// Notes a copy of 16 bytes by this thread. A fault unless both addresses are multiples of 16 and
+/// `to` is shared.
 void async_copy(const AsyncCopy& copy, const SimtHere& at);
 void async_commit();
 /// Takes the first copy that is not in one of the `pending` newest groups; false if there is none.
