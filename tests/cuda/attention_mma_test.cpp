@@ -13,6 +13,13 @@ using namespace tandem;
 
 namespace {
 
+/// Under ThreadSanitizer, which takes minutes for more, sizes stay small.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool small_only = true;
+#else
+constexpr bool small_only = false;
+#endif
+
 /// (batch·heads, positions, columns) of doubles.
 struct Heads {
   std::int64_t heads, rows, columns;
@@ -189,6 +196,7 @@ TEST_CASE(
         Problem{1, 1, 70, 65, 128}, Problem{1, 1, 33, 65, 129}}) {
     for (const int which : {0, 1, 2, 3}) {
       if (which % 3 != 0 && p.width != 64) continue;
+      if (small_only && p.queries * p.keys > 1000) continue;
       Problem q = p;
       q.causal = (which & 1) != 0;
       q.masked = (which & 2) != 0;
@@ -207,14 +215,16 @@ TEST_CASE(
 }
 
 TEST_CASE("attention under bfloat16: the same bits in any order of the threads") {
-  for (const Problem p : {Problem{2, 2, 77, 77, 64, true, true}, Problem{1, 1, 130, 197, 64},
-                          Problem{1, 1, 65, 33, 129, false, true}}) {
+  for (const Problem p :
+       {Problem{1, 1, 66, 67, 32, true, true}, Problem{2, 2, 77, 77, 64, true, true},
+        Problem{1, 1, 130, 197, 64}, Problem{1, 1, 65, 33, 129, false, true}}) {
+    if (small_only && p.width != 32) continue;
     devices::same_in_every_order([&](Device device) { return low(p, device); });
   }
 }
 
 TEST_CASE("self_attention under bfloat16 is attention of its three parts, bit for bit") {
-  constexpr std::int64_t t = 77, heads = 2, d = 40;
+  constexpr std::int64_t t = small_only ? 20 : 77, heads = 2, d = 40;
   const Tensor<bool> valid = mask_of({2, heads, t, t, d, true, true}, t, seen);
   devices::each([&](Device device) {
     const PrecisionScope products(Precision::bfloat16);
@@ -244,6 +254,7 @@ TEST_CASE("attention under bfloat16: what takes no part may hold anything") {
   constexpr float nan = std::numeric_limits<float>::quiet_NaN(),
                   inf = std::numeric_limits<float>::infinity();
   for (const std::int64_t d : {16, 130}) {
+    if (small_only && d != 16) continue;
     const Problem p{2, 1, 150, 150, d, true, true};
     devices::each([&](Device device) {
       const auto run = [&](bool spoilt) {
