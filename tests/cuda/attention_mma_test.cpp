@@ -196,7 +196,7 @@ TEST_CASE(
         Problem{1, 1, 70, 65, 128}, Problem{1, 1, 33, 65, 129}}) {
     for (const int which : {0, 1, 2, 3}) {
       if (which % 3 != 0 && p.width != 64) continue;
-      if (small_only && p.queries * p.keys > 1000) continue;
+      if (small_only && (p.queries * p.keys > 1000 || which != 3)) continue;
       Problem q = p;
       q.causal = (which & 1) != 0;
       q.masked = (which & 2) != 0;
