@@ -52,7 +52,8 @@ for header in sorted((HEADERS / "ops").glob("*.hpp")):
         wrong.append(f"ops/{header.name}: expected to open with /// {', '.join(expected)} —")
 
 for kernel in sorted((ROOT / "kernels").glob("*.cu")):
-    caller = KERNELS_OF.get(kernel.stem, f"ops/{kernel.stem}.hpp")
+    stem = kernel.stem.removesuffix("_mma")  # tensor cores' kernels of the same op
+    caller = KERNELS_OF.get(stem, f"ops/{stem}.hpp")
     if not (HEADERS / caller).is_file():
         wrong.append(f"kernels/{kernel.name}: there is no include/tandem/{caller}")
 
