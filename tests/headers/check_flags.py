@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Compiler options that change what arithmetic means: each is refused with a sentence, or the numbers are the
-ones of a build without it. None passes silently."""
+ones of a build without it. None passes silently. Neither does an older C++, whose first message is a sentence, and
+whose last."""
 
 import argparse
 import math
@@ -44,6 +45,8 @@ RIGHT = {
                            "-ffp-model=strict", "-ffast-math -fno-fast-math"],
 }
 X86_ONLY = ("-mfpmath=387", "-mrecip")
+OLDER = ["-std=c++11", "-std=c++14", "-std=c++17"]
+NEEDS = "tandem needs C++20: compile with -std=c++20"
 SENTENCES = ("tandem relies on IEEE arithmetic", "tandem needs IEEE arithmetic", "tandem reports errors by exceptions")
 
 
@@ -65,6 +68,18 @@ def refused(compiler, include, option, folder):
         return "is accepted"
     if not any(sentence in result.stderr for sentence in SENTENCES):
         return "is refused without a sentence:\n" + result.stderr
+    return None
+
+
+def older(compiler, include, standard, folder):
+    unit = folder / "older.cpp"
+    unit.write_text('#include "tandem/tandem.hpp"\n')
+    result = run([compiler, standard, "-fsyntax-only", f"-I{include}", str(unit)])
+    errors = [line for line in result.stderr.splitlines() if "error:" in line]
+    if result.returncode == 0:
+        return "is accepted"
+    if NEEDS not in errors[0] or len(errors) > 2:
+        return f"gives {len(errors)} errors, the first of them: {errors[0]}"
     return None
 
 
@@ -107,6 +122,10 @@ def main():
             problem = refused(args.compiler, args.include, option, folder)
             if problem:
                 failures.append(f"{option} {problem}")
+        for standard in OLDER:
+            problem = older(args.compiler, args.include, standard, folder)
+            if problem:
+                failures.append(f"{standard} {problem}")
         expected, problem = numbers(args.compiler, args.include, "", folder)
         if problem:
             sys.exit(f"without options it {problem}")
@@ -123,7 +142,7 @@ def main():
                 failures.append(f"{option} {problem}")
     for failure in failures:
         print("FAILED", failure)
-    print(f"{args.compiler}: {len(options)} options refused and {len(right)} harmless, {len(failures)} failures")
+    print(f"{args.compiler}: {len(OLDER)} older standards and {len(options)} options refused, {len(right)} harmless, {len(failures)} failures")
     return 1 if failures else 0
 
 

@@ -1,6 +1,12 @@
 #pragma once
 /// Version, ABI namespace and compiler switches; included by every other header.
 
+#if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) < 202002L
+#error "tandem needs C++20: compile with -std=c++20 (CMake: target_compile_features(… cxx_std_20))"
+// GCC goes on after an #error and would bury it under thousands: a file that is not there ends it.
+#include "compile_with_-std=c++20"
+#endif
+
 #define TANDEM_VERSION_MAJOR 0
 #define TANDEM_VERSION_MINOR 1
 #define TANDEM_VERSION_PATCH 0
@@ -25,15 +31,16 @@ and -fsingle-precision-constant"
 #endif
 #if defined(__clang__)
 // Clang has no macro for the parts of -funsafe-math-optimizations, but an error for this pragma
-// under any of them; the line is part of its message.
+// under any of them, and shows its line, which must stay one.
+// clang-format off
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wunknown-pragmas"
 namespace tandem {
 inline namespace v0 {
 inline void require_ieee_arithmetic() {
-#pragma STDC FENV_ACCESS \
-    ON  // tandem needs IEEE arithmetic: build without -funsafe-math-optimizations and its parts
+#pragma STDC FENV_ACCESS ON  // tandem needs IEEE arithmetic: leave out -funsafe-math-optimizations
 }
+// clang-format on
 }  // namespace v0
 }  // namespace tandem
 #pragma clang diagnostic pop
