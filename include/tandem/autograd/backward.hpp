@@ -73,8 +73,13 @@ LeafNode<T>& leaf_of(const char* op, const Tensor<T>& x) {
 
 }  // namespace autograd
 
+namespace detail {
+template <class T>
+struct include_tandem_autograd_hpp {};
+}  // namespace detail
+
 template <Element T>
-const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
+const Tensor<T>& Tensor<T>::requires_grad_(bool on, NeedsAutograd) const {
   (void)impl("requires_grad_");
   TANDEM_CHECK(is_leaf(), "requires_grad_",
                "this tensor is the result of an op; detach() it first");
@@ -91,7 +96,7 @@ const Tensor<T>& Tensor<T>::requires_grad_(bool on) const {
 }
 
 template <Element T>
-Tensor<T> Tensor<T>::grad() const {
+Tensor<T> Tensor<T>::grad(NeedsAutograd) const {
   if constexpr (FloatingElement<T>) {
     const bool collects = static_cast<bool>(impl("grad").node);
     Tensor out = collects ? autograd::detail::leaf_of("grad", *this).collected() : Tensor();
@@ -104,7 +109,7 @@ Tensor<T> Tensor<T>::grad() const {
 }
 
 template <Element T>
-void Tensor<T>::set_grad(const Tensor& gradient) const {
+void Tensor<T>::set_grad(const Tensor& gradient, NeedsAutograd) const {
   if constexpr (FloatingElement<T>) {
     (void)impl("set_grad");
     if (gradient.absence() == tandem::detail::Absent::moved) {
@@ -124,7 +129,7 @@ void Tensor<T>::set_grad(const Tensor& gradient) const {
 }
 
 template <Element T>
-const Tensor<T>& Tensor<T>::replace_(const Tensor& other) const {
+const Tensor<T>& Tensor<T>::replace_(const Tensor& other, NeedsAutograd) const {
   TANDEM_CHECK(is_leaf(), "replace_", "this tensor is the result of an op; detach() it first");
   TANDEM_CHECK(other.shape() == shape(), "replace_", "a tensor of shape ", shape(),
                " cannot get the memory of one of shape ", other.shape());
@@ -138,14 +143,14 @@ const Tensor<T>& Tensor<T>::replace_(const Tensor& other) const {
 }
 
 template <Element T>
-void Tensor<T>::backward(bool retain_graph) const {
+void Tensor<T>::backward(bool retain_graph, NeedsAutograd) const {
   TANDEM_CHECK(impl("backward").numel == 1, "backward", "a tensor of shape ", shape(),
                " is not one number: give the gradient to start from");
   backward(ones_like(*this), retain_graph);
 }
 
 template <Element T>
-void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph) const {
+void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph, NeedsAutograd) const {
   tandem::detail::require_defined("backward", "cotangent", cotangent);
   TANDEM_CHECK(impl("backward").node, "backward",
                "this tensor does not depend on anything that requires a gradient");

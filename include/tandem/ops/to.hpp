@@ -17,9 +17,14 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+namespace detail {
+template <class T>
+struct include_tandem_ops_to_hpp {};
+}  // namespace detail
+
 template <Element T>
 template <Element U>
-Tensor<U> Tensor<T>::to() const {
+Tensor<U> Tensor<T>::to(NeedsTo) const {
   (void)impl("to");
   if constexpr (std::is_same_v<T, U>) {
     return *this;
@@ -40,7 +45,7 @@ Tensor<U> Tensor<T>::to() const {
 }
 
 template <Element T>
-Tensor<T> Tensor<T>::to(Device device) const {
+Tensor<T> Tensor<T>::to(Device device, NeedsTo) const {
   if (device == impl("to").storage->device()) return *this;
   require_device("to", device);
   const Tensor out(shape(), device);

@@ -44,6 +44,13 @@ struct TensorImpl final : RefCounted {
 template <class T>
 struct TensorPlace;  // place.hpp
 
+/// Defined by the headers that they name. Members that these define take one, so that a call
+/// without the header does not compile, and the message names it; else the linker would miss them.
+template <class T>
+struct include_tandem_autograd_hpp;
+template <class T>
+struct include_tandem_ops_to_hpp;
+
 /// Copies `from` into `to` (same shape, any strides, both on the CPU); defined in copy.hpp.
 template <class To, class From>
 void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const From* from,
@@ -346,31 +353,33 @@ class Tensor {
   }
 
   // --- gradients (defined in tandem/autograd.hpp) --------------------------------------------
+  using NeedsAutograd = detail::include_tandem_autograd_hpp<T>;
   /// True when a gradient flows back to this tensor.
   bool requires_grad() const { return static_cast<bool>(impl("requires_grad").node); }
   bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
   /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets
   /// the gradient and cuts it off from what was computed before).
-  const Tensor& requires_grad_(bool on = true) const;
+  const Tensor& requires_grad_(bool on = true, NeedsAutograd = {}) const;
   /// The collected gradient of a leaf; undefined before the first backward.
-  Tensor grad() const;
-  void set_grad(const Tensor& gradient) const;
+  Tensor grad(NeedsAutograd = {}) const;
+  void set_grad(const Tensor& gradient, NeedsAutograd = {}) const;
   /// Gives this tensor, through every variable that refers to it, the memory of `other` (same
   /// shape, any device) in place of its own. It stays the same leaf: optimizers and ties keep it,
   /// and its gradient moves to the new device. Views and detached aliases made before keep the old
   /// memory. Errors: the result of an op; another shape.
-  const Tensor& replace_(const Tensor& other) const;
+  const Tensor& replace_(const Tensor& other, NeedsAutograd = {}) const;
   /// Forgets the gradient.
   void zero_grad() const { set_grad(Tensor()); }
   /// Back-propagates from this one-element tensor with gradient 1.
-  void backward(bool retain_graph = false) const;
+  void backward(bool retain_graph = false, NeedsAutograd = {}) const;
   /// Back-propagates `cotangent` (same shape) from this tensor.
-  void backward(const Tensor& cotangent, bool retain_graph = false) const;
+  void backward(const Tensor& cotangent, bool retain_graph = false, NeedsAutograd = {}) const;
 
   /// Moves to another device or element type (defined in ops/to.hpp; gradients flow through).
-  Tensor to(Device device) const;
+  using NeedsTo = detail::include_tandem_ops_to_hpp<T>;
+  Tensor to(Device device, NeedsTo = {}) const;
   template <Element U>
-  Tensor<U> to() const;
+  Tensor<U> to(NeedsTo = {}) const;
 
   // --- for autograd and ops ----------------------------------------------------------------------
   const Ref<GradNode>& node() const { return impl().node; }
