@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <limits>
 
 #include "../io/temp_dir.hpp"
 #include "../ops/check.hpp"
@@ -200,6 +201,54 @@ TEST_CASE("load: tensors that are missing, of another shape or type are named") 
   CHECK(model.report.missing == std::vector<std::string>{"visual.ln_post.weight"});
   CHECK(check::same(model.image->ln_post.weight, ones<float>({24})));
   CHECK(check::same(model.image->proj, partial.tensors.at("visual.proj")));
+}
+
+TEST_CASE("load: a number that is not finite is named before anything is computed with it") {
+  const tandem_test::TempDir folder;
+  const std::string path = folder.path("x.safetensors");
+  Checkpoint source = open_clip();
+  source.tensors["visual.proj"].mutable_data()[7] = std::numeric_limits<float>::quiet_NaN();
+  source.tensors["token_embedding.weight"].mutable_data()[0] =
+      -std::numeric_limits<float>::infinity();
+  source.save<float>(path);
+  const std::string text =
+                        "\"token_embedding.weight\" is -inf at element 0, expected finite numbers",
+                    image = "\"visual.proj\" is nan at element 7, expected finite numbers";
+  CHECK(refusal(path) == "tensors " + image + ", " + text);  // mapped
+  CHECK(refusal(path, {.bfloat16 = true}) == "tensors " + image + ", " + text);
+  source.save<bfloat16>(path);
+  CHECK(refusal(path) == "tensors " + image + ", " + text);  // converted
+  // One encoder alone reads, and looks at, its own tensors.
+  CHECK(check::message([&] { clip::load_text_encoder<float>(path); }).find("tensor " + text) !=
+        std::string::npos);
+  CHECK(check::message([&] { clip::load_image_encoder<float>(path); }).find("tensor " + image) !=
+        std::string::npos);
+  // Finite in the file, but not in the type that they are kept in.
+  Checkpoint large = open_clip();
+  large.tensors["token_embedding.weight"].mutable_data()[3] = std::numeric_limits<float>::max();
+  large.save<float>(path);
+  CHECK(refusal(path) == "");
+  CHECK(refusal(path, {.bfloat16 = true}) ==
+        "tensor \"token_embedding.weight\" is 3.4028234663852886e+38 at element 3, which bfloat16 "
+        "does not "
+        "hold");
+  large = open_clip();
+  large.tensors["logit_scale"] = full<float>({}, -std::numeric_limits<float>::infinity());
+  large.save<float>(path);
+  CHECK(refusal(path) == "tensor \"logit_scale\" is -inf, expected the logarithm of about 100");
+}
+
+TEST_CASE("load: a projection of a Hugging Face file that is not finite") {
+  const tandem_test::TempDir folder;
+  std::filesystem::copy(golden_files + "hugging_face", folder.path("hf"),
+                        std::filesystem::copy_options::recursive);
+  const std::string file = folder.path("hf/model.safetensors");
+  Checkpoint source(file);
+  const std::string name = "text_model.encoder.layers.1.self_attn.k_proj.weight";
+  source.tensors.at(name).mutable_data()[17] = std::numeric_limits<float>::infinity();
+  source.save<float>(file);
+  CHECK(refusal(folder.path("hf")) ==
+        "tensor \"" + name + "\" is inf at element 17, expected finite numbers");
 }
 
 TEST_CASE("load: an activation or heads that nothing names are not guessed") {

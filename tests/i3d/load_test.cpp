@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <map>
 
 #include "../io/temp_dir.hpp"
@@ -100,6 +101,27 @@ TEST_CASE("load: tensors that are missing, of another shape or unknown are named
       "\"bert\"");
   CHECK(refusal(TANDEM_GOLDEN_DIR "/i3d/rgb.pt").find("weights/convert.py i3d makes") !=
         std::string::npos);
+}
+
+TEST_CASE("load: numbers that are not finite and variances below zero are named") {
+  const tandem_test::TempDir folder;
+  const std::string path = folder.path("x.safetensors");
+  const auto with = [&](const char* name, float value) {
+    Checkpoint source;
+    source.tensors.at(name).mutable_data()[2] = value;
+    source.save(path);
+    const std::string folded = refusal(path);
+    CHECK(refusal(path, {.fold = false}) == folded);
+    return folded;
+  };
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK(with("Mixed_4b.b2a.conv3d.weight", nan) ==
+        "tensor \"Mixed_4b.b2a.conv3d.weight\" is nan at element 2, expected finite numbers");
+  CHECK(with("Mixed_3b.b0.bn.running_var", std::numeric_limits<float>::infinity()) ==
+        "tensor \"Mixed_3b.b0.bn.running_var\" is inf at element 2, expected finite numbers");
+  CHECK(with("Mixed_3b.b0.bn.running_var", -0.5F) ==
+        "tensor \"Mixed_3b.b0.bn.running_var\" is -0.5 at element 2, a variance is not negative");
+  CHECK(with("Mixed_3b.b0.bn.running_var", 0) == "");
 }
 
 TEST_CASE("load: what the header says is done, known to be without effect, or refused") {

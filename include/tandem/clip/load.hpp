@@ -54,7 +54,7 @@ struct Clip {
 /// Loads both encoders. float32 tensors (with options.bfloat16 the bfloat16 ones) are used as they
 /// lie in the mapped file, read-only; float16 and others are converted. Hugging Face's query, key
 /// and value projections are joined. Errors: see WeightFile; tensors that are missing, of another
-/// shape or not floating, by name.
+/// shape, not floating or not finite somewhere, by name.
 template <FloatingElement T>
 Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   const WeightFile file(path);
@@ -67,7 +67,7 @@ Clip<T> load(const std::string& path, const LoadOptions& options = {}) {
   if (file.contains("logit_scale") && file.file().at("logit_scale").numel() == 1) {
     double value = 0;
     file.file().at("logit_scale").copy_to(&value);
-    if (!(value < 20))
+    if (!(value < 20 && is_finite(value)))
       file.error("tensor \"logit_scale\" is ", value, ", expected the logarithm of about 100");
     out.logit_scale = static_cast<T>(std::exp(value));
     filler.use("logit_scale");

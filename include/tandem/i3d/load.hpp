@@ -202,7 +202,7 @@ struct I3d {
 };
 
 /// Loads one stream, frozen and in evaluation mode. Errors: see WeightFile; tensors that are
-/// missing, of another shape or not floating, by name.
+/// missing, of another shape, not floating or not finite somewhere, and variances below 0, by name.
 template <FloatingElement T>
 I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
   const WeightFile file(path);
@@ -218,6 +218,16 @@ I3d<T> load(const std::string& path, const LoadOptions& options = {}) {
   io::Filler filler(file, false, options.allow_missing, out.report);
   filler.fill(*out.model, "");
   filler.finish([](const std::string&) { return false; });
+  for (const nn::Slot<T>& slot : out.model->slots()) {
+    if (!slot.name.ends_with(".running_var")) continue;
+    const T* const variances = slot.tensor->data();
+    for (std::int64_t i = 0; i < slot.tensor->numel(); ++i) {
+      if (variances[i] < 0) {
+        file.error("tensor \"", slot.name, "\" is ", static_cast<double>(variances[i]),
+                   " at element ", i, ", a variance is not negative");
+      }
+    }
+  }
   if (options.fold) {
     out.model->fold();
     if (options.prepare) out.model->prepare({.bfloat16 = options.bfloat16});

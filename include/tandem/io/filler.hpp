@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tandem/cpu/convert.hpp"
+#include "tandem/cpu/finite.hpp"
 #include "tandem/io/safetensors.hpp"
 #include "tandem/nn/module.hpp"
 
@@ -78,7 +79,8 @@ void copy_elements(const Array& from, T* to) {
 /// Puts the tensors of a checkpoint into the slots of a module. The checkpoint says by `pieces`
 /// which of its tensors make up one of ours (none: it keeps its initial value), by `error` what is
 /// wrong, and has the `file`. With `bfloat16`, slots that allow it are kept that way; without
-/// `allow_missing`, tensors that are missing are an error.
+/// `allow_missing`, tensors that are missing are an error, and always those with a number that is
+/// not finite, in the file or once it is T.
 template <class Checkpoint>
 class Filler {
  public:
@@ -168,7 +170,9 @@ class Filler {
     const Array& first = file_.file().at(pieces.names[0]);
     if (pieces.names.size() == 1 && !pieces.transposed && first.shareable<T>()) {
       report_.mapped_bytes += bytes;
-      return first.tensor<T>();
+      const Tensor<T> mapped = first.tensor<T>();
+      check_finite(pieces.names[0], first, mapped.data());
+      return mapped;
     }
     report_.copied_bytes += bytes;
     const Tensor<T> out(pieces.transposed ? Shape{shape[1], shape[0]} : shape);
@@ -176,10 +180,24 @@ class Filler {
     for (const std::string& name : pieces.names) {
       const Array& array = file_.file().at(name);
       detail::copy_elements(array, to);
+      check_finite(name, array, to);
       array.give_back_pages();  // converted: the file is not read again
       to += array.numel();
     }
     return pieces.transposed ? out.transpose(0, 1).contiguous() : out;
+  }
+
+  /// `values` are the elements of `array`, as T.
+  template <FloatingElement T>
+  void check_finite(const std::string& name, const Array& array, const T* values) {
+    const std::int64_t at = cpu::find_not_finite(values, array.numel());
+    if (at < 0) return;
+    std::vector<double> exact(static_cast<std::size_t>(array.numel()));
+    array.copy_to(exact.data());
+    const double value = exact[static_cast<std::size_t>(at)];
+    wrong_.push_back(concat("\"", name, "\" is ", value, " at element ", at, ", ",
+                            is_finite(value) ? concat("which ", dtype_of<T>, " does not hold")
+                                             : "expected finite numbers"));
   }
 
   const Checkpoint& file_;
