@@ -304,6 +304,11 @@ TEST_CASE("optimizers: wrong use is refused") {
         "[adam] betas must lie in [0, 1), they are 1 and 0.999");
   CHECK(check::message([&] { optim::Sgd<float> sgd({p}, {.nesterov = true}); }) ==
         "[sgd] Nesterov momentum needs momentum > 0 and no dampening");
+  const std::string none =
+      "[optimizer] no parameters: the list is empty, so no step would change anything (a module "
+      "that is frozen, or has registered none?)";
+  CHECK(check::message([] { optim::Adam<float> adam(std::vector<Tensor<float>>{}); }) == none);
+  CHECK(check::message([] { optim::Sgd<float> sgd(std::vector<nn::Named<float>>{}, {}); }) == none);
   optim::Sgd<float> sgd({p}, {.momentum = 0.9});
   sgd.step();  // no gradient: nothing happens
   CHECK(p.at({0}) == 0);

@@ -364,6 +364,29 @@ TEST_CASE(
         "[inference] these scores need CLIP rows, which are not there");
 }
 
+TEST_CASE("trainer: a branch without trainable parameters teaches, and is not taught") {
+  const Data data;
+  TrainerOptions t = options();
+  Setup frozen(t);
+  frozen.cbp.freeze();
+  CHECK(check::message([&] { Trainer<float>(t, frozen.cbp, frozen.vlp); }) ==
+        "[trainer] the phase warm-up trains CBP, which has no parameters that learn");
+  t.warm_up_steps = 0;
+  CHECK(check::message([&] { Trainer<float>(t, frozen.cbp, frozen.vlp); }) ==
+        "[trainer] the phase F trains CBP, which has no parameters that learn");
+  t.variant = Variant::only_b;
+  Trainer<float> trainer(t, frozen.cbp, frozen.vlp);
+  const Sampler sampler = trainer.sampler(data.lengths);
+  while (!trainer.finished())
+    trainer.step(make_batch<float>(*data.train, sampler.crops(trainer.steps())));
+  CHECK(trainer.counters() == std::vector<std::int64_t>{6, 0, 6});
+  for (const auto& named : trainer.state())
+    CHECK(named.name.find("optimizer.cbp.") == std::string::npos);
+  Trainer<float> resumed(t, frozen.cbp, frozen.vlp);
+  resumed.load(trainer.state(), trainer.counters());
+  CHECK(resumed.finished());
+}
+
 TEST_CASE("detect, judge_pseudo_labels: rows last as long as the source says") {
   SimulationOptions simulation = tiny();
   // Lengths that are powers of two: scaled times have the same digits.

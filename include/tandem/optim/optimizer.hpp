@@ -46,7 +46,7 @@ void for_each_piece(std::int64_t count, Size&& size, F&& update) {
 /// counts its own steps: one whose first gradient comes late starts as all did.
 ///
 /// Given as named_parameters(), the parameters keep their names in state() and in messages; given
-/// as parameters(), they are called 0, 1, ….
+/// as parameters(), they are called 0, 1, …. An empty list is an error.
 ///
 /// One step is one pass over all parameters: they are cut into pieces of `piece` elements, and the
 /// pieces of all tensors together are shared among the threads, so that many small tensors cost no
@@ -59,6 +59,10 @@ class Optimizer {
       : learning_rate_(learning_rate) {
     TANDEM_CHECK(learning_rate >= 0, "optimizer", "the learning rate must not be negative, it is ",
                  learning_rate);
+    TANDEM_CHECK(
+        !parameters.empty(), "optimizer",
+        "no parameters: the list is empty, so no step would change anything (a module that "
+        "is frozen, or has registered none?)");
     for (const auto& [name, p] : parameters) {
       tandem::detail::require_defined("optimizer", name, p);
       TANDEM_CHECK(p.requires_grad() && p.is_leaf(), "optimizer", "parameter ", name, " of shape ",

@@ -101,13 +101,18 @@ class Trainer {
   Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp)
       : Trainer(options, &cbp, &vlp) {}
   /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which
-  /// does not train. Errors: a phase needs a branch that is not there.
+  /// does not train. Errors: a phase needs a branch that is not there, or trains one that has nothing
+  /// to learn; a frozen branch may teach.
   Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
       : options_(options), phases_(training_phases(options)) {
     for (const Phase& phase : phases_) {
       TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up),
                    "trainer", "the phase ", phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP",
                    ", which is not there");
+      const Branch<T>& student = phase.kind == Phase::Kind::b ? *vlp : *cbp;
+      TANDEM_CHECK(!student.trainable_parameters().empty(), "trainer", "the phase ", phase.name(),
+                   " trains ", phase.kind == Phase::Kind::b ? "VLP" : "CBP",
+                   ", which has no parameters that learn");
     }
     if (cbp != nullptr) cbp_.emplace(*cbp, options_);
     if (vlp != nullptr) vlp_.emplace(*vlp, options_);
@@ -132,8 +137,8 @@ class Trainer {
     const double factor = options_.schedule.factor(step_);
     const double vlp_rate =
         options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
-    if (cbp_) cbp_->adam.set_learning_rate(options_.learning_rate * factor);
-    if (vlp_) vlp_->adam.set_learning_rate(vlp_rate * factor);
+    if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(options_.learning_rate * factor);
+    if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(vlp_rate * factor);
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
@@ -142,7 +147,7 @@ class Trainer {
              : phase.kind == Phase::Kind::b     ? b_step(inputs)
                                                 : f_step(inputs);
     };
-    const std::vector<Tensor<T>>& parameters = student.adam.parameters();
+    const std::vector<Tensor<T>>& parameters = student.adam->parameters();
     const Device device = parameters.empty() ? Device::cpu() : parameters[0].device();
     PendingReport<T> report;
     if (device.is_cpu()) {
@@ -153,7 +158,7 @@ class Trainer {
           batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop));
       Tensor<std::uint8_t> numbers;
       if (options_.graphs && !autograd::anomaly_mode()) {
-        numbers = captured_.step(static_cast<int>(phase.kind), padded, device, student.adam, noise,
+        numbers = captured_.step(static_cast<int>(phase.kind), padded, device, *student.adam, noise,
                                  [&](const Batch<T>& inputs) { return make(inputs).packed(); });
       } else {
         const nn::RandomScope random(noise);
@@ -161,7 +166,7 @@ class Trainer {
       }
       const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
       copy->start(numbers);
-      report = PendingReport<T>(copy, step_, student.adam.learning_rate());
+      report = PendingReport<T>(copy, step_, student.adam->learning_rate());
     }
     ++step_;
     return report;
@@ -217,14 +222,17 @@ class Trainer {
     };
     if (cbp_) append("cbp.", cbp_->branch.state_dict());
     if (vlp_) append("vlp.", vlp_->branch.state_dict());
-    if (cbp_) append("optimizer.cbp.", cbp_->adam.state());
-    if (vlp_) append("optimizer.vlp.", vlp_->adam.state());
+    if (cbp_ && cbp_->adam) append("optimizer.cbp.", cbp_->adam->state());
+    if (vlp_ && vlp_->adam) append("optimizer.vlp.", vlp_->adam->state());
     if (shares_.defined()) out.push_back({shares_name, shares_});
     return out;
   }
   /// The counters that go with state(): steps in all, and updates of each optimizer.
   std::vector<std::int64_t> counters() const {
-    return {step_, cbp_ ? cbp_->adam.steps() : 0, vlp_ ? vlp_->adam.steps() : 0};
+    const auto updates = [](const std::optional<Student>& s) {
+      return s && s->adam ? s->adam->steps() : 0;
+    };
+    return {step_, updates(cbp_), updates(vlp_)};
   }
   /// Goes on from a saved state.  Errors, before anything is changed: a tensor that is missing or
   /// has another shape, counters that no run of this schedule can have.
@@ -270,8 +278,8 @@ class Trainer {
     }
     step_ = steps;
     shares_ = shares;
-    if (!counted && cbp_) cbp_->adam.set_steps(cbp);
-    if (!counted && vlp_) vlp_->adam.set_steps(vlp);
+    if (!counted && cbp_ && cbp_->adam) cbp_->adam->set_steps(cbp);
+    if (!counted && vlp_ && vlp_->adam) vlp_->adam->set_steps(vlp);
     memory_.clear();
   }
 
@@ -282,12 +290,14 @@ class Trainer {
 
   /// A branch and what makes it learn.
   struct Student {
-    Student(Branch<T>& the_branch, const TrainerOptions& o)
-        : branch(the_branch),
-          adam(branch.trainable_parameters(),
-               {.learning_rate = o.learning_rate, .weight_decay = o.weight_decay}) {}
+    Student(Branch<T>& the_branch, const TrainerOptions& o) : branch(the_branch) {
+      const auto parameters = branch.trainable_parameters();
+      if (parameters.empty()) return;
+      adam.emplace(parameters, optim::AdamOptions{.learning_rate = o.learning_rate,
+                                                  .weight_decay = o.weight_decay});
+    }
     Branch<T>& branch;
-    optim::Adam<T> adam;
+    std::optional<optim::Adam<T>> adam;  // nothing for a branch that only teaches
   };
 
   /// Warm-up: CBP learns the video labels.  L_cls.
@@ -295,7 +305,7 @@ class Trainer {
     const BranchOutput<T> out = cbp_->branch.forward(batch.i3d, batch.valid);
     const Tensor<T> loss = loss_cls(out.logits, batch.labels, batch.valid, options_.cbp_reading,
                                     options_.topk_divisor);
-    return learn({.total = loss, .cls = loss}, cbp_->adam);
+    return learn({.total = loss, .cls = loss}, *cbp_->adam);
   }
 
   /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
@@ -371,7 +381,7 @@ class Trainer {
       numbers.fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
       numbers.total = add(numbers.kd, mul(numbers.fb, T(options_.lambda)));
     }
-    return learn(std::move(numbers), student.adam);
+    return learn(std::move(numbers), *student.adam);
   }
 
   /// One update against the gradients of the loss. On the CPU nothing is changed when the loss or
