@@ -30,12 +30,15 @@ class Metrics {
     std::int64_t lines = 0;
     if (resume && tandem::io::is_file(path)) {
       const std::string text = tandem::io::read_text(path);
-      for (std::size_t at = 0; at < text.size();) {
+      tandem::io::JsonStart start;
+      for (std::size_t at = 0; at < text.size(); ++start.lines) {
         const std::size_t end = text.find('\n', at);
         if (end == std::string::npos) break;  // a line that was cut short
         const std::string line = text.substr(at, end - at);
+        start.bytes = at;
         at = end + 1;
-        const auto document = tandem::io::JsonDocument::parse(line, path);
+        const tandem::io::JsonDocument document(tandem::concat(path, ":", start.lines + 1),
+                                                tandem::io::parse_json(line, path, {}, start));
         const auto root = document.root();
         const std::int64_t step = root["step"].integer();
         const bool of_a_step = root.find("loss").has_value();

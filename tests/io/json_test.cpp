@@ -208,6 +208,15 @@ TEST_CASE("json: refuses what is not JSON and says where") {
   CHECK(parse_json("\xEF\xBB\xBF[1]").size() == 1);
 }
 
+TEST_CASE("json: a line of a file of lines is named by its place in the file") {
+  const tandem::io::JsonStart start{.lines = 41, .bytes = 2000};
+  const std::string later = message([&] { parse_json(R"({"step": x})", "m.jsonl", {}, start); });
+  CHECK(later.starts_with("[json] m.jsonl:42:10 (byte 2009): syntax error"));
+  const std::string twice =
+      message([&] { parse_json(R"({"a": 1, "a": 2})", "m.jsonl", {}, start); });
+  CHECK(twice == "[json] m.jsonl:42:10 (byte 2009): the key \"a\" appears twice in one object");
+}
+
 TEST_CASE("json: depth and size are limited") {
   const std::string deep(1'000'000, '[');
   CHECK(error_of(deep) == "[json] x.json:1:65 (byte 64): nested deeper than 64 levels");

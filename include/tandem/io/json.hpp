@@ -39,6 +39,11 @@ struct JsonLimits {
   std::size_t max_depth = 64;
 };
 
+/// What stands before a text in its file, whole lines: messages count from the file's beginning.
+struct JsonStart {
+  std::size_t lines = 0, bytes = 0;
+};
+
 namespace detail {
 
 /// Hands a text to the parser and tells how far it has read.
@@ -72,8 +77,9 @@ class JsonCursor {
 /// before it, keep the last of two equal keys, and nest without bound.
 class JsonBuilder final : public nlohmann::json_sax<Json> {
  public:
-  JsonBuilder(std::string_view text, std::string_view name, const JsonLimits& limits)
-      : text_(text), name_(name), limits_(limits), read_(text.data()) {}
+  JsonBuilder(std::string_view text, std::string_view name, const JsonLimits& limits,
+              const JsonStart& start)
+      : text_(text), name_(name), limits_(limits), start_(start), read_(text.data()) {}
 
   Json build() {
     TANDEM_CHECK(text_.size() <= limits_.max_bytes, "json", name_, ": the text has ", text_.size(),
@@ -148,8 +154,9 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
   [[noreturn]] void error_at(std::size_t offset, const Pieces&... pieces) const {
     const std::string_view before = text_.substr(0, offset);
     const std::size_t last_line = before.rfind('\n');  // npos + 1 is 0
-    fail("json", name_, ":", std::count(before.begin(), before.end(), '\n') + 1, ":",
-         before.size() - (last_line + 1) + 1, " (byte ", offset, "): ", pieces...);
+    const auto lines = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n'));
+    fail("json", name_, ":", start_.lines + lines + 1, ":", before.size() - (last_line + 1) + 1,
+         " (byte ", start_.bytes + offset, "): ", pieces...);
   }
   std::size_t offset() const { return static_cast<std::size_t>(read_ - text_.data()); }
 
@@ -198,6 +205,7 @@ class JsonBuilder final : public nlohmann::json_sax<Json> {
 
   std::string_view text_, name_;
   JsonLimits limits_;
+  JsonStart start_;
   const char* read_;  // the parser's place in the text
   std::vector<Open> open_;
   Json root_;
@@ -219,8 +227,8 @@ inline void check_writable(const Json& value, int depth) {
 /// Errors: "[json] gt.json:2:7 (byte 15): syntax error while parsing value - unexpected '}';
 /// expected …".
 inline Json parse_json(std::string_view text, std::string_view name = "<text>",
-                       const JsonLimits& limits = {}) {
-  return detail::JsonBuilder(text, name, limits).build();
+                       const JsonLimits& limits = {}, const JsonStart& start = {}) {
+  return detail::JsonBuilder(text, name, limits, start).build();
 }
 
 /// Parses a file. For a file whose contents are then checked key by key see JsonDocument.
