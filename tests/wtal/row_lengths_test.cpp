@@ -155,6 +155,43 @@ TEST_CASE("row_lengths: rows × seconds against the annotated durations") {
   CHECK(contains(far[0], "no segment reaches beyond 46 % of its video's rows"));
 }
 
+TEST_CASE("row_lengths: one subset against its durations") {
+  // 12 training videos that fit and 5 test videos with features of --step 8.
+  std::vector<double> durations(17, 0);
+  std::vector<std::int64_t> rows;
+  for (std::size_t v = 0; v < durations.size(); ++v) {
+    durations[v] = 20 + 3 * static_cast<double>(v);
+    rows.push_back(static_cast<std::int64_t>(durations[v] / (v < 12 ? 0.64 : 0.32)));
+  }
+  const auto with = [&](bool annotated, std::size_t wrong) {
+    GroundTruth truth = videos(durations, annotated);
+    for (std::size_t v = 12; v < durations.size(); ++v) truth.videos[v].subset = "test";
+    std::vector<std::int64_t> given = rows;
+    for (std::size_t v = 12 + wrong; v < durations.size(); ++v) given[v] /= 2;
+    return error_of([&] { check(truth, given, 0.64); });
+  };
+  const std::string message = with(true, 5);
+  CHECK(contains(message, "5 of 5 'test' videos have features that last 1.99"));
+  CHECK(contains(message, "v12: 175 rows of 0.64 s are 112 s, the annotation says 56 s"));
+  CHECK(contains(message, "--seconds-per-row"));
+  CHECK(contains(with(true, 3), "3 of 5 'test' videos"));
+  CHECK(with(true, 2) == "no error");   // fewer than half
+  CHECK(with(false, 5) == "no error");  // longer than the last segment: nothing contradicts
+  for (std::size_t v = 12; v < durations.size(); ++v) rows[v] /= 4;
+  CHECK(contains(with(false, 5), "5 of 5 'test' videos have segments behind the end"));
+  // The option does not silence it: of all rows alike it can be right for one subset only.
+  CHECK(contains(error_of([&] {
+                   GroundTruth truth = videos(durations);
+                   for (std::size_t v = 0; v < 12; ++v) truth.videos[v].subset = "test";
+                   check(truth, rows, 0.64);
+                 }),
+                 "5 of 5 'train' videos"));
+  // A subset of one video is nothing systematic.
+  GroundTruth single = videos({24, 30, 36});
+  single.videos[2].subset = "test";
+  CHECK(check(single, {37, 46, 112}, 0.64).size() == 1);
+}
+
 TEST_CASE("row_lengths: index units of rows of another length") {
   GroundTruth truth;
   truth.classes = {"Run"};

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tandem/features/provenance.hpp"
@@ -92,21 +93,88 @@ inline RowLengths find_row_lengths(const GroundTruth& truth, const std::vector<s
   return out;
 }
 
+namespace detail {
+
+/// How the rows of some videos go with their annotation.
+struct RowLengthTally {
+  /// Of the videos that do not fit: seconds of the rows / seconds annotated
+  std::vector<double> factors;
+  std::size_t timed = 0;  ///< videos with a duration
+  std::size_t ended = 0,
+              short_of = 0;  ///< those without, and of these with segments behind the end
+  std::string example, cut;  ///< the first of each that does not fit
+
+  void add(const VideoTruth& video, std::int64_t rows, double row) {
+    const double seconds = row * static_cast<double>(rows);
+    if (video.duration > 0) {
+      ++timed;
+      if (std::fabs(seconds - video.duration) <= 0.1 * video.duration + 2 * row) return;
+      factors.push_back(seconds / video.duration);
+      if (example.empty()) {
+        example = concat(video.id, ": ", rows, " rows of ", row, " s are ", seconds,
+                         " s, the annotation says ", video.duration, " s");
+      }
+      return;
+    }
+    double last = 0;
+    for (const Instance& instance : video.instances) last = std::max(last, instance.segment.end);
+    if (last <= 0) return;
+    ++ended;
+    if (last <= 1.1 * seconds + 2 * row) return;
+    ++short_of;
+    if (cut.empty()) {
+      cut = concat(video.id, ": ", rows, " rows of ", row, " s are ", seconds,
+                   " s, its last segment ends at ", last, " s");
+    }
+  }
+
+  /// Throws where most do not fit in the same way, and at least `least` of them. `of` says which
+  /// videos these are.
+  void check(const std::string& of, std::size_t least, const RowLengths& lengths) const {
+    const std::string advice =
+        concat(" (", lengths.description(),
+               "); --seconds-per-row says how long a row is, if the "
+               "features are not of another cut of the videos or the times not seconds");
+    TANDEM_CHECK(2 * short_of <= ended || short_of < least, "dataset", short_of, " of ", ended, of,
+                 " videos have segments behind the end of their features; ", cut, advice);
+    if (2 * factors.size() <= timed) return;
+    std::vector<double> sorted = factors;
+    std::sort(sorted.begin(), sorted.end());
+    const double middle = sorted[sorted.size() / 2];
+    const auto alike =
+        static_cast<std::size_t>(std::count_if(factors.begin(), factors.end(), [&](double f) {
+          return std::fabs(f / middle - 1) <= 0.1;
+        }));
+    TANDEM_CHECK(2 * alike <= timed ||
+                         alike<least, "dataset", alike, " of ", timed, of,
+                               " videos have features that last ", std::round(middle * 1000) / 1000,
+                               " times as long as their annotation says; ", example, advice,
+                               lengths.uniform()> 0
+                     ? concat("; with ", std::round(lengths.uniform() / middle * 1000) / 1000,
+                              " s a row they would agree")
+                     : "");
+  }
+};
+
+}  // namespace detail
+
 /// check_row_lengths — holds rows × seconds against what is annotated: a video's duration, or else
 /// the end of its last segment, which the rows must reach.
 ///
-/// A video fits when both agree within a tenth and two rows. Error, naming both: more than half of
-/// the videos with a duration do not fit, and most of these by one factor (rows of another length,
-/// durations in frames …); or more than half of those without end before their last segment.
-/// `notes` gets a sentence where a quarter or more do not fit, each by its own factor, and where no
-/// segment reaches beyond half of its video's rows.
+/// A video fits when both agree within a tenth and two rows. Error, naming both: of all videos, or
+/// of those of one subset (two or more), more than half of those with a duration do not fit, and
+/// most of these by one factor (rows of another length, durations in frames …); or more than half
+/// of those without end before their last segment. `notes` gets a sentence where a quarter or more
+/// do not fit, each by its own factor, and where no segment reaches beyond half of its video's
+/// rows.
 inline void check_row_lengths(const GroundTruth& truth, const std::vector<std::int64_t>& rows,
                               const RowLengths& lengths, std::vector<std::string>& notes) {
-  std::vector<double>
-      factors;  // of the videos that do not fit: seconds of the rows / seconds annotated
-  std::size_t timed = 0, ended = 0, short_of = 0, reach = 0;
+  detail::RowLengthTally all;
+  std::vector<std::pair<std::string, detail::RowLengthTally>> subsets;
+  for (const std::string& name : truth.subsets())
+    subsets.emplace_back(name, detail::RowLengthTally());
+  std::size_t reach = 0;
   double furthest = 0;
-  std::string example, cut;
   for (std::size_t v = 0; v < truth.videos.size(); ++v) {
     const VideoTruth& video = truth.videos[v];
     const double row = lengths.seconds[v], seconds = row * static_cast<double>(rows[v]);
@@ -116,51 +184,19 @@ inline void check_row_lengths(const GroundTruth& truth, const std::vector<std::i
       furthest = std::max(furthest, last / seconds);
       ++reach;
     }
-    if (video.duration > 0) {
-      ++timed;
-      if (std::fabs(seconds - video.duration) <= 0.1 * video.duration + 2 * row) continue;
-      factors.push_back(seconds / video.duration);
-      if (example.empty()) {
-        example = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds,
-                         " s, the annotation says ", video.duration, " s");
-      }
-    } else if (last > 0) {
-      ++ended;
-      if (last <= 1.1 * seconds + 2 * row) continue;
-      ++short_of;
-      if (cut.empty()) {
-        cut = concat(video.id, ": ", rows[v], " rows of ", row, " s are ", seconds,
-                     " s, its last segment ends at ", last, " s");
-      }
+    all.add(video, rows[v], row);
+    for (auto& [name, tally] : subsets) {
+      if (name == video.subset) tally.add(video, rows[v], row);
     }
   }
-  const std::string advice =
-      concat(" (", lengths.description(),
-             "); --seconds-per-row says how long a row is, if the "
-             "features are not of another cut of the videos or the times not seconds");
-  TANDEM_CHECK(2 * short_of <= ended, "dataset", short_of, " of ", ended,
-               " videos have segments behind the end of their features; ", cut, advice);
-  if (2 * factors.size() > timed) {
-    std::vector<double> sorted = factors;
-    std::sort(sorted.begin(), sorted.end());
-    const double middle = sorted[sorted.size() / 2];
-    const auto alike =
-        static_cast<std::size_t>(std::count_if(factors.begin(), factors.end(), [&](double f) {
-          return std::fabs(f / middle - 1) <= 0.1;
-        }));
-    TANDEM_CHECK(2 * alike <= timed, "dataset", alike, " of ", timed,
-                 " videos have features that last ", std::round(middle * 1000) / 1000,
-                 " times as long as their annotation says; ", example, advice,
-                 lengths.uniform() > 0
-                     ? concat("; with ", std::round(lengths.uniform() / middle * 1000) / 1000,
-                              " s a row they would agree")
-                     : "");
-  }
-  if (4 * factors.size() >= timed && !factors.empty()) {
-    notes.push_back(concat(factors.size(), " of ", timed,
+  all.check("", 1, lengths);
+  // Two alike: that a single video is cut otherwise is nothing systematic.
+  for (const auto& [name, tally] : subsets) tally.check(concat(" '", name, "'"), 2, lengths);
+  if (4 * all.factors.size() >= all.timed && !all.factors.empty()) {
+    notes.push_back(concat(all.factors.size(), " of ", all.timed,
                            " videos have features that are longer or shorter than the "
                            "annotation says; ",
-                           example));
+                           all.example));
   }
   if (reach >= 10 && furthest < 0.5) {
     notes.push_back(concat("no segment reaches beyond ", std::round(furthest * 100),
