@@ -6,6 +6,7 @@
 #include <string>
 
 #include "dcl_data.hpp"
+#include "step_memory.hpp"
 #include "tandem/wtal/detect/label_census.hpp"
 
 namespace dcl {
@@ -18,11 +19,16 @@ class Branches {
     const Reads need = reads(o);
     const SubsetSource& train = *data.train;
     const std::int64_t i3d = data.all->i3d_columns(), clip = data.all->clip_columns();
+    TANDEM_CHECK(!need.vlp || o.vlp.layers == 0 || clip % o.vlp.heads == 0, "train_dcl",
+                 "the CLIP rows have ", clip, " columns, which --temporal-heads ", o.vlp.heads,
+                 " does not divide");
     if (need.vlp) text_ = open_text(o, train.truth().classes, clip);
+    if (need.vlp) check_prompts(o);
+    CbpOptions c = o.cbp;
+    c.classes = static_cast<std::int64_t>(train.classes());
+    c.input = i3d + (o.concat_clip ? clip : 0);
+    check_memory(data, c, need);
     if (need.cbp) {
-      CbpOptions c = o.cbp;
-      c.classes = static_cast<std::int64_t>(train.classes());
-      c.input = i3d + (o.concat_clip ? clip : 0);
       cbp_ = std::make_unique<CbpBranch<float>>(c, random);
     }
     if (need.vlp) {
@@ -98,6 +104,55 @@ class Branches {
       if (!truth.instances.empty()) judge_video(out.quality, source, v, p, rule, shares);
     });
     return out;
+  }
+
+  /// Refuses prompts that the text encoder has no room for.
+  void check_prompts(const Options& o) const {
+    const std::int64_t context = text_.encoder->options().context;
+    for (std::size_t c = 0; c < text_.tokens.names.size(); ++c) {
+      const auto name = static_cast<std::int64_t>(text_.tokens.names[c].size()),
+                 all = name + 2 * o.prompts.vectors + 2;
+      TANDEM_CHECK(all <= context, "train_dcl", "with --prompt-vectors ", o.prompts.vectors,
+                   " the prompt of class ", c, ", whose name has ", name, " tokens, has ", all,
+                   ": the text encoder reads ", context, " at most");
+    }
+  }
+
+  /// Refuses what cannot be a step on this machine, before anything of its size is made.
+  void check_memory(const Data& data, const CbpOptions& c, const Reads& need) const {
+    const std::vector<Phase> phases = training_phases(o_.train);
+    if (phases.empty()) return;
+    const std::int64_t clip = data.all->clip_columns();
+    cli::StepSize size{
+        .videos = o_.train.batch,
+        .rows = std::min(o_.train.crop,
+                         *std::max_element(data.train_lengths.begin(), data.train_lengths.end())),
+        .columns = (need.i3d ? data.all->i3d_columns() : 0) + (need.clip ? clip : 0)};
+    if (need.cbp) {
+      size.cbp = {.input = c.input,
+                  .classes = c.classes,
+                  .width = c.width,
+                  .layers = c.layers,
+                  .mlp_ratio = c.mlp_ratio,
+                  .all_frames = o_.train.every_entry || phases[0].kind == Phase::Kind::warm_up};
+    }
+    if (need.vlp) {
+      size.vlp = {.classes = c.classes,
+                  .width = clip,
+                  .layers = o_.vlp.layers,
+                  .mlp_ratio = o_.vlp.mlp_ratio,
+                  .all_frames = o_.train.every_entry};
+    }
+    for (const Phase& phase : phases) {
+      if (phase.kind != Phase::Kind::b) continue;
+      const clip::TextEncoderOptions& text = text_.encoder->options();
+      size.text_rows = 0;
+      for (const auto& ids : text_.tokens.names)
+        size.text_rows += static_cast<std::int64_t>(ids.size()) + o_.prompts.vectors;
+      size.text_width = text.width;
+      size.text_layers = text.layers;
+    }
+    cli::check_step_memory("train_dcl", size, cli::memory_limit());
   }
 
   const Options& o_;

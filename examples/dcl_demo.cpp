@@ -21,6 +21,7 @@
 
 #include "common_cli.hpp"
 #include "simulation_options.hpp"
+#include "step_memory.hpp"
 #include "tandem/wtal/data/simulate.hpp"
 #include "tandem/wtal/detect/evaluation.hpp"
 #include "tandem/wtal/detect/inference.hpp"
@@ -310,11 +311,36 @@ void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
   table.print();
 }
 
+/// Refuses sizes that do not go together, and steps that this machine cannot hold.
+void check(const Options& o) {
+  TANDEM_CHECK(o.width % 4 == 0, "dcl_demo", "--width must be a multiple of 4, it is ", o.width);
+  TANDEM_CHECK(o.simulation.clip_width % 4 == 0, "dcl_demo",
+               "--clip-width must be a multiple of 4, it is ", o.simulation.clip_width);
+}
+void check_memory(const Options& o, const std::vector<std::int64_t>& lengths) {
+  const SimulationOptions& s = o.simulation;
+  if (lengths.empty()) return;
+  const cli::StudentSize cbp{
+      .input = s.i3d_width, .classes = s.classes, .width = o.width, .layers = o.layers};
+  const cli::StudentSize vlp{
+      .classes = s.classes, .width = s.clip_width, .layers = 2, .all_frames = false};
+  cli::check_step_memory("dcl_demo",
+                         {.videos = o.train.batch,
+                          .rows = *std::max_element(lengths.begin(), lengths.end()),
+                          .columns = s.i3d_width + s.clip_width,
+                          .cbp = cbp,
+                          .vlp = vlp},
+                         cli::memory_limit(),
+                         {.frames = "--batch or --rows-high", .texts = "--classes"});
+}
+
 void demo(const Options& o) {
+  check(o);
   std::printf(
       "DCL on SIMULATED videos: the numbers show how the parts work together, not how good they "
       "are on real video.\n\n");
   const World world(o);
+  check_memory(o, world.lengths);
   std::vector<std::vector<Chain>> all;
   for (const Group& group : groups(o)) {
     std::vector<Chain>& chains = all.emplace_back();

@@ -248,6 +248,16 @@ localize_gives_the_same("text", "an older program")
 good("train_dcl", "--resume", "--out", "text", "--data", "sim")
 assert not same("text", "before", FILES[1:3]), same("text", "before")
 
+# ---- a line of metrics.jsonl that is none is named by its number
+good("train_dcl", *small("--out", "garbled"))
+metrics = work / "garbled" / "metrics.jsonl"
+whole = metrics.read_bytes().splitlines(keepends=True)
+for garbage, part in ((b"{garbage}\n", "metrics.jsonl:3:2 (byte %d)" % (len(whole[0] + whole[1]) + 1)),
+                      (b'{"loss": 1}\n', "metrics.jsonl:3: ")):
+    metrics.write_bytes(b"".join([*whole[:2], garbage, *whole[3:]]))
+    said = refused("--resume", "--out", "garbled")
+    assert part in said, said
+
 # ---- what is wrong is said before the first step, and nothing is left behind
 for words, part in {
     ("--lambda", "nan"): "--lambda", ("--lambda", "inf"): "--lambda", ("--lambda", "-1"): "from 0 to",
@@ -259,6 +269,10 @@ for words, part in {
     ("--schedule", "cosine", "--schedule-warm-up", "1000"): "--schedule-warm-up", ("--protocol", "thumos"): "thumos-index",
     ("--vocabulary", "a", "--tokens", "b"): "exclude", ("--rounds", "9999999999999999999"): "--rounds",
     ("--nms-sigma", "0"): "--nms-sigma", ("--train-subset", "trian"): "trian",
+    ("--temporal-heads", "3"): "the CLIP rows have 16 columns, which --temporal-heads 3 does not divide",
+    ("--prompt-vectors", "500"): "with --prompt-vectors 500 the prompt of class 0",
+    ("--batch", "1000000", "--layers", "1000", "--mlp-ratio", "64"): "GB: reduce --batch or --crop",
+    ("--width", "65536", "--layers", "1000"): "GB: reduce --width or --layers",
 }.items():
     said = refused(*small("--out", "none", *words))
     assert part in said, f"{words}: {said}"
@@ -273,6 +287,14 @@ assert video.name in said and "not a finite number" in said, said
 video.unlink()
 said = refused(*small("--data", "bad", "--out", "none"))
 assert video.stem in said, said
+shutil.copytree(work / "sim", work / "bad_text")
+text = work / "bad_text" / "text_encoder.safetensors"
+header, data = checkpoint_header(text)
+begin = header["text_projection"]["data_offsets"][0]
+broken = data[:begin + 8] + struct.pack("<f", float("inf")) + data[begin + 12:]
+text.write_bytes(text.read_bytes()[:-len(data)] + broken)
+said = refused(*small("--data", "bad_text", "--out", "none"))
+assert "text_encoder.safetensors" in said and '"text_projection" is inf at element 2' in said, said
 assert not (work / "none" / FILES[0]).exists() and not (work / "none" / "metrics.jsonl").exists()
 
 print(f"{combinations} combinations, {detections} detections that localize finds too")
