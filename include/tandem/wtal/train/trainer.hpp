@@ -147,8 +147,7 @@ class Trainer {
              : phase.kind == Phase::Kind::b     ? b_step(inputs)
                                                 : f_step(inputs);
     };
-    const std::vector<Tensor<T>>& parameters = student.adam->parameters();
-    const Device device = parameters.empty() ? Device::cpu() : parameters[0].device();
+    const Device device = student.adam->parameters()[0].device();
     PendingReport<T> report;
     if (device.is_cpu()) {
       const nn::RandomScope random(noise);
