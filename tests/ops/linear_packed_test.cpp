@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 #include "tandem/cpu/isa.hpp"
+#include "tandem/ops/to.hpp"
 
 using namespace tandem;
 
