@@ -37,6 +37,7 @@ namespace tandem_kernels {
 using tandem::Queue;
 using tandem::cuda::blocks_for;
 using tandem::cuda::launch;
+using tandem::cuda::narrow_below;
 
 template <class... T>
 struct Types {};

@@ -22,7 +22,7 @@ void compare_elements(Queue& queue, const F&, bool* out, const T* a, const T* b,
                       const tandem::detail::Loop<3>& loop) {
   const std::int64_t n = loop.numel();
   if (n == 0) return;
-  if (n < (std::int64_t{1} << 31)) {
+  if (n < narrow_below()) {
     launch("compare", compare_kernel<F, T, false>, dim3(blocks_for(n, 256)), dim3(256), 0, queue,
            out, a, b, Places<3, false>(loop), n);
   } else {

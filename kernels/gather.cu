@@ -69,10 +69,10 @@ __global__ void scatter_elements_kernel(T* far, const T* near, const std::int64_
   }
 }
 
-/// Calls f with <false> for fewer than 2³¹ elements, else with <true>.
+/// Calls f with <false> where an index of 32 bits is enough, else with <true>.
 template <class F>
 void with_width(std::int64_t count, const F& f) {
-  count < (std::int64_t{1} << 31) ? f.template operator()<false>() : f.template operator()<true>();
+  count < narrow_below() ? f.template operator()<false>() : f.template operator()<true>();
 }
 
 template <class T>

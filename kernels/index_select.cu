@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(256)
     C sum = 0;
     for (std::int64_t tile = 0; tile < m; tile += 256) {
       const std::int64_t id = tile + t < m ? ids[tile + t] : -1, at = id - first;
-      const bool hit = id >= 0 && id < n && at >= 0 && at < group;
+      const bool hit = id < n && at >= 0 && at < group;
       const unsigned hits = __ballot_sync(0xffffffffu, hit);
       if (lane == 0) counts[warp] = __popc(hits);
       __syncthreads();
@@ -95,7 +95,8 @@ __global__ void __launch_bounds__(256)
           }
         }
       }
-      __syncthreads();  // the list is filled again
+      // The list is filled again behind the next tile's first barrier, which nobody passes before
+      // all have read it.
     }
     if (mine) to[row * inner] = T(sum);
   }

@@ -147,7 +147,7 @@ void map_on_gpu(Queue& queue, const F& f, const MapOperands<T, N>& operands) {
   Inputs<T, N> inputs;
   for (int k = 0; k < N; ++k) inputs.pointer[k] = operands.in[k];
   const dim3 grid(blocks_for(n, 256)), block(256);
-  if (n < (std::int64_t{1} << 31)) {
+  if (n < narrow_below()) {
     launch("map", map_strided_kernel<F, T, N, false>, grid, block, 0, queue, f, operands.out,
            inputs, Places<N + 1, false>(loop), n);
   } else {

@@ -81,7 +81,7 @@ void sum_dims(Queue& queue, const tandem::Shape& shape, const T* x, const tandem
   if (count == 0) return fill(queue, to, sizeof(T), 0, outputs);
   const auto kept = tandem::detail::make_loop<1>(sizes[0], {steps[0]}),
              inner = tandem::detail::make_loop<1>(sizes[1], {steps[1]});
-  if (outputs < (std::int64_t{1} << 31) && count < (std::int64_t{1} << 31)) {
+  if (outputs < narrow_below() && count < narrow_below()) {
     sum_all<T, false>(queue, {x, Places<1, false>(inner), Places<1, false>(kept)}, to, count,
                       outputs, rows);
   } else {

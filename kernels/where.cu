@@ -22,7 +22,7 @@ void choose_elements(Queue& queue, T* out, const bool* condition, const T* a, co
                      const tandem::detail::Loop<4>& loop) {
   const std::int64_t n = loop.numel();
   if (n == 0) return;
-  if (n < (std::int64_t{1} << 31)) {
+  if (n < narrow_below()) {
     launch("where", choose_kernel<T, false>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, out,
            condition, a, b, Places<4, false>(loop), n);
   } else {

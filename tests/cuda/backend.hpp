@@ -6,9 +6,11 @@
 namespace backend {
 
 extern const char* const name;
-/// In how many orders the threads of a kernel are to be run, and choosing one of them. In the last
-/// one grids are small, so that kernels stride.
+/// In how many orders the threads of a kernel are to be run, and choosing one of them. In order 1
+/// places are found in 64 bits, in order 2 grids are small, so that kernels stride.
 extern const int orders;
 void set_order(int order);
+/// Graphs of the runtime that are not destroyed; 0 where nobody counts them.
+int live_graphs();
 
 }  // namespace backend

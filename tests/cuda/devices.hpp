@@ -18,6 +18,33 @@ using tandem::Tensor;
 /// Lengths around warps and blocks, and primes.
 inline const std::vector<std::int64_t> sizes = {1, 2, 31, 32, 33, 77, 197, 257, 1031};
 
+/// The tensor inside of a larger one on `device`, between numbers that could as well be its own: what
+/// is read or written beside it shows in the results, where the fence around an allocation would not.
+template <class T>
+struct Inside {
+  Tensor<T> whole, part;
+  Inside(const Tensor<T>& x, Device device, T beside) {
+    const std::int64_t n = x.numel();
+    whole = tandem::full<T>({n + 2 * margin}, beside, device);
+    part = whole.slice(0, margin, margin + n).reshape(x.shape());
+    part.copy_(x.to(device));
+    beside_ = beside;
+  }
+  /// Whether nothing was written beside it.
+  bool margins_stand() const {
+    const Tensor<T> now = whole.detach().to(Device::cpu());
+    const std::int64_t n = now.numel();
+    for (std::int64_t i = 0; i < margin; ++i) {
+      if (!(now.at({i}) == beside_ && now.at({n - 1 - i}) == beside_)) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::int64_t margin = 64;  // 16 bytes keep their place
+  T beside_ = T(0);
+};
+
 /// f(device) on the CPU, and on Device::cuda() in every order of its threads.
 template <class F>
 void each(F&& f) {

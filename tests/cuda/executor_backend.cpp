@@ -18,7 +18,9 @@ const int orders = 3;
 void set_order(int order) {
   simt::set_seed(static_cast<std::uint64_t>(order) + 1);
   tandem::cuda::grid_cap() = order == 2 ? 3 : 65535;
+  tandem::cuda::narrow_below() = order == 1 ? 0 : std::int64_t{1} << 31;
 }
+int live_graphs() { return simt::live_graphs(); }
 
 }  // namespace backend
 

@@ -12,10 +12,12 @@
 namespace backend {
 
 const char* const name = "cuda (GPU)";
-const int orders = 2;
+const int orders = 3;
 void set_order(int order) {
-  tandem::cuda::grid_cap() = order == 1 ? 3 : 65535;
+  tandem::cuda::grid_cap() = order == 2 ? 3 : 65535;
+  tandem::cuda::narrow_below() = order == 1 ? 0 : std::int64_t{1} << 31;
 }  // threads have an order of their own
+int live_graphs() { return 0; }
 
 }  // namespace backend
 

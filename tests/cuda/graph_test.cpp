@@ -227,6 +227,26 @@ TEST_CASE("memory of a graph is reserved as long as it lives") {
   CHECK(memory_stats(gpu).reserved() <= reserved);
 }
 
+TEST_CASE("nothing is left of a graph that has gone, nor of one that came to nothing") {
+  const Device gpu = Device::cuda();
+  const Queue queue = current_queue(gpu);
+  const Tensor<float> x = full<float>({5}, 2, gpu);
+  const int before = backend::live_graphs();
+  {
+    const Graph graph = Graph::capture(queue, [&] { (void)(x + x); });
+    graph.replay();
+    CHECK(backend::live_graphs() - before <= 1);  // the recording itself is not kept
+  }
+  CHECK(backend::live_graphs() == before);
+  CHECK_THROWS_AS((void)Graph::capture(queue,
+                                       [&] {
+                                         (void)(x + x);
+                                         throw std::logic_error("f's own");
+                                       }),
+                  std::logic_error);
+  CHECK(backend::live_graphs() == before);
+}
+
 TEST_CASE("what cannot be captured says so, and leaves everything as usable as before") {
   const Device gpu = Device::cuda();
   const Queue queue = current_queue(gpu);

@@ -56,6 +56,10 @@ TEST_CASE(
   the_bits_of_the_cpu<float>(2, 35, 130, some_ids(300, 35, 5));
   the_bits_of_the_cpu<float>(1, 40, 300, full<std::int64_t>({513}, 39));  // one row gets all
   the_bits_of_the_cpu<float>(1, 40, 8, some_ids(9, 40, 6));
+  the_bits_of_the_cpu<float>(1, 5, 1100, some_ids(7, 5, 10));  // rows of more packs than a block
+  the_bits_of_the_cpu<float>(1, 5, 1027, some_ids(7, 5, 11));  // and of more elements
+  the_bits_of_the_cpu<float>(200, 3, 1, some_ids(5, 3, 12));   // many outer rows
+  the_bits_of_the_cpu<float>(1, 300, 2, some_ids(290, 300, 13));
   the_bits_of_the_cpu<double>(3, 33, 7, some_ids(270, 33, 7));
   the_bits_of_the_cpu<double>(3, 33, 4, some_ids(270, 33, 7));
   the_bits_of_the_cpu<bfloat16>(3, 33, 7, some_ids(270, 33, 8));
@@ -92,6 +96,28 @@ TEST_CASE("index_select: every element type on a device") {
   test(std::int32_t());
   test(std::uint8_t());
   test(bool());
+}
+
+TEST_CASE("index_select: ids behind the last one, and rows behind the last one, are not touched") {
+  const Tensor<std::int64_t> ids = tensor<std::int64_t>({2, 3, -1, 0, 2});  // of 3 rows
+  for (int order = 0; order < backend::orders; ++order) {
+    backend::set_order(order);
+    const Device gpu = Device::cuda();
+    const devices::Inside<std::int64_t> at(ids, gpu, 1);
+    Tensor<float> x = ones<float>({3, 2}, gpu);
+    x.requires_grad_();
+    const Tensor<float> y = index_select(x, 0, at.part);
+    const devices::Inside<float> dy(full<float>({5, 2}, 1), gpu, 8.0F);
+    y.backward(dy.part);
+    CHECK(check::same(x.grad().to(Device::cpu()), tensor<float>({{1, 1}, {0, 0}, {2, 2}})));
+    // Read from the middle of a larger table, rows outside would be numbers.
+    const devices::Inside<std::int64_t> table(full<std::int64_t>({3, 4}, 5), gpu, 9);
+    const Tensor<std::int64_t> rows = index_select(table.part, 0, at.part).to(Device::cpu());
+    for (std::int64_t i = 0; i < 5; ++i) {
+      for (std::int64_t j = 0; j < 4; ++j) CHECK(rows.at({i, j}) == (i == 1 || i == 2 ? 0 : 5));
+    }
+  }
+  backend::set_order(0);
 }
 
 TEST_CASE("index_select: on a device an id outside reads nothing, and nothing waits") {

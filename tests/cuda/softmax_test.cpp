@@ -60,9 +60,32 @@ TEST_CASE("softmax: infinities and NaN mean the same on every device") {
                                         {1000, 999, -1000},
                                         {3e38F, -3e38F, 0}}) {
     const Tensor<float> x = from_vector<float>(row);
-    const Tensor<float> expected = softmax(x);
+    const Tensor<float> expected = softmax(x), logarithm = log_softmax(x);
     devices::each([&](Device device) {
       CHECK(check::distance(softmax(x.to(device)), expected) <= 4 * devices::float_eps);
+      // The differences from the largest are exact here, or round to a float.
+      CHECK(check::distance(log_softmax(x.to(device)), logarithm) <= 4 * devices::float_eps);
+    });
+  }
+}
+
+TEST_CASE("log_softmax: entries of −∞ have no gradient and take none from the others") {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  Tensor<float> x = check::cast<float>(devices::normal({3, 33}, 5));
+  for (const std::int64_t j : {0, 7, 32}) x.set({1, j}, -inf);
+  const Tensor<float> dy = check::cast<float>(devices::normal({3, 33}, 6));
+  for (const std::int64_t dim : {0, 1}) {
+    const auto gradient = [&](Device device) {
+      Tensor<float> leaf = x.to(device).clone();
+      leaf.requires_grad_();
+      log_softmax(leaf, dim).backward(dy.to(device));
+      return leaf.grad().to(Device::cpu());
+    };
+    const Tensor<float> expected = gradient(Device::cpu());
+    CHECK(expected.at({1, 7}) == 0);
+    // A sum of 33 terms below 5, times at most 1.
+    devices::each([&](Device device) {
+      CHECK(check::distance(gradient(device), expected) <= 33 * 5 * 8 * devices::float_eps);
     });
   }
 }
@@ -97,6 +120,31 @@ TEST_CASE("softmax: masks on every device, broadcast and with rows in which noth
   });
   CHECK(check::message([&] { (void)softmax(x.to(Device::cuda()), -1, mask); }) ==
         "[softmax] inputs are on different devices: cuda:0 and cpu");
+}
+
+TEST_CASE("softmax: more columns than three blocks have threads, all their entries −∞ in one") {
+  Tensor<float> x = check::cast<float>(devices::normal({2, 5, 211}, 9)),
+                dy = check::cast<float>(devices::normal({2, 5, 211}, 10));
+  for (std::int64_t i = 0; i < 5; ++i) {
+    x.set({1, i, 40}, -std::numeric_limits<float>::infinity());
+    x.set({0, i, 3}, 1000 + static_cast<float>(i));  // e^1000 is beyond float
+  }
+  for (const bool log : {false, true}) {
+    const auto run = [&](Device device) {
+      Tensor<float> leaf = x.to(device).clone();
+      leaf.requires_grad_();
+      const Tensor<float> y = log ? log_softmax(leaf, 1) : softmax(leaf, 1);
+      y.backward(dy.to(device));
+      return std::vector{y.detach(), leaf.grad()};
+    };
+    const auto expected = run(Device::cpu());
+    devices::each([&](Device device) {
+      const auto got = run(device);
+      // Numbers below 10, five terms.
+      for (std::size_t i = 0; i < 2; ++i)
+        CHECK(check::distance(got[i], expected[i]) <= 10 * 5 * 8 * devices::float_eps);
+    });
+  }
 }
 
 TEST_CASE("softmax: rows in a warp, in a block, and too long for either; packed and not") {

@@ -4,6 +4,8 @@
 
 #include "devices.hpp"
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/gather.hpp"
+#include "tandem/ops/sum.hpp"
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
@@ -73,6 +75,13 @@ TEST_CASE("topk: gradients on every device, along every dimension; nothing to ch
       devices::gradients(device, [dim](const auto& x) { return topk(x[0], 2, dim).values; },
                          {check::normal({2, 5, 3}, 8)});
     }
+    // More gradients than three blocks have threads.
+    Tensor<float> many = check::cast<float>(check::normal({5, 9, 101}, 10)).to(device);
+    many.requires_grad_();
+    topk(many, 2, 1).values.backward(full<float>({5, 2, 101}, 3, device));
+    CHECK(sum(many.grad().to(Device::cpu())).item() == 3 * 5 * 2 * 101);
+    CHECK(check::same(topk(many.detach(), 2, 1).values.to(Device::cpu()) * 0 + 3,
+                      gather(many.grad(), 1, topk(many.detach(), 2, 1).indices).to(Device::cpu())));
     Tensor<bfloat16> x = check::cast<bfloat16>(check::normal({5}, 9)).to(device);
     x.requires_grad_();
     topk(x, 5).values.backward(ones<bfloat16>({5}, device));

@@ -90,6 +90,14 @@ __global__ void writes_behind_shared(int offset) {
 __global__ void writes_outside(float* data, std::int64_t at) { data[at] = 1; }
 __global__ void reads_outside(float* out, const float* data, std::int64_t at) { out[0] = data[at]; }
 
+/// Counts in an integer that nobody has set, in global and in shared memory.
+__global__ void counts_from_nothing(int* out, const int* never_written) {
+  TANDEM_SHARED(int, count, 1);
+  ++count[0];
+  out[0] = never_written[0] + 1;
+  out[1] = count[0];
+}
+
 __global__ void large_array(int* out) {
   TANDEM_SHARED(double, tile, 6145);
   out[0] = tile[0] != tile[0];
@@ -364,6 +372,20 @@ TEST_CASE("a read outside global memory gives NaN where AddressSanitizer is off"
     CHECK(outcome(planted::reads_outside, one, one, 0, out.data, data.data, at) == "");
     CHECK(out.values()[0] != out.values()[0]);
   }
+}
+
+TEST_CASE("an integer that nobody has set is no small number, in global and in shared memory") {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    simt::set_seed(seed);
+    void* fresh = nullptr;
+    REQUIRE(cudaMalloc(&fresh, sizeof(int)) == cudaSuccess);
+    const Buffer<int> out({0, 0});
+    CHECK(outcome(planted::counts_from_nothing, one, one, 0, out.data,
+                  static_cast<const int*>(fresh)) == "");
+    for (const int count : out.values()) CHECK((count > 1 << 30 && count % 2 == 0));  // odd, and 1
+    REQUIRE(cudaFree(fresh) == cudaSuccess);
+  }
+  simt::set_seed(1);
 }
 
 namespace {

@@ -3,7 +3,7 @@
 /// execute nothing before somebody synchronizes with them, so that a missing synchronization shows.
 ///
 /// Device memory is poison() when it is allocated and when it is freed, and lies between red zones
-/// (NaN) that are checked after every kernel. Host code that reads or writes it ends with a
+/// (NaN, or an ordinary number, by the seed) that are checked after every kernel. Host code that reads or writes it ends with a
 /// segmentation fault, as does a kernel that touches another device's. A launch refuses host
 /// pointers, freed memory and other devices' memory among its arguments, also inside structures. A
 /// Fault of a kernel arrives where its stream is synchronized.
@@ -25,6 +25,8 @@ inline constexpr int device_count = 2;
 cudaError_t queue_work(cudaStream_t stream, const char* what, std::function<void()> work);
 /// Device memory that is allocated now, in bytes.
 std::size_t live_bytes();
+/// Graphs, captured or ready to be launched, that are not destroyed.
+int live_graphs();
 /// Kernels that have been launched so far, by name.
 std::string launched_kernels();
 

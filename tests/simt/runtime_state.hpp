@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <atomic>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -25,7 +26,16 @@ struct Work {
   std::function<void()> run;
 };
 
-struct SimtGraph {
+/// Counts the graphs that live.
+struct CountedGraph {
+  static inline std::atomic<int> live = 0;
+  CountedGraph() { ++live; }
+  CountedGraph(const CountedGraph&) = delete;
+  CountedGraph& operator=(const CountedGraph&) = delete;
+  ~CountedGraph() { --live; }
+};
+
+struct SimtGraph : CountedGraph {
   std::vector<Work> work;
   std::string broken;  ///< why the capture cannot be ended
 };
@@ -182,14 +192,14 @@ class Runtime {
       device.used += room;
       const Open open(device);
       if (block == device.arena + red_zone) {
-        std::memset(device.arena, 0xff, red_zone);
+        fill_unseen(device.arena, fence(), red_zone);
         forbid(device.arena, red_zone);
       }
     }
     permit(block, room);
     {
       const Open open(device);
-      fill_unseen(block, 0xffffffffu, room);
+      fill_unseen(block, fence(), room);
       fill_unseen(block, poison(), bytes);
     }
     forbid(block, room);
@@ -217,12 +227,29 @@ class Runtime {
     check_red_zones(device, work);
   }
 
+  /// What lies in red zones. NaN shows what is read; a sum that is added to it leaves it as it is, so
+  /// with even seeds it is a number of ordinary size.
+  static constexpr std::uint32_t fences[] = {0x3f9d3f9du, 0xffffffffu};
+  static std::uint32_t fence() { return fences[poison() == 0x5b5b5b5bu ? 0 : 1]; }
+  /// The first byte of [begin, end) that differs from both fences, or `end`. (The seed may have changed
+  /// since it was filled.)
+  static const unsigned char* damage(const unsigned char* begin, const unsigned char* end) {
+    const unsigned char* furthest = begin;
+    for (const std::uint32_t fence : fences) {
+      const unsigned char* p = begin;
+      while (p < end && *p == (fence >> (reinterpret_cast<std::uintptr_t>(p) % 4 * 8) & 0xffu)) {
+        ++p;
+      }
+      if (p > furthest) furthest = p;
+    }
+    return furthest;
+  }
+
   void check_red_zones(const DeviceState& device, const Work& work) const {
     if (SIMT_ASAN) return;  // which has stopped at the write itself
     const auto check = [&](const unsigned char* begin, const unsigned char* end,
                            const unsigned char* from, const char* side, std::size_t bytes) {
-      for (const unsigned char* p = begin; p < end; ++p) {
-        if (*p == 0xff) continue;
+      if (const unsigned char* const p = damage(begin, end); p != end) {
         throw Fault(std::string("[simt] ") +
                     (work.kernel != nullptr ? "kernel " + kernel_name(work.kernel) : work.what) +
                     " wrote outside an allocation of " + std::to_string(bytes) + " bytes, " +

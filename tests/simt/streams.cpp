@@ -14,7 +14,7 @@ struct SimtEvent {
   std::shared_ptr<Mark> mark = std::make_shared<Mark>();
 };
 
-struct SimtGraphExec {
+struct SimtGraphExec : CountedGraph {
   int device;
   std::vector<Work> work;
 };
@@ -168,6 +168,7 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
   std::swap(simt::capture_mode, *mode);
   return cudaSuccess;
 }
+int simt::live_graphs() { return CountedGraph::live; }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
@@ -197,7 +198,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   if (graph == nullptr) return failed(cudaErrorInvalidValue, "there is no graph");
-  *exec = new SimtGraphExec{simt::current_device, graph->work};
+  *exec = new SimtGraphExec{{}, simt::current_device, graph->work};
   return cudaSuccess;
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {

@@ -51,6 +51,12 @@ inline std::int64_t& grid_cap() {
   static std::int64_t most = 65535;
   return most;
 }
+/// Loops of fewer elements find their places with indices of 32 bits. Tests set it to 0, so that the
+/// kernels with 64 bits run too.
+inline std::int64_t& narrow_below() {
+  static std::int64_t elements = std::int64_t{1} << 31;
+  return elements;
+}
 }  // namespace cuda
 
 namespace detail {
