@@ -81,6 +81,17 @@ tsan: deps ## Run the tests under ThreadSanitizer
 	@if setarch --addr-no-randomize true 2>/dev/null; then run="setarch --addr-no-randomize"; fi; \
 	  $$run ctest --preset tsan --parallel $(JOBS) $(sanitizer_tests) $(CTEST_ARGS)
 
+.PHONY: mutate
+mutate: deps ## Plant small faults in the CUDA kernels, one by one; fails when the tests miss one (takes an hour or more)
+	@python3 scripts/mutate_kernels.py --jobs $(JOBS) $(MUTATE_ARGS)
+
+.PHONY: ptxas
+ptxas: deps ## Check what nvcc made of the CUDA kernels (registers, spills, doubles); writes docs/ptxas.md
+	@mkdir -p build
+	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_CUDA=ON > build/release.log 2>&1 || { cat build/release.log; exit 1; }
+	cmake --build --preset release --parallel $(JOBS) --target tandem_cuda_kernels
+	python3 scripts/ptxas_table.py --write docs/ptxas.md build/release/ptxas
+
 .PHONY: bench
 bench: ## Time everything against its peers; writes benchmarks/results/
 	@bash scripts/bench.sh $(BENCH_ARGS)
