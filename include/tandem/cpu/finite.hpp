@@ -2,7 +2,7 @@
 /// find_not_finite — where the first of n numbers stands that is infinite or NaN, −1 when all are
 /// finite: what is read from a stranger's file is looked at once, at the speed of memory.
 ///
-///   const int64_t bad = cpu::find_not_finite(weight.data(), weight.numel());
+///   const std::int64_t bad = cpu::find_not_finite(weight.data(), weight.numel());
 ///
 /// A number is not finite where all bits of its exponent are set, so no arithmetic is done and no
 /// compiler option changes the answer. Pieces are shared among the threads.
@@ -21,8 +21,8 @@ namespace cpu {
 namespace finite_detail {
 
 template <class T>
-using Bits = std::conditional_t<sizeof(T) == 8, uint64_t,
-                                std::conditional_t<sizeof(T) == 4, uint32_t, uint16_t>>;
+using Bits = std::conditional_t<sizeof(T) == 8, std::uint64_t,
+                                std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint16_t>>;
 /// The bits of the exponent: those of infinity.
 template <class T>
 inline constexpr Bits<T> exponent = sizeof(T) == 8   ? Bits<T>(0x7FF0000000000000U)
@@ -31,10 +31,10 @@ inline constexpr Bits<T> exponent = sizeof(T) == 8   ? Bits<T>(0x7FF000000000000
 
 /// Does any of the n numbers have all bits of the exponent set?
 template <class T>
-bool any_not_finite(const T* x, int64_t n) {
+bool any_not_finite(const T* x, std::int64_t n) {
   constexpr Bits<T> all = exponent<T>;
   Bits<T> found = 0;
-  for (int64_t i = 0; i < n; ++i) {
+  for (std::int64_t i = 0; i < n; ++i) {
     Bits<T> bits;
     std::memcpy(&bits, x + i, sizeof bits);
     found = static_cast<Bits<T>>(found | static_cast<Bits<T>>((bits & all) == all));
@@ -45,23 +45,23 @@ bool any_not_finite(const T* x, int64_t n) {
 }  // namespace finite_detail
 
 template <FloatingElement T>
-int64_t find_not_finite(const T* x, int64_t n) {
-  constexpr int64_t chunk = 1 << 18, block = 4096;
-  std::vector<int64_t> first(static_cast<size_t>(num_chunks(n, chunk)), -1);
-  parallel_chunks(n, chunk, [&](int64_t index, int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; at += block) {
-      const int64_t count = end - at < block ? end - at : block;
+std::int64_t find_not_finite(const T* x, std::int64_t n) {
+  constexpr std::int64_t chunk = 1 << 18, block = 4096;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(num_chunks(n, chunk)), -1);
+  parallel_chunks(n, chunk, [&](std::int64_t index, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t at = begin; at < end; at += block) {
+      const std::int64_t count = end - at < block ? end - at : block;
       // A constant count is what compilers make vectors of.
       if (!(count == block ? finite_detail::any_not_finite(x + at, block)
                            : finite_detail::any_not_finite(x + at, count))) {
         continue;
       }
       while (!finite_detail::any_not_finite(x + at, 1)) ++at;
-      first[static_cast<size_t>(index)] = at;
+      first[static_cast<std::size_t>(index)] = at;
       return;
     }
   });
-  for (const int64_t at : first) {
+  for (const std::int64_t at : first) {
     if (at >= 0) return at;
   }
   return -1;
