@@ -43,7 +43,9 @@ GIVEN = {
     "cuda.md": ['#include "tandem/cuda/graph.hpp"', '#include "tandem/cuda/memory.hpp"', "const Device& gpu",
                 "void (*step)()", "void (*train_step)()", "const Queue& side", "const Queue& queue",
                 "optim::Adam<float>& adam", "const std::vector<Tensor<float>>& batches", "nn::Linear<float>& module", "const Tensor<float>& x", "const Tensor<float>& gamma",
-                "const Tensor<float>& beta"],
+                "const Tensor<float>& beta", '#include "tandem/wtal/train/trainer.hpp"',
+                "const wtal::TrainerOptions& options", "wtal::Branch<float>& cbp", "wtal::Branch<float>& vlp",
+                "wtal::Batch<float> (*batch_of)(std::int64_t)", "void (*show)(const wtal::StepReport&)"],
     "threads.md": ["#include <thread>", "Generator& random", "const Tensor<float>& x",
                    "const Tensor<std::int64_t>& labels"],
     "flow.md": ['#include "tandem/image/image.hpp"'],
@@ -103,15 +105,17 @@ for page in PAGES:
     if page.name == "adding_an_op.md":  # ops, their kernels and their test: together a program
         *ops, test = (code for _, code in found)
         kernels = [code for _, code in blocks(page, "cuda")]
+        formula, *ops = ops
+        (work / "tandem/formula").mkdir(parents=True)
+        (work / "tandem/formula/cube.hpp").write_text("#pragma once\n" + formula)
         (work / "ops.hpp").write_text("#pragma once\n" + "\n".join(ops))
-        (work / "formula.hpp").write_text("#pragma once\n" + ops[0])
         source = ('#include "tandem/tandem.hpp"\n#include "ops.hpp"\n'
                   "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n"
                   "using namespace tandem;\n" + test)
         objects = []
         for i, kernel in enumerate(kernels):
             path = work / f"kernel{i}.cpp"
-            path.write_text('#include "formula.hpp"\n' + kernel)
+            path.write_text(kernel)
             result = subprocess.run(["g++", "-std=c++20", "-O0", "-I", work, "-I", ROOT / "include", "-I", ROOT / "kernels",
                                      "-I", ROOT / "tests/simt", "-I", ROOT / "tests/simt/cuda", *FLAGS, "-c", path,
                                      "-o", path.with_suffix(".o")], capture_output=True, text=True)
