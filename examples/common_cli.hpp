@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <istream>
 #include <iterator>
@@ -96,7 +97,43 @@ inline CLI::Option* add_output(CLI::App& app, const std::string& name, std::stri
     }
     return std::string();
   };
-  return app.add_option(name, value, description)->check(check);
+  return app.add_option(name, value, description)->check(check, "", "output");
+}
+/// Whether the option was made by add_output.
+inline bool is_output(const CLI::Option& option) {
+  try {
+    (void)const_cast<CLI::Option&>(option).get_validator("output");
+    return true;
+  } catch (const CLI::OptionNotFound&) {
+    return false;
+  }
+}
+
+/// What is wrong with where a program would write, or "": a file that another option reads or writes
+/// as well would be lost.
+inline std::string clash_of_outputs(const CLI::App& app) {
+  namespace fs = std::filesystem;
+  const auto same = [](const std::string& a, const std::string& b) {
+    std::error_code error;
+    if (fs::exists(a, error) || fs::exists(b, error)) return fs::equivalent(a, b, error);
+    return fs::absolute(a, error).lexically_normal() == fs::absolute(b, error).lexically_normal();
+  };
+  for (const CLI::Option* output : app.get_options()) {
+    if (output->count() == 0 || !is_output(*output)) continue;
+    for (const CLI::Option* other : app.get_options()) {
+      if (other == output) continue;
+      for (const std::string& value : other->results()) {
+        // Words and numbers are no files; what is read is there, what is written may not be.
+        std::error_code error;
+        if ((is_output(*other) || fs::is_regular_file(value, error)) &&
+            same(value, output->results()[0])) {
+          return tandem::concat(output->get_name(), " and ", other->get_name(), " name one file, ",
+                                value, ": it would be overwritten");
+        }
+      }
+    }
+  }
+  return "";
 }
 
 /// Number of characters (not bytes) of UTF-8 text.
@@ -279,6 +316,7 @@ int run(CLI::App& app, int argc, char** argv, const Body& body) {
     }
     make_strict(app);
     app.parse(argc, argv);
+    if (const std::string clash = clash_of_outputs(app); !clash.empty()) return usage(clash);
   } catch (const CLI::Success& help) {
     const int status = app.exit(help);
     try {

@@ -208,6 +208,8 @@ inline void check_options(const Options& o) {
       o.train.pseudo.ranked_foreground + o.train.pseudo.ranked_background <= 1, "train_dcl",
       "--ranked-foreground and --ranked-background must not be above 1 in all: they are ",
       number(o.train.pseudo.ranked_foreground), " and ", number(o.train.pseudo.ranked_background));
+  TANDEM_CHECK(o.train.pseudo.ranked_foreground + o.train.pseudo.ranked_background > 0, "train_dcl",
+               "--ranked-foreground and --ranked-background are both 0: nothing would be taught");
   TANDEM_CHECK(o.cbp.width % o.cbp.heads == 0, "train_dcl",
                "--width must be a multiple of --heads: they are ", o.cbp.width, " and ",
                o.cbp.heads);

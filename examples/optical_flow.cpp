@@ -75,10 +75,10 @@ int main(int argc, char** argv) {
   app.add_option("first", o.first, "PNG or JPEG")->required()->check(CLI::ExistingFile);
   app.add_option("second", o.second, "Of the same size")->required()->check(CLI::ExistingFile);
   cli::add_output(app, "--out", o.out, "Write the flow in the Middlebury format")->type_name("FLO");
-  app.add_option(
-         "--color", o.color,
-         "Write a picture: hue is the direction (red right, yellow down, cyan left, blue up), "
-         "saturation the length, white is still")
+  cli::add_output(
+      app, "--color", o.color,
+      "Write a picture: hue is the direction (red right, yellow down, cyan left, blue up), "
+      "saturation the length, white is still")
       ->type_name("PNG");
   app.add_option("--largest", o.largest,
                  "The length in pixels that is fully saturated; 0: the longest of this flow")

@@ -10,12 +10,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "common_cli.hpp"
 #include "miniature/world.hpp"
 #include "tandem/image/image.hpp"
+#include "tandem/image/video.hpp"
 #include "tandem/image/video_writer.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/wtal/data/ground_truth_json.hpp"
@@ -81,22 +83,48 @@ io::Json world_json(const Options& o, const World& world) {
   return root;
 }
 
+bool holds_files(const std::string& folder) {
+  std::error_code error;
+  return std::filesystem::is_directory(folder, error) && !std::filesystem::is_empty(folder, error);
+}
+/// Whether a video of so many frames is there, as far as its container says.
+bool is_complete(const std::string& path, std::int64_t frames) {
+  if (!io::is_file(path)) return false;
+  try {
+    return io::VideoReader(path, {.threads = 1}).info().frames == frames;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 void run(const Options& o) {
+  TANDEM_CHECK(!o.out.empty(), "render_world", "--out is empty: name a folder");
   const std::string videos = io::join_path(o.out, "videos"),
-                    done = io::join_path(o.out, "world.json");
+                    done = io::join_path(o.out, "world.json"),
+                    begun =
+                        io::join_path(o.out, "rendering.json");  // in place of `done` until then
   io::make_directories(videos);
   const io::FolderLock lock(o.out, "render_world");
   const World world = make_world(o.world, o.train, o.test);
   const io::Json about = world_json(o, world);
-  TANDEM_CHECK(!io::is_file(done) || io::read_text(done) == io::json_text(about) + "\n",
-               "render_world", o.out,
-               " holds a world of other options already; name another folder with --out");
+  const std::string text = io::json_text(about) + "\n";
+  const bool known = io::is_file(done) || io::is_file(begun);
+  for (const std::string& path : {done, begun}) {
+    TANDEM_CHECK(!io::is_file(path) || io::read_text(path) == text, "render_world", o.out,
+                 " holds a world of other options already; name another folder with --out");
+  }
+  for (const char* name : {"gt.json", "contact_sheet.png", "videos"}) {
+    const std::string path = io::join_path(o.out, name);
+    TANDEM_CHECK(known || !(io::is_file(path) || holds_files(path)), "render_world", path,
+                 " is there and was not rendered here; name another folder with --out");
+  }
+  if (!known) io::write_text(begun, text);
   cli::Progress progress("rendering", world.scenes.size());
   std::size_t kept = 0;
   for (std::size_t v = 0; v < world.scenes.size(); ++v) {
     const Scene& scene = world.scenes[v];
     const std::string path = io::join_path(videos, world.truth.videos[v].id + ".mp4");
-    if (io::is_file(path) && io::is_file(done)) {
+    if (is_complete(path, scene.frames)) {
       ++kept;
     } else {
       io::VideoWriter writer(path, side, side, {.fps = frames_per_second, .quality = 14});
@@ -109,7 +137,8 @@ void run(const Options& o) {
   io::write_png(io::join_path(o.out, "contact_sheet.png"), contact_sheet(world));
   io::save_json(io::join_path(o.out, "gt.json"), wtal::ground_truth_json(world.truth));
   lock.check();
-  io::write_text(done, io::json_text(about) + "\n");  // last: a folder that has it is complete
+  io::write_text(done, text);  // last: a folder that has it is complete
+  std::filesystem::remove(begun);
   if (kept > 0) std::printf("%zu videos were there already\n", kept);
   std::printf("%zu videos, %d classes in %s; a picture of each class: %s\n", world.scenes.size(),
               targets, cli::printable(o.out).c_str(),

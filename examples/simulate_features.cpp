@@ -30,6 +30,7 @@ struct Options {
 };
 
 void simulate(Options& o) {
+  TANDEM_CHECK(!o.out.empty(), "simulate_features", "--out is empty: name a folder");
   io::make_directories(o.out);
   const io::FolderLock lock(o.out, "simulate_features");
   TANDEM_CHECK(!io::is_file(io::join_path(o.out, "SIMULATED.txt")), "simulate_features", o.out,

@@ -236,14 +236,17 @@ class Session {
         concat(when, ": called foreground in %: ", called, "; videos all or none: ", all_or_none,
                agreement == agreement ? concat("; agreement ", cli::percent(agreement, 1)) : ""));
     if (c && round == 0) after_warm_up_ = {c->census.foreground(), c->census.all_or_none()};
-    if (c && round > 0 && after_warm_up_ &&
+    // The other rules do not look at the level that runs away.
+    if (c && round > 0 && after_warm_up_ && o_.train.pseudo.rule == PseudoLabelRule::thresholds &&
         c->census.ran_away_since(after_warm_up_->first, after_warm_up_->second)) {
-      progress.print(concat("warning: CBP's labels run away: after the warm-up it called ",
-                            cli::percent(after_warm_up_->first, 1),
-                            " % of the frames foreground and ",
-                            cli::percent(after_warm_up_->second, 1),
-                            " % of the videos all or none; --pseudo-labels ranked or calibrated "
-                            "hold a video's level"));
+      progress.print(concat(
+          "warning: CBP's labels run away: it calls ", cli::percent(c->census.foreground(), 1),
+          " % of the frames foreground and ", cli::percent(c->census.all_or_none(), 1),
+          " % of the videos all or none, after the warm-up ",
+          cli::percent(after_warm_up_->first, 1), " % and ",
+          cli::percent(after_warm_up_->second, 1),
+          " %; --pseudo-labels ranked or calibrated "
+          "hold a video's level"));
     }
   }
 

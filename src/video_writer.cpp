@@ -9,9 +9,9 @@ extern "C" {
 }
 
 #include <algorithm>
-#include <cmath>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -152,8 +152,8 @@ class VideoWriter::Impl {
                      height <= 16384,
                  "video_writer", path, ": expected an even width and height from 2 to 16384, got ",
                  width, " and ", height);
-    TANDEM_CHECK(options.fps > 0 && options.fps <= 1000, "video_writer", path,
-                 ": expected a rate above 0 and up to 1000 frames a second, got ", options.fps);
+    TANDEM_CHECK(options.fps >= 0.01 && options.fps <= 1000, "video_writer", path,
+                 ": expected a rate from 0.01 to 1000 frames a second, got ", options.fps);
     TANDEM_CHECK(options.quality >= 0 && options.quality <= 51, "video_writer", path,
                  ": expected a quality from 0 to 51, got ", options.quality);
     TANDEM_CHECK(options.key_frame_every >= 1, "video_writer", path,
@@ -163,8 +163,14 @@ class VideoWriter::Impl {
     AVFormatContext* format = nullptr;
     avformat_alloc_output_context2(&format, nullptr, nullptr, path.c_str());
     TANDEM_CHECK(format != nullptr, "video_writer", path,
-                 ": FFmpeg knows no container for a name like this; .mp4, .mkv and .avi are some");
+                 ": expected a name that ends in .mp4, .m4v, .mov, .mkv, .webm, .avi or .nut");
     format_.reset(format);
+    // Others write files of their own beside or in place of this one, or hold no video.
+    const std::string_view name = format->oformat->name;
+    const bool known = name == "mp4" || name == "mov" || name == "ipod" || name == "matroska" ||
+                       name == "webm" || name == "avi" || name == "nut";
+    TANDEM_CHECK(known, "video_writer", path, ": expected a name that ends in .mp4, .m4v, .mov, ",
+                 ".mkv, .webm, .avi or .nut; FFmpeg takes this one for ", name);
     const AVCodec* codec = video::choose_encoder(path, options, *format->oformat);
     encoder_name_ = codec->name;
     codec_.reset(avcodec_alloc_context3(codec));
@@ -208,8 +214,11 @@ class VideoWriter::Impl {
                  ": expected a frame of shape ", (Shape{height_, width_, 3}), ", got ",
                  rgb.shape());
     const video::LogScope log(log_);
+    // swscale reads whole vectors, a few bytes beyond the last pixel.
     const Tensor<std::uint8_t> dense = rgb.contiguous();
-    const std::uint8_t* const lines[] = {dense.data()};
+    rgb_.resize(static_cast<std::size_t>(dense.numel()) + 64);
+    std::copy_n(dense.data(), dense.numel(), rgb_.data());
+    const std::uint8_t* const lines[] = {rgb_.data()};
     const int strides[] = {static_cast<int>(3 * width_)};
     check(av_frame_make_writable(frame_.get()), "memory for a picture");
     check(
@@ -255,7 +264,8 @@ class VideoWriter::Impl {
     AVDictionary* extra = nullptr;
     if (encoder_name_ == "libx264") {
       av_dict_set_int(&extra, "crf", options.quality, 0);
-      av_dict_set(&extra, "x264-params", "threads=1", 0);
+      // Its macroblock tree depends on where memory lies: the bytes would differ from run to run.
+      av_dict_set(&extra, "x264-params", "threads=1:no-mbtree=1", 0);
     } else if (encoder_name_ == "libvpx-vp9" || encoder_name_ == "libvpx") {
       av_dict_set_int(&extra, "crf", options.quality * 63 / 51, 0);
       codec_->bit_rate = 0;
@@ -288,6 +298,7 @@ class VideoWriter::Impl {
 
   std::string path_, encoder_name_;
   std::int64_t width_, height_, frames_ = 0;
+  std::vector<std::uint8_t> rgb_;  // the frame, with room behind
   bool closed_ = false;
   video::LogSink log_;
   std::unique_ptr<video::Sink> sink_;  // outlives what writes into it
@@ -305,10 +316,14 @@ VideoWriter::VideoWriter(const std::string& path, std::int64_t width, std::int64
 VideoWriter::~VideoWriter() = default;
 VideoWriter::VideoWriter(VideoWriter&&) noexcept = default;
 VideoWriter& VideoWriter::operator=(VideoWriter&&) noexcept = default;
-void VideoWriter::add(const Tensor<std::uint8_t>& rgb) { impl_->add(rgb); }
-void VideoWriter::close() { impl_->close(); }
-std::int64_t VideoWriter::frames() const { return impl_->frames(); }
-const std::string& VideoWriter::encoder() const { return impl_->encoder(); }
+VideoWriter::Impl& VideoWriter::impl() const {
+  TANDEM_CHECK(impl_ != nullptr, "video_writer", "the writer was moved to another variable");
+  return *impl_;
+}
+void VideoWriter::add(const Tensor<std::uint8_t>& rgb) { impl().add(rgb); }
+void VideoWriter::close() { impl().close(); }
+std::int64_t VideoWriter::frames() const { return impl().frames(); }
+const std::string& VideoWriter::encoder() const { return impl().encoder(); }
 
 }  // namespace io
 TANDEM_NAMESPACE_END

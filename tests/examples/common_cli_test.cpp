@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -213,4 +215,30 @@ TEST_CASE("common_cli: progress") {
   CHECK(log.find("1000/1000") != std::string::npos);
   CHECK(log.ends_with("  done\n"));
   CHECK(log.find('\r') == std::string::npos);
+}
+
+TEST_CASE("outputs: a file that another option names is refused, however it is spelled") {
+  const tandem_test::TempDir dir;
+  tandem::io::write_text(dir.path("in.npy"), "rows");
+  std::filesystem::create_symlink(dir.path("in.npy"), dir.path("link.npy"));
+  const auto clash = [&](std::vector<std::string> words) {
+    CLI::App app("p");
+    std::string in, out, page;
+    app.add_option("in", in);
+    cli::add_output(app, "--out", out, "o");
+    cli::add_output(app, "--page", page, "p");
+    std::reverse(words.begin(), words.end());
+    app.parse(words);
+    return cli::clash_of_outputs(app);
+  };
+  const std::string in = dir.path("in.npy"), other = dir.path("other.npy");
+  CHECK(clash({in, "--out", other}).empty());
+  CHECK(clash({in, "--out", other, "--page", dir.path("p.html")}).empty());
+  CHECK(clash({"7", "--out", dir.path("7")}).empty());
+  CHECK(clash({in, "--out", in}) ==
+        "--out and in name one file, " + in + ": it would be overwritten");
+  CHECK(!clash({in, "--page", dir.path("link.npy")}).empty());
+  CHECK(!clash({in, "--out", dir.path("./in.npy")}).empty());
+  CHECK(!clash({in, "--out", other, "--page", dir.path("./other.npy")}).empty());
+  CHECK(tandem::io::read_text(in) == "rows");
 }

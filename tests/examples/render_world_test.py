@@ -36,5 +36,20 @@ with tempfile.TemporaryDirectory() as work:
     assert len(truth) == 24 and all(v["duration"] == 20.48 for v in truth.values())
     assert {v["subset"] for v in truth.values()} == {"train", "test"}
     assert "24 videos were there already" in run(work / "a")
+    # A video that is damaged, or gone, is rendered again.
+    good = (work / "b/videos/test_0004.mp4").read_bytes()
+    (work / "a/videos/test_0004.mp4").write_bytes(b"garbage")
+    (work / "a/videos/test_0005.mp4").unlink()
+    assert "22 videos were there already" in run(work / "a")
+    assert (work / "a/videos/test_0004.mp4").read_bytes() == good
+    # Somebody else's files stay.
+    (work / "mine/videos").mkdir(parents=True)
+    (work / "mine/gt.json").write_text("{}")
+    assert "was not rendered here" in run(work / "mine", code=1)
+    assert (work / "mine/gt.json").read_text() == "{}"
+    (work / "mine/gt.json").unlink()
+    (work / "mine/videos/train_0001.mp4").write_text("mine")
+    assert "was not rendered here" in run(work / "mine", code=1)
+    assert "--out is empty" in run("", code=1)
     assert "other options" in run(work / "a", "--seed", "1", code=1)
 print("render_world: ok")

@@ -94,7 +94,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "vlp-learning-rate": lambda: draw.choice([0, 0.002]), "cbp-scale": lambda: draw.choice([1, 0.5]),
     "vlp-scale": lambda: draw.choice([1, 2.4]),
     "pseudo-labels": lambda: draw.choice(["thresholds", "calibrated", "ranked", "min-max"]),
-    "ranked-foreground": lambda: draw.uniform(0, 0.4), "ranked-background": lambda: draw.uniform(0, 0.6),
+    "ranked-foreground": lambda: draw.uniform(0, 0.4), "ranked-background": lambda: draw.uniform(0.1, 0.6),
     "min-max-high": lambda: draw.uniform(0.5, 1), "min-max-low": lambda: draw.uniform(0, 0.5),
     "contrast-temperature": lambda: draw.choice([0.07, 0.5]), "topk-divisor": lambda: draw.choice([1, 8]),
     "cbp-reading": lambda: draw.choice(["sigmoid", "softmax"]),

@@ -71,9 +71,11 @@ TEST_CASE("VideoWriter: what VideoReader reads back, in every container, frame b
 
 TEST_CASE("VideoWriter: the same frames give the same bytes; views are written as they look") {
   const tandem_test::TempDir dir;
+  std::vector<std::vector<char>> elsewhere;  // memory lies at other places each time
   const auto write = [&](const char* name, bool transposed) {
+    elsewhere.emplace_back(std::size_t{1} << (10 + elsewhere.size()));
     io::VideoWriter writer(dir.path(name), 64, 48, {});
-    for (int i = 0; i < 8; ++i) {
+    for (int i = 0; i < 200; ++i) {
       if (transposed) {
         const Tensor<std::uint8_t> turned = moving_picture(i).transpose(0, 1).contiguous();
         writer.add(turned.transpose(0, 1));
@@ -86,7 +88,8 @@ TEST_CASE("VideoWriter: the same frames give the same bytes; views are written a
   };
   const std::string first = write("1.mp4", false);
   CHECK(first == write("2.mp4", false));
-  CHECK(first == write("3.mp4", true));
+  CHECK(first == write("a_longer_name_than_before.mp4", true));
+  CHECK(first == write("3.mp4", false));
 }
 
 TEST_CASE(
@@ -115,11 +118,17 @@ TEST_CASE(
   };
   says(error("a.mp4", 63, 48, {}), "expected an even width and height");
   says(error("a.mp4", 0, 48, {}), "expected an even width and height");
-  says(error("a.mp4", 64, 48, {.fps = 0}), "a rate above 0");
-  says(error("a.mp4", 64, 48, {.fps = NAN}), "a rate above 0");
+  says(error("a.mp4", 64, 48, {.fps = 1e-9}), "a rate from 0.01");
+  says(error("a.mp4", 64, 48, {.fps = NAN}), "a rate from 0.01");
   says(error("a.mp4", 64, 48, {.quality = 52}), "a quality from 0 to 51");
   says(error("a.mp4", 64, 48, {.key_frame_every = 0}), "at least 1 frame");
-  says(error("a.xyz", 64, 48, {}), "FFmpeg knows no container");
+  // Names of what is no container of video, or of muxers that write other files, and what was there.
+  for (const char* name :
+       {"a.xyz", "a", "a.png", "a%03d.jpg", "a.m3u8", "a.mpd", "a.yuv", "a.wav"}) {
+    io::write_text(dir.path(name), "mine");
+    says(error(name, 64, 48, {}), "expected a name that ends in .mp4");
+    CHECK(io::read_text(dir.path(name)) == "mine");
+  }
   says(error("a.mp4", 64, 48, {.encoder = "nothing"}), "no encoder 'nothing'");
   says(error("a.webm", 64, 48, {.encoder = "mpeg4"}), "does not fit a container");
   says(error("no/a.mp4", 64, 48, {}), "the folder");
@@ -131,6 +140,9 @@ TEST_CASE(
   says(tandem_test::error_of([&] { done.add(moving_picture(1)); }), "already closed");
   says(tandem_test::error_of([&] { done.close(); }), "already closed");
   CHECK(io::VideoReader(dir.path("c.mp4")).count_frames() == 1);
+  const io::VideoWriter moved = std::move(done);
+  CHECK(moved.frames() == 1);
+  says(tandem_test::error_of([&] { (void)done.frames(); }), "was moved");
 }
 
 TEST_CASE("AtomicFile::overwrite: bytes that were written before, and no others") {

@@ -87,6 +87,9 @@ TEST_CASE("pseudo_labels, calibrated: the share is kept, and the width of the un
     }
   }
   CHECK(labels_of({.2, .3}, rule, 0) == Labels{1, 1});  // two frames at least
+  // Equal frames, and those that have become 1 or 0 in float: k are foreground all the same.
+  CHECK(labels_of({1, 1, 1, 1, .5, .2, 0, 0}, rule, .25) == Labels{1, 1, -1, -1, 0, 0, 0, 0});
+  CHECK(labels_of({0, 0, 0, 0}, rule, .5) == Labels{1, 1, -1, -1});
   CHECK(check::message([&] {
           (void)labels_of({.2, .3}, rule, NAN);
         }).find("needs the share") != std::string::npos);

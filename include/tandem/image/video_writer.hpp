@@ -29,10 +29,10 @@ struct VideoWriterOptions {
   int key_frame_every = 50;
 };
 
-/// One video stream into a file, whose name chooses the container (mp4, mkv, webm, avi …). Frames are
-/// converted to 4:2:0 (BT.601, limited range) by swscale; the same frames give the same bytes, since one
-/// thread encodes. The file has another name until close(); a writer that goes before that leaves
-/// what was there before. Not for several threads at once.
+/// One video stream into a file, whose name chooses the container: .mp4, .m4v, .mov, .mkv, .webm,
+/// .avi or .nut. Frames are converted to 4:2:0 (BT.601, limited range) by swscale; the same frames
+/// give the same bytes, since one thread encodes. The file has another name until close(); a writer
+/// that goes before that leaves what was there before. Not for several threads at once.
 /// Errors: a container or an encoder that does not exist or does not fit; odd, empty or too large
 /// pictures; a frame of another shape; a full disk.
 class VideoWriter {
@@ -54,6 +54,7 @@ class VideoWriter {
 
  private:
   class Impl;
+  Impl& impl() const;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -97,17 +97,19 @@ class LabelRule {
         "the warm-up, it is ",
         share);
     sort(p);
-    const auto logit = [](double x) { return std::log(x) - std::log1p(-x); };
+    // A float that was rounded to 0 or 1 has a logit of ±17, as far as a float can tell.
+    const auto logit = [](double x) {
+      const double inside = std::clamp(x, 0x1p-25, 1 - 0x1p-25);
+      return std::log(inside) - std::log1p(-inside);
+    };
     const auto count = order_.size();
     const auto k = std::max<std::size_t>(
         2, static_cast<std::size_t>(std::llround(share * static_cast<double>(count))));
     double middle = -std::numeric_limits<double>::infinity();
     if (k < count) middle = (logit(p[order_[k - 1]]) + logit(p[order_[k]])) / 2;
     const double below = middle + logit(o_.low) - logit(o_.high);
-    for (const std::size_t i : order_) {
-      const double s = logit(p[i]);
-      h[i] = s > middle ? 1 : s < below ? 0 : -1;
-    }
+    for (std::size_t i = 0; i < count; ++i)
+      h[order_[i]] = i < k ? 1 : logit(p[order_[i]]) < below ? 0 : -1;
   }
 
   PseudoLabelOptions o_;
@@ -120,7 +122,8 @@ class LabelRule {
 ///   −1 (ignored) otherwise; or by another rule for the classes with y_c = 1.   [method §4, P, ours]
 ///   p (B, T, C) probabilities, y (B, C) labels in {0, 1}, valid (B, T) → H (B, T, C).
 ///   calibrated: k = max(2, round(share·T_valid)); b with σ(logit(p) + b) = δ_h halfway between the
-///   k-th and the next highest frame; then the two thresholds on σ(logit(p) + b).
+///   k-th and the next highest frame; then the two thresholds on σ(logit(p) + b). Of equal frames the
+///   earlier are among the k.
 ///   ranked: the first max(1, ⌊T_valid·foreground⌋) frames by p are 1, the last
 ///   ⌊T_valid·background⌋ are 0; of equal ones the earlier ranks higher.
 ///   min_max: a video in which all p are equal is −1.
