@@ -23,6 +23,7 @@ ARCHITECTURES = ("80", "90")
 
 # Kernels of other types that are to compute in double (an expression that their full name matches), and why.
 DOUBLE = {
+    "^scale_gradients_kernel<float>": "one thread of a block computes the factor as the CPU does (kernels/clip_grad.cu)",
     "^gradient_squares_kernel<float>": "a number for 16384 elements is handed on in double (kernels/clip_grad.cu)",
     "formula::Power,": "powers that are not whole are the C library's in double, as on the CPU (formula/pow.hpp)",
 }
@@ -97,7 +98,7 @@ def read(folder, architecture):
         for signature, stores, loads, registers, rest in entries:
             key = re.sub(r"\s+", " ", signature)
             threads, vectors, doubles = by_name[key]
-            full = re.sub(r"^void ", "", key.replace("tandem_kernels::", "").replace("tandem::", ""))
+            full = re.sub(r"^void ", "", re.sub(r"\b(?:tandem_kernels|tensor_cores|tandem)::", "", key))
             name = re.match(r"\w+", full).group()
             shared = re.search(r"(\d+) bytes smem", rest)
             kernels.append(Kernel(source, name, full, element_types(key), threads or blocks.get(name, 1024), int(registers),
