@@ -39,6 +39,7 @@ ALLOWED = {
     "tandem/wtal/data/annotations.hpp": (JSON,),
     "tandem/wtal/data/datasets.hpp": (JSON,),
     "tandem/wtal/data/detections_json.hpp": (JSON,),
+    "tandem/wtal/data/ground_truth_json.hpp": (JSON,),
     "tandem/wtal/data/fingerprint.hpp": (JSON,),
     "tandem/features/feature_folder.hpp": (JSON,),
     "tandem/features/provenance.hpp": (JSON,),

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tandem/tensor/factory.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -75,7 +76,7 @@ class LabelRule {
   void sort(const std::vector<double>& p) {
     order_.clear();
     for (std::size_t i = 0; i < p.size(); ++i) {
-      if (!std::isnan(p[i])) order_.push_back(i);
+      if (!is_nan(p[i])) order_.push_back(i);
     }
     std::sort(order_.begin(), order_.end(),
               [&](std::size_t a, std::size_t b) { return p[a] > p[b] || (p[a] == p[b] && a < b); });
