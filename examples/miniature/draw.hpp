@@ -3,9 +3,9 @@
 /// of a pixel it covers.
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "tandem/tensor/tensor.hpp"
 
@@ -70,8 +70,6 @@ class Canvas {
  public:
   Canvas(std::int64_t height, std::int64_t width)
       : height_(height), width_(width), pixels_(static_cast<std::size_t>(height * width)) {}
-  std::int64_t height() const { return height_; }
-  std::int64_t width() const { return width_; }
   Color& at(std::int64_t y, std::int64_t x) {
     return pixels_[static_cast<std::size_t>(y * width_ + x)];
   }

@@ -129,7 +129,7 @@ inline double object_distance(int object, Point p) {
     case 3:
       return std::abs(length(p) - 4.2) - 1.4;
     case 4:
-      return star(p, 4, 6, 6) * 1.0 + std::abs(p.x) * 0.25;
+      return star(p, 4, 6, 6) + std::abs(p.x) * 0.25;
     case 5:
       return std::min(box(p, 5, 1.6), box(p, 1.6, 5));
     case 6:

@@ -1,6 +1,7 @@
 #pragma once
 /// From trained branches to detections and to the quality of their pseudo-labels.   [method §6, §7]
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <span>
@@ -71,19 +72,15 @@ inline VideoScores fuse(const VideoScores& a, const VideoScores& b, double w) {
 ///   frames (T, C) → (T, C).
 inline Tensor<float> min_max_over_time(const Tensor<float>& frames) {
   const std::int64_t rows = frames.size(0), classes = frames.size(1);
-  const Tensor<float> dense = frames.contiguous();
-  Tensor<float> out = zeros<float>(frames.shape());
-  for (std::int64_t c = 0; rows > 0 && c < classes; ++c) {
-    float least = dense.data()[c], most = least;
-    for (std::int64_t t = 1; t < rows; ++t) {
-      const float value = dense.data()[t * classes + c];
-      if (value < least) least = value;
-      if (value > most) most = value;
-    }
-    if (!(most > least)) continue;
+  const Tensor<float> dense = frames.contiguous(), out = zeros<float>(frames.shape());
+  std::vector<double> curve(static_cast<std::size_t>(rows));
+  for (std::int64_t c = 0; c < classes; ++c) {
     for (std::int64_t t = 0; t < rows; ++t)
-      out.mutable_data()[t * classes + c] =
-          (dense.data()[t * classes + c] - least) / (most - least);
+      curve[static_cast<std::size_t>(t)] = static_cast<double>(dense.data()[t * classes + c]);
+    if (std::all_of(curve.begin(), curve.end(), [&](double p) { return p == curve[0]; })) continue;
+    min_max_normalize(curve);
+    for (std::int64_t t = 0; t < rows; ++t)
+      out.mutable_data()[t * classes + c] = static_cast<float>(curve[static_cast<std::size_t>(t)]);
   }
   return out;
 }

@@ -28,19 +28,27 @@ struct StepNumbers {
   Tensor<double> squares = {};  ///< Σ g²
 
   static constexpr std::int64_t slot = 8, slots = 5;
-  /// All of them side by side, 8 bytes each, on their device: one copy brings them to the host.
+  /// Of a step on the CPU.
+  StepReport report() const {
+    const auto value = [](const auto& x) {
+      return x.defined() ? static_cast<double>(x.item()) : 0.0;
+    };
+    return {.total = value(total),
+            .cls = value(cls),
+            .kd = value(kd),
+            .fb = value(fb),
+            .grad_norm = __builtin_sqrt(value(squares))};
+  }
+  /// Of a step on a GPU: all of them side by side there, 8 bytes each, so that one copy brings them
+  /// to the host.
   Tensor<std::uint8_t> packed() const {
     const Device device = total.device();
     const Tensor<std::uint8_t> out = zeros<std::uint8_t>({slot * slots}, device);
     std::uint8_t* at = out.mutable_device_data();
     const auto put = [&](const auto& x) {
       if (x.defined()) {
-        const auto bytes = static_cast<std::int64_t>(sizeof(*x.device_data()));
-        if (device.is_cpu()) {
-          std::memcpy(at, x.device_data(), static_cast<std::size_t>(bytes));
-        } else {
-          cuda_interface().copy_on_device(device.index(), at, x.device_data(), bytes);
-        }
+        cuda_interface().copy_on_device(device.index(), at, x.device_data(),
+                                        static_cast<std::int64_t>(sizeof(*x.device_data())));
       }
       at += slot;
     };

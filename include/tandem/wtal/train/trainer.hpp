@@ -151,7 +151,7 @@ class Trainer {
     PendingReport<T> report;
     if (device.is_cpu()) {
       const nn::RandomScope random(noise);
-      report = PendingReport<T>(read(make(batch)));
+      report = PendingReport<T>(make(batch).report());
     } else {
       const Batch<T> padded =
           batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop));
@@ -391,27 +391,16 @@ class Trainer {
     for (Tensor<T>* part : {&numbers.cls, &numbers.kd, &numbers.fb}) {
       if (part->defined()) *part = part->detach();
     }
-    if (loss.device().is_cpu()) check_finite(read(numbers), step_, optimizer.learning_rate());
+    if (loss.device().is_cpu()) check_finite(numbers.report(), step_, optimizer.learning_rate());
     optimizer.zero_grad();
     if (loss.requires_grad()) loss.backward();
     numbers.squares = optim::squared_grad_norm(optimizer.parameters());
-    if (loss.device().is_cpu()) check_finite(read(numbers), step_, optimizer.learning_rate());
+    if (loss.device().is_cpu()) check_finite(numbers.report(), step_, optimizer.learning_rate());
     if (options_.max_grad_norm > 0)
       optim::clip_by_squared_norm(optimizer.parameters(), options_.max_grad_norm, numbers.squares);
     optimizer.step();
     optimizer.zero_grad();
     return numbers;
-  }
-  /// Of a step on the CPU.
-  static StepReport read(const StepNumbers<T>& numbers) {
-    const auto value = [](const auto& x) {
-      return x.defined() ? static_cast<double>(x.item()) : 0.0;
-    };
-    return {.total = value(numbers.total),
-            .cls = value(numbers.cls),
-            .kd = value(numbers.kd),
-            .fb = value(numbers.fb),
-            .grad_norm = __builtin_sqrt(value(numbers.squares))};
   }
   /// A way to the host that no report is waiting for.
   std::shared_ptr<HostCopy<std::uint8_t>> spare_copy() {
