@@ -22,7 +22,13 @@ struct Options {
   bool bfloat16 = false;
   std::vector<std::string> streams{"rgb", "flow", "clip"};
   ExtractionOptions extraction;
-  std::string tail = "drop", last_flow = "repeat", resize = "bilinear";
+  /// What is not given (0, "") is as the I3D weights say, else as published.
+  struct Pictures {
+    std::int64_t resize = 0, crop = 0, flow_size = 0;
+    float flow_bound = 0;
+    std::string filter;
+  } given;
+  std::string tail = "drop", last_flow = "repeat";
   std::int64_t threads = 0;
 
   bool has(const std::string& stream) const {
@@ -77,7 +83,7 @@ inline void add_options(CLI::App& app, Options& o) {
       ->delimiter(',')
       ->check(streams)
       ->default_str("rgb,flow,clip");
-  number("--stack", s.stack, "Frames of a row; I3D needs at least 9", group)
+  number("--stack", s.stack, "Frames of a row; I3D as published needs at least 9", group)
       ->check(cli::range(1, 4096));
   number("--step", s.step, "Frames from one row to the next", group)->check(cli::range(1, 4096));
   number("--fps", s.fps,
@@ -98,21 +104,27 @@ inline void add_options(CLI::App& app, Options& o) {
       ->check(cli::range(1, 4096));
 
   group = "Pictures";
-  number("--resize", o.extraction.i3d.size, "I3D: short side of the resized frames", group)
-      ->check(cli::range(193, 4096));
-  number("--crop", o.extraction.i3d.crop, "I3D: rows and columns of the centre that are kept",
-         group)
-      ->check(cli::range(193, 4096));
-  cli::add_choice(app, "--resize-filter", o.resize, {"bilinear", "bicubic"},
-                  "I3D and flow: how frames are resized, as Pillow does it")
-      ->group(group)
-      ->capture_default_str();
+  const auto as_weights_say = [&app, &group](const char* name, auto& value, const char* help,
+                                             const char* otherwise) {
+    return app.add_option(name, value, help)
+        ->group(group)
+        ->default_str(concat("as the weights say, else ", otherwise));
+  };
+  as_weights_say("--resize", o.given.resize, "I3D: short side of the resized frames", "256")
+      ->check(cli::range(1, 4096));
+  as_weights_say("--crop", o.given.crop, "I3D: rows and columns of the centre that are kept", "224")
+      ->check(cli::range(1, 4096));
+  as_weights_say("--resize-filter", o.given.filter,
+                 "I3D and flow: how frames are resized, as Pillow does it", "bilinear")
+      ->check(CLI::IsMember({"bilinear", "bicubic"}));
 
   group = "Flow (TV-L1)";
-  number("--flow-size", o.extraction.flow_size, "Short side of the frames that flow is computed on",
-         group)
+  app.add_option("--flow-size", o.given.flow_size,
+                 "Short side of the frames that flow is computed on")
+      ->group(group)
+      ->default_str("that of I3D's frames")
       ->check(cli::range(32, 4096));
-  number("--flow-bound", o.extraction.i3d.bound, "Pixels of flow that become 1", group)
+  as_weights_say("--flow-bound", o.given.flow_bound, "Pixels of flow that become 1", "20")
       ->check(cli::positive());
   number("--flow-tau", t.tau, "Time step", group)->check(cli::positive());
   number("--flow-lambda", t.lambda, "Weight of the data term; smaller is smoother", group)
@@ -148,19 +160,11 @@ inline void add_options(CLI::App& app, Options& o) {
 inline void finish_options(Options& o) {
   o.extraction.snippets.tail = o.tail == "repeat" ? Tail::repeat : Tail::drop;
   o.extraction.snippets.last_flow = o.last_flow == "drop" ? LastFlow::drop : LastFlow::repeat;
-  o.extraction.i3d.filter =
-      o.resize == "bicubic" ? io::ResizeFilter::bicubic : io::ResizeFilter::bilinear;
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   o.extraction.threads = cpu::num_threads();
   std::sort(o.streams.begin(), o.streams.end());
   o.streams.erase(std::unique(o.streams.begin(), o.streams.end()), o.streams.end());
   TANDEM_CHECK(!o.streams.empty(), "extract_features", "--streams names no stream");
-  TANDEM_CHECK(o.extraction.i3d.crop <= o.extraction.i3d.size, "extract_features", "--crop ",
-               o.extraction.i3d.crop, " is larger than --resize ", o.extraction.i3d.size);
-  const bool i3d = o.has("rgb") || o.has("flow");
-  TANDEM_CHECK(!i3d || o.extraction.snippets.stack >= 9, "extract_features",
-               "I3D needs at least 9 frames, --stack is ", o.extraction.snippets.stack,
-               "; --streams clip does without I3D");
   clip_offsets(o.extraction.snippets.stack, o.extraction.clip_frames);  // checks
   const struct {
     const char *stream, *option;
@@ -178,6 +182,21 @@ inline void finish_options(Options& o) {
     TANDEM_CHECK(!o.random() || n.path.empty(), "extract_features", n.option,
                  " and --random-weights exclude each other");
   }
+}
+
+/// The sizes of the pictures: as given, else as in `weights`, what an I3D file says.
+inline void finish_pictures(Options& o, const i3d::PreprocessOptions& weights) {
+  const auto filter_named = [](const std::string& name) {
+    return name == "bicubic" ? io::ResizeFilter::bicubic : io::ResizeFilter::bilinear;
+  };
+  i3d::PreprocessOptions& p = o.extraction.i3d;
+  p.size = o.given.resize > 0 ? o.given.resize : weights.size;
+  p.crop = o.given.crop > 0 ? o.given.crop : weights.crop;
+  p.bound = o.given.flow_bound > 0 ? o.given.flow_bound : weights.bound;
+  p.filter = o.given.filter.empty() ? weights.filter : filter_named(o.given.filter);
+  o.extraction.flow_size = o.given.flow_size > 0 ? o.given.flow_size : p.size;
+  TANDEM_CHECK(p.crop <= p.size, "extract_features", "--crop ", p.crop, " is larger than --resize ",
+               p.size);
 }
 
 /// The networks that the options name, and an extractor for each set of streams. Defined in
@@ -227,7 +246,7 @@ inline io::Json settings(const Options& o, const std::string& stream, const io::
   }
   out["resize"] = e.i3d.size;
   out["crop"] = e.i3d.crop;
-  out["resize_filter"] = o.resize;
+  out["resize_filter"] = e.i3d.filter == io::ResizeFilter::bicubic ? "bicubic" : "bilinear";
   if (stream == "flow") {
     const flow::TvL1Options& t = e.tvl1;
     io::Json flow = io::Json::object();

@@ -61,30 +61,23 @@ void draw_for_relu(i3d::InceptionI3d<float>& model) {
   }
 }
 
-Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& weights) {
+/// An I3D network and how its clips are prepared.
+struct Stream {
+  Ref<i3d::InceptionI3d<float>> model;
+  i3d::PreprocessOptions preprocessing;
+};
+
+Stream open_i3d(const Options& o, bool rgb, io::Json& weights) {
   const std::int64_t channels = rgb ? 3 : 2;
   if (!o.random()) {
     const std::string& path = rgb ? o.i3d_rgb : o.i3d_flow;
     const auto loaded = i3d::load<float>(path, {.bfloat16 = o.bfloat16});
-    const auto& model = loaded.model;
-    check_weights(*model, path);
-    const i3d::PreprocessOptions &theirs = loaded.preprocessing, &ours = o.extraction.i3d;
-    if (theirs.size != ours.size || theirs.crop != ours.crop || theirs.filter != ours.filter ||
-        theirs.bound != ours.bound) {
-      std::fprintf(stderr,
-                   "extract_features: %s says short side %lld, crop %lld, flow bound %g; the "
-                   "options say %lld, %lld, "
-                   "%g, which are used\n",
-                   cli::printable(path).c_str(), static_cast<long long>(theirs.size),
-                   static_cast<long long>(theirs.crop), static_cast<double>(theirs.bound),
-                   static_cast<long long>(ours.size), static_cast<long long>(ours.crop),
-                   static_cast<double>(ours.bound));
-    }
-    TANDEM_CHECK(model->config().channels == channels, "extract_features", path, " is the ",
-                 rgb ? "flow" : "RGB", " stream of I3D (", model->config().channels,
+    check_weights(*loaded.model, path);
+    TANDEM_CHECK(loaded.model->config().channels == channels, "extract_features", path, " is the ",
+                 rgb ? "flow" : "RGB", " stream of I3D (", loaded.model->config().channels,
                  " channels), --i3d-", rgb ? "rgb" : "flow", " takes the other");
     weights = hash_of(path);
-    return model;
+    return {loaded.model, loaded.preprocessing};
   }
   Generator random = Generator(static_cast<std::uint64_t>(o.random_weights)).split(rgb ? 1 : 2);
   const auto model = make_ref<i3d::InceptionI3d<float>>(
@@ -92,7 +85,48 @@ Ref<i3d::InceptionI3d<float>> open_i3d(const Options& o, bool rgb, io::Json& wei
   const NoGrad no_grad;
   draw_for_relu(*model);
   model->prepare({.bfloat16 = o.bfloat16});
-  return model;
+  return {model, {}};
+}
+
+/// Both streams see the same frames, so that their files must agree; says where the options are not
+/// what a file says.
+void prepare_pictures(Options& o, const Stream& rgb, const Stream& flow) {
+  i3d::PreprocessOptions theirs = (rgb.model ? rgb : flow).preprocessing;
+  if (rgb.model && flow.model) {
+    const i3d::PreprocessOptions &a = rgb.preprocessing, &b = flow.preprocessing;
+    const bool sizes = o.given.resize > 0 && o.given.crop > 0;
+    TANDEM_CHECK((sizes || (a.size == b.size && a.crop == b.crop)) &&
+                     (!o.given.filter.empty() || a.filter == b.filter),
+                 "extract_features", o.i3d_rgb, " wants frames of ", a.size, ", cropped to ",
+                 a.crop, ", and ", o.i3d_flow, " of ", b.size, ", cropped to ", b.crop,
+                 ": give --resize, --crop and --resize-filter, which both then have");
+    theirs.bound = b.bound;
+  }
+  finish_pictures(o, theirs);
+  const i3d::PreprocessOptions& ours = o.extraction.i3d;
+  for (const bool is_rgb : {true, false}) {
+    const Stream& s = is_rgb ? rgb : flow;
+    if (!s.model) continue;
+    const i3d::PreprocessOptions& p = s.preprocessing;
+    const std::string& path = is_rgb ? o.i3d_rgb : o.i3d_flow;
+    if (!path.empty() && (p.size != ours.size || p.crop != ours.crop || p.filter != ours.filter ||
+                          (!is_rgb && p.bound != ours.bound))) {
+      std::fprintf(stderr,
+                   "extract_features: %s says short side %lld, crop %lld, flow bound %g; the "
+                   "options say %lld, %lld, %g, which are used\n",
+                   cli::printable(path).c_str(), static_cast<long long>(p.size),
+                   static_cast<long long>(p.crop), static_cast<double>(p.bound),
+                   static_cast<long long>(ours.size), static_cast<long long>(ours.crop),
+                   static_cast<double>(ours.bound));
+    }
+    const i3d::Config& config = s.model->config();
+    TANDEM_CHECK(o.extraction.snippets.stack >= config.least_frames(), "extract_features",
+                 "I3D needs at least ", config.least_frames(), " frames, --stack is ",
+                 o.extraction.snippets.stack, "; --streams clip does without I3D");
+    const std::int64_t least = std::max(config.least_rows(), config.least_columns());
+    TANDEM_CHECK(ours.crop >= least, "extract_features", "I3D needs frames of at least ", least,
+                 " x ", least, ", --crop is ", ours.crop);
+  }
 }
 
 Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
@@ -133,12 +167,16 @@ Extractor::Extractor(const Options& options) : parts_(std::make_unique<Parts>())
   io::Json random = io::Json::object();
   random["random_seed"] = o.random_weights;
   random["narrow"] = o.random_narrow;
+  Stream rgb, flow;
   for (const std::string& stream : o.streams) {
     io::Json& weights = parts_->weights[stream] = random;
-    if (stream == "rgb") parts_->encoders.rgb = open_i3d(o, true, weights);
-    if (stream == "flow") parts_->encoders.flow = open_i3d(o, false, weights);
+    if (stream == "rgb") rgb = open_i3d(o, true, weights);
+    if (stream == "flow") flow = open_i3d(o, false, weights);
     if (stream == "clip") parts_->encoders.clip = open_clip(o, weights);
   }
+  prepare_pictures(o, rgb, flow);
+  parts_->encoders.rgb = rgb.model;
+  parts_->encoders.flow = flow.model;
 }
 Extractor::~Extractor() = default;
 

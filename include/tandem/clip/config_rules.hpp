@@ -108,7 +108,7 @@ inline constexpr std::string_view config_rules = R"json({
 "header of the file": {
   "": {
     "format": ["tandem clip 1"], "source": "ignored", "source_kind": "ignored", "source_sha256": "ignored",
-    "model": "ignored", "dtype": "ignored", "image_size": "ignored", "patch": "ignored", "image_width": "ignored",
+    "training": "ignored", "model": "ignored", "dtype": "ignored", "image_size": "ignored", "patch": "ignored", "image_width": "ignored",
     "image_layers": "ignored", "output": "ignored", "vocabulary": "ignored", "context": "ignored",
     "text_width": "ignored", "text_layers": "ignored", "activation": "read", "image_heads": "read",
     "text_heads": "read", "image_hidden": "ignored", "text_hidden": "ignored", "mean": "read", "std": "read",

@@ -39,6 +39,11 @@ struct Config {
   double epsilon = 1e-3;   ///< of the batch norms; video_features' network has 1e-5
 
   std::int64_t features() const { return mixed.back().out(); }
+  /// The shortest clip, and the smallest rows or columns of it, that fill the window of the last
+  /// pool: 9 and 193 as published.
+  std::int64_t least_frames() const { return (window.depth - 1) * 8 + 1; }
+  std::int64_t least_rows() const { return (window.height - 1) * 32 + 1; }
+  std::int64_t least_columns() const { return (window.width - 1) * 32 + 1; }
   /// Every width divided by `by`, at least 1.
   Config narrowed(std::int64_t by) const {
     Config out = *this;
@@ -75,14 +80,10 @@ inline Shape check_clips(const Config& config, const Shape& clips) {
   TANDEM_CHECK(clips.rank() == 5 && clips[1] == config.channels, "i3d", "expected clips (N, ",
                config.channels, ", T, H, W), got ", clips);
   Shape last{clips[0], 1, (clips[2] + 7) / 8, (clips[3] + 31) / 32, (clips[4] + 31) / 32};
-  const auto least = [](std::int64_t count, std::int64_t halved) {
-    return (count - 1) * halved + 1;
-  };
   TANDEM_CHECK(last[2] >= config.window.depth && last[3] >= config.window.height &&
                    last[4] >= config.window.width,
-               "i3d", "expected clips of at least ", least(config.window.depth, 8), " frames of ",
-               least(config.window.height, 32), " x ", least(config.window.width, 32), ", got ",
-               clips);
+               "i3d", "expected clips of at least ", config.least_frames(), " frames of ",
+               config.least_rows(), " x ", config.least_columns(), ", got ", clips);
   return last;
 }
 

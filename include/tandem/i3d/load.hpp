@@ -141,6 +141,7 @@ class WeightFile {
         {"format", {"tandem i3d 1"}},
         {"stream", {"rgb", "flow"}},
         {"source"},
+        {"training"},
         {"source_sha256"},
         {"source_index_sha256"},
         {"source_kind"},

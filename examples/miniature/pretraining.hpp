@@ -1,0 +1,142 @@
+#pragma once
+/// The loop that the two pretraining programs share: Adam under a cosine, every step's batch drawn from
+/// the seed and the number of the step, a checkpoint now and then from which a killed run goes on to the
+/// same bits.
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../common_cli.hpp"
+#include "tandem/io/checkpoint.hpp"
+#include "tandem/io/json.hpp"
+#include "tandem/optim/adam.hpp"
+#include "tandem/optim/schedule.hpp"
+
+namespace miniature {
+
+using namespace tandem;
+
+struct PretrainOptions {
+  std::string out;
+  std::uint64_t seed = 0;
+  std::int64_t steps = 1000, batch = 32, test = 3000, threads = 0;
+  double learning_rate = 2e-3;
+  bool resume = false, check = false;
+};
+
+inline void add_options(CLI::App& app, PretrainOptions& o) {
+  app.add_option("--out", o.out, "Folder for the weights")->required();
+  app.add_option("--seed", o.seed, "Everything random follows from it")->capture_default_str();
+  app.add_option("--steps", o.steps, "Training steps")
+      ->capture_default_str()
+      ->check(cli::range(1, 1000000));
+  app.add_option("--batch", o.batch, "Samples of a step")
+      ->capture_default_str()
+      ->check(cli::range(2, 4096));
+  app.add_option("--test", o.test,
+                 "Samples that the result is measured on, none of them trained on")
+      ->capture_default_str()
+      ->check(cli::range(1, 1000000));
+  app.add_option("--learning-rate", o.learning_rate,
+                 "Adam's, reached after a twentieth of the steps and falling to 0 as a cosine")
+      ->capture_default_str()
+      ->check(cli::range(0, 1));
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
+      ->capture_default_str()
+      ->check(cli::range(0, cpu::max_threads));
+  app.add_flag("--resume", o.resume, "Go on from the checkpoint that a killed run left in --out");
+  app.add_flag("--check", o.check, "Do not train: measure the weights that are in --out");
+}
+
+/// Streams of random numbers of a pretraining: no sample of one is a sample of another.
+enum class Draw : std::uint64_t { start = 1, train = 2, test = 3, words = 4, dropout = 5 };
+inline Generator draws(const PretrainOptions& o, Draw kind) {
+  return Generator(o.seed, 0x9E70).split(static_cast<std::uint64_t>(kind));
+}
+/// Those of sample i of step `step`.
+inline Generator of_sample(const PretrainOptions& o, std::int64_t step, std::int64_t i) {
+  return draws(o, Draw::train).split(static_cast<std::uint64_t>(step * o.batch + i));
+}
+
+/// Everything that decides the weights, as text: a resumed run must have the same.
+inline io::Json recipe(const PretrainOptions& o) {
+  io::Json out = io::Json::object();
+  out["seed"] = o.seed;
+  out["steps"] = o.steps;
+  out["batch"] = o.batch;
+  out["learning_rate"] = o.learning_rate;
+  return out;
+}
+
+/// Trains `model` by `loss(step)`. `name` names it in messages, and its checkpoint in --out, which is
+/// removed by whoever has written the weights.
+inline std::string pretraining_checkpoint(const PretrainOptions& o, const std::string& name) {
+  return io::join_path(o.out, name + ".training.safetensors");
+}
+inline void pretrain(const PretrainOptions& o, const std::string& name, nn::Module<float>& model,
+                     const std::function<Tensor<float>(std::int64_t)>& loss) {
+  constexpr std::int64_t every = 50;
+  const std::string path = pretraining_checkpoint(o, name), options = io::json_text(recipe(o));
+  optim::Adam<float> adam(model.named_parameters(), {.learning_rate = o.learning_rate});
+  const optim::Schedule schedule{.kind = optim::Schedule::Kind::cosine,
+                                 .warmup = std::max<std::int64_t>(o.steps / 20, 1),
+                                 .total = o.steps + 1};
+  std::int64_t step = 0;
+  if (o.resume && io::is_file(path)) {
+    const io::Checkpoint<float> saved = io::load_checkpoint<float>(path);
+    TANDEM_CHECK(saved.options == options, name, path, " is of a run with ", saved.options,
+                 ", this one has ", options);
+    TANDEM_CHECK(saved.counters.size() == 1, name, path, " is no checkpoint of a pretraining");
+    step = saved.counters[0];
+    std::vector<nn::Named<float>> weights, state;
+    for (const nn::Named<float>& t : saved.tensors) {
+      if (t.name.starts_with("model."))
+        weights.push_back({t.name.substr(6), t.tensor});
+      else
+        state.push_back(t);
+    }
+    model.load_state_dict(weights);
+    adam.load_state(state);
+  }
+  const auto save = [&] {
+    std::vector<nn::Named<float>> tensors = adam.state();
+    for (const nn::Named<float>& t : model.state_dict())
+      tensors.push_back({"model." + t.name, t.tensor});
+    io::save_checkpoint<float>(path, {.tensors = tensors, .counters = {step}, .options = options});
+  };
+  model.train();
+  const cli::StopSignals stop;
+  cli::Progress progress(name, static_cast<std::size_t>(o.steps), static_cast<std::size_t>(step));
+  double smooth = 0;
+  try {
+    while (step < o.steps) {
+      stop.check();
+      adam.set_learning_rate(o.learning_rate * schedule.factor(step));
+      Generator dropout = draws(o, Draw::dropout).split(static_cast<std::uint64_t>(step));
+      const nn::RandomScope scope(dropout);
+      const Tensor<float> value = loss(step);
+      adam.zero_grad();
+      value.backward();
+      adam.step();
+      const auto now = static_cast<double>(value.item());
+      TANDEM_CHECK(is_finite(now), name, "the loss of step ", step + 1,
+                   " is not finite; a lower --learning-rate may help");
+      smooth = smooth == 0 ? now : 0.95 * smooth + 0.05 * now;
+      ++step;
+      if (step % every == 0 || step == o.steps) save();
+      progress.update(static_cast<std::size_t>(step), concat("loss ", cli::fixed(smooth, 3)));
+    }
+  } catch (const cli::Stopped& stopped) {
+    save();
+    throw cli::Stopped(stopped.signal(), concat("step ", step, " of ", o.steps, " is saved in ",
+                                                path, "; the same command with --resume goes on"));
+  }
+  progress.finish();
+  model.eval();
+}
+
+}  // namespace miniature
