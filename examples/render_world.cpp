@@ -9,6 +9,7 @@
 /// options, and what each frame of each video shows).
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,7 @@
 
 #include "common_cli.hpp"
 #include "miniature/world.hpp"
+#include "tandem/cpu/threads.hpp"
 #include "tandem/image/image.hpp"
 #include "tandem/image/video.hpp"
 #include "tandem/image/video_writer.hpp"
@@ -97,6 +99,13 @@ bool is_complete(const std::string& path, std::int64_t frames) {
   }
 }
 
+void render_video(const std::string& path, const Scene& scene) {
+  io::VideoWriter writer(path, side, side,
+                         {.fps = frames_per_second, .quality = 23, .preset = "superfast"});
+  for (std::int64_t f = 0; f < scene.frames; ++f) writer.add(render(scene, f));
+  writer.close();
+}
+
 void run(const Options& o) {
   TANDEM_CHECK(!o.out.empty(), "render_world", "--out is empty: name a folder");
   const std::string videos = io::join_path(o.out, "videos"),
@@ -120,18 +129,22 @@ void run(const Options& o) {
   }
   if (!known) io::write_text(begun, text);
   cli::Progress progress("rendering", world.scenes.size());
-  std::size_t kept = 0;
-  for (std::size_t v = 0; v < world.scenes.size(); ++v) {
-    const Scene& scene = world.scenes[v];
-    const std::string path = io::join_path(videos, world.truth.videos[v].id + ".mp4");
-    if (is_complete(path, scene.frames)) {
-      ++kept;
-    } else {
-      io::VideoWriter writer(path, side, side, {.fps = frames_per_second, .quality = 14});
-      for (std::int64_t f = 0; f < scene.frames; ++f) writer.add(render(scene, f));
-      writer.close();
-    }
-    progress.update(v + 1);
+  std::atomic<std::size_t> kept = 0;
+  const auto count = static_cast<std::int64_t>(world.scenes.size());
+  const std::int64_t at_once = std::max(cpu::num_threads(), 1);
+  for (std::int64_t first = 0; first < count; first += at_once) {
+    const std::int64_t last = std::min(first + at_once, count);
+    cpu::parallel_for(last - first, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t v = first + begin; v < first + end; ++v) {
+        const auto i = static_cast<std::size_t>(v);
+        const std::string path = io::join_path(videos, world.truth.videos[i].id + ".mp4");
+        if (is_complete(path, world.scenes[i].frames))
+          ++kept;
+        else
+          render_video(path, world.scenes[i]);
+      }
+    });
+    progress.update(static_cast<std::size_t>(last));
   }
   progress.finish();
   io::write_png(io::join_path(o.out, "contact_sheet.png"), contact_sheet(world));
@@ -139,7 +152,7 @@ void run(const Options& o) {
   lock.check();
   io::write_text(done, text);  // last: a folder that has it is complete
   std::filesystem::remove(begun);
-  if (kept > 0) std::printf("%zu videos were there already\n", kept);
+  if (kept > 0) std::printf("%zu videos were there already\n", kept.load());
   std::printf("%zu videos, %d classes in %s; a picture of each class: %s\n", world.scenes.size(),
               targets, cli::printable(o.out).c_str(),
               cli::printable(io::join_path(o.out, "contact_sheet.png")).c_str());
@@ -167,8 +180,8 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(cli::range(32, 10000));
   app.add_option("--unlabelled", o.world.unlabelled,
-                 "Share of videos in which somebody does something else with an object")
+                 "Mean number of times in a video that somebody does something else with an object")
       ->capture_default_str()
-      ->check(cli::range(0, 1));
+      ->check(cli::range(0, 3));
   return cli::run(app, argc, argv, [&] { run(o); });
 }

@@ -264,6 +264,7 @@ class VideoWriter::Impl {
     AVDictionary* extra = nullptr;
     if (encoder_name_ == "libx264") {
       av_dict_set_int(&extra, "crf", options.quality, 0);
+      av_dict_set(&extra, "preset", options.preset.c_str(), 0);
       // Its macroblock tree depends on where memory lies: the bytes would differ from run to run.
       av_dict_set(&extra, "x264-params", "threads=1:no-mbtree=1", 0);
     } else if (encoder_name_ == "libvpx-vp9" || encoder_name_ == "libvpx") {

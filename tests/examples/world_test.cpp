@@ -1,13 +1,14 @@
 /// The miniature world has what its page says (examples/miniature/world.hpp).
 
-#include "../../examples/miniature/world.hpp"
-
 #include <doctest/doctest.h>
 
 #include <set>
 #include <string>
 
+#include "../../examples/miniature/merges.hpp"
+#include "../../examples/miniature/samples.hpp"
 #include "../ops/check.hpp"
+#include "tandem/clip/tokenizer.hpp"
 #include "tandem/wtal/data/annotations.hpp"
 #include "tandem/wtal/data/ground_truth_json.hpp"
 
@@ -68,13 +69,13 @@ TEST_CASE("miniature world: shares of foreground, of the core, and of what is no
       CHECK(labelled == truth.instances.size());
       CHECK(scene.lying.size() >= 2);  // a bystander at least
       instances += static_cast<double>(labelled);
-      strangers += scene.episodes.size() > labelled ? 1 : 0;
+      strangers += static_cast<double>(scene.episodes.size() - labelled);
       total += static_cast<double>(scene.frames);
     }
     // Four standard deviations of 220 videos around what is drawn.
     CHECK(foreground / total == doctest::Approx(0.23).epsilon(0.04));
     CHECK(core / foreground == doctest::Approx(0.35).epsilon(0.04));
-    CHECK(std::abs(strangers / 220 - 0.3) < 4 * std::sqrt(0.3 * 0.7 / 220));
+    CHECK(std::abs(strangers / 220 - 1.3) < 4 * std::sqrt(0.3 * 0.7 / 220));
     CHECK(std::abs(instances / 220 - 2.5) < 4 * 0.5 / std::sqrt(220.0));
   }
 }
@@ -112,4 +113,80 @@ TEST_CASE("ground_truth_json: what read_ground_truth reads back") {
   const auto at = text.find("\"train_0001\"");
   REQUIRE(at != std::string::npos);
   CHECK(text.find("\"shaking a ball\"", at) != std::string::npos);
+}
+
+TEST_CASE("learn_merges: the most frequent pair first, words end, every word becomes one token") {
+  // "ab" 3 times, "abc" once: a b</w> is seen 3 times, a b once; then ab and c</w>.
+  CHECK(learn_merges({"ab ab", "ab abc"}, 100) == "#version: 0.2\na b</w>\na b\nab c</w>\n");
+  CHECK(learn_merges({"ab ab", "ab abc"}, 1) == "#version: 0.2\na b</w>\n");
+  CHECK(learn_merges({"cd ab"}, 1) == "#version: 0.2\na b</w>\n");  // equally frequent: the first
+  CHECK(learn_merges({"aaa"}, 100) == "#version: 0.2\na a\naa a</w>\n");
+  CHECK_THROWS_WITH(static_cast<void>(learn_merges({"A b"}, 1)),
+                    doctest::Contains("expected lower-case letters and blanks, got \"A b\""));
+
+  std::vector<std::string> texts;
+  for (std::uint64_t i = 0; i < 600; ++i) {
+    Moment m;
+    m.pair = static_cast<int>(i % pairs);
+    m.stage = static_cast<Stage>(i / pairs % 3);
+    texts.push_back(caption(m, Generator(5).split(i)));
+  }
+  const clip::Tokenizer tokenizer = clip::Tokenizer::parse(learn_merges(texts, 512), "learned");
+  for (const std::string& text : texts) {
+    CHECK(tokenizer.encode(text).size() ==
+          1 + static_cast<std::size_t>(std::count(text.begin(), text.end(), ' ')));
+    CHECK(tokenizer.decode(tokenizer.encode(text)) == text + " ");
+  }
+}
+
+TEST_CASE("captions name the object always, and the motion as often as samples.hpp says") {
+  constexpr std::uint64_t count = 4000;
+  for (const auto& [stage, share] :
+       {std::pair{Stage::core, 0.6}, {Stage::around, 0.5}, {Stage::idle, 0.35}}) {
+    std::uint64_t named = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Moment m;
+      m.pair = static_cast<int>(i % pairs);
+      m.stage = stage;
+      const std::string text = caption(m, Generator(8).split(i));
+      CHECK(text.find(object_name(pair(m.pair).object)) != std::string::npos);
+      named += text.find(motion_name(pair(m.pair).motion)) != std::string::npos;
+    }
+    const double seen = static_cast<double>(named) / count;
+    CHECK(std::abs(seen - share) < 4.5 * std::sqrt(share * (1 - share) / count));
+  }
+}
+
+TEST_CASE("clips lie inside an episode of their pair, and flow sees the core move") {
+  double moving = 0, still = 0;
+  int cores = 0, others = 0;
+  std::set<int> seen;
+  for (std::uint64_t i = 0; i < 120; ++i) {
+    const Moment m = draw_clip(Generator(2).split(i));
+    seen.insert(m.pair);
+    const auto inside = [&](const Episode& e) {
+      return e.what == pair(m.pair) && m.frame >= e.begin && m.frame + frames_per_row <= e.end;
+    };
+    CHECK(std::any_of(m.scene.episodes.begin(), m.scene.episodes.end(), inside));
+    CHECK(m.stage != Stage::idle);
+    if (i >= 24) continue;
+    const Tensor<std::uint8_t> frames = render_clip(m);
+    CHECK(frames.shape() == Shape{9, side, side, 3});
+    const Tensor<float> flow = flow_of(frames);
+    CHECK(flow.shape() == Shape{8, side, side, 2});
+    double longest = 0;
+    for (std::int64_t k = 0; k < flow.numel(); ++k)
+      longest = std::max(longest, std::abs(static_cast<double>(flow.data()[k])));
+    (m.stage == Stage::core ? moving : still) += longest;
+    ++(m.stage == Stage::core ? cores : others);
+  }
+  CHECK(seen.size() > 25);
+  REQUIRE(cores > 3);
+  REQUIRE(others > 3);
+  CHECK(moving / cores > 1.3 * still / others);
+  int idle = 0;
+  for (std::uint64_t i = 0; i < 400; ++i)
+    idle += draw_picture(Generator(3).split(i)).stage == Stage::idle;
+  CHECK(idle > 100);
+  CHECK(idle < 240);
 }

@@ -25,6 +25,8 @@ struct VideoWriterOptions {
   /// 0 (best) to 51 (smallest), as x264's constant rate factor; other encoders get what is nearest
   /// to it on their own scale.
   int quality = 18;
+  /// libx264's preset, from "ultrafast" to "placebo": time for size; other encoders do without.
+  std::string preset = "medium";
   /// Frames between key frames, at most: a seek decodes so many.
   int key_frame_every = 50;
 };
