@@ -4,6 +4,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 CTEST_ARGS ?=
 # WERROR=ON: warnings are errors, as in CI. Off by default: a compiler that came out later may warn of more.
 WERROR ?= OFF
+DEMO_ARGS ?=
 DEMO_COMMAND ?= build/release/examples/dcl_demo
 VENV := .venv-bench
 
@@ -27,12 +28,22 @@ endef
 build: deps ## Build the examples to build/release/examples
 	$(call build,release,-DTANDEM_TESTS=OFF -DTANDEM_CUDA=AUTO)
 
-.PHONY: demo
-demo: deps ## Train every variant of DCL on simulated data and print the table of mAP
+# $(call build_programs,NAMES): these of the examples only.
+define build_programs
 	@mkdir -p build
 	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF > build/release.log 2>&1 || \
 	  { cat build/release.log; exit 1; }
-	cmake --build --preset release --parallel $(JOBS) --target $(notdir $(firstword $(DEMO_COMMAND)))
+	cmake --build --preset release --parallel $(JOBS) --target $(1)
+endef
+
+.PHONY: demo
+demo: deps ## The experiment in miniature: videos, features, DCL, and a page of it all (4 minutes)
+	$(call build_programs,render_world extract_features train_dcl report)
+	scripts/miniature.sh $(DEMO_ARGS)
+
+.PHONY: demo-simulated
+demo-simulated: deps ## Train every variant of DCL on simulated rows and print the table of mAP
+	$(call build_programs,$(notdir $(firstword $(DEMO_COMMAND))))
 	$(DEMO_COMMAND)
 
 PREFIX ?= /usr/local
