@@ -62,7 +62,8 @@ inline const std::vector<Preset>& presets() {
                     {"vlp-learning-rate", 2e-3},
                     {"width", 128},
                     {"ranked-foreground", 0.125},
-                    {"ranked-background", 0.5}},
+                    {"ranked-background", 0.5},
+                    {"cbp-weight", 0.7}},
        .clip_norm = 2.4},
       {.name = "simulated",
        .help = "simulated rows: the setting of docs/simulation.md",
@@ -75,7 +76,8 @@ inline const std::vector<Preset>& presets() {
                     {"width", 64},
                     {"heads", 4},
                     {"temporal-heads", 4},
-                    {"prompt-vectors", 4}}},
+                    {"prompt-vectors", 4},
+                    {"cbp-weight", 0.7}}},
       // Published: T, Adam's rate, the thresholds, λ, τ, prompts. The numbers of steps are not.
       {.name = "thumos14",
        .help = "THUMOS14: T = 1000 and all that is published",
@@ -87,7 +89,8 @@ inline const std::vector<Preset>& presets() {
                     {"contrast-temperature", 0.07},
                     {"prompt-vectors", 16},
                     {"theta-loc", 0.45},
-                    {"theta-cls", 0.85}}},
+                    {"theta-cls", 0.85},
+                    {"cbp-weight", 0.7}}},
       {.name = "activitynet12",
        .help = "ActivityNet1.2: T = 400 and all that is published",
        .settings = {{"crop", 400},
@@ -99,6 +102,7 @@ inline const std::vector<Preset>& presets() {
                     {"prompt-vectors", 16},
                     {"theta-loc", 0.45},
                     {"theta-cls", 0.85},
+                    {"cbp-weight", 0.7},
                     {"protocol", "activitynet"}}},
   };
   return all;

@@ -6,6 +6,7 @@ usage: reproduce_test.py PROGRAMS"""
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,7 @@ def cells(out):
     return {p.name: json.loads(p.read_text()) for p in (work / out / "cells").glob("*.json")}
 
 
-begin = time.monotonic()
 first = reproduce("whole", "--jobs", 2, "--threads", 2).stdout
-seconds = time.monotonic() - begin
 whole = tables("whole")
 assert {"main.json", "main.md", "main.csv", "main-differences.json", "published.json"} <= set(whole), sorted(whole)
 
@@ -76,22 +75,26 @@ for name, more in {"one": ["--threads", 1], "two": ["--jobs", 1, "--threads", 2]
     reproduce(name, *more)
     assert tables(name) == whole, [n for n in whole if tables(name).get(n) != whole[n]]
 
-# ---- killed at random, again and again
+# ---- killed at random, again and again: after some files more, and a moment
+
+
+def files(out):
+    return sum(1 for p in (work / out).rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
 draw = random.Random(7)
-kills = 0
-while True:
+for kills in range(13):
     process = subprocess.Popen(command(programs / "reproduce", "--simulate", "--worlds", 2, "--seeds", 2, "--tables", TABLES, "--out",
-                                       work / "killed", *ALL, "--jobs", 2), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
-    try:
-        errors = process.communicate(timeout=draw.uniform(0.02, 0.4) * seconds if kills < 12 else None)[1]
-        assert process.returncode == 0, errors
-        break
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        kills += 1
-assert kills >= 3, f"only {kills} kills in {seconds} s"
+                                       work / "killed", *ALL, "--jobs", 2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               text=True)
+    enough = files("killed") + draw.randint(1, 12)
+    while kills < 12 and process.poll() is None and files("killed") < enough:
+        time.sleep(0.002)
+    if kills < 12:
+        time.sleep(draw.uniform(0, 0.03))
+        process.send_signal(signal.SIGKILL)
+    errors = process.communicate()[1]
+    assert process.returncode == (-signal.SIGKILL if kills < 12 else 0), (kills, process.returncode, errors)
 assert tables("killed") == whole, [n for n in whole if tables("killed").get(n) != whole[n]]
 
 # ---- what is only judged in another way is not trained again: without warm-ups nothing could be
