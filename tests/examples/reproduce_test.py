@@ -127,7 +127,7 @@ for variant, rule, warm_up in (("both", "ranked", 6), ("self-training", "thresho
     assert len(ours) == 2 and sorted(ours) == sorted(theirs), (variant, rule, ours, theirs)
 
 # ---- what cannot be is refused in a sentence, and nothing is lost
-for words, expected in ((["--tables", "mian"], "did you mean main"), (["--baseline", "warmup"], "no row of these tables"),
+for words, expected in ((["--tables", "mian"], "did you mean \"main\""), (["--baseline", "warmup"], "no row of these tables"),
                         (["--world", work], "give one of")):
     done = subprocess.run(command(programs / "reproduce", "--simulate", "--out", work / "whole", "--worlds", 2, "--seeds", 2,
                                   *ALL, *words), capture_output=True, text=True)
