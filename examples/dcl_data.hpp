@@ -26,7 +26,7 @@ inline Reads reads(const Options& o) {
   Reads out;
   for (const Phase& phase : training_phases(o.train)) {
     out.cbp = true;
-    out.vlp = out.vlp || phase.kind != Phase::Kind::warm_up;
+    out.vlp = out.vlp || phase.kind == Phase::Kind::b || phase.kind == Phase::Kind::f;
   }
   out.cbp = out.cbp || o.inference.fusion != Fusion::vlp;
   out.vlp = out.vlp || o.inference.fusion != Fusion::cbp;

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstdio>
 #include <future>
 #include <memory>
@@ -20,12 +19,11 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "reproduce/measure.hpp"
+#include "reproduce/statistics.hpp"
 #include "simulation_options.hpp"
 #include "step_memory.hpp"
 #include "tandem/wtal/data/simulate.hpp"
-#include "tandem/wtal/detect/evaluation.hpp"
-#include "tandem/wtal/detect/inference.hpp"
-#include "tandem/wtal/train/trainer.hpp"
 
 namespace {
 
@@ -109,11 +107,7 @@ struct Row {
   PseudoLabelRule rule = PseudoLabelRule::thresholds;
 };
 
-/// How good a run was after its warm-up or after a round. Percent.
-struct Round {
-  double cbp_foreground = 0, cbp_background = 0, vlp_foreground = 0, vlp_background = 0;
-  double cbp_map = 0, vlp_map = 0, fused_map = 0;
-};
+using reproduce::Measurement;
 
 /// The rows that share a seed, a reading and CBP's input also share their warm-up, which is trained
 /// once.
@@ -123,7 +117,7 @@ struct Chain {
   std::uint64_t seed = 0;
   std::vector<Row> rows = {};
   /// Per row: after the warm-up, then after each round
-  std::vector<std::vector<Round>> results = {};
+  std::vector<std::vector<Measurement>> results = {};
 };
 
 TrainerOptions trainer_options(const Options& o, const Chain& chain, const Row& row) {
@@ -158,40 +152,25 @@ struct Branches {
 };
 
 /// mAP of CBP, VLP and their mean on the test videos, and the quality of the pseudo-labels that
-/// both give for the training videos: by the thresholds, whatever rule teaches.
-Round judge(Branches& branches, const VideoSource& train, const VideoSource& test,
-            const TrainerOptions& t) {
-  const nn::Evaluating<float> evaluating{&branches.cbp, &branches.vlp};
-  Round out;
-  const PseudoLabelQuality c = judge_pseudo_labels(
-                               branches.cbp, train, [&](std::size_t i) { return train.i3d(i); },
-                               t.cbp_reading),
-                           v = judge_pseudo_labels(
-                               branches.vlp, train, [&](std::size_t i) { return train.clip(i); },
-                               t.vlp_reading);
-  out.cbp_foreground = 100 * c.foreground();
-  out.cbp_background = 100 * c.background();
-  out.vlp_foreground = 100 * v.foreground();
-  out.vlp_background = 100 * v.background();
-  const auto map = [&](Fusion fusion) {
-    const InferenceOptions inference{
-        .fusion = fusion, .cbp_reading = t.cbp_reading, .vlp_reading = t.vlp_reading};
-    const DetectionSet detections =
-        detect(branches.cbp, branches.vlp, test, inference, [](std::size_t, std::size_t) {});
-    return 100 * evaluate(test.truth(), detections, {.protocol = Protocol::thumos_seconds})
-                     .average("0.3:0.7");
-  };
-  out.cbp_map = map(Fusion::cbp);
-  out.vlp_map = map(Fusion::vlp);
-  out.fused_map = map(Fusion::mean);
-  return out;
+/// both give for the training videos.
+Measurement judge(Branches& branches, const VideoSource& train, const VideoSource& test,
+                  const Trainer<float>& trainer) {
+  const TrainerOptions& t = trainer.options();
+  std::vector<InferenceOptions> ways;
+  for (const Fusion fusion : {Fusion::cbp, Fusion::vlp, Fusion::mean}) {
+    ways.push_back({.fusion = fusion, .cbp_reading = t.cbp_reading, .vlp_reading = t.vlp_reading});
+  }
+  return reproduce::measure(
+      &branches.cbp, &branches.vlp, train, test,
+      {.train = t, .ways = ways, .evaluation = {.protocol = Protocol::thumos_seconds}},
+      trainer.calibration(), [] {});
 }
 
 /// A run after its warm-up.
 struct WarmedUp {
   std::vector<nn::Named<float>> state;
   std::vector<std::int64_t> counters;
-  Round quality;
+  Measurement quality;
 };
 
 /// Trains all rows of a chain. `tick(note)` is called after every step.
@@ -203,38 +182,33 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
     const TrainerOptions t = trainer_options(o, chain, row);
     Branches branches(o, world, chain);
     Trainer<float> trainer(t, branches.cbp, branches.vlp);
-    const Sampler sampler = trainer.sampler(world.lengths);
-    std::vector<Round> rounds;
+    std::vector<Measurement> rounds;
     if (row.variant == Variant::vanilla_vlp) {
-      rounds.push_back(judge(branches, train, test, t));
+      rounds.push_back(judge(branches, train, test, trainer));
     } else if (warm) {
       trainer.load(warm->state, warm->counters);
       rounds.push_back(warm->quality);
     }
-    while (!trainer.finished()) {
-      const Phase phase = trainer.current_phase();
-      if (trainer.needs_calibration()) trainer.calibrate(train);
-      const StepReport report =
-          trainer.step(make_batch<float>(train, sampler.crops(trainer.steps())));
-      tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
-      if (!trainer.finished() && trainer.current_phase().round == phase.round) continue;
-      rounds.push_back(judge(branches, train, test, t));
-      if (phase.kind != Phase::Kind::warm_up) continue;
-      warm = {.state = trainer.state(), .counters = trainer.counters(), .quality = rounds.back()};
-      for (nn::Named<float>& named : warm->state) named.tensor = named.tensor.clone();
-    }
+    reproduce::finish_training(
+        trainer, train, world.lengths,
+        [&](const Phase& phase, const StepReport& report) {
+          tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
+        },
+        [&](std::int64_t round) {
+          rounds.push_back(judge(branches, train, test, trainer));
+          if (round > 0) return;
+          warm = {
+              .state = trainer.state(), .counters = trainer.counters(), .quality = rounds.back()};
+          for (nn::Named<float>& named : warm->state) named.tensor = named.tensor.clone();
+        });
     chain.results.push_back(std::move(rounds));
   }
 }
 
 /// "41.2 ± 0.8" of the seeds: mean and standard deviation.
 std::string spread(const std::vector<double>& values) {
-  double mean = 0, square = 0;
-  for (double v : values) mean += v / static_cast<double>(values.size());
-  for (double v : values) square += (v - mean) * (v - mean);
-  const double deviation =
-      values.size() > 1 ? std::sqrt(square / static_cast<double>(values.size() - 1)) : 0;
-  return cli::fixed(mean, 1) + " ± " + cli::fixed(deviation, 1);
+  return cli::fixed(reproduce::estimate(values).mean, 1) + " ± " +
+         cli::fixed(reproduce::standard_deviation(values), 1);
 }
 
 /// A group of rows, one chain per seed.
@@ -284,11 +258,15 @@ std::size_t steps(const Options& o, const Chain& chain) {
 }
 
 /// Mean and spread over a group's chains of one value of row `row` after round `round`.
+template <class Value>
 std::string cell(const std::vector<Chain>& chains, std::size_t row, std::size_t round,
-                 double Round::*value) {
+                 Value&& value) {
   std::vector<double> values;
-  for (const Chain& chain : chains) values.push_back(chain.results[row][round].*value);
+  for (const Chain& chain : chains) values.push_back(100 * value(chain.results[row][round]));
   return spread(values);
+}
+auto map_of(const char* fusion) {
+  return [fusion](const Measurement& m) { return m.find(fusion)->main(); };
 }
 
 void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
@@ -301,11 +279,16 @@ void print_rounds(const std::vector<Chain>& chains, std::size_t row) {
       {"after", "CBP fg", "CBP bg", "VLP fg", "VLP bg", "mAP CBP", "mAP VLP", "mAP fused"});
   for (std::size_t round = 0; round < chains[0].results[row].size(); ++round) {
     std::vector<std::string> cells{round == 0 ? "warm-up" : "round " + std::to_string(round)};
-    for (double Round::*value :
-         {&Round::cbp_foreground, &Round::cbp_background, &Round::vlp_foreground,
-          &Round::vlp_background, &Round::cbp_map, &Round::vlp_map, &Round::fused_map}) {
-      cells.push_back(cell(chains, row, round, value));
+    for (const auto branch : {&Measurement::cbp, &Measurement::vlp}) {
+      for (const auto side :
+           {&reproduce::LabelQuality::foreground, &reproduce::LabelQuality::background}) {
+        cells.push_back(cell(chains, row, round, [=](const Measurement& m) {
+          return (*(m.*branch)).thresholds.*side;
+        }));
+      }
     }
+    for (const char* fusion : {"cbp", "vlp", "mean"})
+      cells.push_back(cell(chains, row, round, map_of(fusion)));
     table.row(cells);
   }
   table.print();
@@ -387,10 +370,9 @@ void demo(const Options& o) {
     for (std::size_t row = 0; row < chains[0].rows.size(); ++row) {
       const std::size_t last = chains[0].results[row].size() - 1;
       const bool untrained = chains[0].rows[row].variant == Variant::vanilla_vlp;
-      table.row({chains[0].rows[row].name,
-                 untrained ? "-" : cell(chains, row, last, &Round::cbp_map),
-                 cell(chains, row, last, &Round::vlp_map),
-                 untrained ? "-" : cell(chains, row, last, &Round::fused_map)});
+      table.row({chains[0].rows[row].name, untrained ? "-" : cell(chains, row, last, map_of("cbp")),
+                 cell(chains, row, last, map_of("vlp")),
+                 untrained ? "-" : cell(chains, row, last, map_of("mean"))});
     }
   }
   table.print();

@@ -32,7 +32,7 @@ struct Options {
   TrainerOptions train;
   std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid",
               schedule = "constant", pseudo_labels = "thresholds";
-  bool no_background = false, random_temporal = false, concat_clip = false;
+  bool no_foreground = false, no_background = false, random_temporal = false, concat_clip = false;
   // inference
   InferenceOptions inference;
   double seconds_per_row = 0;  // 0: as the features say
@@ -113,8 +113,10 @@ inline cli::OptionTable option_table(Options& o) {
         "VLP: temporal transformer starts random instead of as the identity");
 
   t.part(Part::training);
-  t.add("variant", o.variant, "both, only-b, only-f, warm-up or vanilla-vlp")
-      .words({"both", "only-b", "only-f", "warm-up", "vanilla-vlp"});
+  t.add("variant", o.variant,
+        "both, only-b, only-f, warm-up, vanilla-vlp, or self-training: in F phases CBP teaches "
+        "itself, without VLP")
+      .words({"both", "only-b", "only-f", "warm-up", "vanilla-vlp", "self-training"});
   t.add("batch", o.train.batch, "Videos per step").from(1, 1e6);
   t.add("crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet")
       .from(1, 1e6);
@@ -125,6 +127,8 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background")
       .from(0, most_steps)
       .may_grow();
+  t.add("first-b-steps", o.train.first_b_steps, "Steps of the first B phase; 0: --b-steps")
+      .from(0, most_steps);
   t.add("f-steps", o.train.f_steps, "Steps of an F phase; too many drift")
       .from(0, most_steps)
       .may_grow();
@@ -137,15 +141,18 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not")
       .from(0, largest);
   t.add("lambda", o.train.lambda, "Weight of L_fb; 0 leaves it out").from(0, 1e6);
-  t.add("no-kd-background", o.no_background, "L_kd teaches foreground only");
+  t.add("no-kd-foreground", o.no_foreground, "L_kd teaches background only");
+  t.add("no-kd-background", o.no_background,
+        "L_kd teaches foreground only; with both there is no L_kd");
   t.add("kd-every-entry", o.train.every_entry,
         "L_kd on every decided entry, not on confident frames only");
   t.add("vlp-learning-rate", o.train.vlp_learning_rate, "VLP's; 0: --learning-rate").from(0, 1e6);
   t.add("pseudo-labels", o.pseudo_labels,
         "How a teacher's scores become labels: thresholds (the paper's), calibrated (the same with "
         "each video's share of foreground as after the warm-up), ranked (fixed shares of each "
-        "video), min-max (thresholds on scores normalised per video)")
-      .words({"thresholds", "calibrated", "ranked", "min-max"});
+        "video), min-max (thresholds on scores normalised per video), oracle (a ceiling: the "
+        "annotated segments of the training videos teach)")
+      .words({"thresholds", "calibrated", "ranked", "min-max", "oracle"});
   t.add("high", o.train.pseudo.high, "Pseudo-labels, thresholds and calibrated: foreground above")
       .from(0, 1);
   t.add("low", o.train.pseudo.low, "Pseudo-labels, thresholds and calibrated: background below")
@@ -234,17 +241,20 @@ inline void finish_options(Options& o) {
     return word == "softmax" ? Reading::softmax : Reading::sigmoid;
   };
   TrainerOptions& t = o.train;
-  t.variant = o.variant == "only-b"        ? Variant::only_b
-              : o.variant == "only-f"      ? Variant::only_f
-              : o.variant == "warm-up"     ? Variant::warm_up
-              : o.variant == "vanilla-vlp" ? Variant::vanilla_vlp
-                                           : Variant::both;
+  t.variant = o.variant == "only-b"          ? Variant::only_b
+              : o.variant == "only-f"        ? Variant::only_f
+              : o.variant == "warm-up"       ? Variant::warm_up
+              : o.variant == "vanilla-vlp"   ? Variant::vanilla_vlp
+              : o.variant == "self-training" ? Variant::self_training
+                                             : Variant::both;
   t.pseudo.rule = o.pseudo_labels == "calibrated" ? PseudoLabelRule::calibrated
                   : o.pseudo_labels == "ranked"   ? PseudoLabelRule::ranked
                   : o.pseudo_labels == "min-max"  ? PseudoLabelRule::min_max
+                  : o.pseudo_labels == "oracle"   ? PseudoLabelRule::oracle
                                                   : PseudoLabelRule::thresholds;
   t.cbp_reading = reading(o.cbp_reading);
   t.vlp_reading = reading(o.vlp_reading);
+  t.kd_foreground = !o.no_foreground;
   t.kd_background = !o.no_background;
   o.cbp.positions = o.positions == "sinusoid"  ? Positions::sinusoid
                     : o.positions == "learned" ? Positions::learned

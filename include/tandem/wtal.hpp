@@ -21,5 +21,6 @@
 #include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/train/contrast.hpp"
 #include "tandem/wtal/train/losses.hpp"
+#include "tandem/wtal/train/oracle_labels.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
 #include "tandem/wtal/train/trainer.hpp"

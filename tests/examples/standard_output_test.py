@@ -39,6 +39,8 @@ PROGRAMS = {
                          "thumos-seconds", "--subset", "all"],
     "dcl_demo": lambda: ["--seeds", 1, "--no-softmax", "--rounds", 1, "--warm-up-steps", 1, "--b-steps", 1, "--f-steps", 1, "--width", 8,
                          "--layers", 0, *small_data[:-2]],
+    "reproduce": lambda: ["--simulate", "--seeds", 1, "--tables", "vanilla", "--out", work / "study", "--width", 8, "--heads", 1,
+                          "--temporal-heads", 1, *small_data],
     "extract_features": lambda: [work / "gray.y4m", "--out", work / "features", "--random-weights", 0, "--random-narrow", 64,
                                  "--flow-size", 32, "--streams", "rgb"],
     "tokenize": lambda: ["--vocabulary", work / "merges.txt"],

@@ -83,17 +83,17 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "positions": lambda: draw.choice(["none", "sinusoid", "learned"]), "temporal-layers": lambda: draw.choice([0, 1]),
     "temporal-heads": lambda: draw.choice([1, 2, 4]), "prompt-vectors": lambda: 2,
     "vlp-temperature": lambda: draw.choice([0.07, 0.1, 1]), "variant": lambda: draw.choice(
-        ["both", "both", "only-b", "only-f", "warm-up", "vanilla-vlp"]),
+        ["both", "both", "only-b", "only-f", "warm-up", "vanilla-vlp", "self-training"]),
     "batch": lambda: draw.choice([1, 2, 3]), "crop": lambda: draw.choice([10, 30]),
     "warm-up-steps": lambda: draw.choice([0, 3]), "rounds": lambda: draw.choice([0, 1, 2]),
-    "b-steps": lambda: draw.choice([0, 2]), "f-steps": lambda: draw.choice([0, 1, 2]),
+    "b-steps": lambda: draw.choice([0, 2]), "first-b-steps": lambda: draw.choice([0, 1]), "f-steps": lambda: draw.choice([0, 1, 2]),
     "learning-rate": lambda: draw.choice([1e-4, 0.003, 1e-3]), "schedule": lambda: draw.choice(["constant", "cosine"]),
     "schedule-warm-up": lambda: draw.choice([0, 1]), "weight-decay": lambda: draw.choice([0, 1e-3]),
     "max-grad-norm": lambda: draw.choice([0, 1, 0.25]), "lambda": lambda: draw.choice([0, 0.05, 1e-6]),
     "high": lambda: draw.uniform(0.3, 0.6), "low": lambda: draw.uniform(0, 0.3),
     "vlp-learning-rate": lambda: draw.choice([0, 0.002]), "cbp-scale": lambda: draw.choice([1, 0.5]),
     "vlp-scale": lambda: draw.choice([1, 2.4]),
-    "pseudo-labels": lambda: draw.choice(["thresholds", "calibrated", "ranked", "min-max"]),
+    "pseudo-labels": lambda: draw.choice(["thresholds", "calibrated", "ranked", "min-max", "oracle"]),
     "ranked-foreground": lambda: draw.uniform(0, 0.4), "ranked-background": lambda: draw.uniform(0.1, 0.6),
     "min-max-high": lambda: draw.uniform(0.5, 1), "min-max-low": lambda: draw.uniform(0, 0.5),
     "contrast-temperature": lambda: draw.choice([0.07, 0.5]), "topk-divisor": lambda: draw.choice([1, 8]),
@@ -121,8 +121,11 @@ def legal(o):
     o["low"], o["high"] = min(o["low"], o["high"]), max(o["low"], o["high"])
     if o["variant"] == "vanilla-vlp":
         o["fusion"] = "vlp"
-    rounds = {"both": o["b-steps"] + o["f-steps"], "only-b": o["b-steps"], "only-f": o["f-steps"]}
+    rounds = {"both": o["b-steps"] + o["f-steps"], "only-b": o["b-steps"], "only-f": o["f-steps"],
+              "self-training": o["f-steps"]}
     steps = o["warm-up-steps"] + o["rounds"] * rounds.get(o["variant"], 0)
+    if o["variant"] in ("both", "only-b") and o["rounds"] > 0 and o["first-b-steps"] > 0:
+        steps += o["first-b-steps"] - o["b-steps"]
     if 0 < steps <= o["schedule-warm-up"]:
         o["schedule"] = "constant"
     return o

@@ -149,7 +149,8 @@ struct DistillationOptions {
   /// Teach every entry with h ≠ −1, also "not the other classes" on undecided frames; default: only
   /// confident frames, with all their classes whose h ≠ −1  (reading)
   bool every_entry = false;
-  bool background = true;  ///< false: the paper's "no L_kd background", only h = 1 teaches  [P]
+  bool foreground = true;  ///< false: "no L_kd foreground", only h = 0 teaches  [P]
+  bool background = true;  ///< false: "no L_kd background", only h = 1 teaches  [P]
   /// p is kept in [clamp, 1 − clamp], so that p = 0 and p = 1 give a finite loss; the gradient is
   /// that of the nearest probability inside, so a wrong certainty still learns.
   double clamp = 1e-6;
@@ -212,7 +213,7 @@ Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const 
                 ? (x >= 0 ? 1 / (1 + __builtin_exp(-x)) : __builtin_exp(x) / (1 + __builtin_exp(x)))
                 : __builtin_exp(x - highest) / total;
         g[i] = 0;
-        if (label[c] == -1 || (label[c] == 0 && !options.background)) continue;
+        if (label[c] == -1 || !(label[c] == 1 ? options.foreground : options.background)) continue;
         const double inside = std::clamp(p[i], options.clamp, 1 - options.clamp);
         loss -= label[c] == 1 ? __builtin_log(inside) : __builtin_log1p(-inside);
         if (options.reading == Reading::sigmoid) {

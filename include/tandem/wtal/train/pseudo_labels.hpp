@@ -23,6 +23,9 @@ enum class PseudoLabelRule {
   calibrated,
   ranked,  ///< the frames with the highest p, a fixed share of the video, and those with the lowest
   min_max,  ///< (p − min)/(max − min) over the video against two thresholds
+  /// No teacher: the annotated segments of the training videos. A ceiling for what pseudo-labels
+  /// can do, not a way to learn from video labels.
+  oracle,
 };
 
 struct PseudoLabelOptions {
@@ -140,6 +143,9 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
                    valid.shape() == (Shape{p.size(0), p.size(1)}),
                "pseudo_labels", "expected p (B, T, C), y (B, C), valid (B, T), got ", p.shape(),
                ", ", y.shape(), ", ", valid.shape());
+  TANDEM_CHECK(
+      options.rule != PseudoLabelRule::oracle, "pseudo_labels",
+      "the rule `oracle` takes labels from annotations, not from p: OracleLabels has them");
   TANDEM_CHECK(options.rule != PseudoLabelRule::calibrated ||
                    (shares.defined() && shares.shape() == y.shape()),
                "pseudo_labels", "the rule `calibrated` needs shares of shape ", y.shape());

@@ -11,85 +11,16 @@
 #include "tandem/ops/mean.hpp"
 #include "tandem/optim/adam.hpp"
 #include "tandem/optim/clip_grad.hpp"
-#include "tandem/optim/schedule.hpp"
 #include "tandem/wtal/data/batch.hpp"
 #include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/train/captured_steps.hpp"
-#include "tandem/wtal/train/contrast.hpp"
 #include "tandem/wtal/train/label_memory.hpp"
-#include "tandem/wtal/train/losses.hpp"
+#include "tandem/wtal/train/oracle_labels.hpp"
 #include "tandem/wtal/train/step_report.hpp"
+#include "tandem/wtal/train/trainer_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
-
-/// The paper's comparisons.                                                          [method §5, P]
-enum class Variant {
-  both,         ///< warm-up, then B and F steps in turn
-  only_b,       ///< warm-up, then B steps only
-  only_f,       ///< warm-up, then F steps only, taught by vanilla VLP
-  warm_up,      ///< warm-up only
-  vanilla_vlp,  ///< no training at all
-};
-
-struct TrainerOptions {
-  Variant variant = Variant::both;
-  std::int64_t batch = 10;
-  std::int64_t crop = 1000;          ///< T: 1000 for THUMOS14, 400 for ActivityNet1.2  [P]
-  std::int64_t warm_up_steps = 400;  ///< (reading)
-  std::int64_t rounds = 2;           ///< (reading)
-  /// Per round  (reading). VLP starts above δ_h everywhere: B steps first make everything
-  /// background, then bring the action back; an F phase begun before that teaches CBP nothing but
-  /// background. Long F phases drift outwards. So B is several times as long as F; measured on
-  /// simulated rows only.
-  std::int64_t b_steps = 600;
-  std::int64_t f_steps = 100;     ///< per round  (reading)
-  double learning_rate = 1e-4;    ///< [P]
-  double vlp_learning_rate = 0;   ///< of VLP; 0: the same  (ours)
-  double weight_decay = 0;        ///< (reading)
-  double max_grad_norm = 0;       ///< 0: no clipping  (reading)
-  double lambda = 0.05;           ///< weight of L_fb; 0 leaves it out  [P]
-  std::int64_t topk_divisor = 8;  ///< k = T_valid/8  [C]
-  Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;  ///< (reading)
-  PseudoLabelOptions pseudo = {};
-  bool every_entry = false;   ///< L_kd on every entry with h ≠ −1  (reading: confident frames)
-  bool kd_background = true;  ///< false: "no L_kd background"  [P]
-  ContrastOptions contrast = {};
-  optim::Schedule schedule = {};  ///< of the learning rate, over all steps
-  std::uint64_t seed = 0;         ///< of crops and dropout
-  bool graphs = true;  ///< on a GPU: steps are captured and replayed; the bits are the same
-};
-
-/// A stretch of steps of one kind.
-struct Phase {
-  enum class Kind { warm_up, b, f };
-  Kind kind = Kind::warm_up;
-  std::int64_t round = 0;  ///< 0 for the warm-up, then 1, 2, …
-  std::int64_t begin = 0, end = 0;
-  const char* name() const {
-    return kind == Kind::warm_up ? "warm-up" : kind == Kind::b ? "B" : "F";
-  }
-};
-
-/// The phases of a run, in order.
-inline std::vector<Phase> training_phases(const TrainerOptions& o) {
-  TANDEM_CHECK(o.warm_up_steps >= 0 && o.rounds >= 0 && o.b_steps >= 0 && o.f_steps >= 0, "trainer",
-               "numbers of steps and rounds must not be negative");
-  std::vector<Phase> phases;
-  std::int64_t at = 0;
-  const auto append = [&](Phase::Kind kind, std::int64_t round, std::int64_t steps) {
-    if (steps > 0) phases.push_back({.kind = kind, .round = round, .begin = at, .end = at + steps});
-    at += steps;
-  };
-  if (o.variant == Variant::vanilla_vlp) return phases;
-  append(Phase::Kind::warm_up, 0, o.warm_up_steps);
-  if (o.variant == Variant::warm_up) return phases;
-  for (std::int64_t round = 1; round <= o.rounds; ++round) {
-    if (o.variant != Variant::only_f) append(Phase::Kind::b, round, o.b_steps);
-    if (o.variant != Variant::only_b) append(Phase::Kind::f, round, o.f_steps);
-  }
-  return phases;
-}
 
 /// Holds the two branches and their optimizers and makes steps. The caller owns the branches and
 /// may evaluate them between any two steps, in the scope of an nn::Evaluating: the steps that
@@ -100,15 +31,15 @@ class Trainer {
  public:
   Trainer(const TrainerOptions& options, Branch<T>& cbp, Branch<T>& vlp)
       : Trainer(options, &cbp, &vlp) {}
-  /// A branch that no phase needs may be null: VLP for a warm-up alone, both for vanilla VLP, which
-  /// does not train. Errors: a phase needs a branch that is not there, or trains one that has nothing
+  /// A branch that no phase needs may be null: VLP for a warm-up alone and for self-training, both
+  /// for vanilla VLP, which does not train. Errors: a phase needs a branch that is not there, or trains one that has nothing
   /// to learn; a frozen branch may teach.
   Trainer(const TrainerOptions& options, Branch<T>* cbp, Branch<T>* vlp)
       : options_(options), phases_(training_phases(options)) {
     for (const Phase& phase : phases_) {
-      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || phase.kind == Phase::Kind::warm_up),
-                   "trainer", "the phase ", phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP",
-                   ", which is not there");
+      const bool alone = phase.kind == Phase::Kind::warm_up || phase.kind == Phase::Kind::self;
+      TANDEM_CHECK(cbp != nullptr && (vlp != nullptr || alone), "trainer", "the phase ",
+                   phase.name(), " needs ", cbp == nullptr ? "CBP" : "VLP", ", which is not there");
       const Branch<T>& student = phase.kind == Phase::Kind::b ? *vlp : *cbp;
       TANDEM_CHECK(!student.trainable_parameters().empty(), "trainer", "the phase ", phase.name(),
                    " trains ", phase.kind == Phase::Kind::b ? "VLP" : "CBP",
@@ -133,7 +64,11 @@ class Trainer {
   ///   for (…) { auto now = trainer.start_step(batch(i)); use(before.get()); before = now; }
   PendingReport<T> start_step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
-    if (step_ == phase.begin) memory_.clear();  // the teacher has learned since, or is another
+    if (step_ == phase.begin) {
+      memory_.clear();  // the teacher has learned since, or is another
+      teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
+                                                 : std::vector<nn::Named<T>>();
+    }
     const double factor = options_.schedule.factor(step_);
     const double vlp_rate =
         options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
@@ -145,7 +80,8 @@ class Trainer {
     const auto make = [&](const Batch<T>& inputs) {
       return phase.kind == Phase::Kind::warm_up ? warm_up_step(inputs)
              : phase.kind == Phase::Kind::b     ? b_step(inputs)
-                                                : f_step(inputs);
+             : phase.kind == Phase::Kind::f     ? f_step(inputs)
+                                                : self_step(inputs);
     };
     const Device device = student.adam->parameters()[0].device();
     PendingReport<T> report;
@@ -188,13 +124,20 @@ class Trainer {
 
   /// Whether calibrate() must be called before the next step.
   bool needs_calibration() const {
-    return options_.pseudo.rule == PseudoLabelRule::calibrated && !shares_.defined() &&
-           !finished() && current_phase().kind != Phase::Kind::warm_up;
+    const bool missing = options_.pseudo.rule == PseudoLabelRule::calibrated ? !shares_.defined()
+                         : options_.pseudo.rule == PseudoLabelRule::oracle   ? !oracle_
+                                                                             : false;
+    return missing && !finished() && current_phase().kind != Phase::Kind::warm_up;
   }
-  /// Notes which share of each video CBP, as the warm-up left it, calls foreground (p > δ_h), for
-  /// every class; PseudoLabelRule::calibrated keeps these shares in all rounds. `source` numbers its
-  /// videos as the crops do. It is part of the state.
+  /// Notes what the rule of the pseudo-labels asks of the videos of `source`, which are numbered as
+  /// the crops are. PseudoLabelRule::calibrated: which share of each video CBP, as the warm-up left
+  /// it, calls foreground (p > δ_h), for every class; these shares, kept in all rounds, are part of
+  /// the state. PseudoLabelRule::oracle: the annotated segments.
   void calibrate(const VideoSource& source) {
+    if (options_.pseudo.rule == PseudoLabelRule::oracle) {
+      oracle_.emplace(source);
+      return;
+    }
     TANDEM_CHECK(cbp_, "trainer", "calibrate() needs CBP, which is not there");
     const nn::Evaluating<T> evaluating{&cbp_->branch};
     const NoGrad no_grad;
@@ -224,6 +167,7 @@ class Trainer {
     if (cbp_ && cbp_->adam) append("optimizer.cbp.", cbp_->adam->state());
     if (vlp_ && vlp_->adam) append("optimizer.vlp.", vlp_->adam->state());
     if (shares_.defined()) out.push_back({shares_name, shares_});
+    append(teacher_prefix, teacher_);
     return out;
   }
   /// The counters that go with state(): steps in all, and updates of each optimizer.
@@ -250,8 +194,11 @@ class Trainer {
       if (candidate.name == shares_name) shares = candidate.tensor.clone();
     }
     const Tensor<T> before = std::exchange(shares_, Tensor<T>());
+    const std::vector<nn::Named<T>> teacher_before = std::exchange(teacher_, {});
     const std::vector<nn::Named<T>> own = state();
     shares_ = before;
+    teacher_ = teacher_before;
+    std::vector<nn::Named<T>> teacher = teacher_of(saved, steps);
     // Each parameter's steps are saved; earlier versions had one count per optimizer
     bool counted = true;
     std::vector<const Tensor<T>*> sources;
@@ -277,6 +224,7 @@ class Trainer {
     }
     step_ = steps;
     shares_ = shares;
+    teacher_ = std::move(teacher);
     if (!counted && cbp_ && cbp_->adam) cbp_->adam->set_steps(cbp);
     if (!counted && vlp_ && vlp_->adam) vlp_->adam->set_steps(vlp);
     memory_.clear();
@@ -286,6 +234,7 @@ class Trainer {
   /// Streams of the seed. Each step splits its own from them.
   static constexpr std::uint64_t crop_stream = 5, dropout_stream = 0xD20;
   static constexpr const char* shares_name = "pseudo_labels.shares";
+  static constexpr const char* teacher_prefix = "teacher.";
 
   /// A branch and what makes it learn.
   struct Student {
@@ -319,10 +268,64 @@ class Trainer {
     return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
   }
 
+  /// Self-training: CBP as it was when the phase began teaches CBP.  L_all = L_kd + λ·L_fb.
+  StepNumbers<T> self_step(const Batch<T>& batch) {
+    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
+    return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
+  }
+
+  static std::vector<nn::Named<T>> copies(std::vector<nn::Named<T>> state) {
+    for (nn::Named<T>& named : state) named.tensor = named.tensor.detach().clone();
+    return state;
+  }
+  /// Puts the parameters that teach in a self-training phase into CBP, and the learning ones back.
+  class Teaching {
+   public:
+    Teaching(Branch<T>& branch, const std::vector<nn::Named<T>>& teacher) : branch_(branch) {
+      if (teacher.empty()) return;
+      learning_ = copies(branch.state_dict());
+      branch.load_state_dict(teacher);
+    }
+    Teaching(const Teaching&) = delete;
+    Teaching& operator=(const Teaching&) = delete;
+    ~Teaching() {
+      if (!learning_.empty()) branch_.load_state_dict(learning_);
+    }
+
+   private:
+    Branch<T>& branch_;
+    std::vector<nn::Named<T>> learning_;
+  };
+  /// The teacher of a self-training phase that `steps` steps end inside of, from a saved state.
+  std::vector<nn::Named<T>> teacher_of(const std::vector<nn::Named<T>>& saved,
+                                       std::int64_t steps) const {
+    std::vector<nn::Named<T>> out;
+    for (const Phase& phase : phases_) {
+      if (phase.kind != Phase::Kind::self || steps <= phase.begin || steps >= phase.end) continue;
+      for (const nn::Named<T>& own : cbp_->branch.state_dict()) {
+        const nn::Named<T>* found = nullptr;
+        for (const nn::Named<T>& candidate : saved) {
+          if (candidate.name == concat(teacher_prefix, own.name)) found = &candidate;
+        }
+        TANDEM_CHECK(found != nullptr && found->tensor.shape() == own.tensor.shape(), "trainer",
+                     "the checkpoint is of a step inside a self-training phase and has no tensor '",
+                     teacher_prefix, own.name, "' of shape ", own.tensor.shape());
+        out.push_back({own.name, found->tensor.clone()});
+      }
+    }
+    return out;
+  }
+
   /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
   /// for each crop.
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
                              Reading reading) {
+    if (options_.pseudo.rule == PseudoLabelRule::oracle) {
+      TANDEM_CHECK(oracle_ && !batch.crops.empty(), "trainer", "oracle labels need ",
+                   oracle_ ? "batches that say which videos their crops are of"
+                           : "calibrate() after the warm-up");
+      return (*oracle_)(batch.crops, batch.valid.size(1));
+    }
     const nn::Evaluating<T> evaluating{&teacher};
     const bool calibrated = options_.pseudo.rule == PseudoLabelRule::calibrated;
     TANDEM_CHECK(!calibrated || (shares_.defined() && !batch.crops.empty()), "trainer",
@@ -335,6 +338,7 @@ class Trainer {
         return which.defined() ? index_select(all, 0, which) : all;
       };
       const Tensor<bool> valid = of(batch.valid);
+      const Teaching teaching(teacher, teacher_);
       const Tensor<T> p = frame_probabilities(teacher.forward(of(x), valid).logits, reading);
       return pseudo_labels(p, of(batch.labels), valid, options_.pseudo,
                            calibrated ? of(shares_of(batch.crops)) : Tensor<T>());
@@ -375,6 +379,7 @@ class Trainer {
     numbers.total = numbers.kd = loss_kd(out.logits, h, batch.valid,
                                          {.reading = reading,
                                           .every_entry = options_.every_entry,
+                                          .foreground = options_.kd_foreground,
                                           .background = options_.kd_background});
     if (options_.lambda > 0) {
       numbers.fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
@@ -417,6 +422,8 @@ class Trainer {
   std::int64_t step_ = 0;
   LabelMemory memory_;  // of this phase
   Tensor<T> shares_;    // of every video and class, once it is calibrated
+  std::optional<OracleLabels> oracle_;
+  std::vector<nn::Named<T>> teacher_;  // CBP when this self-training phase began, else nothing
   CapturedSteps<T> captured_;
   std::vector<std::shared_ptr<HostCopy<std::uint8_t>>> copies_;
 };

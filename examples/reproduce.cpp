@@ -1,0 +1,369 @@
+/// reproduce — every table of the paper in one command: strategies, losses, features, sweeps, on
+/// prepared worlds, on simulated rows or on THUMOS14 and ActivityNet.
+///
+///   reproduce --world world0 world1 world2 --seeds 10 --out study
+///   reproduce --simulate --worlds 3 --tables main,losses
+///   reproduce --data thumos --preset thumos14 --seeds 3
+///
+/// A table is made of cells: one run of train_dcl on one world with one seed. The result of each is
+/// a small file in --out, named by a checksum of everything that determines it; the same command
+/// after an interruption goes on with the cells that are missing, and ends with the same tables.
+
+#include <cstdio>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "option_table.hpp"
+#include "reproduce/comparison.hpp"
+#include "reproduce/runner.hpp"
+#include "reproduce/worlds.hpp"
+
+namespace reproduce {
+namespace {
+
+struct Options {
+  std::vector<std::string> folders, tables{"main"};
+  std::string out = "reproduction", preset, stable = "ranked", baseline;
+  bool simulate = false, list = false;
+  std::int64_t seeds = 3, first_seed = 0, worlds = 1, first_world = 0, jobs = 0, threads = 0;
+  double clip_norm = -1;  // below 0: the preset's
+  SimulationOptions simulation{.i3d_width = 128, .clip_width = 64};
+  dcl::Options train;  // what is given of train_dcl's
+};
+
+/// Of train_dcl's options, those that belong to a row or to this program.
+bool offered(const cli::TableOption& option) {
+  static const std::set<std::string> own{
+      "data",   "variant",     "pseudo-labels",    "seed",
+      "fusion", "concat-clip", "no-kd-foreground", "no-kd-background"};
+  if (option.name() == "protocol" || option.name() == "data") return true;
+  return option.part() != cli::Part::running && !own.contains(option.name());
+}
+
+/// Where a table's cells are.
+struct Planned {
+  const Table* table = nullptr;
+  std::vector<std::vector<std::size_t>> cells = {};  ///< of each row, by pair of world and seed
+};
+
+class Program {
+ public:
+  Program(Options& o, const cli::OptionTable& given) : o_(o), given_(given) {}
+
+  void run() {
+    io::make_directories(o_.out);
+    const io::FolderLock lock(o_.out, "reproduce");
+    store_.emplace(o_.out);
+    const Preset& preset = find_preset(
+        !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
+    const int threads = o_.threads > 0 ? static_cast<int>(o_.threads) : cpu::num_threads();
+    const int workers = o_.jobs > 0 ? static_cast<int>(o_.jobs) : threads;
+    cpu::set_num_threads(std::max(1, threads / workers));
+    open_worlds(preset);
+    std::int64_t most_prompts = worlds_[0].most_prompts;
+    for (const World& world : worlds_) most_prompts = std::min(most_prompts, world.most_prompts);
+    const Catalogue catalogue(worlds_[0].options, o_.stable, most_prompts);
+    plan(catalogue);
+    const std::vector<Job> jobs = missing(catalogue);
+    Runner runner(worlds_, *store_, worlds_[0].options.train.warm_up_steps);
+    const Work work = runner.work(jobs);
+    if (o_.list) return list(catalogue, runner, work, jobs.size(), workers);
+    std::printf("%zu world%s, %lld seeds, preset %s; %zu cells, %zu trainings to do, %lld steps\n",
+                worlds_.size(), worlds_.size() == 1 ? "" : "s", static_cast<long long>(o_.seeds),
+                preset.name, cells_.size(), jobs.size(), static_cast<long long>(work.steps));
+    cli::flush_output();
+    if (!jobs.empty()) {
+      cli::Progress progress("cells", static_cast<std::size_t>(work.units()));
+      std::size_t done = 0;
+      try {
+        runner.run(jobs, static_cast<std::size_t>(workers),
+                   [&](std::int64_t units, const std::string& note) {
+                     progress.update(done += static_cast<std::size_t>(units), note);
+                   });
+      } catch (const cli::Stopped& stop) {
+        throw cli::Stopped(stop.signal(), concat("finished cells are kept in ", o_.out,
+                                                 "; the same command goes on from there"));
+      }
+      progress.finish();
+    }
+    lock.check();
+    write(preset);
+  }
+
+ private:
+  // ---------------------------------------------------------------- data
+
+  void open_worlds(const Preset& preset) {
+    dcl::Options base;
+    apply(base, preset.settings);
+    if (o_.simulate) base.train.crop = o_.simulation.rows_high;  // whole videos
+    cli::OptionTable table = dcl::option_table(base);
+    for (const auto& option : given_.options()) {
+      if (option->given()) table.find(option->name())->set(option->json());
+    }
+    const bool scaled = given_.given("vlp-scale");
+    const double norm = scaled ? 0 : o_.clip_norm >= 0 ? o_.clip_norm : preset.clip_norm;
+    const bool files = !o_.train.data.empty() || !o_.train.annotations.empty();
+    TANDEM_CHECK((o_.simulate ? 1 : 0) + (o_.folders.empty() ? 0 : 1) + (files ? 1 : 0) == 1,
+                 "reproduce",
+                 "give one of --world FOLDERS, --data FOLDER (or --annotations, --i3d "
+                 "and --clip) and --simulate");
+    std::vector<std::string> folders = o_.folders;
+    for (std::int64_t w = 0; o_.simulate && w < o_.worlds; ++w) {
+      folders.push_back(simulated_world(io::join_path(o_.out, "worlds"), o_.simulation,
+                                        static_cast<std::uint64_t>(o_.first_world + w),
+                                        base.prompts.vectors));
+    }
+    if (files) folders.push_back(o_.train.data);
+    for (const std::string& folder : folders) {
+      dcl::Options here = base;
+      if (!folder.empty()) here.data = folder;
+      const std::string name =
+          std::filesystem::path(folder.empty() ? o_.train.annotations : folder + "/.")
+              .lexically_normal()
+              .parent_path()
+              .filename()
+              .string();
+      worlds_.push_back(open_world(name.empty() ? folder : name, here, norm));
+      for (std::size_t w = 0; w + 1 < worlds_.size(); ++w) {
+        TANDEM_CHECK(
+            worlds_[w].data != worlds_.back().data || worlds_[w].text != worlds_.back().text,
+            "reproduce", "the worlds '", worlds_[w].name, "' and '", name,
+            "' are the same data: their runs would be counted twice");
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- cells
+
+  std::size_t add_cell(std::size_t world, std::uint64_t seed, const Settings& settings) {
+    Cell cell = make_cell(worlds_, world, seed, settings);
+    const auto [found, fresh] = cell_of_.emplace(cell.file, cells_.size());
+    if (fresh) cells_.push_back(std::move(cell));
+    return found->second;
+  }
+
+  void plan(const Catalogue& catalogue) {
+    const std::vector<std::string> names = catalogue.names();
+    std::vector<std::string> wanted = o_.tables;
+    if (wanted == std::vector<std::string>{"all"}) wanted = names;
+    for (const std::string& name : wanted) {
+      TANDEM_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "reproduce",
+                   "no table is called '", name, "'", io::did_you_mean(name, names),
+                   "; --list shows all, --tables all makes all");
+    }
+    bool known_baseline = o_.baseline.empty();
+    std::vector<std::string> rows;
+    for (const Table& table : catalogue.tables()) {
+      if (std::find(wanted.begin(), wanted.end(), table.name) == wanted.end()) continue;
+      Planned planned{.table = &table};
+      for (const Row& row : table.rows) {
+        known_baseline = known_baseline || row.name == o_.baseline;
+        rows.push_back(row.name);
+        std::vector<std::size_t>& of_row = planned.cells.emplace_back();
+        for (std::size_t w = 0; w < worlds_.size(); ++w) {
+          for (std::int64_t s = 0; s < o_.seeds; ++s)
+            of_row.push_back(
+                add_cell(w, static_cast<std::uint64_t>(o_.first_seed + s), row.settings));
+        }
+      }
+      planned_.push_back(std::move(planned));
+    }
+    TANDEM_CHECK(known_baseline, "reproduce", "no row of these tables is called '", o_.baseline,
+                 "'", io::did_you_mean(o_.baseline, rows));
+  }
+
+  /// The trainings whose cells are not all there. Branches are kept where any table of the catalogue
+  /// judges them in another way.
+  std::vector<Job> missing(const Catalogue& catalogue) const {
+    std::set<std::string> judged_again;
+    for (const Table& table : catalogue.tables()) {
+      for (const Row& row : table.rows) {
+        for (std::size_t w = 0; w < worlds_.size(); ++w) {
+          const Cell cell = make_cell(worlds_, w, 0, row.settings);
+          // The same for every seed, which is part of the digest
+          if (!cell.judged_elsewise) continue;
+          for (std::int64_t s = 0; s < o_.seeds; ++s) {
+            judged_again.insert(
+                make_cell(worlds_, w, static_cast<std::uint64_t>(o_.first_seed + s), row.settings)
+                    .training);
+          }
+        }
+      }
+    }
+    std::vector<Job> jobs;
+    std::map<std::string, std::size_t> job_of;
+    for (const Cell& cell : cells_) {
+      if (store_->has(cell)) continue;
+      const auto [found, fresh] = job_of.emplace(cell.training, jobs.size());
+      if (fresh) jobs.emplace_back();
+      Job& job = jobs[found->second];
+      job.cells.push_back(&cell);
+      job.keep = judged_again.contains(cell.training);
+    }
+    return jobs;
+  }
+
+  // ---------------------------------------------------------------- what is shown
+
+  void list(const Catalogue& catalogue, const Runner& runner, const Work& work, std::size_t jobs,
+            int workers) const {
+    for (const Table& table : catalogue.tables()) {
+      const bool chosen = std::any_of(planned_.begin(), planned_.end(),
+                                      [&](const Planned& p) { return p.table == &table; });
+      std::printf("\n%s%s: %s\n", table.name.c_str(), chosen ? " (chosen)" : "",
+                  table.title.c_str());
+      cli::Table lines({"  row", "train_dcl"});
+      for (const Row& row : table.rows) lines.row({"  " + row.name, words(row.settings)});
+      lines.print();
+    }
+    const auto [step, measurement] = runner.probe(worlds_[0]);
+    const double seconds = (static_cast<double>(work.steps) * step +
+                            static_cast<double>(work.measurements) * measurement) /
+                           workers;
+    std::printf(
+        "\nchosen: %zu cells, %zu trainings to do, %lld steps and %lld measurements, about %s "
+        "(%s a step, %s a measurement, %d at a time)\n",
+        cells_.size(), jobs, static_cast<long long>(work.steps),
+        static_cast<long long>(work.measurements), cli::duration(seconds).c_str(),
+        cli::duration(step).c_str(), cli::duration(measurement).c_str(), workers);
+  }
+
+  std::vector<std::string> notes(const Preset& preset) const {
+    std::string worlds, origin;
+    for (const World& world : worlds_) {
+      worlds += (worlds.empty() ? "" : ", ") + world.name;
+      if (!world.note.empty()) origin = world.note;
+    }
+    const std::size_t pairs = worlds_.size() * static_cast<std::size_t>(o_.seeds);
+    std::vector<std::string> out;
+    if (!origin.empty())
+      out.push_back("On " + origin + ": these numbers say nothing about real videos.");
+    std::string average = worlds_[0].protocol == "activitynet" ? "0.5 to 0.95" : "0.3 to 0.7";
+    out.push_back(concat("mAP averaged over tIoU ", average, " (", worlds_[0].protocol,
+                         "), mean over ", pairs, " pair", pairs == 1 ? "" : "s",
+                         " of world and seed",
+                         pairs > 1 ? " ± half the 95 % interval (Student's t)" : "",
+                         ". Worlds: ", worlds, "; seeds ", o_.first_seed, " to ",
+                         o_.first_seed + o_.seeds - 1, "; preset ", preset.name, "."));
+    return out;
+  }
+
+  void write(const Preset& preset) {
+    const std::vector<std::string> notes = this->notes(preset);
+    std::string report = "# Reproduction of the paper's tables\n\n";
+    AllResults all;
+    const auto put = [&](const Rendered& table, bool show) {
+      const std::string text = table.markdown();
+      io::write_text(store_->table(table.name + ".md"), text);
+      io::save_json(store_->table(table.name + ".json"), table.json());
+      report += text;
+      if (!show) return;
+      std::printf("\n%s\n", table.title.c_str());
+      cli::Table lines(table.header);
+      for (const auto& row : table.rows) lines.row(row);
+      lines.print();
+      for (const std::string& note : table.notes)
+        std::printf("%s\n", cli::printable(note, true).c_str());
+    };
+    for (const Planned& planned : planned_) {
+      std::vector<RowResults> results;
+      for (std::size_t r = 0; r < planned.cells.size(); ++r) {
+        RowResults& row = results.emplace_back();
+        for (const std::size_t c : planned.cells[r]) row.push_back(store_->read(cells_[c]));
+        all[planned.table->name][planned.table->rows[r].name] = row;
+      }
+      Renderer renderer(*planned.table, results, o_.baseline,
+                        worlds_[0].options.inference.cbp_weight, notes);
+      for (const Rendered& table : renderer.render()) put(table, true);
+      io::write_text(store_->table(planned.table->name + ".csv"), renderer.csv());
+    }
+    put(Comparison(all, o_.stable).table(), true);
+    const std::string path = io::join_path(o_.out, "report.md");
+    io::write_text(path, report);
+    std::printf("\n%s\n", cli::printable(path).c_str());
+  }
+
+  Options& o_;
+  const cli::OptionTable& given_;
+  std::optional<Store> store_;
+  std::vector<World> worlds_;
+  std::vector<Cell> cells_;
+  std::map<std::string, std::size_t> cell_of_;
+  std::vector<Planned> planned_;
+};
+
+}  // namespace
+}  // namespace reproduce
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Every table of the paper: strategies with the published thresholds and with rules that hold "
+      "a\n"
+      "video's level, losses, features, sweeps, over several worlds and seeds, with 95 % "
+      "intervals\n"
+      "and paired differences. Interrupted, the same command goes on.\n\n"
+      "  reproduce --world world0 world1 world2 --seeds 10 --out study\n"
+      "  reproduce --simulate --worlds 3 --tables main,losses --out simulated\n"
+      "  reproduce --simulate --list\n"
+      "  reproduce --data thumos --preset thumos14 --seeds 3 --out thumos_study\n\n"
+      "Of train_dcl's options below, what is not given is the preset's.",
+      "reproduce");
+  reproduce::Options o;
+  std::vector<std::string> presets;
+  std::string help = "Settings: ";
+  for (const reproduce::Preset& preset : reproduce::presets()) {
+    presets.emplace_back(preset.name);
+    help += tandem::concat(presets.size() > 1 ? "; " : "", preset.name, " (", preset.help, ")");
+  }
+  app.add_option("--world", o.folders, "Data folders as train_dcl reads them, one world each")
+      ->type_name("PATH")
+      ->delimiter(',');
+  app.add_flag("--simulate", o.simulate, "Simulated rows instead, made in --out");
+  app.add_option("--worlds", o.worlds, "Simulated worlds")
+      ->capture_default_str()
+      ->check(cli::range(1, 1e4));
+  app.add_option("--first-world", o.first_world, "Seed of the first simulated world")
+      ->capture_default_str()
+      ->check(cli::range(0, 1e9));
+  app.add_option("--seeds", o.seeds, "Runs of each world")
+      ->capture_default_str()
+      ->check(cli::range(1, 1e4));
+  app.add_option("--first-seed", o.first_seed, "Seed of the first run")
+      ->capture_default_str()
+      ->check(cli::range(0, 1e9));
+  app.add_option("--tables", o.tables, "Tables to make, or all; --list shows them")
+      ->type_name("NAMES")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_flag("--list", o.list, "Show the tables, their rows and how long the chosen ones take");
+  app.add_option("--out", o.out, "Folder for cells, tables and report.md")->capture_default_str();
+  cli::add_choice(app, "--preset", o.preset, presets, help)
+      ->default_str("miniature, or simulated with --simulate");
+  cli::add_choice(app, "--stable", o.stable, {"calibrated", "ranked", "min-max"},
+                  "Rule that stands beside the published thresholds in every table")
+      ->capture_default_str();
+  app.add_option("--baseline", o.baseline, "Row that all others are compared with")
+      ->default_str("each table's own");
+  app.add_option("--clip-norm", o.clip_norm,
+                 "Mean norm that the rows of VLP are scaled to; 0: as they are, or by --vlp-scale")
+      ->default_str("the preset's")
+      ->check(cli::range(0, 1e6));
+  app.add_option("--jobs", o.jobs, "Trainings at a time; 0: as many as there are threads")
+      ->capture_default_str()
+      ->check(cli::range(0, 1e3));
+  app.add_option("--threads", o.threads, "Threads of all together; 0: all that the machine offers")
+      ->capture_default_str()
+      ->check(cli::range(0, tandem::cpu::max_threads));
+  cli::OptionTable table = dcl::option_table(o.train);
+  for (const auto& option : table.options()) {
+    if (!reproduce::offered(*option)) continue;
+    CLI::Option* added = option->add_to(app);
+    if (!option->is_flag()) added->default_str("");
+  }
+  cli::add_simulation_options(app, o.simulation);
+  cli::add_config(app);
+  return cli::run(app, argc, argv, [&] { reproduce::Program(o, table).run(); });
+}

@@ -1,0 +1,267 @@
+#pragma once
+/// A cell: one run of train_dcl on one world with one seed, judged in one way; what determines its
+/// result, and the file that keeps it.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../dcl_identity.hpp"
+#include "measure.hpp"
+#include "presets.hpp"
+#include "tandem/io/checksum.hpp"
+#include "tandem/io/json.hpp"
+
+namespace reproduce {
+
+/// Where videos come from: a data set with its options, opened once to know what it is.
+struct World {
+  std::string name;                  ///< of the folder, for the reader
+  dcl::Options options = {};         ///< the preset's and the command line's, on this data
+  std::string data = {}, text = {};  ///< fingerprints
+  std::string note = {};             ///< "simulated data", or ""
+  std::string protocol = {};         ///< how detections are judged
+  double row_seconds = 0;            ///< of Protocol::thumos_index
+  std::int64_t most_prompts = 0;
+};
+
+/// Options that a trained branch does not depend on.
+inline bool judges_only(const std::string& name) {
+  for (const char* one :
+       {"fusion", "cbp-weight", "theta-loc", "theta-cls", "no-min-max", "nms-sigma"}) {
+    if (name == one) return true;
+  }
+  return false;
+}
+/// Options that the warm-up does not depend on.
+inline bool after_warm_up_only(const std::string& name) {
+  for (const char* one : {"variant",
+                          "warm-up-steps",
+                          "rounds",
+                          "b-steps",
+                          "first-b-steps",
+                          "f-steps",
+                          "vlp-learning-rate",
+                          "lambda",
+                          "no-kd-foreground",
+                          "no-kd-background",
+                          "kd-every-entry",
+                          "pseudo-labels",
+                          "high",
+                          "low",
+                          "ranked-foreground",
+                          "ranked-background",
+                          "min-max-high",
+                          "min-max-low",
+                          "contrast-temperature",
+                          "contrast-same-video",
+                          "vlp-reading"}) {
+    if (name == one) return true;
+  }
+  return false;
+}
+
+/// The name of what a JSON object determines.
+inline std::string digest(const io::Json& key) {
+  const std::string text = io::json_text(key);
+  return io::hexadecimal(io::checksum(text, io::checksum(text)));
+}
+
+struct Cell {
+  std::size_t world = 0;
+  std::uint64_t seed = 0;
+  dcl::Options options = {};  ///< complete
+  io::Json key = {};          ///< all that determines the result
+  std::string training = {};  ///< digest of what determines the branches
+  std::string file = {};      ///< digest of the key
+  /// Judged in another way than the preset's: after the last round only, without its labels.
+  bool judged_elsewise = false;
+};
+
+/// What determines the branches after training. Paths say where something is, not what.
+inline io::Json training_key(const World& world, dcl::Options o) {
+  io::Json out = io::Json::object();
+  out["version"] = TANDEM_VERSION_STRING;
+  out["data"] = world.data;
+  out["text"] = world.text;
+  const cli::OptionTable table = dcl::option_table(o);
+  for (const auto& option : table.options()) {
+    if (option->decides() && !judges_only(option->name())) out[option->name()] = option->json();
+  }
+  return out;
+}
+
+/// What determines the state after `steps` steps of warm-up. A learning rate that is not constant
+/// depends on the length of the whole run.
+inline io::Json warm_up_key(const World& world, const dcl::Options& o, std::int64_t steps) {
+  const io::Json all = training_key(world, o);
+  io::Json out = io::Json::object();
+  for (const auto& [key, value] : all.get_ref<const io::Json::object_t&>()) {
+    if (!after_warm_up_only(key)) out[key] = value;
+  }
+  out["warm-up-steps"] = steps;
+  if (o.schedule != "constant") out["steps"] = o.train.schedule.total;
+  return out;
+}
+
+/// The ways in which a run is judged: those that its branches allow.
+inline std::vector<InferenceOptions> ways_of(const dcl::Options& o) {
+  const dcl::Reads read = dcl::reads(o);
+  std::vector<InferenceOptions> out;
+  for (const std::string& name : fusion_names()) {
+    InferenceOptions way = o.inference;
+    way.fusion = fusion_from_name(name);
+    if ((read.cbp || !asks_cbp(way.fusion)) && (read.vlp || !asks_vlp(way.fusion)))
+      out.push_back(way);
+  }
+  return out;
+}
+
+inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::uint64_t seed,
+                      const Settings& settings) {
+  Cell cell{.world = world, .seed = seed, .options = worlds[world].options};
+  apply(cell.options, settings);
+  cell.options.train.seed = seed;
+  dcl::finish_options(cell.options);
+  const io::Json training = training_key(worlds[world], cell.options);
+  cell.training = digest(training);
+  io::Json judged = io::Json::object();
+  dcl::Options usual = worlds[world].options;
+  const cli::OptionTable table = dcl::option_table(cell.options),
+                         usual_table = dcl::option_table(usual);
+  for (const auto& option : table.options()) {
+    if (!judges_only(option->name()) || option->name() == "fusion") continue;
+    judged[option->name()] = option->json();
+    if (option->json() != usual_table.find(option->name())->json()) cell.judged_elsewise = true;
+  }
+  for (const InferenceOptions& way : ways_of(cell.options))
+    judged["fusions"].push_back(std::string(fusion_name(way.fusion)));
+  judged["protocol"] = worlds[world].protocol;
+  judged["row_seconds"] = worlds[world].row_seconds;
+  cell.key = io::Json::object();
+  cell.key["format"] = 1;
+  cell.key["training"] = training;
+  cell.key["judged"] = std::move(judged);
+  cell.file = digest(cell.key);
+  return cell;
+}
+
+// ---------------------------------------------------------------- files
+
+inline io::Json number_or_null(double x) { return x == x ? io::Json(x) : io::Json(); }
+inline double number_or_nan(const io::JsonRef& ref, std::string_view key) {
+  const auto found = ref.find(key);
+  return found ? found->number() : std::nan("");
+}
+
+inline io::Json to_json(const Measurement& m) {
+  io::Json out = io::Json::object();
+  out["round"] = m.round;
+  const auto branch = [&](const char* name, const std::optional<BranchLabels>& labels) {
+    if (!labels) return;
+    io::Json one = io::Json::object();
+    one["foreground"] = number_or_null(labels->thresholds.foreground);
+    one["background"] = number_or_null(labels->thresholds.background);
+    one["rule_foreground"] = number_or_null(labels->taught.foreground);
+    one["rule_background"] = number_or_null(labels->taught.background);
+    one["called"] = number_or_null(labels->called);
+    one["all_or_none"] = number_or_null(labels->all_or_none);
+    out[name] = std::move(one);
+  };
+  branch("cbp", m.cbp);
+  branch("vlp", m.vlp);
+  out["agreement"] = number_or_null(m.agreement);
+  io::Json scores = io::Json::object();
+  for (const Score& score : m.scores) {
+    io::Json one = io::Json::object();
+    one["thresholds"] = score.thresholds;
+    one["map"] = score.map;
+    io::Json averages = io::Json::object();
+    for (const AverageMap& a : score.averages) averages[a.range] = a.value;
+    one["averages"] = std::move(averages);
+    scores[score.fusion] = std::move(one);
+  }
+  out["map"] = std::move(scores);
+  return out;
+}
+
+inline Measurement measurement_from(const io::JsonRef& from) {
+  Measurement out;
+  out.round = from.at("round").integer(0);
+  const auto branch = [&](const char* name) -> std::optional<BranchLabels> {
+    const auto found = from.find(name);
+    if (!found) return std::nullopt;
+    const io::JsonRef& one = *found;
+    return BranchLabels{
+        .thresholds = {number_or_nan(one, "foreground"), number_or_nan(one, "background")},
+        .taught = {number_or_nan(one, "rule_foreground"), number_or_nan(one, "rule_background")},
+        .called = number_or_nan(one, "called"),
+        .all_or_none = number_or_nan(one, "all_or_none")};
+  };
+  out.cbp = branch("cbp");
+  out.vlp = branch("vlp");
+  out.agreement = number_or_nan(from, "agreement");
+  const io::JsonRef scores = from.at("map");
+  for (const auto& [name, value] : scores.members()) {
+    const io::JsonRef one = scores.of(value), map = one.at("map"), at = one.at("thresholds"),
+                      averages = one.at("averages");
+    Score score{.fusion = name};
+    for (const auto& x : map.array()) score.map.push_back(map.of(x).number());
+    for (const auto& x : at.array()) score.thresholds.push_back(at.of(x).number());
+    for (const auto& [range, x] : averages.members())
+      score.averages.push_back({range, averages.of(x).number()});
+    out.scores.push_back(std::move(score));
+  }
+  return out;
+}
+
+/// The files of a folder: cells by their digest, the states after warm-ups, branches that are judged
+/// again.
+class Store {
+ public:
+  explicit Store(std::string folder) : folder_(std::move(folder)) {
+    for (const char* name : {"cells", "warm-ups", "models", "tables"})
+      io::make_directories(io::join_path(folder_, name));
+  }
+  std::string cell(const Cell& cell) const { return path("cells", cell.file + ".json"); }
+  std::string warm_up(const io::Json& key) const {
+    return path("warm-ups", digest(key) + ".safetensors");
+  }
+  std::string model(const Cell& cell) const {
+    return path("models", cell.training + ".safetensors");
+  }
+  std::string table(const std::string& name) const { return path("tables", name); }
+  bool has(const Cell& cell) const { return io::is_file(this->cell(cell)); }
+
+  void write(const Cell& cell, const std::vector<Measurement>& rounds, double seconds) const {
+    io::Json root = io::Json::object();
+    root["key"] = cell.key;
+    io::Json list = io::Json::array();
+    for (const Measurement& m : rounds) list.push_back(to_json(m));
+    root["rounds"] = std::move(list);
+    root["seconds"] = seconds;  // what it took; no table shows it
+    io::save_json(this->cell(cell), root);
+  }
+  /// Errors: a file that is no cell, or one of another key.
+  std::vector<Measurement> read(const Cell& cell) const {
+    const auto document = io::JsonDocument::load(this->cell(cell));
+    TANDEM_CHECK(document.root().at("key").json() == cell.key, "reproduce", this->cell(cell),
+                 " holds the result of another run than its name says: remove it");
+    std::vector<Measurement> out;
+    const io::JsonRef rounds = document.root().at("rounds");
+    for (const auto& one : rounds.array()) out.push_back(measurement_from(rounds.of(one)));
+    TANDEM_CHECK(!out.empty(), "reproduce", this->cell(cell), " has no result: remove it");
+    return out;
+  }
+
+ private:
+  std::string path(const char* part, const std::string& name) const {
+    return io::join_path(io::join_path(folder_, part), name);
+  }
+  std::string folder_;
+};
+
+}  // namespace reproduce

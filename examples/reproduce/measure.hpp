@@ -1,0 +1,140 @@
+#pragma once
+/// A run of the trainer from where it stands to its end, and what its branches are worth on the way.
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tandem/wtal/detect/evaluation.hpp"
+#include "tandem/wtal/detect/inference.hpp"
+#include "tandem/wtal/detect/label_census.hpp"
+#include "tandem/wtal/train/trainer.hpp"
+
+namespace reproduce {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+/// IoU of pseudo-labels with the annotation, means over (video, class); NaN without any.
+struct LabelQuality {
+  double foreground = std::numeric_limits<double>::quiet_NaN();
+  double background = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// How a branch labels the training videos.
+struct BranchLabels {
+  LabelQuality thresholds;  ///< by δ_h and δ_l
+  LabelQuality taught;      ///< by the rule that teaches the other branch
+  double called = 0;        ///< share of the frames called foreground, p > δ_h
+  double all_or_none = 0;   ///< share of the videos in which none or nearly all are
+};
+
+/// mAP of the test videos by one way of inference, as fractions.
+struct Score {
+  std::string fusion;
+  std::vector<double> thresholds = {}, map = {};  ///< tIoU and mAP there
+  std::vector<AverageMap> averages = {};
+  /// What papers report: the mean over tIoU 0.3 to 0.7 (THUMOS14) or over all (ActivityNet).
+  double main() const {
+    for (const AverageMap& a : averages) {
+      if (a.range == "0.3:0.7" || a.range == "0.5:0.95") return a.value;
+    }
+    return averages.at(0).value;
+  }
+};
+
+/// A run after its warm-up (round 0) or after a round.
+struct Measurement {
+  std::int64_t round = 0;
+  std::optional<BranchLabels> cbp, vlp;
+  double agreement = std::numeric_limits<double>::quiet_NaN();
+  std::vector<Score> scores;
+
+  const Score* find(std::string_view fusion) const {
+    for (const Score& score : scores) {
+      if (score.fusion == fusion) return &score;
+    }
+    return nullptr;
+  }
+};
+
+/// What is measured, and how.
+struct Measure {
+  const TrainerOptions& train;
+  std::vector<InferenceOptions> ways;  ///< one score each
+  EvaluationOptions evaluation;
+  bool labels = true;  ///< of the training videos too
+};
+
+/// Measures branches, of which one may be null where none of the ways asks it. `shares` is what
+/// calibrated pseudo-labels keep, undefined before. `visit()` before each video.
+template <class Visit>
+Measurement measure(Branch<float>* cbp, Branch<float>* vlp, const VideoSource& train,
+                    const VideoSource& test, const Measure& what, const Tensor<float>& shares,
+                    Visit&& visit) {
+  const nn::Evaluating<float> evaluating{cbp, vlp};
+  const TrainerOptions& t = what.train;
+  PseudoLabelOptions thresholds = t.pseudo, taught = t.pseudo;
+  thresholds.rule = PseudoLabelRule::thresholds;
+  // Before the shares are known, and where no branch teaches, the thresholds are what there is.
+  if (taught.rule == PseudoLabelRule::oracle ||
+      (taught.rule == PseudoLabelRule::calibrated && !shares.defined()))
+    taught = thresholds;
+  Measurement out;
+  std::vector<LabelCensus> censuses;
+  const auto labels = [&](const Branch<float>& branch, Reading reading, auto&& rows) {
+    PseudoLabelQuality fixed, own;
+    LabelCensus census(t.pseudo.high, t.pseudo.low);
+    const auto read = [&](std::size_t v) { return visit(), rows(v); };
+    for_each_scored(branch, train, read, reading, [&](std::size_t v, const Tensor<float>& p) {
+      const VideoTruth& truth = train.truth().videos[v];
+      census.add(p, truth);
+      if (truth.instances.empty()) return;
+      judge_video(fixed, train, v, p, thresholds);
+      judge_video(own, train, v, p, taught, shares);
+    });
+    censuses.push_back(census);
+    return BranchLabels{.thresholds = {fixed.foreground(), fixed.background()},
+                        .taught = {own.foreground(), own.background()},
+                        .called = census.foreground(),
+                        .all_or_none = census.all_or_none()};
+  };
+  if (what.labels && cbp != nullptr)
+    out.cbp = labels(*cbp, t.cbp_reading, [&](std::size_t v) { return train.i3d(v); });
+  if (what.labels && vlp != nullptr)
+    out.vlp = labels(*vlp, t.vlp_reading, [&](std::size_t v) { return train.clip(v); });
+  if (censuses.size() == 2) out.agreement = censuses[0].agreement(censuses[1]);
+
+  const std::vector<DetectionSet> found =
+      detect<float>(cbp, vlp, test, std::span(what.ways.data(), what.ways.size()),
+                    [&](std::size_t, std::size_t) { visit(); });
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const Evaluation e = evaluate(test.truth(), found[i], what.evaluation);
+    out.scores.push_back({.fusion = std::string(fusion_name(what.ways[i].fusion)),
+                          .thresholds = e.thresholds,
+                          .map = e.map,
+                          .averages = e.averages});
+  }
+  return out;
+}
+
+/// Makes the steps that are left. `tick(phase, report)` after every step, `closed(round)` when the
+/// warm-up (round 0) or a round is over.
+template <class Tick, class Closed>
+void finish_training(Trainer<float>& trainer, const VideoSource& train,
+                     const std::vector<std::int64_t>& lengths, Tick&& tick, Closed&& closed) {
+  const Sampler sampler = trainer.sampler(lengths);
+  while (!trainer.finished()) {
+    const Phase phase = trainer.current_phase();
+    if (trainer.needs_calibration()) trainer.calibrate(train);
+    tick(phase, trainer.step(make_batch<float>(train, sampler.crops(trainer.steps()))));
+    if (trainer.finished() || trainer.current_phase().round != phase.round) closed(phase.round);
+  }
+}
+
+}  // namespace reproduce

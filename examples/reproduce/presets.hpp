@@ -1,0 +1,144 @@
+#pragma once
+/// Named settings of train_dcl's options, and what the paper published.
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../dcl_options.hpp"
+
+namespace reproduce {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+/// An option of train_dcl and its value.
+struct Setting {
+  std::string name;
+  io::Json value;
+};
+using Settings = std::vector<Setting>;
+
+/// --name value, as train_dcl takes it; a flag that is off is not written.
+inline std::string words(const Settings& settings) {
+  std::string out;
+  for (const Setting& s : settings) {
+    if (s.value.is_boolean() && !s.value.get<bool>()) continue;
+    std::string value = s.value.is_string() ? s.value.get<std::string>() : io::json_text(s.value);
+    std::erase_if(value, [](char c) { return c == '[' || c == ']'; });
+    out += (out.empty() ? "--" : " --") + s.name + (s.value.is_boolean() ? "" : " " + value);
+  }
+  return out;
+}
+
+/// Values by name, on top of what `o` has; all that follows from them.  Errors: an unknown name, a
+/// value of another type or out of range, what does not go together.
+inline void apply(dcl::Options& o, const Settings& settings) {
+  cli::OptionTable table = dcl::option_table(o);
+  for (const Setting& s : settings) {
+    cli::TableOption* option = table.find(s.name);
+    TANDEM_CHECK(option != nullptr, "reproduce", "train_dcl has no option --", s.name);
+    option->set(s.value);
+  }
+}
+
+struct Preset {
+  const char *name, *help;
+  Settings settings;
+  double clip_norm = 0;  ///< mean norm that VLP's rows are scaled to; 0: as they are
+};
+
+inline const std::vector<Preset>& presets() {
+  static const std::vector<Preset> all{
+      {.name = "miniature",
+       .help = "the miniature world: found by a trial on worlds of its own",
+       .settings = {{"warm-up-steps", 300},
+                    {"first-b-steps", 150},
+                    {"b-steps", 40},
+                    {"f-steps", 40},
+                    {"rounds", 4},
+                    {"batch", 16},
+                    {"learning-rate", 5e-4},
+                    {"vlp-learning-rate", 2e-3},
+                    {"width", 128},
+                    {"ranked-foreground", 0.125},
+                    {"ranked-background", 0.5},
+                    {"cbp-weight", 0.7}},
+       .clip_norm = 2.4},
+      {.name = "simulated",
+       .help = "simulated rows: the setting of docs/simulation.md",
+       .settings = {{"warm-up-steps", 150},
+                    {"b-steps", 300},
+                    {"f-steps", 50},
+                    {"rounds", 2},
+                    {"batch", 10},
+                    {"learning-rate", 1e-3},
+                    {"width", 64},
+                    {"heads", 4},
+                    {"temporal-heads", 4},
+                    {"prompt-vectors", 4},
+                    {"cbp-weight", 0.7}}},
+      // Published: T, Adam's rate, the thresholds, λ, τ, prompts. The numbers of steps are not.
+      {.name = "thumos14",
+       .help = "THUMOS14: T = 1000 and all that is published",
+       .settings = {{"crop", 1000},
+                    {"learning-rate", 1e-4},
+                    {"high", 0.3},
+                    {"low", 0.1},
+                    {"lambda", 0.05},
+                    {"contrast-temperature", 0.07},
+                    {"prompt-vectors", 16},
+                    {"theta-loc", 0.45},
+                    {"theta-cls", 0.85},
+                    {"cbp-weight", 0.7}}},
+      {.name = "activitynet12",
+       .help = "ActivityNet1.2: T = 400 and all that is published",
+       .settings = {{"crop", 400},
+                    {"learning-rate", 1e-4},
+                    {"high", 0.3},
+                    {"low", 0.1},
+                    {"lambda", 0.05},
+                    {"contrast-temperature", 0.07},
+                    {"prompt-vectors", 16},
+                    {"theta-loc", 0.45},
+                    {"theta-cls", 0.85},
+                    {"cbp-weight", 0.7},
+                    {"protocol", "activitynet"}}},
+  };
+  return all;
+}
+inline const Preset& find_preset(const std::string& name) {
+  for (const Preset& preset : presets()) {
+    if (name == preset.name) return preset;
+  }
+  fail("reproduce", "no preset is called '", name, "'");
+}
+
+/// What the paper says: its main numbers and the orders that it reports. The numbers of its single
+/// tables are not known here.                                                             [P]
+struct Published {
+  /// What of ours stands beside it.
+  enum class Measured { both, strategies, losses, concatenation, cbp_labels, vlp_labels };
+  const char *data, *claim, *value;
+  const char* where;  ///< in the paper
+  Measured measured;
+};
+inline const std::vector<Published>& published() {
+  using M = Published::Measured;
+  static const std::vector<Published> all{
+      {"THUMOS14", "DCL, mAP averaged over tIoU 0.3 to 0.7", "40.8", "main result", M::both},
+      {"ActivityNet1.2", "DCL, mAP averaged over tIoU 0.5 to 0.95", "29.6", "main result", M::both},
+      {"THUMOS14", "strategies", "only F < only B < both", "ablation", M::strategies},
+      {"THUMOS14", "losses", "each loss helps", "ablation", M::losses},
+      {"THUMOS14", "CLIP features beside I3D's", "hurt", "naive combination", M::concatenation},
+      {"ActivityNet1.2", "CLIP features beside I3D's", "help a little", "naive combination",
+       M::concatenation},
+      {"both", "pseudo-labels of CBP", "low foreground mIoU: incomplete", "mIoU of pseudo-labels",
+       M::cbp_labels},
+      {"both", "pseudo-labels of vanilla VLP", "low background mIoU: over-complete",
+       "mIoU of pseudo-labels", M::vlp_labels},
+  };
+  return all;
+}
+
+}  // namespace reproduce

@@ -1,0 +1,87 @@
+#pragma once
+/// The data sets that the tables are measured on: folders, or simulated rows that are made for it.
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "../dcl_start.hpp"
+#include "../simulated_folder.hpp"
+#include "../simulation_options.hpp"
+#include "cell.hpp"
+
+namespace reproduce {
+
+/// Makes a simulated data set in `folder`, or finds the one that is there. Returns its path, which
+/// has a checksum of all options in its name.
+inline std::string simulated_world(const std::string& folder, SimulationOptions simulation,
+                                   std::uint64_t seed, std::int64_t prompt_vectors) {
+  simulation.seed = seed;
+  io::Json key = io::Json::object();
+  key["version"] = TANDEM_VERSION_STRING;
+  key["seed"] = seed;
+  key["prompt-vectors"] = prompt_vectors;
+  cli::each_simulation_option(simulation,
+                              [&](const char* name, auto& value, auto&&...) { key[name] = value; });
+  const std::string path = io::join_path(folder, concat("simulated-", seed, "-", digest(key)));
+  if (io::is_file(io::join_path(path, "SIMULATED.txt"))) return path;
+  // Room for the sweep of the number of vectors.
+  simulated::write_simulated({.out = path,
+                              .annotations = "",
+                              .simulation = simulation,
+                              .prompt_vectors = prompt_vectors,
+                              .context = 2 * std::max<std::int64_t>(prompt_vectors, 16) + 4});
+  return path;
+}
+
+/// Mean Euclidean norm of the CLIP rows of the training videos.
+inline double mean_clip_norm(const VideoSource& train) {
+  double sum = 0;
+  std::int64_t rows = 0;
+  for (std::size_t v = 0; v < train.size(); ++v) {
+    const Tensor<float> clip = train.clip(v).contiguous();
+    const std::int64_t width = clip.size(1);
+    for (std::int64_t t = 0; t < clip.size(0); ++t, ++rows) {
+      double square = 0;
+      for (std::int64_t d = 0; d < width; ++d) {
+        const auto x = static_cast<double>(clip.data()[t * width + d]);
+        square += x * x;
+      }
+      sum += std::sqrt(square);
+    }
+  }
+  return rows == 0 ? 0 : sum / static_cast<double>(rows);
+}
+
+/// Reads a world once: what its data and text encoder are, and what its options lack. With
+/// `clip_norm` > 0 VLP's rows are scaled to that mean norm, to three digits.
+/// Errors: data that train_dcl would refuse, or in which no mAP can be computed.
+inline World open_world(std::string name, const dcl::Options& given, double clip_norm) {
+  World out{.name = std::move(name), .options = given};
+  dcl::Options& o = out.options;
+  o.fusion = "mean";  // both branches, unless a row needs one alone
+  dcl::finish_options(o);
+  const dcl::Data data = dcl::open_data(o);
+  TANDEM_CHECK(data.no_map.empty(), "reproduce", "the world '", out.name,
+               "' has no mAP: ", data.no_map);
+  const std::string rows = dcl::check_features(o, data).json();
+  const dcl::Text text = dcl::open_text(o, data.train->truth().classes, data.all->clip_columns());
+  out.data = io::hexadecimal(io::checksum(rows, io::checksum(rows)));
+  out.text = dcl::text_fingerprint(text);
+  out.note = data.note;
+  out.protocol = std::string(protocol_name(data.protocol));
+  out.row_seconds = data.index_seconds;
+  std::size_t longest = 0;
+  for (const auto& ids : text.tokens.names) longest = std::max(longest, ids.size());
+  out.most_prompts = std::max<std::int64_t>(
+      0, (text.encoder->options().context - 2 - static_cast<std::int64_t>(longest)) / 2);
+  if (const double norm = clip_norm > 0 ? mean_clip_norm(*data.train) : 0; norm > 0) {
+    const double scale = clip_norm / norm, unit = std::pow(10.0, std::floor(std::log10(scale)) - 2);
+    o.vlp.scale = std::round(scale / unit) * unit;
+  }
+  return out;
+}
+
+}  // namespace reproduce

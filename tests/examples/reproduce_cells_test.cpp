@@ -1,0 +1,151 @@
+/// What determines a cell of reproduce, and what two cells share.
+
+#include <doctest/doctest.h>
+
+#include <set>
+#include <string>
+
+#include "../../examples/reproduce/catalogue.hpp"
+#include "../../examples/reproduce/cell.hpp"
+
+using namespace reproduce;
+
+namespace {
+
+std::vector<World> worlds() {
+  dcl::Options o;
+  o.fusion = "mean";
+  apply(o, find_preset("miniature").settings);
+  dcl::finish_options(o);
+  std::vector<World> out;
+  for (const char* data : {"aaaa", "bbbb"})
+    out.push_back(
+        {.name = data, .options = o, .data = data, .text = "t", .protocol = "thumos-seconds"});
+  return out;
+}
+Cell cell(const Settings& settings, std::size_t world = 0, std::uint64_t seed = 0) {
+  return make_cell(worlds(), world, seed, settings);
+}
+std::string warm_up_of(const Settings& settings, std::size_t world = 0, std::uint64_t seed = 0) {
+  const auto all = worlds();
+  const Cell c = make_cell(all, world, seed, settings);
+  return digest(warm_up_key(all[world], c.options, 300));
+}
+
+}  // namespace
+
+TEST_CASE("cells: everything that determines the result is in the digest, and nothing else") {
+  const Settings both{{"variant", "both"}};
+  const std::string file = cell(both).file;
+  CHECK(cell(both).file == file);
+  CHECK(cell(both, 0, 1).file != file);  // the seed
+  CHECK(cell(both, 1, 0).file != file);  // the data
+  // Each option that decides a run of train_dcl gives another cell.
+  dcl::Options o = worlds()[0].options;
+  const cli::OptionTable table = dcl::option_table(o);
+  std::set<std::string> files{file};
+  std::size_t options = 0;
+  for (const auto& option : table.options()) {
+    const io::Json now = option->json();
+    if (!option->decides() || option->name() == "fusion" || option->name() == "seed") continue;
+    io::Json other;
+    if (now.is_boolean()) other = !now.get<bool>();
+    if (now.is_number_integer()) other = now == 1 ? 2 : 1;
+    if (now.is_number_float()) other = now == 0.5 ? 0.25 : 0.5;
+    if (option->is_list()) other = io::Json::array({0.2, 0.6});
+    if (other.is_null()) continue;  // words
+    Settings settings = both;
+    // What must go with it
+    if (option->name() == "ranked-foreground") settings.push_back({"ranked-background", 0});
+    if (option->name() == "ranked-background") settings.push_back({"ranked-foreground", 0});
+    if (option->name() == "low") settings.push_back({"high", 1});
+    if (option->name() == "min-max-low") settings.push_back({"min-max-high", 1});
+    if (option->name() == "width" || option->name() == "heads")
+      settings.push_back({"width", 8}),
+          settings.push_back({"heads", option->name() == "width" ? 8 : 1});
+    if (option->name() != "width") settings.push_back({option->name(), other});
+    INFO(option->name());
+    CHECK(files.insert(cell(settings).file).second);
+    ++options;
+  }
+  CHECK(options > 40);
+  // Where the data lie does not.
+  auto elsewhere = worlds();
+  elsewhere[0].options.data = "/another/place";
+  elsewhere[0].name = "moved";
+  CHECK(make_cell(elsewhere, 0, 0, both).file == file);
+}
+
+TEST_CASE("cells: how a run is judged is not what trains it") {
+  const Cell plain = cell({{"variant", "both"}}), judged = cell({{"theta-cls", 0.5}}),
+             same = cell({{"theta-cls", 0.85}}), alone = cell({{"fusion", "cbp"}});
+  CHECK(judged.training == plain.training);
+  CHECK(judged.file != plain.file);
+  CHECK(judged.judged_elsewise);
+  CHECK(same.file == plain.file);
+  CHECK_FALSE(same.judged_elsewise);
+  CHECK_FALSE(plain.judged_elsewise);
+  CHECK(alone.training == plain.training);
+  CHECK(cell({{"lambda", 0}}).training != plain.training);
+}
+
+TEST_CASE("cells: strategies of one world and seed share their warm-up") {
+  const std::string shared = warm_up_of({});
+  for (const Settings& s : std::vector<Settings>{{{"variant", "only-f"}},
+                                                 {{"variant", "self-training"}, {"fusion", "cbp"}},
+                                                 {{"pseudo-labels", "ranked"}},
+                                                 {{"lambda", 0}},
+                                                 {{"warm-up-steps", 610}},
+                                                 {{"vlp-reading", "softmax"}},
+                                                 {{"theta-loc", 0.2}}})
+    CHECK(warm_up_of(s) == shared);
+  for (const Settings& s : std::vector<Settings>{{{"cbp-reading", "softmax"}},
+                                                 {{"concat-clip", true}},
+                                                 {{"prompt-vectors", 4}},
+                                                 {{"learning-rate", 1e-3}},
+                                                 {{"batch", 8}},
+                                                 {{"schedule", "cosine"}}})
+    CHECK(warm_up_of(s) != shared);
+  CHECK(warm_up_of({}, 0, 1) != shared);
+  CHECK(warm_up_of({}, 1) != shared);
+  // A rate that falls over the whole run: runs of other lengths have other warm-ups.
+  CHECK(warm_up_of({{"schedule", "cosine"}}) !=
+        warm_up_of({{"schedule", "cosine"}, {"variant", "only-b"}}));
+}
+
+TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes, and baselines") {
+  const auto all = worlds();
+  for (const char* stable : {"calibrated", "ranked", "min-max"}) {
+    const Catalogue catalogue(all[0].options, stable, 16);
+    std::set<std::string> tables;
+    for (const Table& table : catalogue.tables()) {
+      INFO(table.name);
+      CHECK(tables.insert(table.name).second);
+      std::set<std::string> rows;
+      for (const Row& row : table.rows) {
+        INFO(row.name);
+        CHECK(rows.insert(row.name).second);
+        CHECK_NOTHROW(make_cell(all, 0, 0, row.settings));
+      }
+      for (const Row& row : table.rows)
+        CHECK((row.baseline.empty() || rows.contains(row.baseline)));
+    }
+    CHECK(tables.contains("main"));
+  }
+}
+
+TEST_CASE("cells: a measurement comes back from its file as it was") {
+  Measurement m{.round = 2};
+  m.cbp = BranchLabels{.thresholds = {0.1, 1.0 / 3}, .called = 0.25};
+  m.scores.push_back(
+      {.fusion = "cbp", .thresholds = {0.3}, .map = {0.7}, .averages = {{"0.3:0.7", 0.1}}});
+  const io::JsonDocument document("cell", to_json(m));
+  const Measurement back = measurement_from(document.root());
+  CHECK(io::json_text(to_json(back)) == io::json_text(to_json(m)));
+  CHECK(back.cbp->thresholds.background == 1.0 / 3);
+  CHECK(std::isnan(back.cbp->taught.foreground));
+  CHECK_FALSE(back.vlp.has_value());
+  CHECK(std::isnan(back.agreement));
+  CHECK(back.find("cbp")->main() == 0.1);
+  CHECK(back.find("vlp") == nullptr);
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""reproduce on tiny simulated rows: killed at random and started again, and with other numbers of threads, it writes the
+same tables byte for byte; its numbers are train_dcl's; what is only judged in another way is not trained again.
+usage: reproduce_test.py PROGRAMS"""
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+programs = pathlib.Path(sys.argv[1]).resolve()
+folder = tempfile.TemporaryDirectory()
+work = pathlib.Path(folder.name)
+SIZES = ["--classes", 3, "--train-videos", 6, "--test-videos", 4, "--rows-low", 10, "--rows-high", 14, "--i3d-width", 16,
+         "--clip-width", 8]
+STEPS = {"--warm-up-steps": 6, "--b-steps": 3, "--f-steps": 2, "--rounds": 2}
+MODEL = ["--width", 8, "--layers", 1, "--heads", 2, "--temporal-layers", 1, "--temporal-heads", 2, "--prompt-vectors", 2,
+         "--batch", 3]
+ALL = [*SIZES, *MODEL, *[word for pair in STEPS.items() for word in pair]]
+TABLES = "main,losses,vanilla,rounds,labels,overlaps,theta-cls,prompts"
+
+
+def command(*words):
+    return [str(w) for w in words]
+
+
+def reproduce(out, *more, tables=TABLES, good=True):
+    done = subprocess.run(command(programs / "reproduce", "--simulate", "--worlds", 2, "--seeds", 2, "--tables", tables, "--out",
+                                  work / out, *ALL, *more), capture_output=True, text=True)
+    assert (done.returncode == 0) == good, f"reproduce {more}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def tables(out):
+    files = {p.name: p.read_bytes() for p in (work / out / "tables").iterdir()}
+    files["report.md"] = (work / out / "report.md").read_bytes()
+    return files
+
+
+def cells(out):
+    return {p.name: json.loads(p.read_text()) for p in (work / out / "cells").glob("*.json")}
+
+
+first = reproduce("whole", "--jobs", 2, "--threads", 2).stdout
+whole = tables("whole")
+assert {"main.json", "main.md", "main.csv", "main-differences.json", "published.json"} <= set(whole), sorted(whole)
+
+# ---- the tables are what they should be
+main = json.loads(whole["main.json"])
+assert set(main) == {"title", "header", "rows", "notes"} and all(len(r) == len(main["header"]) for r in main["rows"])
+names = [row[0] for row in main["rows"]]
+assert names[:3] == ["warm-up", "warm-up of all 16 steps", "warm-up, I3D and CLIP side by side"], names
+assert len(names) == len(set(names)) == 20, names
+assert all("±" in row[1] for row in main["rows"]), main["rows"]  # four pairs: every CBP has an interval
+alone = [row for row in main["rows"] if row[0].startswith("self-training")]
+assert len(alone) == 4 and all(set(row[2:]) == {"–"} for row in alone), alone  # without VLP nothing is fused
+assert any("simulated" in note for note in main["notes"]), main["notes"]
+labels = json.loads(whole["labels.json"])
+assert [row[1] for row in labels["rows"][:3]] == ["warm-up", "round 1", "round 2"], labels["rows"][:3]
+published = json.loads(whole["published.json"])
+assert any("of other data" in note for note in published["notes"]) and "40.8" in json.dumps(published)
+
+# ---- a second call does nothing, and says the same
+before = {p: p.stat().st_mtime_ns for p in (work / "whole/cells").iterdir()}
+again = reproduce("whole").stdout
+assert {p: p.stat().st_mtime_ns for p in (work / "whole/cells").iterdir()} == before
+assert tables("whole") == whole and " 0 trainings to do" in again and " 0 trainings to do" not in first
+
+# ---- other numbers of threads and of trainings at a time
+for name, more in {"one": ["--threads", 1], "two": ["--jobs", 1, "--threads", 2]}.items():
+    reproduce(name, *more)
+    assert tables(name) == whole, [n for n in whole if tables(name).get(n) != whole[n]]
+
+# ---- killed at random, again and again: after some files more, and a moment
+
+
+def files(out):
+    return sum(1 for p in (work / out).rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+draw = random.Random(7)
+for kills in range(13):
+    process = subprocess.Popen(command(programs / "reproduce", "--simulate", "--worlds", 2, "--seeds", 2, "--tables", TABLES, "--out",
+                                       work / "killed", *ALL, "--jobs", 2), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               text=True)
+    enough = files("killed") + draw.randint(1, 12)
+    while kills < 12 and process.poll() is None and files("killed") < enough:
+        time.sleep(0.002)
+    if kills < 12:
+        time.sleep(draw.uniform(0, 0.03))
+        process.send_signal(signal.SIGKILL)
+    errors = process.communicate()[1]
+    assert process.returncode == (-signal.SIGKILL if kills < 12 else 0), (kills, process.returncode, errors)
+assert tables("killed") == whole, [n for n in whole if tables("killed").get(n) != whole[n]]
+
+# ---- what is only judged in another way is not trained again: without warm-ups nothing could be
+reproduce("steps", tables="main")
+for state in (work / "steps/warm-ups").iterdir():
+    state.unlink()
+trained = cells("steps")
+reproduce("steps", tables="main,theta-cls")
+assert not list((work / "steps/warm-ups").iterdir()), "a sweep of theta-cls trained again"
+assert {n: c for n, c in cells("steps").items() if n in trained} == trained and len(cells("steps")) > len(trained)
+assert tables("steps")["theta-cls.json"] == whole["theta-cls.json"]
+
+# ---- the numbers are train_dcl's
+for variant, rule, warm_up in (("both", "ranked", 6), ("self-training", "thresholds", 6), ("warm-up", "thresholds", 6),
+                               ("warm-up", "thresholds", 16)):
+    wanted = {"variant": variant, "pseudo-labels": rule, "seed": 1, "warm-up-steps": warm_up, "lambda": 0.05,
+              "concat-clip": False, "no-kd-foreground": False, "no-kd-background": False, "prompt-vectors": 2}
+    found = [c for c in cells("whole").values()
+             if all(c["key"]["training"][k] == v for k, v in wanted.items()) and c["key"]["judged"]["theta-cls"] == 0.85]
+    theirs = []
+    for world in (work / "whole/worlds").iterdir():
+        out = work / f"{variant}-{rule}-{warm_up}-{world.name}"
+        steps = [word for pair in {**STEPS, "--warm-up-steps": warm_up}.items() for word in pair]
+        subprocess.run(command(programs / "train_dcl", "--data", world, "--out", out, "--variant", variant, "--pseudo-labels", rule,
+                               "--seed", 1, "--learning-rate", 1e-3, "--crop", 14, *MODEL, *steps),
+                       check=True, capture_output=True)
+        lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        theirs.append([line for line in lines if "average_map" in line][-1]["average_map"]["0.3:0.7"])
+    ours = [c["rounds"][-1]["map"]["cbp"]["averages"]["0.3:0.7"] for c in found]
+    assert len(ours) == 2 and sorted(ours) == sorted(theirs), (variant, rule, ours, theirs)
+
+# ---- what cannot be is refused in a sentence, and nothing is lost
+for words, expected in ((["--tables", "mian"], "did you mean \"main\""), (["--baseline", "warmup"], "no row of these tables"),
+                        (["--world", work], "give one of")):
+    done = subprocess.run(command(programs / "reproduce", "--simulate", "--out", work / "whole", "--worlds", 2, "--seeds", 2,
+                                  *ALL, *words), capture_output=True, text=True)
+    assert done.returncode != 0 and expected in done.stderr, (words, done.stderr)
+same = subprocess.run(command(programs / "reproduce", "--world", *[sorted((work / "whole/worlds").iterdir())[0]] * 2, "--out",
+                              work / "same", *MODEL), capture_output=True, text=True)
+assert same.returncode == 1 and "same data" in same.stderr, same.stderr
+victim, other = sorted((work / "whole/cells").iterdir())[:2]
+good_text = victim.read_text()
+victim.write_text(other.read_text())
+assert "another run" in reproduce("whole", good=False).stderr
+victim.write_text("{")
+assert victim.name in reproduce("whole", good=False).stderr
+victim.unlink()
+reproduce("whole")
+assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == json.loads(good_text)["rounds"]
+listed = reproduce("whole", "--list").stdout
+assert "chosen" in listed and "theta-loc" in listed and "--pseudo-labels ranked" in listed, listed
+print(f"{len(before)} cells, {kills} kills, {len(whole)} files of tables: the same")
