@@ -22,7 +22,7 @@ struct Options {
   // run
   std::string out = "out", protocol;
   bool resume = false, fresh = false;
-  std::int64_t checkpoint_every = 100, evaluate_every = 0, threads = 0;
+  std::int64_t checkpoint_every = 100, evaluate_every = 0, record_videos = 60, threads = 0;
   // model
   CbpOptions cbp;
   VlpOptions vlp;
@@ -83,6 +83,10 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("evaluate-every", o.evaluate_every,
         "Rounds between evaluations on the test subset; 0: at the end only")
       .from(0, most_rounds);
+  t.add("record-videos", o.record_videos,
+        "Training videos whose scores and pseudo-labels are kept after each round, for report; 0: "
+        "none")
+      .from(0, 1e6);
   t.add("protocol", o.protocol, "How detections are judged (default: by data set)")
       .words({"", "activitynet", "thumos-index", "thumos-seconds"});
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);

@@ -156,22 +156,28 @@ void for_each_scored(const Branch<T>& branch, const VideoSource& source, Feature
     use(v, score_video(branch, features(v), reading).frames);
 }
 
-/// Adds to `quality` the pseudo-labels that p (T, C) gives for video v of `source`, whose labels are
-/// used, as in training. `shares` (videos, classes) is what PseudoLabelRule::calibrated keeps.
+/// The pseudo-labels H (1, T, C) that p (T, C) gives for video v of `source`, whose labels are used,
+/// as in training. `shares` (videos, classes) is what PseudoLabelRule::calibrated keeps.
+inline Tensor<std::int32_t> video_pseudo_labels(const VideoSource& source, std::size_t v,
+                                                const Tensor<float>& p,
+                                                const PseudoLabelOptions& options,
+                                                const Tensor<float>& shares = {}) {
+  const auto classes = static_cast<std::int64_t>(source.classes());
+  const Tensor<float> labels = zeros<float>({1, classes});
+  for (int c : source.truth().videos[v].labels) labels.set({0, c}, 1.0F);
+  const Tensor<float> share =
+      shares.defined() ? shares.select(0, static_cast<std::int64_t>(v)).unsqueeze(0) : shares;
+  return pseudo_labels(p.unsqueeze(0), labels, ones<bool>({1, p.size(0)}), options, share);
+}
+
+/// Adds to `quality` the pseudo-labels that p (T, C) gives for video v of `source`.
 inline void judge_video(PseudoLabelQuality& quality, const VideoSource& source, std::size_t v,
                         const Tensor<float>& p, const PseudoLabelOptions& options,
                         const Tensor<float>& shares = {}) {
-  const VideoTruth& truth = source.truth().videos[v];
-  const auto classes = static_cast<std::int64_t>(source.classes());
-  const Tensor<float> labels = zeros<float>({1, classes});
-  for (int c : truth.labels) labels.set({0, c}, 1.0F);
-  const std::int64_t rows = p.size(0);
-  const Tensor<float> share =
-      shares.defined() ? shares.select(0, static_cast<std::int64_t>(v)).unsqueeze(0) : shares;
-  const Tensor<std::int32_t> h =
-      pseudo_labels(p.unsqueeze(0), labels, ones<bool>({1, rows}), options, share);
+  const Tensor<std::int32_t> h = video_pseudo_labels(source, v, p, options, shares);
   quality.add(std::span(h.data(), static_cast<std::size_t>(h.numel())),
-              static_cast<std::size_t>(rows), source.classes(), truth, source.seconds_per_row(v));
+              static_cast<std::size_t>(p.size(0)), source.classes(), source.truth().videos[v],
+              source.seconds_per_row(v));
 }
 
 /// The pseudo-labels that a branch would give for every video of `source`, judged against the
