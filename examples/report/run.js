@@ -16,7 +16,11 @@ const Run = (() => {
 
   // ---- scores: the branches' are given, the fusions are made of them here as fuse() makes them
 
-  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const bytes = (text) => {
+    const letters = atob(text), out = new Uint8Array(letters.length);
+    for (let i = 0; i < out.length; ++i) out[i] = letters.charCodeAt(i);
+    return out;
+  };
   const floats = (text) => new Float32Array(bytes(text).buffer);
   const f = Math.fround;
   const minMax = (x) => {
@@ -37,11 +41,15 @@ const Run = (() => {
   const slices = (values, rows) => values && Array.from({length: values.length / rows},
     (_, k) => values.slice(k * rows, k * rows + rows));
   /** The branches' scores of each class that a video shows; of a training video those after a round. */
+  let decoded = {};  // the last ones, since a long video's take a while
   const scoresOf = (video, round = state.round) => {
+    if (decoded.video === video && decoded.round === round) return decoded.scores;
     const from = video.kind === 'test' ? video : video.rounds[Math.min(round, video.rounds.length - 1)] ?? {};
     const read = video.kind === 'test' ? floats : (text) => Float32Array.from(bytes(text), (q) => q / 255);
-    return {cbp: from.cbp ? slices(read(from.cbp), video.rows) : null,
+    const scores = {cbp: from.cbp ? slices(read(from.cbp), video.rows) : null,
       vlp: from.vlp ? slices(read(from.vlp), video.rows) : null};
+    decoded = {video, round, scores};
+    return scores;
   };
   /** [{frames, video}] of each class that a video shows. */
   const fused = (video, fusion = state.fusion, round = state.round) => {
@@ -223,7 +231,11 @@ const Run = (() => {
     }), ...(classes.length === 0 ? [element('p', {class: 'small'}, 'Nothing of this class is here.')] : []));
     const kinds = [...new Set(detectionsOf(video).map((d) => d[4]))].sort((a, b) => a - b);
     const more = video.more?.[state.fusion] ?? 0;
-    find('#kinds').replaceChildren(...(kinds.length > 0 ? [`Detections (tIoU ${result()?.errors?.tiou ?? ''}): `] : []),
+    const thresholds = video.kind === 'test'
+      ? video.cbp || video.vlp ? `θ_loc ${data.thetaLoc.join(', ')}${data.normalize ? ' of the range of the scores' : ''}; mark: θ_cls ${data.thetaCls}` : ''
+      : data.rule === 'thresholds' ? `δ_h ${data.high}, δ_l ${data.low}` : '';
+    find('#kinds').replaceChildren(...(thresholds ? [element('span', {}, element('i', {class: 'dots'}), thresholds)] : []),
+      ...(kinds.length > 0 ? [result()?.errors ? `Detections at tIoU ${result().errors.tiou}: ` : 'Detections: '] : []),
       ...kinds.map((kind) => element('span', {}, element('i', {class: 'box k' + kind}), data.kinds[kind])),
       ...(more > 0 ? [`${more} more of other classes or weaker`] : []),
       ...(video.rounds.length > 0 ? ['Pseudo-labels: ', ...[['front', 'foreground'], ['ground', 'background'], ['open', 'undecided']]

@@ -19,8 +19,10 @@
       const {range, value} = primary(trained), half = data.tiou.indexOf(0.5);
       parts.push(element('b', {}, `${per(value)} % mAP`), ` average over tIoU ${range === 'mean' ? data.tiou.join(', ') : range}`);
       if (half >= 0) parts.push(', ', element('b', {}, `${per(trained.map[half])} %`), ' at 0.5');
-      parts.push(` · scores ${nameOf(data.trained)}, as trained · protocol ${data.protocol} · ${data.testVideos} test videos, ` +
-        `${data.instances} instances, ${trained.classes.length} classes`);
+      const count = (n, one, many) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+      parts.push(` · scores ${nameOf(data.trained)}, as trained · protocol ${data.protocol} · ` +
+        `${count(data.testVideos, 'test video', 'test videos')}, ${count(data.instances, 'instance', 'instances')}, ` +
+        count(trained.classes.length, 'class', 'classes'));
     } else {
       parts.push('No mAP: see the notes.');
     }
@@ -38,7 +40,7 @@
     const shown = data.fusions.filter((one) => data.results[one]);
     if (shown.length === 0) return null;
     const ranges = Object.keys(data.results[shown[0]].averages);
-    return table('mAP in % by the scores that speak', ['scores', ...data.tiou.map((t) => '@' + t), ...ranges, 'detections'],
+    return table('mAP in %, by scores', ['scores', ...data.tiou.map((t) => '@' + t), ...ranges, 'detections'],
       shown.map((one) => {
         const r = data.results[one];
         return [nameOf(one) + (one === data.trained ? ' (as trained)' : ''), ...r.map.map((m) => per(m)),
@@ -48,7 +50,7 @@
   const mapPlot = () => {
     const shown = [...new Set(['cbp', 'vlp', state.fusion])].filter((one) => data.results[one]);
     return Plots.lines('mAP by tIoU', '', {x: 'tIoU', y: 'mAP in %', digits: 1, xTicks: data.tiou,
-      series: shown.map((one) => ({name: nameOf(one).replace(/^[a-z]/, (c) => c), colour: colourOf(one),
+      series: shown.map((one) => ({name: nameOf(one), colour: colourOf(one),
         points: data.tiou.map((t, i) => [t, 100 * data.results[one].map[i]])}))});
   };
   const classPlot = () => {
