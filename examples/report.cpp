@@ -50,49 +50,6 @@ dcl::Options run_options(const Options& o, const dcl::Model& model) {
   return out;
 }
 
-/// The videos of a folder by their names without ending, embedded while they are small.
-class VideoFolder {
- public:
-  VideoFolder(const Options& o) : o_(o) {
-    if (o.videos.empty()) return;
-    for (const std::string& name : list_folder(o.videos)) {
-      const std::filesystem::path path(name);
-      const std::string ending = path.extension().string();
-      for (const char* known : {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".ogv", ".mpg"}) {
-        if (ending == known) paths_.emplace(path.stem().string(), io::join_path(o.videos, name));
-      }
-    }
-    TANDEM_CHECK(!paths_.empty(), "report", "the folder --videos ", o.videos, " holds no video");
-  }
-
-  report::VideoFile find(const std::string& id) {
-    const auto found = paths_.find(id);
-    if (found == paths_.end()) return {};
-    const std::string& path = found->second;
-    const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path));
-    report::VideoFile out{.url = "", .name = std::filesystem::path(path).filename().string()};
-    ++shown_;
-    if (size <= o_.embed_kib << 10 && bytes_ + size <= most_bytes) {
-      bytes_ += size;
-      embedded_.emplace_back(concat("video-", embedded_.size()), report::video_data_url(path));
-      out.url = "#" + embedded_.back().first;
-    } else {
-      out.url = report::video_link(path, o_.page);
-    }
-    return out;
-  }
-  const std::vector<std::pair<std::string, std::string>>& embedded() const { return embedded_; }
-  std::size_t shown() const { return shown_; }
-
- private:
-  static constexpr std::int64_t most_bytes = std::int64_t{24} << 20;  // of all that are embedded
-  const Options& o_;
-  std::map<std::string, std::string> paths_;
-  std::vector<std::pair<std::string, std::string>> embedded_;
-  std::int64_t bytes_ = 0;
-  std::size_t shown_ = 0;
-};
-
 /// What the page is made of, as far as it is there.
 class Report {
  public:
@@ -100,7 +57,7 @@ class Report {
       : o_(o),
         model_(io::join_path(o.run, "checkpoint.safetensors"), {}),
         run_(run_options(o, model_)),
-        files_(o) {}
+        files_(o.videos, o.page, o.embed_kib << 10) {}
 
   void write() {
     open_branches();
@@ -436,7 +393,7 @@ class Report {
   const Options& o_;
   dcl::Model model_;
   dcl::Options run_;
-  VideoFolder files_;
+  report::VideoFolder files_;
   std::vector<std::string> warnings_;
   bool cbp_ = false, vlp_ = false;
   std::vector<InferenceOptions> ways_;

@@ -171,7 +171,8 @@
 
   drawPlots();
   drawList();
-  const wanted = decodeURIComponent(location.hash.replace(/^#video=/, ''));
+  let wanted = '';
+  try { wanted = decodeURIComponent(location.hash.replace(/^#video=/, '')); } catch { /* an address of another's making */ }
   choose(data.videos.find((v) => v.id === wanted) ?? data.videos[0] ?? null);
   if (data.videos.length === 0) find('.viewer').classList.add('none');
 })();

@@ -17,6 +17,7 @@
 #include "run_page.hpp"
 #include "tandem/wtal/detect/false_positives.hpp"
 #include "tandem/wtal/detect/inference.hpp"
+#include "video_url.hpp"
 
 namespace report {
 
@@ -28,11 +29,6 @@ struct FusionResult {
   DetectionSet detections;
   std::optional<Evaluation> evaluation;
   std::optional<FalsePositives> errors;
-};
-
-/// A file that shows a video of the run, as the page finds it.
-struct VideoFile {
-  std::string url, name;
 };
 
 /// About `most` of `all` numbers from 0, spread evenly: all of them where there are no more.

@@ -146,6 +146,30 @@ def check_bounds(work):
     assert not (work / "no.html").exists()
 
 
+def check_videos(work, browser):
+    """A small video lies inside the page, one that is larger than asked for beside it; one that cannot be played is told."""
+    folder = work / "some videos"
+    folder.mkdir()
+    (folder / "video 8.mp4").write_bytes(b"no video at all")
+    for below, wanted in ((1, "#video-0"), (0, "./some%20videos/video%208.mp4")):
+        page = work / "videos.html"
+        said = run(programs / "report", "--run", work / "run", "--videos", folder, "--embed-below", below, "--page", page)
+        assert "9 videos, 1 with a player" in said, said
+        found = {v["id"]: v["video"] for v in data_of(page)["videos"]}
+        assert found.pop("video 8") == wanted and set(found.values()) == {""}, found
+        embedded = re.findall(r'<script type="text/plain" id="video-0">data:video/mp4;base64,(.*?)</script>', page.read_text())
+        assert [base64.b64decode(e) for e in embedded] == ([b"no video at all"] if below else []), embedded
+        if browser:
+            browser.open(page.as_uri())
+            assert browser.wait_for("!document.querySelector('#unplayable').hidden"), "a broken video is not told"
+            browser.value("Run.choose(Run.data.videos[1])")
+            assert browser.value("document.querySelector('#stage').hidden && document.querySelector('#unplayable').hidden")
+            browser.errors.clear()
+    (work / "none").mkdir()
+    assert "holds no video" in run(programs / "report", "--run", work / "run", "--videos", work / "none", "--page",
+                                   work / "no.html", status=1)
+
+
 def check_missing(work, browser):
     """Without features there are the run's own detections and their mAP; without anything its training."""
     bare = work / "bare"
@@ -264,11 +288,13 @@ def main():
         check_bounds(work)
         chromium = find_chromium()
         if not chromium:
+            check_videos(work, None)
             check_missing(work, None)
             print("the page's numbers are right; without Chromium it was not looked at")
             return
         with Browser(chromium) as b:
             check_page(work, b, data)
+            check_videos(work, b)
             check_missing(work, b)
     print("the page's numbers are right, and a browser shows them")
 

@@ -54,6 +54,19 @@ def check_example(b, path):
     check(b.value("document.querySelectorAll('.segment').length") == 5, "the example is not drawn")
 
 
+def check_run_example(b, path):
+    """So does the page of a run: curves, the annotation, a detection, plots and a table."""
+    b.open(path.resolve().as_uri())
+    check(b.wait_for("document.querySelectorAll('.plot svg').length >= 3"), "there are no plots: %s" % b.errors)
+    check(b.errors == [], "the browser reported: %s" % b.errors)
+    count = lambda what: b.value("document.querySelectorAll('%s').length" % what)
+    for what, number in ((".entry", 1), (".curve-line", 3), (".chart .truth", 1), (".chart .theta", 1), (".segment.found", 1),
+                         (".gauge .dot", 3), ("#tables td", 2), ("input[name=fusion]", 3)):
+        check(count(what) == number, "the example has %d %s, not %d" % (count(what), what, number))
+    b.click("input[value=cbp]")
+    check(count(".curve-line") == 2 and count(".segment.found") == 0, "the switch does not show CBP alone")
+
+
 def check_places(page):
     page.show(track("Dive", videoScore=0.25, scores=[0, 1], threshold=0.5,
                     predicted=[segment(5, 10, 0.25), segment(18, 30, 0.75)]))
@@ -138,6 +151,7 @@ def main():
         sys.exit(SKIPPED)
     with tempfile.TemporaryDirectory(prefix="tandem-view-") as name, Browser(chromium) as b:
         check_example(b, path)
+        check_run_example(b, path.parent / "run.html")
         page = Page(b, pathlib.Path(name), path)
         for part in (check_places, check_lanes, check_nothing, check_axis, check_texts):
             part(page)
