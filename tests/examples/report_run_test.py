@@ -7,7 +7,6 @@ import json
 import pathlib
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -40,9 +39,11 @@ def data_of(page):
     return json.loads(re.search(r'id="data">(.*?)</script>', page.read_text(), re.S).group(1))
 
 
-def floats(text):
-    raw = base64.b64decode(text)
-    return struct.unpack("<%df" % (len(raw) // 4), raw)
+def near(a, b):
+    """The same up to what two programs may round otherwise."""
+    if isinstance(a, list):
+        return len(a) == len(b) and all(near(x, y) for x, y in zip(a, b))
+    return abs(a - b) <= 1e-5
 
 
 def check_results(work, data):
@@ -57,9 +58,11 @@ def check_results(work, data):
             "--protocol", "thumos-seconds", "--subset", "test", "--json", work / "evaluation.json")
         wanted, found = json.loads((work / "evaluation.json").read_text()), data["results"][fusion]
         assert data["tiou"] == wanted["tiou"] and data["protocol"] == wanted["protocol"]
-        assert found["map"] == wanted["map"] and found["averages"] == wanted["averages"], fusion
-        wanted = [{**c, "name": c["name"].replace("\u202e", "\\u202e")} for c in wanted["classes"]]
-        assert found["classes"] == wanted, (found["classes"], wanted)
+        assert near([found["map"], list(found["averages"].values())], [wanted["map"], list(wanted["averages"].values())]), fusion
+        assert list(found["averages"]) == list(wanted["averages"])
+        for a, b in zip(found["classes"], wanted["classes"], strict=True):
+            assert a["name"] == b["name"].replace("\u202e", "\\u202e") and near(a["ap"], b["ap"]), (a, b)
+            assert (a["instances"], a["detections"]) == (b["instances"], b["detections"]), (a, b)
         detected = json.loads((out / "detections.json").read_text())["results"]
         truth = json.loads((work / "truth.json").read_text())["database"]
         counts = [0] * 6
@@ -68,7 +71,7 @@ def check_results(work, data):
                 continue
             there = sorted([CLASSES.index(d["label"]), *d["segment"], d["score"]] for d in detected[video["id"]])
             here = sorted(d[:4] for d in video["detections"][fusion])
-            assert here == there and video["more"][fusion] == 0, (fusion, video["id"])
+            assert near(here, there) and video["more"][fusion] == 0, (fusion, video["id"])
             for k, one in zip(kinds(detected[video["id"]], truth[video["id"]]["annotations"]),
                               sorted(video["detections"][fusion], key=lambda d: -d[3])):
                 assert k == one[4], (fusion, video["id"], one, k)
@@ -217,7 +220,7 @@ def check_page(work, b, data):
         for cls, (frames, score) in zip(video["shown"], made):
             track = tracks[data["classes"][cls]]
             assert max(abs(p - q) for p, q in zip(frames, track["scores"])) <= 0.5001e-4, fusion
-            assert len(frames) == len(track["scores"]) and score == track["videoScore"], (fusion, score, track["videoScore"])
+            assert len(frames) == len(track["scores"]) and abs(score - track["videoScore"]) < 1e-6, (fusion, score, track["videoScore"])
 
     # The switch shows another's detections, everything else follows.
     for fusion in ("vlp", "mean"):
