@@ -70,28 +70,29 @@ class Branches {
     PseudoLabelQuality quality;
   };
   /// Nothing where the branch is not there. `visit(v)` before each video; `shares` is what
-  /// calibrated pseudo-labels keep, undefined for the others.
-  template <class Visit>
+  /// calibrated pseudo-labels keep, undefined for the others; `use(v, p, rule)` with the branch's
+  /// scores of each video and what makes labels of them.
+  template <class Visit, class Use>
   std::optional<Judgement> judge_cbp(const VideoSource& source, const Tensor<float>& shares,
-                                     Visit&& visit) const {
+                                     Visit&& visit, Use&& use) const {
     if (!cbp_) return std::nullopt;
     return judge(
         *cbp_, source, [&](std::size_t v) { return visit(v), source.i3d(v); }, o_.train.cbp_reading,
-        shares);
+        shares, use);
   }
-  template <class Visit>
+  template <class Visit, class Use>
   std::optional<Judgement> judge_vlp(const VideoSource& source, const Tensor<float>& shares,
-                                     Visit&& visit) const {
+                                     Visit&& visit, Use&& use) const {
     if (!vlp_) return std::nullopt;
     return judge(
         *vlp_, source, [&](std::size_t v) { return visit(v), source.clip(v); },
-        o_.train.vlp_reading, shares);
+        o_.train.vlp_reading, shares, use);
   }
 
  private:
-  template <class Features>
+  template <class Features, class Use>
   Judgement judge(Branch<float>& branch, const VideoSource& source, Features&& features,
-                  Reading reading, const Tensor<float>& shares) const {
+                  Reading reading, const Tensor<float>& shares, Use&& use) const {
     const nn::Evaluating<float> evaluating{&branch};
     Judgement out{LabelCensus(o_.train.pseudo.high, o_.train.pseudo.low), PseudoLabelQuality()};
     PseudoLabelOptions rule = o_.train.pseudo;
@@ -102,6 +103,7 @@ class Branches {
     for_each_scored(branch, source, features, reading, [&](std::size_t v, const Tensor<float>& p) {
       const VideoTruth& truth = source.truth().videos[v];
       out.census.add(p, truth);
+      use(v, p, rule);
       if (!truth.instances.empty()) judge_video(out.quality, source, v, p, rule, shares);
     });
     return out;

@@ -22,7 +22,7 @@ struct Options {
   // run
   std::string out = "out", protocol;
   bool resume = false, fresh = false;
-  std::int64_t checkpoint_every = 100, evaluate_every = 0, threads = 0;
+  std::int64_t checkpoint_every = 100, evaluate_every = 0, record_videos = 60, threads = 0;
   // model
   CbpOptions cbp;
   VlpOptions vlp;
@@ -83,6 +83,10 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("evaluate-every", o.evaluate_every,
         "Rounds between evaluations on the test subset; 0: at the end only")
       .from(0, most_rounds);
+  t.add("record-videos", o.record_videos,
+        "Training videos whose scores and pseudo-labels are kept after each round, for report; 0: "
+        "none")
+      .from(0, 1e6);
   t.add("protocol", o.protocol, "How detections are judged (default: by data set)")
       .words({"", "activitynet", "thumos-index", "thumos-seconds"});
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
@@ -181,11 +185,10 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
-  t.add(
-       "fusion", o.fusion,
-       "Scores from cbp, vlp, their mean, weighted, or normalized-mean (of scores that are min-max "
-       "normalised per video and class first)")
-      .words({"cbp", "vlp", "mean", "weighted", "normalized-mean"});
+  t.add("fusion", o.fusion,
+        "Scores from cbp, vlp, their mean, weighted, geometric-mean, or normalized-mean (of scores "
+        "that are min-max normalised per video and class first)")
+      .words(fusion_names());
   t.add("cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted").from(0, 1);
   t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals")
       .from(0, 1);
@@ -264,11 +267,7 @@ inline void finish_options(Options& o) {
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing
-  o.inference.fusion = o.fusion == "vlp"               ? Fusion::vlp
-                       : o.fusion == "mean"            ? Fusion::mean
-                       : o.fusion == "weighted"        ? Fusion::weighted
-                       : o.fusion == "normalized-mean" ? Fusion::normalized_mean
-                                                       : Fusion::cbp;
+  o.inference.fusion = fusion_from_name(o.fusion);
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;

@@ -16,6 +16,7 @@
 #endif
 #include "report/page.hpp"
 #include "report/page_html.hpp"  // made of report/page.html by the build
+#include "report/video_url.hpp"
 #include "tandem/clip/class_names.hpp"
 #include "tandem/features/provenance.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
@@ -269,28 +270,13 @@ std::vector<std::string> unknown_labels(const Truth& truth, const dcl::Model& mo
   return out;
 }
 
-/// "data:video/mp4;base64,…": the video inside the page.
-std::string data_url(const std::string& path) {
+/// The video inside the page.
+std::string embedded(const std::string& path) {
   constexpr std::size_t most = std::size_t{64} << 20;
-  const auto file = io::MappedFile::open(path);
-  TANDEM_CHECK(file->size() <= most, "localize", path, " has ", file->size() >> 20,
+  const std::uintmax_t size = std::filesystem::file_size(path);
+  TANDEM_CHECK(size <= most, "localize", path, " has ", size >> 20,
                " MiB, too much to lie inside a page (64); leave --embed-video out");
-  const std::string extension = std::filesystem::path(path).extension().string();
-  const std::string type = extension == ".webm"  ? "video/webm"
-                           : extension == ".ogv" ? "video/ogg"
-                           : extension == ".mkv" ? "video/x-matroska"
-                                                 : "video/mp4";
-  std::string out = "data:" + type + ";base64,";
-  constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const unsigned char* p = file->data();
-  for (std::size_t i = 0; i < file->size(); i += 3) {
-    const std::size_t left = file->size() - i;
-    const unsigned b = unsigned{p[i]} << 16 | (left > 1 ? unsigned{p[i + 1]} << 8 : 0U) |
-                       (left > 2 ? unsigned{p[i + 2]} : 0U);
-    out += {digits[b >> 18], digits[b >> 12 & 63], left > 1 ? digits[b >> 6 & 63] : '=',
-            left > 2 ? digits[b & 63] : '='};
-  }
-  return out;
+  return report::video_data_url(path);
 }
 
 report::Page make_page(const Options& o, const dcl::Model& model, const Rows& rows,
@@ -303,13 +289,8 @@ report::Page make_page(const Options& o, const dcl::Model& model, const Rows& ro
   for (const auto& [name, segment] : truth.segments)
     page.duration = std::max(page.duration, segment.end);
   if (!o.video.empty()) {
-    namespace fs = std::filesystem;
-    page.video_name = fs::path(o.video).filename().string();
-    const fs::path folder = fs::absolute(o.page).parent_path();
-    page.video =
-        o.embed
-            ? data_url(o.video)
-            : report::page_url(fs::absolute(o.video).lexically_proximate(folder).generic_string());
+    page.video_name = std::filesystem::path(o.video).filename().string();
+    page.video = o.embed ? embedded(o.video) : report::video_link(o.video, o.page);
   }
   page.facts = {{"checkpoint", concat(o.checkpoint, " (step ", model.steps(), ")")},
                 {"features", rows.source},

@@ -5,7 +5,8 @@
 ///
 /// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object
 /// per step, round and evaluation), detections.json (ActivityNet format), options.json (all options
-/// of the run; what --config reads).
+/// of the run; what --config reads), and rounds/NN.safetensors (how both branches score and label some
+/// training videos after each round; the program report shows them).
 
 #include <cmath>
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "dcl_branches.hpp"
 #include "dcl_identity.hpp"
 #include "dcl_metrics.hpp"
+#include "dcl_rounds.hpp"
 #include "dcl_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/io/lock.hpp"
@@ -36,6 +38,7 @@ class Session {
         data_(open_data(o)),
         train_rows_(*data_.train, o.concat_clip),
         test_rows_(*data_.test, o.concat_clip),
+        rounds_(train_rows_, data_.train_lengths, o.record_videos),
         random_(o.train.seed),
         branches_(o, data_, random_),
         trainer_(o.train, branches_.cbp(), branches_.vlp()),
@@ -53,6 +56,9 @@ class Session {
     io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
     Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(),
                     unjudged_ >= 0, start_.changes);
+    rounds_.prepare(o_.out, unjudged_ >= 0        ? unjudged_
+                            : trainer_.finished() ? o_.train.rounds + 1
+                                                  : trainer_.current_phase().round);
     describe();
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
@@ -196,9 +202,19 @@ class Session {
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     const auto visit = [this](std::size_t) { stop_->check(); };
     const Tensor<float>& shares = trainer_.calibration();
-    const std::optional<Branches::Judgement> c = branches_.judge_cbp(train_rows_, shares, visit),
-                                             v = branches_.judge_vlp(train_rows_, shares, visit);
+    std::vector<std::vector<RecordedCurve>> cbp, vlp;
+    const bool due = rounds_.due(round);
+    const auto record = [&](std::vector<std::vector<RecordedCurve>>& to) {
+      return [&, this](std::size_t video, const Tensor<float>& p, const PseudoLabelOptions& rule) {
+        if (due) rounds_.add(to, video, p, rule, shares);
+      };
+    };
+    const std::optional<Branches::Judgement> c = branches_.judge_cbp(train_rows_, shares, visit,
+                                                                     record(cbp)),
+                                             v = branches_.judge_vlp(train_rows_, shares, visit,
+                                                                     record(vlp));
     if (!c && !v) return;
+    if (due) rounds_.write(o_.out, round, trainer_.steps(), cbp, vlp);
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["pseudo_labels_after_round"] = round;
@@ -347,6 +363,7 @@ class Session {
   std::optional<cli::StopSignals> stop_;
   Data data_;
   ConcatSource train_rows_, test_rows_;  // what the branches read of the data
+  RoundRecorder rounds_;
   Generator random_;
   Branches branches_;
   Trainer<float> trainer_;

@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/io/utf8.hpp"
 #include "tandem/tensor/error.hpp"
 #include "tandem/tensor/finite.hpp"
 #include "tandem/wtal/data/types.hpp"
@@ -52,15 +53,36 @@ struct Page {
   std::vector<std::string> warnings = {};                       ///< shown prominently
 };
 
+/// The length of the character at the front of `text` if it is one that turns the direction in which
+/// what stands beside it is read (U+061C, U+200E, U+200F, U+202A–E, U+2066–9), else 0.
+inline std::size_t bidi_control(std::string_view text, std::uint32_t& code) {
+  if (text.empty() || static_cast<unsigned char>(text[0]) < 0xD8) return 0;
+  const std::size_t length = io::decode_utf8(text, code);
+  const bool turns = code == 0x061C || code == 0x200E || code == 0x200F ||
+                     (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  return length > 0 && turns ? length : 0;
+}
+/// "u202e", in small letters as printable() writes it.
+inline std::string code_name(std::uint32_t code) {
+  char name[8];
+  std::snprintf(name, sizeof name, "u%04x", static_cast<unsigned>(code & 0xFFFF));
+  return name;
+}
+
 /// A text as a JSON string that may stand inside a script element: what could end the element or
 /// the string, or begin a comment (< > & " ' \, U+2028, U+2029), is written as \uXXXX. Control
-/// characters that HTML does not have become U+FFFD, as a browser makes them.
+/// characters that HTML does not have become U+FFFD, as a browser makes them; those that would turn
+/// the text beside them are written out, visibly: \u202e.
 inline std::string json_text(std::string_view text) {
   std::string out = "\"";
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     const std::string_view rest = text.substr(i, 3);
-    if (c == '\n' || c == '\t') {
+    std::uint32_t code = 0;
+    if (const std::size_t length = bidi_control(text.substr(i), code); length > 0) {
+      out += "\\u005C" + code_name(code);
+      i += length - 1;
+    } else if (c == '\n' || c == '\t') {
       out += c == '\n' ? "\\n" : "\\t";
     } else if ((c >= 0 && c < 32) || c == 127) {
       out += "\xEF\xBF\xBD";
@@ -180,14 +202,21 @@ inline std::string page_data(const Page& page) {
                 detail::json_list(page.tracks, detail::track_data), "}");
 }
 
-/// The page as a text: `html` is that of page.html, whose example the page's own data replaces.
-/// Errors: those of page_data; a text that has no place for the data.
-inline std::string localization_page(const Page& page, std::string_view html) {
+/// `html` with `data`, JSON that may stand there, in place of its example. Error: it has no place for
+/// the data.
+inline std::string fill_page(std::string_view html, std::string_view data,
+                             const char* where = "page") {
   constexpr std::string_view begin = R"(<script type="application/json" id="data">)";
   const std::size_t at = html.find(begin), from = at + begin.size();
   const std::size_t to = at == html.npos ? html.npos : html.find("</script>", from);
-  TANDEM_CHECK(to != html.npos, "localization_page", "the page has no element ", begin);
-  return concat(html.substr(0, from), page_data(page), html.substr(to));
+  TANDEM_CHECK(to != html.npos, where, "the page has no element ", begin);
+  return concat(html.substr(0, from), data, html.substr(to));
+}
+
+/// The page as a text: `html` is that of page.html, whose example the page's own data replaces.
+/// Errors: those of page_data; a text that has no place for the data.
+inline std::string localization_page(const Page& page, std::string_view html) {
+  return fill_page(html, page_data(page), "localization_page");
 }
 
 }  // namespace report

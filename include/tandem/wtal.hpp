@@ -14,6 +14,7 @@
 #include "tandem/wtal/data/types.hpp"
 #include "tandem/wtal/data/wtalc.hpp"
 #include "tandem/wtal/detect/evaluation.hpp"
+#include "tandem/wtal/detect/false_positives.hpp"
 #include "tandem/wtal/detect/inference.hpp"
 #include "tandem/wtal/detect/localization.hpp"
 #include "tandem/wtal/detect/nms.hpp"

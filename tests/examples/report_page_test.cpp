@@ -4,6 +4,8 @@
 #include <string>
 
 #include "../../examples/report/page.hpp"
+#include "../../examples/report/run_page.hpp"
+#include "../../examples/report/tables.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/io/json_reader.hpp"
 
@@ -43,6 +45,9 @@ TEST_CASE("report_page: texts and URLs are escaped") {
         "\"x\xEF\xBF\xBDy\xEF\xBF\xBDz\\t\\n\xEF\xBF\xBD\"");
   CHECK(json_text("Übung ↔") == "\"Übung ↔\"");
   // JavaScript before 2019 took these for ends of lines.
+  // What turns the direction of the text behind it is written out.
+  CHECK(json_text("a\xE2\x80\xAE"
+                  "b\xE2\x81\xA6\xD8\x9C") == R"("a\u005Cu202eb\u005Cu2066\u005Cu061c")");
   CHECK(json_text("a\xE2\x80\xA8ü\xE2\x80\xA9\xE2\x80") == "\"a\\u2028ü\\u2029\xE2\x80\"");
   CHECK(page_url("../clips/a video #1?.mp4") == "./../clips/a%20video%20%231%3F.mp4");
   CHECK(page_url("javascript:alert(1)") == "./javascript%3Aalert%281%29");
@@ -56,8 +61,8 @@ TEST_CASE("report_page: texts and URLs are escaped") {
       {.name = nasty, .scores = {0.5F, 1}, .predicted = {{{0, 1}, 0, 0.5}}, .truth = {{0, 2}}});
   const std::string html = written(page);
   CHECK(count(html, "alert(1)</script>") == 0);
-  CHECK(count(html, "</script>") == 2);  // the page's own two
-  CHECK(count(html, "<script") == 2);
+  CHECK(count(html, "</script>") == count(page_html(), "</script>"));
+  CHECK(count(html, "<script") == count(page_html(), "<script"));
   CHECK(count(html, "<!--") == 0);
   CHECK(count(html, "\xE2\x80\xA8") == 0);
   const io::Json data = data_of(html);
@@ -137,4 +142,60 @@ TEST_CASE("report_page: errors") {
                        "[localization_page] the page has no element "
                        "<script type=\"application/json\" id=\"data\">",
                        Error);
+}
+
+TEST_CASE("report_page: base64") {
+  const auto coded = [](std::string_view text) {
+    return base64(std::span(reinterpret_cast<const unsigned char*>(text.data()), text.size()));
+  };
+  CHECK(coded("") == "");  // RFC 4648, section 10
+  CHECK(coded("f") == "Zg==");
+  CHECK(coded("fo") == "Zm8=");
+  CHECK(coded("foo") == "Zm9v");
+  CHECK(coded("foobar") == "Zm9vYmFy");
+  CHECK(coded("\xfb\xff") == "+/8=");
+  CHECK(base64(std::vector<float>{1, -2}) == "AACAPwAAAMA=");  // 00 00 80 3f, 00 00 00 c0
+}
+
+TEST_CASE("run_page: data and videos that a page carries") {
+  const std::string html =
+      "<p></p><script type=\"application/json\" id=\"data\">{}</script><script>1</script>";
+  const std::string nasty = "</script><b>&\xE2\x80\xA8\xE2\x80\xAE\"\\";
+  io::Json data = io::Json::object();
+  data["title"] = nasty;
+  const std::string page = run_page(data, {{"video-0", "data:video/mp4;base64,AAAA"}}, html);
+  CHECK(page ==
+        "<p></p><script type=\"text/plain\" id=\"video-0\">data:video/mp4;base64,AAAA</script>\n"
+        "<script type=\"application/json\" id=\"data\">"
+        "{\"title\":\"\\u003C/script\\u003E\\u003Cb\\u003E\\u0026\\u2028\\\\u202e\\\"\\\\\"}"
+        "</script><script>1</script>");
+  CHECK(data_of(page).at("title") == "</script><b>&\xE2\x80\xA8\\u202e\"\\");
+  CHECK_THROWS_WITH_AS(run_page(data, {}, "<p>"),
+                       "[run_page] the page has no element "
+                       "<script type=\"application/json\" id=\"data\">",
+                       Error);
+}
+
+TEST_CASE("report_tables: Markdown and JSON") {
+  const std::vector<Table> tables = report::detail::markdown_tables(
+      "# One\n\ntext | with a bar\n\n| a | b |\r\n|:--|--:|\r\n| `x\\|y` | **1** |\n| z |\n"
+      "\n## Two\nc | d\n--- | ---\n1 | 2\nno table\n");
+  REQUIRE(tables.size() == 2);
+  CHECK(tables[0].title == "One");
+  CHECK(tables[0].header == std::vector<std::string>{"a", "b"});
+  CHECK(tables[0].rows == std::vector<std::vector<std::string>>{{"x|y", "1"}, {"z"}});
+  CHECK(tables[1].title == "Two");
+  CHECK(tables[1].rows == std::vector<std::vector<std::string>>{{"1", "2"}});
+  CHECK(report::detail::markdown_tables("a | b\nc | d\n").empty());
+
+  const auto read = [](const char* text) {
+    const io::JsonDocument document = io::JsonDocument::parse(text, "t.json");
+    return report::detail::json_table(document.root());
+  };
+  const Table table =
+      read(R"({"title": "t", "header": ["a", 2], "rows": [["x", 1.25], [null, -3]]})");
+  CHECK(table.header == std::vector<std::string>{"a", "2"});
+  CHECK(table.rows == std::vector<std::vector<std::string>>{{"x", "1.25"}, {"", "-3"}});
+  CHECK_THROWS_AS(read(R"({"title": "t", "header": [[]], "rows": []})"), Error);
+  CHECK_THROWS_AS(read(R"({"header": ["a"], "rows": []})"), Error);
 }

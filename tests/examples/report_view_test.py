@@ -4,6 +4,7 @@ Exit status 77 (skipped) where Chromium is missing."""
 import json
 import pathlib
 import re
+import shutil
 import sys
 import tempfile
 
@@ -30,7 +31,9 @@ class Page:
     """page.html with other data, opened in the browser."""
 
     def __init__(self, browser, folder, html):
-        self.browser, self.path, self.html = browser, folder / "page.html", html
+        self.browser, self.path, self.html = browser, folder / html.name, html.read_text()
+        for beside in (*html.parent.glob("*.js"), *html.parent.glob("*.css")):
+            shutil.copy(beside, folder)
 
     def show(self, *tracks, **given):
         data = {"title": "v", "video": "", "videoName": "", "duration": 20, "secondsPerRow": 10, "facts": [],
@@ -49,6 +52,19 @@ def check_example(b, path):
     b.open(path.resolve().as_uri())
     check(b.errors == [], "the browser reported: %s" % b.errors)
     check(b.value("document.querySelectorAll('.segment').length") == 5, "the example is not drawn")
+
+
+def check_run_example(b, path):
+    """So does the page of a run: curves, the annotation, a detection, plots and a table."""
+    b.open(path.resolve().as_uri())
+    check(b.wait_for("document.querySelectorAll('.plot svg').length >= 3"), "there are no plots: %s" % b.errors)
+    check(b.errors == [], "the browser reported: %s" % b.errors)
+    count = lambda what: b.value("document.querySelectorAll('%s').length" % what)
+    for what, number in ((".entry", 1), (".curve-line", 3), (".chart .truth", 1), (".chart .theta", 1), (".segment.found", 1),
+                         (".gauge .dot", 3), ("#tables td", 2), ("input[name=fusion]", 3)):
+        check(count(what) == number, "the example has %d %s, not %d" % (count(what), what, number))
+    b.click("input[value=cbp]")
+    check(count(".curve-line") == 2 and count(".segment.found") == 0, "the switch does not show CBP alone")
 
 
 def check_places(page):
@@ -103,13 +119,28 @@ def check_nothing(page):
     b = page.browser
     check(page.all("main > section p", "textContent") == ["There is no class to show."], "an empty page says nothing")
     check(page.all("td", "textContent") == ["Nothing was found."], "an empty table says nothing")
-    check(page.all(".tick", "textContent") == ["%d:00" % (20 * i) for i in range(7)], "the ticks are %s" % page.all(".tick", "textContent"))
+    check(page.all(".tick", "textContent") == ["%d:%02d:00" % divmod(20 * i, 60) for i in range(7)], "the ticks are %s" % page.all(".tick", "textContent"))
     check(page.all(".facts, .minimum, video", "tagName") == [], "there is something of nothing")
     # It works without a video as well.
     b.key("End", code=35)
-    check(b.value("document.querySelector('#now').textContent") == "121:40.0", "End leads elsewhere")
+    check(b.value("document.querySelector('#now').textContent") == "2:01:40.0", "End leads elsewhere")
     b.key("ArrowLeft", code=37)
-    check(b.value("document.querySelector('#now').textContent") == "121:39.4", "an arrow leads elsewhere")
+    check(b.value("document.querySelector('#now').textContent") == "2:01:39.4", "an arrow leads elsewhere")
+
+
+def check_axis(page):
+    """However long a video and however narrow a screen, no two times of the axis touch."""
+    b = page.browser
+    for width in (1180, 360):
+        b.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=False)
+        for duration in (0.5, 7, 59, 60, 3599, 3600, 28 * 3600 + 17, 40 * 86400):
+            page.show(duration=duration)
+            ends = b.value("[...document.querySelectorAll('.tick')].map(e => e.getBoundingClientRect())"
+                           ".map(r => [r.left, r.right])")
+            check(len(ends) >= 1 and (len(ends) > 2 or width == 360 or duration < 2), "%g s has %d times" % (duration, len(ends)))
+            check(all(a[1] + 4 < c[0] for a, c in zip(ends, ends[1:])), "%g s at %d: times overlap: %s" % (duration, width, ends))
+            check(b.value("document.documentElement.scrollWidth <= innerWidth"), "the page of %g s scrolls sideways" % duration)
+    b.call("Emulation.setDeviceMetricsOverride", width=1180, height=1000, deviceScaleFactor=1, mobile=False)
 
 
 def main():
@@ -120,8 +151,9 @@ def main():
         sys.exit(SKIPPED)
     with tempfile.TemporaryDirectory(prefix="tandem-view-") as name, Browser(chromium) as b:
         check_example(b, path)
-        page = Page(b, pathlib.Path(name), path.read_text())
-        for part in (check_places, check_lanes, check_nothing, check_texts):
+        check_run_example(b, path.parent / "run.html")
+        page = Page(b, pathlib.Path(name), path)
+        for part in (check_places, check_lanes, check_nothing, check_axis, check_texts):
             part(page)
             check(b.errors == [], "the browser reported: %s" % b.errors)
     print("page.html draws what its data says")

@@ -23,7 +23,7 @@ subprocess.run([programs / "simulate_features", "--out", work / "sim", "--classe
 OPTIONS = ["--data", work / "sim", "--prompt-vectors", "4", "--width", "16", "--heads", "2", "--temporal-heads", "2",
            "--dropout", "0.1", "--crop", "60", "--batch", "3", "--warm-up-steps", "12", "--b-steps", "6",
            "--f-steps", "6", "--rounds", "2", "--checkpoint-every", "1"]
-FILES = ["checkpoint.safetensors", "metrics.jsonl", "detections.json"]
+FILES = ["checkpoint.safetensors", "metrics.jsonl", "detections.json", *("rounds/%02d.safetensors" % i for i in range(3))]
 
 
 def command(out, *more):

@@ -1,0 +1,18 @@
+# A page in one piece: the style sheets and scripts that PAGE names, which stand beside it, are put into it.
+#   cmake -DPAGE=page.html -DOUT=built/page.html -P inline_page.cmake
+file(READ "${PAGE}" html)
+get_filename_component(folder "${PAGE}" DIRECTORY)
+file(GLOB beside "${folder}/*.css" "${folder}/*.js")
+foreach(path IN LISTS beside)
+  get_filename_component(name "${path}" NAME)
+  file(READ "${path}" text)
+  if(text MATCHES "</(script|style)")
+    message(FATAL_ERROR "${path} holds what ends the element that it would become")
+  endif()
+  string(REPLACE "<link rel=\"stylesheet\" href=\"${name}\">" "<style>\n${text}</style>" html "${html}")
+  string(REPLACE "<script src=\"${name}\"></script>" "<script>\n${text}</script>" html "${html}")
+endforeach()
+if(html MATCHES "(<link rel=\"stylesheet\"|<script src=)[^>]*>")
+  message(FATAL_ERROR "${PAGE} names a file that is not beside it: ${CMAKE_MATCH_0}")
+endif()
+file(WRITE "${OUT}" "${html}")

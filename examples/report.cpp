@@ -1,0 +1,484 @@
+/// report — one page over a whole run of train_dcl: results, videos with timelines, training, errors.
+///
+///   report --run run1 --page run1.html
+///   report --run run1 --data thumos --videos thumos_videos --page run1.html --table ablation.md
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "dcl_checkpoint.hpp"
+#include "report/run_html.hpp"  // made of report/run.html by the build
+#include "report/run_page.hpp"
+#include "report/run_training.hpp"
+#include "report/run_videos.hpp"
+#include "report/tables.hpp"
+#include "report/video_url.hpp"
+#include "tandem/wtal/data/detections_json.hpp"
+
+namespace {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+struct Options {
+  std::string run, data, videos, page;
+  std::vector<std::string> tables;
+  std::int64_t show_videos = 60, show_classes = 6, embed_kib = 1024, threads = 0;
+  double tiou = 0.5;
+};
+
+/// The options of the run; --data replaces all that says where its data were.
+dcl::Options run_options(const Options& o, const dcl::Model& model) {
+  dcl::Options out = model.options();
+  if (const std::string file = io::join_path(o.run, "options.json"); io::is_file(file)) {
+    cli::OptionTable table = dcl::option_table(out);
+    const io::JsonDocument document = io::JsonDocument::load(file);
+    const io::JsonDocument typed(file, table.translated(document.root()));
+    table.read(typed.root());
+  }
+  if (!o.data.empty()) {
+    for (std::string* path :
+         {&out.annotations, &out.i3d, &out.clip, &out.clip_weights, &out.vocabulary, &out.tokens})
+      path->clear();
+    out.data = o.data;
+  }
+  dcl::finish_options(out);
+  return out;
+}
+
+/// What the page is made of, as far as it is there.
+class Report {
+ public:
+  explicit Report(const Options& o)
+      : o_(o),
+        model_(io::join_path(o.run, "checkpoint.safetensors"), {}),
+        run_(run_options(o, model_)),
+        files_(o.videos, o.page, o.embed_kib << 10) {}
+
+  void write() {
+    open_branches();
+    open_data();
+    judge();
+    const io::Json page = page_json();
+    const std::string text = report::run_page(page, files_.embedded(), report::run_html);
+    io::write_text(o_.page, text);
+    for (const std::string& warning : warnings_)
+      std::printf("note: %s\n", cli::printable(warning).c_str());
+    print_map();
+    std::printf("page: %s (%s MB, %zu videos, %zu with a player)\n",
+                cli::printable(o_.page).c_str(),
+                cli::fixed(static_cast<double>(text.size()) / 1e6, 1).c_str(),
+                page.at("videos").size(), files_.shown());
+  }
+
+ private:
+  /// The branches that can speak, and in which ways.
+  void open_branches() {
+    for (const std::string& note : model_.notes()) warnings_.push_back(note);
+    cbp_ = model_.has_cbp() && run_.variant != "vanilla-vlp";
+    const bool vlp_learned = run_.variant != "warm-up" || run_.inference.fusion != Fusion::cbp;
+    if (vlp_learned) {
+      try {
+        model_.open_vlp({.data = run_.data,
+                         .clip_weights = run_.clip_weights,
+                         .vocabulary = run_.vocabulary,
+                         .tokens = run_.tokens});
+        vlp_ = true;
+      } catch (const Error& error) {
+        warnings_.push_back(concat("VLP's scores are missing: ", error.what()));
+      }
+    }
+    for (const std::string& name : fusion_names()) {
+      InferenceOptions way = run_.inference;
+      way.fusion = fusion_from_name(name);
+      if ((asks_cbp(way.fusion) && !cbp_) || (asks_vlp(way.fusion) && !vlp_)) continue;
+      // With a weight of one half it is the mean.
+      const bool trained = way.fusion == run_.inference.fusion;
+      if (way.fusion == Fusion::weighted && way.cbp_weight == 0.5 && !trained) continue;
+      ways_.push_back(way);
+    }
+  }
+
+  /// Annotations and, if they are there, features; without these, what the run wrote of its test
+  /// videos.
+  void open_data() {
+    dcl::Options wanted = run_;
+    if (cbp_ && vlp_) wanted.inference.fusion = Fusion::mean;  // reads the rows of both
+    try {
+      TANDEM_CHECK(!ways_.empty(), "report", "no branch of the checkpoint can speak");
+      data_ = dcl::open_data(wanted);
+      truth_ = data_->all->truth();
+      test_ = data_->test->truth();
+      options_ = {.protocol = data_->protocol, .seconds_per_row = data_->index_seconds};
+      no_map_ = data_->no_map;
+      check_classes(truth_);
+      detect();
+    } catch (const Error& error) {
+      data_.reset();
+      warnings_.push_back(
+          concat("Frame scores of test videos are missing, since their features or the branches "
+                 "are: ",
+                 error.what()));
+      read_detections_of_run();
+    }
+  }
+
+  void check_classes(const GroundTruth& truth) const {
+    const std::string other = DataFingerprint::class_difference(model_.classes(), truth.classes);
+    TANDEM_CHECK(other.empty(), "report", "the data are not those of the run in ", o_.run,
+                 ", its classes are others: ", other);
+  }
+
+  void detect() {
+    for (const InferenceOptions& way : ways_) {
+      report::FusionResult& one = results_.emplace_back();
+      one.fusion = way.fusion;
+      one.detections.classes = test_.classes;
+    }
+    const std::vector<std::size_t> shown =
+        report::spread(test_.videos.size(), static_cast<std::size_t>(o_.show_videos));
+    cli::Progress progress("scoring test videos", test_.videos.size());
+    for (std::size_t v = 0; v < test_.videos.size(); ++v) {
+      const Tensor<float> i3d = cbp_ ? data_->test->i3d(v) : Tensor<float>(),
+                          clip = vlp_ || run_.concat_clip ? data_->test->clip(v) : Tensor<float>();
+      BranchScores scores;
+      for (const InferenceOptions& way : ways_) {
+        if (way.fusion == Fusion::cbp) scores.cbp = model_.score(i3d, clip, way);
+        if (way.fusion == Fusion::vlp) scores.vlp = model_.score(i3d, clip, way);
+      }
+      const std::vector<std::vector<Detection>> found =
+          localize_video(scores, ways_, data_->test->seconds_per_row(v));
+      for (std::size_t w = 0; w < ways_.size(); ++w)
+        results_[w].detections.videos.push_back({test_.videos[v].id, found[w]});
+      if (std::find(shown.begin(), shown.end(), v) != shown.end()) scores_.emplace(v, scores);
+      progress.update(v + 1);
+    }
+    progress.finish();
+    compare_with_run();
+  }
+
+  /// Says so when the detections that the run wrote are others. Another processor or build rounds
+  /// scores otherwise in the last digits, so one in a hundred may have no counterpart.
+  void compare_with_run() {
+    const std::string file = io::join_path(o_.run, "detections.json");
+    const report::FusionResult* trained = find_result(run_.inference.fusion);
+    if (!io::is_file(file) || trained == nullptr) return;
+    const DetectionSet wrote = read_detections(file);
+    const std::vector<int> place = class_places(wrote.classes);
+    std::map<std::string_view, const std::vector<Detection>*> by_id;
+    for (const VideoDetections& video : wrote.videos) by_id[video.id] = &video.detections;
+    std::size_t unmatched = 0;
+    for (const VideoDetections& video : trained->detections.videos) {
+      const auto found = by_id.find(video.id);
+      for (const Detection& one : video.detections) {
+        const auto same = [&](const Detection& other) {
+          return place[static_cast<std::size_t>(other.cls)] == one.cls &&
+                 std::fabs(other.score - one.score) < 1e-3 &&
+                 std::fabs(other.segment.start - one.segment.start) < 1e-6 &&
+                 std::fabs(other.segment.end - one.segment.end) < 1e-6;
+        };
+        if (found == by_id.end() ||
+            std::none_of(found->second->begin(), found->second->end(), same))
+          ++unmatched;
+      }
+    }
+    const std::size_t all = trained->detections.size();
+    if (100 * unmatched > all || wrote.size() * 100 > all * 101 || all * 100 > wrote.size() * 101) {
+      warnings_.push_back(concat(file,
+                                 " holds other detections than the checkpoint gives on these "
+                                 "data: the data, or the checkpoint, are not those of its "
+                                 "last evaluation"));
+    }
+  }
+
+  /// Positions in the model's classes.
+  std::vector<int> class_places(const std::vector<std::string>& names) const {
+    std::vector<int> out;
+    for (const std::string& name : names) {
+      const auto found = std::find(model_.classes().begin(), model_.classes().end(), name);
+      TANDEM_CHECK(found != model_.classes().end(), "report", "the run in ", o_.run,
+                   " detected the class '", name, "', which is none of its checkpoint's");
+      out.push_back(static_cast<int>(found - model_.classes().begin()));
+    }
+    return out;
+  }
+
+  void read_detections_of_run() {
+    results_.clear();
+    scores_.clear();
+    ways_.clear();
+    no_map_ = "there are no annotations";
+    truth_.classes = model_.classes();
+    const std::string annotations = run_.annotations.empty() ? run_.data : run_.annotations;
+    try {
+      TANDEM_CHECK(!annotations.empty(), "report", "--data names no folder");
+      GroundTruth read = read_ground_truth(annotations);
+      check_classes(read);
+      truth_ = std::move(read);
+      const SubsetNames subsets = find_subsets(truth_);
+      const std::string& named = run_.test_subset.empty() ? subsets.test : run_.test_subset;
+      test_ = truth_.only(named);
+    } catch (const Error& error) {
+      warnings_.push_back(concat("Annotations are missing: ", error.what()));
+      test_ = {.classes = model_.classes(), .videos = {}};
+    }
+    const std::string file = io::join_path(o_.run, "detections.json");
+    if (!io::is_file(file)) {
+      warnings_.push_back(concat("Detections are missing: there is no ", file));
+      return;
+    }
+    DetectionSet wrote = read_detections(file);
+    const std::vector<int> place = class_places(wrote.classes);
+    report::FusionResult& one = results_.emplace_back();
+    one.fusion = run_.inference.fusion;
+    one.detections.classes = model_.classes();
+    ways_ = {run_.inference};
+    const auto known = test_.index();
+    std::map<std::string, std::vector<Detection>> by_id;
+    for (VideoDetections& video : wrote.videos) {
+      for (Detection& d : video.detections) d.cls = place[static_cast<std::size_t>(d.cls)];
+      by_id[video.id] = std::move(video.detections);
+    }
+    if (test_.videos.empty()) {
+      for (const auto& [id, list] : by_id) test_.videos.push_back({.id = id, .subset = "test"});
+    }
+    for (const VideoTruth& video : test_.videos) {
+      no_map_ = video.instances.empty() ? no_map_ : "";
+      one.detections.videos.push_back({video.id, by_id[video.id]});
+    }
+  }
+
+  const report::FusionResult* find_result(Fusion fusion) const {
+    for (const report::FusionResult& one : results_) {
+      if (one.fusion == fusion) return &one;
+    }
+    return nullptr;
+  }
+
+  /// mAP and kinds of errors of every fusion, where test videos are annotated.
+  void judge() {
+    const std::string metrics = io::join_path(o_.run, "metrics.jsonl");
+    if (io::is_file(metrics)) {
+      record_ = report::read_training(metrics, run_.train.rounds);
+    } else {
+      warnings_.push_back(concat("Training curves are missing: there is no ", metrics));
+    }
+    // Without features it is not known how long rows are, and what the run said holds.
+    if (!data_ && !record_.protocol.empty())
+      options_.protocol = protocol_from_name(record_.protocol);
+    if (!no_map_.empty()) {
+      warnings_.push_back(concat("There is no mAP: ", no_map_));
+      return;
+    }
+    for (report::FusionResult& one : results_) {
+      one.evaluation = evaluate(test_, one.detections, options_);
+      one.errors = find_false_positives(test_, one.detections, options_, {.tiou = o_.tiou});
+    }
+  }
+
+  io::Json page_json() {
+    std::string folder = std::filesystem::absolute(o_.run).lexically_normal().string();
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    io::Json page = io::Json::object();
+    page["title"] = std::filesystem::path(folder).filename().string();
+    page["classes"] = model_.classes();
+    io::Json::array_t fusions;
+    for (const InferenceOptions& way : ways_)
+      fusions.emplace_back(std::string(fusion_name(way.fusion)));
+    const bool speaks = find_result(run_.inference.fusion) != nullptr || ways_.empty();
+    page["trained"] =
+        std::string(fusion_name(speaks ? run_.inference.fusion : ways_.front().fusion));
+    if (!speaks)
+      warnings_.push_back(concat("The run's own scores, --fusion ", run_.fusion, ", are missing"));
+    page["fusions"] = io::Json(std::move(fusions));
+    page["cbpWeight"] = run_.inference.cbp_weight;
+    page["thetaLoc"] = run_.inference.localization.thresholds;
+    page["thetaCls"] = run_.inference.localization.class_threshold;
+    page["normalize"] = run_.inference.localization.normalize;
+    page["rule"] = run_.pseudo_labels;
+    page["high"] = run_.train.pseudo.high;
+    page["low"] = run_.train.pseudo.low;
+    page["kinds"] = io::Json(io::Json::array_t());
+    for (int k = 0; k <= static_cast<int>(DetectionKind::left_out); ++k)
+      page["kinds"].push_back(std::string(kind_name(static_cast<DetectionKind>(k))));
+    page["testVideos"] = test_.videos.size();
+    page["instances"] = test_.instance_count();
+    io::Json results = io::Json::object();
+    page["protocol"] = std::string(protocol_name(options_.protocol));
+    page["tiou"] = io::Json(io::Json::array_t());
+    for (const report::FusionResult& one : results_) {
+      if (!one.evaluation) continue;
+      page["tiou"] = one.evaluation->thresholds;
+      results[std::string(fusion_name(one.fusion))] = report::result_json(one);
+    }
+    page["results"] = std::move(results);
+    page["training"] = report::training_json(record_, training_phases(run_.train));
+    page["tables"] = tables_json();
+    page["videos"] = videos_json();
+    page["hidden"] = hidden_;
+    page["facts"] = facts_json();
+    page["warnings"] = warnings_;
+    return page;
+  }
+
+  io::Json tables_json() const {
+    io::Json::array_t out;
+    for (const std::string& path : o_.tables) {
+      for (report::Table& table : report::read_tables(path)) {
+        io::Json one = io::Json::object();
+        one["title"] = table.title.empty() ? std::filesystem::path(path).stem().string()
+                                           : std::move(table.title);
+        one["header"] = std::move(table.header);
+        one["rows"] = std::move(table.rows);
+        out.push_back(std::move(one));
+      }
+    }
+    return io::Json(std::move(out));
+  }
+
+  io::Json videos_json() {
+    io::Json::array_t out;
+    const auto most = static_cast<std::size_t>(o_.show_videos);
+    const std::vector<std::size_t> shown = report::spread(test_.videos.size(), most);
+    for (const std::size_t v : shown) {
+      const auto scores = scores_.find(v);
+      const bool scored = scores != scores_.end();
+      const VideoTruth& video = test_.videos[v];
+      const double seconds = data_ ? data_->test->seconds_per_row(v) : 0;
+      out.push_back(report::test_video_json(
+          video, v, scored ? data_->test->rows(v) : 0,
+          seconds > 0 ? seconds : conventional_seconds_per_row,
+          scored ? scores->second : BranchScores{}, results_, model_.classes().size(),
+          static_cast<std::size_t>(o_.show_classes), files_.find(video.id)));
+    }
+    hidden_ = test_.videos.size() - shown.size();
+    const std::vector<dcl::RecordedRound> rounds = dcl::read_rounds(o_.run);
+    if (rounds.empty()) {
+      warnings_.push_back(concat("Pseudo-labels of the rounds are missing: ", o_.run,
+                                 " has no folder rounds, which train_dcl writes unless it is "
+                                 "started with --record-videos 0"));
+      return io::Json(std::move(out));
+    }
+    const std::vector<dcl::RecordedRound::Video>& recorded = rounds.back().videos;
+    for (const std::size_t v : report::spread(recorded.size(), most)) {
+      const std::string& id = recorded[v].id;
+      out.push_back(report::training_video_json(id, rounds, truth_, files_.find(id)));
+    }
+    return io::Json(std::move(out));
+  }
+
+  io::Json facts_json() const {
+    io::Json::array_t out;
+    const auto add = [&](const char* name, const std::string& value) {
+      if (!value.empty()) out.push_back(io::Json({name, value}));
+    };
+    add("run", o_.run);
+    add("steps", concat(model_.steps()));
+    add("data", run_.data);
+    if (data_) add("rows", data_->all->row_lengths().description());
+    add("variant", run_.variant);
+    add("pseudo-labels", run_.pseudo_labels);
+    add("rounds", concat(run_.train.rounds));
+    add("batch", concat(run_.train.batch));
+    add("learning rate", concat(run_.train.learning_rate));
+    if (run_.train.vlp_learning_rate > 0)
+      add("VLP's learning rate", concat(run_.train.vlp_learning_rate));
+    add("seed", concat(run_.train.seed));
+    return io::Json(std::move(out));
+  }
+
+  void print_map() const {
+    if (results_.empty() || !results_.front().evaluation) return;
+    std::vector<std::string> header{"mAP %"};
+    for (const double t : results_.front().evaluation->thresholds) header.push_back(concat(t));
+    for (const AverageMap& a : results_.front().evaluation->averages) header.push_back(a.range);
+    cli::Table table(std::move(header));
+    for (const report::FusionResult& one : results_) {
+      std::vector<std::string> row{std::string(fusion_name(one.fusion))};
+      for (const double map : one.evaluation->map) row.push_back(cli::percent(map));
+      for (const AverageMap& a : one.evaluation->averages) row.push_back(cli::percent(a.value));
+      table.row(std::move(row));
+    }
+    table.print();
+  }
+
+  const Options& o_;
+  dcl::Model model_;
+  dcl::Options run_;
+  report::VideoFolder files_;
+  std::vector<std::string> warnings_;
+  bool cbp_ = false, vlp_ = false;
+  std::vector<InferenceOptions> ways_;
+  std::optional<dcl::Data> data_;
+  GroundTruth truth_, test_;  // of all videos, of the test videos
+  EvaluationOptions options_;
+  std::string no_map_;
+  std::vector<report::FusionResult> results_;
+  std::map<std::size_t, BranchScores> scores_;  // of the test videos that are shown
+  report::TrainingRecord record_;
+  std::size_t hidden_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "One page over a run of train_dcl: mAP by the scores of either branch and fused, test videos "
+      "with\n"
+      "annotation, frame scores and detections on timelines, training videos with the "
+      "pseudo-labels "
+      "of\n"
+      "each round, losses, AP by class, and what kind of mistakes false positives are.\n\n"
+      "  report --run run1 --page run1.html\n"
+      "  report --run run1 --data thumos --videos thumos_videos --page run1.html\n\n"
+      "Scores and detections are computed here, by the checkpoint on the features of the data. "
+      "What "
+      "is not\n"
+      "there, features, annotations or videos, is left out, and the page says so. The page is one "
+      "file\n"
+      "that loads nothing but videos that are too large to lie inside.",
+      "report");
+  Options o;
+  app.add_option("--run", o.run, "The --out folder of train_dcl")
+      ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--data", o.data, "The folder of the data, where it is not where the run read it")
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--videos", o.videos, "Folder of the videos, <id>.mp4 …, for the player")
+      ->check(CLI::ExistingDirectory);
+  cli::add_output(app, "--page", o.page, "The page, HTML")->required();
+  app.add_option(
+         "--table", o.tables,
+         "Tables for the page: JSON {\"title\", \"header\", \"rows\"}, or Markdown; once or "
+         "more")
+      ->check(CLI::ExistingFile);
+  app.add_option("--show-videos", o.show_videos, "Most videos on the page, of each subset")
+      ->capture_default_str()
+      ->check(cli::range(0, 100000));
+  app.add_option("--show-classes", o.show_classes, "Most classes of a test video")
+      ->capture_default_str()
+      ->check(cli::range(1, 1000));
+  app.add_option("--embed-below", o.embed_kib,
+                 "Videos of at most so many KiB lie inside the page, 24 MiB in all; others beside "
+                 "it")
+      ->capture_default_str()
+      ->check(cli::range(0, 24576));
+  app.add_option("--tiou", o.tiou, "Overlap at which detections are told apart by kind")
+      ->capture_default_str()
+      ->check(cli::range(0.1, 1));
+  app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
+      ->check(cli::range(0, cpu::max_threads));
+  cli::add_config(app);
+  return cli::run(app, argc, argv, [&] {
+    if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
+    Report(o).write();
+  });
+}
