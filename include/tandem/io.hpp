@@ -1,6 +1,6 @@
 #pragma once
-/// Every file format: safetensors, checkpoints, npy, npz, pickled object arrays, JSON, gzip; the lock of
-/// a folder.
+/// Every file format: safetensors, checkpoints, npy, npz, pickled object arrays, JSON, gzip; the
+/// lock of a folder.
 ///
 /// Needs nlohmann-json and zlib, so tandem/tandem.hpp does not include it: link tandem::io.
 
