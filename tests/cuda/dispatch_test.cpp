@@ -114,7 +114,7 @@ TEST_CASE("ops of one tensor run on a device if the index says so, or else throw
     if (index.at(c.name)) {
       CHECK(message == "");
     } else {
-      CHECK(message == "[" + c.name + "] has no CUDA kernel (an input is on cuda:0)");
+      CHECK(message.rfind("[" + c.name + "] has no CUDA kernel", 0) == 0);
     }
   }
 }
