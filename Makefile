@@ -113,6 +113,10 @@ format: ## Format the C++ sources with clang-format
 	find include src examples tests benchmarks kernels -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' \
 	  -o -name '*.cuh' | xargs clang-format -i
 
+.PHONY: index
+index: ## Write the lists of all ops anew, from their headers: docs/math_index.md, include/tandem/ops.hpp
+	@python3 docs/make_math_index.py
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	rm -rf build $(VENV)

@@ -28,8 +28,15 @@ namespace tensor_cores {
 
 // --- forward -------------------------------------------------------------------------------------
 
+/// Blocks that an SM is to hold, for which its registers are shared out: with 64 columns, one more
+/// than fit with what nvcc would give it (130 for sm_90).
 template <int D>
-__global__ void __launch_bounds__(128)
+constexpr int forward_blocks = D == 32   ? 3
+                               : D == 64 ? 4
+                                         : 2;
+
+template <int D>
+__global__ void __launch_bounds__(128, forward_blocks<D>)
     attention_mma_kernel(AttentionProblem<float> p, const bfloat16* q, const bfloat16* k,
                          const bfloat16* v, HeadView<float> out, float* lse, std::int64_t count) {
   TANDEM_SHARED_BYTES(bfloat16, shared);  // K and V of two tiles
@@ -43,30 +50,15 @@ __global__ void __launch_bounds__(128)
     Walk<ByMask> keys{at.b, at.h, p.keys, last, {p.key_mask, p.keys}, 0};
     float sums[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
     std::uint32_t queries[D / 16][4] = {};
-    int now = 0;  // where the tile is that is multiplied
+    const auto start_own = [&] {
+      start_rows<D>(shared + 2 * size, at.rows<D>(q, p.queries, at.first));
+    };
+    const auto load_own = [&] { load_left<D>(queries, shared + 2 * size); };
     const auto start = [&](int place) {
       start_rows<D>(shared + 2 * place * size, at.rows<D>(k, p.keys, keys.first));
       start_rows<D>(shared + (2 * place + 1) * size, at.rows<D>(v, p.keys, keys.first));
     };
-    bool more = keys.find();
-    if (more) {  // the queries come by the place of the second tile
-      start_rows<D>(shared + 2 * size, at.rows<D>(q, p.queries, at.first));
-      cp_async_commit();
-      start(0);
-      cp_async_commit();
-      cp_async_wait<1>();
-      __syncthreads();
-      load_left<D>(queries, shared + 2 * size);
-      __syncthreads();
-    }
-    while (more) {
-      const Walk<ByMask> here = keys;
-      keys.first += tile;
-      more = keys.find();
-      if (more) start(1 - now);
-      cp_async_commit();  // an empty group in the end, so that the wait is always the same
-      cp_async_wait<1>();
-      __syncthreads();
+    for_each_tile(keys, start_own, load_own, start, [&](const Walk<ByMask>& here, int now) {
       float s[tile / 16][2][4], largest[2] = {top[0], top[1]};
       TANDEM_UNROLLED
       for (int j = 0; j < tile / 16; ++j) {
@@ -110,9 +102,7 @@ __global__ void __launch_bounds__(128)
         }
         add_weighted<D>(sums, s[j], shared + (2 * now + 1) * size, 16 * j);
       }
-      __syncthreads();  // the next tile but one goes where this one was
-      now = 1 - now;
-    }
+    });
     for (int r = 0; r < 2; ++r) {
       for (int step = 1; step < 4; step *= 2)
         total[r] += __shfl_xor_sync(every_lane, total[r], step);
@@ -154,34 +144,21 @@ __global__ void __launch_bounds__(128)
     float sums[D / 8][4] = {};
     std::uint32_t queries[D / 16][4] = {}, grads[D / 16][4] = {};
     Numbers mine[2] = {};
-    int now = 0;
+    const auto start_own = [&] {
+      start_rows<D>(shared + 2 * size, at.rows<D>(q, p.queries, at.first));
+      start_rows<D>(shared + 3 * size, at.rows<D>(dout, p.queries, at.first));
+      for (int r = 0; r < 2; ++r)
+        mine[r] = numbers[at.head * length + at.first + fragment_row(2 * r)];
+    };
+    const auto load_own = [&] {
+      load_left<D>(queries, shared + 2 * size);
+      load_left<D>(grads, shared + 3 * size);
+    };
     const auto start = [&](int place) {
       start_rows<D>(shared + 2 * place * size, at.rows<D>(k, p.keys, keys.first));
       start_rows<D>(shared + (2 * place + 1) * size, at.rows<D>(v, p.keys, keys.first));
     };
-    bool more = keys.find();
-    if (more) {  // Q and dO come by the place of the second tile
-      start_rows<D>(shared + 2 * size, at.rows<D>(q, p.queries, at.first));
-      start_rows<D>(shared + 3 * size, at.rows<D>(dout, p.queries, at.first));
-      cp_async_commit();
-      start(0);
-      cp_async_commit();
-      for (int r = 0; r < 2; ++r)
-        mine[r] = numbers[at.head * length + at.first + fragment_row(2 * r)];
-      cp_async_wait<1>();
-      __syncthreads();
-      load_left<D>(queries, shared + 2 * size);
-      load_left<D>(grads, shared + 3 * size);
-      __syncthreads();
-    }
-    while (more) {
-      const Walk<ByMask> here = keys;
-      keys.first += tile;
-      more = keys.find();
-      if (more) start(1 - now);
-      cp_async_commit();
-      cp_async_wait<1>();
-      __syncthreads();
+    for_each_tile(keys, start_own, load_own, start, [&](const Walk<ByMask>& here, int now) {
       for (int j = 0; j < tile; j += 16) {
         float s[2][4], ds[2][4];
         multiply<D>(s, queries, shared + 2 * now * size, j);
@@ -201,9 +178,7 @@ __global__ void __launch_bounds__(128)
         }
         add_weighted<D>(sums, ds, shared + 2 * now * size, j);
       }
-      __syncthreads();
-      now = 1 - now;
-    }
+    });
     write_rows<D>(dq, at, p.queries, p.width, sums,
                   [&](int r) { return any && attended.has(fragment_row(2 * r)); });
   }
@@ -231,7 +206,14 @@ __global__ void __launch_bounds__(128)
                             p.causal ? at.first : 0};  // tiles are of one size
     float key_sums[D / 8][4] = {}, value_sums[D / 8][4] = {};
     std::uint32_t keys[D / 16][4] = {}, values[D / 16][4] = {};
-    int now = 0;
+    const auto start_own = [&] {
+      start_rows<D>(shared + 2 * size, at.rows<D>(k, p.keys, at.first));
+      start_rows<D>(shared + 3 * size, at.rows<D>(v, p.keys, at.first));
+    };
+    const auto load_own = [&] {
+      load_left<D>(keys, shared + 2 * size);
+      load_left<D>(values, shared + 3 * size);
+    };
     const auto start = [&](int place) {
       start_rows<D>(shared + 2 * place * size, at.rows<D>(q, p.queries, queries.first));
       start_rows<D>(shared + (2 * place + 1) * size, at.rows<D>(dout, p.queries, queries.first));
@@ -240,27 +222,7 @@ __global__ void __launch_bounds__(128)
                     numbers + at.head * length + queries.first + 2 * threadIdx.x);
       }
     };
-    bool more = queries.find();
-    if (more) {  // K and V come by the place of the second tile
-      start_rows<D>(shared + 2 * size, at.rows<D>(k, p.keys, at.first));
-      start_rows<D>(shared + 3 * size, at.rows<D>(v, p.keys, at.first));
-      cp_async_commit();
-      start(0);
-      cp_async_commit();
-      cp_async_wait<1>();
-      __syncthreads();
-      load_left<D>(keys, shared + 2 * size);
-      load_left<D>(values, shared + 3 * size);
-      __syncthreads();
-    }
-    while (more) {
-      const std::int64_t first = queries.first;
-      queries.first += tile;
-      more = queries.find();
-      if (more) start(1 - now);
-      cp_async_commit();
-      cp_async_wait<1>();
-      __syncthreads();
+    for_each_tile(queries, start_own, load_own, start, [&](const Walk<ByNumbers>& here, int now) {
       for (int j = 0; j < tile; j += 16) {
         float s[2][4], ds[2][4];
         multiply<D>(s, keys, shared + 2 * now * size, j);
@@ -272,7 +234,7 @@ __global__ void __launch_bounds__(128)
             const int query = j + 8 * n + fragment_column(i);
             const Numbers column = columns[now * tile + query];
             const bool visible = column.shift != INFINITY &&
-                                 (!p.causal || at.first + fragment_row(i) <= first + query);
+                                 (!p.causal || at.first + fragment_row(i) <= here.first + query);
             s[n][i] = visible ? formula::exp(p.scale * s[n][i] - column.shift) : 0.0F;
             ds[n][i] = visible ? p.scale * s[n][i] * (ds[n][i] - column.dot) : 0.0F;
           }
@@ -280,9 +242,7 @@ __global__ void __launch_bounds__(128)
         add_weighted<D>(value_sums, s, shared + (2 * now + 1) * size, j);
         add_weighted<D>(key_sums, ds, shared + 2 * now * size, j);
       }
-      __syncthreads();
-      now = 1 - now;
-    }
+    });
     const auto counts = [&](int r) { return any && seen.has(fragment_row(2 * r)); };
     write_rows<D>(dk, at, p.keys, p.width, key_sums, counts);
     write_rows<D>(dv, at, p.keys, p.width, value_sums, counts);

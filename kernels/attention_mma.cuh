@@ -127,6 +127,38 @@ struct Walk {
   __device__ bool has(int i) const { return (bits >> i & 1) != 0; }
 };
 
+/// The walk of a block over the tiles of the other side, two in shared memory: the next one comes
+/// while this one is multiplied. start(place) starts the copies of the tile at walk.first to place 0
+/// or 1. start_own() starts those of the block's own rows, to place 1, and load_own() takes them from
+/// there before the first tile; then body(here, place) multiplies each, `here` being the walk as it
+/// stood there. Ends behind a barrier, where a tile was found.
+template <class Part, class StartOwn, class LoadOwn, class Start, class Body>
+__device__ __forceinline__ void for_each_tile(Walk<Part>& walk, const StartOwn& start_own,
+                                              const LoadOwn& load_own, const Start& start,
+                                              const Body& body) {
+  if (!walk.find()) return;
+  start_own();
+  cp_async_commit();
+  start(0);
+  cp_async_commit();
+  cp_async_wait<1>();
+  __syncthreads();
+  load_own();
+  __syncthreads();
+  bool more = true;
+  for (int now = 0; more; now = 1 - now) {
+    const Walk<Part> here = walk;
+    walk.first += tile;
+    more = walk.find();
+    if (more) start(1 - now);
+    cp_async_commit();  // an empty group in the end, so that the wait is always the same
+    cp_async_wait<1>();
+    __syncthreads();
+    body(here, now);
+    __syncthreads();  // the next tile but one goes where this one was
+  }
+}
+
 /// What a block makes: 64 positions of a head, from `first` on.
 struct Piece {
   std::int64_t first, head, b, h;

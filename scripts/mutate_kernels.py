@@ -22,7 +22,13 @@ run with small ones.
 
 scripts/equivalent_mutants.txt lists those that change nothing that a test could see, with reasons.
 
-usage: mutate_kernels.py [--file NAME]... [--list] [--jobs N] [--no-race] [--results FILE]
+A few stems can be looked at alone, in a program of their tests and kernels only; what lives through
+these tests is then not decided, since others may notice it:
+
+  mutate_kernels.py --file sum.cu --test sum --with sum --with arithmetic
+
+usage: mutate_kernels.py [--file NAME]... [--test STEM]... [--with STEM]... [--list] [--jobs N]
+                         [--no-race] [--results FILE]
 """
 
 import argparse
@@ -42,6 +48,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "mutants"
 EQUIVALENT = ROOT / "scripts" / "equivalent_mutants.txt"
 RESULTS = ROOT / "tests" / "simt" / "mutation_results.md"
+# What every test on a device needs, whichever op it is of.
+FOUNDATION = {"runtime", "memory", "graph", "copy"}
 ARENA_FILES = {"memory.cu", "runtime.cu", "graph.cu", "common.cuh", "runtime.cuh"}
 
 # What happens in these calls, so that leaving one out is a fault (and compiles).
@@ -343,24 +351,31 @@ def write_if_changed(path, text):
         path.write_text(text)
 
 
-def write_sources(sources):
+def write_sources(sources, stems):
+    """The rewritten kernels, in a folder; of the .cu files those of `stems` only, or all of them."""
     folder = BUILD / "kernels"
-    for path in ROOT.glob("kernels/*.hpp"):
-        write_if_changed(folder / path.name, path.read_text())
-    for source in sources:
-        write_if_changed(folder / source.path.name, source.rewritten())
+    texts = {path.name: path.read_text() for path in ROOT.glob("kernels/*.hpp")}
+    texts.update((s.path.name, s.rewritten()) for s in sources
+                 if s.path.suffix != ".cu" or not stems or s.path.stem in stems)
+    for path in folder.glob("*"):
+        if path.name not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        write_if_changed(folder / name, text)
     return folder
 
 
 # --- building ---
 
-def build(folder, thread_sanitizer=False):
-    """The tests of tests/cuda on the executor, with the kernels of `folder`."""
+def build(folder, options, thread_sanitizer=False):
+    """The tests of tests/cuda on the executor, or those of some stems, with the kernels of `folder`."""
     place = BUILD / ("race" if thread_sanitizer else "plain")
     configure = ["cmake", "-S", str(ROOT), "-B", str(place), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=None",
                  "-DCMAKE_CXX_FLAGS=-O1 -DNDEBUG", f"-DTANDEM_MUTANTS={folder}", "-DTANDEM_CUDA=OFF",
-                 "-DTANDEM_EXAMPLES=OFF", f"-DTANDEM_SANITIZE={'thread' if thread_sanitizer else ''}"]
-    for command in (configure, ["cmake", "--build", str(place), "--target", "tandem_test_cuda_executor"]):
+                 "-DTANDEM_EXAMPLES=OFF", "-DTANDEM_TESTS=ON", f"-DTANDEM_DEVICE_TESTS={';'.join(options.test)}",
+                 f"-DTANDEM_SANITIZE={'thread' if thread_sanitizer else ''}"]
+    for command in (configure, ["cmake", "--build", str(place), "--target", "tandem_test_cuda_executor",
+                                "--parallel", str(options.jobs)]):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(done.stdout + done.stderr)
@@ -426,11 +441,11 @@ class Lane:
         return None
 
 
-def judge(mutant, plain, arena, race, most, deadline):
+def judge(mutant, plain, arena, race, options, deadline):
     """(lane that killed it, "undecided" or None, how)"""
     if time.time() > deadline:
         return "undecided", "not run"
-    tests = plain.tests.get(mutant.number, [])
+    tests, most = plain.tests.get(mutant.number, []), options.most
     how = plain.kills(mutant, tests, most)
     if how:
         return "plain", how
@@ -442,6 +457,8 @@ def judge(mutant, plain, arena, race, most, deadline):
         how = race.kills(mutant, tests, most)
         if how:
             return "race", how
+    if options.test:
+        return "undecided", "not run with all tests"
     reached = tests or (arena and arena.tests.get(mutant.number))
     if sum(s for s, _ in tests) > most:
         return "undecided", "not run with all tests"
@@ -479,6 +496,10 @@ def excuse(mutant, entries):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--file", action="append", default=[], help="mutants of this file of kernels/ only")
+    parser.add_argument("--test", action="append", default=[], metavar="STEM",
+                        help="with the tests of tests/cuda/STEM_test.cpp only: what survives is not decided")
+    parser.add_argument("--with", action="append", default=[], metavar="STEM", dest="with_kernels",
+                        help="link only kernels/STEM.cu and those that every test needs")
     parser.add_argument("--what", default="", help="mutants whose description matches this expression only")
     parser.add_argument("--list", action="store_true", help="print the mutants and run nothing")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
@@ -506,15 +527,15 @@ def main():
         for m in wanted:
             print(f"{m.number} {m.file}:{m.line}: {m.what}\t{m.text}" + ("\t(equivalent)" if excused[m.number] else ""))
         return
-    folder = write_sources(sources)
-    plain = Lane(options.program or build(folder))
+    folder = write_sources(sources, FOUNDATION | set(options.with_kernels) if options.with_kernels else set())
+    plain = Lane(options.program or build(folder, options))
     plain.look_around(options.resume)
     arena = Lane(plain.program, arena=True) if options.arena else None
     if options.arena and (not options.file or ARENA_FILES & set(options.file)):
         arena.look_around(options.resume)
     race = None
     if not options.no_race:
-        race = Lane(options.race_program or build(folder, thread_sanitizer=True), race=True)
+        race = Lane(options.race_program or build(folder, options, thread_sanitizer=True), race=True)
     print(f"{len(wanted)} mutants, ready after {time.time() - begin:.0f} s", flush=True)
 
     state = BUILD / "killed.txt"
@@ -535,7 +556,7 @@ def main():
         else:
             todo.append(m)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool, state.open("a" if options.resume else "w") as out:
-        runs = {pool.submit(judge, m, plain, arena, race, options.most, deadline): m for m in todo}
+        runs = {pool.submit(judge, m, plain, arena, race, options, deadline): m for m in todo}
         for n, run in enumerate(concurrent.futures.as_completed(runs), 1):
             m = runs[run]
             lane, how = run.result()
@@ -560,7 +581,8 @@ def main():
     survivors = [m for m in wanted if verdict[m.number][0] is None]
     whole = not options.file and not options.what
     path = options.results or (RESULTS if whole else None)
-    table = results(rows, survivors, entries if whole else [], time.time() - begin, race is not None, options.resume)
+    table = results(rows, survivors, entries if whole else [], time.time() - begin, race is not None, options.resume,
+                    options.test)
     if path:
         pathlib.Path(path).write_text(table)
     print(table)
@@ -578,12 +600,13 @@ def machine():
         return platform.machine()
 
 
-def results(rows, survivors, entries, seconds, race, resumed):
+def results(rows, survivors, entries, seconds, race, resumed, tests):
     out = ["# Mutants of the kernels", "",
            "Written by `make mutate` (scripts/mutate_kernels.py), which says what is planted and what is not.", "",
            f"{datetime.date.today()}, {machine()}, {seconds / 60:.0f} minutes"
            + ("" if race else ", without the race lane") + (", what an earlier run had killed is kept" if resumed else "")
-           + ". Not decided: not run yet, or only with the quicker of the tests that come past it.", "",
+           + (", with the tests " + ", ".join(tests) if tests else "")
+           + ". Not decided: not run yet, or alive after only some of the tests that come past it.", "",
            "| file | mutants | killed | killed in the race lane only | equivalent | survivors | not decided |",
            "|---|---:|---:|---:|---:|---:|---:|"]
     out += ["| " + " | ".join(str(x) for x in row) + " |" for row in rows]

@@ -1,6 +1,6 @@
 // What is not a tensor is named at the door of every op: never given one, moved from, or the
-// gradient of a tensor that has none yet. One table of all ops and their arguments, and one of the
-// members of Tensor.
+// gradient of a tensor that has none yet. One table of all ops and their arguments (those of one
+// tensor come from the headers, by list_unary_ops.py), and one of the members of Tensor.
 #include <functional>
 #include <set>
 #include <string>
@@ -80,48 +80,33 @@ std::vector<Case> all_ops() {
   const auto unary = [&](const char* op, std::function<void(const F&)> f) {
     c.push_back({op, "x", [f](const Absent& a) { f(a); }});
   };
-  unary("abs", [](const F& a) { abs(a); });
-  unary("exp", [](const F& a) { exp(a); });
-  unary("log", [](const F& a) { log(a); });
-  unary("gelu", [](const F& a) { gelu(a); });
-  unary("quick_gelu", [](const F& a) { quick_gelu(a); });
-  unary("relu", [](const F& a) { relu(a); });
-  unary("sigmoid", [](const F& a) { sigmoid(a); });
-  unary("softplus", [](const F& a) { softplus(a); });
-  unary("sqrt", [](const F& a) { sqrt(a); });
-  unary("square", [](const F& a) { square(a); });
-  unary("tanh", [](const F& a) { tanh(a); });
+#define UNARY_OP(op, argument, elementwise) \
+  c.push_back({#op, #argument, [](const Absent& a) { op(F(a)); }});
+#include "unary_ops.inc"
+#undef UNARY_OP
   unary("neg", [](const F& a) { -a; });
   unary("cumsum", [](const F& a) { cumsum(a, 0); });
   unary("logsumexp", [](const F& a) { logsumexp(a, 0); });
   unary("topk", [](const F& a) { topk(a, 1); });
-  unary("normalize", [](const F& a) { normalize(a); });
   unary("pow", [](const F& a) { pow(a, 2); });
   unary("dropout", [](const F& a) { dropout(a, 0.5, random); });
   unary("dropout", [](const F& a) { dropout(a, 0.5, random, false); });
   unary("pad", [](const F& a) { pad(a, {{1, 1}}); });
-  unary("sum", [](const F& a) { sum(a); });
   unary("sum", [](const F& a) { sum(a, 0); });
-  unary("mean", [](const F& a) { mean(a); });
   unary("mean", [](const F& a) { mean(a, 0); });
-  unary("max", [](const F& a) { max(a); });
   unary("max", [](const F& a) { max(a, 0); });
-  unary("min", [](const F& a) { min(a); });
   unary("min", [](const F& a) { min(a, 0); });
   unary("argmax", [](const F& a) { argmax(a, 0); });
   unary("argmin", [](const F& a) { argmin(a, 0); });
   unary("clamp", [](const F& a) { clamp(a, 0, 1); });
   unary("clamp_min", [](const F& a) { clamp_min(a, 0); });
   unary("clamp_max", [](const F& a) { clamp_max(a, 0); });
-  unary("softmax", [](const F& a) { softmax(a); });
-  unary("log_softmax", [](const F& a) { log_softmax(a); });
   unary("add", [](const F& a) { a + 1; });
   unary("sub", [](const F& a) { a - 1; });
   unary("sub", [](const F& a) { 1 - a; });
   unary("mul", [](const F& a) { 2 * a; });
   unary("div", [](const F& a) { a / 2; });
   unary("div", [](const F& a) { 2 / a; });
-  unary("layer_norm", [](const F& a) { layer_norm(a); });
   unary("avg_pool3d", [](const F& a) { avg_pool3d(a, {.kernel = Triple::all(1)}); });
   unary("max_pool3d", [](const F& a) { max_pool3d(a, {.kernel = Triple::all(1)}); });
   const auto binary = [&](const char* op, std::function<void(const F&, const F&)> f,

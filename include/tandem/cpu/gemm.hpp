@@ -39,6 +39,29 @@ inline double work(std::int64_t m, std::int64_t n, std::int64_t k) {
          static_cast<double>(k);
 }
 
+/// One product of matrices as they are stored, with the instruction set in use, on so many threads.
+template <class In, class Out>
+void multiply(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Out alpha,
+              const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
+              std::int64_t ldc, const Epilogue<Out>& epilogue, int threads) {
+  run<In, Out>({.kernels = kernels<In, Out>(isa()),
+                .trans_a = ta,
+                .trans_b = tb,
+                .m = m,
+                .n = n,
+                .k = k,
+                .alpha = alpha,
+                .a = a,
+                .lda = lda,
+                .b = b,
+                .ldb = ldb,
+                .beta = beta,
+                .c = c,
+                .ldc = ldc,
+                .epilogue = epilogue,
+                .threads = threads});
+}
+
 }  // namespace gemm_detail
 
 /// C = alpha·op(A)·op(B) + beta·C, then the epilogue, on up to num_threads() threads.
@@ -48,22 +71,8 @@ void gemm(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k, Ou
           const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
           std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm", ta, tb, m, n, k, lda, ldb, ldc);
-  gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
-                             .trans_a = ta,
-                             .trans_b = tb,
-                             .m = m,
-                             .n = n,
-                             .k = k,
-                             .alpha = alpha,
-                             .a = a,
-                             .lda = lda,
-                             .b = b,
-                             .ldb = ldb,
-                             .beta = beta,
-                             .c = c,
-                             .ldc = ldc,
-                             .epilogue = epilogue,
-                             .threads = gemm_detail::useful_threads(gemm_detail::work(m, n, k))});
+  gemm_detail::multiply<In, Out>(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, epilogue,
+                                 gemm_detail::useful_threads(gemm_detail::work(m, n, k)));
 }
 
 /// gemm on the calling thread alone, for use inside a parallel region and for small products. Gives
@@ -73,22 +82,7 @@ void gemm_serial(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_
                  const In* a, std::int64_t lda, const In* b, std::int64_t ldb, Out beta, Out* c,
                  std::int64_t ldc, const Epilogue<Out>& epilogue = {}) {
   gemm_detail::check_sizes("gemm_serial", ta, tb, m, n, k, lda, ldb, ldc);
-  gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
-                             .trans_a = ta,
-                             .trans_b = tb,
-                             .m = m,
-                             .n = n,
-                             .k = k,
-                             .alpha = alpha,
-                             .a = a,
-                             .lda = lda,
-                             .b = b,
-                             .ldb = ldb,
-                             .beta = beta,
-                             .c = c,
-                             .ldc = ldc,
-                             .epilogue = epilogue,
-                             .threads = 1});
+  gemm_detail::multiply<In, Out>(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, epilogue, 1);
 }
 
 /// `batch` products whose matrices are stride_a, stride_b and stride_c elements apart (0 for a or
@@ -100,26 +94,11 @@ void gemm_batched(Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64
                   std::int64_t stride_c, std::int64_t batch) {
   gemm_detail::check_sizes("gemm_batched", ta, tb, m, n, k, lda, ldb, ldc);
   TANDEM_CHECK(batch >= 0, "gemm_batched", "the batch must not be negative, got ", batch);
-  const Epilogue<Out> none;
   const int threads =
       gemm_detail::useful_threads(gemm_detail::work(m, n, k) * static_cast<double>(batch));
   const auto product = [&](std::int64_t i, int threads_each) {
-    gemm_detail::run<In, Out>({.kernels = gemm_detail::kernels<In, Out>(isa()),
-                               .trans_a = ta,
-                               .trans_b = tb,
-                               .m = m,
-                               .n = n,
-                               .k = k,
-                               .alpha = alpha,
-                               .a = a + i * stride_a,
-                               .lda = lda,
-                               .b = b + i * stride_b,
-                               .ldb = ldb,
-                               .beta = beta,
-                               .c = c + i * stride_c,
-                               .ldc = ldc,
-                               .epilogue = none,
-                               .threads = threads_each});
+    gemm_detail::multiply<In, Out>(ta, tb, m, n, k, alpha, a + i * stride_a, lda, b + i * stride_b,
+                                   ldb, beta, c + i * stride_c, ldc, {}, threads_each);
   };
   if (batch < 4 * threads) {  // too few to share out evenly: all threads on one after the other
     const int each = gemm_detail::useful_threads(gemm_detail::work(m, n, k));
