@@ -28,10 +28,10 @@ struct LabelQuality {
 
 /// How a branch labels the training videos.
 struct BranchLabels {
-  LabelQuality thresholds;  ///< by δ_h and δ_l
-  LabelQuality taught;      ///< by the rule that teaches the other branch
-  double called = 0;        ///< share of the frames called foreground, p > δ_h
-  double all_or_none = 0;   ///< share of the videos in which none or nearly all are
+  LabelQuality thresholds = {};  ///< by δ_h and δ_l
+  LabelQuality taught = {};      ///< by the rule that teaches the other branch
+  double called = 0;             ///< share of the frames called foreground, p > δ_h
+  double all_or_none = 0;        ///< share of the videos in which none or nearly all are
 };
 
 /// mAP of the test videos by one way of inference, as fractions.
@@ -51,9 +51,9 @@ struct Score {
 /// A run after its warm-up (round 0) or after a round.
 struct Measurement {
   std::int64_t round = 0;
-  std::optional<BranchLabels> cbp, vlp;
+  std::optional<BranchLabels> cbp = {}, vlp = {};
   double agreement = std::numeric_limits<double>::quiet_NaN();
-  std::vector<Score> scores;
+  std::vector<Score> scores = {};
 
   const Score* find(std::string_view fusion) const {
     for (const Score& score : scores) {
