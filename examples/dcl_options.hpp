@@ -174,11 +174,10 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
-  t.add(
-       "fusion", o.fusion,
-       "Scores from cbp, vlp, their mean, weighted, or normalized-mean (of scores that are min-max "
-       "normalised per video and class first)")
-      .words({"cbp", "vlp", "mean", "weighted", "normalized-mean"});
+  t.add("fusion", o.fusion,
+        "Scores from cbp, vlp, their mean, weighted, geometric-mean, or normalized-mean (of scores "
+        "that are min-max normalised per video and class first)")
+      .words(fusion_names());
   t.add("cbp-weight", o.inference.cbp_weight, "Weight of CBP with --fusion weighted").from(0, 1);
   t.add("theta-loc", o.inference.localization.thresholds, "Frame thresholds of proposals")
       .from(0, 1);
@@ -254,11 +253,7 @@ inline void finish_options(Options& o) {
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing
-  o.inference.fusion = o.fusion == "vlp"               ? Fusion::vlp
-                       : o.fusion == "mean"            ? Fusion::mean
-                       : o.fusion == "weighted"        ? Fusion::weighted
-                       : o.fusion == "normalized-mean" ? Fusion::normalized_mean
-                                                       : Fusion::cbp;
+  o.inference.fusion = fusion_from_name(o.fusion);
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;

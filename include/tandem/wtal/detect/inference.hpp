@@ -5,10 +5,13 @@
 #include <cmath>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/sqrt.hpp"
 #include "tandem/wtal/data/batch.hpp"
 #include "tandem/wtal/detect/localization.hpp"
 #include "tandem/wtal/detect/pseudo_label_quality.hpp"
@@ -25,10 +28,48 @@ enum class Fusion {
   vlp,
   mean,
   weighted,
+  /// √(CBP · VLP): a frame or class that either branch excludes is out.  (ours)
+  geometric_mean,
   /// The mean after min–max normalisation of each branch's frames, per video and class: a branch
   /// whose scores lie higher does not speak louder.  (ours)
   normalized_mean,
 };
+
+namespace detail {
+inline constexpr std::pair<Fusion, std::string_view> fusion_names[] = {
+    {Fusion::cbp, "cbp"},
+    {Fusion::vlp, "vlp"},
+    {Fusion::mean, "mean"},
+    {Fusion::weighted, "weighted"},
+    {Fusion::geometric_mean, "geometric-mean"},
+    {Fusion::normalized_mean, "normalized-mean"}};
+}  // namespace detail
+
+/// The name that the command line uses.
+inline std::string_view fusion_name(Fusion fusion) {
+  for (const auto& [known, name] : detail::fusion_names) {
+    if (known == fusion) return name;
+  }
+  return "unknown";
+}
+/// All of them.
+inline std::vector<std::string> fusion_names() {
+  std::vector<std::string> out;
+  for (const auto& [fusion, name] : detail::fusion_names) out.emplace_back(name);
+  return out;
+}
+/// The fusion of a name; error when there is none.
+inline Fusion fusion_from_name(std::string_view name) {
+  std::string all;
+  for (const auto& [fusion, known] : detail::fusion_names) {
+    if (known == name) return fusion;
+    all += concat(all.empty() ? "" : ", ", known);
+  }
+  fail("inference", "no fusion is called '", name, "': expected one of ", all);
+}
+/// Whether the scores need this branch.
+inline bool asks_cbp(Fusion fusion) { return fusion != Fusion::vlp; }
+inline bool asks_vlp(Fusion fusion) { return fusion != Fusion::cbp; }
 
 /// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
 struct VideoScores {
@@ -85,31 +126,65 @@ inline Tensor<float> min_max_over_time(const Tensor<float>& frames) {
   return out;
 }
 
+/// What the branches say of one video; undefined where a branch was not asked.
+struct BranchScores {
+  VideoScores cbp, vlp;
+};
+
+/// The scores of the branches that any of `ways` asks: CBP on the I3D rows (T, D), VLP on the CLIP
+/// rows (T, W). A branch that none asks may be null, and its rows undefined. Errors: an asked
+/// branch or its rows are not there; ways that read the same branch differently.
+template <FloatingElement T>
+BranchScores branch_scores(const Branch<T>* cbp, const Branch<T>* vlp, const Tensor<float>& i3d,
+                           const Tensor<float>& clip, std::span<const InferenceOptions> ways) {
+  const auto score = [](const Branch<T>* branch, const Tensor<float>& x, Reading reading,
+                        std::int64_t topk_divisor, const char* name, const char* rows) {
+    TANDEM_CHECK(branch != nullptr && x.defined(), "inference", "these scores need ",
+                 branch == nullptr ? name : rows, ", which ", branch == nullptr ? "is" : "are",
+                 " not there");
+    return score_video(*branch, x, reading, topk_divisor);
+  };
+  BranchScores out;
+  for (const InferenceOptions& way : ways) {
+    TANDEM_CHECK(way.cbp_reading == ways[0].cbp_reading && way.vlp_reading == ways[0].vlp_reading &&
+                     way.topk_divisor == ways[0].topk_divisor,
+                 "inference", "scores that are computed once must be read in one way");
+    if (asks_cbp(way.fusion) && !out.cbp.frames.defined())
+      out.cbp = score(cbp, i3d, way.cbp_reading, way.topk_divisor, "CBP", "I3D rows");
+    if (asks_vlp(way.fusion) && !out.vlp.frames.defined())
+      out.vlp = score(vlp, clip, way.vlp_reading, way.topk_divisor, "VLP", "CLIP rows");
+  }
+  return out;
+}
+
+/// The scores that options.fusion makes of those of the branches.
+inline VideoScores fuse(const BranchScores& scores, const InferenceOptions& options) {
+  const VideoScores &c = scores.cbp, &v = scores.vlp;
+  switch (options.fusion) {
+    case Fusion::cbp:
+      return c;
+    case Fusion::vlp:
+      return v;
+    case Fusion::mean:
+      return fuse(c, v, 0.5);
+    case Fusion::weighted:
+      return fuse(c, v, options.cbp_weight);
+    case Fusion::geometric_mean:
+      return {.frames = sqrt(mul(c.frames, v.frames)), .video = sqrt(mul(c.video, v.video))};
+    case Fusion::normalized_mean:
+      return fuse({.frames = min_max_over_time(c.frames), .video = c.video},
+                  {.frames = min_max_over_time(v.frames), .video = v.video}, 0.5);
+  }
+  fail("inference", "an unknown fusion");
+}
+
 /// The scores that options.fusion asks for of one video: CBP on the I3D rows, VLP on the CLIP rows,
 /// or both fused. A branch that is not asked may be null, and its rows undefined. Error: an asked
 /// branch is not there.
 template <FloatingElement T>
 VideoScores fused_scores(const Branch<T>* cbp, const Branch<T>* vlp, const Tensor<float>& i3d,
                          const Tensor<float>& clip, const InferenceOptions& options) {
-  const auto score = [&](const Branch<T>* branch, const Tensor<float>& x, Reading reading,
-                         const char* name, const char* rows) {
-    TANDEM_CHECK(branch != nullptr && x.defined(), "inference", "these scores need ",
-                 branch == nullptr ? name : rows, ", which ", branch == nullptr ? "is" : "are",
-                 " not there");
-    return score_video(*branch, x, reading, options.topk_divisor);
-  };
-  VideoScores scores;
-  if (options.fusion != Fusion::vlp)
-    scores = score(cbp, i3d, options.cbp_reading, "CBP", "I3D rows");
-  if (options.fusion == Fusion::cbp) return scores;
-  const VideoScores other = score(vlp, clip, options.vlp_reading, "VLP", "CLIP rows");
-  if (options.fusion == Fusion::vlp) return other;
-  if (options.fusion == Fusion::normalized_mean) {
-    const VideoScores a{.frames = min_max_over_time(scores.frames), .video = scores.video},
-        b{.frames = min_max_over_time(other.frames), .video = other.video};
-    return fuse(a, b, 0.5);
-  }
-  return fuse(scores, other, options.fusion == Fusion::mean ? 0.5 : options.cbp_weight);
+  return fuse(branch_scores(cbp, vlp, i3d, clip, std::span(&options, 1)), options);
 }
 template <FloatingElement T>
 VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tensor<float>& i3d,
@@ -117,29 +192,60 @@ VideoScores fused_scores(const Branch<T>& cbp, const Branch<T>& vlp, const Tenso
   return fused_scores<T>(&cbp, &vlp, i3d, clip, options);
 }
 
-/// Localizes the actions of every video of `source`. `progress(done, total)` is called per video. A
-/// branch that options.fusion does not ask may be null. Rows last as long as the source says;
-/// options.localization.seconds_per_row counts where it does not know.
+/// The detections of one video in each of several ways, from scores that were computed once.
+/// `seconds_per_row` > 0 counts before what the options say.
+inline std::vector<std::vector<Detection>> localize_video(const BranchScores& scores,
+                                                          std::span<const InferenceOptions> ways,
+                                                          double seconds_per_row = 0) {
+  std::vector<std::vector<Detection>> out;
+  VideoScores fused;
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    const bool same = i > 0 && ways[i].fusion == ways[i - 1].fusion &&
+                      ways[i].cbp_weight == ways[i - 1].cbp_weight;
+    if (!same) fused = fuse(scores, ways[i]);
+    const auto rows = static_cast<std::size_t>(fused.frames.size(0)),
+               classes = static_cast<std::size_t>(fused.frames.size(1));
+    LocalizationOptions localization = ways[i].localization;
+    if (seconds_per_row > 0) localization.seconds_per_row = seconds_per_row;
+    out.push_back(localize(std::span(fused.frames.data(), rows * classes), rows, classes,
+                           std::span(fused.video.data(), classes), localization));
+  }
+  return out;
+}
+
+/// Localizes the actions of every video of `source` in each of several ways; a branch is asked once
+/// a video, however many ways there are. `progress(done, total)` is called per video. A branch that
+/// none of `ways` asks may be null. Rows last as long as the source says;
+/// localization.seconds_per_row counts where it does not know. Returns a set for each way.
 template <FloatingElement T, class Progress>
-DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSource& source,
-                    const InferenceOptions& options, Progress&& progress) {
-  DetectionSet out;
-  out.classes = source.truth().classes;
+std::vector<DetectionSet> detect(const Branch<T>* cbp, const Branch<T>* vlp,
+                                 const VideoSource& source, std::span<const InferenceOptions> ways,
+                                 Progress&& progress) {
+  std::vector<DetectionSet> out(ways.size());
+  for (DetectionSet& set : out) set.classes = source.truth().classes;
+  const auto any = [&](bool (*asks)(Fusion)) {
+    return std::any_of(ways.begin(), ways.end(), [&](const auto& way) { return asks(way.fusion); });
+  };
+  const bool with_cbp = any(asks_cbp), with_vlp = any(asks_vlp);
   for (std::size_t v = 0; v < source.size(); ++v) {
-    const VideoScores scores =
-        fused_scores<T>(cbp, vlp, options.fusion != Fusion::vlp ? source.i3d(v) : Tensor<float>(),
-                        options.fusion != Fusion::cbp ? source.clip(v) : Tensor<float>(), options);
-    const auto rows = static_cast<std::size_t>(scores.frames.size(0)), classes = source.classes();
-    LocalizationOptions localization = options.localization;
-    if (const double seconds = source.seconds_per_row(v); seconds > 0)
-      localization.seconds_per_row = seconds;
-    out.videos.push_back(
-        {.id = source.truth().videos[v].id,
-         .detections = localize(std::span(scores.frames.data(), rows * classes), rows, classes,
-                                std::span(scores.video.data(), classes), localization)});
+    const BranchScores scores =
+        branch_scores<T>(cbp, vlp, with_cbp ? source.i3d(v) : Tensor<float>(),
+                         with_vlp ? source.clip(v) : Tensor<float>(), ways);
+    auto found = localize_video(scores, ways, source.seconds_per_row(v));
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+      out[i].videos.push_back(
+          {.id = source.truth().videos[v].id, .detections = std::move(found[i])});
+    }
     progress(v + 1, source.size());
   }
   return out;
+}
+/// In one way.
+template <FloatingElement T, class Progress>
+DetectionSet detect(const Branch<T>* cbp, const Branch<T>* vlp, const VideoSource& source,
+                    const InferenceOptions& options, Progress&& progress) {
+  return std::move(
+      detect(cbp, vlp, source, std::span(&options, 1), std::forward<Progress>(progress)).front());
 }
 template <FloatingElement T, class Progress>
 DetectionSet detect(const Branch<T>& cbp, const Branch<T>& vlp, const VideoSource& source,
