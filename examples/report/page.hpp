@@ -180,14 +180,21 @@ inline std::string page_data(const Page& page) {
                 detail::json_list(page.tracks, detail::track_data), "}");
 }
 
-/// The page as a text: `html` is that of page.html, whose example the page's own data replaces.
-/// Errors: those of page_data; a text that has no place for the data.
-inline std::string localization_page(const Page& page, std::string_view html) {
+/// `html` with `data`, JSON that may stand there, in place of its example. Error: it has no place for
+/// the data.
+inline std::string fill_page(std::string_view html, std::string_view data,
+                             const char* where = "page") {
   constexpr std::string_view begin = R"(<script type="application/json" id="data">)";
   const std::size_t at = html.find(begin), from = at + begin.size();
   const std::size_t to = at == html.npos ? html.npos : html.find("</script>", from);
-  TANDEM_CHECK(to != html.npos, "localization_page", "the page has no element ", begin);
-  return concat(html.substr(0, from), page_data(page), html.substr(to));
+  TANDEM_CHECK(to != html.npos, where, "the page has no element ", begin);
+  return concat(html.substr(0, from), data, html.substr(to));
+}
+
+/// The page as a text: `html` is that of page.html, whose example the page's own data replaces.
+/// Errors: those of page_data; a text that has no place for the data.
+inline std::string localization_page(const Page& page, std::string_view html) {
+  return fill_page(html, page_data(page), "localization_page");
 }
 
 }  // namespace report
