@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,14 +27,19 @@ inline cli::OptionTable read_options(Options& o, const std::string& text, const 
   return table;
 }
 
-/// The options of a checkpoint, but for those of inference that were given in `table`.
-inline Options with_given(Options o, const cli::OptionTable& table) {
+/// Values of options by their names.
+using Values = std::vector<std::pair<std::string, io::Json>>;
+
+/// The options of a checkpoint, but for those of inference that were given in `table`, and for
+/// `values`.
+inline Options with_given(Options o, const cli::OptionTable& table, const Values& values = {}) {
   cli::OptionTable own = option_table(o);
   for (const auto& option : table.options()) {
-    if (option->part() == cli::Part::inference && option->given())
+    if (option->part() == cli::Part::inference && option->given() && option->alternatives().empty())
       own.find(option->name())->set(option->json());
   }
-  TANDEM_CHECK(o.variant != "vanilla-vlp" || o.fusion == "vlp", "localize",
+  for (const auto& [name, value] : values) own.find(name)->set(value);
+  TANDEM_CHECK(o.variant != "vanilla-vlp" || o.fusion == "vlp", "checkpoint",
                "the checkpoint is of --variant vanilla-vlp, whose CBP has not learned anything: "
                "--fusion vlp, not ",
                o.fusion);
@@ -60,18 +66,18 @@ class Model {
         classes_.push_back(document.root().of(name).string());
       const std::string other =
           given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
-      TANDEM_CHECK(other.empty(), "localize", path,
+      TANDEM_CHECK(other.empty(), "checkpoint", path,
                    " was trained with other classes than --classes names: ", other);
     }
-    TANDEM_CHECK(!classes_.empty(), "localize", path,
+    TANDEM_CHECK(!classes_.empty(), "checkpoint", path,
                  " does not name its classes (it was written by an older ",
                  "train_dcl): give the annotations it was trained with, --classes");
-    TANDEM_CHECK(has("cbp.") || has("vlp."), "localize", path,
+    TANDEM_CHECK(has("cbp.") || has("vlp."), "checkpoint", path,
                  " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
     if (!has("cbp.")) return;
     const Tensor<float>& embed = tensor(path, "cbp.embed.weight");
     const Tensor<float>& head = tensor(path, "cbp.head.bias");
-    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "localize", path,
+    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "checkpoint", path,
                  " scores ", head.numel(), " classes, ", classes_.size(), " are named");
     Generator random(0);
     options_.cbp.classes = head.numel();
@@ -83,8 +89,8 @@ class Model {
 
   /// Makes VLP ready to speak, which needs the text encoder.
   void open_vlp(const TextFiles& files) {
-    TANDEM_CHECK(has("vlp."), "localize", path_, " has no VLP, since --variant ", options_.variant,
-                 " does not train it: its scores are --fusion cbp");
+    TANDEM_CHECK(has("vlp."), "checkpoint", path_, " has no VLP, since --variant ",
+                 options_.variant, " does not train it: its scores are --fusion cbp");
     options_.data = files.data;
     options_.clip_weights = files.clip_weights;
     options_.vocabulary = files.vocabulary;
@@ -103,6 +109,18 @@ class Model {
     vlp_->eval();
   }
 
+  /// Null: not there, or not opened.
+  const CbpBranch<float>* cbp() const { return cbp_.get(); }
+  const VlpBranch<float>* vlp() const { return vlp_.get(); }
+  /// Refuses ways whose scores need a branch that the checkpoint has not.
+  void check_branches(std::span<const InferenceOptions> ways) const {
+    for (const InferenceOptions& way : ways) {
+      TANDEM_CHECK(!asks_cbp(way.fusion) || has_cbp(), "checkpoint", path_,
+                   " has no CBP, since --variant ", options_.variant,
+                   " does not train it: its scores are --fusion vlp");
+    }
+  }
+  const std::string& path() const { return path_; }
   const Options& options() const { return options_; }
   const std::vector<std::string>& classes() const { return classes_; }
   bool has_cbp() const { return cbp_ != nullptr; }
@@ -113,7 +131,7 @@ class Model {
     if (found == checkpoint_.notes.end()) return 0;
     const double seconds =
         io::JsonDocument::parse(found->second, path_ + " (seconds_per_row)").root().number();
-    TANDEM_CHECK(seconds > 0, "localize", path_, " says that a row lasts ", seconds, " s");
+    TANDEM_CHECK(seconds > 0, "checkpoint", path_, " says that a row lasts ", seconds, " s");
     return seconds;
   }
   /// What the checkpoint says of its training data and text encoder: "simulated data" …
@@ -130,12 +148,13 @@ class Model {
   }
   std::int64_t steps() const { return checkpoint_.counters.empty() ? 0 : checkpoint_.counters[0]; }
 
-  /// i3d (T, D), clip (T, W); the one that is not read may be undefined.
-  VideoScores score(const Tensor<float>& i3d, const Tensor<float>& clip,
-                    const InferenceOptions& how) const {
-    const bool both = options_.concat_clip && how.fusion != Fusion::vlp;
-    return fused_scores<float>(cbp_.get(), vlp_.get(), both ? concat_rows(i3d, clip) : i3d, clip,
-                               how);
+  /// What the branches that any of `ways` asks say of i3d (T, D), clip (T, W); rows that are not
+  /// read may be undefined.
+  BranchScores score(const Tensor<float>& i3d, const Tensor<float>& clip,
+                     std::span<const InferenceOptions> ways) const {
+    return branch_scores<float>(
+        cbp_.get(), vlp_.get(),
+        options_.concat_clip && i3d.defined() ? concat_rows(i3d, clip) : i3d, clip, ways);
   }
 
  private:
@@ -147,7 +166,7 @@ class Model {
     for (const auto& named : checkpoint_.tensors) {
       if (named.name == name) return named.tensor;
     }
-    fail("localize", path, " has no tensor ", name,
+    fail("checkpoint", path, " has no tensor ", name,
          ": it is not a checkpoint of train_dcl, or has other branches");
   }
   std::vector<nn::Named<float>> part(const std::string& prefix) const {

@@ -35,14 +35,30 @@ inline Reads reads(const Options& o) {
   return out;
 }
 
-/// A data set with its two subsets.
-struct Data {
-  std::unique_ptr<Dataset> all;
-  std::unique_ptr<SubsetSource> train, test;  ///< test may have no videos
-  std::vector<std::int64_t> train_lengths;
+/// How detections are judged.
+struct Judged {
   Protocol protocol = Protocol::thumos_seconds;
   double index_seconds = conventional_seconds_per_row;  ///< a row of Protocol::thumos_index
   std::string no_map;  ///< why there can be no mAP; empty where a test video has a segment
+
+  EvaluationOptions options() const {
+    return {.protocol = protocol, .seconds_per_row = index_seconds};
+  }
+  /// What keeps the numbers from being compared with published ones, or "".
+  std::string protocol_note() const {
+    if (protocol != Protocol::thumos_index || index_seconds == conventional_seconds_per_row)
+      return "";
+    return concat("thumos-index in rows of ", index_seconds,
+                  " s: its published numbers are of rows of ", conventional_seconds_per_row,
+                  " s and must not be compared with these");
+  }
+};
+
+/// A data set with its two subsets.
+struct Data : Judged {
+  std::unique_ptr<Dataset> all;
+  std::unique_ptr<SubsetSource> train, test;  ///< test may have no videos; train may be null
+  std::vector<std::int64_t> train_lengths;
   std::string description;
   std::string note;  ///< "simulated data" where a file SIMULATED.txt says so
 };
@@ -68,45 +84,56 @@ inline std::vector<std::string> label_notes(const Data& data) {
                            " no training video and will not be learned: ", unseen,
                            count > 3 ? ", …" : ""));
   }
-  std::size_t blank = 0;
-  for (const VideoTruth& video : data.test->truth().videos) blank += video.instances.empty();
-  if (data.no_map.empty() && blank > 0) {
-    notes.push_back(concat(blank, " of ", data.test->size(),
-                           " test videos have no segment: all that is found in them "
-                           "counts as wrong"));
-  }
   return notes;
 }
 
-inline void choose_protocol(const Options& o, Data& data) {
+/// What is odd about the videos that are judged, one sentence each.
+inline std::vector<std::string> test_notes(const GroundTruth& test, const Judged& judged) {
+  std::vector<std::string> notes;
+  std::size_t blank = 0;
+  for (const VideoTruth& video : test.videos) blank += video.instances.empty();
+  if (judged.no_map.empty() && blank > 0) {
+    notes.push_back(concat(blank, " of ", test.videos.size(),
+                           " test videos have no segment: all that is found in them counts as "
+                           "wrong"));
+  }
+  if (!judged.no_map.empty()) notes.push_back(judged.no_map + ", so no mAP can be computed");
+  if (std::string note = judged.protocol_note(); !note.empty()) notes.push_back(std::move(note));
+  return notes;
+}
+
+/// How detections in `test` are judged: by the protocol of that name or, where it is empty, of the
+/// data set. `rows` are the lengths of all rows.
+inline void choose_protocol(const std::string& name, const GroundTruth& test,
+                            const RowLengths& rows, Judged& judged) {
   bool ambiguous = false, annotated = false;
-  for (const VideoTruth& video : data.test->truth().videos) {
+  for (const VideoTruth& video : test.videos) {
     ambiguous = ambiguous || !video.ambiguous.empty();
     annotated = annotated || !video.instances.empty();
   }
-  if (data.test->size() == 0) {
-    data.no_map = "there are no test videos";
+  if (test.videos.empty()) {
+    judged.no_map = "there are no test videos";
   } else if (!annotated) {
-    data.no_map = "no test video has an annotated segment";
+    judged.no_map = "no test video has an annotated segment";
   }
-  const double rows = data.all->row_lengths().uniform();
-  const bool usual = same_row_length(rows, conventional_seconds_per_row);
-  if (!usual) data.index_seconds = rows;
-  if (!o.protocol.empty()) {
-    data.protocol = protocol_from_name(o.protocol);
-    TANDEM_CHECK(data.protocol != Protocol::thumos_index || rows > 0, "train_dcl",
+  const double seconds = rows.uniform();
+  const bool usual = same_row_length(seconds, conventional_seconds_per_row);
+  if (!usual) judged.index_seconds = seconds;
+  if (!name.empty()) {
+    judged.protocol = protocol_from_name(name);
+    TANDEM_CHECK(judged.protocol != Protocol::thumos_index || seconds > 0, "protocol",
                  "--protocol thumos-index counts in rows, which are not equally long here (",
-                 data.all->row_lengths().description(), "); use thumos-seconds");
+                 rows.description(), "); use thumos-seconds");
   } else {
     // 100 or 200 classes: ActivityNet; 20: THUMOS14, by the protocol of the annotations' layout.
-    data.protocol = data.train->classes() >= 100 ? Protocol::activitynet
-                    : ambiguous && usual         ? Protocol::thumos_index
+    judged.protocol = test.classes.size() >= 100 ? Protocol::activitynet
+                      : ambiguous && usual       ? Protocol::thumos_index
                                                  : Protocol::thumos_seconds;
   }
 }
 
-inline Data open_data(const Options& o) {
-  const Reads need = reads(o);
+/// Where annotations and the rows of `need` lie.
+inline DatasetOptions find_files(const Options& o, const Reads& need) {
   TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && (!o.i3d.empty() || !need.i3d) &&
                                    (!o.clip.empty() || !need.clip)),
                "train_dcl", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
@@ -118,7 +145,31 @@ inline Data open_data(const Options& o) {
                        .need_i3d = need.i3d,
                        .need_clip = need.clip,
                        .seconds_per_row = o.seconds_per_row};
-  if (!o.data.empty()) where = find_dataset(o.data, where);
+  return o.data.empty() ? where : find_dataset(o.data, where);
+}
+
+/// What is known of the origin of a data set: "simulated data", or "".
+inline std::string origin_note(const Options& o) {
+  const bool simulated = !o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt"));
+  return simulated ? "simulated data" : "";
+}
+
+/// "10 test videos (validation)"
+inline std::string count_videos(const SubsetSource& source, const char* kind,
+                                const std::string& subset) {
+  return concat(source.size(), " ", kind, " videos", subset.empty() ? "" : " (" + subset + ")");
+}
+
+/// Refuses a subset that has no videos.
+inline void check_subset(const GroundTruth& truth, const std::string& name, const char* program) {
+  const auto known = truth.subsets();
+  TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), program, "the subset '",
+               name, "' has no videos", io::did_you_mean(name, known));
+}
+
+inline Data open_data(const Options& o) {
+  const Reads need = reads(o);
+  DatasetOptions where = find_files(o, need);
   std::vector<std::string> notes;
   GroundTruth truth = read_ground_truth(where.annotations, &notes);
   SubsetNames subsets;
@@ -131,11 +182,6 @@ inline Data open_data(const Options& o) {
     subsets.test = o.test_subset;
     subsets.has_test = true;
   }
-  const auto known = truth.subsets();
-  const auto check_subset = [&](const std::string& name) {
-    TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), "train_dcl",
-                 "the subset '", name, "' has no videos", io::did_you_mean(name, known));
-  };
   std::size_t others = 0;
   std::vector<std::string> other_names;
   for (const VideoTruth& video : truth.videos) {
@@ -153,10 +199,10 @@ inline Data open_data(const Options& o) {
                            others == 1 ? " videos is" : " videos are", " of other subsets (", list,
                            ") and left out"));
   }
-  check_subset(subsets.train);
+  check_subset(truth, subsets.train, "train_dcl");
   where.subsets = {subsets.train};
   if (subsets.has_test) {
-    check_subset(subsets.test);
+    check_subset(truth, subsets.test, "train_dcl");
     where.subsets.push_back(subsets.test);
   }
   Data data;
@@ -166,30 +212,18 @@ inline Data open_data(const Options& o) {
                                : std::make_unique<SubsetSource>(*data.all);
   for (std::size_t v = 0; v < data.train->size(); ++v)
     data.train_lengths.push_back(data.train->rows(v));
-  choose_protocol(o, data);
-  if (!o.data.empty() && io::is_file(io::join_path(o.data, "SIMULATED.txt")))
-    data.note = "simulated data";
-  const auto videos = [](const SubsetSource& source, const char* kind, const std::string& subset) {
-    return concat(source.size(), " ", kind, " videos", subset.empty() ? "" : " (" + subset + ")");
-  };
+  choose_protocol(o.protocol, data.test->truth(), data.all->row_lengths(), data);
+  data.note = origin_note(o);
   data.description = concat(
-      videos(*data.train, "training", subsets.train), ", ",
-      videos(*data.test, "test", subsets.has_test ? subsets.test : ""), ", ", data.train->classes(),
-      " classes", need.i3d ? concat(", I3D ", data.all->i3d_columns()) : "",
+      count_videos(*data.train, "training", subsets.train), ", ",
+      count_videos(*data.test, "test", subsets.has_test ? subsets.test : ""), ", ",
+      data.train->classes(), " classes", need.i3d ? concat(", I3D ", data.all->i3d_columns()) : "",
       need.clip ? concat(need.i3d ? " and" : ",", " CLIP ", data.all->clip_columns()) : "",
       " columns\n", data.all->row_lengths().description());
   for (const std::string& note : data.all->notes()) data.description += "\nnote: " + note;
   for (const std::string& note : label_notes(data)) data.description += "\nnote: " + note;
-  if (!data.no_map.empty())
-    data.description += "\nnote: " + data.no_map + ", so no mAP can be computed";
-  if (data.protocol == Protocol::thumos_index &&
-      data.index_seconds != conventional_seconds_per_row) {
-    data.description +=
-        concat("\nnote: thumos-index in rows of ", data.index_seconds,
-               " s: its published numbers are of "
-               "rows of ",
-               conventional_seconds_per_row, " s and must not be compared with these");
-  }
+  for (const std::string& note : test_notes(data.test->truth(), data))
+    data.description += "\nnote: " + note;
   return data;
 }
 

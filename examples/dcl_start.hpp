@@ -138,8 +138,8 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
                "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ",
                asked);
-  for (const char* name :
-       {"checkpoint.safetensors", "metrics.jsonl", "detections.json", "options.json"}) {
+  for (const char* name : {"checkpoint.safetensors", "metrics.jsonl", "metrics.csv",
+                           "detections.json", "options.json"}) {
     io::check_output_file("train_dcl", io::join_path(o.out, name));  // not after the last step
   }
   start.checkpoint_options = io::json_text(table.json(true), 2);

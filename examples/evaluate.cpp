@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "evaluation_results.hpp"
 #include "tandem/wtal/data/annotations.hpp"
 #include "tandem/wtal/data/datasets.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
@@ -152,33 +153,6 @@ void print_ties_and_points(const Evaluation& e, Protocol protocol) {
       tandem::concat(e.thresholds[most]).c_str());
 }
 
-void print_result(const Evaluation& e, bool per_class) {
-  std::vector<std::string> header{"tIoU"}, values{"mAP %"};
-  for (std::size_t t = 0; t < e.thresholds.size(); ++t) {
-    header.push_back(tandem::concat(e.thresholds[t]));
-    values.push_back(cli::percent(e.map[t]));
-  }
-  std::printf("\n");
-  cli::Table(header).row(values).print();
-  std::printf("\n");
-  for (const AverageMap& average : e.averages) {
-    std::printf("average mAP %-9s %s %%\n", average.range.c_str(),
-                cli::percent(average.value).c_str());
-  }
-  if (!per_class) return;
-  header[0] = "AP % by class";
-  header.insert(header.begin() + 1, {"instances", "detections"});
-  cli::Table table(header);
-  for (std::size_t c = 0; c < e.classes.size(); ++c) {
-    std::vector<std::string> cells{e.classes[c], std::to_string(e.instances[c]),
-                                   std::to_string(e.detections[c])};
-    for (const std::vector<double>& ap : e.ap) cells.push_back(cli::percent(ap[c]));
-    table.row(std::move(cells));
-  }
-  std::printf("\n");
-  table.print();
-}
-
 tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const Options& options) {
   using tandem::io::Json;
   Json root = Json::object();
@@ -187,30 +161,8 @@ tandem::io::Json as_json(const Evaluation& e, const std::string& subset, const O
   root["subset"] = subset.empty() ? "all" : subset;
   root["ground_truth"] = options.ground_truth;
   root["detections"] = options.detections;
-  root["tiou"] = e.thresholds;
-  root["map"] = e.map;
-  root["averages"] = Json::object();
-  for (const AverageMap& average : e.averages) root["averages"][average.range] = average.value;
-  root["classes"] = Json::array();
-  for (std::size_t c = 0; c < e.classes.size(); ++c) {
-    Json entry = Json::object();
-    entry["name"] = e.classes[c];
-    entry["instances"] = e.instances[c];
-    entry["detections"] = e.detections[c];
-    entry["ap"] = Json::array();
-    for (const std::vector<double>& ap : e.ap) entry["ap"].push_back(ap[c]);
-    root["classes"].push_back(std::move(entry));
-  }
-  root["tied_scores"] = e.tied_scores;
-  root["tied_overlaps"] = e.tied_overlaps;
-  root["map_with_ties_reversed"] = e.map_ties_first;
-  root["empty_instances"] = e.empty_instances;
-  root["empty_detections"] = e.empty_detections;
-  root["ambiguous_removed"] = e.ambiguous_removed;
-  root["detections_of_unknown_classes"] = e.unknown_class;
-  root["unknown_videos"] = e.unknown_videos;
-  root["unannotated_videos"] = e.instanceless_videos;
-  root["undetected_videos"] = e.undetected_videos;
+  results::add_numbers(root, e);
+  results::add_oddities(root, e);
   return root;
 }
 
@@ -276,7 +228,8 @@ void evaluate_files(const Options& options) {
   print_ties_and_points(e, protocol);
   std::fflush(stdout);
   report_mismatches(truth, e, options);
-  print_result(e, options.per_class);
+  results::print_map(e);
+  if (options.per_class) results::print_classes(e);
   if (!options.json.empty()) {
     tandem::io::save_json(options.json, as_json(e, subset, options));
     std::printf("\nwritten to %s\n", cli::printable(options.json).c_str());

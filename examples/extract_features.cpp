@@ -8,21 +8,17 @@
 /// timestamps/<id>_timestamps_ms.npy (T,), provenance/<id>.json. docs/features.md has the
 /// conventions.
 
-#include <sys/stat.h>
-
 #include <cstdio>
-#include <filesystem>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "extract_options.hpp"
 #include "feature_outputs.hpp"
 #include "tandem/features/feature_folder.hpp"
+#include "video_search.hpp"
 
 namespace {
 
-namespace fs = std::filesystem;
 using namespace tandem;
 using namespace tandem::wtal;
 
@@ -37,100 +33,18 @@ struct Video : FolderVideo {
   double frames = 0;  // about
 };
 
-// ---------------------------------------------------------------- which videos
-
-bool looks_like_video(const fs::path& path) {
-  static const char* const extensions[] = {".mp4",  ".m4v", ".mov",  ".avi", ".mkv",
-                                           ".webm", ".mpg", ".mpeg", ".wmv", ".flv",
-                                           ".ts",   ".3gp", ".ogv",  ".mts", ".m2ts"};
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return std::find(std::begin(extensions), std::end(extensions), extension) != std::end(extensions);
-}
-
-/// The videos that the command line names. A file or folder that is met on two ways counts once;
-/// links are followed, hidden files and folders left out. What cannot be read is a failure of its
-/// own and stops nothing.
-class Search {
- public:
-  Search(bool recursive, outputs::Failures& failures)
-      : recursive_(recursive), failures_(failures) {}
-
-  void add(const fs::path& path) {
-    if (is_new(path, files_))
-      videos_.push_back({{.id = io::safe_name(path.stem().string()), .path = path.string()}});
-  }
-  void look_into(const fs::path& folder) {
-    if (!is_new(folder, folders_)) return;
-    std::error_code error;
-    fs::directory_iterator entries(folder, error);
-    for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
-      const fs::path& path = entries->path();
-      // A link that leads nowhere or in a circle is judged as the video that it claims to be.
-      std::error_code unknown;
-      const bool is_folder = fs::is_directory(path, unknown);
-      if (outputs::is_hidden(path)) {
-        if (!is_folder && looks_like_video(path)) ++hidden_;
-      } else if (is_folder) {
-        if (recursive_) look_into(path);
-      } else if (looks_like_video(path)) {
-        add(path);
-      }
-    }
-    if (error)
-      failures_.add(folder.string(), concat("the folder cannot be read: ", error.message()));
-  }
-
-  std::vector<Video>& videos() { return videos_; }
-  std::size_t hidden() const { return hidden_; }
-
- private:
-  using Identity = std::set<std::pair<dev_t, ino_t>>;
-  static bool is_new(const fs::path& path, Identity& known) {
-    struct stat info {};
-    return ::stat(path.c_str(), &info) != 0 || known.insert({info.st_dev, info.st_ino}).second;
-  }
-
-  bool recursive_;
-  outputs::Failures& failures_;
-  std::vector<Video> videos_;
-  Identity files_, folders_;
-  std::size_t hidden_ = 0;
-};
-
+/// The videos that the command line names, or part --shard of them.
 std::vector<Video> find_videos(const Options& o, outputs::Failures& failures) {
-  Search search(o.recursive, failures);
-  std::string empty;
-  for (const std::string& input : o.inputs) {
-    std::error_code unknown;
-    if (!fs::is_directory(input, unknown)) {
-      search.add(input);
-      continue;
-    }
-    const std::size_t before = search.videos().size(), failed = failures.size();
-    search.look_into(input);
-    if (search.videos().size() > before || failures.size() > failed) continue;
-    empty = concat("the folder holds no video",
-                   o.recursive ? "" : "; --recursive looks into the folders below it");
-    failures.add(input, empty);
+  const std::vector<videos::Found> found =
+      videos::find(o.inputs, o.recursive, failures, "extract_features");
+  std::size_t part = 1, parts = 1;
+  if (!o.shard.empty()) {
+    const std::string wrong = cli::read_part(o.shard, part, parts);
+    TANDEM_CHECK(wrong.empty(), "extract_features", "--shard: ", wrong);
   }
-  if (search.hidden() > 0) std::printf("%zu hidden file(s) left out\n", search.hidden());
-  std::vector<Video>& videos = search.videos();
-  TANDEM_CHECK(!videos.empty(), "extract_features", o.inputs.front(), ": ", failures.last());
-  std::sort(videos.begin(), videos.end(), [](const Video& a, const Video& b) {
-    return a.id != b.id ? a.id < b.id : a.path < b.path;
-  });
-  for (std::size_t i = 1; i < videos.size(); ++i) {
-    TANDEM_CHECK(videos[i].id != videos[i - 1].id, "extract_features", videos[i - 1].path, " and ",
-                 videos[i].path, " would both become ", videos[i].id,
-                 ".npy; give them different names or --out folders");
-  }
-  if (o.shard.empty()) return videos;
-  std::size_t part = 0, parts = 0;
-  const std::string wrong = cli::read_part(o.shard, part, parts);
-  TANDEM_CHECK(wrong.empty(), "extract_features", "--shard: ", wrong);
   std::vector<Video> mine;
-  for (std::size_t i = part - 1; i < videos.size(); i += parts) mine.push_back(videos[i]);
+  for (std::size_t i = part - 1; i < found.size(); i += parts)
+    mine.push_back({{.id = found[i].id, .path = found[i].path}});
   return mine;
 }
 

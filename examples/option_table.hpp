@@ -17,6 +17,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -128,10 +129,8 @@ class TableOption {
 
   /// The value that words, as an older program recorded them, stand for.
   Json from_words(const std::vector<std::string>& given, const tandem::io::JsonRef& where) {
-    const Json before = json();
-    const std::string wrong = set_words(given);
-    Json value = json();
-    set(before);
+    std::string wrong;
+    Json value = value_of(given, wrong);
     if (!wrong.empty()) where.error(wrong);
     return value;
   }
@@ -169,17 +168,64 @@ class TableOption {
     }
     option_->group(part_name(part_));
     if (is_flag()) return option_;
-    option_->type_name(std::visit([&](auto* value) { return type_name(*value); }, variable_));
+    option_->type_name(type_name());
     const Json value = json();
     std::string shown = value.is_string() ? value.get<std::string>() : tandem::io::json_text(value);
     std::erase_if(shown, [](char c) { return c == '[' || c == ']'; });
     option_->default_str(shown);
     return option_;
   }
+  /// As add_to, for a program that tries several values, one after the other: each word is one,
+  /// held to the same type and range. Where the option is a list itself, + joins what belongs
+  /// together: --theta-loc 0.45 0.3+0.45 are two values. The variable stays as it is;
+  /// alternatives() has them.
+  CLI::Option* add_alternatives_to(CLI::App& app) {
+    const std::string range = range_text();
+    const std::string joined = is_list() ? "; + joins what acts together" : "";
+    option_ = app.add_option_function<std::vector<std::string>>(
+        "--" + name_,
+        [this](const std::vector<std::string>& given) {
+          alternatives_.clear();
+          for (const std::string& word : given) {
+            std::string wrong;
+            Json value = value_of(is_list() ? split(word, '+') : std::vector{word}, wrong);
+            if (!wrong.empty()) throw CLI::ValidationError("--" + name_, wrong);
+            if (std::find(alternatives_.begin(), alternatives_.end(), value) == alternatives_.end())
+              alternatives_.push_back(std::move(value));
+          }
+        },
+        tandem::concat(help_, joined, range.empty() ? "" : " [" + range + "]"));
+    option_->delimiter(',');
+    option_->group(part_name(part_));
+    option_->type_name(is_list() ? tandem::concat(type_name(), "+", type_name()) : type_name());
+    return option_;
+  }
+  /// What was given to be tried, each value once, in order; empty where nothing was.
+  const std::vector<Json>& alternatives() const { return alternatives_; }
   /// Was it on the command line or in the config file?
   bool given() const { return option_ != nullptr && option_->count() > 0; }
 
  private:
+  // What words stand for, the variable left as it was; `wrong` says what is wrong with them.
+  Json value_of(const std::vector<std::string>& words, std::string& wrong) {
+    const Json before = json();
+    wrong = set_words(words);
+    Json value = json();
+    set(before);
+    return value;
+  }
+  static std::vector<std::string> split(const std::string& text, char at) {
+    std::vector<std::string> parts{""};
+    for (const char c : text) {
+      if (c == at) {
+        parts.emplace_back();
+      } else {
+        parts.back() += c;
+      }
+    }
+    return parts;
+  }
+
   // JSON → variable.
   std::string take(const tandem::io::JsonRef& ref, bool& value) {
     value = ref.boolean() != opposite_;
@@ -276,6 +322,9 @@ class TableOption {
     }
     return list;
   }
+  std::string type_name() const {
+    return std::visit([&](auto* value) { return type_name(*value); }, variable_);
+  }
   static std::string type_name(std::int64_t) { return "INT"; }
   static std::string type_name(std::uint64_t) { return "UINT"; }
   static std::string type_name(double) { return "FLOAT"; }
@@ -295,6 +344,7 @@ class TableOption {
   std::optional<double> low_, high_;
   bool opposite_ = false, path_ = false, may_grow_ = false, recorded_ = true;
   std::vector<std::string> words_;
+  std::vector<Json> alternatives_;
   CLI::Option* option_ = nullptr;
 };
 
@@ -326,12 +376,24 @@ class OptionTable {
   void add_to(CLI::App& app) {
     for (const auto& option : options_) option->add_to(app);
   }
-  /// Those of one part only; help calls what holds without them `otherwise`.
-  void add_to(CLI::App& app, Part part, const std::string& otherwise) {
+  /// Those of one part only; help calls what holds without them `otherwise`. Of those that are
+  /// named in `several`, several values may be tried.
+  void add_to(CLI::App& app, Part part, const std::string& otherwise,
+              std::span<const std::string_view> several = {}) {
     for (const auto& option : options_) {
       if (option->part() != part) continue;
-      CLI::Option* added = option->add_to(app);
+      const bool try_several =
+          std::find(several.begin(), several.end(), option->name()) != several.end();
+      CLI::Option* added = try_several ? option->add_alternatives_to(app) : option->add_to(app);
       if (!option->is_flag()) added->default_str(otherwise);
+    }
+  }
+  /// Those of these names.
+  void add_to(CLI::App& app, std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) {
+      TableOption* option = find(name);
+      TANDEM_CHECK(option != nullptr, "option table", "there is no option --", name);
+      option->add_to(app);
     }
   }
 

@@ -4,10 +4,13 @@
 ///   train_dcl --out run1 --resume                     # after a kill
 ///
 /// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object
-/// per step, round and evaluation), detections.json (ActivityNet format), options.json (all options
-/// of the run; what --config reads), and rounds/NN.safetensors (how both branches score and label some
-/// training videos after each round; the program report shows them).
+/// per step, round and evaluation) and metrics.csv (the same as a table), detections.json
+/// (ActivityNet format), options.json (all options of the run; what --config reads), and
+/// rounds/NN.safetensors (how both branches score and label some training videos after each round;
+/// the program report shows them).
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -20,6 +23,7 @@
 #include "dcl_metrics.hpp"
 #include "dcl_rounds.hpp"
 #include "dcl_start.hpp"
+#include "evaluation_results.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
@@ -54,8 +58,9 @@ class Session {
       start_.saved.reset();
     }
     io::write_text(io::join_path(o_.out, "options.json"), start_.file_options);
-    Metrics metrics(io::join_path(o_.out, "metrics.jsonl"), o_.resume, trainer_.steps(),
-                    unjudged_ >= 0, start_.changes);
+    const std::string lines = io::join_path(o_.out, "metrics.jsonl"),
+                      columns = io::join_path(o_.out, "metrics.csv");
+    Metrics metrics(lines, o_.resume, trainer_.steps(), unjudged_ >= 0, start_.changes);
     rounds_.prepare(o_.out, unjudged_ >= 0        ? unjudged_
                             : trainer_.finished() ? o_.train.rounds + 1
                                                   : trainer_.current_phase().round);
@@ -63,11 +68,18 @@ class Session {
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
-    train(checkpoint, metrics);
+    try {
+      train(checkpoint, metrics);
+    } catch (const cli::Stopped&) {
+      write_metrics_csv(lines, columns);
+      throw;
+    }
     try {
       const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
+      write_metrics_csv(lines, columns);
       print(result);
     } catch (const cli::Stopped& stop) {
+      write_metrics_csv(lines, columns);
       throw cli::Stopped(stop.signal(), concat("training is finished and saved in ", checkpoint,
                                                "; the same command with --resume evaluates it"));
     }
@@ -151,8 +163,14 @@ class Session {
   }
 
   void take_step(Metrics& metrics, cli::Progress& progress, const Phase& phase) {
-    const StepReport report =
-        trainer_.step(make_batch<float>(train_rows_, sampler_.crops(trainer_.steps())));
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point begin = Clock::now();
+    const Trainer<float>::Rates rates = trainer_.learning_rates(trainer_.steps());
+    const std::vector<Crop> crops = sampler_.crops(trainer_.steps());
+    std::int64_t frames = 0;
+    for (const Crop& crop : crops) frames += crop.rows;
+    const StepReport report = trainer_.step(make_batch<float>(train_rows_, crops));
+    const std::chrono::duration<double> spent = Clock::now() - begin;
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
     line["phase"] = phase.name();
@@ -165,7 +183,10 @@ class Session {
       line["loss_fb"] = report.fb;
     }
     line["grad_norm"] = report.grad_norm;
-    metrics.add(line);
+    line["learning_rate"] = phase.kind == Phase::Kind::b ? rates.vlp : rates.cbp;
+    line["frames_per_second"] =
+        rounded(static_cast<double>(frames) / std::max(spent.count(), 1e-9), 1);
+    metrics.add(std::move(line));
     progress.update(
         static_cast<std::size_t>(trainer_.steps()),
         concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "", ", loss ",
@@ -286,9 +307,7 @@ class Session {
       metrics.add(line);
       return std::nullopt;
     }
-    const Evaluation result =
-        evaluate(data_.test->truth(), detections,
-                 {.protocol = data_.protocol, .seconds_per_row = data_.index_seconds});
+    const Evaluation result = evaluate(data_.test->truth(), detections, data_.options());
     line["protocol"] = std::string(protocol_name(result.protocol));
     io::Json map = io::Json::object();
     for (std::size_t i = 0; i < result.map.size(); ++i)
@@ -315,21 +334,11 @@ class Session {
       return;
     }
     const Evaluation& result = *evaluation;
-    std::vector<std::string> header{"tIoU"}, values{"mAP %"};
-    for (std::size_t i = 0; i < result.map.size(); ++i) {
-      header.push_back(cli::fixed(result.thresholds[i], 2));
-      values.push_back(cli::percent(result.map[i]));
-    }
-    for (const AverageMap& a : result.averages) {
-      header.push_back(a.range);
-      values.push_back(cli::percent(a.value));
-    }
     std::printf("\nprotocol %s, %zu test videos%s\n",
                 std::string(protocol_name(result.protocol)).c_str(), data_.test->size(),
                 data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
-    cli::Table table(header);
-    table.row(values);
-    table.print();
+    results::print_map(result);
+    results::print_classes(result);
     std::printf("\ndetections: %s\n",
                 cli::printable(io::join_path(o_.out, "detections.json")).c_str());
   }

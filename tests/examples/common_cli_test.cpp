@@ -83,6 +83,28 @@ TEST_CASE("common_cli: options and their errors") {
   CHECK(message({"--epochs", "many"}).find("--epochs") != std::string::npos);
 }
 
+TEST_CASE("common_cli: an option with one value may be given once") {
+  CHECK(message({"--epochs", "3", "--kind", "mean", "--epochs=4"}) ==
+        "program: --epochs was given 2 times, with the values '3' and '4'; it may be given once");
+  CHECK(message({"-r", "1", "--learning-rate", "1", "-r2"}) ==
+        "program: --learning-rate was given 3 times, with the values '1', '1' and '2'; it may be "
+        "given once");
+  CHECK(message({"--quiet", "--quiet=false"}) ==
+        "program: --quiet was given 2 times, with the values 'true' and 'false'; it may be given "
+        "once");
+  // A list grows, a flag says the same again.
+  Program program;
+  CHECK(program.run({"--thresholds", "0.1", "--quiet", "--thresholds", "0.2", "--quiet"}) == 0);
+  CHECK(program.thresholds == std::vector<double>{0.1, 0.2});
+  CHECK(program.quiet);
+  // Once in the config file and once on the command line is not twice.
+  tandem_test::TempDir dir;
+  tandem::io::write_text(dir.path("c.json"), R"({"epochs": 20})");
+  Program both;
+  CHECK(both.run({"--config", dir.path("c.json"), "--epochs", "7"}) == 0);
+  CHECK(both.epochs == 7);
+}
+
 TEST_CASE("common_cli: a program that fails says why and returns 1") {
   CLI::App app("x", "program");
   std::string word = "program";

@@ -95,6 +95,35 @@ def check_fusion(programs, folder, video):
         check(all(abs(m - (c + v) / 2) < 0.000101 for m, c, v in both), "%s: mean is not the mean" % name)
 
 
+def check_index(b, programs, folder, video):
+    """A folder of videos: an index whose links lead to the page of each."""
+    (folder / "some" / "below").mkdir(parents=True)
+    for name in ("some/first & 1.mp4", "some/below/second.mp4"):
+        shutil.copyfile(video, folder / name)
+    (folder / "some" / "broken.mp4").write_bytes(b"no video")
+    done = subprocess.run([str(w) for w in (
+        programs / "localize", folder / "some", "--recursive", "--checkpoint", folder / "run/checkpoint.safetensors", "--pages",
+        folder / "index", "--theta-cls", 0, "--random-weights", 7, "--random-narrow", 64, "--flow-size", 32, "--flow-scales", 1,
+        "--flow-warps", 1, "--out", folder / "several.json")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(done.returncode == 3 and "broken" in done.stdout, "the exit status is %d:\n%s" % (done.returncode, done.stdout))
+    found = json.loads((folder / "several.json").read_text())["results"]
+    check(sorted(found) == ["first & 1", "second"], "found are the videos %s" % sorted(found))
+    direct = list(json.loads((folder / "direct.json").read_text())["results"].values())
+    check(list(found.values()) == 2 * direct, "a video of a folder has other detections than alone")
+    b.open((folder / "index/index.html").as_uri())
+    check(b.value("[...document.querySelectorAll('.video:not([hidden]) b')].map(e => e.textContent)") == sorted(found), "the names differ")
+    check(b.value("document.querySelectorAll('.strip i').length") == sum(map(len, found.values())), "the strips lack detections")
+    check("broken" in b.value("document.querySelector('.failed').textContent"), "the video that failed is not named")
+    check(b.value("document.documentElement.scrollWidth <= innerWidth"), "the index is wider than the window")
+    b.value("(() => { const f = document.querySelector('.find'); f.value = 'SECOND'; f.dispatchEvent(new Event('input')); })()")
+    check(b.value("document.querySelectorAll('.video:not([hidden])').length") == 1, "the search does not narrow the list")
+    link = b.value("document.querySelector('.video:not([hidden]) a').href")
+    check(b.errors == [], "the browser reported: %s" % b.errors)
+    b.open(link)
+    check(b.wait_for("document.querySelector('video').readyState >= 2"), "the video of the linked page does not load: %s" % b.errors)
+    check(b.value("document.querySelector('#title').textContent") == "second", "the link leads elsewhere")
+
+
 def check_embedded(b, programs, folder, video):
     """A page with --embed-video needs no file beside it."""
     page = folder / "embedded.html"
@@ -127,6 +156,8 @@ def main():
         with Browser(chromium) as b:
             look(b, page, found)
             check_embedded(b, programs, pathlib.Path(name), video)
+            if (programs / "extract_features").exists():
+                check_index(b, programs, pathlib.Path(name), video)
 
 
 def look(b, page, found):

@@ -63,6 +63,55 @@ std::string wrong(std::vector<std::string> words) { return Program().parse(std::
 
 }  // namespace
 
+TEST_CASE(
+    "option_table: several values are tried one by one, and held to the same type and range") {
+  const auto parse = [](Program& p, CLI::App& app, const std::vector<std::string>& words) {
+    constexpr std::string_view several[] = {"kind", "thresholds"};
+    p.table.add_to(app, cli::Part::inference, "as it was", several);
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    try {
+      app.parse(reversed);
+    } catch (const CLI::ParseError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  Program p;
+  CLI::App app("p");
+  CHECK(parse(p, app,
+              {"--kind", "sum,mean", "sum", "--thresholds", "0.3", "0.45+0.6", "--thresholds",
+               "0.30"}) == "");
+  const auto& kinds = p.table.find("kind")->alternatives();
+  CHECK(kinds == std::vector<Json>{"sum", "mean"});
+  CHECK(Json(p.table.find("thresholds")->alternatives()).dump() == "[[0.3],[0.45,0.6]]");
+  CHECK(p.kind == "mean");  // the variables stay as they are
+  CHECK(p.thresholds == std::vector<double>{0.45});
+  CHECK(p.table.given("kind"));
+  CHECK(p.table.find("no-min-max")->alternatives().empty());
+  CHECK(app.help().find("+ joins what acts together") != std::string::npos);
+
+  const auto wrong_of = [&](const std::vector<std::string>& words) {
+    Program other;
+    CLI::App fresh("p");
+    return parse(other, fresh, words);
+  };
+  CHECK(wrong_of({"--kind", "mean,smu"}) ==
+        "--kind: 'smu' is none of mean|sum; did you mean \"sum\"?");
+  CHECK(wrong_of({"--thresholds", "0.3", "0.4+1.5"}) ==
+        "--thresholds: must be from 0 to 1, it is 1.5");
+  CHECK(wrong_of({"--thresholds", "0.3+"}) == "--thresholds: expected a number, got ''");
+  // Without a list, as ever.
+  Program one;
+  CHECK(one.parse({"--thresholds", "0.3", "0.45"}) == "");
+  CHECK(one.thresholds == std::vector<double>{0.3, 0.45});
+  CLI::App few("p");
+  Program named;
+  named.table.add_to(few, {"seed", "data"});
+  CHECK(few.get_options().size() == 3);  // and --help
+  CHECK_THROWS_WITH_AS(named.table.add_to(few, {"sead"}),
+                       "[option table] there is no option --sead", tandem::Error);
+}
+
 TEST_CASE("option_table: values travel typed") {
   Program p;
   CHECK(p.parse({"--quiet", "--no-min-max", "--steps", "7", "--seed=18446744073709551615", "--rate",

@@ -1,5 +1,6 @@
 """The numbers and flags of every program: each numeric option that --help lists refuses what is no number, is not
-finite or does not fit, in one short sentence that names it; each flag in a config file is true or false and nothing else.
+finite or does not fit, in one short sentence that names it, and a second value beside the first; each flag in a config file
+is true or false and nothing else.
 
 usage: program_options_test.py FOLDER_WITH_THE_PROGRAMS FOLDER_OF_THE_SOURCES
 """
@@ -27,7 +28,7 @@ def refused(program, *words):
     return lines[0]
 
 
-numbers = flags = 0
+numbers = flags = once = 0
 found = sorted(p.stem for p in sources.glob("*.cpp") if "cli::run(" in p.read_text())
 assert len(found) > 10, found
 for name in found:
@@ -36,9 +37,9 @@ for name in found:
         print("not here:", name)
         continue
     text = run(program, "--help").stdout
-    options = re.findall(r"^  (?:-\w,)?(--[\w-]+)(?: (\S+))?", text, re.M)
-    assert ("--help", "") in [(o, "") for o, _ in options], text
-    for option, kind in options:
+    options = re.findall(r"^  (?:-\w,)?(--[\w-]+)(?: (\S+)(.*))?", text, re.M)
+    assert "--help" in [o for o, _, _ in options], text
+    for option, kind, more in options:
         # The word after a flag is its help, which starts with a capital and goes on in small letters.
         if re.match(r"(INT|UINT|FLOAT)\b", kind):
             integer = kind[0] in "IU"
@@ -46,6 +47,10 @@ for name in found:
             for wrong in wrongs:
                 said = refused(program, option + "=" + wrong if wrong else option + "=''")
                 assert option in said, (name, said)
+            if "..." not in more:  # no list
+                said = refused(program, option, "1", option, "2")
+                assert f"{option} was given 2 times, with the values '1' and '2'; it may be given once" in said, (name, said)
+                once += 1
             numbers += 1
         elif kind == "" or re.match(r"[A-Z][a-z]", kind):
             if option in ("--help", "--config") or "--config" not in text:
@@ -62,7 +67,7 @@ for name in found:
     if "--config" in text:
         config.write_text(json.dumps({options[-1][0][2:] + "x": 1}))
         assert "did you mean" in refused(program, "--config", config)
-assert numbers > 60 and flags > 10, (numbers, flags)
+assert numbers > 60 and flags > 10 and once > 50, (numbers, flags, once)
 
 # The ranges of CLI11 print 309 digits and take NaN.
 for path in [*sources.glob("*.cpp"), *sources.glob("*.hpp")]:

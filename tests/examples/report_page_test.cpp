@@ -6,6 +6,7 @@
 #include "../../examples/report/page.hpp"
 #include "../../examples/report/run_page.hpp"
 #include "../../examples/report/tables.hpp"
+#include "../../examples/report/video_index.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/io/json_reader.hpp"
 
@@ -198,4 +199,37 @@ TEST_CASE("report_tables: Markdown and JSON") {
   CHECK(table.rows == std::vector<std::vector<std::string>>{{"x", "1.25"}, {"", "-3"}});
   CHECK_THROWS_AS(read(R"({"title": "t", "header": [[]], "rows": []})"), Error);
   CHECK_THROWS_AS(read(R"({"header": ["a"], "rows": []})"), Error);
+}
+
+TEST_CASE("video_index: has the keys of its example, and texts are escaped") {
+  const std::string html =
+      io::read_text(std::string(TANDEM_SOURCE_DIR) + "/examples/report/video_index.html");
+  const std::string nasty = "</script><script>alert(1)</script>";
+  VideoIndex index{.title = nasty};
+  index.videos.push_back({.id = nasty,
+                          .page = page_url("videos/" + nasty + ".html"),
+                          .seconds = 20,
+                          .found = {{.name = nasty, .start = 1, .end = 2.5, .score = 0.5}},
+                          .warnings = {nasty}});
+  index.failed = {{nasty, nasty}};
+  index.facts = {{nasty, nasty}};
+  index.warnings = {nasty};
+  const std::string page = video_index_page(index, html);
+  CHECK(count(page, "alert(1)</script>") == 0);
+  CHECK(count(page, "<script") == count(html, "<script"));
+  const io::Json data = data_of(page), example = data_of(html);
+  const auto keys = [](const io::Json& object) {
+    std::vector<std::string> out;
+    for (const auto& [key, value] : object.items()) out.push_back(key);
+    return out;
+  };
+  CHECK(keys(data) == keys(example));
+  CHECK(keys(data.at("videos").at(0)) == keys(example.at("videos").at(0)));
+  CHECK(keys(data.at("videos").at(0).at("found").at(0)) ==
+        keys(example.at("videos").at(0).at("found").at(0)));
+  CHECK(data.at("title") == nasty);
+  CHECK(data.at("videos").at(0).at("found").at(0).at("end") == 2.5);
+  index.videos[0].found[0].score = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_WITH_AS(video_index_page(index, html),
+                       ("[video_index] a detection in " + nasty + " is not finite").c_str(), Error);
 }

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+from run_files import content
+
 programs = pathlib.Path(sys.argv[1])
 scratch = tempfile.TemporaryDirectory(prefix="tandem-run-")
 work = pathlib.Path(scratch.name)
@@ -66,7 +68,7 @@ def lines(out):
 
 
 def contents(out):
-    return {name: (work / out / name).read_bytes() for name in FILES}
+    return {name: content(work / out / name) for name in FILES}
 
 
 def sentence(result, *parts, status=1):

@@ -34,6 +34,7 @@ picture = golden / "image/pillow.png"
 PROGRAMS = {
     "simulate_features": lambda: ["--out", work / "other", *small_data],
     "train_dcl": lambda: [*small_run, "--out", work / "run2"],
+    "detect": lambda: ["--checkpoint", work / "run/checkpoint.safetensors", "--data", work / "sim", "--out", work / "detected"],
     "localize": lambda: ["--checkpoint", work / "run/checkpoint.safetensors", "--features", sorted((work / "sim/i3d").iterdir())[0]],
     "evaluate": lambda: ["--ground-truth", work / "sim/gt.json", "--detections", work / "run/detections.json", "--protocol",
                          "thumos-seconds", "--subset", "all"],
@@ -69,7 +70,7 @@ def prepare(name, words):
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
-if chosen & {"train_dcl", "localize", "evaluate"}:
+if chosen & {"train_dcl", "detect", "localize", "evaluate"}:
     prepare("simulate_features", ["--out", work / "sim", *small_data])
     prepare("train_dcl", [*small_run, "--out", work / "run"])
 

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+from run_files import content
+
 programs = pathlib.Path(sys.argv[1]).resolve()
 combinations = int(sys.argv[2]) if len(sys.argv) > 2 else 8
 scratch = tempfile.TemporaryDirectory(prefix="tandem-options-")
@@ -53,7 +55,7 @@ def checkpoint_header(path):
 
 
 def same(a, b, files=FILES):
-    return [name for name in files if (work / a / name).read_bytes() != (work / b / name).read_bytes()]
+    return [name for name in files if content(work / a / name) != content(work / b / name)]
 
 
 good("simulate_features", "--out", "sim", "--classes", 3, "--train-videos", 6, "--test-videos", 3, "--i3d-width", 16,
@@ -100,7 +102,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "cbp-reading": lambda: draw.choice(["sigmoid", "softmax"]),
     "vlp-reading": lambda: draw.choice(["sigmoid", "softmax"]),
     "seed": lambda: draw.choice([0, 7, 2**63, 2**64 - 1]),
-    "fusion": lambda: draw.choice(["cbp", "vlp", "mean", "weighted", "normalized-mean"]), "cbp-weight": lambda: draw.uniform(0, 1),
+    "fusion": lambda: draw.choice(["cbp", "vlp", "mean", "weighted", "geometric-mean", "normalized-mean"]), "cbp-weight": lambda: draw.uniform(0, 1),
     "theta-loc": lambda: [draw.uniform(0.1, 0.9) for _ in range(draw.choice([1, 3]))],
     "theta-cls": lambda: draw.uniform(0, 1),
     "seconds-per-row": lambda: draw.choice([0, 0.64]), "nms-sigma": lambda: draw.choice([0.3, 0.1]),
@@ -216,9 +218,9 @@ assert "--rounds 1 → 2" in said and "--theta-cls 0.85 → 0.5" in said, said
 good("train_dcl", *small("--out", "whole", "--no-min-max", "--theta-loc", "0.3", "0.45", "--learning-rate", "0.001",
                          "--rounds", 2, "--theta-cls", 0.5))
 assert not same("one", "whole", [FILES[0], FILES[2], FILES[3]]), same("one", "whole")
-lines = (work / "one" / "metrics.jsonl").read_text().splitlines()
+lines = content(work / "one" / "metrics.jsonl").decode().splitlines()
 changed = [line for line in lines if "changed_options" in line]
-assert [line for line in lines if line not in changed] == (work / "whole" / "metrics.jsonl").read_text().splitlines()
+assert [line for line in lines if line not in changed] == content(work / "whole" / "metrics.jsonl").decode().splitlines()
 assert json.loads(changed[0])["changed_options"]["rounds"] == {"before": 1, "after": 2} and len(changed) == 1
 # Options of inference alone: other detections, and the checkpoint has them too.
 good("train_dcl", "--resume", "--out", "one", "--fusion", "mean", "--no-min-max=false")

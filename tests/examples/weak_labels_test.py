@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+from run_files import content
+
 programs = pathlib.Path(sys.argv[1])
 scratch = tempfile.TemporaryDirectory(prefix="tandem-weak-")
 work = pathlib.Path(scratch.name)
@@ -65,7 +67,7 @@ def train(data, out, *words):
 
 
 def contents(out):
-    return [(work / out / name).read_bytes() for name in ("metrics.jsonl", "detections.json")]
+    return [content(work / out / name) for name in ("metrics.jsonl", "detections.json")]
 
 
 def results(out):
@@ -202,7 +204,7 @@ assert "rows of 0.32 s, as --seconds-per-row says" in said, said
 assert results("half_option") == halved(results("full")), "detections lie elsewhere"
 maps = [json.loads((work / out / "metrics.jsonl").read_text().splitlines()[-1])["map"] for out in ("half_option", "full")]
 assert maps[0] == maps[1], f"another mAP: {maps}"
-quality = [[line for line in (work / out / "metrics.jsonl").read_text().splitlines() if "pseudo_labels" in line]
+quality = [[line for line in content(work / out / "metrics.jsonl").decode().splitlines() if "pseudo_labels" in line]
            for out in ("half_option", "full")]
 assert quality[0] == quality[1] and quality[0], "another pseudo-label quality"
 

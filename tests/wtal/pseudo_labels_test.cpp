@@ -177,3 +177,34 @@ TEST_CASE("min_max_over_time: each class on its own scale") {
                     from_vector<float>({0, 0, 1, 0, .5F, 0}).reshape({3, 2})));
   CHECK(min_max_over_time(zeros<float>({0, 2})).numel() == 0);
 }
+
+TEST_CASE("fuse: every fusion of two branches, by hand") {
+  const auto scores = [](std::vector<float> frames, float video) {
+    const auto rows = static_cast<std::int64_t>(frames.size());
+    return VideoScores{.frames = from_vector<float>(frames).reshape({rows, 1}),
+                       .video = from_vector<float>({video})};
+  };
+  const BranchScores both{.cbp = scores({.25F, 0, .5F}, 1), .vlp = scores({1, .5F, .5F}, .25F)};
+  const struct {
+    const char* name;
+    std::vector<float> frames;
+    float video;
+  } expected[] = {{"cbp", {.25F, 0, .5F}, 1},
+                  {"vlp", {1, .5F, .5F}, .25F},
+                  {"mean", {.625F, .25F, .5F}, .625F},
+                  {"weighted", {.8125F, .375F, .5F}, .4375F},
+                  {"geometric-mean", {.5F, 0, .5F}, .5F},
+                  {"normalized-mean", {.75F, 0, .5F}, .625F}};
+  CHECK(fusion_names().size() == std::size(expected));
+  for (const auto& e : expected) {
+    CAPTURE(e.name);
+    const InferenceOptions how{.fusion = fusion_from_name(e.name), .cbp_weight = .25};
+    const VideoScores fused = fuse(both, how);
+    CHECK(fused.frames.to_vector() == e.frames);
+    CHECK(fused.video.item() == e.video);
+    CHECK(fusion_name(how.fusion) == e.name);
+  }
+  CHECK(check::message([] { (void)fusion_from_name("average"); }) ==
+        "[inference] no fusion is called 'average': expected one of cbp, vlp, mean, weighted, "
+        "geometric-mean, normalized-mean");
+}

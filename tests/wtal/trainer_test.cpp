@@ -276,6 +276,25 @@ TEST_CASE(
   const Branch<float>* vlp = &without.vlp;
   CHECK(error([&] { fused_scores(cbp, vlp, data.train->i3d(0), {}, how); }) ==
         "[inference] these scores need CLIP rows, which are not there");
+  // Several ways at once, for which a branch is asked once, are what each gives alone.
+  std::vector<InferenceOptions> ways(3);
+  ways[0].localization.thresholds = {0.3, 0.6};
+  ways[1].fusion = ways[2].fusion = Fusion::geometric_mean;
+  ways[2].localization.nms.sigma = 0.1;
+  std::size_t asked = 0;
+  const auto count = [&](std::size_t, std::size_t) { ++asked; };
+  const auto found = detect(cbp, vlp, *data.train, std::span<const InferenceOptions>(ways), count);
+  CHECK(asked == data.train->size());
+  REQUIRE(found.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(found[i].size() > 0);
+    CHECK(found[i].videos == detect(cbp, vlp, *data.train, ways[i], count).videos);
+  }
+  CHECK(found[1].videos != found[2].videos);
+  ways[1].topk_divisor = 4;
+  CHECK(error([&] {
+          detect(cbp, vlp, *data.train, std::span<const InferenceOptions>(ways), count);
+        }) == "[inference] scores that are computed once must be read in one way");
 }
 
 TEST_CASE("trainer: a branch without trainable parameters teaches, and is not taught") {

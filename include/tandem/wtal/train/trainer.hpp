@@ -56,6 +56,17 @@ class Trainer {
                    Generator(options_.seed).split(crop_stream));
   }
 
+  /// The learning rates of the branches in a step; a step uses that of the branch that it trains.
+  struct Rates {
+    double cbp, vlp;
+  };
+  Rates learning_rates(std::int64_t step) const {
+    const double factor = options_.schedule.factor(step);
+    const double vlp =
+        options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
+    return {.cbp = options_.learning_rate * factor, .vlp = vlp * factor};
+  }
+
   /// The step that the schedule wants next, on this batch, which is on the host.
   StepReport step(const Batch<T>& batch) { return start_step(batch).get(); }
   /// The same without waiting for a GPU: branches that were moved to one before the trainer was made
@@ -69,11 +80,9 @@ class Trainer {
       teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
                                                  : std::vector<nn::Named<T>>();
     }
-    const double factor = options_.schedule.factor(step_);
-    const double vlp_rate =
-        options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
-    if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(options_.learning_rate * factor);
-    if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(vlp_rate * factor);
+    const Rates rates = learning_rates(step_);
+    if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(rates.cbp);
+    if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(rates.vlp);
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;

@@ -1,0 +1,145 @@
+#pragma once
+/// Options of a command line: suggestions for unknown ones, choices, files that are written, and
+/// their help. Parsing is CLI11's.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cli_text.hpp"
+#include "option_values.hpp"
+#include "tandem/io/file.hpp"
+
+namespace cli {
+
+/// The long option names of a program, with dashes: "--help", "--epochs" …
+inline std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+/// "unknown option --epoch; did you mean --epochs?" for the first argument that looks like a long
+/// option and is none, else "". Everything behind a lone "--" is a value.
+inline std::string unknown_option(const CLI::App& app, int argc, const char* const* argv) {
+  const std::vector<std::string> names = option_names(app);
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument(argv[i]);
+    if (argument == "--") break;
+    if (!argument.starts_with("--")) continue;
+    const std::string_view name = argument.substr(0, argument.find('='));
+    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    const std::string_view best = tandem::io::closest_word(name, names);
+    return tandem::concat("unknown option ", name,
+                          best.empty() ? "" : tandem::concat("; did you mean ", best, "?"));
+  }
+  return "";
+}
+
+/// An option with a fixed set of values; a wrong value is answered with the nearest.
+///   cli::add_choice(app, "--kind", kind, {"mean", "sum"}, "How to reduce");
+inline CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& value,
+                               std::vector<std::string> words, const std::string& description) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : "|") + word;
+  const auto check = [words = std::move(words), list](const std::string& given) {
+    if (std::find(words.begin(), words.end(), given) != words.end()) return std::string();
+    return tandem::concat("'", given, "' is none of ", list,
+                          tandem::io::did_you_mean(given, words));
+  };
+  return app.add_option(name, value, description)->type_name(list)->check(check);
+}
+
+/// A file that the program writes in the end: that it can be is looked at before the work, not
+/// after it.
+inline CLI::Option* add_output(CLI::App& app, const std::string& name, std::string& value,
+                               const std::string& description) {
+  const auto check = [](const std::string& given) {
+    try {
+      tandem::io::check_output_file("write", given);
+    } catch (const tandem::Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  return app.add_option(name, value, description)->check(check, "", "output");
+}
+/// Whether the option was made by add_output.
+inline bool is_output(const CLI::Option& option) {
+  try {
+    (void)const_cast<CLI::Option&>(option).get_validator("output");
+    return true;
+  } catch (const CLI::OptionNotFound&) {
+    return false;
+  }
+}
+
+/// What is wrong with where a program would write, or "": a file that another option reads or writes
+/// as well would be lost.
+inline std::string clash_of_outputs(const CLI::App& app) {
+  namespace fs = std::filesystem;
+  const auto same = [](const std::string& a, const std::string& b) {
+    std::error_code error;
+    if (fs::exists(a, error) || fs::exists(b, error)) return fs::equivalent(a, b, error);
+    return fs::absolute(a, error).lexically_normal() == fs::absolute(b, error).lexically_normal();
+  };
+  for (const CLI::Option* output : app.get_options()) {
+    if (output->count() == 0 || !is_output(*output)) continue;
+    for (const CLI::Option* other : app.get_options()) {
+      if (other == output) continue;
+      for (const std::string& value : other->results()) {
+        // Words and numbers are no files; what is read is there, what is written may not be.
+        std::error_code error;
+        if ((is_output(*other) || fs::is_regular_file(value, error)) &&
+            same(value, output->results()[0])) {
+          return tandem::concat(output->get_name(), " and ", other->get_name(), " name one file, ",
+                                value, ": it would be overwritten");
+        }
+      }
+    }
+  }
+  return "";
+}
+
+/// What is wrong with an option that was given several times, or "": one that takes a single value
+/// may be given once; a flag, as often as it says the same.
+///   "--seed was given 2 times, with the values 1 and 2; it may be given once"
+inline std::string repeated_option(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::vector<std::string>& values = option->results();
+    if (is_list(*option) || values.size() < 2) continue;
+    const bool one = std::equal(values.begin() + 1, values.end(), values.begin());
+    if (one && kind_of(*option) == ValueKind::flag) continue;
+    std::string list;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      list += tandem::concat(i == 0                  ? ""
+                             : i + 1 < values.size() ? ", "
+                                                     : " and ",
+                             shown(values[i]));
+    }
+    return tandem::concat(option->get_name(), " was given ", values.size(),
+                          " times, with the values ", list, "; it may be given once");
+  }
+  return "";
+}
+
+/// Help with the description of an option wrapped beside (or, after a long name, under) its name.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    constexpr std::size_t indent = 30, width = 98;
+    std::string out = "  " + make_option_name(option, positional) + make_option_opts(option);
+    out += out.size() + 2 <= indent ? std::string(indent - out.size(), ' ')
+                                    : "\n" + std::string(indent, ' ');
+    return out + wrap(make_option_desc(option), indent, width) + "\n";
+  }
+};
+
+}  // namespace cli

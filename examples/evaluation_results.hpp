@@ -1,0 +1,83 @@
+#pragma once
+/// What an evaluation found, for people (tables) and for programs (JSON).
+
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli_table.hpp"
+#include "tandem/io/json.hpp"
+#include "tandem/wtal/detect/evaluation.hpp"
+
+namespace results {
+
+using namespace tandem;
+using namespace tandem::wtal;
+
+/// mAP by tIoU, and its averages.
+inline void print_map(const Evaluation& e) {
+  std::vector<std::string> header{"tIoU"}, values{"mAP %"};
+  for (std::size_t t = 0; t < e.thresholds.size(); ++t) {
+    header.push_back(concat(e.thresholds[t]));
+    values.push_back(cli::percent(e.map[t]));
+  }
+  std::printf("\n");
+  cli::Table(header).row(values).print();
+  std::printf("\n");
+  for (const AverageMap& average : e.averages) {
+    std::printf("average mAP %-9s %s %%\n", average.range.c_str(),
+                cli::percent(average.value).c_str());
+  }
+}
+
+/// Instances, detections and AP of every class.
+inline void print_classes(const Evaluation& e) {
+  std::vector<std::string> header{"AP % by class", "instances", "detections"};
+  for (const double threshold : e.thresholds) header.push_back(concat(threshold));
+  cli::Table table(std::move(header));
+  for (std::size_t c = 0; c < e.classes.size(); ++c) {
+    std::vector<std::string> cells{e.classes[c], std::to_string(e.instances[c]),
+                                   std::to_string(e.detections[c])};
+    for (const std::vector<double>& ap : e.ap) cells.push_back(cli::percent(ap[c]));
+    table.row(std::move(cells));
+  }
+  std::printf("\n");
+  table.print();
+}
+
+/// "tiou", "map", "averages" and, by class, "instances", "detections" and "ap" (fractions).
+inline void add_numbers(io::Json& root, const Evaluation& e) {
+  using io::Json;
+  root["tiou"] = e.thresholds;
+  root["map"] = e.map;
+  root["averages"] = Json::object();
+  for (const AverageMap& average : e.averages) root["averages"][average.range] = average.value;
+  root["classes"] = Json::array();
+  for (std::size_t c = 0; c < e.classes.size(); ++c) {
+    Json entry = Json::object();
+    entry["name"] = e.classes[c];
+    entry["instances"] = e.instances[c];
+    entry["detections"] = e.detections[c];
+    entry["ap"] = Json::array();
+    for (const std::vector<double>& ap : e.ap) entry["ap"].push_back(ap[c]);
+    root["classes"].push_back(std::move(entry));
+  }
+}
+
+/// What was left out, decided by ties, or found where nothing is annotated.
+inline void add_oddities(io::Json& root, const Evaluation& e) {
+  root["tied_scores"] = e.tied_scores;
+  root["tied_overlaps"] = e.tied_overlaps;
+  root["map_with_ties_reversed"] = e.map_ties_first;
+  root["empty_instances"] = e.empty_instances;
+  root["empty_detections"] = e.empty_detections;
+  root["ambiguous_removed"] = e.ambiguous_removed;
+  root["detections_of_unknown_classes"] = e.unknown_class;
+  root["unknown_videos"] = e.unknown_videos;
+  root["unannotated_videos"] = e.instanceless_videos;
+  root["undetected_videos"] = e.undetected_videos;
+}
+
+}  // namespace results
