@@ -149,11 +149,7 @@ class Report {
     for (std::size_t v = 0; v < test_.videos.size(); ++v) {
       const Tensor<float> i3d = cbp_ ? data_->test->i3d(v) : Tensor<float>(),
                           clip = vlp_ || run_.concat_clip ? data_->test->clip(v) : Tensor<float>();
-      BranchScores scores;
-      for (const InferenceOptions& way : ways_) {
-        if (way.fusion == Fusion::cbp) scores.cbp = model_.score(i3d, clip, way);
-        if (way.fusion == Fusion::vlp) scores.vlp = model_.score(i3d, clip, way);
-      }
+      const BranchScores scores = model_.score(i3d, clip, ways_);
       const std::vector<std::vector<Detection>> found =
           localize_video(scores, ways_, data_->test->seconds_per_row(v));
       for (std::size_t w = 0; w < ways_.size(); ++w)
