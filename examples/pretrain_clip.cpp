@@ -5,7 +5,7 @@
 /// The image encoder is CLIP's vision transformer with patches of 8, width 96 and 3 layers on 64 × 64
 /// pixels, the text encoder its transformer with width 64 and 3 layers; the features have 64 columns.
 /// Pictures of the miniature world and what somebody might write under them are drawn anew in every step.
-/// Writes vocabulary.txt (byte pairs learned from captions) and clip.safetensors into --out, with what
+/// Writes merges.txt (byte pairs learned from captions) and clip.safetensors into --out, with what
 /// they were made of and what they reach in the header, and prints how often the right object and the
 /// right action is found, by names alone, in pictures that were not trained on.
 
@@ -218,7 +218,7 @@ Result measure(const PretrainOptions& o, const clip::ImageEncoder<float>& image,
 void run(const PretrainOptions& o) {
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   const std::string weights = io::join_path(o.out, "clip.safetensors"),
-                    vocabulary = io::join_path(o.out, "vocabulary.txt");
+                    vocabulary = io::join_path(o.out, "merges.txt");
   Result result;
   if (o.check) {
     const clip::Clip<float> model = clip::load<float>(weights);

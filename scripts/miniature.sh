@@ -41,9 +41,10 @@ fi
 echo "2. I3D rows of RGB and TV-L1 flow, and CLIP rows"
 "$programs/extract_features" "$world/videos" --out "$world" --config "$weights/extract.json" --i3d-rgb "$weights/i3d_rgb.safetensors" \
   --i3d-flow "$weights/i3d_flow.safetensors" --clip-weights "$weights/clip.safetensors"
+cp "$weights/clip.safetensors" "$weights/merges.txt" "$world"  # the texts' side: now $world is all that train_dcl --data needs
 [ $world_only = no ] || exit 0
 echo "3. DCL: warm-up, then B and F in turn; labels of the training videos say what happens, not when"
-"$programs/train_dcl" --data "$world" --clip-weights "$weights/clip.safetensors" --vocabulary "$weights/vocabulary.txt" \
+"$programs/train_dcl" --data "$world" \
   --config "$weights/train.json" --out "$out/run" --fresh "${train[@]}"
 echo "4. The page: videos, scores of both branches, pseudo-labels of every round, detections, curves"
 "$programs/report" --run "$out/run" --data "$world" --videos "$world/videos" --page "$out/report.html"

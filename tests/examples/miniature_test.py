@@ -91,7 +91,7 @@ with tempfile.TemporaryDirectory() as work:
         "--i3d-rgb", weights / "i3d_rgb.safetensors", "--i3d-flow", weights / "i3d_flow.safetensors",
         "--clip-weights", weights / "clip.safetensors")
     said = run("train_dcl", "--data", world, "--clip-weights", weights / "clip.safetensors", "--vocabulary",
-               weights / "vocabulary.txt", "--config", weights / "train.json", "--warm-up-steps", "120", "--rounds", "1",
+               weights / "merges.txt", "--config", weights / "train.json", "--warm-up-steps", "120", "--rounds", "1",
                "--out", work / "run")
     assert re.search(r"24 .*12 ", said) and "0.64" in said, said
     evaluation = [json.loads(line) for line in (work / "run/metrics.jsonl").read_text().splitlines()]
