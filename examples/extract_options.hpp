@@ -114,9 +114,10 @@ inline void add_options(CLI::App& app, Options& o) {
       ->check(cli::range(1, 4096));
   as_weights_say("--crop", o.given.crop, "I3D: rows and columns of the centre that are kept", "224")
       ->check(cli::range(1, 4096));
-  as_weights_say("--resize-filter", o.given.filter,
-                 "I3D and flow: how frames are resized, as Pillow does it", "bilinear")
-      ->check(CLI::IsMember({"bilinear", "bicubic"}));
+  cli::add_choice(app, "--resize-filter", o.given.filter, {"bilinear", "bicubic"},
+                  "I3D and flow: how frames are resized, as Pillow does it")
+      ->group(group)
+      ->default_str("as the weights say, else bilinear");
 
   group = "Flow (TV-L1)";
   app.add_option("--flow-size", o.given.flow_size,

@@ -51,6 +51,9 @@ PROGRAMS = {
     "i3d_inspect": lambda: ["--weights", golden / "i3d/rgb.safetensors"],
     "zero_shot": None,  # needs a vocabulary that fits the weights
     "mlp": lambda: [],
+    "report": lambda: ["--run", work / "run", "--data", work / "sim", "--page", work / "report.html"],
+    "pretrain_i3d": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
+    "pretrain_clip": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
     "render_world": lambda: ["--out", work / "world", "--train", 12, "--test", 12, "--rows", 32],
 }
 here = {path.stem for path in (source / "examples").glob("*.cpp")}

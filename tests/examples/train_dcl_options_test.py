@@ -78,6 +78,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "data": lambda: str(work / "sim"), "checkpoint-every": lambda: draw.choice([1, 3, 100]),
     "evaluate-every": lambda: draw.choice([0, 1]),
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
+    "record-videos": lambda: draw.choice([0, 1, 60]),
     "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
     "width": lambda: draw.choice([8, 16]), "layers": lambda: draw.choice([0, 1, 2]),
     "heads": lambda: draw.choice([1, 2, 4]), "mlp-ratio": lambda: draw.choice([1, 2]),
