@@ -280,6 +280,7 @@ TEST_CASE(
   std::vector<InferenceOptions> ways(3);
   ways[0].localization.thresholds = {0.3, 0.6};
   ways[1].fusion = ways[2].fusion = Fusion::geometric_mean;
+  ways[2].localization.thresholds = {0.3, 0.6};  // overlaps, which the NMS then weighs
   ways[2].localization.nms.sigma = 0.1;
   std::size_t asked = 0;
   const auto count = [&](std::size_t, std::size_t) { ++asked; };
