@@ -95,11 +95,7 @@ class Branches {
                   Reading reading, const Tensor<float>& shares, Use&& use) const {
     const nn::Evaluating<float> evaluating{&branch};
     Judgement out{LabelCensus(o_.train.pseudo.high, o_.train.pseudo.low), PseudoLabelQuality()};
-    PseudoLabelOptions rule = o_.train.pseudo;
-    // Before the shares are known, and where no branch teaches, the thresholds are what there is.
-    if (rule.rule == PseudoLabelRule::oracle ||
-        (!shares.defined() && rule.rule == PseudoLabelRule::calibrated))
-      rule.rule = PseudoLabelRule::thresholds;
+    const PseudoLabelOptions rule = o_.train.pseudo.judging(shares.defined());
     for_each_scored(branch, source, features, reading, [&](std::size_t v, const Tensor<float>& p) {
       const VideoTruth& truth = source.truth().videos[v];
       out.census.add(p, truth);

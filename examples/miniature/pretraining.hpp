@@ -72,11 +72,11 @@ inline io::Json recipe(const PretrainOptions& o) {
   return out;
 }
 
-/// Trains `model` by `loss(step)`. `name` names it in messages, and its checkpoint in --out, which is
-/// removed by whoever has written the weights.
+/// The checkpoint of a pretraining that is under way; whoever has written the weights removes it.
 inline std::string pretraining_checkpoint(const PretrainOptions& o, const std::string& name) {
   return io::join_path(o.out, name + ".training.safetensors");
 }
+/// Trains `model` by `loss(step)`, from the checkpoint on with --resume. `name` names it in messages.
 inline void pretrain(const PretrainOptions& o, const std::string& name, nn::Module<float>& model,
                      const std::function<Tensor<float>(std::int64_t)>& loss) {
   constexpr std::int64_t every = 50;

@@ -79,12 +79,9 @@ Measurement measure(Branch<float>* cbp, Branch<float>* vlp, const VideoSource& t
                     Visit&& visit) {
   const nn::Evaluating<float> evaluating{cbp, vlp};
   const TrainerOptions& t = what.train;
-  PseudoLabelOptions thresholds = t.pseudo, taught = t.pseudo;
+  const PseudoLabelOptions taught = t.pseudo.judging(shares.defined());
+  PseudoLabelOptions thresholds = t.pseudo;
   thresholds.rule = PseudoLabelRule::thresholds;
-  // Before the shares are known, and where no branch teaches, the thresholds are what there is.
-  if (taught.rule == PseudoLabelRule::oracle ||
-      (taught.rule == PseudoLabelRule::calibrated && !shares.defined()))
-    taught = thresholds;
   Measurement out;
   std::vector<LabelCensus> censuses;
   const auto labels = [&](const Branch<float>& branch, Reading reading, auto&& rows) {

@@ -48,6 +48,17 @@ struct Preset {
   double clip_norm = 0;  ///< mean norm that VLP's rows are scaled to; 0: as they are
 };
 
+/// What the paper says for crops of T rows: Adam's rate, the thresholds, λ, τ, prompts. The numbers
+/// of steps are not published.                                                             [P]
+inline Settings as_published(int rows, const Settings& more = {}) {
+  Settings out{{"crop", rows},         {"learning-rate", 1e-4}, {"high", 0.3},
+               {"low", 0.1},           {"lambda", 0.05},        {"contrast-temperature", 0.07},
+               {"prompt-vectors", 16}, {"theta-loc", 0.45},     {"theta-cls", 0.85},
+               {"cbp-weight", 0.7}};
+  out.insert(out.end(), more.begin(), more.end());
+  return out;
+}
+
 inline const std::vector<Preset>& presets() {
   static const std::vector<Preset> all{
       {.name = "miniature",
@@ -78,32 +89,12 @@ inline const std::vector<Preset>& presets() {
                     {"temporal-heads", 4},
                     {"prompt-vectors", 4},
                     {"cbp-weight", 0.7}}},
-      // Published: T, Adam's rate, the thresholds, λ, τ, prompts. The numbers of steps are not.
       {.name = "thumos14",
        .help = "THUMOS14: T = 1000 and all that is published",
-       .settings = {{"crop", 1000},
-                    {"learning-rate", 1e-4},
-                    {"high", 0.3},
-                    {"low", 0.1},
-                    {"lambda", 0.05},
-                    {"contrast-temperature", 0.07},
-                    {"prompt-vectors", 16},
-                    {"theta-loc", 0.45},
-                    {"theta-cls", 0.85},
-                    {"cbp-weight", 0.7}}},
+       .settings = as_published(1000)},
       {.name = "activitynet12",
        .help = "ActivityNet1.2: T = 400 and all that is published",
-       .settings = {{"crop", 400},
-                    {"learning-rate", 1e-4},
-                    {"high", 0.3},
-                    {"low", 0.1},
-                    {"lambda", 0.05},
-                    {"contrast-temperature", 0.07},
-                    {"prompt-vectors", 16},
-                    {"theta-loc", 0.45},
-                    {"theta-cls", 0.85},
-                    {"cbp-weight", 0.7},
-                    {"protocol", "activitynet"}}},
+       .settings = as_published(400, {{"protocol", "activitynet"}})},
   };
   return all;
 }

@@ -34,6 +34,15 @@ struct PseudoLabelOptions {
   PseudoLabelRule rule = PseudoLabelRule::thresholds;
   double ranked_foreground = 0.125, ranked_background = 0.5;  ///< shares of `ranked`
   double min_max_high = 0.6, min_max_low = 0.2;               ///< thresholds of `min_max`
+
+  /// How a branch that need not teach is judged: by its own rule; by the thresholds where that
+  /// rule asks no branch (`oracle`), or is `calibrated` and its shares are not known yet.
+  PseudoLabelOptions judging(bool shares_known) const {
+    PseudoLabelOptions out = *this;
+    if (rule == PseudoLabelRule::oracle || (rule == PseudoLabelRule::calibrated && !shares_known))
+      out.rule = PseudoLabelRule::thresholds;
+    return out;
+  }
 };
 
 namespace detail {
