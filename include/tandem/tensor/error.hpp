@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -28,15 +29,10 @@ inline std::string& module_path() {
   return path;
 }
 
-inline void append_piece(std::string& out, std::string_view piece) { out += piece; }
-inline void append_piece(std::string& out, const char* piece) { out += piece; }
-inline void append_piece(std::string& out, bool value) { out += value ? "true" : "false"; }
-inline void append_piece(std::string& out, char value) { out += value; }
 /// The fewest digits that read back as the same number, laid out as Python does: 0.1, 1e-06,
 /// 1e+300.
 template <class V>
-requires(std::is_same_v<V, float> || std::is_same_v<V, double>) void append_piece(std::string& out,
-                                                                                  V value) {
+TANDEM_NOINLINE void append_number(std::string& out, V value) {
   const V magnitude = value < 0 ? -value : value;
   const bool plain = magnitude == 0 || (magnitude >= V(1e-4) && magnitude < V(1e16));
   const bool special = !(magnitude - magnitude == 0);  // "inf", "nan"
@@ -46,37 +42,108 @@ requires(std::is_same_v<V, float> || std::is_same_v<V, double>) void append_piec
                     plain || special ? std::chars_format::fixed : std::chars_format::scientific);
   out.append(text, end.ptr);
 }
-inline void append_piece(std::string& out, long double value) {
-  append_piece(out, static_cast<double>(value));
+
+/// A part of a message that forgot its type, so that what joins and throws is compiled once and not
+/// for every list of types that some message has: programs with hundreds of checks are built faster.
+/// Refers to its value.
+class Piece {
+ public:
+  Piece(std::string_view text) : append_(append_text) { value_.text = {text.data(), text.size()}; }
+  Piece(const char* text) : Piece(std::string_view(text)) {}
+  Piece(const std::string& text) : Piece(std::string_view(text)) {}
+  Piece(bool value) : Piece(std::string_view(value ? "true" : "false")) {}
+  Piece(char value) : append_(append_char) { value_.character = value; }
+  Piece(float value) : append_(append_float) { value_.single = value; }
+  Piece(double value) : append_(append_double) { value_.real = value; }
+  Piece(long double value) : Piece(static_cast<double>(value)) {}
+  template <class V>
+  requires(std::is_integral_v<V>&& std::is_signed_v<V>) Piece(V value) : append_(append_signed) {
+    value_.integer = value;
+  }
+  template <class V>
+  requires(std::is_integral_v<V>&& std::is_unsigned_v<V>) Piece(V value)
+      : append_(append_unsigned) {
+    value_.natural = value;
+  }
+  /// Anything with .str(): Shape, DType, Device.
+  template <class V>
+  requires requires(const V& v) {
+    { v.str() } -> std::convertible_to<std::string>;
+  }
+  Piece(const V& value)
+      : append_([](std::string& out, const Value& v) {
+          out += static_cast<const V*>(v.object)->str();
+        }) {
+    value_.object = &value;
+  }
+
+  void append_to(std::string& out) const { append_(out, value_); }
+
+ private:
+  union Value {
+    struct {
+      const char* data;
+      std::size_t size;
+    } text;
+    char character;
+    float single;
+    double real;
+    long long integer;
+    unsigned long long natural;
+    const void* object;
+  };
+  static void append_text(std::string& out, const Value& v) {
+    out.append(v.text.data, v.text.size);
+  }
+  static void append_char(std::string& out, const Value& v) { out += v.character; }
+  static void append_float(std::string& out, const Value& v) { append_number(out, v.single); }
+  static void append_double(std::string& out, const Value& v) { append_number(out, v.real); }
+  static void append_signed(std::string& out, const Value& v) { out += std::to_string(v.integer); }
+  static void append_unsigned(std::string& out, const Value& v) {
+    out += std::to_string(v.natural);
+  }
+
+  void (*append_)(std::string&, const Value&);
+  Value value_;
+};
+
+TANDEM_NOINLINE inline std::string join_pieces(const Piece* first, const Piece* last) {
+  std::string out;
+  for (; first != last; ++first) first->append_to(out);
+  return out;
 }
-template <class V>
-requires(std::is_integral_v<V>) void append_piece(std::string& out, V value) {
-  out += std::to_string(value);
+
+[[noreturn]] TANDEM_NOINLINE inline void fail_with(std::string_view op, const Piece* first,
+                                                   const Piece* last) {
+  std::string message = "[";
+  message.append(op).append("] ").append(join_pieces(first, last));
+  if (const std::string& path = module_path(); !path.empty())
+    message.append(" (in module ").append(path).append(")");
+  throw Error(message);
 }
-template <class V>
-requires requires(const V& v) {
-  { v.str() } -> std::convertible_to<std::string>;
-}
-void append_piece(std::string& out, const V& value) { out += value.str(); }
 
 }  // namespace detail
 
 /// Joins strings, numbers and anything with `.str()` (Shape, DType, Device) into one string.
 template <class... Pieces>
 std::string concat(const Pieces&... pieces) {
-  std::string out;
-  (detail::append_piece(out, pieces), ...);
-  return out;
+  if constexpr (sizeof...(Pieces) == 0) {
+    return {};
+  } else {
+    const detail::Piece all[] = {detail::Piece(pieces)...};
+    return detail::join_pieces(all, all + sizeof...(Pieces));
+  }
 }
 
 /// Throws Error("[op] pieces…"), with the module path appended when inside a module's forward.
 template <class... Pieces>
 [[noreturn]] TANDEM_NOINLINE void fail(std::string_view op, const Pieces&... pieces) {
-  std::string message = concat("[", op, "] ", pieces...);
-  if (const std::string& path = detail::module_path(); !path.empty()) {
-    message += concat(" (in module ", path, ")");
+  if constexpr (sizeof...(Pieces) == 0) {
+    detail::fail_with(op, nullptr, nullptr);
+  } else {
+    const detail::Piece all[] = {detail::Piece(pieces)...};
+    detail::fail_with(op, all, all + sizeof...(Pieces));
   }
-  throw Error(message);
 }
 
 TANDEM_NAMESPACE_END
