@@ -58,6 +58,11 @@ test: deps ## Build everything and run the whole test suite
 	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO)
 	ctest --preset release --parallel $(JOBS) $(CTEST_ARGS)
 
+.PHONY: test-long
+test-long: deps ## The tests that take too long for every change; docs/testing.md has the last run
+	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_LONG_TESTS=ON -DTANDEM_CUDA=AUTO)
+	ctest --preset release --parallel $(JOBS) -L long $(CTEST_ARGS)
+
 # LABELS="cpu optim" builds and runs these folders of tests/ only, for the two sanitizers.
 LABELS ?=
 empty :=

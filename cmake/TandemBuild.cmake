@@ -43,6 +43,20 @@ if(TANDEM_WERROR)
   target_compile_options(tandem_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
+# What tests and examples link: the flags above and, where it is built, tandem::compiled. Its header comes first
+# in every file then, precompiled, so that those that include single headers gain as well.
+add_library(tandem_fast_build INTERFACE)
+target_link_libraries(tandem_fast_build INTERFACE tandem_build)
+if(TARGET tandem_compiled)
+  target_link_libraries(tandem_fast_build INTERFACE tandem::compiled)
+endif()
+function(tandem_fast_build target)
+  target_link_libraries(${target} PRIVATE tandem_fast_build)
+  if(TARGET tandem_compiled)
+    target_precompile_headers(${target} REUSE_FROM tandem_precompiled)
+  endif()
+endfunction()
+
 if(TANDEM_SANITIZE)
   list(JOIN TANDEM_SANITIZE "," sanitizers)
   target_compile_options(tandem_build INTERFACE
@@ -75,4 +89,13 @@ if(TANDEM_EXAMPLES OR TANDEM_TESTS)
                         "-DTANDEM_TESTS=OFF builds without them.")
   endif()
   target_include_directories(tandem_build SYSTEM INTERFACE "${CLI11_INCLUDE_DIR}")
+endif()
+
+if(TARGET tandem_compiled)
+  add_library(tandem_precompiled OBJECT "${PROJECT_SOURCE_DIR}/src/compiled/precompiled.cc")
+  target_link_libraries(tandem_precompiled PRIVATE tandem_fast_build)
+  target_precompile_headers(tandem_precompiled PRIVATE
+    <algorithm> <cmath> <cstdio> <filesystem> <fstream> <functional> <map> <memory> <optional> <string> <thread>
+    <utility> <vector> <tandem/compiled.hpp> <tandem/io.hpp> <tandem/wtal.hpp>)
+  target_compile_options(tandem_compiled PRIVATE $<TARGET_PROPERTY:tandem_build,INTERFACE_COMPILE_OPTIONS>)
 endif()

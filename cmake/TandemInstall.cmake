@@ -12,11 +12,17 @@ set_target_properties(tandem_io PROPERTIES EXPORT_NAME io)
 install(TARGETS tandem_io EXPORT tandemIoTargets)
 install(EXPORT tandemIoTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
 
-foreach(target tandem_image tandem_video tandem_cuda_kernels)
+foreach(target tandem_compiled tandem_image tandem_video tandem_cuda_kernels)
   if(TARGET ${target})
     tandem_build_before_install(${target})
   endif()
 endforeach()
+
+if(TARGET tandem_compiled)
+  set_target_properties(tandem_compiled PROPERTIES EXPORT_NAME compiled)
+  install(TARGETS tandem_compiled EXPORT tandemCompiledTargets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT tandemCompiledTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
+endif()
 
 if(TARGET tandem_image)
   set_target_properties(tandem_image PROPERTIES EXPORT_NAME image)

@@ -12,3 +12,7 @@
 #include "tandem/ops.hpp"
 #include "tandem/optim.hpp"
 #include "tandem/tensor.hpp"
+
+#if defined(TANDEM_COMPILED)
+#include "tandem/compiled.hpp"
+#endif

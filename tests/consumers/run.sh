@@ -52,6 +52,13 @@ case $kind in
   find_package | find_package_cuda)
     cmake --install "$build" --prefix "$work/prefix"
     configure_build_run -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
+    if [ "$kind" = find_package ]; then  # the same bits, header-only and compiled
+      header_only=$("$work/build/consumer_tandem")
+      [ "$("$work/build/consumer_compiled")" = "$header_only" ]
+      # The library is in use: the program does not hold the code itself.
+      [ "$(stat -c %s "$work"/build/CMakeFiles/consumer_compiled.dir/*/*.o)" -lt \
+        "$(stat -c %s "$work"/build/CMakeFiles/consumer_tandem.dir/*/*.o)" ]
+    fi
     ;;
   install_first)
     # `cmake --install` right after configuring, without tests: it builds what it installs, optimized.

@@ -82,6 +82,8 @@ def main():
                         default=pathlib.Path(__file__).resolve().parents[2] / "include")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="headers whose path contains this")
+    parser.add_argument("--together", action="store_true",
+                        help="all of them in one file: what a second compiler warns of, in seconds")
     args = parser.parse_args()
 
     headers = sorted(h for h in args.include.glob("tandem/**/*.hpp")
@@ -89,6 +91,15 @@ def main():
                      and h.relative_to(args.include).as_posix() not in CUDA_ONLY)
     if not headers:
         sys.exit(f"no header found under {args.include}/tandem")
+    if args.together:
+        with tempfile.TemporaryDirectory() as folder:
+            unit = pathlib.Path(folder) / "together.cpp"
+            unit.write_text("".join(f'#include "{h.relative_to(args.include).as_posix()}"\n' for h in headers))
+            done = subprocess.run([args.compiler, *FLAGS, f"-I{args.include}", str(unit)], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"FAILED all headers together\n{done.stderr.strip()}")
+        print(f"{args.compiler}: {len(headers)} headers compile together")
+        return 0
     failures = 0
     with tempfile.TemporaryDirectory() as folder, \
             concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:

@@ -46,22 +46,25 @@ TANDEM_NOINLINE void append_number(std::string& out, V value) {
 /// A part of a message that forgot its type, so that what joins and throws is compiled once and not
 /// for every list of types that some message has: programs with hundreds of checks are built faster.
 /// Refers to its value.
-class Piece {
+class MessagePiece {
  public:
-  Piece(std::string_view text) : append_(append_text) { value_.text = {text.data(), text.size()}; }
-  Piece(const char* text) : Piece(std::string_view(text)) {}
-  Piece(const std::string& text) : Piece(std::string_view(text)) {}
-  Piece(bool value) : Piece(std::string_view(value ? "true" : "false")) {}
-  Piece(char value) : append_(append_char) { value_.character = value; }
-  Piece(float value) : append_(append_float) { value_.single = value; }
-  Piece(double value) : append_(append_double) { value_.real = value; }
-  Piece(long double value) : Piece(static_cast<double>(value)) {}
+  MessagePiece(std::string_view text) : append_(append_text) {
+    value_.text = {text.data(), text.size()};
+  }
+  MessagePiece(const char* text) : MessagePiece(std::string_view(text)) {}
+  MessagePiece(const std::string& text) : MessagePiece(std::string_view(text)) {}
+  MessagePiece(bool value) : MessagePiece(std::string_view(value ? "true" : "false")) {}
+  MessagePiece(char value) : append_(append_char) { value_.character = value; }
+  MessagePiece(float value) : append_(append_float) { value_.single = value; }
+  MessagePiece(double value) : append_(append_double) { value_.real = value; }
+  MessagePiece(long double value) : MessagePiece(static_cast<double>(value)) {}
   template <class V>
-  requires(std::is_integral_v<V>&& std::is_signed_v<V>) Piece(V value) : append_(append_signed) {
+  requires(std::is_integral_v<V>&& std::is_signed_v<V>) MessagePiece(V value)
+      : append_(append_signed) {
     value_.integer = value;
   }
   template <class V>
-  requires(std::is_integral_v<V>&& std::is_unsigned_v<V>) Piece(V value)
+  requires(std::is_integral_v<V>&& std::is_unsigned_v<V>) MessagePiece(V value)
       : append_(append_unsigned) {
     value_.natural = value;
   }
@@ -70,7 +73,7 @@ class Piece {
   requires requires(const V& v) {
     { v.str() } -> std::convertible_to<std::string>;
   }
-  Piece(const V& value)
+  MessagePiece(const V& value)
       : append_([](std::string& out, const Value& v) {
           out += static_cast<const V*>(v.object)->str();
         }) {
@@ -107,14 +110,15 @@ class Piece {
   Value value_;
 };
 
-TANDEM_NOINLINE inline std::string join_pieces(const Piece* first, const Piece* last) {
+TANDEM_NOINLINE inline std::string join_pieces(const MessagePiece* first,
+                                               const MessagePiece* last) {
   std::string out;
   for (; first != last; ++first) first->append_to(out);
   return out;
 }
 
-[[noreturn]] TANDEM_NOINLINE inline void fail_with(std::string_view op, const Piece* first,
-                                                   const Piece* last) {
+[[noreturn]] TANDEM_NOINLINE inline void fail_with(std::string_view op, const MessagePiece* first,
+                                                   const MessagePiece* last) {
   std::string message = "[";
   message.append(op).append("] ").append(join_pieces(first, last));
   if (const std::string& path = module_path(); !path.empty())
@@ -130,7 +134,7 @@ std::string concat(const Pieces&... pieces) {
   if constexpr (sizeof...(Pieces) == 0) {
     return {};
   } else {
-    const detail::Piece all[] = {detail::Piece(pieces)...};
+    const detail::MessagePiece all[] = {detail::MessagePiece(pieces)...};
     return detail::join_pieces(all, all + sizeof...(Pieces));
   }
 }
@@ -141,7 +145,7 @@ template <class... Pieces>
   if constexpr (sizeof...(Pieces) == 0) {
     detail::fail_with(op, nullptr, nullptr);
   } else {
-    const detail::Piece all[] = {detail::Piece(pieces)...};
+    const detail::MessagePiece all[] = {detail::MessagePiece(pieces)...};
     detail::fail_with(op, all, all + sizeof...(Pieces));
   }
 }
