@@ -30,7 +30,7 @@ CLASSES = {
     "Slot": "a plain struct",
 }
 text = (ROOT / "include" / "tandem" / "compiled.hpp").read_text()
-listed = set(re.findall(r"(\w+)\(const ", text)) | set(re.findall(r"(\w+)\(Trans", text))
+listed = set(re.findall(r"(\w+)\([\s\\]*const ", text))
 classes = set(re.findall(r"class (\w+)<T", text))
 
 wrong, count, left_out = [], 0, 0
