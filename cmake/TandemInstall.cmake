@@ -5,6 +5,7 @@ set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/tandem")
 
 install(DIRECTORY include/tandem DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
         FILES_MATCHING PATTERN "*.hpp")
+install(FILES LICENSE DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/tandem")
 install(TARGETS tandem EXPORT tandemTargets)
 install(EXPORT tandemTargets NAMESPACE tandem:: DESTINATION "${package_dir}")
 # tandem::io has a file of its own, so that its libraries are looked for only where it is asked for.
