@@ -58,12 +58,16 @@ class JsonConfig : public CLI::Config {
       const ValueKind kind = kind_of(option);
       CLI::ConfigItem item;
       item.name = name;
+      // Lists of which several are tried ("FLOAT+FLOAT"): [0.45, [0.3, 0.45]] are two of them.
+      const bool lists = option.get_type_name().find('+') != std::string::npos;
+      const auto words = [&](const tandem::io::JsonRef& one) {
+        return lists ? joined(one) : JsonConfig::words(one, kind);
+      };
       if (value.json().is_array() && is_list(option)) {
-        for (const auto& element : value.array())
-          item.inputs.push_back(words(value.of(element), kind));
+        for (const auto& element : value.array()) item.inputs.push_back(words(value.of(element)));
         if (item.inputs.empty()) value.error("expected at least one value, found an empty list");
       } else {
-        item.inputs.push_back(words(value, kind));
+        item.inputs.push_back(words(value));
       }
       given.push_back(std::move(item));
     }
@@ -108,6 +112,16 @@ class JsonConfig : public CLI::Config {
       default:
         return value.string();
     }
+  }
+  /// One list of numbers as the command line has it: 0.45, [0.3, 0.45] and "0.3+0.45" are one each.
+  static std::string joined(const tandem::io::JsonRef& value) {
+    if (value.json().is_string()) return value.string();
+    if (!value.json().is_array()) return number_text(value.number());
+    std::string out;
+    for (const auto& element : value.array())
+      out += (out.empty() ? "" : "+") + number_text(value.of(element).number());
+    if (out.empty()) value.error("expected at least one value, found an empty list");
+    return out;
   }
   static tandem::io::Json typed(const std::string& text, ValueKind kind) {
     std::int64_t integer = 0;

@@ -270,13 +270,21 @@ class Program {
     };
     for (const Planned& planned : planned_) {
       std::vector<RowResults> results;
+      std::vector<std::string> here = notes;
       for (std::size_t r = 0; r < planned.cells.size(); ++r) {
         RowResults& row = results.emplace_back();
-        for (const std::size_t c : planned.cells[r]) row.push_back(store_->read(cells_[c]));
+        for (const std::size_t c : planned.cells[r]) {
+          row.push_back(store_->read(cells_[c]));
+          const std::string diverged = store_->diverged(cells_[c]);
+          if (diverged.empty()) continue;
+          here.push_back(concat("No number: ", planned.table->rows[r].name, " diverged on ",
+                                worlds_[cells_[c].world].name, ", seed ", cells_[c].seed, ": ",
+                                diverged));
+        }
         all[planned.table->name][planned.table->rows[r].name] = row;
       }
       Renderer renderer(*planned.table, results, o_.baseline,
-                        worlds_[0].options.inference.cbp_weight, notes);
+                        worlds_[0].options.inference.cbp_weight, here);
       for (const Rendered& table : renderer.render()) put(table, true);
       io::write_text(store_->table(planned.table->name + ".csv"), renderer.csv());
     }

@@ -13,11 +13,18 @@ trap 'rm -rf "$work"' EXIT
 
 "$programs/simulate_features" --out "$work/sim" --classes 5 --train-videos 16 --test-videos 6 \
   --i3d-width 64 --clip-width 32 --prompt-vectors 4 >/dev/null 2>&1
-options=(--data "$work/sim" --prompt-vectors 4 --width 32 --heads 4 --temporal-heads 4 --dropout 0.1
-  --crop 100 --batch 4 --warm-up-steps 60 --b-steps 30 --f-steps 30 --rounds 2 --checkpoint-every 5)
-started=$(date +%s%N)
-"$programs/train_dcl" "${options[@]}" --out "$work/whole" >/dev/null 2>&1
-elapsed_ms=$((($(date +%s%N) - started) / 1000000))
+# Long enough that a stop finds it running on any machine: twice the steps until a run takes three seconds.
+scale=1
+while :; do
+  options=(--data "$work/sim" --prompt-vectors 4 --width 32 --heads 4 --temporal-heads 4 --dropout 0.1
+    --crop 100 --batch 4 --warm-up-steps $((60 * scale)) --b-steps $((30 * scale)) --f-steps $((30 * scale)) --rounds 2
+    --checkpoint-every 5)
+  started=$(date +%s%N)
+  "$programs/train_dcl" "${options[@]}" --out "$work/whole" --fresh >/dev/null 2>&1
+  elapsed_ms=$((($(date +%s%N) - started) / 1000000))
+  if ((elapsed_ms >= 3000 || scale >= 64)); then break; fi
+  scale=$((2 * scale))
+done
 expected=$(sha256sum <"$work/whole/checkpoint.safetensors")
 metrics_of() { sed -E 's/,"(frames_per_second|seconds|time)":("[^"]*"|[^,}]*)//g' "$1/metrics.jsonl" | sha256sum; }
 metrics=$(metrics_of "$work/whole")

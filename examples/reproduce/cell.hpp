@@ -236,9 +236,13 @@ class Store {
   std::string table(const std::string& name) const { return path("tables", name); }
   bool has(const Cell& cell) const { return io::is_file(this->cell(cell)); }
 
-  void write(const Cell& cell, const std::vector<Measurement>& rounds, double seconds) const {
+  /// `diverged`: what the training that ended early said; the rounds that it did not reach have no
+  /// scores.
+  void write(const Cell& cell, const std::vector<Measurement>& rounds, double seconds,
+             const std::string& diverged = {}) const {
     io::Json root = io::Json::object();
     root["key"] = cell.key;
+    if (!diverged.empty()) root["diverged"] = diverged;
     io::Json list = io::Json::array();
     for (const Measurement& m : rounds) list.push_back(to_json(m));
     root["rounds"] = std::move(list);
@@ -255,6 +259,13 @@ class Store {
     for (const auto& one : rounds.array()) out.push_back(measurement_from(rounds.of(one)));
     TANDEM_CHECK(!out.empty(), "reproduce", this->cell(cell), " has no result: remove it");
     return out;
+  }
+
+  /// What the training of a cell said when it diverged; "" where it did not.
+  std::string diverged(const Cell& cell) const {
+    const auto document = io::JsonDocument::load(this->cell(cell));
+    const auto found = document.root().find("diverged");
+    return found ? found->string() : std::string();
   }
 
  private:

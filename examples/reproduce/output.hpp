@@ -257,7 +257,11 @@ class Renderer {
 
   Rendered overlap_table() {
     std::vector<double> thresholds;
-    for (const Score& score : results_.front().front().back().scores) thresholds = score.thresholds;
+    for (const RowResults& row : results_) {
+      for (const auto& rounds : row) {
+        for (const Score& score : rounds.back().scores) thresholds = score.thresholds;
+      }
+    }
     std::vector<std::string> header{"mAP in %", "scores"};
     for (const double t : thresholds) header.push_back(cli::number_text(t));
     Rendered out = empty("", table_.title, std::move(header));

@@ -139,7 +139,10 @@ class Runner {
         try {
           for (std::size_t n = next++; n < all && !failed; n = next++) {
             if (n < warm_ups.size()) {
-              warm_up(*warm_ups[n]);
+              try {
+                warm_up(*warm_ups[n]);
+              } catch (const Diverged&) {  // as will be seen by whoever goes on from there
+              }
             } else {
               run(jobs[n - warm_ups.size()]);
             }
@@ -238,12 +241,34 @@ class Runner {
     run.trainer().load(saved.tensors, saved.counters);
   }
 
+  /// A training that diverges is a result, and does not keep the others from theirs.
   void run(const Job& job) {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point begin = Clock::now();
     const auto seconds = [&] {
       return std::chrono::duration<double>(Clock::now() - begin).count();
     };
+    std::vector<Measurement> rounds;
+    try {
+      run(job, rounds, seconds);
+    } catch (const Diverged& diverged) {
+      for (const Cell* cell : job.cells) {
+        const std::int64_t last = last_round(*cell);
+        std::vector<Measurement> reached;
+        if (cell == job.followed()) reached = rounds;
+        for (std::int64_t r = cell == job.followed() ? std::int64_t(reached.size()) : last;
+             r <= last; ++r) {
+          reached.emplace_back();
+          reached.back().round = r;
+        }
+        store_.write(*cell, reached, seconds(), diverged.what());
+        advance(0, note(*cell, "diverged"));
+      }
+    }
+  }
+
+  template <class Seconds>
+  void run(const Job& job, std::vector<Measurement>& rounds, const Seconds& seconds) {
     const Cell& first = job.first();
     const Cell* const followed = job.followed();
     const auto visit = [this] { stop_.check(); };
@@ -252,7 +277,6 @@ class Runner {
     if (trained(job)) {
       load(run, store_.model(first), training);
     } else {
-      std::vector<Measurement> rounds;
       const auto close = [&](std::int64_t round) {
         if (followed == nullptr) return;
         rounds.push_back(run.measure(*followed, round, true, visit));

@@ -164,7 +164,15 @@ assert detections("no_i3d_out/vlp_loc0.45_cls0.85_sigma0.3.json") == detections(
 # Options from a file, typed.
 (work / "c.json").write_text(json.dumps({"fusion": ["cbp", "mean"], "theta-cls": [0.2, 0.85], "theta-loc": ["0.3+0.6"]}))
 good("detect", *CHECKPOINT, "--data", "sim", "--out", "config", "--config", "c.json")
+same_in_numbers = [["0.3+0.6"], [[0.3, 0.6]], "0.3+0.6"]
 assert len(files("config")) == 4 + 2 and "cbp_loc0.3+0.6_cls0.2_sigma0.3.json" in files("config"), files("config")
+for n, theta in enumerate(same_in_numbers):
+    (work / "d.json").write_text(json.dumps({"fusion": "cbp", "theta-loc": theta}))
+    good("detect", *CHECKPOINT, "--data", "sim", "--out", f"config{n}", "--config", "d.json")
+    assert "cbp_loc0.3+0.6_cls0.85_sigma0.3.json" in files(f"config{n}"), (theta, files(f"config{n}"))
+(work / "d.json").write_text(json.dumps({"fusion": "cbp", "theta-loc": [0.3, 0.6]}))  # two of one each
+good("detect", *CHECKPOINT, "--data", "sim", "--out", "config_two", "--config", "d.json")
+assert {"cbp_loc0.3_cls0.85_sigma0.3.json", "cbp_loc0.6_cls0.85_sigma0.3.json"} <= set(files("config_two"))
 
 # ---------------------------------------------------------------- localize: a folder, with an index
 said = good("localize", *CHECKPOINT, "--features", "sim", "--out", "all.json", "--pages", "pages")

@@ -126,6 +126,16 @@ for variant, rule, warm_up in (("both", "ranked", 6), ("self-training", "thresho
     ours = [c["rounds"][-1]["map"]["cbp"]["averages"]["0.3:0.7"] for c in found]
     assert len(ours) == 2 and sorted(ours) == sorted(theirs), (variant, rule, ours, theirs)
 
+# ---- a training that diverges has no number, and the others have theirs
+said = reproduce("diverges", "--learning-rate", 1e6, "--dropout", 0, tables="main,vanilla,rounds,overlaps").stdout
+wild = tables("diverges")
+assert "diverged on" in said and "is not finite" in said or "are not finite" in said, said
+rows = json.loads(wild["main.json"])["rows"]
+assert all(set(row[1:]) == {"–"} for row in rows if row[0] != "warm-up"), rows
+assert all("±" in row[-1] for row in json.loads(wild["vanilla.json"])["rows"]), wild["vanilla.json"]
+reproduce("diverges", "--learning-rate", 1e6, "--dropout", 0, tables="main,vanilla,rounds,overlaps", good=True)
+assert tables("diverges") == wild
+
 # ---- what cannot be is refused in a sentence, and nothing is lost
 for words, expected in ((["--tables", "mian"], "did you mean \"main\""), (["--baseline", "warmup"], "no row of these tables"),
                         (["--world", work], "give one of")):

@@ -69,12 +69,23 @@ struct StepNumbers {
   }
 };
 
-/// Throws when the loss of a step or the norm of its gradients is not finite.
+/// A training that cannot go on: the loss or the gradients of a step are not finite.
+class Diverged : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws Diverged when the loss of a step or the norm of its gradients is not finite.
 inline void check_finite(const StepReport& report, std::int64_t step, double learning_rate) {
-  TANDEM_CHECK(report.total - report.total == 0, "trainer", "the loss of step ", step,
-               " is not finite; autograd::AnomalyMode names the op that made it so");
-  TANDEM_CHECK(report.grad_norm - report.grad_norm == 0, "trainer", "the gradients of step ", step,
-               " are not finite; the learning rate, ", learning_rate, ", may be too large");
+  if (report.total - report.total != 0) {
+    throw Diverged(concat("[trainer] the loss of step ", step,
+                          " is not finite; autograd::AnomalyMode names the op that made it so"));
+  }
+  if (report.grad_norm - report.grad_norm != 0) {
+    throw Diverged(concat("[trainer] the gradients of step ", step,
+                          " are not finite; the learning rate, ", learning_rate,
+                          ", may be too large"));
+  }
 }
 
 /// The report of a step that a GPU may still be doing. On the CPU it is there at once.
