@@ -83,6 +83,8 @@ inline std::vector<std::string> read_clip_list(const char* program, const std::s
   return out;
 }
 
+}  // namespace detail
+
 /// The folders of `folder` that hold files, in order.
 inline std::vector<std::string> class_folders(const std::string& folder) {
   std::vector<std::string> out;
@@ -94,8 +96,6 @@ inline std::vector<std::string> class_folders(const std::string& folder) {
   return out;
 }
 
-}  // namespace detail
-
 /// Reads a folder of clips and its lists number `split`. `wanted` names the classes and their order; empty: every
 /// folder with files, by the alphabet. Listed clips that are not there, and clips that are in no list, are left
 /// out. Errors, by name: no folder, no list, a line that is no clip, a class without a folder, one clip in two
@@ -104,7 +104,7 @@ inline TrimmedClips read_trimmed_clips(const char* program, const std::string& f
                                        const std::string& split,
                                        const std::vector<std::string>& wanted) {
   TANDEM_CHECK(io::is_directory(folder), program, "there is no folder ", folder);
-  const std::vector<std::string> there = detail::class_folders(folder);
+  const std::vector<std::string> there = class_folders(folder);
   TANDEM_CHECK(!there.empty(), program, folder, " has no folder with clips: expected ", folder,
                "/<Class>/<clip>.mp4");
   TrimmedClips out;
