@@ -16,11 +16,8 @@
 #include <vector>
 
 #include "common_cli.hpp"
-#include "miniature/composition.hpp"
+#include "miniature/composed_video.hpp"
 #include "miniature/video_folder.hpp"
-#include "tandem/image/resize_and_crop.hpp"
-#include "tandem/image/video.hpp"
-#include "tandem/image/video_writer.hpp"
 
 namespace {
 
@@ -57,8 +54,7 @@ io::Json world_json(const Options& o, const TrimmedClips& clips, const Compositi
     std::int64_t at = 0;
     for (const Part& part : made.videos[v].parts) {
       io::Json item = io::Json::object();
-      item["clip"] =
-          clips.classes[static_cast<std::size_t>(part.clip.cls)] + "/" + part.clip.name;
+      item["clip"] = clips.classes[static_cast<std::size_t>(part.clip.cls)] + "/" + part.clip.name;
       item["labelled"] = part.labelled;
       item["frames"] = {at, at + part.count};
       item["first_of_clip"] = part.first;
@@ -69,21 +65,6 @@ io::Json world_json(const Options& o, const TrimmedClips& clips, const Compositi
   }
   root["videos"] = std::move(videos);
   return root;
-}
-
-void write_video(const Options& o, const std::string& path, const Composition& video) {
-  io::VideoWriter writer(path, o.size, o.size, {.fps = o.of.fps, .preset = "superfast"});
-  for (const Part& part : video.parts) {
-    io::VideoReader reader(part.clip.path, {.fps = o.of.fps, .threads = 1});
-    io::VideoFrame frame;
-    for (std::int64_t f = 0; f < part.first + part.count; ++f) {
-      TANDEM_CHECK(reader.next(frame), program, part.clip.path, " ends at frame ", f,
-                   ", it had more before");
-      if (f >= part.first)
-        writer.add(io::resize_and_crop(frame.rgb, o.size, o.size, io::ResizeFilter::bilinear));
-    }
-  }
-  writer.close();
 }
 
 void run(Options o) {
@@ -103,8 +84,7 @@ void run(Options o) {
   std::map<std::string, std::int64_t> known;
   const auto frames_of = [&](const TrimmedClip& clip) {
     const auto [at, is_new] = known.try_emplace(clip.path, 0);
-    if (is_new)
-      at->second = io::VideoReader(clip.path, {.fps = o.of.fps, .threads = 1}).count_frames();
+    if (is_new) at->second = count_frames(clip, o.of.fps);
     return at->second;
   };
   const Compositions made = compose(program, clips, o.classes.size(), o.of, frames_of);
@@ -117,7 +97,7 @@ void run(Options o) {
                      .frames = {},
                      .write_video =
                          [&](const std::string& path, std::size_t v) {
-                           write_video(o, path, made.videos[v]);
+                           write_composition(path, made.videos[v], o.of.fps, o.size);
                          },
                      .others = {},
                      .write_others = {}};
@@ -130,20 +110,24 @@ void run(Options o) {
   const std::size_t kept = write_video_folder(folder);
   if (kept > 0) std::printf("%zu videos were there already\n", kept);
   std::printf(
-      "%zu videos of %s s on average, %zu instances of %zu classes in %s %% of the time, made of %zu clips, in %s\n",
+      "%zu videos of %s s on average, %zu instances of %zu classes in %s %% of the time, made of "
+      "%zu clips, in %s\n",
       made.videos.size(), cli::fixed(seconds / static_cast<double>(made.videos.size()), 1).c_str(),
-      made.truth.instance_count(), o.classes.size(),
-      cli::percent(labelled / seconds, 1).c_str(), known.size(), cli::printable(o.out).c_str());
+      made.truth.instance_count(), o.classes.size(), cli::percent(labelled / seconds, 1).c_str(),
+      known.size(), cli::printable(o.out).c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Makes untrimmed videos, with exact annotations, of trimmed clips: background, a clip of a class, "
-      "background,\nanother clip of it ... Clips lie in folders named after their classes, and two lists "
+      "Makes untrimmed videos, with exact annotations, of trimmed clips: background, a clip of a "
+      "class, "
+      "background,\nanother clip of it ... Clips lie in folders named after their classes, and two "
+      "lists "
       "say which are for training\nand which for testing, as in UCF101:\n\n"
-      "  CLIPS/<Class>/<clip>.mp4    CLIPS/trainlist01.txt, CLIPS/testlist01.txt: <Class>/<clip>.avi\n\n"
+      "  CLIPS/<Class>/<clip>.mp4    CLIPS/trainlist01.txt, CLIPS/testlist01.txt: "
+      "<Class>/<clip>.avi\n\n"
       "  compose_videos --clips ucf101 --classes Archery,BasketballDunk --out world\n",
       program);
   Options o;
@@ -168,16 +152,18 @@ int main(int argc, char** argv) {
   app.add_option("--instances", o.of.instances, "Instances of a video, at most; one at least")
       ->capture_default_str()
       ->check(cli::range(1, 100));
-  app.add_option("--gap", o.of.gap,
-                 "Seconds of background before, between and after instances, at most; a third of it "
-                 "at least")
+  app.add_option(
+         "--gap", o.of.gap,
+         "Seconds of background before, between and after instances, at most; a third of it "
+         "at least")
       ->capture_default_str()
       ->check(cli::range(0.1, 3600));
   app.add_option("--fps", o.of.fps, "Frames per second of the videos")
       ->capture_default_str()
       ->check(cli::range(1, 120));
-  app.add_option("--size", o.size,
-                 "Width and height of the videos: the short side is scaled to it, the middle is kept")
+  app.add_option(
+         "--size", o.size,
+         "Width and height of the videos: the short side is scaled to it, the middle is kept")
       ->capture_default_str()
       ->check(cli::range(16, 1024));
   return cli::run(app, argc, argv, [&] { run(o); });

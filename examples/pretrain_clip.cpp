@@ -96,18 +96,18 @@ struct Source {
 
 /// The rendered world.
 Source rendered(const PretrainOptions& o) {
-  Source out{.about = "miniature world, 30 pairs of motion and object, with captions",
-             .stages = true,
-             .questions = {{"object, of 10", "object_of_10", {}},
-                           {"action, of 30", "action_of_30", {}}},
-             .words = {},
-             .draw = [](const Generator& random, bool) {
-               const Moment m = draw_picture(random.split(0));
-               return Picture{.frame = render(m.scene, m.frame),
-                              .caption = caption(m, random.split(1)),
-                              .stage = m.stage,
-                              .answers = {pair(m.pair).object, m.pair}};
-             }};
+  Source out{
+      .about = "miniature world, 30 pairs of motion and object, with captions",
+      .stages = true,
+      .questions = {{"object, of 10", "object_of_10", {}}, {"action, of 30", "action_of_30", {}}},
+      .words = {},
+      .draw = [](const Generator& random, bool) {
+        const Moment m = draw_picture(random.split(0));
+        return Picture{.frame = render(m.scene, m.frame),
+                       .caption = caption(m, random.split(1)),
+                       .stage = m.stage,
+                       .answers = {pair(m.pair).object, m.pair}};
+      }};
   for (int k = 0; k < objects; ++k)
     out.questions[0].texts.push_back(std::string("a photo of a person and a ") + object_name(k));
   for (int k = 0; k < pairs; ++k)
@@ -145,8 +145,8 @@ Source trimmed(const PretrainOptions& o, const ClipSets& sets) {
   for (std::size_t c = 0; c < count; ++c) {
     out.questions[0].texts.push_back("a photo of " + clip::readable_class_name(sets.classes[c]));
     for (std::uint64_t n = 0; n < 20; ++n)
-      out.words.push_back(only_letters(
-          class_caption(sets.classes[c], draws(o, Draw::words).split(c * 20 + n))));
+      out.words.push_back(
+          only_letters(class_caption(sets.classes[c], draws(o, Draw::words).split(c * 20 + n))));
   }
   return out;
 }
@@ -298,8 +298,7 @@ void print(const Source& source, const std::vector<Accuracy>& result) {
       row.push_back(cli::percent(a.in({Stage::around}), 1));
       row.push_back(cli::percent(a.in({Stage::idle}), 1));
     }
-    row.push_back(
-        cli::percent(1 / static_cast<double>(source.questions[q].texts.size()), 1));
+    row.push_back(cli::percent(1 / static_cast<double>(source.questions[q].texts.size()), 1));
     table.row(row);
   }
   table.print();
@@ -324,9 +323,8 @@ void run(PretrainOptions o) {
     MiniClip model(tokenizer.vocabulary(), random);
     pretrain(o, "clip", model, [&](std::int64_t step) {
       return contrastive_loss(model, tokenizer,
-                              make_pictures(source, o.batch, true, [&](std::int64_t i) {
-                                return of_sample(o, step, i);
-                              }));
+                              make_pictures(source, o.batch, true,
+                                            [&](std::int64_t i) { return of_sample(o, step, i); }));
     });
     result = measure(o, source, model.image, model.text, tokenizer);
     lock.check();

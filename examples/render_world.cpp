@@ -96,14 +96,14 @@ void run(const Options& o) {
                      .about = world_json(o, world),
                      .truth = world.truth,
                      .frames = {},
-                     .write_video =
-                         [&](const std::string& path, std::size_t v) {
-                           render_video(path, world.scenes[v]);
-                         },
+                     .write_video = [&](const std::string& path,
+                                        std::size_t v) { render_video(path, world.scenes[v]); },
                      .others = {"contact_sheet.png"},
-                     .write_others = [&](const std::string& out) {
-                       io::write_png(io::join_path(out, "contact_sheet.png"), contact_sheet(world));
-                     }};
+                     .write_others =
+                         [&](const std::string& out) {
+                           io::write_png(io::join_path(out, "contact_sheet.png"),
+                                         contact_sheet(world));
+                         }};
   for (const Scene& scene : world.scenes) folder.frames.push_back(scene.frames);
   const std::size_t kept = write_video_folder(folder);
   if (kept > 0) std::printf("%zu videos were there already\n", kept);

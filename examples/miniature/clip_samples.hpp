@@ -59,8 +59,7 @@ class ClipFrames {
                       });
     for (std::size_t i = 0; i < clips.size(); ++i)
       of_class_[static_cast<std::size_t>(clips[i].cls)].push_back(i);
-    for (const auto& list : of_class_)
-      TANDEM_CHECK(!list.empty(), program, "a class has no clips");
+    for (const auto& list : of_class_) TANDEM_CHECK(!list.empty(), program, "a class has no clips");
   }
 
   std::int64_t classes() const { return static_cast<std::int64_t>(of_class_.size()); }
@@ -83,8 +82,7 @@ class ClipFrames {
     const std::size_t clip =
         list[static_cast<std::size_t>(below(random, static_cast<int>(list.size())))];
     const Tensor<std::uint8_t>& all = frames_[clip];
-    const std::int64_t length = all.size(0),
-                       places = std::max<std::int64_t>(length - count, 0) + 1,
+    const std::int64_t length = all.size(0), places = std::max<std::int64_t>(length - count, 0) + 1,
                        first = below(random, static_cast<int>(places));
     std::vector<Tensor<std::uint8_t>> parts;
     for (std::int64_t t = 0; t < count; ++t)
@@ -122,10 +120,8 @@ class ClipFrames {
     io::VideoFrame frame;
     std::vector<Tensor<std::uint8_t>> out;
     while (reader.next(frame)) {
-      const io::ImageSize size =
-          io::resized_size(frame.rgb.size(0), frame.rgb.size(1), short_side);
-      out.push_back(
-          io::resize(frame.rgb, size.height, size.width, io::ResizeFilter::bilinear));
+      const io::ImageSize size = io::resized_size(frame.rgb.size(0), frame.rgb.size(1), short_side);
+      out.push_back(io::resize(frame.rgb, size.height, size.width, io::ResizeFilter::bilinear));
     }
     TANDEM_CHECK(!out.empty(), program, path, " has no frame");
     return stack(out, 0);

@@ -133,8 +133,8 @@ inline Compositions compose(const char* program, const TrimmedClips& clips, std:
         }
       };
       const std::int64_t instances =
-          1 + static_cast<std::int64_t>(
-                  draw.next_below(static_cast<std::uint64_t>(options.instances)));
+          1 +
+          static_cast<std::int64_t>(draw.next_below(static_cast<std::uint64_t>(options.instances)));
       add_background();
       for (std::int64_t i = 0; i < instances; ++i) {
         const TrimmedClip clip = decks[static_cast<std::size_t>(video.cls)].deal(video.parts);

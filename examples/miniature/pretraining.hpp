@@ -54,12 +54,15 @@ inline void add_options(CLI::App& app, PretrainOptions& o) {
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
       ->capture_default_str()
       ->check(cli::range(0, cpu::max_threads));
-  app.add_option("--clips", o.clips,
-                 "Train on trimmed clips, not on a rendered world: a folder <Class>/<clip>.mp4, with trainlist01.txt "
-                 "and testlist01.txt, whose frames are held in memory (about 2 MB for a clip of 6 s)");
+  app.add_option(
+      "--clips", o.clips,
+      "Train on trimmed clips, not on a rendered world: a folder <Class>/<clip>.mp4, with "
+      "trainlist01.txt "
+      "and testlist01.txt, whose frames are held in memory (about 2 MB for a clip of 6 s)");
   app.add_option("--split", o.split, "Of --clips: trainlist<SPLIT>.txt and testlist<SPLIT>.txt")
       ->capture_default_str();
-  app.add_option("--classes", o.classes, "Of --clips: the classes, as CLASS,CLASS; all folders if not given")
+  app.add_option("--classes", o.classes,
+                 "Of --clips: the classes, as CLASS,CLASS; all folders if not given")
       ->delimiter(',');
   app.add_flag("--resume", o.resume, "Go on from the checkpoint that a killed run left in --out");
   app.add_flag("--check", o.check, "Do not train: measure the weights that are in --out");

@@ -119,11 +119,10 @@ inline TrimmedClips read_trimmed_clips(const char* program, const std::string& f
     for (const auto& entry : std::filesystem::directory_iterator(io::join_path(folder, name))) {
       if (!entry.is_regular_file()) continue;
       const std::string stem = entry.path().stem().string(), path = entry.path().string();
-      const auto [at, is_new] =
-          known.try_emplace(name + "/" + stem, TrimmedClip{.path = path,
-                                                           .name = stem,
-                                                           .group = group_of(stem),
-                                                           .cls = static_cast<int>(c)});
+      const auto [at, is_new] = known.try_emplace(
+          name + "/" + stem,
+          TrimmedClip{
+              .path = path, .name = stem, .group = group_of(stem), .cls = static_cast<int>(c)});
       TANDEM_CHECK(is_new, program, at->second.path, " and ", path, " are two files of one clip");
     }
   }
@@ -149,9 +148,8 @@ inline TrimmedClips read_trimmed_clips(const char* program, const std::string& f
       into.push_back(clip);
     }
     TANDEM_CHECK(!into.empty(), program, "no clip that ", list, " names is in ", folder);
-    std::stable_sort(into.begin(), into.end(), [](const TrimmedClip& a, const TrimmedClip& b) {
-      return a.cls < b.cls;
-    });
+    std::stable_sort(into.begin(), into.end(),
+                     [](const TrimmedClip& a, const TrimmedClip& b) { return a.cls < b.cls; });
   }
   return out;
 }

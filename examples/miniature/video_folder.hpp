@@ -74,8 +74,7 @@ inline std::size_t write_video_folder(const VideoFolder& folder) {
   for (const std::string& name : names) {
     const std::string path = io::join_path(out, name);
     TANDEM_CHECK(known || !(io::is_file(path) || detail::holds_files(path)), program, path,
-                 " is there and was not ", folder.made,
-                 " here; name another folder with --out");
+                 " is there and was not ", folder.made, " here; name another folder with --out");
   }
   if (!known) io::write_text(begun, text);
   const auto count = static_cast<std::int64_t>(folder.frames.size());
