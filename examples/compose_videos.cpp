@@ -3,11 +3,12 @@
 ///   compose_videos --clips ucf101 --classes Archery,BasketballDunk --out world
 ///   extract_features world/videos --out world …
 ///
-/// Background, a whole clip of a class, background, another clip of it …: every frame is of real video, and where
-/// an instance begins and ends is known to the frame. Training videos are made of the clips of
-/// trainlist01.txt, test videos of those of testlist01.txt, and a group of clips (…_g08_…) may be in one of
-/// the two lists only. Writes into --out: videos/<id>.mp4, gt.json, and world.json (the options, and which
-/// frames of which clips each video is made of). miniature/composition.hpp says how clips are chosen.
+/// Background, a whole clip of a class, background, another clip of it …: every frame is of real
+/// video, and where an instance begins and ends is known to the frame. Training videos are made of
+/// the clips of trainlist01.txt, test videos of those of testlist01.txt, and a group of clips
+/// (…_g08_…) may be in one of the two lists only. Writes into --out: videos/<id>.mp4, gt.json, and
+/// world.json (the options, and which frames of which clips each video is made of).
+/// miniature/composition.hpp says how clips are chosen.
 
 #include <algorithm>
 #include <cstdio>

@@ -1,6 +1,7 @@
 #pragma once
-/// What the encoders are trained on where there are trimmed clips: short windows and captioned pictures, drawn one
-/// by one from a seed, the classes equally often. The frames are held in memory, 12.5 a second.
+/// What the encoders are trained on where there are trimmed clips: short windows and captioned
+/// pictures, drawn one by one from a seed, the classes equally often. The frames are held in
+/// memory, 12.5 a second.
 
 #include <cstdint>
 #include <cstring>
@@ -71,9 +72,9 @@ class ClipFrames {
     return sum;
   }
 
-  /// `count` frames in a row of a clip of any class; a clip that is shorter stands still at its end. With
-  /// `varied`, from any square of the picture between 64 and 80 pixels, mirrored half of the time, in another
-  /// light; else the middle of the picture.
+  /// `count` frames in a row of a clip of any class; a clip that is shorter stands still at its
+  /// end. With `varied`, from any square of the picture between 64 and 80 pixels, mirrored half of
+  /// the time, in another light; else the middle of the picture.
   Window draw(Generator random, std::int64_t count, bool varied) const {
     using detail::below;
     using detail::uniform;

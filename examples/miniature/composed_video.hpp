@@ -15,8 +15,8 @@ inline std::int64_t count_frames(const TrimmedClip& clip, double fps) {
   return io::VideoReader(clip.path, {.fps = fps, .threads = 1}).count_frames();
 }
 
-/// Writes the parts one after the other: the short side of every frame scaled to `size`, of the long one the
-/// middle. Errors: those of the reader and the writer; a clip that has become shorter.
+/// Writes the parts one after the other: the short side of every frame scaled to `size`, of the
+/// long one the middle. Errors: those of the reader and the writer; a clip that has become shorter.
 inline void write_composition(const std::string& path, const Composition& video, double fps,
                               std::int64_t size) {
   io::VideoWriter writer(path, size, size, {.fps = fps, .preset = "superfast"});

@@ -1,6 +1,7 @@
 #pragma once
-/// Untrimmed videos made of trimmed clips: background, a clip of a class, background, another clip of it … Which
-/// clips, in what order and how long is drawn from a seed; only the numbers of frames of the clips are looked at.
+/// Untrimmed videos made of trimmed clips: background, a clip of a class, background, another clip
+/// of it … Which clips, in what order and how long is drawn from a seed; only the numbers of frames
+/// of the clips are looked at.
 
 #include <algorithm>
 #include <cstdint>
@@ -78,12 +79,13 @@ class Deck {
   std::size_t next_;
 };
 
-/// Makes a plan of `clips`, whose first `actions` classes are those of the instances and whose others are
-/// background; `frames_of` says how many frames a clip has at options.fps. An instance is a whole clip; a stretch
-/// of background is made of clips one after the other, the last of them, or a single one that is too long, cut at
-/// random places. A video has one class, the classes in turn; training videos are made of training clips, test
-/// videos of test clips. Errors, by name: a target class without clips in one of the lists, no background there, a
-/// clip of an instance that is shorter than least_frames, fewer videos than classes.
+/// Makes a plan of `clips`, whose first `actions` classes are those of the instances and whose
+/// others are background; `frames_of` says how many frames a clip has at options.fps. An instance
+/// is a whole clip; a stretch of background is made of clips one after the other, the last of them,
+/// or a single one that is too long, cut at random places. A video has one class, the classes in
+/// turn; training videos are made of training clips, test videos of test clips. Errors, by name: a
+/// target class without clips in one of the lists, no background there, a clip of an instance that
+/// is shorter than least_frames, fewer videos than classes.
 inline Compositions compose(const char* program, const TrimmedClips& clips, std::size_t actions,
                             const CompositionOptions& options,
                             const std::function<std::int64_t(const TrimmedClip&)>& frames_of) {

@@ -1,7 +1,8 @@
 #pragma once
-/// What the two pretraining programs share, whether they train on the rendered world or on trimmed clips: the
-/// options, and the loop: Adam under a cosine, every step's batch drawn from the seed and the number of the step, a
-/// checkpoint now and then from which a killed run goes on to the same bits.
+/// What the two pretraining programs share, whether they train on the rendered world or on trimmed
+/// clips: the options, and the loop: Adam under a cosine, every step's batch drawn from the seed and
+/// the number of the step, a checkpoint now and then from which a killed run goes on to the same
+/// bits.
 
 #include <cmath>
 #include <cstdint>
@@ -94,8 +95,8 @@ struct ClipSets {
   std::vector<std::string> classes;
   ClipFrames train, test;
 };
-/// Reads them, those for training too unless the weights are only measured, and notes in `o` what they are. Both
-/// are empty without --clips.
+/// Reads them, those for training too unless the weights are only measured, and notes in `o` what
+/// they are. Both are empty without --clips.
 inline ClipSets read_clips(const char* program, PretrainOptions& o) {
   if (o.clips.empty()) {
     TANDEM_CHECK(o.classes.empty(), program, "--classes are those of --clips, which is not given");

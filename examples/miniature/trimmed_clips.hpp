@@ -1,7 +1,7 @@
 #pragma once
-/// A folder of trimmed clips and the lists that say which of them are for training and which for testing, laid out
-/// as UCF101: FOLDER/<Class>/<name>.mp4, FOLDER/trainlist01.txt and FOLDER/testlist01.txt with a line
-/// "<Class>/<name>.avi" (a number may follow) for each clip.
+/// A folder of trimmed clips and the lists that say which of them are for training and which for
+/// testing, laid out as UCF101: FOLDER/<Class>/<name>.mp4, FOLDER/trainlist01.txt and
+/// FOLDER/testlist01.txt with a line "<Class>/<name>.avi" (a number may follow) for each clip.
 
 #include <algorithm>
 #include <cstddef>
@@ -40,7 +40,8 @@ struct TrimmedClips {
   }
 };
 
-/// group_of — "v_Archery_g08_c01" → "g08", as UCF101 names them; any other clip is a group of its own.
+/// group_of — "v_Archery_g08_c01" → "g08", as UCF101 names them; any other clip is a group of its
+/// own.
 inline std::string group_of(const std::string& name) {
   for (std::size_t at = name.find("_g"); at != std::string::npos; at = name.find("_g", at + 1)) {
     const std::size_t end = name.find_first_not_of("0123456789", at + 2);
@@ -96,10 +97,11 @@ inline std::vector<std::string> class_folders(const std::string& folder) {
   return out;
 }
 
-/// Reads a folder of clips and its lists number `split`. `wanted` names the classes and their order; empty: every
-/// folder with files, by the alphabet. Listed clips that are not there, and clips that are in no list, are left
-/// out. Errors, by name: no folder, no list, a line that is no clip, a class without a folder, one clip in two
-/// files, a group in both lists, no clip at all in a list.
+/// Reads a folder of clips and its lists number `split`. `wanted` names the classes and their
+/// order; empty: every folder with files, by the alphabet. Listed clips that are not there, and
+/// clips that are in no list, are left out. Errors, by name: no folder, no list, a line that is no
+/// clip, a class without a folder, one clip in two files, a group in both lists, no clip at all in
+/// a list.
 inline TrimmedClips read_trimmed_clips(const char* program, const std::string& folder,
                                        const std::string& split,
                                        const std::vector<std::string>& wanted) {

@@ -1,7 +1,7 @@
 #pragma once
-/// The folder that render_world and compose_videos write: videos/<id>.mp4, gt.json and world.json, which is written
-/// last and says of which options the folder is. A program that is killed goes on; files of other options, or of
-/// somebody else, are refused and stay.
+/// The folder that render_world and compose_videos write: videos/<id>.mp4, gt.json and world.json,
+/// which is written last and says of which options the folder is. A program that is killed goes on;
+/// files of other options, or of somebody else, are refused and stay.
 
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,6 @@
-/// Untrimmed videos of trimmed clips (examples/miniature/composition.hpp, composed_video.hpp, trimmed_clips.hpp). The
-/// clips are made here: each is of one colour, which says class, split and clip.
+/// Untrimmed videos of trimmed clips (examples/miniature/composition.hpp, composed_video.hpp,
+/// trimmed_clips.hpp). The clips are made here: each is of one colour, which says class, split and
+/// clip.
 
 #include <doctest/doctest.h>
 
