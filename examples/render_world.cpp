@@ -9,20 +9,15 @@
 /// options, and what each frame of each video shows).
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "common_cli.hpp"
+#include "miniature/video_folder.hpp"
 #include "miniature/world.hpp"
-#include "tandem/cpu/threads.hpp"
 #include "tandem/image/image.hpp"
-#include "tandem/image/video.hpp"
 #include "tandem/image/video_writer.hpp"
-#include "tandem/io/lock.hpp"
-#include "tandem/wtal/data/ground_truth_json.hpp"
 
 namespace {
 
@@ -85,20 +80,6 @@ io::Json world_json(const Options& o, const World& world) {
   return root;
 }
 
-bool holds_files(const std::string& folder) {
-  std::error_code error;
-  return std::filesystem::is_directory(folder, error) && !std::filesystem::is_empty(folder, error);
-}
-/// Whether a video of so many frames is there, as far as its container says.
-bool is_complete(const std::string& path, std::int64_t frames) {
-  if (!io::is_file(path)) return false;
-  try {
-    return io::VideoReader(path, {.threads = 1}).info().frames == frames;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 void render_video(const std::string& path, const Scene& scene) {
   io::VideoWriter writer(path, side, side,
                          {.fps = frames_per_second, .quality = 23, .preset = "superfast"});
@@ -107,52 +88,25 @@ void render_video(const std::string& path, const Scene& scene) {
 }
 
 void run(const Options& o) {
-  TANDEM_CHECK(!o.out.empty(), "render_world", "--out is empty: name a folder");
-  const std::string videos = io::join_path(o.out, "videos"),
-                    done = io::join_path(o.out, "world.json"),
-                    begun =
-                        io::join_path(o.out, "rendering.json");  // in place of `done` until then
-  io::make_directories(videos);
-  const io::FolderLock lock(o.out, "render_world");
   const World world = make_world(o.world, o.train, o.test);
-  const io::Json about = world_json(o, world);
-  const std::string text = io::json_text(about) + "\n";
-  const bool known = io::is_file(done) || io::is_file(begun);
-  for (const std::string& path : {done, begun}) {
-    TANDEM_CHECK(!io::is_file(path) || io::read_text(path) == text, "render_world", o.out,
-                 " holds a world of other options already; name another folder with --out");
-  }
-  for (const char* name : {"gt.json", "contact_sheet.png", "videos"}) {
-    const std::string path = io::join_path(o.out, name);
-    TANDEM_CHECK(known || !(io::is_file(path) || holds_files(path)), "render_world", path,
-                 " is there and was not rendered here; name another folder with --out");
-  }
-  if (!known) io::write_text(begun, text);
-  cli::Progress progress("rendering", world.scenes.size());
-  std::atomic<std::size_t> kept = 0;
-  const auto count = static_cast<std::int64_t>(world.scenes.size());
-  const std::int64_t at_once = std::max(cpu::num_threads(), 1);
-  for (std::int64_t first = 0; first < count; first += at_once) {
-    const std::int64_t last = std::min(first + at_once, count);
-    cpu::parallel_for(last - first, 1, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t v = first + begin; v < first + end; ++v) {
-        const auto i = static_cast<std::size_t>(v);
-        const std::string path = io::join_path(videos, world.truth.videos[i].id + ".mp4");
-        if (is_complete(path, world.scenes[i].frames))
-          ++kept;
-        else
-          render_video(path, world.scenes[i]);
-      }
-    });
-    progress.update(static_cast<std::size_t>(last));
-  }
-  progress.finish();
-  io::write_png(io::join_path(o.out, "contact_sheet.png"), contact_sheet(world));
-  io::save_json(io::join_path(o.out, "gt.json"), wtal::ground_truth_json(world.truth));
-  lock.check();
-  io::write_text(done, text);  // last: a folder that has it is complete
-  std::filesystem::remove(begun);
-  if (kept > 0) std::printf("%zu videos were there already\n", kept.load());
+  VideoFolder folder{.program = "render_world",
+                     .out = o.out,
+                     .making = "rendering",
+                     .made = "rendered",
+                     .about = world_json(o, world),
+                     .truth = world.truth,
+                     .frames = {},
+                     .write_video = [&](const std::string& path,
+                                        std::size_t v) { render_video(path, world.scenes[v]); },
+                     .others = {"contact_sheet.png"},
+                     .write_others =
+                         [&](const std::string& out) {
+                           io::write_png(io::join_path(out, "contact_sheet.png"),
+                                         contact_sheet(world));
+                         }};
+  for (const Scene& scene : world.scenes) folder.frames.push_back(scene.frames);
+  const std::size_t kept = write_video_folder(folder);
+  if (kept > 0) std::printf("%zu videos were there already\n", kept);
   std::printf("%zu videos, %d classes in %s; a picture of each class: %s\n", world.scenes.size(),
               targets, cli::printable(o.out).c_str(),
               cli::printable(io::join_path(o.out, "contact_sheet.png")).c_str());

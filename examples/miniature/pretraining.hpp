@@ -1,7 +1,8 @@
 #pragma once
-/// The loop that the two pretraining programs share: Adam under a cosine, every step's batch drawn from
-/// the seed and the number of the step, a checkpoint now and then from which a killed run goes on to the
-/// same bits.
+/// What the two pretraining programs share, whether they train on the rendered world or on trimmed
+/// clips: the options, and the loop: Adam under a cosine, every step's batch drawn from the seed and
+/// the number of the step, a checkpoint now and then from which a killed run goes on to the same
+/// bits.
 
 #include <cmath>
 #include <cstdint>
@@ -11,7 +12,9 @@
 #include <vector>
 
 #include "../common_cli.hpp"
+#include "clip_samples.hpp"
 #include "tandem/io/checkpoint.hpp"
+#include "tandem/io/checksum.hpp"
 #include "tandem/io/json.hpp"
 #include "tandem/optim/adam.hpp"
 #include "tandem/optim/schedule.hpp"
@@ -26,6 +29,10 @@ struct PretrainOptions {
   std::int64_t steps = 1000, batch = 32, test = 3000, threads = 0;
   double learning_rate = 2e-3;
   bool resume = false, check = false;
+  /// A folder of trimmed clips in place of the rendered world, the number of its lists, its classes
+  std::string clips, split = "01";
+  std::vector<std::string> classes;
+  io::Json data = {};  ///< what the clips are, once they are read: part of the recipe
 };
 
 inline void add_options(CLI::App& app, PretrainOptions& o) {
@@ -48,6 +55,16 @@ inline void add_options(CLI::App& app, PretrainOptions& o) {
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
       ->capture_default_str()
       ->check(cli::range(0, cpu::max_threads));
+  app.add_option(
+      "--clips", o.clips,
+      "Train on trimmed clips, not on a rendered world: a folder <Class>/<clip>.mp4, with "
+      "trainlist01.txt "
+      "and testlist01.txt, whose frames are held in memory (about 2 MB for a clip of 6 s)");
+  app.add_option("--split", o.split, "Of --clips: trainlist<SPLIT>.txt and testlist<SPLIT>.txt")
+      ->capture_default_str();
+  app.add_option("--classes", o.classes,
+                 "Of --clips: the classes, as CLASS,CLASS; all folders if not given")
+      ->delimiter(',');
   app.add_flag("--resume", o.resume, "Go on from the checkpoint that a killed run left in --out");
   app.add_flag("--check", o.check, "Do not train: measure the weights that are in --out");
 }
@@ -69,6 +86,40 @@ inline io::Json recipe(const PretrainOptions& o) {
   out["steps"] = o.steps;
   out["batch"] = o.batch;
   out["learning_rate"] = o.learning_rate;
+  if (!o.clips.empty()) out["data"] = o.data;
+  return out;
+}
+
+/// The clips of --clips, for training and for testing.
+struct ClipSets {
+  std::vector<std::string> classes;
+  ClipFrames train, test;
+};
+/// Reads them, those for training too unless the weights are only measured, and notes in `o` what
+/// they are. Both are empty without --clips.
+inline ClipSets read_clips(const char* program, PretrainOptions& o) {
+  if (o.clips.empty()) {
+    TANDEM_CHECK(o.classes.empty(), program, "--classes are those of --clips, which is not given");
+    return {};
+  }
+  const TrimmedClips found = read_trimmed_clips(program, o.clips, o.split, o.classes);
+  require_clips(program, found);
+  TANDEM_CHECK(found.classes.size() > 1, program, "expected two classes at least, ", o.clips,
+               " gives ", found.classes.size());
+  ClipSets out{.classes = found.classes, .train = {}, .test = {}};
+  const std::size_t count = found.classes.size();
+  out.test = ClipFrames(program, found.test, count);
+  if (o.check) return out;
+  out.train = ClipFrames(program, found.train, count);
+  std::string names;  // what is trained on, in one number
+  for (const TrimmedClip& clip : found.train)
+    names += concat(found.classes[static_cast<std::size_t>(clip.cls)], "/", clip.name, "\n");
+  o.data = io::Json::object();
+  o.data["classes"] = io::Json(io::Json::array_t(found.classes.begin(), found.classes.end()));
+  o.data["split"] = o.split;
+  o.data["training_clips"] = out.train.clips();
+  o.data["training_frames"] = out.train.frames();
+  o.data["names"] = io::hexadecimal(io::checksum(names));
   return out;
 }
 

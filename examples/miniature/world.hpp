@@ -354,6 +354,13 @@ inline Tensor<std::uint8_t> render(const Scene& scene, std::int64_t frame) {
   return canvas.bytes();
 }
 
+/// "train_0012": the id of training video 11.
+inline std::string video_id(bool training, std::int64_t index) {
+  const std::string number = std::to_string(index + 1);
+  return (training ? "train_" : "test_") +
+         std::string(4 - std::min<std::size_t>(4, number.size()), '0') + number;
+}
+
 /// The videos of a world: `train` and then `test` of them, the classes in turn.
 struct World {
   wtal::GroundTruth truth;
@@ -367,9 +374,7 @@ inline World make_world(const WorldOptions& options, std::int64_t train, std::in
     const auto index = v < train ? v : v - train;
     const Scene scene = make_scene(static_cast<int>(index % targets), options, random);
     wtal::VideoTruth video;
-    const std::string number = std::to_string(index + 1);
-    video.id = (v < train ? "train_" : "test_") +
-               std::string(4 - std::min<std::size_t>(4, number.size()), '0') + number;
+    video.id = video_id(v < train, index);
     video.subset = v < train ? "train" : "test";
     video.duration = static_cast<double>(scene.frames) / frames_per_second;
     video.labels = {scene.target};

@@ -23,6 +23,12 @@ frames, side = 24, 32
 (work / "gray.y4m").write_bytes(b"YUV4MPEG2 W%d H%d F25:1 Ip A1:1 C420jpeg\n" % (side, side) + b"".join(
     b"FRAME\n" + bytes((x * 5 + y * 3 + 7 * n) % 256 for y in range(side) for x in range(side)) + b"\x80" * (side * side // 2)
     for n in range(frames)))
+clips = work / "clips"
+for cls, subset in ((c, s) for c in ("Gray", "Other") for s in ("train", "test")):
+    (clips / cls).mkdir(parents=True, exist_ok=True)
+    (clips / cls / f"{cls}_{subset}.y4m").write_bytes((work / "gray.y4m").read_bytes())
+for subset in ("train", "test"):
+    (clips / f"{subset}list01.txt").write_text(f"Gray/Gray_{subset}.y4m\nOther/Other_{subset}.y4m\n")
 (work / "merges.txt").write_text("#version: 0.2\na b\nab c</w>\n")
 (work / "run").mkdir()
 small_data = ["--classes", 2, "--train-videos", 4, "--test-videos", 2, "--i3d-width", 16, "--clip-width", 16, "--prompt-vectors", 2]
@@ -55,10 +61,12 @@ PROGRAMS = {
     "pretrain_i3d": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
     "pretrain_clip": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
     "render_world": lambda: ["--out", work / "world", "--train", 12, "--test", 12, "--rows", 32],
+    "compose_videos": lambda: ["--clips", clips, "--classes", "Gray", "--out", work / "composed", "--train", 1, "--test", 1,
+                               "--instances", 1, "--gap", 1, "--size", 32],
 }
 here = {path.stem for path in (source / "examples").glob("*.cpp")}
 assert here == set(PROGRAMS), f"programs without an entry in this test, or without a source: {here ^ set(PROGRAMS)}"
-optional = {"extract_features", "render_world"}  # are not built without FFmpeg
+optional = {"extract_features", "render_world", "compose_videos"}  # are not built without FFmpeg
 chosen = set(sys.argv[2:]) or {name for name in PROGRAMS if name not in optional or (programs / name).exists()}
 
 
