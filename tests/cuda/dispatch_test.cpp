@@ -38,7 +38,6 @@ std::vector<Case> cases() {
        [] {
          conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1}));
        }},
-      {"cumsum", [] { cumsum(there(), 0); }},
       {"fold_batch_norm",
        [] {
          fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}),
