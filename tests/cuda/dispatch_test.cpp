@@ -30,18 +30,9 @@ std::vector<Case> cases() {
        [] {
          avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)});
        }},
-      {"batch_norm",
-       [] {
-         batch_norm(there({2, 3, 1, 1, 1}), there({3}), there({3}), there({3}), there({3}), {});
-       }},
       {"conv3d",
        [] {
          conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1}));
-       }},
-      {"fold_batch_norm",
-       [] {
-         fold_batch_norm(there({3, 1, 1, 1, 1}), {}, there({3}), there({3}), there({3}), there({3}),
-                         1e-3);
        }},
       {"layer_norm", [] { layer_norm(there(), ones<float>({3})); }},
       {"linear_packed",
