@@ -26,10 +26,6 @@ std::vector<Case> cases() {
   const auto ids = [] { return zeros<std::int64_t>({2, 3}, Device::cuda()); };
   return {
       {"add", [=] { add(ids(), ids()); }},
-      {"avg_pool3d",
-       [] {
-         avg_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)});
-       }},
       {"conv3d",
        [] {
          conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1}));
@@ -43,10 +39,6 @@ std::vector<Case> cases() {
        [] {
          matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),
                 Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
-       }},
-      {"max_pool3d",
-       [] {
-         max_pool3d(there({1, 1, 2, 2, 2}), {.kernel = Triple::all(2)});
        }},
       {"to", [] { there().to<double>(); }},
   };
