@@ -9,11 +9,6 @@
 
 namespace tandem_kernels {
 
-template <class T>
-struct ChannelElement {
-  const T* x;
-  __device__ void operator()(std::int64_t at, std::int64_t, T (&out)[1]) const { out[0] = x[at]; }
-};
 /// x − μ and its square.
 template <class T>
 struct Deviations {

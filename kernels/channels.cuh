@@ -41,6 +41,13 @@ __global__ void __launch_bounds__(256)
   }
 }
 
+/// The elements themselves, as summands.
+template <class T>
+struct ChannelElement {
+  const T* x;
+  __device__ void operator()(std::int64_t at, std::int64_t, T (&out)[1]) const { out[0] = x[at]; }
+};
+
 /// f as columns() asks it, for channels that are the last dimension.
 template <class T, int M, class F>
 struct ChannelColumn {

@@ -26,10 +26,6 @@ std::vector<Case> cases() {
   const auto ids = [] { return zeros<std::int64_t>({2, 3}, Device::cuda()); };
   return {
       {"add", [=] { add(ids(), ids()); }},
-      {"conv3d",
-       [] {
-         conv3d(there({1, 1, 2, 2, 2}), there({1, 1, 1, 1, 1}));
-       }},
       {"layer_norm", [] { layer_norm(there(), ones<float>({3})); }},
       {"linear_packed",
        [] {

@@ -68,7 +68,9 @@ struct Window3d {
 
   TANDEM_HOST_DEVICE const WindowAxis& operator[](int a) const { return axis[a]; }
   TANDEM_HOST_DEVICE std::int64_t inputs() const { return axis[0].in * axis[1].in * axis[2].in; }
-  std::int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
+  TANDEM_HOST_DEVICE std::int64_t taps() const {
+    return axis[0].kernel * axis[1].kernel * axis[2].kernel;
+  }
   TANDEM_HOST_DEVICE std::int64_t outputs() const {
     return axis[0].out * axis[1].out * axis[2].out;
   }
