@@ -44,7 +44,7 @@ OFFERED = {
         "copy_into each_element each_into elementwise_loop map map_into require_map saving_input saving_output",
     "ops/parts/extremum.hpp": "extremum find_extremum",
     "ops/parts/loss_reduction.hpp":
-        "LossGradient loss_backward loss_forward reduce_losses reduction_scale require_same_shape",
+        "loss_backward loss_forward reduction_scale require_same_shape",
     # For nn/weight.hpp, i3d/inference.hpp, optim/optimizer.hpp, i3d/preprocess.hpp.
     "ops/linear_bf16.hpp": "rounded_rows",
     "ops/max_pool3d.hpp": "MaxPoolPlane",

@@ -5,17 +5,15 @@
 
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/sum.hpp"
-#include "tandem/tensor/factory.hpp"
+#include "tandem/cpu/threads.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
-/// Σ x[n, c, i] over n and i for x (outer, n, inner) split at its channels. Rows in blocks and the
+/// to[c] = Σ x[n, c, i] over n and i for x (outer, n, inner) split at its channels. Rows in blocks and the
 /// blocks in double, as sum does it; a channel is one thread's: same bits for any thread count.
 template <class T>
-Tensor<T> channel_sums(const T* x, const DimSplit& s) {
-  const Tensor<T> out({s.n});
-  T* to = out.mutable_data();
+void channel_sums(T* to, const T* x, const DimSplit& s) {
   cpu::parallel_for(s.n, grain_for(s.outer * s.inner), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t c = begin; c < end; ++c) {
       double total = 0;
@@ -25,7 +23,6 @@ Tensor<T> channel_sums(const T* x, const DimSplit& s) {
       to[c] = static_cast<T>(total);
     }
   });
-  return out;
 }
 
 }  // namespace detail

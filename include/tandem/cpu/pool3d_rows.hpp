@@ -42,9 +42,9 @@ struct TapRange {
 
 /// Calls f(begin, end) on ranges of planes (a plane for each sample and channel), on all threads.
 template <class F>
-void each_plane(const Shape& x, const Window3d& window, F f) {
+void each_plane(std::int64_t planes, const Window3d& window, F f) {
   const std::int64_t work = window.inputs() + window.outputs();
-  cpu::parallel_for(x[0] * x[1], grain_for(work), f);
+  cpu::parallel_for(planes, grain_for(work), f);
 }
 
 /// The elements of x and its padding; throws where that is beyond 64 bits.

@@ -59,17 +59,21 @@ struct WindowAxis {
     return o < out ? o : out;
   }
   /// The input's position under tap 0 of output o; negative or ≥ in where that is padding.
-  std::int64_t start(std::int64_t o) const { return o * stride - front; }
+  TANDEM_HOST_DEVICE std::int64_t start(std::int64_t o) const { return o * stride - front; }
 };
 
 /// A window over a volume.
 struct Window3d {
   WindowAxis axis[3];
 
-  const WindowAxis& operator[](int a) const { return axis[a]; }
-  std::int64_t inputs() const { return axis[0].in * axis[1].in * axis[2].in; }
-  std::int64_t taps() const { return axis[0].kernel * axis[1].kernel * axis[2].kernel; }
-  std::int64_t outputs() const { return axis[0].out * axis[1].out * axis[2].out; }
+  TANDEM_HOST_DEVICE const WindowAxis& operator[](int a) const { return axis[a]; }
+  TANDEM_HOST_DEVICE std::int64_t inputs() const { return axis[0].in * axis[1].in * axis[2].in; }
+  TANDEM_HOST_DEVICE std::int64_t taps() const {
+    return axis[0].kernel * axis[1].kernel * axis[2].kernel;
+  }
+  TANDEM_HOST_DEVICE std::int64_t outputs() const {
+    return axis[0].out * axis[1].out * axis[2].out;
+  }
   bool has_stride_one() const {
     return axis[0].stride == 1 && axis[1].stride == 1 && axis[2].stride == 1;
   }

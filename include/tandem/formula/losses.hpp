@@ -4,6 +4,7 @@
 ///
 ///   bce_with_logits  l = w·(max(x, 0) − x·t + log(1 + e^−|x|));  dx = w·(σ(x) − t)·g
 ///   mse              l = (x − t)²;  dx = 2 (x − t)·g, dt = −dx
+///   cross_entropy    l as it was computed row by row
 
 #include "tandem/formula/number.hpp"
 
@@ -53,6 +54,13 @@ struct MseLossGradient {
   TANDEM_FORMULA T operator()(std::int64_t i, T gradient) const {
     return T(factor) * (x[i] - target[i]) * gradient;
   }
+};
+
+/// Losses that are in memory already.
+template <class T>
+struct ComputedLoss {
+  const T* losses;
+  TANDEM_FORMULA T operator()(std::int64_t i) const { return losses[i]; }
 };
 
 }  // namespace formula

@@ -166,22 +166,24 @@ class Inference final : public RefCounted {
     const Tensor<E> y({x.size(0), window[0].out, window[1].out, window[2].out});
     const E* from = x.data();
     E* to = y.mutable_data();
-    tandem::detail::each_plane(shape, window, [&](std::int64_t begin, std::int64_t end) {
-      const Tensor<float> row = zeros<float>(tandem::detail::pool_row(window));
-      constexpr bool low = !std::is_same_v<E, float>;
-      const Tensor<float> wide({low ? window.inputs() : 0}), result({low ? window.outputs() : 0});
-      for (std::int64_t plane = begin; plane < end; ++plane) {
-        const E* in = from + plane * window.inputs();
-        E* out = to + plane * window.outputs();
-        if constexpr (low) {
-          cpu::widen(in, wide.mutable_data(), window.inputs());
-          pool_plane(window, wide.data(), result.mutable_data(), row.mutable_data());
-          cpu::round_to_bfloat16(result.data(), out, window.outputs());
-        } else {
-          pool_plane(window, in, out, row.mutable_data());
-        }
-      }
-    });
+    tandem::detail::each_plane(
+        shape[0] * shape[1], window, [&](std::int64_t begin, std::int64_t end) {
+          const Tensor<float> row = zeros<float>(tandem::detail::pool_row(window));
+          constexpr bool low = !std::is_same_v<E, float>;
+          const Tensor<float> wide({low ? window.inputs() : 0}),
+              result({low ? window.outputs() : 0});
+          for (std::int64_t plane = begin; plane < end; ++plane) {
+            const E* in = from + plane * window.inputs();
+            E* out = to + plane * window.outputs();
+            if constexpr (low) {
+              cpu::widen(in, wide.mutable_data(), window.inputs());
+              pool_plane(window, wide.data(), result.mutable_data(), row.mutable_data());
+              cpu::round_to_bfloat16(result.data(), out, window.outputs());
+            } else {
+              pool_plane(window, in, out, row.mutable_data());
+            }
+          }
+        });
     return y;
   }
   static void pool_plane(const tandem::detail::Window3d& window, const float* x, float* y,

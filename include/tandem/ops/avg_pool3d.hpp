@@ -102,6 +102,41 @@ struct AvgPoolBackward {
   }
 };
 
+template <class T>
+void avg_pool3d_on_cpu(T* y, const T* x, std::int64_t planes, const Window3d& window,
+                       bool count_padding) {
+  each_plane(planes, window, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<T> row({window[2].in});
+    T* const buffer = row.mutable_data();
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      cpu::simd_dispatch<AvgPoolPlane, T>(&window, count_padding, x + plane * window.inputs(),
+                                          y + plane * window.outputs(), buffer);
+    }
+  });
+}
+template <class T>
+void avg_pool3d_backward_on_cpu(T* dx, const T* dy, std::int64_t planes, const Window3d& window,
+                                bool count_padding) {
+  each_plane(planes, window, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<T> row({window[2].in});
+    T* const buffer = row.mutable_data();
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      cpu::simd_dispatch<AvgPoolBackward, T>(&window, count_padding, dy + plane * window.outputs(),
+                                             dx + plane * window.inputs(), buffer);
+    }
+  });
+}
+
+/// y and dx, plane by plane.
+template <class T>
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t planes, const Window3d& window,
+                         bool count_padding)>
+    avg_pool3d_forward{"avg_pool3d_forward", avg_pool3d_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, std::int64_t planes, const Window3d& window,
+                         bool count_padding)>
+    avg_pool3d_backward{"avg_pool3d_backward", avg_pool3d_backward_on_cpu<T>};
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -109,37 +144,21 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> avg_pool3d(const Tensor<T>& x,
                                                             const AvgPool3dOptions& options) {
   const char* const op = "avg_pool3d";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
+  detail::require_kernels(op, x, detail::avg_pool3d_forward<T>, detail::avg_pool3d_backward<T>);
   const detail::Window3d window =
       detail::pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
   const bool count_padding = options.count_padding;
-  const Tensor<T> xs = x.detach().contiguous(), y(detail::pooled_shape(x.shape(), window));
-  const T* in = xs.data();
-  T* out = y.mutable_data();
-  detail::each_plane(x.shape(), window, [&](std::int64_t begin, std::int64_t end) {
-    const Tensor<T> row({window[2].in});
-    T* const buffer = row.mutable_data();
-    for (std::int64_t plane = begin; plane < end; ++plane) {
-      cpu::simd_dispatch<detail::AvgPoolPlane, T>(&window, count_padding,
-                                                  in + plane * window.inputs(),
-                                                  out + plane * window.outputs(), buffer);
-    }
-  });
+  const Tensor<T> xs = x.detach().contiguous();
+  const Tensor<T> y(detail::pooled_shape(x.shape(), window), x.device());
+  const std::int64_t planes = x.size(0) * x.size(1);
+  detail::avg_pool3d_forward<T>(x.device(), y.mutable_device_data(), xs.device_data(), planes,
+                                window, count_padding);
   return autograd::record(
       op, y,
-      [window, count_padding, shape = x.shape()](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(shape);
-        const T* from = g.data();
-        T* to = dx.mutable_data();
-        detail::each_plane(shape, window, [&](std::int64_t begin, std::int64_t end) {
-          const Tensor<T> row({window[2].in});
-          T* const buffer = row.mutable_data();
-          for (std::int64_t plane = begin; plane < end; ++plane) {
-            cpu::simd_dispatch<detail::AvgPoolBackward, T>(&window, count_padding,
-                                                           from + plane * window.outputs(),
-                                                           to + plane * window.inputs(), buffer);
-          }
-        });
+      [window, count_padding, planes, shape = x.shape()](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
+        detail::avg_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                                       planes, window, count_padding);
         return std::tuple(dx);
       },
       x);

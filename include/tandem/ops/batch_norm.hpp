@@ -79,43 +79,96 @@ void each_channel(const DimSplit& s, F f) {
   });
 }
 
-/// dx, dγ and dβ from stats (2, C): μ and s. `constant`: μ and σ² do not depend on x.
+/// stats (2, C): μ and s, which outside training come as the running mean and variance.
 template <class T>
-std::tuple<Tensor<T>, Tensor<T>, Tensor<T>> batch_norm_backward(const Tensor<T>& x,
-                                                                const Tensor<T>& gamma,
-                                                                const Tensor<T>& stats,
-                                                                const Tensor<T>& dy, bool constant,
-                                                                bool need_dx) {
-  const DimSplit s = split_at(x.shape(), 1);
-  const Tensor<T> g = dy.contiguous(), dgamma({s.n}), dbeta({s.n});
-  const Tensor<T> dx = need_dx ? Tensor<T>(x.shape()) : Tensor<T>();
-  const T *in = x.data(), *up = g.data(), *scale = gamma.defined() ? gamma.data() : nullptr;
-  const T *mean = stats.data(), *inverse = mean + s.n;
-  T *out = need_dx ? dx.mutable_data() : nullptr, *pg = dgamma.mutable_data(),
-    *pb = dbeta.mutable_data();
-  const double n = static_cast<double>(s.outer * s.inner);
-  each_channel(s, [&](std::int64_t c) {
-    double sum = 0, product = 0;  // Σ dy, Σ dy·(x − μ)
-    for (std::int64_t i = 0; i < s.outer; ++i) {
-      const std::int64_t row = (i * s.n + c) * s.inner;
-      cpu::simd_dispatch<BatchNormSums, T>(up + row, in + row, mean[c], s.inner, &sum, &product);
+void batch_norm_on_cpu(T* y, T* stats, T* variance, const T* x, const T* gamma, const T* beta,
+                       std::int64_t outer, std::int64_t channels, std::int64_t inner,
+                       double epsilon, bool training) {
+  const DimSplit s{outer, channels, inner};
+  const std::int64_t n = outer * inner;
+  T *mean = stats, *inverse = stats + channels;
+  each_channel(s, [=](std::int64_t c) {
+    double squares = 0, sum = 0;
+    if (training && n > 0) {
+      for (std::int64_t i = 0; i < outer; ++i) {
+        sum += cpu::simd_dispatch<cpu::detail::SumDense, T>(x + (i * channels + c) * inner, inner);
+      }
+      mean[c] = static_cast<T>(sum / static_cast<double>(n));
+      for (std::int64_t i = 0; i < outer; ++i) {
+        cpu::simd_dispatch<BatchNormSums, T>(x + (i * channels + c) * inner,
+                                             static_cast<const T*>(nullptr), mean[c], inner, &sum,
+                                             &squares);
+      }
+      variance[c] = static_cast<T>(squares / static_cast<double>(n - 1));
     }
-    const double unit = static_cast<double>(inverse[c]);
-    pg[c] = static_cast<T>(product * unit);
-    pb[c] = static_cast<T>(sum);
-    if (out == nullptr) return;
-    const double first = unit * (scale != nullptr ? static_cast<double>(scale[c]) : 1.0);
-    const double slope = constant ? 0 : -first * (product * unit / n) * unit;
-    const double shift = constant ? 0 : -first * (sum / n);
-    for (std::int64_t i = 0; i < s.outer; ++i) {
-      const std::int64_t row = (i * s.n + c) * s.inner;
-      cpu::simd_dispatch<BatchNormRow, T>(
-          up + row, constant ? nullptr : in + row, constant ? T(0) : mean[c], static_cast<T>(first),
-          static_cast<T>(slope), static_cast<T>(shift), s.inner, out + row);
+    const double spread =
+        training ? squares / static_cast<double>(n) : static_cast<double>(inverse[c]);
+    const double unit = 1 / __builtin_sqrt(spread + epsilon);
+    inverse[c] = static_cast<T>(unit);
+    const T scale =
+        gamma != nullptr ? static_cast<T>(unit * static_cast<double>(gamma[c])) : inverse[c];
+    const T shift = beta != nullptr ? beta[c] : T(0);
+    for (std::int64_t i = 0; i < outer; ++i) {
+      const std::int64_t row = (i * channels + c) * inner;
+      cpu::simd_dispatch<BatchNormRow, T>(x + row, static_cast<const T*>(nullptr), mean[c], scale,
+                                          T(0), shift, inner, y + row);
     }
   });
-  return {dx, dgamma, dbeta};
 }
+/// dx, unless it is null, dγ and dβ from μ and s. `constant`: these do not depend on x.
+template <class T>
+void batch_norm_backward_on_cpu(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const T* gamma,
+                                const T* stats, std::int64_t outer, std::int64_t channels,
+                                std::int64_t inner, bool constant) {
+  const DimSplit s{outer, channels, inner};
+  const T *mean = stats, *inverse = stats + channels;
+  const double n = static_cast<double>(outer * inner);
+  each_channel(s, [=](std::int64_t c) {
+    double sum = 0, product = 0;  // Σ dy, Σ dy·(x − μ)
+    for (std::int64_t i = 0; i < outer; ++i) {
+      const std::int64_t row = (i * channels + c) * inner;
+      cpu::simd_dispatch<BatchNormSums, T>(dy + row, x + row, mean[c], inner, &sum, &product);
+    }
+    const double unit = static_cast<double>(inverse[c]);
+    dgamma[c] = static_cast<T>(product * unit);
+    dbeta[c] = static_cast<T>(sum);
+    if (dx == nullptr) return;
+    const double first = unit * (gamma != nullptr ? static_cast<double>(gamma[c]) : 1.0);
+    const double slope = constant ? 0 : -first * (product * unit / n) * unit;
+    const double shift = constant ? 0 : -first * (sum / n);
+    for (std::int64_t i = 0; i < outer; ++i) {
+      const std::int64_t row = (i * channels + c) * inner;
+      cpu::simd_dispatch<BatchNormRow, T>(
+          dy + row, constant ? nullptr : x + row, constant ? T(0) : mean[c], static_cast<T>(first),
+          static_cast<T>(slope), static_cast<T>(shift), inner, dx + row);
+    }
+  });
+}
+template <class T>
+void batch_norm_follow_on_cpu(T* next, const T* running, const T* now, std::int64_t n,
+                              double momentum) {
+  for (std::int64_t c = 0; c < n; ++c) {
+    next[c] = static_cast<T>((1 - momentum) * static_cast<double>(running[c]) +
+                             momentum * static_cast<double>(now[c]));
+  }
+}
+
+/// y, μ and s (in training, with the unbiased variance) of x (outer, channels, inner).
+template <class T>
+inline const Kernel<void(Queue&, T* y, T* stats, T* variance, const T* x, const T* gamma,
+                         const T* beta, std::int64_t outer, std::int64_t channels,
+                         std::int64_t inner, double epsilon, bool training)>
+    batch_norm_forward{"batch_norm_forward", batch_norm_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* dx, T* dgamma, T* dbeta, const T* dy, const T* x,
+                         const T* gamma, const T* stats, std::int64_t outer, std::int64_t channels,
+                         std::int64_t inner, bool constant)>
+    batch_norm_backward{"batch_norm_backward", batch_norm_backward_on_cpu<T>};
+/// next = (1 − m)·running + m·now.
+template <class T>
+inline const Kernel<void(Queue&, T* next, const T* running, const T* now, std::int64_t n,
+                         double momentum)>
+    batch_norm_follow{"batch_norm_follow", batch_norm_follow_on_cpu<T>};
 
 }  // namespace detail
 
@@ -130,7 +183,9 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
   detail::require_defined(op, "x", x);
   detail::require_given_or_none(op, "gamma", gamma, "beta", beta, "running_mean", running_mean,
                                 "running_variance", running_variance);
-  detail::require_cpu(op, x, gamma, beta, running_mean, running_variance);
+  detail::require_same_device(op, x, gamma, beta, running_mean, running_variance);
+  detail::require_kernels(op, x, detail::batch_norm_forward<T>, detail::batch_norm_backward<T>,
+                          detail::batch_norm_follow<T>);
   TANDEM_CHECK(x.rank() >= 2, op, "expected x of shape (N, C, …), got ", x.shape());
   TANDEM_CHECK(static_cast<T>(options.epsilon) > 0, op, "epsilon must be positive, it is ",
                options.epsilon);
@@ -151,62 +206,45 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
   const std::int64_t n = s.outer * s.inner;
   TANDEM_CHECK(!training || n != 1, op, "training on one element per channel, x is ", x.shape());
 
-  const Tensor<T> xs = x.detach().contiguous(), y(x.shape()), stats({2, s.n});
+  const Device device = x.device();
+  const Tensor<T> xs = x.detach().contiguous(), y(x.shape(), device), stats({2, s.n}, device);
   const Tensor<T> gs = gamma.defined() ? gamma.detach().contiguous() : gamma;
   const Tensor<T> bs = beta.defined() ? beta.detach().contiguous() : beta;
-  const Tensor<T> variance({s.n});  // unbiased
-  const T* in = xs.data();
-  T *mean = stats.mutable_data(), *inverse = mean + s.n, *unbiased = variance.mutable_data();
-  T* out = y.mutable_data();
-  if (!training) {
+  const auto data = [](const Tensor<T>& t) { return t.defined() ? t.device_data() : nullptr; };
+  Tensor<T> variance;  // unbiased
+  if (training) {
+    variance = Tensor<T>({s.n}, device);
+  } else {
     stats.select(0, 0).copy_elements(running_mean.detach());
     stats.select(0, 1).copy_elements(running_variance.detach());
   }
-  detail::each_channel(s, [&](std::int64_t c) {
-    double squares = 0, sum = 0;
-    if (training && n > 0) {
-      for (std::int64_t i = 0; i < s.outer; ++i) {
-        sum += cpu::simd_dispatch<cpu::detail::SumDense, T>(in + (i * s.n + c) * s.inner, s.inner);
-      }
-      mean[c] = static_cast<T>(sum / static_cast<double>(n));
-      for (std::int64_t i = 0; i < s.outer; ++i) {
-        cpu::simd_dispatch<detail::BatchNormSums, T>(in + (i * s.n + c) * s.inner,
-                                                     static_cast<const T*>(nullptr), mean[c],
-                                                     s.inner, &sum, &squares);
-      }
-      unbiased[c] = static_cast<T>(squares / static_cast<double>(n - 1));
-    }
-    const double spread =
-        training ? squares / static_cast<double>(n) : static_cast<double>(inverse[c]);
-    const double unit = 1 / __builtin_sqrt(spread + options.epsilon);
-    inverse[c] = static_cast<T>(unit);
-    const T scale =
-        gs.defined() ? static_cast<T>(unit * static_cast<double>(gs.data()[c])) : inverse[c];
-    const T shift = bs.defined() ? bs.data()[c] : T(0);
-    for (std::int64_t i = 0; i < s.outer; ++i) {
-      const std::int64_t row = (i * s.n + c) * s.inner;
-      cpu::simd_dispatch<detail::BatchNormRow, T>(in + row, static_cast<const T*>(nullptr), mean[c],
-                                                  scale, T(0), shift, s.inner, out + row);
-    }
-  });
+  detail::batch_norm_forward<T>(device, y.mutable_device_data(), stats.mutable_device_data(),
+                                training ? variance.mutable_device_data() : nullptr,
+                                xs.device_data(), data(gs), data(bs), s.outer, s.n, s.inner,
+                                options.epsilon, training);
   if (training && n > 0 && running_mean.defined()) {
     const auto follow = [&](const Tensor<T>& running, const T* now) {
-      const Tensor<T> old = running.detach().contiguous(), next({s.n});
-      for (std::int64_t c = 0; c < s.n; ++c) {
-        next.mutable_data()[c] =
-            static_cast<T>((1 - options.momentum) * static_cast<double>(old.data()[c]) +
-                           options.momentum * static_cast<double>(now[c]));
-      }
+      const Tensor<T> old = running.detach().contiguous(), next({s.n}, device);
+      detail::batch_norm_follow<T>(device, next.mutable_device_data(), old.device_data(), now, s.n,
+                                   options.momentum);
       running.copy_elements(next);
     };
-    follow(running_mean, mean);
-    follow(running_variance, unbiased);
+    follow(running_mean, stats.device_data());
+    follow(running_variance, variance.device_data());
   }
   return autograd::record(
       op, y,
-      [xs = autograd::save(xs), gs = autograd::save(gs), stats = autograd::save(stats), training](
-          const Tensor<T>& dy, autograd::Needs need) {
-        return detail::batch_norm_backward(xs.get(), gs.get(), stats.get(), dy, !training, need[0]);
+      [s, xs = autograd::save(xs), gs = autograd::save(gs), stats = autograd::save(stats),
+       training](const Tensor<T>& dy, autograd::Needs need) {
+        const Tensor<T> g = dy.contiguous(), dgamma({s.n}, g.device()), dbeta({s.n}, g.device());
+        const Tensor<T> dx = need[0] ? Tensor<T>(dy.shape(), g.device()) : Tensor<T>();
+        const Tensor<T>& scale = gs.get();
+        detail::batch_norm_backward<T>(g.device(), need[0] ? dx.mutable_device_data() : nullptr,
+                                       dgamma.mutable_device_data(), dbeta.mutable_device_data(),
+                                       g.device_data(), xs.get().device_data(),
+                                       scale.defined() ? scale.device_data() : nullptr,
+                                       stats.get().device_data(), s.outer, s.n, s.inner, !training);
+        return std::tuple(dx, dgamma, dbeta);
       },
       x, gamma, beta);
 }

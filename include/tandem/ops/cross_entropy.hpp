@@ -10,7 +10,9 @@
 ///   cross_entropy(logits, labels, {.ignore_index = -100});   // rows with that id have no loss
 ///
 /// Ignored rows have loss and gradient 0 and do not count in the mean. Targets are constants: one
-/// that needs a gradient is refused. Errors: shapes do not fit, an id outside [0, C).
+/// that needs a gradient is refused. Errors: shapes do not fit, an id outside [0, C). On a GPU ids
+/// are not checked: one outside of it has loss and gradient NaN. A GPU adds floats in float, in a
+/// fixed order.
 
 #include <cmath>
 #include <cstdint>
@@ -41,15 +43,116 @@ T log_sum_exp(const T* x, std::int64_t n) {
   return largest + std::log(sum);
 }
 
-template <class T>
-Tensor<T> log_sum_exp_rows(const Tensor<T>& x, std::int64_t rows, std::int64_t classes) {
-  const Tensor<T> out(Shape{rows});
-  T* to = out.mutable_data();
-  const T* from = x.data();
+/// Calls f(r) for every row, on all threads.
+template <class F>
+void each_row(std::int64_t rows, std::int64_t classes, const F& f) {
   cpu::parallel_for(rows, grain_for(8 * classes), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) to[r] = log_sum_exp(from + r * classes, classes);
+    for (std::int64_t r = begin; r < end; ++r) f(r);
   });
+}
+/// The gradient of row r's loss: dy[r], or the common dy/count or dy.
+template <class T>
+auto row_gradient(const T* dy, Reduction reduction, std::int64_t count) {
+  const bool each = reduction == Reduction::none;
+  const T common =
+      each ? T(0) : static_cast<T>(static_cast<double>(*dy) * reduction_scale(reduction, count));
+  return [=](std::int64_t r) { return each ? dy[r] : common; };
+}
+
+template <class T>
+void cross_entropy_ids_on_cpu(T* losses, T* lse, bool* mask, const T* x, const std::int64_t* ids,
+                              std::int64_t ignore, std::int64_t rows, std::int64_t classes) {
+  each_row(rows, classes, [=](std::int64_t r) {
+    const bool takes_part = mask == nullptr || ids[r] != ignore;
+    if (mask != nullptr) mask[r] = takes_part;
+    lse[r] = log_sum_exp(x + r * classes, classes);
+    losses[r] = takes_part ? lse[r] - x[r * classes + ids[r]] : T(0);
+  });
+}
+template <class T>
+void cross_entropy_ids_backward_on_cpu(T* dx, const T* dy, const T* x, const T* lse,
+                                       const std::int64_t* ids, const bool* mask, std::int64_t rows,
+                                       std::int64_t classes, Reduction reduction,
+                                       const std::int64_t* counted) {
+  const auto gradient = row_gradient(dy, reduction, counted != nullptr ? *counted : rows);
+  each_row(rows, classes, [=](std::int64_t r) {
+    const bool skip = mask != nullptr && !mask[r];
+    const T g = gradient(r);
+    for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
+      dx[i] = skip ? T(0) : std::exp(x[i] - lse[r]) * g;
+    }
+    if (!skip) dx[r * classes + ids[r]] -= g;
+  });
+}
+
+template <class T>
+void cross_entropy_soft_on_cpu(T* losses, T* lse, const T* x, const T* t, std::int64_t rows,
+                               std::int64_t classes) {
+  each_row(rows, classes, [=](std::int64_t r) {
+    lse[r] = log_sum_exp(x + r * classes, classes);
+    T loss = 0;
+    for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
+      if (t[i] != 0) loss += t[i] * (lse[r] - x[i]);  // 0·∞ is 0 here
+    }
+    losses[r] = loss;
+  });
+}
+template <class T>
+void cross_entropy_soft_backward_on_cpu(T* dx, const T* dy, const T* x, const T* lse, const T* t,
+                                        std::int64_t rows, std::int64_t classes,
+                                        Reduction reduction) {
+  const auto gradient = row_gradient(dy, reduction, rows);
+  each_row(rows, classes, [=](std::int64_t r) {
+    T total = 0;
+    for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) total += t[i];
+    for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
+      dx[i] = (std::exp(x[i] - lse[r]) * total - t[i]) * gradient(r);
+    }
+  });
+}
+
+/// The loss of every row (0 where ignored) and its lse. With a mask, which only `ignore` needs, it
+/// becomes true where a row takes part.
+template <class T>
+inline const Kernel<void(Queue&, T* losses, T* lse, bool* mask, const T* x, const std::int64_t* ids,
+                         std::int64_t ignore, std::int64_t rows, std::int64_t classes)>
+    cross_entropy_ids_forward{"cross_entropy_ids_forward", cross_entropy_ids_on_cpu<T>};
+/// mask: null where all rows take part; counted: null where it has nothing to say.
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const T* x, const T* lse,
+                         const std::int64_t* ids, const bool* mask, std::int64_t rows,
+                         std::int64_t classes, Reduction reduction, const std::int64_t* counted)>
+    cross_entropy_ids_backward{"cross_entropy_ids_backward", cross_entropy_ids_backward_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* losses, T* lse, const T* x, const T* t, std::int64_t rows,
+                         std::int64_t classes)>
+    cross_entropy_soft_forward{"cross_entropy_soft_forward", cross_entropy_soft_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const T* x, const T* lse, const T* t,
+                         std::int64_t rows, std::int64_t classes, Reduction reduction)>
+    cross_entropy_soft_backward{"cross_entropy_soft_backward",
+                                cross_entropy_soft_backward_on_cpu<T>};
+
+/// The losses of the rows, reduced; mask and counted as loss_forward has them.
+template <class T>
+Tensor<T> reduced(const Tensor<T>& losses, Reduction reduction, const bool* mask,
+                  std::int64_t* counted) {
+  if (reduction == Reduction::none) return losses;
+  const Tensor<T> out(Shape(), losses.device());
+  using Loss = formula::ComputedLoss<T>;
+  loss_forward<Loss, T>(losses.device(), Loss{losses.device_data()}, out.mutable_device_data(),
+                        losses.numel(), reduction, counted != nullptr ? mask : nullptr, counted);
   return out;
+}
+
+/// Throws for a class id that does not exist.
+inline void require_class_ids(const char* op, const std::int64_t* ids, std::int64_t rows,
+                              std::int64_t classes, const std::optional<std::int64_t>& ignore) {
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (ignore && ids[r] == *ignore) continue;
+    TANDEM_CHECK(ids[r] >= 0 && ids[r] < classes, op, "class id ", ids[r], " of row ", r,
+                 " is out of range: there are ", classes, " classes");
+  }
 }
 
 }  // namespace detail
@@ -60,7 +163,10 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
     const Tensor<T>& x, const Tensor<std::int64_t>& ids, const CrossEntropyOptions& options = {}) {
   const char* const op = "cross_entropy";
   detail::require_defined(op, "x", x, "ids", ids);
-  detail::require_cpu(op, x, ids);
+  detail::require_same_device(op, x, ids);
+  detail::require_kernels(op, x, detail::cross_entropy_ids_forward<T>,
+                          detail::cross_entropy_ids_backward<T>,
+                          detail::loss_forward<formula::ComputedLoss<T>, T>);
   TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");
   Shape row_shape = x.shape();
   row_shape.erase(row_shape.rank() - 1);
@@ -69,44 +175,33 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
   const std::int64_t classes = x.shape().back(), rows = ids.numel();
   const Tensor<T> xs = x.detach().contiguous();
   const Tensor<std::int64_t> index = ids.contiguous();
-  const std::int64_t* label = index.data();
-  const auto ignored = [skip = options.ignore_index](std::int64_t id) {
-    return skip && id == *skip;
-  };
-  std::int64_t count = 0;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    if (ignored(label[r])) continue;
-    ++count;
-    TANDEM_CHECK(label[r] >= 0 && label[r] < classes, op, "class id ", label[r], " of row ", r,
-                 " is out of range: there are ", classes, " classes");
-  }
+  if (x.device().is_cpu())
+    detail::require_class_ids(op, index.data(), rows, classes, options.ignore_index);
 
   const Reduction reduction = options.reduction;
-  const double scale = detail::reduction_scale(reduction, count);
-  const Tensor<T> lse = detail::log_sum_exp_rows(xs, rows, classes);
-  const T *px = xs.data(), *pl = lse.data();
-  const Tensor<T> out = detail::reduce_losses<T>(row_shape, reduction, scale, [=](std::int64_t r) {
-    return ignored(label[r]) ? T(0) : pl[r] - px[r * classes + label[r]];
-  });
+  const Tensor<T> losses(row_shape, x.device()), lse({rows}, x.device());
+  Tensor<bool> mask;             // which rows take part
+  Tensor<std::int64_t> counted;  // how many of them, for a mean
+  if (options.ignore_index) {
+    mask = Tensor<bool>({rows}, x.device());
+    if (reduction == Reduction::mean) counted = Tensor<std::int64_t>(Shape(), x.device());
+  }
+  bool* const part = mask.defined() ? mask.mutable_device_data() : nullptr;
+  detail::cross_entropy_ids_forward<T>(
+      x.device(), losses.mutable_device_data(), lse.mutable_device_data(), part, xs.device_data(),
+      index.device_data(), options.ignore_index.value_or(0), rows, classes);
+  const Tensor<T> out = detail::reduced(
+      losses, reduction, part, counted.defined() ? counted.mutable_device_data() : nullptr);
   return autograd::record(
       op, out,
-      [xs = autograd::save(xs), index = autograd::save(index), lse = autograd::save(lse), ignored,
-       classes, rows, reduction, scale](const Tensor<T>& dy, autograd::Needs) {
-        const detail::LossGradient<T> g(dy, reduction, scale);
-        const T *logits = xs.get().data(), *norm = lse.get().data();
-        const std::int64_t* id = index.get().data();
-        Tensor<T> dx(xs.get().shape());
-        T* to = dx.mutable_data();
-        cpu::parallel_for(rows, detail::grain_for(8 * classes),
-                          [&](std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t r = begin; r < end; ++r) {
-                              const bool skip = ignored(id[r]);
-                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
-                                to[i] = skip ? T(0) : std::exp(logits[i] - norm[r]) * g.at(r);
-                              }
-                              if (!skip) to[r * classes + id[r]] -= g.at(r);
-                            }
-                          });
+      [xs = autograd::save(xs), index = autograd::save(index), lse = autograd::save(lse),
+       mask = autograd::save(mask), counted = autograd::save(counted), classes, rows,
+       reduction](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
+        detail::cross_entropy_ids_backward<T>(
+            dy.device(), dx.mutable_device_data(), g.device_data(), xs.get().device_data(),
+            lse.get().device_data(), index.get().device_data(), detail::data_or_null(mask.get()),
+            rows, classes, reduction, detail::data_or_null(counted.get()));
         return std::tuple(dx);
       },
       x);
@@ -118,7 +213,10 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
     const Tensor<T>& x, const Tensor<T>& probabilities, Reduction reduction = Reduction::mean) {
   const char* const op = "cross_entropy";
   detail::require_defined(op, "x", x, "probabilities", probabilities);
-  detail::require_cpu(op, x, probabilities);
+  detail::require_same_device(op, x, probabilities);
+  detail::require_kernels(op, x, detail::cross_entropy_soft_forward<T>,
+                          detail::cross_entropy_soft_backward<T>,
+                          detail::loss_forward<formula::ComputedLoss<T>, T>);
   autograd::refuse_grad(op, probabilities);
   TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");
   detail::require_same_shape(op, "logits", x, "target", probabilities);
@@ -126,35 +224,19 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
   row_shape.erase(row_shape.rank() - 1);
   const std::int64_t classes = x.shape().back(), rows = row_shape.numel();
   const Tensor<T> xs = x.detach().contiguous(), ts = probabilities.contiguous();
-  const double scale = detail::reduction_scale(reduction, rows);
-  const Tensor<T> lse = detail::log_sum_exp_rows(xs, rows, classes);
-  const T *px = xs.data(), *pt = ts.data(), *pl = lse.data();
-  const Tensor<T> out = detail::reduce_losses<T>(row_shape, reduction, scale, [=](std::int64_t r) {
-    T loss = 0;
-    for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
-      if (pt[i] != 0) loss += pt[i] * (pl[r] - px[i]);  // 0·∞ is 0 here
-    }
-    return loss;
-  });
+  const Tensor<T> losses(row_shape, x.device()), lse({rows}, x.device());
+  detail::cross_entropy_soft_forward<T>(x.device(), losses.mutable_device_data(),
+                                        lse.mutable_device_data(), xs.device_data(),
+                                        ts.device_data(), rows, classes);
+  const Tensor<T> out = detail::reduced<T>(losses, reduction, nullptr, nullptr);
   return autograd::record(
       op, out,
       [xs = autograd::save(xs), ts = autograd::save(ts), lse = autograd::save(lse), classes, rows,
-       reduction, scale](const Tensor<T>& dy, autograd::Needs) {
-        const detail::LossGradient<T> g(dy, reduction, scale);
-        const T *logits = xs.get().data(), *t = ts.get().data(), *norm = lse.get().data();
-        Tensor<T> dx(xs.get().shape());
-        T* to = dx.mutable_data();
-        cpu::parallel_for(rows, detail::grain_for(8 * classes),
-                          [&](std::int64_t begin, std::int64_t end) {
-                            for (std::int64_t r = begin; r < end; ++r) {
-                              T total = 0;
-                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i)
-                                total += t[i];
-                              for (std::int64_t i = r * classes; i < (r + 1) * classes; ++i) {
-                                to[i] = (std::exp(logits[i] - norm[r]) * total - t[i]) * g.at(r);
-                              }
-                            }
-                          });
+       reduction](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(xs.get().shape(), dy.device());
+        detail::cross_entropy_soft_backward<T>(
+            dy.device(), dx.mutable_device_data(), g.device_data(), xs.get().device_data(),
+            lse.get().device_data(), ts.get().device_data(), rows, classes, reduction);
         return std::tuple(dx);
       },
       x);

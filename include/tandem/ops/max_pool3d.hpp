@@ -176,6 +176,51 @@ void max_pool_backward(const Window3d& window, const T* dy, const std::int32_t* 
   }
 }
 
+/// at: null where no backward follows.
+template <class T>
+void max_pool3d_on_cpu(T* y, std::int32_t* at, const T* x, std::int64_t planes,
+                       const Window3d& window, T padding) {
+  each_plane(planes, window, [&](std::int64_t begin, std::int64_t end) {
+    using I = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+    const bool follow = at != nullptr;
+    const Tensor<T> row = zeros<T>(pool_row(window));
+    const Tensor<I> row_at = follow ? zeros<I>(pool_row(window)) : Tensor<I>();
+    T* const buffer = row.mutable_data();
+    I* const positions = follow ? row_at.mutable_data() : nullptr;
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const T* const from = x + plane * window.inputs();
+      T* const to = y + plane * window.outputs();
+      if (follow) {
+        cpu::simd_dispatch<MaxPoolPlane<true>, T>(&window, from, padding, to,
+                                                  at + plane * window.outputs(), buffer, positions);
+      } else {
+        cpu::simd_dispatch<MaxPoolPlane<false>, T>(&window, from, padding, to, at, buffer,
+                                                   positions);
+      }
+    }
+  });
+}
+template <class T>
+void max_pool3d_backward_on_cpu(T* dx, const T* dy, const std::int32_t* at, std::int64_t planes,
+                                const Window3d& window) {
+  each_plane(planes, window, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const std::int64_t offset = plane * window.outputs();
+      max_pool_backward(window, dy + offset, at + offset, dx + plane * window.inputs());
+    }
+  });
+}
+
+/// y and, unless `at` is null, where each maximum is in the padded volume of its plane; dx.
+template <class T>
+inline const Kernel<void(Queue&, T* y, std::int32_t* at, const T* x, std::int64_t planes,
+                         const Window3d& window, T padding)>
+    max_pool3d_forward{"max_pool3d_forward", max_pool3d_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int32_t* at, std::int64_t planes,
+                         const Window3d& window)>
+    max_pool3d_backward{"max_pool3d_backward", max_pool3d_backward_on_cpu<T>};
+
 }  // namespace detail
 
 template <FloatingElement T>
@@ -183,51 +228,28 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> max_pool3d(const Tensor<T>& x,
                                                             const MaxPool3dOptions& options) {
   const char* const op = "max_pool3d";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
+  detail::require_kernels(op, x, detail::max_pool3d_forward<T>, detail::max_pool3d_backward<T>);
   const detail::Window3d window =
       detail::pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
   TANDEM_CHECK(options.padding_value == options.padding_value, op, "the padding value is NaN");
-  const Tensor<T> xs = x.detach().contiguous(), y(detail::pooled_shape(x.shape(), window));
+  const Tensor<T> xs = x.detach().contiguous();
+  const Tensor<T> y(detail::pooled_shape(x.shape(), window), x.device());
   const bool follow = autograd::needs_grad(x);
-  const Tensor<std::int32_t> at = follow ? Tensor<std::int32_t>(y.shape()) : Tensor<std::int32_t>();
+  const Tensor<std::int32_t> at =
+      follow ? Tensor<std::int32_t>(y.shape(), x.device()) : Tensor<std::int32_t>();
   TANDEM_CHECK(!follow || detail::padded_volume(window) < (std::int64_t{1} << 31) - 1, op,
                "a volume of 2^31 or more elements has no backward: ", x.shape());
-  const T* in = xs.data();
-  T* out = y.mutable_data();
-  std::int32_t* chosen = follow ? at.mutable_data() : nullptr;
-  const T padding = static_cast<T>(options.padding_value);
-  detail::each_plane(x.shape(), window, [&](std::int64_t begin, std::int64_t end) {
-    using I = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
-    const Tensor<T> row = zeros<T>(detail::pool_row(window));
-    const Tensor<I> row_at = follow ? zeros<I>(detail::pool_row(window)) : Tensor<I>();
-    T* const buffer = row.mutable_data();
-    I* const positions = follow ? row_at.mutable_data() : nullptr;
-    for (std::int64_t plane = begin; plane < end; ++plane) {
-      const T* const from = in + plane * window.inputs();
-      T* const to = out + plane * window.outputs();
-      if (follow) {
-        cpu::simd_dispatch<detail::MaxPoolPlane<true>, T>(
-            &window, from, padding, to, chosen + plane * window.outputs(), buffer, positions);
-      } else {
-        cpu::simd_dispatch<detail::MaxPoolPlane<false>, T>(&window, from, padding, to, chosen,
-                                                           buffer, positions);
-      }
-    }
-  });
+  const std::int64_t planes = x.size(0) * x.size(1);
+  detail::max_pool3d_forward<T>(x.device(), y.mutable_device_data(),
+                                follow ? at.mutable_device_data() : nullptr, xs.device_data(),
+                                planes, window, static_cast<T>(options.padding_value));
   return autograd::record(
       op, y,
-      [at = autograd::save(at), window, shape = x.shape()](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(shape);
-        const T* from = g.data();
-        const std::int32_t* where = at.get().data();
-        T* to = dx.mutable_data();
-        detail::each_plane(shape, window, [&](std::int64_t begin, std::int64_t end) {
-          for (std::int64_t plane = begin; plane < end; ++plane) {
-            const std::int64_t offset = plane * window.outputs();
-            detail::max_pool_backward(window, from + offset, where + offset,
-                                      to + plane * window.inputs());
-          }
-        });
+      [at = autograd::save(at), window, planes, shape = x.shape()](const Tensor<T>& dy,
+                                                                   autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
+        detail::max_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                                       at.get().device_data(), planes, window);
         return std::tuple(dx);
       },
       x);

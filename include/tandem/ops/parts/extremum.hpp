@@ -2,6 +2,7 @@
 /// The search behind max, min, argmax and argmin: the value and the place of the largest or
 /// smallest element along a dimension, the first one of equals; the first NaN wins over everything.
 
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
 
@@ -53,39 +54,26 @@ struct ExtremumRow {
   }
 };
 
-template <int Sign, Element T>
-Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, bool keepdim) {
-  detail::require_defined(op, "x", x);
-  require_cpu(op, x);
-  const int d = normalize_dim(op, dim, x.rank());
-  TANDEM_CHECK(x.shape()[d] > 0, op, "dimension ", d, " of shape ", x.shape(),
-               " is empty: there is nothing to choose from");
-  Shape shape = x.shape();
-  shape[d] = 1;
-  if (!keepdim) shape.erase(d);
-  const Extremum<T> out{Tensor<T>(shape), Tensor<std::int64_t>(shape)};
-  const DimSplit s = split_at(x.shape(), d);
-  const Tensor<T> in = x.detach().contiguous();
-  const T* from = in.data();
-  T* values = out.values.mutable_data();
-  std::int64_t* indices = out.indices.mutable_data();
-  cpu::parallel_for(s.outer * s.inner, grain_for(s.n), [&](std::int64_t begin, std::int64_t end) {
+template <int Sign, class T>
+void extremum_on_cpu(T* values, std::int64_t* indices, const T* x, std::int64_t outer,
+                     std::int64_t n, std::int64_t inner) {
+  cpu::parallel_for(outer * inner, grain_for(n), [&](std::int64_t begin, std::int64_t end) {
     if constexpr (cpu::has_simd<T>) {
-      for (; s.inner == 1 && begin < end; ++begin) {
-        indices[begin] = cpu::simd_dispatch<ExtremumRow<Sign>, T>(from + begin * s.n, s.n);
-        values[begin] = from[begin * s.n + indices[begin]];
+      for (; inner == 1 && begin < end; ++begin) {
+        indices[begin] = cpu::simd_dispatch<ExtremumRow<Sign>, T>(x + begin * n, n);
+        values[begin] = x[begin * n + indices[begin]];
       }
     }
     while (begin < end) {  // a run of neighbouring columns, row by row
-      const std::int64_t column = begin % s.inner;
-      const std::int64_t count = s.inner - column < end - begin ? s.inner - column : end - begin;
-      const T* row = from + begin / s.inner * s.n * s.inner + column;
+      const std::int64_t column = begin % inner;
+      const std::int64_t count = inner - column < end - begin ? inner - column : end - begin;
+      const T* row = x + begin / inner * n * inner + column;
       for (std::int64_t k = 0; k < count; ++k) {
         values[begin + k] = row[k];
         indices[begin + k] = 0;
       }
-      for (std::int64_t i = 1; i < s.n; ++i) {
-        row += s.inner;
+      for (std::int64_t i = 1; i < n; ++i) {
+        row += inner;
         for (std::int64_t k = 0; k < count; ++k) {
           const T old = values[begin + k], now = row[k];
           const bool better = ((Sign > 0 ? now > old : now < old) || now != now) && old == old;
@@ -96,33 +84,61 @@ Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, 
       begin += count;
     }
   });
-  return out;
+}
+template <class T>
+void extremum_backward_on_cpu(T* dx, const T* dy, const std::int64_t* indices, std::int64_t outer,
+                              std::int64_t n, std::int64_t inner) {
+  std::fill_n(dx, outer * n * inner, T(0));
+  for (std::int64_t j = 0; j < outer * inner; ++j) {
+    dx[(j / inner * n + indices[j]) * inner + j % inner] = dy[j];
+  }
 }
 
-/// dy at the chosen elements of a tensor of `shape`, 0 elsewhere.
+/// The largest (Sign = 1) or smallest (Sign = −1) element along the middle dimension of
+/// (outer, n, inner), n > 0, and its place, both (outer, inner).
+template <int Sign, class T>
+inline const Kernel<void(Queue&, T* values, std::int64_t* indices, const T* x, std::int64_t outer,
+                         std::int64_t n, std::int64_t inner)>
+    extremum_forward{Sign > 0 ? "max_forward" : "min_forward", extremum_on_cpu<Sign, T>};
+/// dx (outer, n, inner) = dy at those places, 0 elsewhere.
 template <class T>
-Tensor<T> scatter_to_chosen(const Tensor<T>& dy, const Tensor<std::int64_t>& indices,
-                            const Shape& shape, int dim) {
-  const DimSplit s = split_at(shape, dim);
-  const Tensor<T> g = dy.contiguous(), dx = zeros<T>(shape);
-  const T* from = g.data();
-  const std::int64_t* chosen = indices.data();
-  T* to = dx.mutable_data();
-  for (std::int64_t j = 0; j < s.outer * s.inner; ++j) {
-    to[(j / s.inner * s.n + chosen[j]) * s.inner + j % s.inner] = from[j];
-  }
-  return dx;
+inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int64_t* indices,
+                         std::int64_t outer, std::int64_t n, std::int64_t inner)>
+    extremum_backward{"extremum_backward", extremum_backward_on_cpu<T>};
+
+template <int Sign, Element T>
+Extremum<T> find_extremum(const char* op, const Tensor<T>& x, std::int64_t dim, bool keepdim) {
+  detail::require_defined(op, "x", x);
+  require_kernels(op, x, extremum_forward<Sign, T>);
+  const int d = normalize_dim(op, dim, x.rank());
+  TANDEM_CHECK(x.shape()[d] > 0, op, "dimension ", d, " of shape ", x.shape(),
+               " is empty: there is nothing to choose from");
+  Shape shape = x.shape();
+  shape[d] = 1;
+  if (!keepdim) shape.erase(d);
+  const Extremum<T> out{Tensor<T>(shape, x.device()), Tensor<std::int64_t>(shape, x.device())};
+  const DimSplit s = split_at(x.shape(), d);
+  const Tensor<T> in = x.detach().contiguous();
+  extremum_forward<Sign, T>(x.device(), out.values.mutable_device_data(),
+                            out.indices.mutable_device_data(), in.device_data(), s.outer, s.n,
+                            s.inner);
+  return out;
 }
 
 template <int Sign, Element T>
 Extremum<T> extremum(const char* op, const Tensor<T>& x, std::int64_t dim, bool keepdim) {
   Extremum<T> out = find_extremum<Sign>(op, x, dim, keepdim);
   if constexpr (FloatingElement<T>) {
+    require_kernels(op, x, extremum_backward<T>);
     out.values = autograd::record(
         op, out.values,
         [indices = autograd::save(out.indices), shape = x.shape(),
-         d = normalize_dim(op, dim, x.rank())](const Tensor<T>& dy, autograd::Needs) {
-          return std::tuple(scatter_to_chosen(dy, indices.get(), shape, d));
+         s = split_at(x.shape(), normalize_dim(op, dim, x.rank()))](const Tensor<T>& dy,
+                                                                    autograd::Needs) {
+          const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
+          extremum_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                               indices.get().device_data(), s.outer, s.n, s.inner);
+          return std::tuple(dx);
         },
         x);
   }

@@ -50,30 +50,6 @@ void write_losses(T* out, std::int64_t n, Reduction reduction, double scale, con
   *out = static_cast<T>(sum * scale);
 }
 
-/// The same as a tensor, for losses that run on the CPU only.
-template <class T, class F>
-Tensor<T> reduce_losses(const Shape& shape, Reduction reduction, double scale, const F& loss) {
-  Tensor<T> out(reduction == Reduction::none ? shape : Shape());
-  write_losses(out.mutable_data(), shape.numel(), reduction, scale, loss);
-  return out;
-}
-
-/// dy as the backward of a loss reads it: the gradient of element i is `at(i)`.
-template <class T>
-struct LossGradient {
-  LossGradient(const Tensor<T>& dy, Reduction reduction, double scale)
-      : dense(dy.contiguous()),
-        p(dense.data()),
-        per_element(reduction == Reduction::none),
-        common(per_element ? T(0) : static_cast<T>(static_cast<double>(*p) * scale)) {}
-  T at(std::int64_t i) const { return per_element ? p[i] : common; }
-
-  Tensor<T> dense;
-  const T* p;
-  bool per_element;
-  T common;
-};
-
 template <class F, class T>
 void loss_on_cpu(const F& loss, T* out, std::int64_t n, Reduction reduction, const bool* mask,
                  std::int64_t* counted) {

@@ -1,0 +1,293 @@
+/// conv3d — y[n, o, p] = b[o] + Σ_{c, k} W[o, c, k]·x[n, c, p·stride + k − front], and dx, dW, db.
+///
+/// Each is a matrix product whose right factor is never in memory: its elements are found in x or
+/// dy where they are asked for (an implicit product).          [Chetlur et al. 2014, section 3]
+///   y    (O × N·P)   W · x under the taps           rows of the right factor (c, k)
+///   dx   (C × N·Q)   Wᵀ · dy over the positions     (o, k)
+///   dW   (O × C·k)   dy · (x under the taps)ᵀ       (n, p)
+/// A block has a tile of 64 × 64 of the result, a thread 4 × 4 of it; 16 terms at a time of both
+/// factors go through shared memory. The terms are added in their order; those of dW in slices,
+/// and these in theirs: the same bits every time. Bound by arithmetic: 16 multiplications and
+/// additions for 8 reads of shared memory. Where a kernel of one tap sees every element in its
+/// place, y and dx are products of cuBLASLt (matmul.cu).
+
+#include "channels.cuh"
+#include "runtime.cuh"
+#include "tandem/cpu/window3d.hpp"
+
+namespace tandem_kernels {
+
+using tandem::Precision;
+using tandem::cpu::Trans;
+using tandem::detail::Window3d;
+using tandem::detail::WindowAxis;
+
+/// A row or a column of the right factor. The sum of a row's and a column's (z, y, x) is a position,
+/// the sum of their bases where its volume begins. `other`: where the left factor has the row's
+/// first element, or the result the column's; −1 for one beyond the end, which sees nothing.
+struct Spot {
+  std::int64_t base, other;
+  std::int32_t z, y, x, unused;
+};
+__device__ inline Spot spot(std::int64_t base, std::int64_t other, std::int64_t z, std::int64_t y,
+                            std::int64_t x) {
+  return {base,
+          other,
+          static_cast<std::int32_t>(z),
+          static_cast<std::int32_t>(y),
+          static_cast<std::int32_t>(x),
+          0};
+}
+__device__ inline Spot no_spot() {
+  constexpr std::int32_t far = -(1 << 30);
+  return {0, -1, far, far, far, 0};
+}
+
+/// Sizes of a convolution.
+struct ConvSizes {
+  Window3d window;
+  std::int64_t in, out;  // channels
+
+  /// Tap (c, kd, kh, kw) of the weight's order, of channels of `volume` elements.
+  __device__ Spot tap(std::int64_t k, std::int64_t volume, std::int64_t other, int sign) const {
+    const WindowAxis &d = window[0], &h = window[1], &w = window[2];
+    const std::int64_t a = k / w.kernel, b = a / h.kernel, c = b / d.kernel;
+    return spot(c * volume, other, sign * (b - c * d.kernel), sign * (a - b * h.kernel),
+                sign * (k - a * w.kernel));
+  }
+  /// Output (n, od, oh, ow): the position of its first tap in the sample.
+  __device__ Spot output(std::int64_t j) const {
+    const WindowAxis &d = window[0], &h = window[1], &w = window[2];
+    const std::int64_t a = j / w.out, b = a / h.out, n = b / d.out, p = j - n * window.outputs();
+    return spot(n * in * window.inputs(), n * out * window.outputs() + p, d.start(b - n * d.out),
+                h.start(a - b * h.out), w.start(j - a * w.out));
+  }
+};
+
+/// The element of x under a tap of an output, 0 where that is padding.
+template <class T>
+__device__ T seen(const T* x, const Window3d& window, const Spot& a, const Spot& b) {
+  const std::int32_t z = a.z + b.z, y = a.y + b.y, column = a.x + b.x;
+  const bool inside = z >= 0 && z < window[0].in && y >= 0 && y < window[1].in && column >= 0 &&
+                      column < window[2].in;
+  return inside ? x[a.base + b.base + (z * window[1].in + y) * window[2].in + column] : T(0);
+}
+
+/// The right factor of y.
+template <class T>
+struct TapsOfOutputs {
+  const T* x;
+  ConvSizes sizes;
+  __device__ Spot row(std::int64_t k) const { return sizes.tap(k, sizes.window.inputs(), k, 1); }
+  __device__ Spot column(std::int64_t j) const { return sizes.output(j); }
+  __device__ T at(const Spot& row, const Spot& column) const {
+    return seen(x, sizes.window, row, column);
+  }
+};
+/// The right factor of dW.
+template <class T>
+struct OutputsOfTaps {
+  const T* x;
+  ConvSizes sizes;
+  __device__ Spot row(std::int64_t j) const { return sizes.output(j); }
+  __device__ Spot column(std::int64_t k) const { return sizes.tap(k, sizes.window.inputs(), k, 1); }
+  __device__ T at(const Spot& row, const Spot& column) const {
+    return seen(x, sizes.window, row, column);
+  }
+};
+/// The right factor of dx: dy of the output that sees position q with tap k, 0 where none does.
+template <class T>
+struct OutputsOfInputs {
+  const T* dy;
+  ConvSizes sizes;
+  __device__ Spot row(std::int64_t k) const {
+    const std::int64_t taps = sizes.window.taps(), o = k / taps;
+    return sizes.tap(k, sizes.window.outputs(), o * sizes.in * taps + k - o * taps, -1);
+  }
+  __device__ Spot column(std::int64_t j) const {
+    const WindowAxis &d = sizes.window[0], &h = sizes.window[1], &w = sizes.window[2];
+    const std::int64_t a = j / w.in, b = a / h.in, n = b / d.in, q = j - n * sizes.window.inputs();
+    return spot(n * sizes.out * sizes.window.outputs(), n * sizes.in * sizes.window.inputs() + q,
+                b - n * d.in + d.front, a - b * h.in + h.front, j - a * w.in + w.front);
+  }
+  __device__ T at(const Spot& row, const Spot& column) const {
+    const WindowAxis &d = sizes.window[0], &h = sizes.window[1], &w = sizes.window[2];
+    std::int32_t z = row.z + column.z, y = row.y + column.y, x = row.x + column.x;
+    if (z < 0 || y < 0 || x < 0 || !exact(z, d) || !exact(y, h) || !exact(x, w)) return T(0);
+    return dy[row.base + column.base + (z * h.out + y) * w.out + x];
+  }
+
+ private:
+  /// Divides a distance from the first output's first tap by the stride; true if an output is there.
+  static __device__ bool exact(std::int32_t& distance, const WindowAxis& axis) {
+    const auto stride = static_cast<std::int32_t>(axis.stride);
+    const std::int32_t o = stride == 1 ? distance : distance / stride;
+    const bool there = o * stride == distance && o < axis.out;
+    distance = o;
+    return there;
+  }
+};
+
+/// The left factor a[row.other + i·a_step] and the result to[column.other + i·to_step], i < m; n
+/// columns, k rows in slices; of slice s the sums lie s·m·n further on. bias (m) may be null.
+template <class T>
+struct ImplicitProduct {
+  T* to;
+  const T *a, *bias;
+  std::int64_t to_step, a_step, m, n, k, slices, slice_rows;
+  bool relu;
+};
+
+template <class T, class Right>
+__global__ void __launch_bounds__(256)
+    implicit_product_kernel(ImplicitProduct<T> product, Right right) {
+  constexpr int tile = 64, depth = 16, ld = tile + 1;
+  TANDEM_SHARED(T, a, depth * ld);
+  TANDEM_SHARED(T, b, depth * tile);
+  TANDEM_SHARED(Spot, rows, depth);
+  TANDEM_SHARED(std::int64_t, places, tile);
+  const int t = threadIdx.x, tx = t % 16, ty = t / 16;
+  const std::int64_t tiles_m = (product.m + tile - 1) / tile,
+                     tiles_n = (product.n + tile - 1) / tile;
+  for (std::int64_t work = blockIdx.x; work < tiles_m * tiles_n * product.slices;
+       work += gridDim.x) {
+    const std::int64_t first_m = work % tiles_m * tile, first_n = work / tiles_m % tiles_n * tile,
+                       slice = work / (tiles_m * tiles_n), begin = slice * product.slice_rows,
+                       end = begin + product.slice_rows < product.k ? begin + product.slice_rows
+                                                                    : product.k;
+    const Spot column =
+        first_n + t % tile < product.n ? right.column(first_n + t % tile) : no_spot();
+    if (t < tile) places[t] = column.other;
+    const auto prepare = [&](std::int64_t from) {
+      if (t < depth) rows[t] = from + t < end ? right.row(from + t) : no_spot();
+    };
+    prepare(begin);
+    T sum[4][4] = {};
+    for (std::int64_t from = begin; from < end; from += depth) {
+      __syncthreads();
+      {
+        const Spot row = rows[tx];
+        for (int i = ty; i < tile; i += 16) {
+          a[tx * ld + i] = row.other >= 0 && first_m + i < product.m
+                               ? product.a[row.other + (first_m + i) * product.a_step]
+                               : T(0);
+        }
+      }
+      for (int l = t / tile; l < depth; l += 4) b[l * tile + t % tile] = right.at(rows[l], column);
+      __syncthreads();
+      prepare(from + depth);
+      for (int l = 0; l < depth; ++l) {
+        T u[4], v[4];
+        for (int i = 0; i < 4; ++i) {
+          u[i] = a[l * ld + 4 * ty + i];
+          v[i] = b[l * tile + tx + 16 * i];
+        }
+        for (int i = 0; i < 4; ++i) {
+          for (int j = 0; j < 4; ++j) sum[i][j] += u[i] * v[j];
+        }
+      }
+    }
+    __syncthreads();  // the places are written, also where there is nothing to add
+    T* const to = product.to + slice * product.m * product.n;
+    for (int i = 0; i < 4; ++i) {
+      const std::int64_t at = first_m + 4 * ty + i;
+      if (at >= product.m) continue;
+      const T shift = product.bias != nullptr ? product.bias[at] : T(0);
+      for (int j = 0; j < 4; ++j) {
+        const std::int64_t place = places[tx + 16 * j];
+        if (place < 0) continue;
+        const T y = sum[i][j] + shift;
+        to[place + at * product.to_step] = product.relu && y <= 0 ? T(0) : y;
+      }
+    }
+    __syncthreads();
+  }
+}
+
+template <class T, class Right>
+void implicit_product(Queue& queue, const ImplicitProduct<T>& product, const Right& right) {
+  for (int axis = 0; axis < 3; ++axis) {
+    const WindowAxis& w = right.sizes.window[axis];
+    TANDEM_CHECK(w.in + w.front + w.back < std::int64_t{1} << 30, "conv3d",
+                 "an axis of 2^30 or more positions does not fit the GPU's kernel: ",
+                 w.in + w.front + w.back);
+  }
+  const std::int64_t tiles = (product.m + 63) / 64 * ((product.n + 63) / 64);
+  launch("conv3d", implicit_product_kernel<T, Right>, dim3(blocks_for(tiles * product.slices, 1)),
+         dim3(256), 0, queue, product, right);
+}
+
+/// After a product: y + bias, cut off.
+template <class T>
+struct BiasAndRelu {
+  const T *y, *bias;
+  bool relu;
+  __device__ T operator()(std::int64_t at, std::int64_t c) const {
+    const T sum = y[at] + (bias != nullptr ? bias[c] : T(0));
+    return relu && sum <= 0 ? T(0) : sum;
+  }
+};
+
+template <class T>
+void conv3d_forward(Queue& queue, T* y, const T* x, const T* weight, const T* bias, bool relu,
+                    const Window3d& window, std::int64_t samples, std::int64_t in,
+                    std::int64_t out) {
+  const std::int64_t positions = window.outputs(), k = in * window.taps();
+  if (!window.is_pointwise()) {
+    return implicit_product(
+        queue,
+        ImplicitProduct<T>{y, weight, bias, positions, k, out, samples * positions, k, 1, k, relu},
+        TapsOfOutputs<T>{x, {window, in, out}});
+  }
+  gemm<T, T>(queue, Precision::full, Trans::no, Trans::no, out, positions, in, weight, in, 0, x,
+             positions, in * positions, y, positions, out * positions, samples, nullptr);
+  if (bias != nullptr || relu)
+    channel_map(queue, BiasAndRelu<T>{y, bias, relu}, y, samples, out, positions);
+}
+
+template <class T>
+void conv3d_input_gradient(Queue& queue, T* dx, const T* dz, const T* weight,
+                           const Window3d& window, std::int64_t samples, std::int64_t in,
+                           std::int64_t out) {
+  const std::int64_t positions = window.inputs(), k = out * window.taps();
+  if (!window.is_pointwise()) {
+    return implicit_product(queue,
+                            ImplicitProduct<T>{dx, weight, nullptr, positions, window.taps(), in,
+                                               samples * positions, k, 1, k, false},
+                            OutputsOfInputs<T>{dz, {window, in, out}});
+  }
+  gemm<T, T>(queue, Precision::full, Trans::yes, Trans::no, in, positions, out, weight, in, 0, dz,
+             positions, out * positions, dx, positions, in * positions, samples, nullptr);
+}
+
+template <class T>
+void conv3d_weight_gradient(Queue& queue, T* dw, const T* dz, const T* x, const Window3d& window,
+                            std::int64_t samples, std::int64_t in, std::int64_t out) {
+  const std::int64_t columns = in * window.taps(), k = samples * window.outputs();
+  const std::int64_t tiles = (out + 63) / 64 * ((columns + 63) / 64);
+  if (tiles == 0) return;
+  const std::int64_t wanted = (512 + tiles - 1) / tiles, most = (k + 2047) / 2048;
+  const std::int64_t slices = wanted < most ? wanted : most > 0 ? most : 1;
+  const Scratch<T> parts(queue, slices > 1 ? slices * out * columns : 0);
+  implicit_product(
+      queue,
+      ImplicitProduct<T>{slices > 1 ? parts.data() : dw, dz, nullptr, columns, window.outputs(),
+                         out, columns, k, slices, (k + slices - 1) / slices, false},
+      OutputsOfTaps<T>{x, {window, in, out}});
+  if (slices > 1) {
+    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(out * columns, 256)), dim3(256), 0,
+           queue, dw, parts.data(), slices, out * columns);
+  }
+}
+
+template <class T>
+void conv3d_bias_gradient(Queue& queue, T* db, const T* dz, std::int64_t samples, std::int64_t out,
+                          std::int64_t positions) {
+  channel_sums<T, 1>(queue, ChannelElement<T>{dz}, db, samples, out, positions);
+}
+TANDEM_KERNEL(conv3d_forward, float, double);
+TANDEM_KERNEL(conv3d_input_gradient, float, double);
+TANDEM_KERNEL(conv3d_weight_gradient, float, double);
+TANDEM_KERNEL(conv3d_bias_gradient, float, double);
+
+}  // namespace tandem_kernels
