@@ -36,7 +36,6 @@ std::vector<Case> cases() {
          matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),
                 Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
        }},
-      {"to", [] { there().to<double>(); }},
   };
 }
 

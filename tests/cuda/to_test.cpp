@@ -21,6 +21,68 @@ TEST_CASE_TEMPLATE("to and back: every element type and size", T, float, double,
   }
 }
 
+namespace {
+
+/// Numbers at and beyond the ends of the element types, NaN, infinities, ties of bfloat16.
+template <class T>
+Tensor<T> numbers_at_the_ends() {
+  std::vector<double> values = {0, 1, 2, 200, 255, 256, 300, 65535, 2147483647.0, 1e9, 3.25, 257.5};
+  if constexpr (FloatingElement<T>) {
+    for (const double x : {-0.0, 0.5, -0.75, 1.00390625, 1.01171875, -1.0, -300.0, 2147483648.0,
+                           -2147483648.0, -2147483649.0, 9.3e18, -9.3e18, 1e30, -1e30, 3.39e38})
+      values.push_back(x);
+    for (const double x : {NAN, INFINITY, -INFINITY}) values.push_back(x);
+  } else if constexpr (std::is_signed_v<T>) {
+    for (const double x : {-1.0, -128.0, -129.0, -65537.0, -2147483648.0}) values.push_back(x);
+  }
+  if constexpr (std::is_same_v<T, double>) values.push_back(1e300);
+  while (values.size() < 801) values.push_back(static_cast<double>(values.size() % 251));
+  return from_vector<double>(values, {9, 89}).to<T>();
+}
+
+template <class From>
+void convert_as_on_the_cpu() {
+  const Tensor<From> x = numbers_at_the_ends<From>();
+  const auto equal = [&]<class To>(To) {
+    const Tensor<To> expected = x.template to<To>();
+    devices::each([&](Device device) {
+      const Tensor<From> there = x.to(device);
+      CHECK(there.template to<To>().device() == device);
+      CHECK(check::same(there.template to<To>().to(Device::cpu()), expected));
+      CHECK(check::same(there.transpose(0, 1).template to<To>().to(Device::cpu()),
+                        expected.transpose(0, 1).contiguous()));
+      CHECK(zeros<From>({0, 3}, device).template to<To>().shape() == Shape{0, 3});
+    });
+  };
+  equal(float());
+  equal(double());
+  equal(bfloat16());
+  equal(std::int64_t());
+  equal(std::int32_t());
+  equal(std::uint8_t());
+  equal(bool());
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("to another element type: the CPU's values on every device", T, float, double,
+                   bfloat16, std::int64_t, std::int32_t, std::uint8_t, bool) {
+  convert_as_on_the_cpu<T>();
+}
+
+TEST_CASE("to another element type: gradients are converted back, integers refuse them") {
+  devices::each([](Device device) {
+    Tensor<float> x = check::cast<float>(check::normal({3, 5}, 1)).to(device);
+    x.requires_grad_();
+    const Tensor<bfloat16> low = x.to<bfloat16>();
+    CHECK(low.device() == device);
+    low.to<double>().backward(check::normal({3, 5}, 2).to(device));
+    CHECK(check::same(x.grad().to(Device::cpu()),
+                      check::normal({3, 5}, 2).to<bfloat16>().to<float>()));
+    CHECK(check::message([&] { x.to<std::int64_t>(); }).rfind("[to] has no backward", 0) == 0);
+  });
+}
+
 TEST_CASE("to gives the tensor itself where it is already") {
   devices::each([](Device device) {
     const Tensor<float> x = zeros<float>({3}, device);

@@ -11,6 +11,7 @@
 /// gradient flows; a conversion to an integer type or bool has no derivative and is refused when x
 /// needs a gradient under recording. Errors: the device does not exist.
 
+#include <cstdint>
 #include <tuple>
 
 #include "tandem/ops/parts/elementwise.hpp"
@@ -20,6 +21,15 @@ TANDEM_NAMESPACE_BEGIN
 namespace detail {
 template <class T>
 struct include_tandem_ops_to_hpp {};
+
+template <class Out, class In>
+void convert_on_cpu(Out* to, const In* from, std::int64_t n) {
+  cpu::convert_row(to, 1, from, 1, n);
+}
+/// to[i] = from[i], converted. On the CPU any layout is converted where it lies (copy_into).
+template <class Out, class In>
+inline const Kernel<void(Queue&, Out* to, const In* from, std::int64_t n)> convert_elements{
+    "convert_elements", convert_on_cpu<Out, In>};
 }  // namespace detail
 
 template <Element T>
@@ -29,10 +39,15 @@ Tensor<U> Tensor<T>::to(NeedsTo) const {
   if constexpr (std::is_same_v<T, U>) {
     return *this;
   } else {
-    detail::require_cpu("to", *this);
+    detail::require_kernels("to", *this, detail::convert_elements<U, T>);
     if constexpr (!FloatingElement<U>) autograd::refuse_grad("to", *this);
-    const Tensor<U> out(shape());
-    detail::copy_into(out, *this);
+    const Tensor<U> out(shape(), device());
+    if (device().is_cpu()) {
+      detail::copy_into(out, *this);
+    } else {
+      detail::convert_elements<U, T>(device(), out.mutable_device_data(),
+                                     detach().contiguous().device_data(), numel());
+    }
     if constexpr (FloatingElement<T> && FloatingElement<U>) {
       return autograd::record(
           "to", out,

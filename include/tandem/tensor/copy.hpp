@@ -13,9 +13,9 @@ TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
 /// Converts one element as C++ does; bool is "not zero"; NaN and values out of range of an integer
-/// type become its nearest value (0 for NaN) instead of undefined behaviour.
+/// type become its nearest value (0 for NaN) instead of undefined behaviour. Kernels call it too.
 template <class To, class From>
-TANDEM_ALWAYS_INLINE To convert_element(From value) {
+TANDEM_FORMULA To convert_element(From value) {
   if constexpr (std::is_same_v<To, From>) {
     return value;
   } else if constexpr (std::is_same_v<From, bfloat16>) {
