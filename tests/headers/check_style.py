@@ -20,8 +20,11 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "column_sums": "cpu/column_sums.hpp",
     "copy": "tensor/device_copy.hpp",
     "graph": "cuda/graph.hpp",
+    "loss_fb": "wtal/train/contrast.hpp",
+    "loss_kd": "wtal/train/losses.hpp",
     "memory": "tensor/device.hpp",
     "runtime": "tensor/device.hpp",
+    "saved_gradient": "wtal/train/saved_gradient.hpp",
     "sgd": "optim/sgd.hpp",
     "topk_mean": "wtal/train/losses.hpp",
 }

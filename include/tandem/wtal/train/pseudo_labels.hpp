@@ -194,29 +194,40 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
 /// class of the video's label. Confident: foreground, or no class of the label is undecided.
 enum class FrameState : std::uint8_t { undecided, background, foreground };
 
-/// The state of each of the B·T frames.                                     [method §4: P, reading]
-///   A video without a label has background frames only.
-inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h,
-                                            const Tensor<bool>& valid) {
+namespace detail {
+
+inline void require_dense_labels(const Tensor<std::int32_t>& h, const Tensor<bool>& valid) {
   TANDEM_CHECK(h.rank() == 3 && h.is_contiguous() && valid.is_contiguous() &&
                    valid.shape() == (Shape{h.size(0), h.size(1)}),
                "frame_states", "expected dense H (B, T, C) and valid (B, T), got ", h.shape(),
                " and ", valid.shape());
-  const std::int64_t rows = h.size(0) * h.size(1), classes = h.size(2);
+}
+inline std::vector<FrameState> states_of_frames(const std::int32_t* h, const bool* valid,
+                                                std::int64_t rows, std::int64_t classes) {
   std::vector<FrameState> states(static_cast<std::size_t>(rows));
   for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int32_t* row = h.data() + r * classes;
-    bool one = false, open = !valid.data()[r];
+    const std::int32_t* row = h + r * classes;
+    bool one = false, open = !valid[r];
     for (std::int64_t c = 0; c < classes; ++c) {
       one = one || row[c] == 1;
       open = open || row[c] == -1;  // only classes of the label can be −1 on a real frame
     }
-    if (!valid.data()[r]) one = false;
+    if (!valid[r]) one = false;
     states[static_cast<std::size_t>(r)] = one    ? FrameState::foreground
                                           : open ? FrameState::undecided
                                                  : FrameState::background;
   }
   return states;
+}
+
+}  // namespace detail
+
+/// The state of each of the B·T frames.                                     [method §4: P, reading]
+///   A video without a label has background frames only.
+inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h,
+                                            const Tensor<bool>& valid) {
+  detail::require_dense_labels(h, valid);
+  return detail::states_of_frames(h.data(), valid.data(), h.size(0) * h.size(1), h.size(2));
 }
 
 /// The frames that are not undecided, (B, T): those that L_kd and L_fb read.
