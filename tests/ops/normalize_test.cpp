@@ -49,6 +49,15 @@ TEST_CASE("normalize: rows below ε, zero, and at both ends of the range") {
   }
 }
 
+TEST_CASE("normalize: a NaN makes its row NaN, wherever it stands and whatever follows") {
+  const float inf = INFINITY;
+  for (const std::vector<float>& row :
+       {std::vector<float>{1, NAN, 0}, {NAN, 1, 2}, {inf, NAN, 0}, {NAN, inf, 0}, {0, 0, NAN}}) {
+    const Tensor<float> x = from_vector<float>(row);
+    for (const float y : normalize(x).to_vector()) CHECK(std::isnan(y));
+  }
+}
+
 TEST_CASE("normalize: float follows double, any thread count, messages") {
   const Tensor<double> x = check::normal({77, 512}, 4);
   // ‖x‖² is a sum of 512 squares in 8 lanes: relative error ≤ (64 + 3)·2⁻²⁴, halved by the root;

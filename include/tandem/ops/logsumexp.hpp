@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <limits>
 #include <tuple>
+#include <vector>
 
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/vmath.hpp"
+#include "tandem/formula/logsumexp.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -38,15 +40,38 @@ struct LogSumExpRow {
   }
 };
 
-struct LogSumExpGradient {
-  static constexpr int cost = 8;
-  template <class V>
-  TANDEM_FORMULA V operator()(V dy, V x, V y) const {
-    using C = formula::element_t<V>;
-    const V all_masked(-std::numeric_limits<C>::infinity());
-    return select(y == all_masked, V(C(0)), dy * cpu::exp(x - y));
-  }
-};
+/// Neighbouring columns are laid out as rows first, a few at a time.
+template <class T>
+void logsumexp_on_cpu(T* y, const T* x, std::int64_t outer, std::int64_t n, std::int64_t inner) {
+  cpu::parallel_for(outer * inner, grain_for(8 * n), [&](std::int64_t begin, std::int64_t end) {
+    constexpr std::int64_t width = 16;
+    std::vector<T> rows(static_cast<std::size_t>(inner == 1 ? 0 : width * n));
+    while (begin < end) {
+      const std::int64_t column = begin % inner;
+      const T* from = x + begin / inner * n * inner + column;
+      std::int64_t count = inner - column < end - begin ? inner - column : end - begin;
+      if (count > width) count = width;
+      if (inner != 1) {
+        for (std::int64_t i = 0; i < n; ++i) {
+          for (std::int64_t k = 0; k < count; ++k) {
+            rows[static_cast<std::size_t>(k * n + i)] = from[i * inner + k];
+          }
+        }
+        from = rows.data();
+      }
+      for (std::int64_t k = 0; k < count; ++k) {
+        y[begin + k] = cpu::simd_dispatch<LogSumExpRow, T>(from + k * n, n);
+      }
+      begin += count;
+    }
+  });
+}
+
+/// y (outer, inner) of x (outer, n, inner), along the middle dimension.
+template <class T>
+inline const Kernel<void(Queue&, T* y, const T* x, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner)>
+    logsumexp_forward{"logsumexp_forward", logsumexp_on_cpu<T>};
 
 }  // namespace detail
 
@@ -55,24 +80,15 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> logsumexp(const Tensor<T>& x, D
                                                            bool keepdim = false) {
   const char* const op = "logsumexp";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
+  detail::require_kernels(op, x, detail::logsumexp_forward<T>,
+                          cpu::map_kernel<formula::LogSumExpGradient, T, 3>);
   const int d = normalize_dim(op, dim, x.rank());
-  Shape order, kept = x.shape();
-  for (int i = 0; i < x.rank(); ++i) {
-    if (i != d) order.push_back(i);
-  }
-  order.push_back(d);
+  const detail::DimSplit s = detail::split_at(x.shape(), d);
+  Shape kept = x.shape();
   kept[d] = 1;
-  const Tensor<T> rows = x.detach().permute(order).contiguous();
-  const Tensor<T> y(kept);
-  const T* from = rows.data();
-  T* to = y.mutable_data();
-  const std::int64_t n = x.shape()[d];
-  cpu::parallel_for(y.numel(), detail::grain_for(8 * n), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t r = begin; r < end; ++r) {
-      to[r] = cpu::simd_dispatch<detail::LogSumExpRow, T>(from + r * n, n);
-    }
-  });
+  const Tensor<T> xs = x.detach().contiguous(), y(kept, x.device());
+  detail::logsumexp_forward<T>(x.device(), y.mutable_device_data(), xs.device_data(), s.outer, s.n,
+                               s.inner);
   Shape shape = kept;
   if (!keepdim) shape.erase(d);
   return autograd::record(
@@ -80,7 +96,7 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> logsumexp(const Tensor<T>& x, D
       [x = autograd::save(x), y = autograd::save(y)](const Tensor<T>& dy, autograd::Needs) {
         const Tensor<T> g = dy.reshape(y.get().shape());
         return std::tuple(
-            detail::map("logsumexp", detail::LogSumExpGradient(), g, x.get(), y.get()));
+            detail::map("logsumexp", formula::LogSumExpGradient(), g, x.get(), y.get()));
       },
       x);
 }

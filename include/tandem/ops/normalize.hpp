@@ -3,7 +3,7 @@
 ///   dx = (dy − y·(y·dy)) / ‖x‖  where ‖x‖ > ε,   dy / ε  elsewhere
 ///   x (…, n, …) → same shape.  Saves y and max(‖x‖, ε) per row (negative where ε won).
 ///   The norm is exact to rounding for every magnitude: when Σx² leaves the range of T the row is
-///   scaled by its largest |x| first.
+///   scaled by its largest |x| first. A NaN in a row makes all of it NaN.
 ///
 ///   Tensor<float> cosines = matmul(normalize(video), normalize(text).transpose(0, 1));
 ///
@@ -42,13 +42,57 @@ T l2_norm(const T* x, std::int64_t n, std::int64_t step) {
   T largest = 0;
   for (std::int64_t i = 0; i < n; ++i) {
     const T magnitude = x[i * step] < 0 ? -x[i * step] : x[i * step];
-    if (!(magnitude <= largest)) largest = magnitude;  // NaN stays
+    if (!(magnitude <= largest) && largest == largest) largest = magnitude;  // NaN stays
   }
   if (!(largest > 0) || largest > std::numeric_limits<T>::max()) return largest;
   T scaled = 0;
   for (std::int64_t i = 0; i < n; ++i) scaled += (x[i * step] / largest) * (x[i * step] / largest);
   return T(largest * T(__builtin_sqrt(scaled)));
 }
+
+/// Calls f(column, first) for every column of (outer, n, inner), on all threads; its elements lie at
+/// first + i·inner.
+template <class F>
+void each_column(const DimSplit& s, const F& f) {
+  cpu::parallel_for(s.outer * s.inner, grain_for(s.n), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t c = begin; c < end; ++c) f(c, c / s.inner * s.n * s.inner + c % s.inner);
+  });
+}
+
+template <class T>
+void normalize_on_cpu(T* y, T* norms, const T* x, std::int64_t outer, std::int64_t n,
+                      std::int64_t inner, T eps) {
+  each_column({outer, n, inner}, [=](std::int64_t column, std::int64_t at) {
+    const T norm = l2_norm(x + at, n, inner);
+    const bool small = norm <= eps;
+    const T divisor = small ? eps : norm;
+    norms[column] = small ? -eps : norm;
+    for (std::int64_t i = 0; i < n; ++i) y[at + i * inner] = x[at + i * inner] / divisor;
+  });
+}
+template <class T>
+void normalize_backward_on_cpu(T* dx, const T* dy, const T* y, const T* norms, std::int64_t outer,
+                               std::int64_t n, std::int64_t inner) {
+  each_column({outer, n, inner}, [=](std::int64_t column, std::int64_t at) {
+    const T norm = norms[column];
+    const T along = norm > 0 ? strided_dot(y + at, dy + at, n, inner) : T(0);
+    const T divisor = norm < 0 ? -norm : norm;
+    for (std::int64_t i = at; i < at + n * inner; i += inner) {
+      dx[i] = (dy[i] - y[i] * along) / divisor;
+    }
+  });
+}
+
+/// y along the middle dimension of (outer, n, inner), and max(‖x‖, ε) (outer, inner), −ε where ε
+/// won.
+template <class T>
+inline const Kernel<void(Queue&, T* y, T* norms, const T* x, std::int64_t outer, std::int64_t n,
+                         std::int64_t inner, T eps)>
+    normalize_forward{"normalize_forward", normalize_on_cpu<T>};
+template <class T>
+inline const Kernel<void(Queue&, T* dx, const T* dy, const T* y, const T* norms, std::int64_t outer,
+                         std::int64_t n, std::int64_t inner)>
+    normalize_backward{"normalize_backward", normalize_backward_on_cpu<T>};
 
 }  // namespace detail
 
@@ -57,43 +101,21 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> normalize(const Tensor<T>& x, D
                                                            double eps = 1e-12) {
   const char* const op = "normalize";
   detail::require_defined(op, "x", x);
-  detail::require_cpu(op, x);
+  detail::require_kernels(op, x, detail::normalize_forward<T>, detail::normalize_backward<T>);
   TANDEM_CHECK(static_cast<T>(eps) > 0, op, "eps must be positive, it is ", eps);
   const detail::DimSplit s = detail::split_at(x.shape(), normalize_dim(op, dim, x.rank()));
   const Tensor<T> xs = x.detach().contiguous();
-  const Tensor<T> y(x.shape()), norms({s.outer * s.inner});
-  const T *px = xs.data(), floor = static_cast<T>(eps);
-  T *py = y.mutable_data(), *pn = norms.mutable_data();
-  const auto columns = [s](auto&& f) {
-    cpu::parallel_for(s.outer * s.inner, detail::grain_for(s.n),
-                      [&](std::int64_t begin, std::int64_t end) {
-                        for (std::int64_t c = begin; c < end; ++c)
-                          f(c, c / s.inner * s.n * s.inner + c % s.inner);
-                      });
-  };
-  columns([&](std::int64_t column, std::int64_t at) {
-    const T norm = detail::l2_norm(px + at, s.n, s.inner);
-    const bool small = norm <= floor;
-    const T divisor = small ? floor : norm;
-    pn[column] = small ? -floor : norm;
-    for (std::int64_t i = 0; i < s.n; ++i) py[at + i * s.inner] = px[at + i * s.inner] / divisor;
-  });
+  const Tensor<T> y(x.shape(), x.device()), norms({s.outer * s.inner}, x.device());
+  detail::normalize_forward<T>(x.device(), y.mutable_device_data(), norms.mutable_device_data(),
+                               xs.device_data(), s.outer, s.n, s.inner, static_cast<T>(eps));
   return autograd::record(
       op, y,
-      [s, columns, y = autograd::save(y), norms = autograd::save(norms)](const Tensor<T>& dy,
-                                                                         autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(dy.shape());
-        const T *unit = y.get().data(), *pg = g.data(), *saved = norms.get().data();
-        T* to = dx.mutable_data();
-        columns([&](std::int64_t column, std::int64_t at) {
-          const T norm = saved[column];
-          const T along = norm > 0 ? detail::strided_dot(unit + at, pg + at, s.n, s.inner) : T(0);
-          const T divisor = norm < 0 ? -norm : norm;
-          for (std::int64_t i = 0; i < s.n; ++i) {
-            const std::int64_t e = at + i * s.inner;
-            to[e] = (pg[e] - unit[e] * along) / divisor;
-          }
-        });
+      [s, y = autograd::save(y), norms = autograd::save(norms)](const Tensor<T>& dy,
+                                                                autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(dy.shape(), dy.device());
+        detail::normalize_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                                      y.get().device_data(), norms.get().device_data(), s.outer,
+                                      s.n, s.inner);
         return std::tuple(dx);
       },
       x);
