@@ -15,7 +15,7 @@
 #include "runtime.cuh"
 #include "tandem/formula/sigmoid.hpp"
 #include "tandem/formula/softplus.hpp"
-#include "tandem/wtal/train/loss_options.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 namespace tandem_kernels {
 

@@ -7,7 +7,7 @@
 /// of the sums that the others' gradients are made of. Bound by memory: reads s and h, writes ds.
 
 #include "losses.cuh"
-#include "tandem/wtal/train/loss_options.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 namespace tandem_kernels {
 

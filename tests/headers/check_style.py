@@ -24,6 +24,7 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "loss_kd": "wtal/train/losses.hpp",
     "memory": "tensor/device.hpp",
     "runtime": "tensor/device.hpp",
+    "pseudo_labels": "wtal/train/pseudo_labels.hpp",
     "saved_gradient": "wtal/train/saved_gradient.hpp",
     "sgd": "optim/sgd.hpp",
     "topk_mean": "wtal/train/losses.hpp",

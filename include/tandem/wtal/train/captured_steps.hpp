@@ -17,6 +17,20 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// What a step reads: a batch and what the host knows of its pseudo-labels.
+template <FloatingElement T>
+struct StepInputs {
+  Batch<T> batch;
+  Tensor<T> shares;        ///< (B, C), where the rule is `calibrated`
+  Tensor<std::int32_t> h;  ///< (B, T, C), where the labels are made on the host
+
+  /// On another device.
+  StepInputs to(Device device) const {
+    return {batch.to(device), shares.defined() ? shares.to(device) : shares,
+            h.defined() ? h.to(device) : h};
+  }
+};
+
 template <FloatingElement T>
 class CapturedSteps {
  public:
@@ -30,31 +44,36 @@ class CapturedSteps {
   /// Each graph keeps memory of its own; steps of further shapes run as usual.
   static constexpr std::size_t most_graphs = 8;
 
-  /// One step on `batch`, which is on the host and has been padded: body(inputs) puts it into the queue, with inputs on
-  /// `device`, and gives a tensor with its numbers, which is given back. `random` is what the step
-  /// draws from. body reads nothing that varies between steps but these and the optimizer's numbers.
+  /// One step on `given`, which is on the host and has been padded: body(inputs) puts it into the
+  /// queue, with inputs on `device`, and gives a tensor with its numbers, which is given back.
+  /// `random` is what the step draws from. body reads nothing that varies between steps but these,
+  /// the optimizer's numbers and what lies in `weights`, which both branches have by address.
   template <class F>
-  Tensor<std::uint8_t> step(int kind, const Batch<T>& batch, Device device,
-                            optim::Optimizer<T>& optimizer, Generator& random, F&& body) {
-    Entry* entry = find(kind, batch, device, optimizer);
+  Tensor<std::uint8_t> step(int kind, const StepInputs<T>& given, Device device,
+                            const std::vector<Tensor<T>>& weights, optim::Optimizer<T>& optimizer,
+                            Generator& random, F&& body) {
+    const Batch<T>& batch = given.batch;
+    Entry* entry = find(kind, given, device, weights);
     if (entry == nullptr) {
       const nn::RandomScope scope(random);
-      const Batch<T> inputs = batch.to(device);
+      const StepInputs<T> inputs = given.to(device);
       const Tensor<std::uint8_t> numbers = body(inputs);
       if (entries_.size() < most_graphs) {
         entries_.push_back(
-            {kind, device, addresses(optimizer), inputs, zeros<std::int64_t>({2}, device), {}, {}});
+            {kind, device, addresses(weights), inputs, zeros<std::int64_t>({2}, device), {}, {}});
       }
       return numbers;
     }
     const auto update = [](const auto& to, const auto& from) {
       if (to.defined()) to.copy_(from);
     };
-    update(entry->inputs.i3d, batch.i3d);
-    update(entry->inputs.clip, batch.clip);
-    update(entry->inputs.labels, batch.labels);
-    update(entry->inputs.valid, batch.valid);
-    entry->inputs.crops = batch.crops;
+    update(entry->inputs.batch.i3d, batch.i3d);
+    update(entry->inputs.batch.clip, batch.clip);
+    update(entry->inputs.batch.labels, batch.labels);
+    update(entry->inputs.batch.valid, batch.valid);
+    update(entry->inputs.shares, given.shares);
+    update(entry->inputs.h, given.h);
+    entry->inputs.batch.crops = batch.crops;
     entry->key.copy_(from_vector<std::int64_t>(
         {static_cast<std::int64_t>(random.seed()), static_cast<std::int64_t>(random.stream())}));
     if (!entry->graph.captured()) {
@@ -80,31 +99,34 @@ class CapturedSteps {
     int kind;
     Device device;
     std::vector<const T*> addresses;  ///< of the parameters, which the graph has by address
-    Batch<T> inputs;
+    StepInputs<T> inputs;
     Tensor<std::int64_t> key;  ///< seed and stream of the step's random numbers
     Tensor<std::uint8_t> numbers;
     Graph graph;
   };
 
-  static std::vector<const T*> addresses(const optim::Optimizer<T>& optimizer) {
+  static std::vector<const T*> addresses(const std::vector<Tensor<T>>& weights) {
     std::vector<const T*> out;
-    for (const Tensor<T>& p : optimizer.parameters()) out.push_back(p.device_data());
+    for (const Tensor<T>& p : weights) out.push_back(p.device_data());
     return out;
   }
-  Entry* find(int kind, const Batch<T>& batch, Device device,
-              const optim::Optimizer<T>& optimizer) {
+  Entry* find(int kind, const StepInputs<T>& given, Device device,
+              const std::vector<Tensor<T>>& weights) {
     const auto same = [](const auto& a, const auto& b) {
       return a.defined() == b.defined() && (!a.defined() || a.shape() == b.shape());
     };
-    const std::vector<const T*> now = addresses(optimizer);
+    const std::vector<const T*> now = addresses(weights);
+    const Batch<T>& batch = given.batch;
     for (std::size_t i = 0; i < entries_.size();) {
       Entry& e = entries_[i];
       if (e.kind == kind && (e.device != device || e.addresses != now)) {
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));  // the branch has moved
         continue;
       }
-      if (e.kind == kind && same(e.inputs.i3d, batch.i3d) && same(e.inputs.clip, batch.clip) &&
-          same(e.inputs.labels, batch.labels) && same(e.inputs.valid, batch.valid)) {
+      const Batch<T>& known = e.inputs.batch;
+      if (e.kind == kind && same(known.i3d, batch.i3d) && same(known.clip, batch.clip) &&
+          same(known.labels, batch.labels) && same(known.valid, batch.valid) &&
+          same(e.inputs.shares, given.shares) && same(e.inputs.h, given.h)) {
         return &e;
       }
       ++i;

@@ -11,9 +11,9 @@
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/parts/common.hpp"
-#include "tandem/wtal/train/loss_options.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
 #include "tandem/wtal/train/saved_gradient.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {

@@ -14,9 +14,9 @@
 #include "tandem/ops/softmax.hpp"
 #include "tandem/ops/sum.hpp"
 #include "tandem/ops/where.hpp"
-#include "tandem/wtal/train/loss_options.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
 #include "tandem/wtal/train/saved_gradient.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
