@@ -145,7 +145,8 @@ void pseudo_labels_forward(Queue& queue, std::int32_t* h, const T* p, const T* y
   const auto start = [&]<bool in_shared>() {
     launch("pseudo_labels", ranked_labels_kernel<T, in_shared>, plan.grid, plan.threads,
            plan.shared_bytes<T>(), queue, h, p, y, valid, shares, columns, frames, classes, options,
-           label_logit(options.low), label_logit(options.high), plan.count, keys.data(), places.data());
+           label_logit(options.low), label_logit(options.high), plan.count, keys.data(),
+           places.data());
   };
   plan.shared ? start.template operator()<true>() : start.template operator()<false>();
 }

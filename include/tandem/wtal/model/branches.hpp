@@ -288,11 +288,11 @@ class PromptLearner final : public nn::Module<T> {
       // A selection of all rows instead of a copy for each part
       const OnDevice at = on_device();
       const std::int64_t width = before.size(2);
-      return index_select(cat(std::vector<Tensor<T>>{tokens.forward(at.ids),
-                                                     before.reshape({-1, width}),
-                                                     after.reshape({-1, width})},
-                              0),
-                          0, at.order);
+      return index_select(
+          cat(std::vector<Tensor<T>>{tokens.forward(at.ids), before.reshape({-1, width}),
+                                     after.reshape({-1, width})},
+              0),
+          0, at.order);
     }
     const Tensor<T> start = tokens.forward(from_vector<std::int64_t>({options_.start_token})),
                     stop = tokens.forward(from_vector<std::int64_t>({options_.end_token}));
@@ -508,10 +508,10 @@ class VlpBranch final : public Branch<T> {
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
   mutable detail::PositionTables<T> tables_;
   mutable Tensor<T> cached_;
-  mutable std::uint64_t cached_version_ = 0;  // of the prompts: versions only grow
+  mutable std::uint64_t cached_version_ = 0;           // of the prompts: versions only grow
   mutable Ref<Storage> cached_before_, cached_after_;  // whose versions these are
   mutable std::uint64_t cached_count_ = 0;             // how often they were computed
-  mutable std::vector<KeptText> kept_text_;   // one for each GPU
+  mutable std::vector<KeptText> kept_text_;            // one for each GPU
 };
 
 }  // namespace wtal

@@ -2,6 +2,7 @@
 /// Training by distillation and collaboration: warm up CBP, then alternate B and F steps.
 ///                                                                                      [method §5]
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -77,6 +78,7 @@ class Trainer {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) {
       memory_.clear();  // the teacher has learned since, or is another
+      device_memory_.clear();
       teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
                                                  : std::vector<nn::Named<T>>();
     }
@@ -99,11 +101,19 @@ class Trainer {
       const nn::RandomScope random(noise);
       report = PendingReport<T>(make(inputs_of(batch, phase.kind)).report());
     } else {
-      const StepInputs<T> padded = inputs_of(
+      StepInputs<T> padded = inputs_of(
           batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop)),
           phase.kind);
       std::vector<Tensor<T>> weights = student.branch.parameters();
       student.branch.refresh(false);
+      DeviceLabelMemory::Plan labels;
+      if (phase.kind != Phase::Kind::warm_up && !padded.h.defined() && !batch.crops.empty()) {
+        labels =
+            device_memory_.plan(batch.crops, std::max(options_.crop, padded.batch.valid.size(1)),
+                                batch.labels.size(1), device);
+        padded.places = labels.places;
+        padded.recalls = labels.recalls;
+      }
       if (&teacher != &student) {
         const std::vector<Tensor<T>> more = teacher.branch.parameters();
         TANDEM_CHECK(more.empty() || more[0].device() == device, "trainer", "the branch that ",
@@ -115,13 +125,16 @@ class Trainer {
       Tensor<std::uint8_t> numbers;
       // A step of self-training exchanges CBP's parameters: not captured.
       if (options_.graphs && !autograd::anomaly_mode() && phase.kind != Phase::Kind::self) {
-        numbers =
-            captured_.step(static_cast<int>(phase.kind), padded, device, weights, *student.adam,
-                           noise, [&](const StepInputs<T>& inputs) { return make(inputs).packed(); });
+        std::vector<const void*> addresses{device_memory_.address()};
+        for (const Tensor<T>& p : weights) addresses.push_back(p.device_data());
+        numbers = captured_.step(
+            static_cast<int>(phase.kind), padded, device, addresses, *student.adam, noise,
+            [&](const StepInputs<T>& inputs) { return make(inputs).packed(); });
       } else {
         const nn::RandomScope random(noise);
         numbers = make(padded.to(device)).packed();
       }
+      if (labels.places.defined()) device_memory_.know(labels);
       const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
       copy->start(numbers);
       report = PendingReport<T>(copy, step_, student.adam->learning_rate());
@@ -254,6 +267,7 @@ class Trainer {
     if (!counted && cbp_ && cbp_->adam) cbp_->adam->set_steps(cbp);
     if (!counted && vlp_ && vlp_->adam) vlp_->adam->set_steps(vlp);
     memory_.clear();
+    device_memory_.clear();
     captured_ = {};
   }
 
@@ -366,7 +380,7 @@ class Trainer {
   }
 
   /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
-  /// for each crop on the CPU, in every step on a GPU, where the host does not look at labels.
+  /// for each crop; on a GPU for whole batches, of which it need not know all crops.
   Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const StepInputs<T>& inputs,
                              Reading reading) {
     if (inputs.h.defined()) return inputs.h;
@@ -383,7 +397,13 @@ class Trainer {
       return pseudo_labels(p, of(batch.labels), valid, options_.pseudo,
                            inputs.shares.defined() ? of(inputs.shares) : Tensor<T>());
     };
-    if (batch.crops.empty() || !x.device().is_cpu()) return ask({});
+    if (!x.device().is_cpu()) {
+      if (inputs.recalls) return device_memory_.recall<std::int32_t>(inputs.places, batch.valid);
+      const Tensor<std::int32_t> h = ask({});
+      if (inputs.places.defined()) device_memory_.keep(h, inputs.places);
+      return h;
+    }
+    if (batch.crops.empty()) return ask({});
     std::vector<std::int64_t> unknown;
     for (std::size_t b = 0; b < batch.crops.size(); ++b) {
       if (!memory_.knows(batch.crops[b])) unknown.push_back(static_cast<std::int64_t>(b));
@@ -463,7 +483,8 @@ class Trainer {
   std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
   std::int64_t step_ = 0;
   LabelMemory memory_;  // of this phase
-  Tensor<T> shares_;    // of every video and class, once it is calibrated
+  DeviceLabelMemory device_memory_;
+  Tensor<T> shares_;  // of every video and class, once it is calibrated
   std::optional<OracleLabels> oracle_;
   std::vector<nn::Named<T>> teacher_;  // CBP when this self-training phase began, else nothing
   CapturedSteps<T> captured_;
