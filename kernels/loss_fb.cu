@@ -285,11 +285,12 @@ void loss_fb_forward(Queue& queue, T* loss, T* gradient, std::int64_t* anchors, 
   const ContrastFrames set{order.data(), counts.data(), bits.data(),
                            words,        frames,        options.same_video};
   const T inverse_tau = T(1 / options.temperature);
-  // Enough blocks for a GPU also where few frames are foreground; by the sizes alone.
-  const std::int64_t wanted = tiles > 0 ? (1024 + tiles - 1) / tiles : 1,
-                     slices = wanted < tiles ? wanted
-                              : tiles > 0    ? tiles
-                                             : 1;
+  // Enough blocks for a GPU also where few frames are foreground, each with two tiles of columns or
+  // more; by the sizes alone.
+  const std::int64_t wanted = tiles > 0 ? (1024 + tiles - 1) / tiles : 1, most = tiles / 2,
+                     slices = wanted < most ? wanted
+                              : most > 0    ? most
+                                            : 1;
   const Scratch<T> parts(queue, slices * rows * 4), values(queue, rows * 3);
   launch("contrast_sums", contrast_sums_kernel<T>,
          dim3(blocks_for(tiles, 1), static_cast<unsigned>(slices)), dim3(256), 0, queue,

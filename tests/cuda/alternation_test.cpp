@@ -11,6 +11,9 @@
 #include "tandem/tensor/print.hpp"
 
 using namespace tandem;
+// In a namespace of its own, since tests are compiled together and wtal has a detail too.
+namespace alternation_test {
+
 using namespace tandem::wtal;
 
 namespace {
@@ -206,7 +209,8 @@ TEST_CASE("alternation: ten steps on a GPU go the way of the CPU's, by every rul
     CHECK((contrast > 0) == (way.lambda > 0));
     backend::set_order(0);
     CHECK(gpu.trainer.finished());
-    CHECK(gpu.trainer.graphs() == (way.variant == Variant::both ? 3 : 1));
+    // Those of the warm-up are gone with it
+    CHECK(gpu.trainer.graphs() == (way.variant == Variant::both ? 2 : 0));
     const auto expected = cpu.weights(), got = gpu.weights();
     REQUIRE(got.size() == expected.size());
     // Adam divides by the size of a gradient: the error of one that is nearly zero counts a
@@ -234,7 +238,7 @@ TEST_CASE("alternation: captured and replayed, the bits of the usual steps, in e
       CHECK(got.grad_norm == expected.grad_norm);
     }
     CHECK(a.trainer.graphs() == 0);
-    CHECK(b.trainer.graphs() == 3);
+    CHECK(b.trainer.graphs() == 2);
     const auto left = a.weights(), right = b.weights();
     for (std::size_t i = 0; i < left.size(); ++i) CHECK(check::same(left[i], right[i]));
     if (order == 0) first = left;
@@ -367,3 +371,5 @@ TEST_CASE("alternation: a branch that was left behind is told of") {
           (void)run.step();
         }).find("[vlp] the text encoder is on cpu, the prompts are on cuda:0") == 0);
 }
+
+}  // namespace alternation_test

@@ -3,6 +3,9 @@
 #include "tandem/wtal/train/contrast.hpp"
 
 using namespace tandem;
+// In a namespace of its own, since tests are compiled together and wtal has a detail too.
+namespace loss_fb_test {
+
 using namespace tandem::wtal;
 
 namespace {
@@ -65,7 +68,7 @@ TEST_CASE(
   };
   for (const Case& c :
        {Case{2, 9, 2, 5, false}, Case{1, 70, 3, 33, false}, Case{3, 67, 37, 16, true},
-        Case{3, 67, 40, 20, false}, Case{1, 80, 2, 270, false}}) {
+        Case{3, 67, 40, 20, false}, Case{1, 80, 2, 270, false}, Case{2, 150, 3, 8, false}}) {
     CAPTURE(c.frames);
     CAPTURE(c.width);
     const Tensor<double> f = unit_rows({c.videos, c.frames, c.width}, 3);
@@ -143,3 +146,5 @@ TEST_CASE("loss_fb: no anchors, no background, no frames; large scores; devices 
                         ones<bool>({1, 2}));
         }) == "[loss_fb] inputs are on different devices: cuda:0 and cpu");
 }
+
+}  // namespace loss_fb_test

@@ -5,6 +5,9 @@
 #include "tandem/wtal/train/losses.hpp"
 
 using namespace tandem;
+// In a namespace of its own, since tests are compiled together and wtal has a detail too.
+namespace loss_kd_test {
+
 using namespace tandem::wtal;
 
 namespace {
@@ -147,3 +150,5 @@ TEST_CASE("loss_kd: nothing confident gives 0, nothing at all too; devices must 
     }
   });
 }
+
+}  // namespace loss_kd_test

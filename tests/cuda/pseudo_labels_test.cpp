@@ -7,6 +7,9 @@
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
+// In a namespace of its own, since tests are compiled together and wtal has a detail too.
+namespace pseudo_labels_test {
+
 using namespace tandem::wtal;
 
 namespace {
@@ -99,3 +102,5 @@ TEST_CASE("pseudo_labels: a share that is none leaves a class undecided; wrong r
   CHECK(check::message([&] { (void)pseudo_labels(p, y, valid, {.high = 0.1, .low = 0.3}); }) ==
         "[pseudo_labels] thresholds must satisfy 0 ≤ low ≤ high ≤ 1, they are 0.3 and 0.1");
 }
+
+}  // namespace pseudo_labels_test

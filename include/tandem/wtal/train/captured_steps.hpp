@@ -90,6 +90,10 @@ class CapturedSteps {
     entry->graph.replay();
     return entry->numbers;
   }
+  /// Lets the graphs of a kind of step go, and their memory.
+  void forget(int kind) {
+    std::erase_if(entries_, [kind](const Entry& e) { return e.kind == kind; });
+  }
   /// Graphs that exist.
   std::int64_t size() const {
     std::int64_t count = 0;

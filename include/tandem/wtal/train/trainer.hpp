@@ -79,6 +79,8 @@ class Trainer {
     if (step_ == phase.begin) {
       memory_.clear();  // the teacher has learned since, or is another
       device_memory_.clear();
+      if (phase.kind != Phase::Kind::warm_up)  // which does not come again
+        captured_.forget(static_cast<int>(Phase::Kind::warm_up));
       teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
                                                  : std::vector<nn::Named<T>>();
     }
@@ -114,7 +116,7 @@ class Trainer {
         padded.places = labels.places;
         padded.recalls = labels.recalls;
       }
-      if (&teacher != &student) {
+      if (&teacher != &student && !padded.h.defined()) {
         const std::vector<Tensor<T>> more = teacher.branch.parameters();
         TANDEM_CHECK(more.empty() || more[0].device() == device, "trainer", "the branch that ",
                      phase.name(), " steps train is on ", device, ", the one that teaches on ",
@@ -362,7 +364,7 @@ class Trainer {
 
   /// The batch, and what the rule of the pseudo-labels takes of its crops.
   StepInputs<T> inputs_of(const Batch<T>& batch, Phase::Kind kind) const {
-    StepInputs<T> inputs{batch, {}, {}};
+    StepInputs<T> inputs{.batch = batch};
     if (kind == Phase::Kind::warm_up) return inputs;
     if (options_.pseudo.rule == PseudoLabelRule::oracle) {
       TANDEM_CHECK(oracle_ && !batch.crops.empty(), "trainer", "oracle labels need ",
