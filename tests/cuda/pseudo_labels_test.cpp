@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "devices.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/to.hpp"
 
