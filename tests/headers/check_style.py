@@ -20,8 +20,13 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "column_sums": "cpu/column_sums.hpp",
     "copy": "tensor/device_copy.hpp",
     "graph": "cuda/graph.hpp",
+    "label_memory": "wtal/train/label_memory.hpp",
+    "loss_fb": "wtal/train/contrast.hpp",
+    "loss_kd": "wtal/train/losses.hpp",
     "memory": "tensor/device.hpp",
     "runtime": "tensor/device.hpp",
+    "pseudo_labels": "wtal/train/pseudo_labels.hpp",
+    "saved_gradient": "wtal/train/saved_gradient.hpp",
     "sgd": "optim/sgd.hpp",
     "topk_mean": "wtal/train/losses.hpp",
 }

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tandem/ops/parts/common.hpp"
+#include "tandem/ops/to.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -59,6 +59,18 @@ struct PackedRows {
     }());
     wanted = mask_of(place);
     wanted_last = mask_of(last_place);
+  }
+
+  /// On another device.
+  PackedRows to(Device device) const {
+    PackedRows out = *this;
+    for (Tensor<std::int64_t>* ids :
+         {&out.spread, &out.place, &out.position, &out.last, &out.last_place}) {
+      *ids = ids->to(device);
+    }
+    out.wanted = wanted.to(device);
+    out.wanted_last = wanted_last.to(device);
+    return out;
   }
 
   std::int64_t sequences = 0, prefix = 0, longest = 0, rows = 0;

@@ -258,7 +258,10 @@ class Optimizer {
       std::vector<std::uint8_t> bytes(sizeof numbers);
       std::memcpy(bytes.data(), &numbers, sizeof numbers);
       group.numbers.copy_(from_vector<std::uint8_t>(bytes));
-      for (const std::size_t k : group.members) set_count(steps_[k], t);
+      for (const std::size_t k : group.members) {
+        set_count(steps_[k], t);
+        parameters_[k].storage()->bump_version();  // the replay changes it
+      }
     }
   }
 

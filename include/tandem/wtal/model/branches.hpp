@@ -17,6 +17,7 @@
 #include "tandem/ops/normalize.hpp"
 #include "tandem/ops/stack.hpp"
 #include "tandem/ops/to.hpp"
+#include "tandem/wtal/model/prompts.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -38,6 +39,9 @@ class Branch : public nn::Module<T> {
   /// there.
   virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                                   const Tensor<bool>& wanted = {}) const = 0;
+  /// Before each step on a GPU: brings up to date, where graphs that were captured read it, what the
+  /// branch keeps of parameters that do not learn in this step. `teaches`: none of them does.
+  virtual void refresh(bool teaches) const { static_cast<void>(teaches); }
 };
 
 /// How frames know where they are.  (reading; method.md: an option)
@@ -254,62 +258,6 @@ class CbpBranch final : public Branch<T> {
   mutable detail::PositionTables<T> tables_;
 };
 
-/// The learned prompt: [SOS, n vectors, tokens of the class name, n vectors, EOT].   [method §3, P]
-/// The vectors are shared by all classes (reading) or each class has its own (option).
-template <FloatingElement T>
-class PromptLearner final : public nn::Module<T> {
- public:
-  struct Options {
-    std::int64_t vectors = 16;  ///< before, and as many after the name  [P]
-    double deviation = 0.01;    ///< standard deviation of the initial values  [P, R]
-    bool per_class = false;     ///< (reading: shared)
-    std::int64_t start_token = 49406, end_token = 49407;
-  };
-  /// `names` are the token ids of each class name, without SOS and EOT.
-  PromptLearner(std::vector<std::vector<std::int64_t>> names, std::int64_t width,
-                const Options& options, Generator& random)
-      : names_(std::move(names)), options_(options) {
-    TANDEM_CHECK(!names_.empty(), "prompts", "there are no class names");
-    const std::int64_t sets = options.per_class ? static_cast<std::int64_t>(names_.size()) : 1;
-    before = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
-    after = randn<T>({sets, options.vectors, width}, random, 0, options.deviation);
-    this->add("before", before);
-    this->add("after", after);
-    for (const auto& ids : names_)
-      TANDEM_CHECK(!ids.empty(), "prompts", "a class name has no tokens");
-  }
-  /// The embedded prompts as the rows of packed(): what all begin with once, then the rest of each.
-  Tensor<T> forward(const nn::Embedding<T>& tokens) const {
-    const nn::ModuleScope scope = this->scope();
-    const Tensor<T> start = tokens.forward(from_vector<std::int64_t>({options_.start_token})),
-                    stop = tokens.forward(from_vector<std::int64_t>({options_.end_token}));
-    std::vector<Tensor<T>> parts{start};
-    if (!options_.per_class) parts.push_back(before.select(0, 0));
-    for (std::size_t c = 0; c < names_.size(); ++c) {
-      const std::int64_t set = options_.per_class ? static_cast<std::int64_t>(c) : 0;
-      if (options_.per_class) parts.push_back(before.select(0, set));
-      parts.push_back(tokens.forward(from_vector<std::int64_t>(names_[c])));
-      parts.push_back(after.select(0, set));
-      parts.push_back(stop);
-    }
-    return cat(parts, 0);
-  }
-  /// Where the rows of forward() stand in the prompts.
-  nn::PackedRows packed() const {
-    std::vector<std::int64_t> lengths;
-    for (const auto& ids : names_) {
-      lengths.push_back(static_cast<std::int64_t>(ids.size()) + 2 * options_.vectors + 2);
-    }
-    return {lengths, options_.per_class ? 1 : 1 + options_.vectors};
-  }
-
-  Tensor<T> before, after;  ///< (1 or C, n, width)
-
- private:
-  std::vector<std::vector<std::int64_t>> names_;
-  Options options_;
-};
-
 struct VlpOptions {
   std::int64_t width = 512;    ///< CLIP's output  [P]
   std::int64_t layers = 2;     ///< of the temporal transformer; 0: F_vis as it is  [P]
@@ -380,14 +328,23 @@ class VlpBranch final : public Branch<T> {
   Tensor<T> text_features() const {
     const bool learns = autograd::needs_grad(prompts.before, prompts.after);
     const std::uint64_t version = prompts.before.version() + prompts.after.version();
-    if (!learns && cached_.defined() && cached_version_ == version) return cached_;
+    if (!learns && cached_.defined() && cached_version_ == version &&
+        cached_before_ == prompts.before.storage() && cached_after_ == prompts.after.storage())
+      return cached_;
     const nn::ModuleScope scope("vlp");
     const PrecisionScope products(options_.precision);
+    const Device device = text_->positional_embedding.device();
+    TANDEM_CHECK(device == prompts.before.device(), "vlp", "the text encoder is on ", device,
+                 ", the prompts are on ", prompts.before.device(),
+                 ": the encoder is not the branch's own, move it too");
     const Tensor<T> features = normalize(
         text_->forward_packed(prompts.forward(text_->token_embedding), prompts.packed()), -1);
     if (!learns) {
       cached_ = features;
       cached_version_ = version;
+      cached_before_ = prompts.before.storage();
+      cached_after_ = prompts.after.storage();
+      ++cached_count_;
     }
     return features;
   }
@@ -400,11 +357,20 @@ class VlpBranch final : public Branch<T> {
     if (options_.layers > 0) f = add(f, learned_positions(position, x.size(1), &tables_));
     f = normalize(detail::run_blocks(blocks_, f, valid, blocks_.empty() ? Tensor<bool>() : wanted),
                   -1);
-    Tensor<T> s = mul(matmul(f, text_features().transpose(0, 1)), T(1 / options_.temperature));
+    const bool learns = autograd::needs_grad(prompts.before, prompts.after);
+    const Tensor<T> text = learns || f.device().is_cpu() ? text_features() : kept_text();
+    Tensor<T> s = mul(matmul(f, text.transpose(0, 1)), T(1 / options_.temperature));
     if (options_.learned_scale) s = add(mul(s, scale), bias);
     const BranchOutput<T> out{.features = f, .logits = s};
     return blocks_.empty() ? out : detail::in_place(out, wanted);
   }
+  void refresh(bool teaches) const override {
+    if (prompts.before.device().is_cpu()) return;
+    if (!teaches && (prompts.before.requires_grad() || prompts.after.requires_grad())) return;
+    const NoGrad no_grad;
+    (void)kept_text();
+  }
+  /// Frozen, and of whoever gave it: to() and state_dict() of the branch leave it alone.
   const clip::TextEncoder<T>& text() const { return *text_; }
 
   PromptLearner<T> prompts;
@@ -412,12 +378,33 @@ class VlpBranch final : public Branch<T> {
   Tensor<T> scale, bias;
 
  private:
+  /// The text features on a GPU in a tensor that stays: a graph that reads them finds those of the
+  /// prompts that there are when it is replayed.
+  Tensor<T> kept_text() const {
+    const Tensor<T> now = text_features();
+    for (KeptText& kept : kept_text_) {
+      if (kept.features.device() != now.device()) continue;
+      if (kept.count != cached_count_) kept.features.copy_(now);
+      kept.count = cached_count_;
+      return kept.features;
+    }
+    kept_text_.push_back({now.clone(), cached_count_});
+    return kept_text_.back().features;
+  }
+  struct KeptText {
+    Tensor<T> features;
+    std::uint64_t count;
+  };
+
   Ref<clip::TextEncoder<T>> text_;
   VlpOptions options_;
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
   mutable detail::PositionTables<T> tables_;
   mutable Tensor<T> cached_;
-  mutable std::uint64_t cached_version_ = 0;  // of the prompts: versions only grow
+  mutable std::uint64_t cached_version_ = 0;           // of the prompts: versions only grow
+  mutable Ref<Storage> cached_before_, cached_after_;  // whose versions these are
+  mutable std::uint64_t cached_count_ = 0;             // how often they were computed
+  mutable std::vector<KeptText> kept_text_;            // one for each GPU
 };
 
 }  // namespace wtal

@@ -17,6 +17,22 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// What a step reads: a batch and what the host knows of its pseudo-labels.
+template <FloatingElement T>
+struct StepInputs {
+  Batch<T> batch;
+  Tensor<T> shares = {};             ///< (B, C), where the rule is `calibrated`
+  Tensor<std::int32_t> h = {};       ///< (B, T, C), where the labels are made on the host
+  Tensor<std::int64_t> places = {};  ///< (B), where labels are kept or recalled (label_memory.hpp)
+  bool recalls = false;              ///< the labels are in memory
+
+  /// On another device.
+  StepInputs to(Device device) const {
+    const auto there = [&](const auto& x) { return x.defined() ? x.to(device) : x; };
+    return {batch.to(device), there(shares), there(h), there(places), recalls};
+  }
+};
+
 template <FloatingElement T>
 class CapturedSteps {
  public:
@@ -30,31 +46,37 @@ class CapturedSteps {
   /// Each graph keeps memory of its own; steps of further shapes run as usual.
   static constexpr std::size_t most_graphs = 8;
 
-  /// One step on `batch`, which is on the host and has been padded: body(inputs) puts it into the queue, with inputs on
-  /// `device`, and gives a tensor with its numbers, which is given back. `random` is what the step
-  /// draws from. body reads nothing that varies between steps but these and the optimizer's numbers.
+  /// One step on `given`, which is on the host and has been padded: body(inputs) puts it into the
+  /// queue, with inputs on `device`, and gives a tensor with its numbers, which is given back.
+  /// `random` is what the step draws from. body reads nothing that varies between steps but these,
+  /// the optimizer's numbers and what lies at `addresses`, those of weights and labels.
   template <class F>
-  Tensor<std::uint8_t> step(int kind, const Batch<T>& batch, Device device,
+  Tensor<std::uint8_t> step(int kind, const StepInputs<T>& given, Device device,
+                            const std::vector<const void*>& addresses,
                             optim::Optimizer<T>& optimizer, Generator& random, F&& body) {
-    Entry* entry = find(kind, batch, device, optimizer);
+    const Batch<T>& batch = given.batch;
+    Entry* entry = find(kind, given, device, addresses);
     if (entry == nullptr) {
       const nn::RandomScope scope(random);
-      const Batch<T> inputs = batch.to(device);
+      const StepInputs<T> inputs = given.to(device);
       const Tensor<std::uint8_t> numbers = body(inputs);
       if (entries_.size() < most_graphs) {
         entries_.push_back(
-            {kind, device, addresses(optimizer), inputs, zeros<std::int64_t>({2}, device), {}, {}});
+            {kind, device, addresses, inputs, zeros<std::int64_t>({2}, device), {}, {}});
       }
       return numbers;
     }
     const auto update = [](const auto& to, const auto& from) {
       if (to.defined()) to.copy_(from);
     };
-    update(entry->inputs.i3d, batch.i3d);
-    update(entry->inputs.clip, batch.clip);
-    update(entry->inputs.labels, batch.labels);
-    update(entry->inputs.valid, batch.valid);
-    entry->inputs.crops = batch.crops;
+    update(entry->inputs.batch.i3d, batch.i3d);
+    update(entry->inputs.batch.clip, batch.clip);
+    update(entry->inputs.batch.labels, batch.labels);
+    update(entry->inputs.batch.valid, batch.valid);
+    update(entry->inputs.shares, given.shares);
+    update(entry->inputs.h, given.h);
+    update(entry->inputs.places, given.places);
+    entry->inputs.batch.crops = batch.crops;
     entry->key.copy_(from_vector<std::int64_t>(
         {static_cast<std::int64_t>(random.seed()), static_cast<std::int64_t>(random.stream())}));
     if (!entry->graph.captured()) {
@@ -68,6 +90,10 @@ class CapturedSteps {
     entry->graph.replay();
     return entry->numbers;
   }
+  /// Lets the graphs of a kind of step go, and their memory.
+  void forget(int kind) {
+    std::erase_if(entries_, [kind](const Entry& e) { return e.kind == kind; });
+  }
   /// Graphs that exist.
   std::int64_t size() const {
     std::int64_t count = 0;
@@ -79,32 +105,30 @@ class CapturedSteps {
   struct Entry {
     int kind;
     Device device;
-    std::vector<const T*> addresses;  ///< of the parameters, which the graph has by address
-    Batch<T> inputs;
+    std::vector<const void*> addresses;  ///< of what the graph has by address
+    StepInputs<T> inputs;
     Tensor<std::int64_t> key;  ///< seed and stream of the step's random numbers
     Tensor<std::uint8_t> numbers;
     Graph graph;
   };
 
-  static std::vector<const T*> addresses(const optim::Optimizer<T>& optimizer) {
-    std::vector<const T*> out;
-    for (const Tensor<T>& p : optimizer.parameters()) out.push_back(p.device_data());
-    return out;
-  }
-  Entry* find(int kind, const Batch<T>& batch, Device device,
-              const optim::Optimizer<T>& optimizer) {
+  Entry* find(int kind, const StepInputs<T>& given, Device device,
+              const std::vector<const void*>& addresses) {
     const auto same = [](const auto& a, const auto& b) {
       return a.defined() == b.defined() && (!a.defined() || a.shape() == b.shape());
     };
-    const std::vector<const T*> now = addresses(optimizer);
+    const Batch<T>& batch = given.batch;
     for (std::size_t i = 0; i < entries_.size();) {
       Entry& e = entries_[i];
-      if (e.kind == kind && (e.device != device || e.addresses != now)) {
+      if (e.kind == kind && (e.device != device || e.addresses != addresses)) {
         entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));  // the branch has moved
         continue;
       }
-      if (e.kind == kind && same(e.inputs.i3d, batch.i3d) && same(e.inputs.clip, batch.clip) &&
-          same(e.inputs.labels, batch.labels) && same(e.inputs.valid, batch.valid)) {
+      const Batch<T>& known = e.inputs.batch;
+      if (e.kind == kind && same(known.i3d, batch.i3d) && same(known.clip, batch.clip) &&
+          same(known.labels, batch.labels) && same(known.valid, batch.valid) &&
+          same(e.inputs.shares, given.shares) && same(e.inputs.h, given.h) &&
+          same(e.inputs.places, given.places) && e.inputs.recalls == given.recalls) {
         return &e;
       }
       ++i;

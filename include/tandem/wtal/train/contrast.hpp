@@ -12,14 +12,11 @@
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/parts/common.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
+#include "tandem/wtal/train/saved_gradient.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
-
-struct ContrastOptions {
-  double temperature = 0.07;  ///< τ  [P]
-  bool same_video = false;  ///< Ψ⁺ from the anchor's own video only  (reading: the whole batch)
-};
 
 namespace detail {
 
@@ -36,10 +33,9 @@ struct ContrastRows {
   std::vector<Run> runs;
 };
 
-inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
-                                  bool same_video) {
-  const std::int64_t classes = h.size(2), frames = h.size(1);
-  const std::vector<FrameState> states = frame_states(h, valid);
+inline ContrastRows contrast_rows(const std::int32_t* h, const bool* valid, std::int64_t videos,
+                                  std::int64_t frames, std::int64_t classes, bool same_video) {
+  const std::vector<FrameState> states = states_of_frames(h, valid, videos * frames, classes);
   // Key: the video (or 0), then the classes with h = 1.
   std::map<std::vector<std::int64_t>, std::vector<std::int64_t>> groups;
   ContrastRows out;
@@ -50,7 +46,7 @@ inline ContrastRows contrast_rows(const Tensor<std::int32_t>& h, const Tensor<bo
     if (state != FrameState::foreground) continue;
     std::vector<std::int64_t> key{same_video ? r / frames : 0};
     for (std::int64_t c = 0; c < classes; ++c) {
-      if (h.data()[r * classes + c] == 1) key.push_back(c);
+      if (h[r * classes + c] == 1) key.push_back(c);
     }
     groups[key].push_back(r);
   }
@@ -131,40 +127,24 @@ double contrast_row(T* s, std::int64_t columns, std::int64_t positives, std::int
   return log_all - log_positive;
 }
 
-}  // namespace detail
-
-/// loss_fb — L_fb = mean_i −log( Σ_{m∈Ψ⁺_i} exp(f_i·f_m/τ) / Σ_{j∈Ψ⁺_i∪Ψ⁻} exp(f_i·f_j/τ) ).
-///                                                                                   [method §4, P]
-///   i: confident foreground frames; Ψ⁺_i: the other ones that share a class with i, in the batch
-///   or in the same video (reading); Ψ⁻: all confident background frames (reading). A frame with
-///   empty Ψ⁺ is skipped; without any anchor the loss is 0.
-///   f (B, T, D), L2-normalised by the caller; h (B, T, C); valid (B, T) → ().
-///   With a_ij = exp(s_ij)/Σ_{Ψ⁺∪Ψ⁻}, b_ij = exp(s_ij)/Σ_{Ψ⁺}, s = f·fᵀ/τ:
-///     dL/ds_ij = (a_ij − [j∈Ψ⁺] b_ij)/anchors,   df_i += Σ_j g_ij f_j/τ,   df_j += Σ_i g_ij f_i/τ.
-///   Anchors are taken in tiles; a tile's scores give its loss and its gradient at once, so nothing
-///   of size frames² exists and nothing is computed twice. Saves df (B, T, D).
-template <FloatingElement T>
-Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
-                  const ContrastOptions& options = {}) {
-  TANDEM_CHECK(f.rank() == 3 && h.rank() == 3 && f.size(0) == h.size(0) && f.size(1) == h.size(1),
-               "loss_fb", "expected f (B, T, D) and H (B, T, C), got ", f.shape(), " and ",
-               h.shape());
-  TANDEM_CHECK(options.temperature > 0, "loss_fb", "the temperature must be positive, it is ",
-               options.temperature);
-  tandem::detail::require_cpu("loss_fb", f, h, valid);
-  const std::int64_t width = f.size(2);
-  const detail::ContrastRows set = detail::contrast_rows(h, valid, options.same_video);
+/// How loss_fb runs on the CPU: anchors run by run, in tiles, whose scores are overwritten by their
+/// own gradient.
+template <class T>
+void loss_fb_on_cpu(T* result, T* gradient, std::int64_t* anchors_found, const T* f,
+                    const std::int32_t* h, const bool* valid, std::int64_t videos,
+                    std::int64_t frames, std::int64_t classes, std::int64_t width,
+                    const ContrastOptions& options) {
+  const ContrastRows set = contrast_rows(h, valid, videos, frames, classes, options.same_video);
   const auto columns = static_cast<std::int64_t>(set.rows.size());
-  const bool want_gradient = autograd::needs_grad(f);
-  const Tensor<T> source = f.contiguous();
   const T inverse_tau = T(1 / options.temperature);
 
   Tensor<T> rows(Shape{columns, width});  // the frames that take part, side by side
   T* row_data = rows.mutable_data();
   for (std::int64_t i = 0; i < columns; ++i) {
-    const T* from = source.data() + set.rows[static_cast<std::size_t>(i)] * width;
+    const T* from = f + set.rows[static_cast<std::size_t>(i)] * width;
     std::copy(from, from + width, row_data + i * width);
   }
+  const bool want_gradient = gradient != nullptr;
   Tensor<T> gathered = want_gradient ? zeros<T>({columns, width}) : Tensor<T>();
   T* gathered_data = want_gradient ? gathered.mutable_data() : nullptr;
   double loss = 0;
@@ -172,7 +152,7 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
 
   constexpr std::int64_t tile = 256;
   const std::int64_t background = columns - set.foreground;
-  for (const detail::ContrastRows::Run& run : set.runs) {
+  for (const ContrastRows::Run& run : set.runs) {
     // The columns that the anchors of this run see: Ψ⁺ candidates, then Ψ⁻.
     std::int64_t positives = 0;
     for (std::int64_t other : run.positive) {
@@ -209,7 +189,7 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
       cpu::parallel_for(count, 8, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           losses[static_cast<std::size_t>(i)] =
-              detail::contrast_row(s + i * seen_columns, seen_columns, positives, self + i);
+              contrast_row(s + i * seen_columns, seen_columns, positives, self + i);
         }
       });
       for (double value : losses) loss += value;
@@ -224,23 +204,60 @@ Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tenso
       }
     }
   }
-  const double scale = anchors > 0 ? 1 / static_cast<double>(anchors) : 0;
-  return autograd::record(
-      "loss_fb", tensor<T>(T(loss * scale)),
-      [gathered = autograd::save(gathered), rows = set.rows, shape = f.shape(), width, scale](
-          const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> df = zeros<T>(shape);
-        T* out = df.mutable_data();
-        const T factor = T(static_cast<double>(dy.item()) * scale);
-        const T* from = gathered.get().data();
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-          T* to = out + rows[i] * width;
-          for (std::int64_t d = 0; d < width; ++d)
-            to[d] = factor * from[static_cast<std::int64_t>(i) * width + d];
-        }
-        return std::tuple(df);
-      },
-      f);
+  if (want_gradient) {
+    std::fill_n(gradient, videos * frames * width, T(0));
+    for (std::int64_t i = 0; i < columns; ++i) {
+      const T* from = gathered_data + i * width;
+      std::copy(from, from + width, gradient + set.rows[static_cast<std::size_t>(i)] * width);
+    }
+  }
+  *anchors_found = anchors;
+  *result = T(loss * (anchors > 0 ? 1 / static_cast<double>(anchors) : 0));
+}
+
+/// loss (1), gradient (videos, frames, width) before the division by the number of anchors, or
+/// null, and that number, from f (videos, frames, width), h (videos, frames, classes) and valid
+/// (videos, frames).
+template <class T>
+inline const Kernel<void(Queue&, T* loss, T* gradient, std::int64_t* anchors, const T* f,
+                         const std::int32_t* h, const bool* valid, std::int64_t videos,
+                         std::int64_t frames, std::int64_t classes, std::int64_t width,
+                         const ContrastOptions& options)>
+    loss_fb_forward{"loss_fb_forward", loss_fb_on_cpu<T>};
+
+}  // namespace detail
+
+/// loss_fb — L_fb = mean_i −log( Σ_{m∈Ψ⁺_i} exp(f_i·f_m/τ) / Σ_{j∈Ψ⁺_i∪Ψ⁻} exp(f_i·f_j/τ) ).
+///                                                                                   [method §4, P]
+///   i: confident foreground frames; Ψ⁺_i: the other ones that share a class with i, in the batch
+///   or in the same video (reading); Ψ⁻: all confident background frames (reading). A frame with
+///   empty Ψ⁺ is skipped; without any anchor the loss is 0.
+///   f (B, T, D), L2-normalised by the caller; h (B, T, C); valid (B, T) → ().
+///   With a_ij = exp(s_ij)/Σ_{Ψ⁺∪Ψ⁻}, b_ij = exp(s_ij)/Σ_{Ψ⁺}, s = f·fᵀ/τ:
+///     dL/ds_ij = (a_ij − [j∈Ψ⁺] b_ij)/anchors,   df_i += Σ_j g_ij f_j/τ,   df_j += Σ_i g_ij f_i/τ.
+///   Anchors are taken in tiles; on the CPU a tile's scores give its loss and its gradient at once,
+///   on a GPU they are computed once for either. Nothing of size frames² exists. Saves df (B, T, D).
+template <FloatingElement T>
+Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
+                  const ContrastOptions& options = {}) {
+  const char* const op = "loss_fb";
+  TANDEM_CHECK(f.rank() == 3 && h.rank() == 3 && f.size(0) == h.size(0) && f.size(1) == h.size(1),
+               op, "expected f (B, T, D) and H (B, T, C), got ", f.shape(), " and ", h.shape());
+  TANDEM_CHECK(options.temperature > 0, op, "the temperature must be positive, it is ",
+               options.temperature);
+  tandem::detail::require_same_device(op, f, h, valid);
+  detail::require_dense_labels(h, valid);
+  tandem::detail::require_kernels(op, f, detail::loss_fb_forward<T>, detail::saved_gradient<T>);
+  const Device device = f.device();
+  const Tensor<T> source = f.detach().contiguous(), loss(Shape{}, device),
+                  gradient = autograd::needs_grad(f) ? Tensor<T>(f.shape(), device) : Tensor<T>();
+  const Tensor<std::int64_t> anchors(Shape{}, device);
+  detail::loss_fb_forward<T>(device, loss.mutable_device_data(),
+                             gradient.defined() ? gradient.mutable_device_data() : nullptr,
+                             anchors.mutable_device_data(), source.device_data(), h.device_data(),
+                             valid.device_data(), f.size(0), f.size(1), h.size(2), f.size(2),
+                             options);
+  return detail::record_saved_gradient(op, loss, gradient, anchors, f);
 }
 
 }  // namespace wtal

@@ -15,12 +15,11 @@
 #include "tandem/ops/sum.hpp"
 #include "tandem/ops/where.hpp"
 #include "tandem/wtal/train/pseudo_labels.hpp"
+#include "tandem/wtal/train/saved_gradient.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
-
-/// What σ means for scores over classes.                                   [method §3 "σ", reading]
-enum class Reading { sigmoid, softmax };
 
 /// P = σ(S) over the last axis.
 template <FloatingElement T>
@@ -144,50 +143,28 @@ Tensor<T> loss_cls(const Tensor<T>& logits, const Tensor<T>& y, const Tensor<boo
   return mul(sum(mul(target, log_softmax(scores, -1))), T(-1 / videos));
 }
 
-struct DistillationOptions {
-  Reading reading = Reading::sigmoid;  ///< σ of the student's frame scores  (reading)
-  /// Teach every entry with h ≠ −1, also "not the other classes" on undecided frames; default: only
-  /// confident frames, with all their classes whose h ≠ −1  (reading)
-  bool every_entry = false;
-  bool foreground = true;  ///< false: "no L_kd foreground", only h = 0 teaches  [P]
-  bool background = true;  ///< false: "no L_kd background", only h = 1 teaches  [P]
-  /// p is kept in [clamp, 1 − clamp], so that p = 0 and p = 1 give a finite loss; the gradient is
-  /// that of the nearest probability inside, so a wrong certainty still learns.
-  double clamp = 1e-6;
-};
+namespace detail {
 
-/// loss_kd — L_kd = (1/O) Σ_c Σ_{t confident} KL(Bernoulli(h_{t,c}) ‖ Bernoulli(p_{t,c})),  p =
-/// σ(s).
-///   KL = −log p for h = 1, −log(1 − p) for h = 0.           [method §4, P; Bernoulli, O: reading]
-///   logits (B, T, C), h (B, T, C) in {1, 0, −1}, valid (B, T) → (). O = number of frames taught.
-///   sigmoid: ds = (p − h)/O.  softmax: ds_j = p_j(g_j − Σ_c g_c p_c)/O with g_c = −1/p_c or 1/(1 −
-///   p_c). Saves the gradient itself (it has the size of the logits): loss and gradient share one
-///   pass.
-template <FloatingElement T>
-Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
-                  const DistillationOptions& options = {}) {
-  TANDEM_CHECK(logits.rank() == 3 && h.shape() == logits.shape(), "loss_kd",
-               "expected logits and H of one shape (B, T, C), got ", logits.shape(), " and ",
-               h.shape());
-  tandem::detail::require_cpu("loss_kd", logits, h, valid);
-  const std::int64_t rows = h.size(0) * h.size(1), classes = h.size(2);
-  const std::vector<FrameState> states = frame_states(h, valid);
-  const Tensor<T> s = logits.contiguous();
-  const bool want_gradient = autograd::needs_grad(logits);
-  Tensor<T> gradient = want_gradient ? zeros<T>(logits.shape()) : Tensor<T>();
-  T* ds = want_gradient ? gradient.mutable_data() : nullptr;
-
+/// How loss_kd runs: a pass over the frames, in which loss and gradient (or null) come about. In
+/// double on the CPU; a GPU takes p and 1 − p apart, so that float is enough.
+template <class T>
+void loss_kd_on_cpu(T* result, T* gradient, std::int64_t* taught, const T* s, const std::int32_t* h,
+                    const bool* valid, std::int64_t rows, std::int64_t classes,
+                    const DistillationOptions& options) {
+  const std::vector<FrameState> states = states_of_frames(h, valid, rows, classes);
   constexpr std::int64_t chunk = 256;  // frames per partial sum: the same for any thread count
   const std::int64_t chunks = (rows + chunk - 1) / chunk;
-  std::vector<double> partial_loss(static_cast<std::size_t>(chunks)),
-      partial_frames(static_cast<std::size_t>(chunks));
+  std::vector<double> partial_loss(static_cast<std::size_t>(chunks));
+  std::vector<std::int64_t> partial_frames(static_cast<std::size_t>(chunks));
+  if (gradient != nullptr) std::fill_n(gradient, rows * classes, T(0));
   cpu::parallel_chunks(rows, chunk, [&](std::int64_t index, std::int64_t begin, std::int64_t end) {
     std::vector<double> p(static_cast<std::size_t>(classes)), g(static_cast<std::size_t>(classes));
-    double loss = 0, taught_frames = 0;
+    double loss = 0;
+    std::int64_t taught_frames = 0;
     for (std::int64_t r = begin; r < end; ++r) {
-      if (!valid.data()[r]) continue;
-      const std::int32_t* label = h.data() + r * classes;
-      const T* score = s.data() + r * classes;
+      if (!valid[r]) continue;
+      const std::int32_t* label = h + r * classes;
+      const T* score = s + r * classes;
       bool any = states[static_cast<std::size_t>(r)] != FrameState::undecided;
       if (options.every_entry) {
         any = false;
@@ -223,28 +200,63 @@ Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const 
           weighted += g[i] * p[i];
         }
       }
-      if (ds == nullptr) continue;
+      if (gradient == nullptr) continue;
       for (std::int64_t c = 0; c < classes; ++c) {
         const auto i = static_cast<std::size_t>(c);
-        ds[r * classes + c] =
+        gradient[r * classes + c] =
             T(options.reading == Reading::sigmoid ? g[i] : p[i] * (g[i] - weighted));
       }
     }
     partial_loss[static_cast<std::size_t>(index)] = loss;
     partial_frames[static_cast<std::size_t>(index)] = taught_frames;
   });
-  double loss = 0, frames = 0;
+  double loss = 0;
+  *taught = 0;
   for (std::int64_t i = 0; i < chunks; ++i) {
     loss += partial_loss[static_cast<std::size_t>(i)];
-    frames += partial_frames[static_cast<std::size_t>(i)];
+    *taught += partial_frames[static_cast<std::size_t>(i)];
   }
-  const double scale = 1 / std::max(1.0, frames);
-  return autograd::record(
-      "loss_kd", tensor<T>(T(loss * scale)),
-      [gradient = autograd::save(gradient), scale](const Tensor<T>& dy, autograd::Needs) {
-        return std::tuple(mul(gradient.get(), T(static_cast<double>(dy.item()) * scale)));
-      },
-      logits);
+  *result = T(loss * (1 / static_cast<double>(std::max<std::int64_t>(1, *taught))));
+}
+
+/// loss (1), gradient (rows, classes) before the division by O or null, taught (1) = O, from
+/// s, h (rows, classes) and valid (rows).
+template <class T>
+inline const Kernel<void(Queue&, T* loss, T* gradient, std::int64_t* taught, const T* s,
+                         const std::int32_t* h, const bool* valid, std::int64_t rows,
+                         std::int64_t classes, const DistillationOptions& options)>
+    loss_kd_forward{"loss_kd_forward", loss_kd_on_cpu<T>};
+
+}  // namespace detail
+
+/// loss_kd — L_kd = (1/O) Σ_c Σ_{t confident} KL(Bernoulli(h_{t,c}) ‖ Bernoulli(p_{t,c})),  p =
+/// σ(s).
+///   KL = −log p for h = 1, −log(1 − p) for h = 0.           [method §4, P; Bernoulli, O: reading]
+///   logits (B, T, C), h (B, T, C) in {1, 0, −1}, valid (B, T) → (). O = number of frames taught.
+///   sigmoid: ds = (p − h)/O.  softmax: ds_j = p_j(g_j − Σ_c g_c p_c)/O with g_c = −1/p_c or 1/(1 −
+///   p_c). Saves the gradient itself (it has the size of the logits): loss and gradient share one
+///   pass.
+template <FloatingElement T>
+Tensor<T> loss_kd(const Tensor<T>& logits, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
+                  const DistillationOptions& options = {}) {
+  const char* const op = "loss_kd";
+  TANDEM_CHECK(logits.rank() == 3 && h.shape() == logits.shape(), op,
+               "expected logits and H of one shape (B, T, C), got ", logits.shape(), " and ",
+               h.shape());
+  tandem::detail::require_same_device(op, logits, h, valid);
+  detail::require_dense_labels(h, valid);
+  tandem::detail::require_kernels(op, logits, detail::loss_kd_forward<T>,
+                                  detail::saved_gradient<T>);
+  const Device device = logits.device();
+  const Tensor<T> s = logits.detach().contiguous(), loss(Shape{}, device),
+                  gradient =
+                      autograd::needs_grad(logits) ? Tensor<T>(s.shape(), device) : Tensor<T>();
+  const Tensor<std::int64_t> taught(Shape{}, device);
+  detail::loss_kd_forward<T>(device, loss.mutable_device_data(),
+                             gradient.defined() ? gradient.mutable_device_data() : nullptr,
+                             taught.mutable_device_data(), s.device_data(), h.device_data(),
+                             valid.device_data(), h.size(0) * h.size(1), h.size(2), options);
+  return detail::record_saved_gradient(op, loss, gradient, taught, logits);
 }
 
 }  // namespace wtal

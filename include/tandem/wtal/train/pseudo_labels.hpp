@@ -7,43 +7,13 @@
 #include <limits>
 #include <vector>
 
+#include "tandem/ops/parts/common.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "tandem/tensor/finite.hpp"
+#include "tandem/wtal/train/teaching_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
-
-/// Which frames of a labelled class are foreground and which background, from a teacher's p.
-/// All but the first look at each video on its own: what the rounds of an alternation keep is the
-/// order of the frames inside a video, what runs away is a video's level.      [method §4, ours]
-enum class PseudoLabelRule {
-  thresholds,  ///< p > δ_h, p < δ_l  [P]
-  /// The same after a shift of the video's logits, by which the share of frames above δ_h is the
-  /// one that CBP found after the warm-up, in all rounds.
-  calibrated,
-  ranked,  ///< the frames with the highest p, a fixed share of the video, and those with the lowest
-  min_max,  ///< (p − min)/(max − min) over the video against two thresholds
-  /// No teacher: the annotated segments of the training videos. A ceiling for what pseudo-labels
-  /// can do, not a way to learn from video labels.
-  oracle,
-};
-
-struct PseudoLabelOptions {
-  double high = 0.3;  ///< δ_h: above it a class of the label is foreground  [P]
-  double low = 0.1;   ///< δ_l: below it, background  [P]
-  PseudoLabelRule rule = PseudoLabelRule::thresholds;
-  double ranked_foreground = 0.125, ranked_background = 0.5;  ///< shares of `ranked`
-  double min_max_high = 0.6, min_max_low = 0.2;               ///< thresholds of `min_max`
-
-  /// How a branch that need not teach is judged: by its own rule; by the thresholds where that
-  /// rule asks no branch (`oracle`), or is `calibrated` and its shares are not known yet.
-  PseudoLabelOptions judging(bool shares_known) const {
-    PseudoLabelOptions out = *this;
-    if (rule == PseudoLabelRule::oracle || (rule == PseudoLabelRule::calibrated && !shares_known))
-      out.rule = PseudoLabelRule::thresholds;
-    return out;
-  }
-};
 
 namespace detail {
 
@@ -129,6 +99,44 @@ class LabelRule {
   std::vector<std::size_t> order_;
 };
 
+template <class T>
+void pseudo_labels_on_cpu(std::int32_t* h, const T* p, const T* y, const bool* valid,
+                          const T* shares, std::int64_t videos, std::int64_t frames,
+                          std::int64_t classes, const PseudoLabelOptions& options) {
+  LabelRule rule(options);
+  std::fill_n(h, videos * frames * classes, -1);
+  std::vector<double> values;
+  std::vector<std::int64_t> at;
+  std::vector<std::int32_t> labels;
+  for (std::int64_t b = 0; b < videos; ++b) {
+    const bool* const real = valid + b * frames;
+    const T* const prob = p + b * frames * classes;
+    std::int32_t* const out = h + b * frames * classes;
+    at.clear();
+    for (std::int64_t t = 0; t < frames; ++t) {
+      if (real[t]) at.push_back(t);
+    }
+    for (std::int64_t c = 0; c < classes; ++c) {
+      if (!(y[b * classes + c] > T(0))) {
+        for (const std::int64_t t : at) out[t * classes + c] = 0;
+        continue;
+      }
+      values.clear();
+      for (const std::int64_t t : at) values.push_back(static_cast<double>(prob[t * classes + c]));
+      rule(values, shares != nullptr ? static_cast<double>(shares[b * classes + c]) : 0, labels);
+      for (std::size_t i = 0; i < at.size(); ++i) out[at[i] * classes + c] = labels[i];
+    }
+  }
+}
+
+/// h and p (videos, frames, classes), y (videos, classes), valid (videos, frames), shares (videos,
+/// classes) or null.
+template <class T>
+inline const Kernel<void(Queue&, std::int32_t* h, const T* p, const T* y, const bool* valid,
+                         const T* shares, std::int64_t videos, std::int64_t frames,
+                         std::int64_t classes, const PseudoLabelOptions& options)>
+    pseudo_labels_forward{"pseudo_labels_forward", pseudo_labels_on_cpu<T>};
+
 }  // namespace detail
 
 /// pseudo_labels — h_{t,c} = 1 if p_{t,c} > δ_h and y_c = 1; 0 if p_{t,c} < δ_l or y_c = 0;
@@ -142,6 +150,8 @@ class LabelRule {
 ///   min_max: a video in which all p are equal is −1.
 ///   Padded frames (valid = false) are −1 in every class, so they never enter a loss.
 ///   A NaN probability is neither above nor below a threshold: −1.
+///   On a GPU the same labels, from the same p, but for frames within a rounding of the bounds that
+///   calibrated and min_max compute; shares outside [0, 1] are an error on the CPU, on a GPU −1.
 /// `shares` (B, C) is what `calibrated` keeps; the other rules do not look at it.
 template <FloatingElement T>
 Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
@@ -158,35 +168,20 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
   TANDEM_CHECK(options.rule != PseudoLabelRule::calibrated ||
                    (shares.defined() && shares.shape() == y.shape()),
                "pseudo_labels", "the rule `calibrated` needs shares of shape ", y.shape());
-  detail::LabelRule rule(options);
-  const std::int64_t videos = p.size(0), frames = p.size(1), classes = p.size(2);
-  const Tensor<T> dense_p = p.detach().contiguous(), dense_y = y.detach().contiguous();
+  const bool calibrated = options.rule == PseudoLabelRule::calibrated;
+  tandem::detail::require_same_device("pseudo_labels", p, y, valid,
+                                      calibrated ? shares : Tensor<T>());
+  tandem::detail::require_kernels("pseudo_labels", p, detail::pseudo_labels_forward<T>);
+  (void)detail::LabelRule(options);  // refuses what no rule can be
+  const Device device = p.device();
+  const Tensor<T> dense_p = p.detach().contiguous(), dense_y = y.detach().contiguous(),
+                  dense_shares = calibrated ? shares.detach().contiguous() : Tensor<T>();
   const Tensor<bool> dense_valid = valid.contiguous();
-  Tensor<std::int32_t> h = full<std::int32_t>(p.shape(), -1);
-  std::vector<double> values;
-  std::vector<std::int64_t> at;
-  std::vector<std::int32_t> labels;
-  for (std::int64_t b = 0; b < videos; ++b) {
-    const bool* const real = dense_valid.data() + b * frames;
-    const T* const prob = dense_p.data() + b * frames * classes;
-    std::int32_t* const out = h.mutable_data() + b * frames * classes;
-    at.clear();
-    for (std::int64_t t = 0; t < frames; ++t) {
-      if (real[t]) at.push_back(t);
-    }
-    for (std::int64_t c = 0; c < classes; ++c) {
-      if (!(dense_y.data()[b * classes + c] > T(0))) {
-        for (const std::int64_t t : at) out[t * classes + c] = 0;
-        continue;
-      }
-      values.clear();
-      for (const std::int64_t t : at) values.push_back(static_cast<double>(prob[t * classes + c]));
-      const double share =
-          options.rule == PseudoLabelRule::calibrated ? static_cast<double>(shares.at({b, c})) : 0;
-      rule(values, share, labels);
-      for (std::size_t i = 0; i < at.size(); ++i) out[at[i] * classes + c] = labels[i];
-    }
-  }
+  const Tensor<std::int32_t> h(p.shape(), device);
+  detail::pseudo_labels_forward<T>(device, h.mutable_device_data(), dense_p.device_data(),
+                                   dense_y.device_data(), dense_valid.device_data(),
+                                   calibrated ? dense_shares.device_data() : nullptr, p.size(0),
+                                   p.size(1), p.size(2), options);
   return h;
 }
 
@@ -194,29 +189,40 @@ Tensor<std::int32_t> pseudo_labels(const Tensor<T>& p, const Tensor<T>& y,
 /// class of the video's label. Confident: foreground, or no class of the label is undecided.
 enum class FrameState : std::uint8_t { undecided, background, foreground };
 
-/// The state of each of the B·T frames.                                     [method §4: P, reading]
-///   A video without a label has background frames only.
-inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h,
-                                            const Tensor<bool>& valid) {
+namespace detail {
+
+inline void require_dense_labels(const Tensor<std::int32_t>& h, const Tensor<bool>& valid) {
   TANDEM_CHECK(h.rank() == 3 && h.is_contiguous() && valid.is_contiguous() &&
                    valid.shape() == (Shape{h.size(0), h.size(1)}),
                "frame_states", "expected dense H (B, T, C) and valid (B, T), got ", h.shape(),
                " and ", valid.shape());
-  const std::int64_t rows = h.size(0) * h.size(1), classes = h.size(2);
+}
+inline std::vector<FrameState> states_of_frames(const std::int32_t* h, const bool* valid,
+                                                std::int64_t rows, std::int64_t classes) {
   std::vector<FrameState> states(static_cast<std::size_t>(rows));
   for (std::int64_t r = 0; r < rows; ++r) {
-    const std::int32_t* row = h.data() + r * classes;
-    bool one = false, open = !valid.data()[r];
+    const std::int32_t* row = h + r * classes;
+    bool one = false, open = !valid[r];
     for (std::int64_t c = 0; c < classes; ++c) {
       one = one || row[c] == 1;
       open = open || row[c] == -1;  // only classes of the label can be −1 on a real frame
     }
-    if (!valid.data()[r]) one = false;
+    if (!valid[r]) one = false;
     states[static_cast<std::size_t>(r)] = one    ? FrameState::foreground
                                           : open ? FrameState::undecided
                                                  : FrameState::background;
   }
   return states;
+}
+
+}  // namespace detail
+
+/// The state of each of the B·T frames.                                     [method §4: P, reading]
+///   A video without a label has background frames only.
+inline std::vector<FrameState> frame_states(const Tensor<std::int32_t>& h,
+                                            const Tensor<bool>& valid) {
+  detail::require_dense_labels(h, valid);
+  return detail::states_of_frames(h.data(), valid.data(), h.size(0) * h.size(1), h.size(2));
 }
 
 /// The frames that are not undecided, (B, T): those that L_kd and L_fb read.

@@ -2,6 +2,7 @@
 /// Training by distillation and collaboration: warm up CBP, then alternate B and F steps.
 ///                                                                                      [method §5]
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -77,6 +78,9 @@ class Trainer {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) {
       memory_.clear();  // the teacher has learned since, or is another
+      device_memory_.clear();
+      if (phase.kind != Phase::Kind::warm_up)  // which does not come again
+        captured_.forget(static_cast<int>(Phase::Kind::warm_up));
       teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
                                                  : std::vector<nn::Named<T>>();
     }
@@ -86,8 +90,9 @@ class Trainer {
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
-    const auto make = [&](const Batch<T>& inputs) {
-      return phase.kind == Phase::Kind::warm_up ? warm_up_step(inputs)
+    Student& teacher = phase.kind == Phase::Kind::f ? *vlp_ : *cbp_;
+    const auto make = [&](const StepInputs<T>& inputs) {
+      return phase.kind == Phase::Kind::warm_up ? warm_up_step(inputs.batch)
              : phase.kind == Phase::Kind::b     ? b_step(inputs)
              : phase.kind == Phase::Kind::f     ? f_step(inputs)
                                                 : self_step(inputs);
@@ -96,18 +101,42 @@ class Trainer {
     PendingReport<T> report;
     if (device.is_cpu()) {
       const nn::RandomScope random(noise);
-      report = PendingReport<T>(make(batch).report());
+      report = PendingReport<T>(make(inputs_of(batch, phase.kind)).report());
     } else {
-      const Batch<T> padded =
-          batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop));
+      StepInputs<T> padded = inputs_of(
+          batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop)),
+          phase.kind);
+      std::vector<Tensor<T>> weights = student.branch.parameters();
+      student.branch.refresh(false);
+      DeviceLabelMemory::Plan labels;
+      if (phase.kind != Phase::Kind::warm_up && !padded.h.defined() && !batch.crops.empty()) {
+        labels =
+            device_memory_.plan(batch.crops, std::max(options_.crop, padded.batch.valid.size(1)),
+                                batch.labels.size(1), device);
+        padded.places = labels.places;
+        padded.recalls = labels.recalls;
+      }
+      if (&teacher != &student && !padded.h.defined()) {
+        const std::vector<Tensor<T>> more = teacher.branch.parameters();
+        TANDEM_CHECK(more.empty() || more[0].device() == device, "trainer", "the branch that ",
+                     phase.name(), " steps train is on ", device, ", the one that teaches on ",
+                     more[0].device());
+        weights.insert(weights.end(), more.begin(), more.end());
+        teacher.branch.refresh(true);
+      }
       Tensor<std::uint8_t> numbers;
-      if (options_.graphs && !autograd::anomaly_mode()) {
-        numbers = captured_.step(static_cast<int>(phase.kind), padded, device, *student.adam, noise,
-                                 [&](const Batch<T>& inputs) { return make(inputs).packed(); });
+      // A step of self-training exchanges CBP's parameters: not captured.
+      if (options_.graphs && !autograd::anomaly_mode() && phase.kind != Phase::Kind::self) {
+        std::vector<const void*> addresses{device_memory_.address()};
+        for (const Tensor<T>& p : weights) addresses.push_back(p.device_data());
+        numbers = captured_.step(
+            static_cast<int>(phase.kind), padded, device, addresses, *student.adam, noise,
+            [&](const StepInputs<T>& inputs) { return make(inputs).packed(); });
       } else {
         const nn::RandomScope random(noise);
         numbers = make(padded.to(device)).packed();
       }
+      if (labels.places.defined()) device_memory_.know(labels);
       const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
       copy->start(numbers);
       report = PendingReport<T>(copy, step_, student.adam->learning_rate());
@@ -150,15 +179,18 @@ class Trainer {
     TANDEM_CHECK(cbp_, "trainer", "calibrate() needs CBP, which is not there");
     const nn::Evaluating<T> evaluating{&cbp_->branch};
     const NoGrad no_grad;
+    const std::vector<Tensor<T>> weights = cbp_->branch.parameters();
+    const Device device = weights.empty() ? Device::cpu() : weights[0].device();
     const Tensor<T> shares = zeros<T>(
         {static_cast<std::int64_t>(source.size()), static_cast<std::int64_t>(source.classes())});
     for (std::size_t v = 0; v < source.size(); ++v) {
-      const Tensor<T> x = source.i3d(v).template to<T>().unsqueeze(0);
-      const Tensor<T> p = frame_probabilities(
-          cbp_->branch.forward(x, ones<bool>({1, x.size(1)})).logits, options_.cbp_reading);
+      const Tensor<T> x = source.i3d(v).template to<T>().unsqueeze(0).to(device);
+      const Tensor<bool> valid = full<bool>({1, x.size(1)}, true, device);
+      const Tensor<T> p =
+          frame_probabilities(cbp_->branch.forward(x, valid).logits, options_.cbp_reading);
       const Tensor<T> above =
           mean(where(gt(p, T(options_.pseudo.high)), ones_like(p), zeros_like(p)), {0, 1});
-      shares.select(0, static_cast<std::int64_t>(v)).copy_(above);
+      shares.select(0, static_cast<std::int64_t>(v)).copy_(above.to(Device::cpu()));
     }
     shares_ = shares;
   }
@@ -237,6 +269,8 @@ class Trainer {
     if (!counted && cbp_ && cbp_->adam) cbp_->adam->set_steps(cbp);
     if (!counted && vlp_ && vlp_->adam) vlp_->adam->set_steps(vlp);
     memory_.clear();
+    device_memory_.clear();
+    captured_ = {};
   }
 
  private:
@@ -266,20 +300,23 @@ class Trainer {
   }
 
   /// B step: CBP, frozen, knows background; it teaches VLP.  L_all = L_kd + λ·L_fb.
-  StepNumbers<T> b_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
+  StepNumbers<T> b_step(const StepInputs<T>& inputs) {
+    const Batch<T>& batch = inputs.batch;
+    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, inputs, options_.cbp_reading);
     return distill(*vlp_, batch.clip, h, batch, options_.vlp_reading);
   }
 
   /// F step: VLP, frozen, knows foreground; it teaches CBP.  L_all = L_kd + λ·L_fb.
-  StepNumbers<T> f_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(vlp_->branch, batch.clip, batch, options_.vlp_reading);
+  StepNumbers<T> f_step(const StepInputs<T>& inputs) {
+    const Batch<T>& batch = inputs.batch;
+    const Tensor<std::int32_t> h = teach(vlp_->branch, batch.clip, inputs, options_.vlp_reading);
     return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
   }
 
   /// Self-training: CBP as it was when the phase began teaches CBP.  L_all = L_kd + λ·L_fb.
-  StepNumbers<T> self_step(const Batch<T>& batch) {
-    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, batch, options_.cbp_reading);
+  StepNumbers<T> self_step(const StepInputs<T>& inputs) {
+    const Batch<T>& batch = inputs.batch;
+    const Tensor<std::int32_t> h = teach(cbp_->branch, batch.i3d, inputs, options_.cbp_reading);
     return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
   }
 
@@ -325,22 +362,32 @@ class Trainer {
     return out;
   }
 
-  /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
-  /// for each crop.
-  Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const Batch<T>& batch,
-                             Reading reading) {
+  /// The batch, and what the rule of the pseudo-labels takes of its crops.
+  StepInputs<T> inputs_of(const Batch<T>& batch, Phase::Kind kind) const {
+    StepInputs<T> inputs{.batch = batch};
+    if (kind == Phase::Kind::warm_up) return inputs;
     if (options_.pseudo.rule == PseudoLabelRule::oracle) {
       TANDEM_CHECK(oracle_ && !batch.crops.empty(), "trainer", "oracle labels need ",
                    oracle_ ? "batches that say which videos their crops are of"
                            : "calibrate() after the warm-up");
-      return (*oracle_)(batch.crops, batch.valid.size(1));
+      inputs.h = (*oracle_)(batch.crops, batch.valid.size(1));
+    } else if (options_.pseudo.rule == PseudoLabelRule::calibrated) {
+      TANDEM_CHECK(shares_.defined() && !batch.crops.empty(), "trainer",
+                   "calibrated pseudo-labels need ",
+                   shares_.defined() ? "batches that say which videos their crops are of"
+                                     : "calibrate() after the warm-up");
+      inputs.shares = shares_of(batch.crops);
     }
+    return inputs;
+  }
+
+  /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
+  /// for each crop; on a GPU for whole batches, of which it need not know all crops.
+  Tensor<std::int32_t> teach(Branch<T>& teacher, const Tensor<T>& x, const StepInputs<T>& inputs,
+                             Reading reading) {
+    if (inputs.h.defined()) return inputs.h;
+    const Batch<T>& batch = inputs.batch;
     const nn::Evaluating<T> evaluating{&teacher};
-    const bool calibrated = options_.pseudo.rule == PseudoLabelRule::calibrated;
-    TANDEM_CHECK(!calibrated || (shares_.defined() && !batch.crops.empty()), "trainer",
-                 "calibrated pseudo-labels need ",
-                 shares_.defined() ? "batches that say which videos their crops are of"
-                                   : "calibrate() after the warm-up");
     // `which`: of the batch's videos, all where it is undefined.
     const auto ask = [&](const Tensor<std::int64_t>& which) {
       const auto of = [&](const auto& all) {
@@ -350,8 +397,14 @@ class Trainer {
       const Teaching teaching(teacher, teacher_);
       const Tensor<T> p = frame_probabilities(teacher.forward(of(x), valid).logits, reading);
       return pseudo_labels(p, of(batch.labels), valid, options_.pseudo,
-                           calibrated ? of(shares_of(batch.crops)) : Tensor<T>());
+                           inputs.shares.defined() ? of(inputs.shares) : Tensor<T>());
     };
+    if (!x.device().is_cpu()) {
+      if (inputs.recalls) return device_memory_.recall<std::int32_t>(inputs.places, batch.valid);
+      const Tensor<std::int32_t> h = ask({});
+      if (inputs.places.defined()) device_memory_.keep(h, inputs.places);
+      return h;
+    }
     if (batch.crops.empty()) return ask({});
     std::vector<std::int64_t> unknown;
     for (std::size_t b = 0; b < batch.crops.size(); ++b) {
@@ -382,8 +435,10 @@ class Trainer {
   StepNumbers<T> distill(Student& student, const Tensor<T>& x, const Tensor<std::int32_t>& h,
                          const Batch<T>& batch, Reading reading) {
     // Undecided frames enter no loss unless every entry teaches: the student need not look at them.
+    // On a GPU it does: how many there are would have to come to the host.
+    const bool all = options_.every_entry || !x.device().is_cpu();
     const BranchOutput<T> out = student.branch.forward(
-        x, batch.valid, options_.every_entry ? Tensor<bool>() : confident_frames(h, batch.valid));
+        x, batch.valid, all ? Tensor<bool>() : confident_frames(h, batch.valid));
     StepNumbers<T> numbers;
     numbers.total = numbers.kd = loss_kd(out.logits, h, batch.valid,
                                          {.reading = reading,
@@ -430,7 +485,8 @@ class Trainer {
   std::optional<Student> cbp_, vlp_;  // nothing where there is no such branch
   std::int64_t step_ = 0;
   LabelMemory memory_;  // of this phase
-  Tensor<T> shares_;    // of every video and class, once it is calibrated
+  DeviceLabelMemory device_memory_;
+  Tensor<T> shares_;  // of every video and class, once it is calibrated
   std::optional<OracleLabels> oracle_;
   std::vector<nn::Named<T>> teacher_;  // CBP when this self-training phase began, else nothing
   CapturedSteps<T> captured_;
