@@ -26,12 +26,12 @@ endef
 
 .PHONY: build
 build: deps ## Build the examples to build/release/examples
-	$(call build,release,-DTANDEM_TESTS=OFF -DTANDEM_CUDA=AUTO)
+	$(call build,release,-DTANDEM_TESTS=OFF -DTANDEM_CUDA=AUTO -DTANDEM_COMPILED=ON)
 
-# $(call build_programs,NAMES): these of the examples only.
+# $(call build_programs,NAMES): these of the examples only. Header-only: the library would take longer than a few programs.
 define build_programs
 	@mkdir -p build
-	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF > build/release.log 2>&1 || \
+	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_TESTS=OFF -DTANDEM_CUDA=OFF -DTANDEM_COMPILED=OFF > build/release.log 2>&1 || \
 	  { cat build/release.log; exit 1; }
 	cmake --build --preset release --parallel $(JOBS) --target $(1)
 endef
@@ -55,12 +55,12 @@ install-evaluate: ## Build the evaluator alone and install it to PREFIX/bin (nee
 
 .PHONY: test
 test: deps ## Build everything and run the whole test suite
-	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO)
+	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO -DTANDEM_COMPILED=ON)
 	ctest --preset release --parallel $(JOBS) $(CTEST_ARGS)
 
 .PHONY: test-long
 test-long: deps ## The tests that take too long for every change; docs/testing.md has the last run
-	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_LONG_TESTS=ON -DTANDEM_CUDA=AUTO)
+	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_LONG_TESTS=ON -DTANDEM_CUDA=AUTO -DTANDEM_COMPILED=ON)
 	ctest --preset release --parallel $(JOBS) -L long $(CTEST_ARGS)
 
 # LABELS="cpu optim" builds and runs these folders of tests/ only, for the two sanitizers.
