@@ -94,7 +94,7 @@ endif()
 if(TARGET tandem_compiled)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
     # GCC forgets in precompiled headers that immintrin.h is the system's, and warns of it (GCC bug 105593).
-    target_compile_options(tandem_fast_build INTERFACE -Wno-maybe-uninitialized)
+    target_compile_options(tandem_fast_build INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized)
   endif()
   add_library(tandem_precompiled OBJECT "${PROJECT_SOURCE_DIR}/src/compiled/precompiled.cc")
   target_link_libraries(tandem_precompiled PRIVATE tandem_fast_build)
