@@ -1,0 +1,638 @@
+#!/usr/bin/env python3
+"""Writes docs/api: what every public header declares, with the `///` comments on it, a page for each room or group of
+headers. `--site FOLDER` also makes plain HTML of the pages, with a box that finds names. `--check` writes nothing and fails
+when a page is stale, a public name has no comment, an example of a header is not shown, a header is on no page, or a link
+leads nowhere.
+
+Public is what stands outside of private namespaces (detail, …_detail) and private sections. A name without a comment of its
+own has its group's: that of the declaration right above it, without an empty line between; that of an overload; that of its
+class or header where it names it; what a function overrides is described there. Constructors are described with their class.
+"""
+
+import argparse
+import html
+import json
+import pathlib
+import re
+import sys
+import textwrap
+
+import cpp_comments
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HEADERS = ROOT / "include" / "tandem"
+OUT = ROOT / "docs" / "api"
+WIDTH = 116
+
+# Page → title, what it is, its headers ("name.hpp: A, B" takes these names only).
+PAGES = {
+    "tensor": ("Tensors and views", "What a tensor is, its shape, views and elements.", """tensor/tensor.hpp tensor/shape.hpp
+        tensor/view.hpp tensor/dtype.hpp tensor/print.hpp"""),
+    "factories": ("Factories and random numbers", "Tensors from nothing, from values and from a seed.", """tensor/factory.hpp
+        tensor/random.hpp"""),
+    "memory": ("Devices, memory and errors", "Where tensors lie, who shares what, and how faults are told.",
+               """tensor/device.hpp tensor/storage.hpp tensor/allocator.hpp tensor/ref.hpp tensor/error.hpp tensor/finite.hpp"""),
+    "ops_elementwise": ("Ops: elementwise", "One element in, one element out.", """ops/arithmetic.hpp ops/abs.hpp ops/clamp.hpp
+        ops/exp.hpp ops/log.hpp ops/pow.hpp ops/sqrt.hpp ops/square.hpp ops/gelu.hpp ops/quick_gelu.hpp ops/relu.hpp
+        ops/sigmoid.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
+        formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
+    "ops_reductions": ("Ops: reductions and normalization", "Sums, extrema, softmax and norms along dimensions.",
+                       """ops/sum.hpp ops/mean.hpp ops/max.hpp ops/min.hpp ops/parts/extremum.hpp ops/argmax.hpp ops/topk.hpp
+        ops/cumsum.hpp ops/logsumexp.hpp ops/softmax.hpp ops/normalize.hpp ops/layer_norm.hpp ops/batch_norm.hpp
+        ops/fold_batch_norm.hpp"""),
+    "ops_indexing": ("Ops: joining and indexing", "Elements chosen, moved and put together.", """ops/cat.hpp ops/stack.hpp
+        ops/pad.hpp ops/gather.hpp ops/scatter_add.hpp ops/index_select.hpp ops/embedding.hpp"""),
+    "ops_products": ("Ops: products, attention, convolution, pooling", "Matrix products and what is made of windows.",
+                     """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp ops/conv3d.hpp
+        ops/max_pool3d.hpp ops/avg_pool3d.hpp cpu/window3d.hpp"""),
+    "ops_losses": ("Ops: losses", "What is minimized.", """ops/cross_entropy.hpp ops/bce_with_logits.hpp ops/mse.hpp
+        formula/losses.hpp:Reduction"""),
+    "autograd": ("Autograd", "Gradients: recorded, run backward, checked.", """autograd/record.hpp autograd/backward.hpp
+        autograd/gradcheck.hpp autograd/node.hpp autograd/accumulate.hpp tensor/grad_node.hpp"""),
+    "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
+        nn/batch_norm3d.hpp nn/conv3d.hpp nn/pool3d.hpp nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
+        nn/init.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
+    "optim": ("optim: optimizers", "SGD, Adam, AdamW, schedules, clipping.", """optim/optimizer.hpp optim/sgd.hpp optim/adam.hpp
+        optim/schedule.hpp optim/clip_grad.hpp"""),
+    "cpu": ("Threads, precision and instruction sets", "How the CPU computes, and what a program may choose.",
+            """cpu/threads.hpp cpu/precision.hpp cpu/isa.hpp cpu/pipeline.hpp"""),
+    "cuda": ("CUDA: queues, graphs, memory", "What a program with a GPU may say (cuda.md).", """cuda/queue.hpp cuda/graph.hpp
+        cuda/memory.hpp cuda/host_copy.hpp"""),
+    "io": ("io: tensors in files", "safetensors, checkpoints, npy, npz, pickled arrays.", """io/safetensors.hpp io/checkpoint.hpp
+        io/npy.hpp io/npz.hpp io/array.hpp io/nested.hpp io/pickle.hpp io/pickle_writer.hpp io/filler.hpp"""),
+    "io_files": ("io: JSON, text and files", "What the other formats are read with.", """io/json.hpp io/json_reader.hpp
+        io/file.hpp io/file_record.hpp io/lock.hpp io/gzip.hpp io/inflate.hpp io/checksum.hpp io/mapped_ranges.hpp io/utf8.hpp
+        io/suggest.hpp"""),
+    "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_and_crop.hpp
+        image/gray.hpp image/video.hpp image/video_writer.hpp"""),
+    "flow": ("Optical flow", "TV-L1, formula by formula (flow.md).", """flow/tvl1.hpp flow/flo.hpp flow/color.hpp"""),
+    "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/text_encoder.hpp
+        clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
+    "i3d": ("I3D", "Inception-v1 inflated (i3d.md).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
+        i3d/preprocess.hpp"""),
+    "features": ("Features of videos", "From videos to rows (features.md).", """features/extraction.hpp
+        features/feature_folder.hpp features/snippets.hpp features/video_features.hpp features/provenance.hpp"""),
+    "wtal_data": ("wtal: data", "Annotations, feature rows, batches.", """wtal/data/types.hpp wtal/data/annotations.hpp
+        wtal/data/datasets.hpp wtal/data/wtalc.hpp wtal/data/ground_truth_json.hpp wtal/data/detections_json.hpp
+        wtal/data/features.hpp wtal/data/row_lengths.hpp wtal/data/batch.hpp wtal/data/fingerprint.hpp
+        wtal/data/foreground_rows.hpp wtal/data/simulate.hpp wtal/data/text_files.hpp"""),
+    "wtal_train": ("wtal: model and training", "The two branches and how they teach each other (method.md).",
+                   """wtal/model/branches.hpp wtal/model/prompts.hpp wtal/train/trainer.hpp wtal/train/trainer_options.hpp
+        wtal/train/teaching_options.hpp wtal/train/step_report.hpp wtal/train/losses.hpp wtal/train/contrast.hpp
+        wtal/train/pseudo_labels.hpp wtal/train/label_memory.hpp wtal/train/oracle_labels.hpp
+        wtal/train/captured_steps.hpp"""),
+    "wtal_detect": ("wtal: detection and evaluation", "From frame scores to detections, and their mAP.",
+                    """wtal/detect/inference.hpp wtal/detect/localization.hpp wtal/detect/nms.hpp wtal/detect/evaluation.hpp
+        wtal/detect/matching.hpp wtal/detect/false_positives.hpp wtal/detect/pseudo_label_quality.hpp
+        wtal/detect/label_census.hpp"""),
+}
+ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"]), ("Devices, memory, errors", ["memory"]),
+         ("Ops by kind", ["ops_elementwise", "ops_reductions", "ops_indexing", "ops_products", "ops_losses"]),
+         ("Autograd", ["autograd"]), ("nn", ["nn"]), ("optim", ["optim"]), ("CPU and CUDA", ["cpu", "cuda"]),
+         ("io", ["io", "io_files"]), ("image", ["image"]), ("clip", ["clip"]), ("i3d", ["i3d"]), ("flow", ["flow"]),
+         ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_detect"])]
+# Headers that users do not include: what the public ones are made of.
+PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction)\.hpp|cuda/(?:kernel|launch)\.hpp
+    |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
+    |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp|optim/parameters\.hpp
+    |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|planes|pyramid|tvl1_sweep|warp)\.hpp
+    |clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
+    |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp
+    |features/(?:extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
+
+
+def names_it(lines, name):
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", " ".join(lines)) is not None
+
+
+# --- comments and code as Markdown ---
+
+def escaped(text):
+    """Prose as Markdown: what stands between backquotes is code, all else is as written."""
+    parts = re.split(r"(`[^`]+`)", text)
+    for i in range(0, len(parts), 2):
+        parts[i] = re.sub(r"([\\<*|~]|(?<!\w)_|_(?!\w)|`|\](?=\())", r"\\\1", parts[i])
+    return "".join(parts)
+
+
+def paragraph(lines):
+    text = escaped(re.sub(r"\s{2,}", " ", " ".join(line.strip() for line in lines)))
+    text = re.sub(r"^([-+#>]|\d+[.)])(?=\s)", r"\\\1", text)
+    out = []
+    for line in textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False):
+        if out and re.match(r"(?:[-+#>=|]|\d+[.)])", line):  # would begin a list or a heading
+            out[-1] += " " + line
+        else:
+            out.append(line)
+    return out
+
+
+def is_example(line):
+    """Whether a line of a comment is code: it ends as code does, before a remark."""
+    code = re.sub(r"\s*//.*", "", line).rstrip()
+    return code.endswith((";", "{", "}")) and not re.search(r"[→·−Σ∂]", code)
+
+
+def markdown(doc):
+    """A comment: prose as paragraphs, what is indented as it stands."""
+    out, prose, block = [], [], []
+
+    def flush():
+        if prose:
+            out.extend(paragraph(prose) + [""])
+        while block and not block[-1].strip():
+            block.pop()
+        if block:
+            kind = "cpp" if any(is_example(line) for line in block) else "text"
+            indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
+            out.extend([f"```{kind}", *(line[indent:] for line in block), "```", ""])
+        prose.clear()
+        block.clear()
+
+    for line in (line[1:] if line.startswith(" ") else line for line in doc):
+        indent = len(line) - len(line.lstrip())
+        if not line.strip():
+            if block:
+                block.append("")
+            else:
+                flush()
+        elif indent >= 2 and re.fullmatch(r"\[[^\[\]]*\]", line.strip()) and (prose or block):  # a source, set to the right
+            (prose or block).append(line.strip() if prose else line)
+        elif indent >= 2:
+            if prose:
+                flush()
+            block.append(line)
+        else:
+            if block:
+                flush()
+            prose.append(line)
+    flush()
+    return out[:-1]
+
+
+def behind(text, opening):
+    """The index behind the bracket that closes the one at `opening`."""
+    pairs = {"<": ">", "(": ")"}
+    depth, close = 0, pairs[text[opening]]
+    for i in range(opening, len(text)):
+        depth += (text[i] == text[opening]) - (text[i] == close and text[i - 1] != "-")
+        if depth == 0:
+            return i + 1
+    return len(text)
+
+
+def signature(text, indent=""):
+    """A declaration, its template and its requirement on lines of their own."""
+    lines = []
+    text = re.sub(r"^inline ", "", text)
+    while text.startswith("template <"):
+        end = behind(text, text.index("<"))
+        lines.append(text[:end])
+        text = text[end:].strip()
+    if text.startswith("requires("):
+        end = behind(text, text.index("("))
+        lines.append(text[:end])
+        text = text[end:].strip()
+    text = re.sub(r"^(?:inline|TANDEM_\w+) ", "", text)
+    text = re.sub(r"\boperator ([^\w\s]+)\(", r"operator\1(", text)
+    while len(text) > 96 and (cut := text.rfind(", ", 0, 96)) > 20:
+        lines.append(text[:cut + 1])
+        text = "    " + text[cut + 2:]
+    return [indent + line for line in lines + [text + ";"]]
+
+
+def remark(doc, indent):
+    """A comment as it stands above a member in code."""
+    text = re.sub(r"\s{2,}", " ", " ".join(line.strip() for line in doc))
+    return [f"{indent}// {line}" for line in textwrap.wrap(text, 94, break_long_words=False, break_on_hyphens=False)]
+
+
+def field(member):
+    """A data member with its comment, beside it where there is room."""
+    lines = signature(member.signature, "  ")
+    text = " ".join(line.strip() for line in member.doc)
+    if not text:
+        return lines
+    if len(lines) == 1 and len(lines[0]) + len(text) < 94 and len(member.doc) == 1:
+        return [f"{lines[0]}  // {text}"]
+    return remark(member.doc, "  ") + lines
+
+
+def enumerators(enum, indent="  "):
+    body = re.sub(r"///<?", "//", enum.raw)
+    lines = [line.rstrip() for line in textwrap.dedent(body.strip("\n")).strip().split("\n")]
+    if len(lines) == 1:
+        return [f"{indent}{lines[0]}"]
+    return [f"{indent}{line.strip()}" if line.strip() else "" for line in lines]
+
+
+def enum_code(enum, indent=""):
+    body = enumerators(enum)
+    if len(body) == 1:
+        return [f"{indent}{enum.signature} {{ {body[0].strip()} }};"]
+    return [f"{indent}{enum.signature} {{", *(indent + line for line in body), f"{indent}}};"]
+
+
+# --- headers ---
+
+def is_special(member, owner):
+    """What every class has: copying, moving, ending; nothing is said of it unless it has a comment."""
+    return (member.name.startswith("~") or "= delete" in member.signature or "= default" in member.signature
+            or (member.name in (owner.name, "operator=") and re.search(rf"\({'(?:const )?'}{owner.name}(?:<\w+>)? ?&&?", member.signature)))
+
+
+def groups(members):
+    """Declarations that share a comment: [[first, those right under it…], …]."""
+    out = []
+    for member in members:
+        if member.joined and out:
+            out[-1].append(member)
+        else:
+            out.append([member])
+    return out
+
+
+class Page:
+    def __init__(self, stem):
+        self.stem, (self.title, self.what, headers) = stem, PAGES[stem]
+        self.lines = [f"# {self.title}", "", self.what, "", f"[All pages](README.md)", ""]
+        self.slugs, self.names, self.missing = {}, [], []
+        for header in headers.replace(", ", ",").split():
+            name, _, only = header.partition(":")
+            self.header(name, only.split(",") if only else None)
+
+    def heading(self, level, text, names):
+        """A heading; `names` are found under it."""
+        self.lines += [f"{'#' * level} {text}", ""]
+        slug = slug_of(text, self.slugs)
+        self.names += [(name, slug) for name in names]
+
+    def code(self, lines):
+        self.lines += ["```cpp", *lines, "```", ""]
+
+    def note_missing(self, header, name):
+        self.missing.append(f"include/tandem/{header}: {name} has no comment of its own or of its group")
+
+    def header(self, name, only):
+        read = cpp_comments.header_of(HEADERS / name, name)
+        found = [d for d in read.found if only is None or d.name in only]
+        for doc in read.qualified:  # a member's comment may stand at its definition
+            for owner in (d for d in found if d.kind == "class"):
+                for member in owner.members:
+                    if member.name == doc.name and not member.doc:
+                        member.doc = doc.doc
+        alone = pathlib.PurePath(name).stem
+        self.heading(2, alone, [])
+        self.lines += [f"`#include \"tandem/{name}\"`", ""]
+        if only is None:
+            self.lines += markdown(read.doc) + [""]
+        functions = {}
+        for group in groups(found):
+            first = group[0]
+            if len(group) == 1 and first.kind in ("class", "enum"):
+                self.type(first, read.doc)
+                continue
+            by_kind = [d for d in group if d.kind in ("class", "enum")]
+            rest = [d for d in group if d not in by_kind]
+            if rest:
+                self.group(rest, first.doc, read.doc, functions)
+            for declaration in by_kind:
+                self.type(declaration, read.doc, first.doc)
+        for declarations, title, doc in merged(functions):
+            self.heading(3, ", ".join(f"`{t}`" for t in title), title)
+            self.code([line for d in declarations for line in signature(d.signature)])
+            self.lines += markdown(doc) + ([""] if doc else [])
+
+    def group(self, declarations, doc, header_doc, functions):
+        """Functions and other names that share a comment; overloads without one go to those that have one."""
+        titles = []
+        for d in declarations:
+            if d.title() not in titles:
+                titles.append(d.title())
+        if not doc:
+            for d in declarations:
+                base = next((key for key in functions if d.title() in key[0]), None)
+                if base is not None:
+                    functions[base].append(d)
+                    continue
+                if not names_it(header_doc, d.name) and not self.operator_of_header(d, header_doc):
+                    self.note_missing(d.header, d.title())
+                functions[((d.title(),), "")] = [d]
+            return
+        functions[(tuple(titles), "\n".join(doc))] = list(declarations)
+
+    @staticmethod
+    def operator_of_header(declaration, header_doc):
+        sign = declaration.name.removeprefix("operator")
+        return sign != declaration.name and any(f" {sign} " in line for line in header_doc)
+
+    def type(self, t, header_doc, group_doc=()):
+        doc = t.doc or list(group_doc)
+        if not doc and not names_it(header_doc, t.name):
+            self.note_missing(t.header, t.title())
+        title = t.title()
+        self.heading(3, f"`{title}`", [title])
+        if t.kind == "enum":
+            self.code(enum_code(t))
+            self.lines += markdown(doc) + ([""] if doc else [])
+            return
+        described = doc + header_doc
+        fields, quiet, told, nested = [], [], [], []
+        commented = {m.name for m in t.members if m.doc}
+        for group in groups(t.members):
+            shared = next((m.doc for m in group if m.doc), [])
+            if all(m.kind == "variable" for m in group) or group[0].kind == "variable":
+                fields += group
+                for m in group:
+                    if not m.doc and not shared and not any(names_it(described, n) for n in declared(m)):
+                        self.note_missing(t.header, f"{title}::{m.name}")
+                continue
+            group = [m for m in group if m.doc or not is_special(m, t)]
+            plain = [m for m in group if m.kind in ("enum", "class")]
+            nested += [m for m in plain if m.kind == "class"]
+            quiet += [m for m in plain if m.kind == "enum"]
+            group = [m for m in group if m not in plain]
+            if not group:
+                continue
+            if group[0].doc:
+                told.append(group)
+                continue
+            for m in group:
+                is_described = (m.name == t.name or " override" in m.signature or m.name in commented
+                                or names_it(described, m.name) or m.kind == "alias"
+                                or (m.name.startswith("operator") and doc))
+                if not is_described:
+                    self.note_missing(t.header, f"{title}::{m.name}")
+                quiet.append(m)
+        code = signature(t.signature)
+        if quiet or fields:
+            code[-1] = code[-1][:-1] + " {"
+            for m in quiet:
+                code += enum_code(m, "  ") if m.kind == "enum" else signature(m.signature, "  ")
+            if quiet and fields:
+                code.append("")
+            for m in fields:
+                code += field(m)
+            code.append("};")
+        self.code(code)
+        self.names += [(f"{title}::{n}", self.names[-1][1]) for m in quiet + fields if m.name != t.name for n in [m.name]]
+        self.lines += markdown(doc) + ([""] if doc else [])
+        section = t.members[0].section if t.members else ""
+        for group in told:
+            if group[0].section and group[0].section != section:
+                section = group[0].section
+                self.lines += [f"**{escaped(section[0].upper() + section[1:])}**", ""]
+            names = list(dict.fromkeys(m.name for m in group))
+            self.heading(4, ", ".join(f"`{n}`" for n in names), [f"{title}::{n}" for n in names])
+            self.code([line for m in group for line in signature(m.signature)])
+            for m in group:
+                if m.doc:
+                    self.lines += markdown(m.doc) + [""]
+        for m in nested:
+            m.namespace = title
+            self.type(m, described)
+
+    def text(self):
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(self.lines)).rstrip() + "\n"
+
+
+def declared(member):
+    """All names of a declaration of variables."""
+    head = re.sub(r"\([^()]*\)|\{[^{}]*\}|<[^<>]*>", "", member.signature)
+    return [member.name] + re.findall(r"(\w+)(?=\s*(?:=[^,;]*)?(?:,|$))", head)
+
+
+def merged(functions):
+    for (titles, doc), declarations in functions.items():
+        yield declarations, list(titles), doc.split("\n") if doc else []
+
+
+def slug_of(heading, seen):
+    """The anchor that GitHub and the site give a heading."""
+    slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+    count = seen.get(slug, 0)
+    seen[slug] = count + 1
+    return slug if count == 0 else f"{slug}-{count}"
+
+
+def index(pages):
+    out = ["# API reference", "",
+           "Generated by `make docs` from the comments in `include/tandem`; the test suite fails while it is stale. Pages by",
+           "subject are in `docs/`, and `docs/math_index.md` leads from each op to its lines. The code in comments is shown as it",
+           "stands there: fragments, which are not compiled here.", ""]
+    for room, stems in ROOMS:
+        out += [f"## {room}", ""]
+        for stem in stems:
+            page = pages[stem]
+            out += [f"**[{page.title}]({stem}.md)**: {escaped(page.what)}", ""]
+            names = dict.fromkeys((n, s) for n, s in page.names if n.split("::")[-1] and is_top(n, page))
+            out += textwrap.wrap(", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in names), WIDTH, break_long_words=False,
+                                 break_on_hyphens=False) + [""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def is_top(name, page):
+    owner = name.rpartition("::")[0]
+    return owner not in {n for n, _ in page.names} and not owner.split("::")[-1][:1].isupper()
+
+
+# --- checks ---
+
+def examples(text):
+    """The lines of code in the comment that opens a header, read without the parser."""
+    lines = []
+    for line in text.split("\n")[1:]:
+        if not line.startswith("///"):
+            break
+        if re.match(r"///   ", line) and is_example(line):
+            lines.append(line[3:].strip())
+    return lines
+
+
+def problems(pages, texts):
+    found = [text for page in pages.values() for text in page.missing]
+    shown = {}
+    for stem, (_, _, headers) in PAGES.items():
+        for entry in headers.replace(", ", ",").split():
+            name = entry.partition(":")[0]
+            shown[name] = stem
+            if not (HEADERS / name).is_file():
+                found.append(f"docs/make_api.py: there is no include/tandem/{name}")
+            elif ":" not in entry:
+                found += [f"docs/api/{stem}.md does not show `{line}` of include/tandem/{name}"
+                          for line in examples((HEADERS / name).read_text()) if line not in texts[f"{stem}.md"]]
+    for path in sorted(HEADERS.rglob("*.hpp")):
+        name = path.relative_to(HEADERS).as_posix()
+        if name not in shown and not PARTS.fullmatch(name):
+            found.append(f"docs/make_api.py: include/tandem/{name} is on no page (PAGES), nor a part of others (PARTS)")
+    if listed := set(PAGES) ^ {stem for _, stems in ROOMS for stem in stems}:
+        found.append(f"docs/make_api.py: not in both PAGES and ROOMS: {', '.join(sorted(listed))}")
+    anchors = {}
+    for name, text in texts.items():
+        seen = {}
+        anchors[name] = {slug_of(h, seen) for h in re.findall(r"^#+ (.*)$", text, re.M)}
+    for name, text in texts.items():
+        prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+        for target, anchor in re.findall(r"(?<!\\)\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose):
+            if target and target not in texts:
+                found.append(f"docs/api/{name}: there is no {target}")
+            elif anchor and anchor not in anchors[target or name]:
+                found.append(f"docs/api/{name}: {target or name} has no #{anchor}")
+    return found
+
+
+# --- the site ---
+
+STYLE = """
+:root { color-scheme: light dark; --text: #1c1e21; --soft: #5b6370; --line: #dfe3e8; --back: #fff; --code: #f5f6f8; --link: #0b5cad }
+@media (prefers-color-scheme: dark) { :root { --text: #e3e6ea; --soft: #9aa4b0; --line: #343a42; --back: #17191c; --code: #202429;
+  --link: #7db8f5 } }
+* { box-sizing: border-box }
+html { scroll-padding-top: 4.5rem }
+body { margin: 0; font: 16px/1.55 system-ui, sans-serif; color: var(--text); background: var(--back) }
+a { color: var(--link); text-decoration: none } a:hover { text-decoration: underline }
+header { position: sticky; top: 0; z-index: 1; display: flex; gap: 1rem; align-items: center; padding: .6rem 1rem;
+  background: var(--back); border-bottom: 1px solid var(--line) }
+header a { font-weight: 650; white-space: nowrap }
+header input { flex: 1; max-width: 36rem; min-width: 0; padding: .45rem .7rem; font: inherit; color: inherit; background: var(--code);
+  border: 1px solid var(--line); border-radius: 6px }
+#found { position: fixed; top: 3.4rem; left: 0; right: 0; max-height: 75vh; overflow: auto; margin: 0; padding: .5rem 1rem;
+  list-style: none; background: var(--back); border-bottom: 1px solid var(--line); box-shadow: 0 6px 18px #0003 }
+#found:empty { display: none }
+#found a { display: block; padding: .3rem 0; overflow-wrap: anywhere } #found small { color: var(--soft) }
+.columns { display: grid; grid-template-columns: 15rem minmax(0, 52rem) ; gap: 2.5rem; max-width: 74rem; margin: 0 auto; padding: 0 1rem }
+nav { font-size: .93rem; padding: 1.2rem 0 } nav summary { font-weight: 650; cursor: pointer } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
+nav li { margin: .28rem 0 } nav .here { font-weight: 650; color: var(--text) }
+main { padding: .5rem 0 4rem; overflow-wrap: break-word; min-width: 0 }
+h1 { line-height: 1.2 } h2 { margin-top: 2.6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line) }
+h3 { margin-top: 2rem } h4 { margin: 1.6rem 0 .4rem } h2 code, h3 code, h4 code { background: none; padding: 0 }
+code, pre { font: .88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
+code { padding: .1em .3em; background: var(--code); border-radius: 4px; overflow-wrap: anywhere }
+pre { padding: .7rem .9rem; background: var(--code); border-radius: 6px; overflow-x: auto } pre code { padding: 0; background: none;
+  font-size: 1em; overflow-wrap: normal }
+pre.text { background: none; border-left: 3px solid var(--line); border-radius: 0; padding: .1rem .9rem; white-space: pre-wrap }
+.anchor { margin-left: .4rem; color: var(--soft); opacity: 0; font-weight: 400 } :is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1 }
+@media (max-width: 800px) { .columns { display: block } nav { padding: .8rem 0; border-bottom: 1px solid var(--line) }
+  pre { font-size: .8em } }
+"""
+SCRIPT = """
+const box = document.querySelector('input'), list = document.getElementById('found');
+function search() {
+  const words = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  list.textContent = '';
+  if (!words.length) return;
+  const rank = ([name]) => { const last = name.toLowerCase().split('::').pop();
+    return last === words[0] ? 0 : last.startsWith(words[0]) ? 1 : 2; };
+  const hits = NAMES.filter(([name]) => words.every(w => name.toLowerCase().includes(w)));
+  hits.sort((a, b) => rank(a) - rank(b) || a[0].length - b[0].length);
+  for (const [name, page, title, slug] of hits.slice(0, 60)) {
+    const item = document.createElement('li'), link = document.createElement('a'), where = document.createElement('small');
+    link.href = page + '.html#' + slug; link.textContent = name + ' '; where.textContent = title;
+    link.append(where); item.append(link); list.append(item);
+  }
+  if (!hits.length) list.innerHTML = '<li>No such name.</li>';
+}
+box.addEventListener('input', search);
+box.addEventListener('keydown', e => {
+  if (e.key === 'Escape') { box.value = ''; search(); }
+  if (e.key === 'Enter') list.querySelector('a')?.click();
+});
+list.addEventListener('click', () => { box.value = ''; search(); });
+document.addEventListener('keydown', e => { if (e.key === '/' && document.activeElement !== box) { e.preventDefault(); box.focus(); } });
+if (matchMedia('(max-width: 800px)').matches) document.querySelector('nav details').open = false;
+"""
+
+
+def inline_html(text):
+    """Code spans, links, strong words and escaped signs."""
+    out = []
+    for part in re.split(r"(\[`[^`]*`\]\([^)\s]*\)|(?<!\\)`[^`]+`)", text):
+        if link := re.fullmatch(r"\[`([^`]*)`\]\(([^)\s]*)\)", part):
+            out.append(f'<a href="{page_link(link[2])}"><code>{html.escape(link[1])}</code></a>')
+        elif part.startswith("`") and part.endswith("`") and len(part) > 2:
+            out.append(f"<code>{html.escape(part[1:-1])}</code>")
+        else:
+            kept = re.sub(r"\\([\\`*_|~<\]+#>-])", lambda m: f"\x00{ord(m[1])};", part)
+            kept = html.escape(kept, quote=False)
+            kept = re.sub(r"\[([^\[\]]+)\]\(([^)\s]+)\)", lambda m: f'<a href="{page_link(m[2])}">{m[1]}</a>', kept)
+            kept = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", kept)
+            out.append(re.sub(r"\x00(\d+);", lambda m: html.escape(chr(int(m[1]))), kept))
+    return "".join(out)
+
+
+def page_link(target):
+    return html.escape(target.replace("README.md", "index.html").replace(".md", ".html"))
+
+
+def body_html(text):
+    """HTML of the Markdown that the pages are written in: headings, paragraphs, blocks of code."""
+    out, lines, seen, i = [], text.split("\n"), {}, 0
+    while i < len(lines):
+        line = lines[i]
+        if heading := re.match(r"(#+) (.*)", line):
+            level, slug = len(heading[1]), slug_of(heading[2], seen)
+            out.append(f'<h{level} id="{slug}">{inline_html(heading[2])}<a class="anchor" href="#{slug}">#</a></h{level}>')
+        elif line.startswith("```"):
+            end = next(k for k in range(i + 1, len(lines)) if lines[k].startswith("```"))
+            code = html.escape("\n".join(lines[i + 1:end]), quote=False)
+            out.append(f'<pre class="{line[3:]}"><code>{code}</code></pre>')
+            i = end
+        elif line.strip():
+            end = i
+            while end < len(lines) and lines[end].strip() and not lines[end].startswith(("#", "```")):
+                end += 1
+            out.append(f"<p>{inline_html(' '.join(lines[i:end]))}</p>")
+            i = end - 1
+        i += 1
+    return "\n".join(out)
+
+
+def write_site(folder, pages, texts):
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [[name, stem, page.title, slug] for stem, page in pages.items() for name, slug in page.names]
+    (folder / "names.js").write_text(f"const NAMES = {json.dumps(names, ensure_ascii=False, separators=(',', ':'))};\n")
+    (folder / "style.css").write_text(STYLE.lstrip())
+    (folder / "search.js").write_text(SCRIPT.lstrip())
+    for name, text in texts.items():
+        stem = name.removesuffix(".md").replace("README", "index")
+        items = "".join(f'<li><a{" class=here" if s == stem else ""} href="{s}.html">{html.escape(pages[s].title)}</a></li>'
+                        for _, stems in ROOMS for s in stems)
+        title = "tandem: API reference" if stem == "index" else f"{pages[stem].title} – tandem"
+        (folder / f"{stem}.html").write_text(
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="stylesheet" href="style.css"></head>\n'
+            '<body><header><a href="index.html">tandem</a><input type="search" placeholder="Find a name (/)" '
+            'aria-label="Find a name"></header>\n<ul id="found"></ul>\n<div class="columns"><nav><details open><summary>Pages'
+            f"</summary><ul>{items}</ul></details></nav>\n<main>\n{body_html(text)}\n</main></div>\n"
+            '<script src="names.js"></script><script src="search.js"></script></body></html>\n')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale or missing")
+    parser.add_argument("--site", type=pathlib.Path, metavar="FOLDER", help="also write HTML pages there")
+    args = parser.parse_args()
+    pages = {stem: Page(stem) for stem in PAGES}
+    texts = {f"{stem}.md": page.text() for stem, page in pages.items()}
+    texts["README.md"] = index(pages)
+    wrong = problems(pages, texts)
+    if args.check:
+        there = {p.name: p.read_text() for p in OUT.glob("*.md")}
+        wrong += [f"docs/api/{name} is stale: run make docs" for name in sorted(set(there) | set(texts))
+                  if there.get(name) != texts.get(name)]
+    else:
+        OUT.mkdir(exist_ok=True)
+        for old in OUT.glob("*.md"):
+            if old.name not in texts:
+                old.unlink()
+        for name, text in texts.items():
+            (OUT / name).write_text(text)
+        if args.site:
+            write_site(args.site, pages, texts)
+    count = sum(len(page.names) for page in pages.values())
+    print("\n".join(wrong) or f"{count} names on {len(pages)} pages, each with a comment of its own or of its group")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
