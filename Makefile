@@ -122,6 +122,10 @@ format: ## Format the C++ sources with clang-format
 index: ## Write the lists of all ops anew, from their headers: docs/math_index.md, include/tandem/ops.hpp
 	@python3 docs/make_math_index.py
 
+.PHONY: docs
+docs: ## Write the API reference anew, from the headers: docs/api, and as a site with a search: build/docs/index.html
+	@python3 docs/make_api.py --site build/docs
+
 .PHONY: clean
 clean: ## Remove everything that was built
 	rm -rf build $(VENV)

@@ -119,7 +119,6 @@ class Reader:
         """Declarations up to the } of this scope."""
         doc, section, last, newlines, joins = [], "", None, 0, False
         private = any(is_private_namespace(n) for n in namespaces)
-        sectioned = False
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
             if token.kind == "newline":
@@ -130,7 +129,7 @@ class Reader:
                     if doc:
                         if not self.doc and not self.found and owner is None:
                             self.doc = doc
-                        elif access == "public" and not private:
+                        elif access != "private" and not private:
                             self.orphans.append((token.line, doc))
                         doc = []
                 continue
@@ -152,7 +151,7 @@ class Reader:
                 if title := re.match(r"// -+ ?(.*?)(?: -+)?$", token.text):
                     if title[1].strip("- "):
                         section = title[1].strip("- ")
-                    sectioned, joins = True, False
+                    joins = False
                 self.at += 1
                 newlines = 0
                 continue
@@ -170,7 +169,7 @@ class Reader:
                 self.at += 1
                 doc, newlines, joins, section = [], 0, False, ""
                 continue
-            found = self.declaration(namespaces, owner, access == "public" and not private)
+            found = self.declaration(namespaces, owner)
             newlines = 0
             if found is not None:
                 found.joined = joins and not doc
@@ -179,18 +178,18 @@ class Reader:
                 if found.kind == "qualified":
                     if not private:
                         self.qualified.append(found)
-                elif access == "public" and not private:
+                elif access != "private" and not private:
                     (self.found if owner is None else owner.members).append(found)
                     last, joins = found, True
                 else:
                     last = None
             doc = []
 
-    def declaration(self, namespaces, owner, public):
+    def declaration(self, namespaces, owner):
         """One declaration, from its first token to behind its end; None for what is not a name of the library."""
         start, line = self.at, self.tokens[self.at].line
         depth = angle = 0
-        parameters = name_end = equals = None
+        parameters = equals = None
         previous = ""
         end = None
         while self.at < len(self.tokens):
@@ -247,7 +246,7 @@ class Reader:
                     return None
                 plain = re.sub(r"^(?:template ?<.*?> (?=class|struct|union|requires|enum))?(?:requires ?\(.*?\) ?)?", "", head)
                 if parameters is None and (match := re.match(r"(class|struct|union|enum(?: class| struct)?)\b", plain)):
-                    return self.type(namespaces, match[1], head, plain, line, public)
+                    return self.type(namespaces, match[1], head, plain, line)
                 if parameters is not None and equals is None and angle == 0:
                     end = self.at
                     self.skip_braces()
@@ -281,7 +280,7 @@ class Reader:
             previous = token.text if token.kind == "sign" else "w"
             self.at += 1
 
-    def type(self, namespaces, keyword, head, plain, line, public):
+    def type(self, namespaces, keyword, head, plain, line):
         name = re.match(r"(?:class|struct|union|enum(?: class| struct)?) (?:\[\[.*?\]\] |alignas\(.*?\) )*([\w:]+)", plain)
         name = name[1] if name else ""
         found = Declaration("enum" if keyword.startswith("enum") else "class", name, head, line)
@@ -317,7 +316,8 @@ class Reader:
             return Declaration("variable", pointer[1], code, line)
         if is_function:
             operator = re.search(r"\boperator ?(\(\)|\[\]|[^\w\s]+|[\w:&<> ]+)$", before)
-            name = "operator" + operator[1].strip() if operator else re.search(r"(~?\w+)$", before)
+            sign = operator[1].strip() if operator else ""
+            name = "operator" + (f" {sign}" if re.match(r"\w", sign) else sign) if operator else re.search(r"(~?\w+)$", before)
             if not operator:
                 if name is None:
                     return None

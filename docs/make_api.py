@@ -56,7 +56,7 @@ PAGES = {
         optim/schedule.hpp optim/clip_grad.hpp"""),
     "cpu": ("Threads, precision and instruction sets", "How the CPU computes, and what a program may choose.",
             """cpu/threads.hpp cpu/precision.hpp cpu/isa.hpp cpu/pipeline.hpp"""),
-    "cuda": ("CUDA: queues, graphs, memory", "What a program with a GPU may say (cuda.md).", """cuda/queue.hpp cuda/graph.hpp
+    "cuda": ("CUDA: queues, graphs, memory", "What a program with a GPU may say (`docs/cuda.md`).", """cuda/queue.hpp cuda/graph.hpp
         cuda/memory.hpp cuda/host_copy.hpp"""),
     "io": ("io: tensors in files", "safetensors, checkpoints, npy, npz, pickled arrays.", """io/safetensors.hpp io/checkpoint.hpp
         io/npy.hpp io/npz.hpp io/array.hpp io/nested.hpp io/pickle.hpp io/pickle_writer.hpp io/filler.hpp"""),
@@ -65,18 +65,18 @@ PAGES = {
         io/suggest.hpp"""),
     "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_and_crop.hpp
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
-    "flow": ("Optical flow", "TV-L1, formula by formula (flow.md).", """flow/tvl1.hpp flow/flo.hpp flow/color.hpp"""),
+    "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/flo.hpp flow/color.hpp"""),
     "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/text_encoder.hpp
         clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
-    "i3d": ("I3D", "Inception-v1 inflated (i3d.md).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
+    "i3d": ("I3D", "Inception-v1 inflated (`docs/i3d.md`).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
         i3d/preprocess.hpp"""),
-    "features": ("Features of videos", "From videos to rows (features.md).", """features/extraction.hpp
+    "features": ("Features of videos", "From videos to rows (`docs/features.md`).", """features/extraction.hpp
         features/feature_folder.hpp features/snippets.hpp features/video_features.hpp features/provenance.hpp"""),
     "wtal_data": ("wtal: data", "Annotations, feature rows, batches.", """wtal/data/types.hpp wtal/data/annotations.hpp
         wtal/data/datasets.hpp wtal/data/wtalc.hpp wtal/data/ground_truth_json.hpp wtal/data/detections_json.hpp
         wtal/data/features.hpp wtal/data/row_lengths.hpp wtal/data/batch.hpp wtal/data/fingerprint.hpp
         wtal/data/foreground_rows.hpp wtal/data/simulate.hpp wtal/data/text_files.hpp"""),
-    "wtal_train": ("wtal: model and training", "The two branches and how they teach each other (method.md).",
+    "wtal_train": ("wtal: model and training", "The two branches and how they teach each other (`docs/method.md`).",
                    """wtal/model/branches.hpp wtal/model/prompts.hpp wtal/train/trainer.hpp wtal/train/trainer_options.hpp
         wtal/train/teaching_options.hpp wtal/train/step_report.hpp wtal/train/losses.hpp wtal/train/contrast.hpp
         wtal/train/pseudo_labels.hpp wtal/train/label_memory.hpp wtal/train/oracle_labels.hpp
@@ -152,12 +152,12 @@ def markdown(doc):
     for line in (line[1:] if line.startswith(" ") else line for line in doc):
         indent = len(line) - len(line.lstrip())
         if not line.strip():
-            if block:
-                block.append("")
-            else:
-                flush()
+            flush()
         elif indent >= 2 and re.fullmatch(r"\[[^\[\]]*\]", line.strip()) and (prose or block):  # a source, set to the right
-            (prose or block).append(line.strip() if prose else line)
+            if prose:
+                prose.append(line.strip())
+            else:
+                block[-1] += "   " + line.strip()
         elif indent >= 2:
             if prose:
                 flush()
@@ -241,11 +241,16 @@ def is_special(member, owner):
             or (member.name in (owner.name, "operator=") and re.search(rf"\({'(?:const )?'}{owner.name}(?:<\w+>)? ?&&?", member.signature)))
 
 
+def overrides(member):
+    return re.search(r"\) (?:const )?(?:noexcept )?(?:override|final)$", member.signature) is not None
+
+
 def groups(members):
     """Declarations that share a comment: [[first, those right under it…], …]."""
     out = []
     for member in members:
-        if member.joined and out:
+        same_kind = out and (member.kind == "variable") == (out[-1][0].kind == "variable")
+        if member.joined and same_kind and not overrides(member):
             out[-1].append(member)
         else:
             out.append([member])
@@ -255,8 +260,8 @@ def groups(members):
 class Page:
     def __init__(self, stem):
         self.stem, (self.title, self.what, headers) = stem, PAGES[stem]
-        self.lines = [f"# {self.title}", "", self.what, "", f"[All pages](README.md)", ""]
-        self.slugs, self.names, self.missing = {}, [], []
+        self.lines = [f"# {self.title}", "", escaped(self.what), "", "[All pages](README.md)", ""]
+        self.slugs, self.names, self.tops, self.missing = {}, [], [], []
         for header in headers.replace(", ", ",").split():
             name, _, only = header.partition(":")
             self.header(name, only.split(",") if only else None)
@@ -266,6 +271,8 @@ class Page:
         self.lines += [f"{'#' * level} {text}", ""]
         slug = slug_of(text, self.slugs)
         self.names += [(name, slug) for name in names]
+        if level == 3:
+            self.tops += [(name, slug) for name in names]
 
     def code(self, lines):
         self.lines += ["```cpp", *lines, "```", ""]
@@ -281,9 +288,7 @@ class Page:
                 for member in owner.members:
                     if member.name == doc.name and not member.doc:
                         member.doc = doc.doc
-        alone = pathlib.PurePath(name).stem
-        self.heading(2, alone, [])
-        self.lines += [f"`#include \"tandem/{name}\"`", ""]
+        self.heading(2, f"`tandem/{name}`", [])
         if only is None:
             self.lines += markdown(read.doc) + [""]
         functions = {}
@@ -358,7 +363,7 @@ class Page:
                 told.append(group)
                 continue
             for m in group:
-                is_described = (m.name == t.name or " override" in m.signature or m.name in commented
+                is_described = (m.name == t.name or overrides(m) or m.name in commented
                                 or names_it(described, m.name) or m.kind == "alias"
                                 or (m.name.startswith("operator") and doc))
                 if not is_described:
@@ -375,7 +380,8 @@ class Page:
                 code += field(m)
             code.append("};")
         self.code(code)
-        self.names += [(f"{title}::{n}", self.names[-1][1]) for m in quiet + fields if m.name != t.name for n in [m.name]]
+        slug = self.names[-1][1]
+        self.names += [(f"{title}::{m.name}", slug) for m in quiet + fields if m.name != t.name]
         self.lines += markdown(doc) + ([""] if doc else [])
         section = t.members[0].section if t.members else ""
         for group in told:
@@ -425,15 +431,10 @@ def index(pages):
         for stem in stems:
             page = pages[stem]
             out += [f"**[{page.title}]({stem}.md)**: {escaped(page.what)}", ""]
-            names = dict.fromkeys((n, s) for n, s in page.names if n.split("::")[-1] and is_top(n, page))
-            out += textwrap.wrap(", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in names), WIDTH, break_long_words=False,
+            names = {n: s for n, s in reversed(page.tops)}  # the first place of each
+            out += textwrap.wrap(", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in reversed(names.items())), WIDTH, break_long_words=False,
                                  break_on_hyphens=False) + [""]
     return "\n".join(out).rstrip() + "\n"
-
-
-def is_top(name, page):
-    owner = name.rpartition("::")[0]
-    return owner not in {n for n, _ in page.names} and not owner.split("::")[-1][:1].isupper()
 
 
 # --- checks ---

@@ -11,6 +11,7 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace autograd {
 
+/// The step of the differences, and how far gradients may lie apart.
 struct GradcheckOptions {
   /// Step of the central difference, times max(1, |x|). Its error is O(h²) from the third
   /// derivative plus O(ε/h) from rounding; both are about 4e-11 at h = ε^(1/3) = 6e-6.
@@ -19,7 +20,7 @@ struct GradcheckOptions {
   /// for the function's own condition number and for sums of thousands of terms.
   double relative = 1e-6;
   double absolute = 1e-7;
-  std::uint64_t seed = 1;
+  std::uint64_t seed = 1;  ///< of the cotangent
 };
 
 /// Compares the analytic gradients of `f` at `inputs` with central differences in double.

@@ -65,6 +65,7 @@ class Node : public GradNode {
   ~Node() override { drop_inputs(); }
 
   bool is_leaf() const override { return false; }
+  /// The name of the op, for messages.
   const char* op() const { return op_; }
   /// The module that ran the op; recorded in anomaly mode only.
   const std::string& module_path() const { return module_path_; }
@@ -82,6 +83,7 @@ class Node : public GradNode {
   virtual void forget() = 0;
 
  protected:
+  /// Adds an edge to the node of the next input; null where it needs no gradient.
   void add_input(const Ref<GradNode>& input) {
     inputs_.push_back(Ref<Node>(static_cast<Node*>(input.get())));
   }
@@ -100,6 +102,7 @@ class Node : public GradNode {
     }
   }
 
+  /// The edges, in the order of the op's inputs.
   std::vector<Ref<Node>> inputs_;
 
  private:
@@ -181,8 +184,10 @@ class TypedNode : public Node {
   virtual detail::Arrived<T>& arrived() = 0;
   /// As arrived(), or null when nothing has.
   virtual detail::Arrived<T>* find_arrived() = 0;
+  /// What has arrived, which is then forgotten.
   Tensor<T> take_gradient() { return static_cast<Tensor<T>&&>(arrived().gradient); }
 
+  /// Of the op's result.
   Shape shape_;
   Device device_;
 
@@ -221,6 +226,7 @@ class InnerNode : public TypedNode<T> {
                  "' just now: graphs of several threads may share parameters, not results");
     return arrived_;
   }
+  /// Null also where another backward's gradient is.
   detail::Arrived<T>* find_arrived() final {
     const bool mine =
         __atomic_load_n(&arrived_.owner, __ATOMIC_ACQUIRE) == detail::current_backward();
@@ -273,6 +279,7 @@ class LeafNode final : public TypedNode<T> {
     }
   }
 
+  /// The gradient so far; set_collected() puts another in its place.
   Tensor<T> collected() const {
     const Guard guard(mutex_);
     return collected_;

@@ -40,6 +40,7 @@ class Saved {
     tensor_ = x.detach();
     version_ = x.version();
   }
+  /// False when an undefined tensor was saved.
   bool defined() const { return tensor_.defined(); }
   /// The tensor; throws when it was changed in place since it was saved.
   const Tensor<T>& get() const {

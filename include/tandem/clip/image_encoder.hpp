@@ -88,6 +88,7 @@ class ImageEncoder final : public nn::Module<T> {
     const Tensor<T> last = transformer.forward_first(ln_pre.forward(x));
     return matmul(ln_post.forward(last), proj);
   }
+  /// The sizes it was made with.
   const ImageEncoderOptions& options() const { return options_; }
 
   /// The patch embedding: a convolution whose stride is its size, which is a product with the

@@ -22,6 +22,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace clip {
 
+/// How images are resized, cropped and scaled; the defaults are those of OpenAI's release.
 struct PreprocessOptions {
   std::int64_t size = 224;  ///< the short side after resizing
   std::int64_t crop = 224;  ///< rows and columns that are kept

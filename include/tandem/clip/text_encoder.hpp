@@ -56,6 +56,7 @@ class TextEncoder final : public nn::Module<T> {
     this->add("text_projection", text_projection);
   }
 
+  /// Embeddings (N, L, width) of N texts, each read up to its `end` → features (N, output).
   Tensor<T> forward(const Tensor<T>& embedded, const std::vector<std::int64_t>& end) const {
     const nn::ModuleScope scope = this->scope();
     TANDEM_CHECK(embedded.rank() == 3 && embedded.size(2) == options_.width, "text_encoder",
@@ -130,6 +131,7 @@ class TextEncoder final : public nn::Module<T> {
     return forward_packed(token_embedding.forward(from_vector<std::int64_t>(rows)),
                           nn::PackedRows(lengths, static_cast<std::int64_t>(prefix)));
   }
+  /// The sizes it was made with.
   const TextEncoderOptions& options() const { return options_; }
 
   nn::Embedding<T> token_embedding;

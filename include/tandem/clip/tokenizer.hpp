@@ -145,11 +145,13 @@ inline std::string mojibake_note(std::string_view text) {
       "may repair it first");
 }
 
+/// How texts become rows of one length.
 struct TokenizeOptions {
   std::int64_t context = 77;  ///< length of a row
   bool truncate = true;  ///< cut a text that is too long, keeping the end token; false: an error
 };
 
+/// CLIP's vocabulary, and texts in its ids.
 class Tokenizer {
  public:
   /// Reads a vocabulary: bpe_simple_vocab_16e6.txt.gz of the release, the same text uncompressed,
@@ -172,6 +174,7 @@ class Tokenizer {
   }
 
   std::int64_t vocabulary() const { return static_cast<std::int64_t>(ends_.size()); }
+  /// The ids of SOS and EOT, the last two.
   std::int64_t start_token() const { return vocabulary() - 2; }
   std::int64_t end_token() const { return vocabulary() - 1; }
 

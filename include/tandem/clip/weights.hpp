@@ -26,6 +26,7 @@ namespace clip {
 
 using io::WeightsReport;
 
+/// What to make of a checkpoint, and facts that it may not tell.
 struct LoadOptions {
   bool bfloat16 = false;  ///< keep the matrices as bfloat16 (encoders of float)
   /// Tensors that the file lacks start as in a new model; else an error
@@ -79,14 +80,17 @@ class WeightFile {
     read_config();
   }
 
+  /// The path and the open file.
   const std::string& path() const { return file_.path(); }
   const io::SafetensorsFile& file() const { return file_; }
+  /// True when the names are those of a Hugging Face CLIPModel.
   bool is_hugging_face() const { return hugging_face_; }
 
   /// The checkpoint's tensors for one of ours, by OpenAI's name.
   Pieces pieces(const std::string& name) const {
     return hugging_face_ ? hugging_face_pieces(name) : Pieces{{name}};
   }
+  /// Whether the file has all of them.
   bool contains(const std::string& name) const {
     for (const std::string& piece : pieces(name).names) {
       if (!file_.contains(piece)) return false;
@@ -124,6 +128,7 @@ class WeightFile {
     return out;
   }
 
+  /// The sizes of the text encoder. Errors: a tensor is missing; config and shapes disagree.
   TextEncoderOptions text_options(const LoadOptions& options) const {
     TextEncoderOptions out;
     const auto tokens = shape("token_embedding.weight", 2);
@@ -167,6 +172,7 @@ class WeightFile {
     return out;
   }
 
+  /// Throws Error with the file's path before the words.
   template <class... Words>
   [[noreturn]] void error(const Words&... words) const {
     fail("clip", path(), ": ", words...);

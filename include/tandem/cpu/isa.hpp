@@ -32,6 +32,7 @@ namespace cpu {
 /// Code that knows nothing of bfloat16 compares with `>=`: isa() >= Isa::avx512.
 enum class Isa : int { portable, avx2, avx512, avx512_bf16, amx_bf16 };
 
+/// How many sets there are.
 inline constexpr int isa_count = 5;
 
 /// The name that TANDEM_ISA takes and that logs print.

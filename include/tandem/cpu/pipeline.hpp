@@ -83,6 +83,7 @@ class BoundedQueue {
       values_.clear();
     });
   }
+  /// How many values wait, and how many may.
   std::size_t size() const {
     const std::lock_guard lock(mutex_);
     return values_.size();
@@ -118,6 +119,7 @@ class BoundedQueue {
 /// Never wait for a queue while holding a lease.
 class ThreadBudget {
  public:
+  /// Threads that were given out: they go back when it ends.
   class Lease {
    public:
     Lease(Lease&& other) noexcept
@@ -126,6 +128,7 @@ class ThreadBudget {
     ~Lease() {
       if (budget_ != nullptr) budget_->release(threads_);
     }
+    /// How many they are.
     int threads() const { return threads_; }
 
    private:
@@ -138,6 +141,7 @@ class ThreadBudget {
   explicit ThreadBudget(int total) : total_(total), free_(total) {
     TANDEM_CHECK(total >= 1, "threads", "a budget has at least one thread, got ", total);
   }
+  /// How many threads the budget has.
   int total() const { return total_; }
 
   /// Waits until `least` threads are free and takes up to `most` of them.

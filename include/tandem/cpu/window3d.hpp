@@ -25,6 +25,7 @@ struct Margin {
 struct Triple {
   std::int64_t depth = 1, height = 1, width = 1;
 
+  /// The same number for the three axes.
   static constexpr Triple all(std::int64_t n) { return {n, n, n}; }
   std::int64_t operator[](int axis) const { return axis == 0 ? depth : axis == 1 ? height : width; }
 };
@@ -34,7 +35,9 @@ struct Padding3d {
   Margin depth, height, width;
   bool automatic = false;  ///< same(); the margins are not used
 
+  /// n elements before and after, on each axis.
   static constexpr Padding3d all(std::int64_t n) { return {{n, n}, {n, n}, {n, n}}; }
+  /// As many as make the output ⌈size / stride⌉ long.
   static constexpr Padding3d same() { return {{}, {}, {}, true}; }
   const Margin& operator[](int axis) const {
     return axis == 0 ? depth : axis == 1 ? height : width;

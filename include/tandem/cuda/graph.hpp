@@ -81,7 +81,9 @@ class Graph {
     TANDEM_CHECK(graph_ != nullptr, "graph", "replay of a graph that was not captured");
     cuda_interface().launch_graph(graph_);
   }
+  /// Whether there is a graph to replay.
   bool captured() const { return graph_ != nullptr; }
+  /// The queue that it replays into.
   const Queue& queue() const { return queue_; }
   /// What its pool has reserved, in bytes.
   std::int64_t bytes() const {

@@ -38,6 +38,7 @@ struct FeatureEncoders {
   Ref<i3d::InceptionI3d<float>> rgb, flow;
   Ref<clip::ImageEncoder<float>> clip;
 
+  /// Which streams there is a network for.
   Streams streams() const { return {bool(rgb), bool(flow), bool(clip)}; }
 };
 

@@ -38,6 +38,7 @@ struct FolderVideo {
   bool times = false;                    ///< the time stamps are to be made
   io::Json kept = io::Json::object();    ///< entries of other streams that hold
   io::Json source = {};                  ///< the record of the file that is being read
+  /// True when nothing of the video is to be made.
   bool done() const { return wanted.empty() && !times; }
 };
 
@@ -107,6 +108,7 @@ class FeatureFolder {
     return concat("timestamps/", id, "_timestamps_ms.npy");
   }
 
+  /// What plan() found about a video.
   struct Verdict {
     std::string otherwise;  ///< there are features that other options made: what differs
     std::string note;       ///< why something is made again

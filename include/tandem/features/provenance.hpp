@@ -62,6 +62,7 @@ inline bool same_row_length(double a, double b) {
 /// Where the length of a row comes from.
 enum class RowLengthSource { provenance, option, checkpoint, convention };
 
+/// The source in words, for messages.
 inline const char* row_length_source(RowLengthSource source) {
   switch (source) {
     case RowLengthSource::provenance:

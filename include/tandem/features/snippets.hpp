@@ -40,6 +40,7 @@ enum class Tail {
 };
 enum class LastFlow { repeat, drop };
 
+/// How frames are cut into rows.
 struct SnippetOptions {
   std::int64_t stack = 16;  ///< frames of a row  [C]
   std::int64_t step = 16;   ///< frames from one row to the next  [C]

@@ -14,10 +14,11 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// How features are extracted: rows, preprocessing, flow, threads.
 struct ExtractionOptions {
-  SnippetOptions snippets = {};
-  i3d::PreprocessOptions i3d = {};
-  clip::PreprocessOptions clip = {};
+  SnippetOptions snippets = {};       ///< how frames become rows
+  i3d::PreprocessOptions i3d = {};    ///< of frames and flow for I3D
+  clip::PreprocessOptions clip = {};  ///< of frames for CLIP
   /// Frames of a row that CLIP sees; the row is the mean of theirs  (reading)
   std::int64_t clip_frames = 1;
   flow::TvL1Options tvl1 = {};
@@ -28,10 +29,13 @@ struct ExtractionOptions {
 
 /// Seconds that threads were held by each stage, added up over the threads, without waiting.
 struct StageSeconds {
+  /// Of each stage.
   double decode = 0, prepare = 0, flow = 0, i3d_rgb = 0, i3d_flow = 0, clip = 0;
+  /// The sum of all stages.
   double total() const { return decode + prepare + flow + i3d_rgb + i3d_flow + clip; }
 };
 
+/// The rows of one video, and how they came about.
 struct VideoFeatures {
   Tensor<float> rgb, flow, clip;      ///< (T, 1024), (T, 1024), (T, 512); undefined: not asked for
   std::vector<double> timestamps_ms;  ///< when each row ends; see snippets.hpp
@@ -42,7 +46,7 @@ struct VideoFeatures {
   io::VideoInfo info;
   std::vector<std::string> warnings;  ///< of the reader
   StageSeconds stages;
-  double wall_seconds = 0;
+  double wall_seconds = 0;  ///< from beginning to end
 };
 
 }  // namespace wtal

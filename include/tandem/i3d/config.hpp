@@ -12,7 +12,9 @@ namespace i3d {
 
 /// The widths of one Mixed block: 1×1×1; 1×1×1 → 3×3×3; 1×1×1 → 3×3×3; max pool → 1×1×1.
 struct MixedWidths {
+  /// Outputs of its convolutions, branch by branch.
   std::int64_t b0, b1a, b1b, b2a, b2b, b3b;
+  /// Channels of the block's output.
   std::int64_t out() const { return b0 + b1b + b2b + b3b; }
 };
 
@@ -38,6 +40,7 @@ struct Config {
   double dropout = 0;      ///< before the logits, in training
   double epsilon = 1e-3;   ///< of the batch norms; video_features' network has 1e-5
 
+  /// Channels of the features: those of the last block.
   std::int64_t features() const { return mixed.back().out(); }
   /// The shortest clip, and the smallest rows or columns of it, that fill the window of the last
   /// pool: 9 and 193 as published.
@@ -56,6 +59,7 @@ struct Config {
   }
 };
 
+/// The blocks of Config::mixed, by name.
 inline constexpr const char* mixed_names[9] = {"Mixed_3b", "Mixed_3c", "Mixed_4b",
                                                "Mixed_4c", "Mixed_4d", "Mixed_4e",
                                                "Mixed_4f", "Mixed_5b", "Mixed_5c"};
@@ -63,10 +67,11 @@ inline constexpr const char* mixed_names[9] = {"Mixed_3b", "Mixed_3c", "Mixed_4b
 /// A max pool of the network. It comes before the unit or block number `before`, counted from
 /// Conv3d_1a_7x7 on.
 struct Pool {
-  const char* name;
+  const char* name;  ///< as published
   int before;
-  Triple kernel, stride;
+  Triple kernel, stride;  ///< of its window
 };
+/// The four pools, in order.
 inline constexpr Pool pools[4] = {{"MaxPool3d_2a_3x3", 1, {1, 3, 3}, {1, 2, 2}},
                                   {"MaxPool3d_3a_3x3", 3, {1, 3, 3}, {1, 2, 2}},
                                   {"MaxPool3d_4a_3x3", 5, {3, 3, 3}, {2, 2, 2}},

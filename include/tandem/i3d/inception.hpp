@@ -61,7 +61,7 @@ class Unit final : public nn::Layer<T> {
     }
   }
 
-  nn::Conv3d<T> conv3d;
+  nn::Conv3d<T> conv3d;  ///< 1×1×1, features → classes
   nn::BatchNorm3d<T> bn;
 };
 
@@ -92,6 +92,7 @@ class Mixed final : public nn::Layer<T> {
                                       b2b.forward(b2a.forward(x)), b3b.forward(pooled)},
                1);
   }
+  /// Its six convolutions, in the order of their names.
   std::vector<Unit<T>*> units() { return {&b0, &b1a, &b1b, &b2a, &b2b, &b3b}; }
 
   Unit<T> b0, b1a, b1b, b2a, b2b, b3b;
@@ -145,8 +146,10 @@ class InceptionI3d final : public nn::Module<T> {
 
   /// The class scores.
   Tensor<T> forward(const Tensor<T>& clips) const { return run(clips).logits; }
+  /// The features: means over the window of the last pool.
   Tensor<T> features(const Tensor<T>& clips) const { return run(clips).features; }
 
+  /// All that one run gives; `observer` is shown the endpoints by name.
   Outputs<T> run(const Tensor<T>& clips, const Observer& observer = {}) const {
     const nn::ModuleScope scope = this->scope();
     detail::check_clips(config_, clips.shape());
@@ -197,6 +200,7 @@ class InceptionI3d final : public nn::Module<T> {
       TANDEM_CHECK(!options.bfloat16, "i3d", "only a model of float can be kept as bfloat16");
     }
   }
+  /// The sizes it was made with.
   const Config& config() const { return config_; }
 
   /// Every convolution with a batch norm, in order.
@@ -216,16 +220,17 @@ class InceptionI3d final : public nn::Module<T> {
       this->add("conv3d", conv3d);
       this->add("dropout", drop);
     }
+    /// The class scores of the last pool's output.
     Tensor<T> forward(const Tensor<T>& pooled) const {
       const nn::ModuleScope scope = this->scope();
       return mean(conv3d.forward(drop.forward(pooled)), {2, 3, 4});
     }
     nn::Conv3d<T> conv3d;
-    nn::Dropout<T> drop;
+    nn::Dropout<T> drop;  ///< before it
   };
 
   Unit<T> Conv3d_1a_7x7, Conv3d_2b_1x1, Conv3d_2c_3x3;
-  std::vector<Ref<Mixed<T>>> mixed;
+  std::vector<Ref<Mixed<T>>> mixed;  ///< Mixed_3b … Mixed_5c
   Logits logits;
 
  private:

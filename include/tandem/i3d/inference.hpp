@@ -20,6 +20,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace i3d {
 
+/// How prepare() keeps the weights.
 struct InferenceOptions {
   bool bfloat16 = false;  ///< weights and activations in bfloat16, sums in float
 };

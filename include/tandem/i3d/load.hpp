@@ -25,6 +25,7 @@ namespace i3d {
 
 using io::WeightsReport;
 
+/// What to make of a checkpoint.
 struct LoadOptions {
   bool bfloat16 = false;  ///< infer in bfloat16 (a model of float that is prepared)
   bool prepare = true;    ///< pack the weights for inference (a model of float)
@@ -56,6 +57,7 @@ class WeightFile {
     check_header();
   }
 
+  /// The path and the open file.
   const std::string& path() const { return file_.path(); }
   const io::SafetensorsFile& file() const { return file_; }
 
@@ -111,6 +113,7 @@ class WeightFile {
     return out;
   }
 
+  /// Throws Error with the file's path before the words.
   template <class... Words>
   [[noreturn]] void error(const Words&... words) const {
     fail("i3d", path(), ": ", words...);

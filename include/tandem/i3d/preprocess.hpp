@@ -25,6 +25,7 @@ namespace i3d {
 
 using io::ResizeFilter;
 
+/// How frames and flow are resized, cropped and scaled.
 struct PreprocessOptions {
   std::int64_t size = 256;  ///< the short side after resizing
   std::int64_t crop = 224;  ///< rows and columns that are kept

@@ -26,6 +26,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
+/// How an image is read.
 struct ImageOptions {
   /// Keep alpha: (H, W, 4) for a PNG that has an alpha channel (of its own, not a transparent
   /// colour).

@@ -28,6 +28,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
+/// Pillow's filters: Keys' cubic with a = −0.5, or linear interpolation; both wider when shrinking.
 enum class ResizeFilter { bicubic, bilinear };
 
 namespace detail {

@@ -12,8 +12,9 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
+/// Rows and columns of an image, in pixels.
 struct ImageSize {
-  std::int64_t height, width;
+  std::int64_t height, width;  ///< pixels
 };
 
 /// torchvision's Resize(size): the short side becomes `size`, the long one ⌊size · long / short⌋.

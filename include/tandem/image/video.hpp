@@ -31,6 +31,7 @@ enum class Resampling {
   ffmpeg,   ///< the last one that has begun by t + 1/(2 fps): FFmpeg's filter `fps` (round=near)
 };
 
+/// Which stream is read, at which rate, and how.
 struct VideoOptions {
   /// Number of the stream, counted over all streams of the file; -1 takes FFmpeg's best video
   /// stream.
@@ -47,6 +48,7 @@ struct VideoOptions {
   std::int64_t max_pixels = 178956970;
 };
 
+/// What a file says of the stream that is read.
 struct VideoInfo {
   int width = 0, height = 0;  ///< of the frames that are handed out, so after rotation
   int rotation = 0;           ///< what the file asks for, clockwise: 0, 90, 180 or 270
@@ -60,6 +62,7 @@ struct VideoInfo {
   std::string codec, pixel_format, container;
 };
 
+/// One frame, and when it is shown.
 struct VideoFrame {
   Tensor<std::uint8_t> rgb;  ///< (H, W, 3)
   /// 0, 1, 2 … in the order of presentation, of the output when it is resampled
@@ -93,7 +96,9 @@ class VideoReader {
   VideoReader(VideoReader&&) noexcept;
   VideoReader& operator=(VideoReader&&) noexcept;
 
+  /// What the file says of the stream.
   const VideoInfo& info() const;
+  /// What was met so far.
   const VideoReport& report() const;
 
   /// The next frame, or false at the end. frame.rgb is written in place when it has the right shape

@@ -17,8 +17,9 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
+/// Rate, encoder and quality of a file that is written.
 struct VideoWriterOptions {
-  double fps = 25;
+  double fps = 25;  ///< frames per second
   /// FFmpeg's name of the encoder; empty: the first of libx264, libopenh264, libvpx-vp9 and mpeg4
   /// that is there and that the container takes.
   std::string encoder = {};

@@ -185,8 +185,10 @@ struct Array {
   std::size_t data_offset = 0;  ///< of `data` in its file
   Ref<RefCounted> owner;
 
+  /// Number of elements and of dimensions.
   std::int64_t numel() const { return element_count(shape, 1, name); }
   int rank() const { return static_cast<int>(shape.size()); }
+  /// True for numbers and bool, false for text, bytes and objects.
   bool is_numeric() const { return kind_size(kind) > 0; }
 
   /// True when the elements are exactly of type T.

@@ -24,11 +24,12 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
+/// What a checkpoint holds.
 template <FloatingElement T>
 struct Checkpoint {
-  std::vector<nn::Named<T>> tensors;
-  std::vector<std::int64_t> counters;
-  std::string options;  ///< JSON
+  std::vector<nn::Named<T>> tensors;   ///< parameters, states of optimizers: all by name
+  std::vector<std::int64_t> counters;  ///< whatever counts the program keeps
+  std::string options;                 ///< JSON
   /// Further metadata by name: whatever a reader of the file may want to know
   Metadata notes = {};
   /// What was read has checksums, and they agree. False for a file of format 1.

@@ -122,6 +122,7 @@ class MappedFile final : public PageLender {
   const unsigned char* data() const { return static_cast<const unsigned char*>(data_); }
   std::size_t size() const { return size_; }
   const std::string& path() const { return path_; }
+  /// The bytes as characters.
   std::string_view text() const { return {static_cast<const char*>(data_), size_}; }
   /// Unmaps whole pages inside [data, data + bytes) from this process; the next read maps them
   /// again.
@@ -172,6 +173,7 @@ class MappedFile final : public PageLender {
 class OwnedBytes final : public RefCounted {
  public:
   explicit OwnedBytes(std::string bytes) : bytes_(std::move(bytes)) {}
+  /// The bytes, and how many there are.
   const unsigned char* data() const {
     return reinterpret_cast<const unsigned char*>(bytes_.data());
   }

@@ -53,10 +53,11 @@ inline std::string safe_name(std::string_view name) {
 /// the folder.
 struct FileStamp {
   std::uint64_t bytes = 0;
-  std::string text;
+  std::string text;  ///< a checksum of sizes and times
   bool operator==(const FileStamp&) const = default;
 };
 
+/// The stamp of these files. Errors: one is missing or no regular file.
 inline FileStamp stamp_of(const std::vector<std::string>& paths) {
   FileStamp out;
   std::uint64_t sum = 0;

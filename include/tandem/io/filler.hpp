@@ -87,6 +87,8 @@ class Filler {
   Filler(const Checkpoint& file, bool bfloat16, bool allow_missing, WeightsReport& report)
       : file_(file), bfloat16_(bfloat16), allow_missing_(allow_missing), report_(report) {}
 
+  /// Fills the slots of `module`, whose tensors are called `prefix` + name; freezes it, in
+  /// evaluation mode.
   template <FloatingElement T>
   void fill(nn::Module<T>& module, const std::string& prefix) {
     for (const nn::Slot<T>& slot : module.slots()) {
@@ -100,6 +102,7 @@ class Filler {
     module.freeze();
     module.eval();
   }
+  /// Notes that a tensor of the file was used.
   void use(const std::string& name) {
     used_.insert(name);
     report_.used.push_back(name);

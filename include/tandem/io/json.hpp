@@ -35,8 +35,8 @@ using Json = nlohmann::ordered_json;
 
 /// What a JSON text may cost before it is refused.
 struct JsonLimits {
-  std::size_t max_bytes = std::size_t{1} << 30;
-  std::size_t max_depth = 64;
+  std::size_t max_bytes = std::size_t{1} << 30;  ///< of the text
+  std::size_t max_depth = 64;                    ///< of arrays and objects inside each other
 };
 
 /// What stands before a text in its file, whole lines: messages count from the file's beginning.

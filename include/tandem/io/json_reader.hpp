@@ -31,6 +31,7 @@ class JsonRef {
   const Json& json() const { return *value_; }
   /// Elements of an array, members of an object, 0 for anything else.
   std::size_t size() const { return value_->is_structured() ? value_->size() : 0; }
+  /// True for null.
   bool is_null() const { return value_->is_null(); }
   /// "a string", "an object" …, for messages.
   const char* kind_name() const {
@@ -78,10 +79,12 @@ class JsonRef {
     return JsonRef(*document_, *value);
   }
 
+  /// True or false. Errors: anything else.
   bool boolean() const {
     if (!value_->is_boolean()) wrong("true or false");
     return value_->get<bool>();
   }
+  /// An integer between low and high. Errors: a fraction, another type, out of range.
   std::int64_t integer(std::int64_t low = std::numeric_limits<std::int64_t>::min(),
                        std::int64_t high = std::numeric_limits<std::int64_t>::max()) const {
     if (!value_->is_number_integer()) wrong("an integer");
@@ -96,6 +99,7 @@ class JsonRef {
     if (value < low || value > high) refuse(value);
     return value;
   }
+  /// A number. Errors: anything else.
   double number() const {
     if (!value_->is_number()) wrong("a number");
     return value_->get<double>();
@@ -111,6 +115,7 @@ class JsonRef {
     }
     return value;
   }
+  /// A string. Errors: anything else.
   const std::string& string() const {
     if (!value_->is_string()) wrong("a string");
     return value_->get_ref<const std::string&>();
@@ -126,6 +131,7 @@ class JsonRef {
     if (!value_->is_object()) wrong("an object");
     return value_->get_ref<const Json::object_t&>();
   }
+  /// A value inside this one, for messages that name the document.
   JsonRef of(const Json& inner) const { return {*document_, inner}; }
 
   /// Options: the value of a key, or `fallback` when the key is missing or null.
@@ -203,6 +209,7 @@ class JsonDocument {
   static JsonDocument load(const std::string& path, const JsonLimits& limits = {}) {
     return {path, load_json(path, limits)};
   }
+  /// The document of a text; `name` is for messages.
   static JsonDocument parse(std::string_view text, const std::string& name,
                             const JsonLimits& limits = {}) {
     return {name, parse_json(text, name, limits)};

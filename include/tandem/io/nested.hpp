@@ -34,6 +34,7 @@ class Nested {
   /// An array of numbers or strings, which must outlive this.
   explicit Nested(const Array& array) { open(array); }
 
+  /// What stands here: a list (or a dimension of an array), a number, or a string.
   bool is_list() const {
     return shape_ != nullptr ? dim_ < shape_->size() : value_ && value_->is_list();
   }
@@ -44,6 +45,7 @@ class Nested {
     return shape_ != nullptr ? leaf() && elements_->text : value_ && value_->is_string();
   }
 
+  /// Items of a list. Errors: no list.
   std::size_t size() const {
     if (!is_list()) wrong("a list");
     return shape_ != nullptr ? static_cast<std::size_t>((*shape_)[dim_]) : value_->size();
@@ -114,10 +116,12 @@ class NestedFile {
   NestedFile& operator=(const NestedFile&) = delete;
 
   Nested root() const { return pickle_ ? Nested(pickle_->root()) : Nested(array_); }
+  /// The path that was opened.
   const std::string& path() const { return path_; }
   /// The bytes of the file, and the values that a reader of the whole would meet: shared references
   /// may stand for more values than any honest file of this size holds.
   std::size_t bytes() const { return array_.data_offset + array_.bytes; }
+  /// The values that a reader of the whole would meet.
   std::uint64_t expanded_size() const {
     return pickle_ ? pickle_->expanded_size() : static_cast<std::uint64_t>(array_.numel());
   }

@@ -25,6 +25,7 @@ class Npz {
  public:
   static Npz open(const std::string& path) { return Npz(MappedFile::open(path)); }
 
+  /// The path that was opened.
   const std::string& path() const { return file_->path(); }
   /// The names in the order of the archive, without ".npy".
   std::vector<std::string> names() const {
@@ -32,6 +33,7 @@ class Npz {
     for (const Entry& entry : entries_) out.push_back(entry.name);
     return out;
   }
+  /// Whether there is an entry of that name.
   bool contains(std::string_view name) const { return find(name) != nullptr; }
   /// The array of a name.
   Array at(std::string_view name) const {

@@ -39,6 +39,7 @@ class Pickle final : public RefCounted {
     type,
     global  // parts of an array
   };
+  /// Deeper nesting is refused.
   static constexpr int max_depth = 64;
 
   /// `data` starts `offset` bytes into the file `name`; messages count from the file's start.
@@ -56,6 +57,7 @@ class Pickle final : public RefCounted {
     finish();
   }
 
+  /// The value that was pickled.
   PickleValue root() const;
   const std::string& name() const { return name_; }
   /// Nodes of the tree with shared references written out; saturates at 2⁶⁴ − 2. A reader that
@@ -238,7 +240,9 @@ class PickleValue {
   using Kind = Pickle::Kind;
   PickleValue(const Pickle& pickle, std::uint32_t node) : pickle_(&pickle), node_(node) {}
 
+  /// What stands here.
   Kind kind() const { return pickle_->kind(node_); }
+  /// True for a list or a tuple; for text or bytes; for an integer, bool or float.
   bool is_list() const { return kind() == Kind::list || kind() == Kind::tuple; }
   bool is_string() const { return pickle_->is_string(node_); }
   bool is_number() const { return pickle_->is_integer(node_) || kind() == Kind::real; }
@@ -246,6 +250,7 @@ class PickleValue {
   bool is_array() const {
     return kind() == Kind::array && description().kind != ElementKind::object;
   }
+  /// True for an array of objects, whose items are values.
   bool is_object_array() const {
     return kind() == Kind::array && description().kind == ElementKind::object;
   }

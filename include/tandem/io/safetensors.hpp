@@ -65,7 +65,9 @@ class SafetensorsFile {
     }
   }
 
+  /// The path that was opened.
   const std::string& path() const { return path_; }
+  /// The string pairs of the header.
   const Metadata& metadata() const { return metadata_; }
   /// Names in alphabetical order.
   std::vector<std::string> names() const {
@@ -73,6 +75,7 @@ class SafetensorsFile {
     for (const auto& [name, entry] : entries_) out.push_back(name);
     return out;
   }
+  /// Whether there is a tensor of that name, and how many there are.
   bool contains(const std::string& name) const { return entries_.count(name) > 0; }
   std::size_t size() const { return entries_.size(); }
 

@@ -62,8 +62,8 @@ class MultiHeadAttention final : public Module<T> {
   }
 
   Weight<T> in_proj_weight;
-  Tensor<T> in_proj_bias;
-  Linear<T> out_proj;
+  Tensor<T> in_proj_bias;  ///< (3·width,)
+  Linear<T> out_proj;      ///< width → width, after the heads
 
  private:
   /// Queries, keys and values side by side.

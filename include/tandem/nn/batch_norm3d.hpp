@@ -38,6 +38,7 @@ class BatchNorm3d final : public Layer<T> {
     if (options.training) num_batches_tracked.fill_(num_batches_tracked.item() + T(1));
     return y;
   }
+  /// ε of the options.
   double epsilon() const { return options_.epsilon; }
 
   Tensor<T> weight, bias, running_mean, running_var, num_batches_tracked;

@@ -32,6 +32,7 @@ class Conv3d final : public Layer<T> {
     const ModuleScope scope = this->scope();
     return conv3d(x, weight, bias, options_);
   }
+  /// Stride, padding and whether max(0, ·) follows.
   const Conv3dOptions& options() const { return options_; }
 
   Tensor<T> weight, bias;

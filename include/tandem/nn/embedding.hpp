@@ -17,13 +17,14 @@ class Embedding final : public Module<T> {
       : weight(normal<T>({count, size}, random, deviation)) {
     this->add("weight", weight);
   }
+  /// The rows of these ids; from a table kept as bfloat16, converted.
   Tensor<T> forward(const Tensor<std::int64_t>& ids) const {
     const ModuleScope scope = this->scope();
     if (weight.is_bfloat16()) return embedding(ids, weight.bf16()).template to<T>();
     return embedding(ids, weight.tensor());
   }
 
-  Matrix<T> weight;
+  Matrix<T> weight;  ///< (count, size)
 };
 
 }  // namespace nn

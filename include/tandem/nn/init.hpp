@@ -17,6 +17,7 @@ namespace nn {
 ///   auto encoder = make_ref<clip::TextEncoder<float>>(options, unused);
 class SkipInit {
  public:
+  /// True inside such a scope on this thread.
   static bool& active() {
     thread_local bool skipping = false;
     return skipping;

@@ -22,7 +22,7 @@ class LayerNorm final : public Layer<T> {
     return layer_norm(x, weight, bias, epsilon_);
   }
 
-  Tensor<T> weight, bias;
+  Tensor<T> weight, bias;  ///< γ, β (size,); they start as 1 and 0
 
  private:
   double epsilon_;

@@ -36,6 +36,7 @@ class Matrix {
   const Tensor<T>& tensor() const { return tensor_; }
   /// What it is kept as in place of tensor(); undefined where it is not.
   const Tensor<bfloat16>& bf16() const { return bf16_; }
+  /// Whether it is kept as bfloat16.
   bool is_bfloat16() const { return bf16_.defined(); }
   /// Keeps `values`, such as the memory of a mapped file, in place of tensor(), which is let go.
   void keep(Tensor<bfloat16> values) requires(std::is_same_v<T, float>) {

@@ -156,6 +156,7 @@ class Module : public RefCounted {
     }
     return out;
   }
+  /// The same without names.
   std::vector<Tensor<T>> parameters() const {
     std::vector<Tensor<T>> out;
     for (Named<T>& named : named_parameters()) out.push_back(std::move(named.tensor));
@@ -223,13 +224,17 @@ class Module : public RefCounted {
     training_ = on;
     for (const Child& child : children_) child.get().train(on);
   }
+  /// As train(false).
   void eval() { train(false); }
+  /// The mode that this module is in.
   bool training() const { return training_; }
   /// Whether the parameters collect gradients. A frozen module records no graph for its parameters.
   void requires_grad(bool on) {
     for (const Tensor<T>& p : parameters()) p.requires_grad_(on);
   }
+  /// As requires_grad(false).
   void freeze() { requires_grad(false); }
+  /// Forgets the gradients of all parameters.
   void zero_grad() {
     for (const Tensor<T>& p : parameters()) p.zero_grad();
   }

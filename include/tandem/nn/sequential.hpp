@@ -30,6 +30,7 @@ template <FloatingElement T>
 class Sequential final : public Layer<T> {
  public:
   Sequential() = default;
+  /// Appends a layer. Errors: null.
   Sequential& push(Ref<Layer<T>> layer) {
     TANDEM_CHECK(static_cast<bool>(layer), "Sequential", "layer ", layers_.size(), " is null");
     this->add(std::to_string(layers_.size()), *layer);
@@ -42,7 +43,9 @@ class Sequential final : public Layer<T> {
     for (const Ref<Layer<T>>& layer : layers_) y = layer->forward(y);
     return y;
   }
+  /// How many layers there are.
   std::size_t size() const { return layers_.size(); }
+  /// Layer number i.
   Layer<T>& operator[](std::size_t i) { return *layers_.at(i); }
 
  private:

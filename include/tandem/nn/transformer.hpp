@@ -19,6 +19,7 @@ class Mlp final : public Module<T> {
     this->add("c_fc", c_fc);
     this->add("c_proj", c_proj);
   }
+  /// c_proj(act(c_fc(x))) + residual; the residual may be undefined.
   Tensor<T> forward(const Tensor<T>& x, const Tensor<T>& residual = {}) const {
     const ModuleScope scope = this->scope();
     return c_proj.forward(c_fc.forward(x, activation_), Activation::none, residual);
@@ -42,12 +43,13 @@ inline Tensor<std::int64_t> true_positions(const Tensor<bool>& mask) {
 }
 }  // namespace detail
 
+/// The perceptron, dropout and ε of a block.
 struct TransformerBlockOptions {
-  std::int64_t mlp_ratio = 4;
-  Activation activation = Activation::gelu;
-  double dropout = 0;       ///< on both residual branches
-  std::int64_t hidden = 0;  ///< width inside the perceptron; 0: mlp_ratio·width
-  double epsilon = 1e-5;    ///< of both layer norms
+  std::int64_t mlp_ratio = 4;                ///< width inside the perceptron / width
+  Activation activation = Activation::gelu;  ///< inside the perceptron
+  double dropout = 0;                        ///< on both residual branches
+  std::int64_t hidden = 0;                   ///< width inside the perceptron; 0: mlp_ratio·width
+  double epsilon = 1e-5;                     ///< of both layer norms
 };
 
 /// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
@@ -70,6 +72,7 @@ class TransformerBlock final : public Module<T> {
     this->add("mlp", mlp);
     this->add("drop", drop);
   }
+  /// The block on whole sequences.
   Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& key_mask = {},
                     bool causal = false) const {
     const ModuleScope scope = this->scope();
@@ -119,7 +122,7 @@ class TransformerBlock final : public Module<T> {
   MultiHeadAttention<T> attn;
   LayerNorm<T> ln_2;
   Mlp<T> mlp;
-  Dropout<T> drop;
+  Dropout<T> drop;  ///< on both residual branches
 };
 
 }  // namespace nn

@@ -46,6 +46,7 @@ class Weight final : public Matrix<T> {
     if (this->tensor().defined()) packed_ = packed(this->tensor());
     if (this->is_bfloat16()) packed_bf16_ = packed(this->bf16());
   }
+  /// Whether the packed copy is of the weight as it is now.
   bool is_packed() const override {
     return this->is_bfloat16() ? packed_bf16_ && packed_bf16_->holds(this->bf16())
                                : packed_ && packed_->holds(this->tensor());

@@ -235,6 +235,7 @@ requires(std::is_arithmetic_v<S>) Tensor<T> div(S s, const Tensor<T>& x) {
 
 // --- operators ------------------------------------------------------------------------------
 
+/// −x: neg.
 template <ArithmeticElement T>
 Tensor<T> operator-(const Tensor<T>& x) {
   return neg(x);
@@ -248,12 +249,14 @@ Tensor<T> operator-(const Tensor<T>& x) {
   template <ArithmeticElement T, class S>                             \
   requires(std::is_arithmetic_v<S>) Tensor<T>                         \
   operator symbol(const Tensor<T>& a, S b) { return name(a, b); }
+/// a + b, a − b, a·b, a/b: add, sub, mul, div, also with a number on the right.
 TANDEM_OPERATOR(+, add)
 TANDEM_OPERATOR(-, sub)
 TANDEM_OPERATOR(*, mul)
 TANDEM_OPERATOR(/, div)
 #undef TANDEM_OPERATOR
 
+/// The same with a number on the left.
 template <ArithmeticElement T, class S>
 requires(std::is_arithmetic_v<S>) Tensor<T>
 operator+(S a, const Tensor<T>& b) { return add(b, a); }
@@ -303,6 +306,7 @@ const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Te
         full<T>({}, detail::convert_element<T>(detail::scalar_of<T>(name, s)), x.device());     \
     return detail::update(name, functor(), x, value);                                           \
   }
+/// x + y, x − y, x·y, x/y in x's own elements; y broadcasts to x's shape.
 TANDEM_UPDATE(+=, "add in place", formula::Add)
 TANDEM_UPDATE(-=, "sub in place", formula::Sub)
 TANDEM_UPDATE(*=, "mul in place", formula::Mul)

@@ -311,6 +311,7 @@ Tensor<T> room_for_lse(const AttentionProblem<T>& p, Device device, const Tensor
 
 }  // namespace detail
 
+/// What a query may see, which queries are wanted, and the scale.
 struct AttentionOptions {
   Tensor<bool> key_mask = {};    ///< (B, T_k), true = may be seen; undefined: all keys
   bool causal = false;           ///< query i sees keys 0 … i only

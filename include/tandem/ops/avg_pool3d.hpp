@@ -19,10 +19,11 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// The window of avg_pool3d.
 struct AvgPool3dOptions {
-  Triple kernel;
+  Triple kernel;                   ///< its size
   Triple stride = Triple::all(0);  ///< all 0: the kernel
-  Padding3d padding = {};
+  Padding3d padding = {};          ///< none, margins per axis, or Padding3d::same()
   bool count_padding = true;  ///< false: divide by the taps that are inside x, as TensorFlow does
 };
 

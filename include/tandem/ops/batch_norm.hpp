@@ -22,10 +22,11 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// How batch_norm normalizes.
 struct BatchNormOptions {
-  bool training = false;
-  double momentum = 0.1;
-  double epsilon = 1e-5;
+  bool training = false;  ///< by the batch's statistics, which the running ones follow
+  double momentum = 0.1;  ///< m, the weight of the batch in the running statistics
+  double epsilon = 1e-5;  ///< ε
 };
 
 namespace detail {

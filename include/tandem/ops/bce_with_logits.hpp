@@ -20,6 +20,7 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// How the losses of the elements become one, their weights, and which take part.
 template <FloatingElement T>
 struct BceOptions {
   Reduction reduction = Reduction::mean;

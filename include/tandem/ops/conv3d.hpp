@@ -26,8 +26,9 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// How conv3d moves its window.
 struct Conv3dOptions {
-  Triple stride = {};
+  Triple stride = {};      ///< of the window, on each axis
   Padding3d padding = {};  ///< none, margins per axis, Padding3d::all(n) or Padding3d::same()
   bool relu = false;       ///< max(0, ·) on the result, while it is in the cache
 };

@@ -25,6 +25,7 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// How the losses of the rows become one, and which rows take part.
 struct CrossEntropyOptions {
   Reduction reduction = Reduction::mean;
   std::optional<std::int64_t> ignore_index = {};  ///< rows with this id do not take part

@@ -38,7 +38,9 @@ class PackedWeight final : public RefCounted {
            weight.storage().get() == weight_.storage().get() && weight.data() == weight_.data() &&
            weight.storage()->version() == version_;
   }
+  /// The weight that was packed.
   const Tensor<W>& weight() const { return weight_; }
+  /// The copy in the order of the products.
   const cpu::PackedMatrix<W, Sum>& matrix() const { return matrix_; }
 
  private:

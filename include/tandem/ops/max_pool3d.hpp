@@ -22,10 +22,12 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// The window of max_pool3d.
 struct MaxPool3dOptions {
-  Triple kernel;
+  Triple kernel;                   ///< its size
   Triple stride = Triple::all(0);  ///< all 0: the kernel
-  Padding3d padding = {};
+  Padding3d padding = {};          ///< none, margins per axis, or Padding3d::same()
+  /// what the margins hold; −∞ never wins
   double padding_value = -std::numeric_limits<double>::infinity();
 };
 

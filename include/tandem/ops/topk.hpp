@@ -21,6 +21,7 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// What topk returns: the values, and where along the dimension they were.
 template <Element T>
 struct TopK {
   Tensor<T> values;

@@ -8,12 +8,13 @@
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
+/// The numbers of the formula of Adam and AdamW.
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0;
+  double learning_rate = 1e-3;  ///< lr
+  double beta1 = 0.9;           ///< β₁
+  double beta2 = 0.999;         ///< β₂
+  double epsilon = 1e-8;        ///< ε
+  double weight_decay = 0;      ///< wd
 };
 
 namespace detail {

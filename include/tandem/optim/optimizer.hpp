@@ -91,11 +91,14 @@ class Optimizer {
          "the steps of this optimizer cannot be replayed: their numbers do not lie in a GPU's "
          "memory");
   }
+  /// Forgets the gradients of the parameters.
   void zero_grad() const {
     for (const Tensor<T>& p : parameters_) p.zero_grad();
   }
+  /// What the next step takes; set it before each, as a schedule says.
   double learning_rate() const { return learning_rate_; }
   void set_learning_rate(double value) { learning_rate_ = value; }
+  /// The parameters, in the order given.
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
   /// Updates done so far: those of the parameter that has had the most.
   std::int64_t steps() const {
@@ -161,11 +164,13 @@ class Optimizer {
       gradients_.push_back(g.defined() ? g.contiguous() : g);
     }
   }
+  /// A tensor of zeros for each parameter: how the state of a method begins.
   std::vector<Tensor<T>> zeros_like_parameters() const {
     std::vector<Tensor<T>> out;
     for (const Tensor<T>& p : parameters_) out.push_back(zeros_like(p.detach()));
     return out;
   }
+  /// Appends such tensors to `out` as NAME.what.
   void name_state(std::vector<nn::Named<T>>& out, const char* what,
                   const std::vector<Tensor<T>>& tensors) const {
     for (std::size_t k = 0; k < tensors.size(); ++k)
@@ -176,6 +181,7 @@ class Optimizer {
   std::int64_t steps_of(std::size_t k) const {
     return static_cast<std::int64_t>(static_cast<double>(steps_[k].item()));
   }
+  /// Writes a count of updates into its tensor.
   static void set_count(const Tensor<T>& count, std::int64_t steps) {
     count.fill_(tandem::detail::convert_element<T>(static_cast<double>(steps)));
   }
@@ -265,10 +271,12 @@ class Optimizer {
     }
   }
 
+  /// Names, parameters, gradients of this step and counts of updates, in one order.
   std::vector<std::string> names_;
   std::vector<Tensor<T>> parameters_;
   std::vector<Tensor<T>> gradients_;
   std::vector<Tensor<T>> steps_;  // of shape (), on the CPU
+  /// The present one.
   double learning_rate_;
 
  private:

@@ -16,11 +16,12 @@ namespace optim {
 ///   optimizer.set_learning_rate(base * schedule.factor(step));
 struct Schedule {
   enum class Kind { constant, cosine };
-  Kind kind = Kind::constant;
-  std::int64_t warmup = 0;  ///< steps
-  std::int64_t total = 0;   ///< steps; needed by cosine
-  double final_factor = 0;
+  Kind kind = Kind::constant;  ///< what follows the warm-up
+  std::int64_t warmup = 0;     ///< steps
+  std::int64_t total = 0;      ///< steps; needed by cosine
+  double final_factor = 0;     ///< where the cosine ends, as a part of the base rate
 
+  /// What to multiply the base rate with in a step. Errors: a negative step; cosine without total.
   double factor(std::int64_t step) const {
     TANDEM_CHECK(step >= 0, "schedule", "a step must not be negative, it is ", step);
     if (step < warmup) return static_cast<double>(step + 1) / static_cast<double>(warmup);

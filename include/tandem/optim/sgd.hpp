@@ -7,12 +7,13 @@
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
+/// The numbers of the formula of Sgd.
 struct SgdOptions {
-  double learning_rate = 1e-2;
-  double momentum = 0;
-  double dampening = 0;
-  double weight_decay = 0;  ///< L2: added to the gradient
-  bool nesterov = false;
+  double learning_rate = 1e-2;  ///< lr
+  double momentum = 0;          ///< μ; 0: none
+  double dampening = 0;         ///< of the gradient in b; not with nesterov
+  double weight_decay = 0;      ///< L2: added to the gradient
+  bool nesterov = false;        ///< takes g + μ·b in place of b; needs momentum
 };
 
 namespace detail {

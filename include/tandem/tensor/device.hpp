@@ -14,11 +14,15 @@ class Device {
  public:
   enum Type : std::uint8_t { cpu_type, cuda_type };
   constexpr Device() = default;
+  /// The CPU.
   static constexpr Device cpu() { return Device(); }
+  /// GPU number `index`. Nothing is asked of it yet.
   static constexpr Device cuda(int index = 0) { return Device(cuda_type, index); }
 
+  /// The kind of the device, and its number among those of its kind.
   constexpr Type type() const { return type_; }
   constexpr int index() const { return index_; }
+  /// Whether it is the CPU, or a GPU.
   constexpr bool is_cpu() const { return type_ == cpu_type; }
   constexpr bool is_cuda() const { return type_ == cuda_type; }
   constexpr bool operator==(const Device&) const = default;
@@ -58,7 +62,8 @@ struct MemoryStats {
 /// What tensor/ needs from a device other than the CPU. The library `tandem::cuda` fills the table
 /// when it is linked; without it every pointer is null and using the device says so.
 struct DeviceInterface {
-  const char* name = nullptr;
+  const char* name = nullptr;  ///< what messages call it
+  /// How many devices there are.
   int (*device_count)() = nullptr;
   /// Memory for the work of the current stream.
   void* (*allocate)(int device, std::int64_t bytes) = nullptr;
@@ -78,6 +83,7 @@ struct DeviceInterface {
   /// n elements of 1, 2, 4 or 8 bytes, each with these bits.
   void (*fill)(int device, void* to, std::int64_t element_bytes, std::uint64_t bits,
                std::int64_t n) = nullptr;
+  /// Waits for all work of the device.
   void (*synchronize)(int device) = nullptr;
   /// Streams and events (cudaStream_t, cudaEvent_t); cuda/queue.hpp says what they are for.
   void* (*default_stream)(int device) = nullptr;
@@ -101,6 +107,7 @@ struct DeviceInterface {
   /// Sets whether this thread allocates from the pool of the graph that it captures, and gives back
   /// what was set.
   bool (*use_graph_pool)(bool use) = nullptr;
+  /// Replays a graph, says what memory it holds, lets it go.
   void (*launch_graph)(void* graph) = nullptr;
   std::int64_t (*graph_bytes)(void* graph) = nullptr;
   void (*destroy_graph)(void* graph) = nullptr;

@@ -13,13 +13,14 @@ TANDEM_NAMESPACE_BEGIN
 /// bfloat16: the upper half of a float. A storage type; arithmetic happens in float.
 /// Conversion rounds to nearest, ties to even; NaN stays NaN.
 struct bfloat16 {
-  std::uint16_t bits = 0;
+  std::uint16_t bits = 0;  ///< the upper 16 bits of the float
 
   bfloat16() = default;
   TANDEM_HOST_DEVICE explicit bfloat16(float value) : bits(round_bits(value)) {}
   TANDEM_HOST_DEVICE explicit bfloat16(double value) : bfloat16(static_cast<float>(value)) {}
   TANDEM_HOST_DEVICE explicit bfloat16(std::int64_t value) : bfloat16(static_cast<float>(value)) {}
   TANDEM_HOST_DEVICE explicit bfloat16(int value) : bfloat16(static_cast<float>(value)) {}
+  /// The number with these bits.
   TANDEM_HOST_DEVICE static bfloat16 from_bits(std::uint16_t bits) {
     bfloat16 out;
     out.bits = bits;
@@ -33,6 +34,7 @@ struct bfloat16 {
     return out;
   }
 
+  /// The bits of `value`, rounded.
   TANDEM_HOST_DEVICE static std::uint16_t round_bits(float value) {
     std::uint32_t wide;
     std::memcpy(&wide, &value, sizeof wide);
@@ -49,8 +51,10 @@ class DType {
  public:
   enum Kind : std::uint8_t { f32, f64, bf16, i64, i32, u8, boolean };
   constexpr DType(Kind kind) : kind_(kind) {}
+  /// Which type it is, for a switch.
   constexpr Kind kind() const { return kind_; }
   constexpr bool operator==(const DType&) const = default;
+  /// Bytes of an element.
   constexpr std::int64_t size() const {
     switch (kind_) {
       case f64:
@@ -67,6 +71,7 @@ class DType {
     }
     return 0;
   }
+  /// True for float, double and bfloat16.
   constexpr bool is_floating() const { return kind_ == f32 || kind_ == f64 || kind_ == bf16; }
   /// The name that NumPy and PyTorch use: "float32", "bfloat16", "bool" …
   constexpr const char* name() const {
@@ -88,6 +93,7 @@ class DType {
     }
     return "?";
   }
+  /// The same as a string.
   std::string str() const { return name(); }
 
  private:

@@ -37,6 +37,7 @@ template <Element T>
 Tensor<T> empty(const Shape& shape, Device device = Device::cpu()) {
   return Tensor<T>(shape, device);
 }
+/// Of the shape and on the device of `like`: uninitialised, all 0, all 1.
 template <Element T>
 Tensor<T> empty_like(const Tensor<T>& like) {
   return Tensor<T>(like.shape(), like.device());

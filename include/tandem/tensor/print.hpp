@@ -11,11 +11,12 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+/// How to_string writes a tensor.
 struct PrintOptions {
   int precision = 4;              ///< digits after the point, at most (NumPy's default is 8)
   std::int64_t threshold = 1000;  ///< more elements than this are shortened
   std::int64_t edge = 3;          ///< elements kept at each end of a shortened dimension
-  int line_width = 75;
+  int line_width = 75;            ///< characters of a line, at most
 };
 
 namespace detail {

@@ -45,16 +45,19 @@ class Generator {
   explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0)
       : seed_(seed), stream_(stream) {}
 
+  /// What the generator was made with, or split into.
   std::uint64_t seed() const { return seed_; }
   std::uint64_t stream() const { return stream_; }
   /// The next block to be drawn; (seed, stream, position) is the whole state.
   std::uint64_t position() const { return position_; }
+  /// Goes to block `position`.
   void seek(std::uint64_t position) { position_ = position; }
 
   /// For steps that a graph has captured (cuda/graph.hpp): what a GPU draws is keyed by {seed,
   /// stream} as they lie at `key`, in its memory, when the work is done; positions are those of this
   /// generator. Null: by its own.
   void read_key_from(const std::int64_t* key) { key_ = key; }
+  /// The pointer that read_key_from() was given.
   const std::int64_t* key_in_memory() const { return key_; }
 
   /// An independent stream named by `id`; the same id gives the same stream, and drawing from one
@@ -70,6 +73,7 @@ class Generator {
     position_ += blocks;
     return first;
   }
+  /// Block `at` of this stream; nothing is drawn by it.
   Philox block(std::uint64_t at) const { return Philox::block(at, stream_, seed_); }
 
   /// 64 random bits.

@@ -23,6 +23,7 @@ class RefCounted {
   RefCounted& operator=(const RefCounted&) = delete;
   virtual ~RefCounted() = default;
 
+  /// One reference more, one less: Ref calls them. The last one deletes the object.
   void retain() const noexcept { __atomic_fetch_add(&count_, 1, __ATOMIC_RELAXED); }
   void release() const noexcept {
     if (__atomic_fetch_sub(&count_, 1, __ATOMIC_ACQ_REL) == 1) delete this;
@@ -42,7 +43,9 @@ class RefCounted {
 /// file can.
 class PageLender : public RefCounted {
  public:
+  /// Lets go of the pages that lie whole in [data, data + bytes); what is read later comes back.
   virtual void give_back_pages(const void* data, std::int64_t bytes) const = 0;
+  /// This object.
   const PageLender* page_lender() const noexcept final { return this; }
 };
 
@@ -71,6 +74,7 @@ class Ref {
     return *this;
   }
 
+  /// The object, or null.
   T* get() const noexcept { return object_; }
   T* operator->() const noexcept { return object_; }
   T& operator*() const noexcept { return *object_; }
@@ -83,6 +87,7 @@ class Ref {
   T* object_ = nullptr;
 };
 
+/// A new T, made of these arguments, and the first reference to it.
 template <class T, class... Args>
 Ref<T> make_ref(Args&&... args) {
   return Ref<T>(new T(std::forward<Args>(args)...));

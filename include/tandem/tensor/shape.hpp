@@ -24,19 +24,23 @@ class Shape {
   explicit Shape(const std::vector<std::int64_t>& sizes) {
     for (std::int64_t size : sizes) push_back(size);
   }
+  /// `rank` times the same value.
   static Shape filled(int rank, std::int64_t value) {
     Shape out;
     for (int d = 0; d < rank; ++d) out.push_back(value);
     return out;
   }
 
+  /// How many integers there are.
   int rank() const { return rank_; }
   std::int64_t operator[](int d) const { return sizes_[d]; }
   std::int64_t& operator[](int d) { return sizes_[d]; }
+  /// The integers in order, for loops; back() is the last one.
   const std::int64_t* begin() const { return sizes_; }
   const std::int64_t* end() const { return sizes_ + rank_; }
   std::int64_t back() const { return sizes_[rank_ - 1]; }
 
+  /// Appends one, puts one before place d, takes the one at d away. Errors: more than max_rank.
   void push_back(std::int64_t size) {
     TANDEM_CHECK(rank_ < max_rank, "shape", "a tensor has at most ", max_rank, " dimensions");
     sizes_[rank_++] = size;

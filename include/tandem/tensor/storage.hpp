@@ -43,12 +43,15 @@ class Storage final : public RefCounted {
     }
   }
 
+  /// The first byte, how many there are and where.
   void* data() const { return data_; }
   std::int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
+  /// False for borrowed memory that must not be changed.
   bool writable() const { return writable_; }
   /// As above, for borrowed memory; memory of its own stays.
   void give_back_pages() const { tandem::give_back_pages(owner_.get(), data_, bytes_); }
+  /// How often the bytes were changed: every access for writing counts one.
   std::uint64_t version() const { return __atomic_load_n(&version_, __ATOMIC_RELAXED); }
   void bump_version() { __atomic_fetch_add(&version_, 1, __ATOMIC_RELAXED); }
 

@@ -120,24 +120,34 @@ class Tensor {
   }
 
   // --- what it is -----------------------------------------------------------------------------
+  /// False for an undefined tensor, which has no shape and no memory.
   bool defined() const { return static_cast<bool>(impl_); }
   /// Why not, if it is not defined().
   detail::Absent absence() const { return absent_; }
+  /// Sizes, strides in elements, and the first element's place in the storage; layout() has all
+  /// three.
   const Shape& shape() const { return impl("shape").layout.shape; }
   const Strides& strides() const { return impl("strides").layout.strides; }
   std::int64_t offset() const { return impl("offset").layout.offset; }
   const Layout& layout() const { return impl("layout").layout; }
+  /// Number of dimensions.
   int rank() const { return rank_for("rank"); }
+  /// Number of elements.
   std::int64_t numel() const { return impl("numel").numel; }
   /// The size of one dimension; negative counts from the end.
   std::int64_t size(Dim dim) const {
     const Shape& all = impl("size").layout.shape;
     return all[normalize_dim("size", dim, all.rank())];
   }
+  /// Where the elements are.
   Device device() const { return impl("device").storage->device(); }
+  /// The element type as a value at run time.
   static constexpr DType dtype() { return dtype_of<T>; }
+  /// True when the elements lie densely in row-major order.
   bool is_contiguous() const { return impl("is_contiguous").contiguous; }
+  /// The memory, which views share.
   const Ref<Storage>& storage() const { return impl("storage").storage; }
+  /// How often the memory was changed in place.
   std::uint64_t version() const { return impl("version").storage->version(); }
   /// True when this handle is the only one to the tensor and the tensor the only one to its memory.
   bool is_unshared() const {
@@ -161,6 +171,7 @@ class Tensor {
   }
   /// As data(), on whatever device the tensor is: what a kernel of that device takes.
   const T* device_data() const { return static_cast<const T*>(impl().storage->data()) + offset(); }
+  /// As device_data(), for writing; counts as an in-place change.
   T* mutable_device_data() const {
     TANDEM_CHECK(impl().storage->writable(), "tensor",
                  "this tensor borrows read-only memory: clone() it before changing it");
@@ -336,6 +347,7 @@ class Tensor {
     }
     return *this;
   }
+  /// As fill_(0).
   const Tensor& zero_() const {
     (void)impl("zero_");
     return fill_(T(0));
@@ -356,12 +368,14 @@ class Tensor {
   using NeedsAutograd = detail::include_tandem_autograd_hpp<T>;
   /// True when a gradient flows back to this tensor.
   bool requires_grad() const { return static_cast<bool>(impl("requires_grad").node); }
+  /// True when no recorded op made this tensor: a parameter, or a tensor without a gradient.
   bool is_leaf() const { return !requires_grad() || impl().node->is_leaf(); }
   /// Makes this tensor a leaf that collects a gradient (or stops it from doing so, which forgets
   /// the gradient and cuts it off from what was computed before).
   const Tensor& requires_grad_(bool on = true, NeedsAutograd = {}) const;
   /// The collected gradient of a leaf; undefined before the first backward.
   Tensor grad(NeedsAutograd = {}) const;
+  /// Puts `gradient` in the place of the collected one; an undefined one forgets it.
   void set_grad(const Tensor& gradient, NeedsAutograd = {}) const;
   /// Gives this tensor, through every variable that refers to it, the memory of `other` (same
   /// shape, any device) in place of its own. It stays the same leaf: optimizers and ties keep it,
@@ -375,14 +389,16 @@ class Tensor {
   /// Back-propagates `cotangent` (same shape) from this tensor.
   void backward(const Tensor& cotangent, bool retain_graph = false, NeedsAutograd = {}) const;
 
-  /// Moves to another device or element type (defined in ops/to.hpp; gradients flow through).
   using NeedsTo = detail::include_tandem_ops_to_hpp<T>;
+  /// Moves to another device or element type (defined in ops/to.hpp; gradients flow through).
   Tensor to(Device device, NeedsTo = {}) const;
   template <Element U>
   Tensor<U> to(NeedsTo = {}) const;
 
   // --- for autograd and ops ----------------------------------------------------------------------
+  /// The node of the graph that this tensor is the result or the leaf of; null without a gradient.
   const Ref<GradNode>& node() const { return impl().node; }
+  /// Makes this tensor the result of `node`, as record() does.
   void set_node(Ref<GradNode> node) const { impl().node = static_cast<Ref<GradNode>&&>(node); }
   /// Where this variable is, for those who must find it again when it was moved (place.hpp).
   const Ref<detail::TensorPlace<T>>& place();

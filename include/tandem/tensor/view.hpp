@@ -13,9 +13,9 @@ TANDEM_NAMESPACE_BEGIN
 
 /// Sizes, strides and the first element of a strided array.
 struct Layout {
-  Shape shape;
-  Strides strides;
-  std::int64_t offset = 0;
+  Shape shape;              ///< sizes
+  Strides strides;          ///< in elements; 0 where a dimension repeats
+  std::int64_t offset = 0;  ///< of the first element, in elements
 };
 
 /// True when the elements lie densely in row-major order.
@@ -30,6 +30,7 @@ inline bool is_contiguous(const Shape& shape, const Strides& strides) {
   return true;
 }
 
+/// How a view is made of its base: what autograd records of slice(), permute() and the others.
 struct View {
   enum Kind : std::uint8_t {
     slice,    ///< dim, begin, step; `sizes[0]` elements are kept
@@ -39,12 +40,13 @@ struct View {
     expand,   ///< sizes = the new shape, repeated by stride 0
     copy,     ///< same layout in fresh dense memory (contiguous(), clone())
   };
-  Kind kind = copy;
-  int dim = 0;
-  std::int64_t begin = 0;
+  Kind kind = copy;        ///< which of them; it says below what the numbers mean
+  int dim = 0;             ///< a dimension of the base
+  std::int64_t begin = 0;  ///< the first position kept
   std::int64_t step = 1;
-  Shape sizes = {};
+  Shape sizes = {};  ///< sizes or an order of dimensions, by kind
 
+  /// The name of the kind, for messages.
   const char* name() const {
     constexpr const char* names[] = {"slice", "select", "permute", "reshape", "expand", "copy"};
     return names[kind];

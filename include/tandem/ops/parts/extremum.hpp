@@ -14,8 +14,8 @@ TANDEM_NAMESPACE_BEGIN
 /// What max(x, dim) and min(x, dim) return.
 template <Element T>
 struct Extremum {
-  Tensor<T> values;
-  Tensor<std::int64_t> indices;
+  Tensor<T> values;              ///< without the dimension, or with size 1 there
+  Tensor<std::int64_t> indices;  ///< of the values along the dimension, in the same shape
 };
 
 namespace detail {

@@ -32,6 +32,7 @@ class VideoSource {
     return 0;
   }
 
+  /// Number of videos, and of classes.
   std::size_t size() const { return truth().videos.size(); }
   std::size_t classes() const { return truth().classes.size(); }
 };
@@ -156,6 +157,7 @@ class Sampler {
     TANDEM_CHECK(batch >= 1 && rows >= 1, "sampler", "batch and crop must be at least 1, they are ",
                  batch, " and ", rows);
   }
+  /// The crops of a step: the same for the same step, whatever was drawn before.
   std::vector<Crop> crops(std::int64_t step) const {
     std::vector<Crop> out;
     Generator place = random_.split(static_cast<std::uint64_t>(2 * step));

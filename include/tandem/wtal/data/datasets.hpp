@@ -258,6 +258,7 @@ class Dataset final : public VideoSource {
   double seconds_per_row(std::size_t video) const override {
     return row_lengths_.seconds.at(video);
   }
+  /// The seconds per row of all videos, and where they come from.
   const RowLengths& row_lengths() const { return row_lengths_; }
   /// What was found and done that a user should know, one sentence each.
   const std::vector<std::string>& notes() const { return notes_; }
@@ -417,6 +418,7 @@ class SubsetSource final : public VideoSource {
   const GroundTruth& truth() const override { return truth_; }
   Tensor<float> i3d(std::size_t video) const override { return all_.i3d(videos_.at(video)); }
   Tensor<float> clip(std::size_t video) const override { return all_.clip(videos_.at(video)); }
+  /// T of a video.
   std::int64_t rows(std::size_t video) const { return all_.rows(videos_.at(video)); }
   double seconds_per_row(std::size_t video) const override {
     return all_.seconds_per_row(videos_.at(video));

@@ -80,6 +80,7 @@ inline DetectionSet read_detections(const std::string& path) {
   return detections_from_json(io::JsonDocument::load(path));
 }
 
+/// What the file says beside the detections.
 struct DetectionsJsonOptions {
   std::string version = "VERSION 1.3";  ///< what the official evaluator's own sample says
   bool external_data = false;           ///< "external_data": {"used": …}

@@ -67,12 +67,14 @@ class FeatureFiles {
     }
   }
 
+  /// The file or folder, and the number of videos.
   const std::string& path() const { return path_; }
   std::size_t size() const { return videos_.size(); }
   /// False when the layout has no file for the video.
   bool has(std::size_t video) const { return videos_.at(video).rows > 0; }
   /// T of a video.
   std::int64_t rows(std::size_t video) const { return videos_.at(video).rows; }
+  /// Columns of every row.
   std::int64_t columns() const { return columns_; }
 
   /// (T, columns) of a video. Shares the mapped file when that holds aligned float32 rows.

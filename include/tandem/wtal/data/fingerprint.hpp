@@ -43,8 +43,8 @@ struct VideoFingerprint {
 ///     now.add(test);
 ///     DataFingerprint::parse(saved, "checkpoint").check(now, "run1/checkpoint.safetensors");
 struct DataFingerprint {
-  std::vector<std::string> classes;
-  std::vector<VideoFingerprint> videos;
+  std::vector<std::string> classes;      ///< names, in their order
+  std::vector<VideoFingerprint> videos;  ///< in their order
 
   /// Appends the videos of a source. Rows that are undefined there are not read by this run.
   /// `visit()` after each video.
@@ -84,6 +84,7 @@ struct DataFingerprint {
     root["videos"] = io::Json(std::move(list));
     return io::json_text(root);
   }
+  /// The inverse of json(); `name` is for messages.
   static DataFingerprint parse(std::string_view text, const std::string& name) {
     const auto document = io::JsonDocument::parse(text, name);
     DataFingerprint out;

@@ -137,6 +137,7 @@ class Simulator {
       actions_.push_back(detail::unit_direction(options.i3d_width, random));
     }
   }
+  /// Seconds of a row, from the options.
   double seconds_per_row() const { return options_.seconds_per_row; }
   /// The rows of video number `v`: the same for the same seed, whatever was drawn before. A video
   /// without a known duration ends with its last instance.

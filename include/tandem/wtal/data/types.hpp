@@ -55,7 +55,7 @@ struct Detection {
 
 /// The detections of one video, in the order in which they were produced or read.
 struct VideoDetections {
-  std::string id;
+  std::string id;  ///< of the video
   std::vector<Detection> detections;
   bool operator==(const VideoDetections&) const = default;
 };

@@ -44,6 +44,7 @@ inline std::string_view kind_name(DetectionKind kind) {
   return names[static_cast<std::size_t>(kind)];
 }
 
+/// The thresholds that tell the kinds apart, and the groups by rank.
 struct FalsePositiveOptions {
   double tiou = 0.5;        ///< α
   double background = 0.1;  ///< β  [P]
@@ -55,7 +56,7 @@ struct FalsePositiveOptions {
 /// The kinds of all detections of a set, counted.
 struct FalsePositives {
   using Counts = std::array<std::size_t, detection_kinds>;
-  double tiou = 0;
+  double tiou = 0;  ///< α
   /// [video][detection], as the DetectionSet has them
   std::vector<std::vector<DetectionKind>> kinds;
   Counts counts = {};           ///< by kind, of all detections that evaluate() counts

@@ -73,10 +73,11 @@ inline bool asks_vlp(Fusion fusion) { return fusion != Fusion::cbp; }
 
 /// Frame probabilities P (T, C) and video scores ŷ (C) of one video.
 struct VideoScores {
-  Tensor<float> frames;
-  Tensor<float> video;
+  Tensor<float> frames;  ///< P (T, C)
+  Tensor<float> video;   ///< ŷ (C)
 };
 
+/// How scores are read, fused and made into detections.
 struct InferenceOptions {
   Fusion fusion = Fusion::cbp;  ///< [P]
   double cbp_weight = 0.5;      ///< w of Fusion::weighted: w·CBP + (1 − w)·VLP
@@ -128,7 +129,7 @@ inline Tensor<float> min_max_over_time(const Tensor<float>& frames) {
 
 /// What the branches say of one video; undefined where a branch was not asked.
 struct BranchScores {
-  VideoScores cbp, vlp;
+  VideoScores cbp, vlp;  ///< of each branch
 };
 
 /// The scores of the branches that any of `ways` asks: CBP on the I3D rows (T, D), VLP on the CLIP

@@ -18,6 +18,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// How frame scores become detections: thresholds, scores, suppression.
 struct LocalizationOptions {
   /// Min–max normalize each class over time before thresholding (reading). A constant curve cannot
   /// be normalized and is used as it is; so is a video of one row.

@@ -68,8 +68,9 @@ inline std::vector<double> default_thresholds(Protocol protocol) {
   return {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
 }
 
+/// Which protocol, thresholds and videos.
 struct EvaluationOptions {
-  Protocol protocol = Protocol::activitynet;
+  Protocol protocol = Protocol::activitynet;  ///< whose rules
   /// tIoU thresholds in (0, 1]; empty: those of the protocol.
   std::vector<double> thresholds = {};
   /// Only videos of this subset are ground truth; empty: all of them.

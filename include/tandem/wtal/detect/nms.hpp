@@ -16,14 +16,16 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// What becomes of detections that overlap a better one of their class.
 enum class Suppression {
   soft,  ///< Gaussian: an overlapped detection loses score
   hard,  ///< a detection that overlaps a better one by more than `max_iou` is dropped
   none,  ///< only sorts, and applies `min_score` and `max_detections`
 };
 
+/// The kind of suppression and its numbers.
 struct NmsOptions {
-  Suppression kind = Suppression::soft;
+  Suppression kind = Suppression::soft;  ///< which one
   /// Soft: width of the Gaussian, > 0. The field's value.
   double sigma = 0.3;
   /// Hard: the largest IoU that two kept detections of a class may have (reading: 0.5).

@@ -82,6 +82,7 @@ class PseudoLabelQuality {
   double foreground() const { return foreground_.mean(); }
   /// mIoU of the background over (video, class) pairs; NaN before any pair.
   double background() const { return background_.mean(); }
+  /// The same over all frames at once.
   double foreground_pooled() const { return foreground_.total.iou(); }
   double background_pooled() const { return background_.total.iou(); }
   /// The part of the frames (of annotated classes) with h ≠ −1; NaN before any frame.

@@ -187,6 +187,7 @@ BranchOutput<T> in_place(const BranchOutput<T>& rows, const Tensor<bool>& wanted
 }
 }  // namespace detail
 
+/// The sizes of CBP.
 struct CbpOptions {
   std::int64_t input = 2048;  ///< I3D columns: 1024 RGB, 1024 flow  [C]
   std::int64_t classes = 20;
@@ -247,10 +248,10 @@ class CbpBranch final : public Branch<T> {
     return detail::in_place<T>({.features = f, .logits = head.forward(f)}, asked);
   }
 
-  nn::Linear<T> embed;
+  nn::Linear<T> embed;  ///< rows → width
   Tensor<T> position;
-  nn::Linear<T> head;
-  nn::Dropout<T> drop;
+  nn::Linear<T> head;   ///< features → logits
+  nn::Dropout<T> drop;  ///< on the embedded rows
 
  private:
   CbpOptions options_;
@@ -258,6 +259,7 @@ class CbpBranch final : public Branch<T> {
   mutable detail::PositionTables<T> tables_;
 };
 
+/// The sizes of VLP, and how it starts.
 struct VlpOptions {
   std::int64_t width = 512;    ///< CLIP's output  [P]
   std::int64_t layers = 2;     ///< of the temporal transformer; 0: F_vis as it is  [P]
@@ -373,9 +375,9 @@ class VlpBranch final : public Branch<T> {
   /// Frozen, and of whoever gave it: to() and state_dict() of the branch leave it alone.
   const clip::TextEncoder<T>& text() const { return *text_; }
 
-  PromptLearner<T> prompts;
+  PromptLearner<T> prompts;  ///< the learned vectors
   Tensor<T> position;
-  Tensor<T> scale, bias;
+  Tensor<T> scale, bias;  ///< of S^vl; undefined unless learned_scale
 
  private:
   /// The text features on a GPU in a tensor that stays: a graph that reads them finds those of the

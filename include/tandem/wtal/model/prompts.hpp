@@ -20,11 +20,12 @@ namespace wtal {
 template <FloatingElement T>
 class PromptLearner final : public nn::Module<T> {
  public:
+  /// The learned vectors and how they start.
   struct Options {
     std::int64_t vectors = 16;  ///< before, and as many after the name  [P]
     double deviation = 0.01;    ///< standard deviation of the initial values  [P, R]
     bool per_class = false;     ///< (reading: shared)
-    std::int64_t start_token = 49406, end_token = 49407;
+    std::int64_t start_token = 49406, end_token = 49407;  ///< SOS, EOT
   };
   /// `names` are the token ids of each class name, without SOS and EOT.
   PromptLearner(std::vector<std::vector<std::int64_t>> names, std::int64_t width,

@@ -39,6 +39,7 @@ class CapturedSteps {
   /// Frames are padded to a multiple of this, so that few shapes occur, but not beyond the longest
   /// crop, which positions are made for.
   static constexpr std::int64_t frame_unit = 128;
+  /// How long a batch is whose longest crop has `frames` rows; `crop` is T.
   static std::int64_t padded_frames(std::int64_t frames, std::int64_t crop) {
     const std::int64_t padded = (frames + frame_unit - 1) / frame_unit * frame_unit;
     return padded <= crop ? padded : frames < crop ? crop : frames;

@@ -24,6 +24,7 @@ namespace wtal {
 /// H of crops, a byte per frame and class of the label; h = 0 in all other classes.
 class LabelMemory {
  public:
+  /// Forgets everything: the teacher has changed.
   void clear() { entries_.clear(); }
 
   /// Whether H of exactly these rows is known.
@@ -123,8 +124,9 @@ inline const Kernel<void(Queue&, T* h, const std::uint8_t* memory, const std::in
 /// does not change; those behind are not remembered.
 class DeviceLabelMemory {
  public:
-  static constexpr std::int64_t most_bytes = std::int64_t{1} << 26;
+  static constexpr std::int64_t most_bytes = std::int64_t{1} << 26;  ///< of GPU memory
 
+  /// Forgets everything: the teacher has changed.
   void clear() { known_.clear(); }
 
   /// What a step on these crops does: recall() where all are known, else keep() what it has found.

@@ -12,6 +12,7 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+/// Labels of crops from annotated segments, in place of a teacher's.
 class OracleLabels {
  public:
   /// The annotations of `source`, whose videos are numbered as the crops are.  Errors: no video has

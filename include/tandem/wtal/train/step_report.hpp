@@ -27,6 +27,7 @@ struct StepNumbers {
   Tensor<T> total = {}, cls = {}, kd = {}, fb = {};
   Tensor<double> squares = {};  ///< Σ g²
 
+  /// bytes of a number in packed(), and numbers
   static constexpr std::int64_t slot = 8, slots = 5;
   /// Of a step on the CPU.
   StepReport report() const {

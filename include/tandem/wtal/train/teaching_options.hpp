@@ -25,6 +25,7 @@ enum class PseudoLabelRule {
   oracle,
 };
 
+/// How a teacher's probabilities become labels.
 struct PseudoLabelOptions {
   double high = 0.3;  ///< δ_h: above it a class of the label is foreground  [P]
   double low = 0.1;   ///< δ_l: below it, background  [P]
@@ -42,6 +43,7 @@ struct PseudoLabelOptions {
   }
 };
 
+/// What of the labels L_kd teaches.
 struct DistillationOptions {
   Reading reading = Reading::sigmoid;  ///< σ of the student's frame scores  (reading)
   /// Teach every entry with h ≠ −1, also "not the other classes" on undecided frames; default: only
@@ -54,6 +56,7 @@ struct DistillationOptions {
   double clamp = 1e-6;
 };
 
+/// How L_fb compares frames.
 struct ContrastOptions {
   double temperature = 0.07;  ///< τ  [P]
   bool same_video = false;  ///< Ψ⁺ from the anchor's own video only  (reading: the whole batch)

@@ -59,8 +59,9 @@ class Trainer {
 
   /// The learning rates of the branches in a step; a step uses that of the branch that it trains.
   struct Rates {
-    double cbp, vlp;
+    double cbp, vlp;  ///< of each branch
   };
+  /// Those of a step, from 0, as the schedule has them.
   Rates learning_rates(std::int64_t step) const {
     const double factor = options_.schedule.factor(step);
     const double vlp =
@@ -147,17 +148,21 @@ class Trainer {
   /// How many kinds and shapes of steps are captured.
   std::int64_t graphs() const { return captured_.size(); }
 
+  /// The phases of the run, and where the last one ends.
   const std::vector<Phase>& phases() const { return phases_; }
   std::int64_t total_steps() const { return phases_.empty() ? 0 : phases_.back().end; }
   /// Steps done.
   std::int64_t steps() const { return step_; }
+  /// True when the last phase is over.
   bool finished() const { return step_ >= total_steps(); }
+  /// The phase of the next step. Errors: all steps are done.
   const Phase& current_phase() const {
     for (const Phase& phase : phases_) {
       if (step_ >= phase.begin && step_ < phase.end) return phase;
     }
     fail("trainer", "all ", total_steps(), " steps are done");
   }
+  /// The options it was made with.
   const TrainerOptions& options() const { return options_; }
 
   /// Whether calibrate() must be called before the next step.

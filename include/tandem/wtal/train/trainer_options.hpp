@@ -23,9 +23,10 @@ enum class Variant {
   self_training,
 };
 
+/// A run: its steps, losses, rates and labels.
 struct TrainerOptions {
   Variant variant = Variant::both;
-  std::int64_t batch = 10;
+  std::int64_t batch = 10;           ///< videos of a step
   std::int64_t crop = 1000;          ///< T: 1000 for THUMOS14, 400 for ActivityNet1.2  [P]
   std::int64_t warm_up_steps = 400;  ///< (reading)
   std::int64_t rounds = 2;           ///< (reading)
@@ -58,8 +59,9 @@ struct TrainerOptions {
 struct Phase {
   enum class Kind { warm_up, b, f, self };
   Kind kind = Kind::warm_up;
-  std::int64_t round = 0;  ///< 0 for the warm-up, then 1, 2, …
-  std::int64_t begin = 0, end = 0;
+  std::int64_t round = 0;           ///< 0 for the warm-up, then 1, 2, …
+  std::int64_t begin = 0, end = 0;  ///< steps
+  /// "warm-up", "B", "F" or "self".
   const char* name() const {
     return kind == Kind::warm_up ? "warm-up"
            : kind == Kind::b     ? "B"
