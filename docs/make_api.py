@@ -128,9 +128,12 @@ def paragraph(lines):
 
 
 def is_example(line):
-    """Whether a line of a comment is code: it ends as code does, before a remark."""
+    """Whether a line of a comment is code: it ends as code does, or a remark follows."""
     code = re.sub(r"\s*//.*", "", line).rstrip()
-    return code.endswith((";", "{", "}")) and not re.search(r"[→·−Σ∂]", code)
+    remarked = re.search(r"\)\s{2,}// \w", line) is not None
+    if line.lstrip().startswith('{"'):  # JSON
+        return False
+    return (remarked or code.endswith((";", "{", "}"))) and not re.search(r"[→·−Σ∂]", code)
 
 
 def markdown(doc):
@@ -143,7 +146,8 @@ def markdown(doc):
         while block and not block[-1].strip():
             block.pop()
         if block:
-            kind = "cpp" if any(is_example(line) for line in block) else "text"
+            code = sum(is_example(line) for line in block)
+            kind = "cpp" if 2 * code >= len(block) else "text"
             indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
             out.extend([f"```{kind}", *(line[indent:] for line in block), "```", ""])
         prose.clear()
@@ -185,6 +189,7 @@ def signature(text, indent=""):
     """A declaration, its template and its requirement on lines of their own."""
     lines = []
     text = re.sub(r"^inline ", "", text)
+    text = re.sub(r"(?:, |(?<=\())Needs(?:Autograd|To) = \{\}", "", text)  # says which header to include: no argument
     while text.startswith("template <"):
         end = behind(text, text.index("<"))
         lines.append(text[:end])
@@ -237,8 +242,10 @@ def enum_code(enum, indent=""):
 
 def is_special(member, owner):
     """What every class has: copying, moving, ending; nothing is said of it unless it has a comment."""
-    return (member.name.startswith("~") or "= delete" in member.signature or "= default" in member.signature
-            or (member.name in (owner.name, "operator=") and re.search(rf"\({'(?:const )?'}{owner.name}(?:<\w+>)? ?&&?", member.signature)))
+    if member.name.startswith("~") or "= delete" in member.signature or "= default" in member.signature:
+        return True
+    copies = re.search(rf"\((?:const )?{owner.name}(?:<\w+>)? ?&&?", member.signature)
+    return member.name in (owner.name, "operator=") and copies is not None
 
 
 def overrides(member):
@@ -282,7 +289,11 @@ class Page:
 
     def header(self, name, only):
         read = cpp_comments.header_of(HEADERS / name, name)
+        self.missing += [f"include/tandem/{name}:{line}: the comment above belongs to nothing, so it is not shown"
+                         for line, _ in read.orphans if only is None]
         found = [d for d in read.found if only is None or d.name in only]
+        for d in found:
+            d.members = [m for m in d.members if not (m.kind == "alias" and "= detail::include_" in m.signature)]
         for doc in read.qualified:  # a member's comment may stand at its definition
             for owner in (d for d in found if d.kind == "class"):
                 for member in owner.members:
@@ -291,22 +302,22 @@ class Page:
         self.heading(2, f"`tandem/{name}`", [])
         if only is None:
             self.lines += markdown(read.doc) + [""]
-        functions = {}
+        functions, order = {}, []
         for group in groups(found):
             first = group[0]
-            if len(group) == 1 and first.kind in ("class", "enum"):
-                self.type(first, read.doc)
-                continue
-            by_kind = [d for d in group if d.kind in ("class", "enum")]
-            rest = [d for d in group if d not in by_kind]
+            order += [(d, first.doc) for d in group if d.kind in ("class", "enum")]
+            rest = [d for d in group if d.kind not in ("class", "enum")]
             if rest:
                 self.group(rest, first.doc, read.doc, functions)
-            for declaration in by_kind:
-                self.type(declaration, read.doc, first.doc)
-        for declarations, title, doc in merged(functions):
-            self.heading(3, ", ".join(f"`{t}`" for t in title), title)
-            self.code([line for d in declarations for line in signature(d.signature)])
-            self.lines += markdown(doc) + ([""] if doc else [])
+                order += [key for key in functions if key not in order]
+        for entry in order:  # as in the header; an overload stands with the first
+            if isinstance(entry[0], cpp_comments.Declaration):
+                self.type(entry[0], read.doc, entry[1])
+                continue
+            titles, doc = entry
+            self.heading(3, ", ".join(f"`{t}`" for t in titles), titles)
+            self.code([line for d in functions[entry] for line in signature(d.signature)])
+            self.lines += markdown(doc.split("\n")) + [""] if doc else []
 
     def group(self, declarations, doc, header_doc, functions):
         """Functions and other names that share a comment; overloads without one go to those that have one."""
@@ -373,6 +384,7 @@ class Page:
         if quiet or fields:
             code[-1] = code[-1][:-1] + " {"
             for m in quiet:
+                code += remark(m.doc, "  ")
                 code += enum_code(m, "  ") if m.kind == "enum" else signature(m.signature, "  ")
             if quiet and fields:
                 code.append("")
@@ -408,11 +420,6 @@ def declared(member):
     return [member.name] + re.findall(r"(\w+)(?=\s*(?:=[^,;]*)?(?:,|$))", head)
 
 
-def merged(functions):
-    for (titles, doc), declarations in functions.items():
-        yield declarations, list(titles), doc.split("\n") if doc else []
-
-
 def slug_of(heading, seen):
     """The anchor that GitHub and the site give a heading."""
     slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
@@ -432,8 +439,8 @@ def index(pages):
             page = pages[stem]
             out += [f"**[{page.title}]({stem}.md)**: {escaped(page.what)}", ""]
             names = {n: s for n, s in reversed(page.tops)}  # the first place of each
-            out += textwrap.wrap(", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in reversed(names.items())), WIDTH, break_long_words=False,
-                                 break_on_hyphens=False) + [""]
+            links = ", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in reversed(names.items()))
+            out += textwrap.wrap(links, WIDTH, break_long_words=False, break_on_hyphens=False) + [""]
     return "\n".join(out).rstrip() + "\n"
 
 
@@ -497,24 +504,26 @@ header { position: sticky; top: 0; z-index: 1; display: flex; gap: 1rem; align-i
 header a { font-weight: 650; white-space: nowrap }
 header input { flex: 1; max-width: 36rem; min-width: 0; padding: .45rem .7rem; font: inherit; color: inherit; background: var(--code);
   border: 1px solid var(--line); border-radius: 6px }
-#found { position: fixed; top: 3.4rem; left: 0; right: 0; max-height: 75vh; overflow: auto; margin: 0; padding: .5rem 1rem;
+#found { position: fixed; z-index: 2; top: 3.4rem; left: 0; right: 0; max-height: 75vh; overflow: auto; margin: 0; padding: .5rem 1rem;
   list-style: none; background: var(--back); border-bottom: 1px solid var(--line); box-shadow: 0 6px 18px #0003 }
 #found:empty { display: none }
 #found a { display: block; padding: .3rem 0; overflow-wrap: anywhere } #found small { color: var(--soft) }
 .columns { display: grid; grid-template-columns: 15rem minmax(0, 52rem) ; gap: 2.5rem; max-width: 74rem; margin: 0 auto; padding: 0 1rem }
-nav { font-size: .93rem; padding: 1.2rem 0 } nav summary { font-weight: 650; cursor: pointer } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
+nav { position: sticky; top: 3.6rem; max-height: calc(100vh - 3.6rem); overflow: auto; font-size: .93rem; padding: 1.2rem 0; align-self: start }
+ nav summary { font-weight: 650; cursor: pointer } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
 nav li { margin: .28rem 0 } nav .here { font-weight: 650; color: var(--text) }
 main { padding: .5rem 0 4rem; overflow-wrap: break-word; min-width: 0 }
 h1 { line-height: 1.2 } h2 { margin-top: 2.6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line) }
-h3 { margin-top: 2rem } h4 { margin: 1.6rem 0 .4rem } h2 code, h3 code, h4 code { background: none; padding: 0 }
+h3 { margin: 2.2rem 0 .6rem } h4 { margin: 1.6rem 0 .4rem }
 code, pre { font: .88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
 code { padding: .1em .3em; background: var(--code); border-radius: 4px; overflow-wrap: anywhere }
+h2 code, h3 code, h4 code { padding: 0; background: none; font-weight: 650; font-size: .95em }
 pre { padding: .7rem .9rem; background: var(--code); border-radius: 6px; overflow-x: auto } pre code { padding: 0; background: none;
   font-size: 1em; overflow-wrap: normal }
 pre.text { background: none; border-left: 3px solid var(--line); border-radius: 0; padding: .1rem .9rem; white-space: pre-wrap }
 .anchor { margin-left: .4rem; color: var(--soft); opacity: 0; font-weight: 400 } :is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1 }
-@media (max-width: 800px) { .columns { display: block } nav { padding: .8rem 0; border-bottom: 1px solid var(--line) }
-  pre { font-size: .8em } }
+@media (max-width: 800px) { .columns { display: block } nav { position: static; max-height: none; padding: .8rem 0; border-bottom: 1px solid var(--line) }
+  h2 { font-size: 1.2rem } pre { font-size: .8em; white-space: pre-wrap } }
 """
 SCRIPT = """
 const box = document.querySelector('input'), list = document.getElementById('found');
@@ -565,6 +574,19 @@ def page_link(target):
     return html.escape(target.replace("README.md", "index.html").replace(".md", ".html"))
 
 
+def unwrapped(lines):
+    """Lines that only the width of the header has broken, put together: the page breaks them at its own width."""
+    out = []
+    for line in lines:
+        word = line.split()[0] if line.split() else ""
+        if out and word and line[0] != " " and len(last) + len(word) > 92 and last[-1] not in ".;:]":
+            out[-1] += " " + line
+        else:
+            out.append(line)
+        last = line
+    return out
+
+
 def body_html(text):
     """HTML of the Markdown that the pages are written in: headings, paragraphs, blocks of code."""
     out, lines, seen, i = [], text.split("\n"), {}, 0
@@ -575,7 +597,8 @@ def body_html(text):
             out.append(f'<h{level} id="{slug}">{inline_html(heading[2])}<a class="anchor" href="#{slug}">#</a></h{level}>')
         elif line.startswith("```"):
             end = next(k for k in range(i + 1, len(lines)) if lines[k].startswith("```"))
-            code = html.escape("\n".join(lines[i + 1:end]), quote=False)
+            shown = lines[i + 1:end] if line != "```text" else unwrapped(lines[i + 1:end])
+            code = html.escape("\n".join(shown), quote=False)
             out.append(f'<pre class="{line[3:]}"><code>{code}</code></pre>')
             i = end
         elif line.strip():
