@@ -61,7 +61,7 @@ class Unit final : public nn::Layer<T> {
     }
   }
 
-  nn::Conv3d<T> conv3d;  ///< 1×1×1, features → classes
+  nn::Conv3d<T> conv3d;
   nn::BatchNorm3d<T> bn;
 };
 
@@ -146,7 +146,7 @@ class InceptionI3d final : public nn::Module<T> {
 
   /// The class scores.
   Tensor<T> forward(const Tensor<T>& clips) const { return run(clips).logits; }
-  /// The features: means over the window of the last pool.
+  /// The features of the formula above.
   Tensor<T> features(const Tensor<T>& clips) const { return run(clips).features; }
 
   /// All that one run gives; `observer` is shown the endpoints by name.
@@ -225,8 +225,8 @@ class InceptionI3d final : public nn::Module<T> {
       const nn::ModuleScope scope = this->scope();
       return mean(conv3d.forward(drop.forward(pooled)), {2, 3, 4});
     }
-    nn::Conv3d<T> conv3d;
-    nn::Dropout<T> drop;  ///< before it
+    nn::Conv3d<T> conv3d;  ///< 1×1×1, features → classes
+    nn::Dropout<T> drop;   ///< before it
   };
 
   Unit<T> Conv3d_1a_7x7, Conv3d_2b_1x1, Conv3d_2c_3x3;

@@ -375,7 +375,7 @@ class Tensor {
   const Tensor& requires_grad_(bool on = true, NeedsAutograd = {}) const;
   /// The collected gradient of a leaf; undefined before the first backward.
   Tensor grad(NeedsAutograd = {}) const;
-  /// Puts `gradient` in the place of the collected one; an undefined one forgets it.
+  /// Puts `gradient` (same shape) in the place of the collected one; an undefined one forgets it.
   void set_grad(const Tensor& gradient, NeedsAutograd = {}) const;
   /// Gives this tensor, through every variable that refers to it, the memory of `other` (same
   /// shape, any device) in place of its own. It stays the same leaf: optimizers and ties keep it,

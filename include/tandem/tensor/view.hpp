@@ -40,7 +40,7 @@ struct View {
     expand,   ///< sizes = the new shape, repeated by stride 0
     copy,     ///< same layout in fresh dense memory (contiguous(), clone())
   };
-  Kind kind = copy;        ///< which of them; it says below what the numbers mean
+  Kind kind = copy;        ///< which of them, and so what the numbers mean
   int dim = 0;             ///< a dimension of the base
   std::int64_t begin = 0;  ///< the first position kept
   std::int64_t step = 1;
