@@ -29,6 +29,7 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "saved_gradient": "wtal/train/saved_gradient.hpp",
     "sgd": "optim/sgd.hpp",
     "topk_mean": "wtal/train/losses.hpp",
+    "tvl1": "flow/tvl1.hpp",
 }
 SOURCES = ("include", "kernels", "src", "examples", "tests", "benchmarks")
 BARE = re.compile(r"(?<![\w:.>])(?:u?int(?:8|16|32|64)_t|size_t|ptrdiff_t|u?intptr_t|(?:move|exchange)(?=\())\b")

@@ -22,10 +22,12 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/cuda/kernel.hpp"
 #include "tandem/flow/bands.hpp"
 #include "tandem/flow/median.hpp"
 #include "tandem/flow/planes.hpp"
 #include "tandem/flow/pyramid.hpp"
+#include "tandem/flow/tvl1_options.hpp"
 #include "tandem/flow/tvl1_sweep.hpp"
 #include "tandem/flow/warp.hpp"
 #include "tandem/tensor/error.hpp"
@@ -33,27 +35,6 @@
 
 TANDEM_NAMESPACE_BEGIN
 namespace flow {
-
-/// The usual parameters, for grey values in [0, 255].
-struct TvL1Options {
-  double tau = 0.25;        ///< time step of the dual update; converges up to 1/4
-  double lambda = 0.15;     ///< weight of the data term; smaller is smoother
-  double theta = 0.3;       ///< tightness of u ≈ v
-  int scales = 5;           ///< of the pyramid, at most: no side becomes shorter than 16 pixels
-  double scale_step = 0.8;  ///< size of a scale relative to the finer one
-  int warps = 5;            ///< linearisations per scale
-  /// Stop when the root mean square change of the flow is at most this, in pixels
-  double epsilon = 0.01;
-  int inner_iterations = 30;  ///< iterations between two median filters
-  int outer_iterations = 10;  ///< median filters per warp, at most
-  int median = 5;             ///< side of the median filter: 5, 3, or 1 for none
-  /// The second image is sampled at multiples of 1/sampling_steps of a pixel, as OpenCV up to 4.x
-  /// does, whose flow the published features were computed from; 0: at the exact points.
-  int sampling_steps = 32;
-  /// A flow to start from, (H, W, 2) or (N, H, W, 2): of the frames before, say. It enters at the
-  /// coarsest scale, so with scales = 1 it is refined at full size only. Undefined: zero.
-  Tensor<float> initial = {};
-};
 
 /// What was done: iterations[(pair · scales + scale) · warps + warp], coarsest scale first.
 struct TvL1Report {
@@ -152,9 +133,7 @@ class TvL1Solver {
     make_gradient(images, bands);
     const std::vector<float> zero_row(static_cast<std::size_t>(Planes::padded(width)), 0.0F);
     std::vector<double> errors(static_cast<std::size_t>(height));
-    const SweepConstants constants{static_cast<float>(options_.lambda * options_.theta),
-                                   static_cast<float>(options_.theta),
-                                   static_cast<float>(options_.tau / options_.theta)};
+    const SweepConstants constants = sweep_constants(options_);
     constexpr int flows[] = {u1, u2}, spares[] = {spare1, spare2};
     const double stop = options_.epsilon * options_.epsilon * static_cast<double>(height * width);
 
@@ -227,20 +206,62 @@ inline void check_range(const Tensor<float>& dense, float largest, const char* w
   }
 }
 
+/// `pairs` pairs of images of height × width, one after the other, and the flows to start from or
+/// null; iterations has room for pairs · scales · warps numbers.
+inline void tvl1_on_cpu(float* flow, std::int32_t* iterations, const float* first,
+                        const float* second, const float* initial, std::int64_t pairs,
+                        std::int64_t height, std::int64_t width, const TvL1Options& options) {
+  const TvL1Solver solver(options, height, width);
+  const std::int64_t per_pair = static_cast<std::int64_t>(solver.scales()) * options.warps;
+  const std::int64_t pixels = height * width;
+  const auto run = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      solver.run(first + i * pixels, second + i * pixels,
+                 initial != nullptr ? initial + 2 * i * pixels : nullptr, flow + 2 * i * pixels,
+                 iterations + i * per_pair);
+    }
+  };
+  // As many pairs as possible one per thread; the threads share each of the others.
+  const std::int64_t threads = cpu::num_threads();
+  const std::int64_t apart = pairs - pairs % threads;
+  cpu::parallel_chunks(
+      apart, 1, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(begin, end); });
+  run(apart, pairs);
+}
+inline void tvl1_floats_on_cpu(float* to, const std::uint8_t* from, std::int64_t n) {
+  std::copy(from, from + n, to);
+}
+
+inline const Kernel<void(Queue&, float* flow, std::int32_t* iterations, const float* first,
+                         const float* second, const float* initial, std::int64_t pairs,
+                         std::int64_t height, std::int64_t width, const TvL1Options& options)>
+    tvl1_forward{"tvl1_forward", tvl1_on_cpu};
+/// to[i] = from[i].
+inline const Kernel<void(Queue&, float* to, const std::uint8_t* from, std::int64_t n)> tvl1_floats{
+    "tvl1_floats", tvl1_floats_on_cpu};
+
+inline void require_tvl1(Device device) {
+  TANDEM_CHECK(tvl1_forward.runs_on(device) && tvl1_floats.runs_on(device), "tvl1",
+               "has no CUDA kernel (an image is on ", device, ")");
+}
+
 }  // namespace detail
 
 /// The flow from `first` to `second`: (H, W), (H, W) → (H, W, 2), or N pairs (N, H, W) → (N, H, W,
-/// 2). Errors: other shapes or devices, values that are NaN or beyond ±65535, options out of range.
+/// 2), on the device of the images. Errors: other shapes or devices, options out of range; on the
+/// CPU, values that are NaN or beyond ±65535 (on a GPU they are not looked at, and NaN gives NaN or
+/// flows that mean nothing).
 inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& second,
                           const TvL1Options& options = {}, TvL1Report* report = nullptr) {
   TANDEM_CHECK(first.defined() && second.defined(), "tvl1", "an image is undefined");
   const int rank = first.rank();
-  TANDEM_CHECK(
-      (rank == 2 || rank == 3) && first.shape() == second.shape() && first.device().is_cpu() &&
-          second.device().is_cpu(),
-      "tvl1",
-      "expected two grey images (H, W) or two batches (N, H, W) of one size on the CPU, got ",
-      first.shape(), " and ", second.shape());
+  TANDEM_CHECK((rank == 2 || rank == 3) && first.shape() == second.shape(), "tvl1",
+               "expected two grey images (H, W) or two batches (N, H, W) of one size, got ",
+               first.shape(), " and ", second.shape());
+  const Device device = first.device();
+  TANDEM_CHECK(second.device() == device, "tvl1", "the images are on different devices: ", device,
+               " and ", second.device());
+  detail::require_tvl1(device);
   const std::int64_t height = first.size(-2), width = first.size(-1);
   const std::int64_t pairs = rank == 3 ? first.size(0) : 1;
   TANDEM_CHECK(height > 0 && width > 0, "tvl1", "the images ", first.shape(), " have no pixels");
@@ -250,42 +271,33 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
   Shape shape = first.shape();
   shape.push_back(2);
   const Tensor<float> a = first.detach().contiguous(), b = second.detach().contiguous();
-  detail::check_range(a, detail::largest_grey, "first image");
-  detail::check_range(b, detail::largest_grey, "second image");
+  const auto check_range = [&](const Tensor<float>& dense, float largest, const char* what) {
+    if (device.is_cpu()) detail::check_range(dense, largest, what);
+  };
+  check_range(a, detail::largest_grey, "first image");
+  check_range(b, detail::largest_grey, "second image");
   Tensor<float> initial;
   if (options.initial.defined()) {
-    TANDEM_CHECK(options.initial.shape() == shape && options.initial.device().is_cpu(), "tvl1",
-                 "the initial flow must be ", shape, " on the CPU, it is ",
-                 options.initial.shape());
+    TANDEM_CHECK(options.initial.shape() == shape && options.initial.device() == device, "tvl1",
+                 "the initial flow must be ", shape, " on ", device, ", it is ",
+                 options.initial.shape(), " on ", options.initial.device());
     initial = options.initial.detach().contiguous();
-    detail::check_range(initial, detail::largest_flow, "initial flow");
+    check_range(initial, detail::largest_flow, "initial flow");
   }
 
-  const Tensor<float> flow(shape);
-  const float* from = a.data();
-  const float* to = b.data();
-  const float* start = initial.defined() ? initial.data() : nullptr;
-  float* out = flow.mutable_data();
-  const detail::TvL1Solver solver(options, height, width);
-  const std::int64_t per_pair = static_cast<std::int64_t>(solver.scales()) * options.warps;
-  std::vector<int> iterations(static_cast<std::size_t>(pairs * per_pair));
-  const std::int64_t pixels = height * width;
-  const auto run = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      solver.run(from + i * pixels, to + i * pixels,
-                 start != nullptr ? start + 2 * i * pixels : nullptr, out + 2 * i * pixels,
-                 iterations.data() + i * per_pair);
-    }
-  };
-  // As many pairs as possible one per thread; the threads share each of the others.
-  const std::int64_t threads = cpu::num_threads();
-  const std::int64_t apart = pairs - pairs % threads;
-  cpu::parallel_chunks(
-      apart, 1, [&](std::int64_t, std::int64_t begin, std::int64_t end) { run(begin, end); });
-  run(apart, pairs);
+  const Tensor<float> flow(shape, device);
+  const int scales = static_cast<int>(
+      detail::pyramid_sizes(height, width, options.scales, options.scale_step).size());
+  const Tensor<std::int32_t> iterations({pairs, scales, options.warps}, device);
+  detail::tvl1_forward(device, flow.mutable_device_data(), iterations.mutable_device_data(),
+                       a.device_data(), b.device_data(),
+                       initial.defined() ? initial.device_data() : nullptr, pairs, height, width,
+                       options);
   if (report != nullptr) {
-    report->scales = solver.scales();
-    report->iterations = std::move(iterations);
+    Tensor<std::int32_t> here(iterations.shape());
+    here.copy_(iterations);
+    report->scales = scales;
+    report->iterations.assign(here.data(), here.data() + here.numel());
   }
   return flow;
 }
@@ -294,11 +306,12 @@ inline Tensor<float> tvl1(const Tensor<float>& first, const Tensor<float>& secon
 inline Tensor<float> tvl1(const Tensor<std::uint8_t>& first, const Tensor<std::uint8_t>& second,
                           const TvL1Options& options = {}, TvL1Report* report = nullptr) {
   const auto floats = [](const Tensor<std::uint8_t>& bytes) {
-    TANDEM_CHECK(bytes.defined() && bytes.device().is_cpu(), "tvl1",
-                 "expected two images on the CPU");
+    TANDEM_CHECK(bytes.defined(), "tvl1", "an image is undefined");
+    detail::require_tvl1(bytes.device());
     const Tensor<std::uint8_t> dense = bytes.contiguous();
-    const Tensor<float> out(dense.shape());
-    std::copy(dense.data(), dense.data() + dense.numel(), out.mutable_data());
+    const Tensor<float> out(dense.shape(), dense.device());
+    detail::tvl1_floats(dense.device(), out.mutable_device_data(), dense.device_data(),
+                        dense.numel());
     return out;
   };
   return tvl1(floats(first), floats(second), options, report);

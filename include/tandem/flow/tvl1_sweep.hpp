@@ -6,17 +6,11 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/flow/planes.hpp"
+#include "tandem/flow/tvl1_options.hpp"
 #include "tandem/flow/warp.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
-
-/// What an iteration needs beside the planes.
-struct SweepConstants {
-  float lambda_theta;  // λθ
-  float theta;
-  float tau_theta;  // τ/θ
-};
 
 /// Rows [begin, end) of one iteration.             [Zach et al. 2007, eq. 10–12; IPOL 2013, alg. 1]
 ///

@@ -7,6 +7,7 @@
 #include "tandem/cpu/simd.hpp"
 #include "tandem/flow/bands.hpp"
 #include "tandem/flow/planes.hpp"
+#include "tandem/flow/tvl1_options.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace flow::detail {
@@ -72,9 +73,6 @@ inline void make_gradient(const Planes& images, Bands& bands) {
     for (std::int64_t y = begin; y < end; ++y) cpu::simd_dispatch<GradientRow, float>(planes, y);
   });
 }
-
-/// Parameter of the cubic convolution kernel.                                  [Keys 1981, eq. 4]
-inline constexpr float cubic_a = -0.75F;
 
 /// w(−1), w(0), w(1), w(2): the weights of the four neighbours of a point that lies t after the
 /// second one.
