@@ -124,7 +124,7 @@ index: ## Write the lists of all ops anew, from their headers: docs/math_index.m
 
 .PHONY: docs
 docs: ## Write the API reference anew, from the headers: docs/api, and as a site with a search: build/docs/index.html
-	@python3 docs/make_api.py --site build/docs
+	@python3 docs/make_api.py --site build/docs && echo build/docs/index.html
 
 .PHONY: clean
 clean: ## Remove everything that was built
