@@ -129,9 +129,9 @@ for variant, rule, warm_up in (("both", "ranked", 6), ("self-training", "thresho
 # ---- a training that diverges has no number, and the others have theirs
 said = reproduce("diverges", "--learning-rate", 1e6, "--dropout", 0, tables="main,vanilla,rounds,overlaps").stdout
 wild = tables("diverges")
-assert "diverged on" in said and "is not finite" in said or "are not finite" in said, said
+assert "diverged on" in said and ("is not finite" in said or "are not finite" in said), said
 rows = json.loads(wild["main.json"])["rows"]
-assert all(set(row[1:]) == {"–"} for row in rows if row[0] != "warm-up"), rows
+assert all(set(row[1:]) <= {"–"} for row in rows), rows  # without any number, without a column
 assert all("±" in row[-1] for row in json.loads(wild["vanilla.json"])["rows"]), wild["vanilla.json"]
 reproduce("diverges", "--learning-rate", 1e6, "--dropout", 0, tables="main,vanilla,rounds,overlaps", good=True)
 assert tables("diverges") == wild
