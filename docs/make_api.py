@@ -30,7 +30,8 @@ PAGES = {
     "factories": ("Factories and random numbers", "Tensors from nothing, from values and from a seed.", """tensor/factory.hpp
         tensor/random.hpp"""),
     "memory": ("Devices, memory and errors", "Where tensors lie, who shares what, and how faults are told.",
-               """tensor/device.hpp tensor/storage.hpp tensor/allocator.hpp tensor/ref.hpp tensor/error.hpp tensor/finite.hpp"""),
+               """tensor/device.hpp tensor/storage.hpp tensor/allocator.hpp tensor/ref.hpp tensor/error.hpp tensor/finite.hpp
+               tensor/suggest.hpp"""),
     "ops_elementwise": ("Ops: elementwise", "One element in, one element out.", """ops/arithmetic.hpp ops/abs.hpp ops/clamp.hpp
         ops/exp.hpp ops/log.hpp ops/pow.hpp ops/sqrt.hpp ops/square.hpp ops/gelu.hpp ops/quick_gelu.hpp ops/relu.hpp
         ops/sigmoid.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
@@ -48,6 +49,8 @@ PAGES = {
         formula/losses.hpp:Reduction"""),
     "autograd": ("Autograd", "Gradients: recorded, run backward, checked.", """autograd/record.hpp autograd/backward.hpp
         autograd/gradcheck.hpp autograd/node.hpp autograd/accumulate.hpp tensor/grad_node.hpp"""),
+    "extend": ("Ops of one's own", "What an op outside of the library is made of (`examples/custom_op.cpp`).", "extend.hpp"),
+    "exchange": ("Exchange with other libraries", "Tensors to and from NumPy, PyTorch, JAX … without a copy.", "tensor/dlpack.hpp"),
     "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
         nn/batch_norm3d.hpp nn/conv3d.hpp nn/pool3d.hpp nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
         nn/init.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
@@ -61,7 +64,7 @@ PAGES = {
         io/npy.hpp io/npz.hpp io/array.hpp io/nested.hpp io/pickle.hpp io/pickle_writer.hpp io/filler.hpp"""),
     "io_files": ("io: JSON, text and files", "What the other formats are read with.", """io/json.hpp io/json_reader.hpp
         io/file.hpp io/file_record.hpp io/lock.hpp io/gzip.hpp io/inflate.hpp io/checksum.hpp io/mapped_ranges.hpp io/utf8.hpp
-        io/suggest.hpp"""),
+        io/known_format.hpp"""),
     "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_and_crop.hpp
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
     "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/tvl1_options.hpp flow/flo.hpp flow/color.hpp"""),
@@ -87,7 +90,7 @@ PAGES = {
 }
 ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"]), ("Devices, memory, errors", ["memory"]),
          ("Ops by kind", ["ops_elementwise", "ops_reductions", "ops_indexing", "ops_products", "ops_losses"]),
-         ("Autograd", ["autograd"]), ("nn", ["nn"]), ("optim", ["optim"]), ("CPU and CUDA", ["cpu", "cuda"]),
+         ("Autograd", ["autograd"]), ("Ops of one's own", ["extend"]), ("Exchange", ["exchange"]), ("nn", ["nn"]), ("optim", ["optim"]), ("CPU and CUDA", ["cpu", "cuda"]),
          ("io", ["io", "io_files"]), ("image", ["image"]), ("clip", ["clip"]), ("i3d", ["i3d"]), ("flow", ["flow"]),
          ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_detect"])]
 # Headers that users do not include: what the public ones are made of.

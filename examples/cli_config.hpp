@@ -47,7 +47,7 @@ class JsonConfig : public CLI::Config {
       const tandem::io::JsonRef value = document.root().of(json);
       if (std::find(known.begin(), known.end(), name) == known.end()) {
         if (name == "version") continue;
-        document.root().error("unknown key \"", key, "\"", tandem::io::did_you_mean(name, known));
+        document.root().error("unknown key \"", key, "\"", tandem::did_you_mean(name, known));
       }
       if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
         value.error("the option was already given with another spelling");

@@ -36,7 +36,7 @@ inline std::string unknown_option(const CLI::App& app, int argc, const char* con
     if (!argument.starts_with("--")) continue;
     const std::string_view name = argument.substr(0, argument.find('='));
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    const std::string_view best = tandem::io::closest_word(name, names);
+    const std::string_view best = tandem::closest_word(name, names);
     return tandem::concat("unknown option ", name,
                           best.empty() ? "" : tandem::concat("; did you mean ", best, "?"));
   }
@@ -51,8 +51,7 @@ inline CLI::Option* add_choice(CLI::App& app, const std::string& name, std::stri
   for (const std::string& word : words) list += (list.empty() ? "" : "|") + word;
   const auto check = [words = std::move(words), list](const std::string& given) {
     if (std::find(words.begin(), words.end(), given) != words.end()) return std::string();
-    return tandem::concat("'", given, "' is none of ", list,
-                          tandem::io::did_you_mean(given, words));
+    return tandem::concat("'", given, "' is none of ", list, tandem::did_you_mean(given, words));
   };
   return app.add_option(name, value, description)->type_name(list)->check(check);
 }

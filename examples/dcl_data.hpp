@@ -164,7 +164,7 @@ inline std::string count_videos(const SubsetSource& source, const char* kind,
 inline void check_subset(const GroundTruth& truth, const std::string& name, const char* program) {
   const auto known = truth.subsets();
   TANDEM_CHECK(std::find(known.begin(), known.end(), name) != known.end(), program, "the subset '",
-               name, "' has no videos", io::did_you_mean(name, known));
+               name, "' has no videos", did_you_mean(name, known));
 }
 
 inline Data open_data(const Options& o) {

@@ -191,7 +191,7 @@ class Session {
       const auto& known = model_.classes();
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
       std::printf("note: '%s' is annotated, which the model does not know%s\n",
-                  cli::printable(name).c_str(), io::did_you_mean(name, known).c_str());
+                  cli::printable(name).c_str(), did_you_mean(name, known).c_str());
     }
   }
 

@@ -85,7 +85,7 @@ std::string choose_subset(const GroundTruth& truth, const Options& options, Prot
   if (!options.subset.empty()) {
     TANDEM_CHECK(has(options.subset), "evaluate", "the ground truth has no subset '",
                  options.subset, "'; it has ", known,
-                 tandem::io::did_you_mean(options.subset, subsets));
+                 tandem::did_you_mean(options.subset, subsets));
     return options.subset;
   }
   if (subsets.size() == 1) return subsets[0];

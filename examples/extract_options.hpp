@@ -76,7 +76,7 @@ inline void add_options(CLI::App& app, Options& o) {
       if (given == known) return std::string();
     }
     const std::vector<std::string> words{"rgb", "flow", "clip"};
-    return concat("'", given, "' is none of rgb, flow, clip", io::did_you_mean(given, words));
+    return concat("'", given, "' is none of rgb, flow, clip", did_you_mean(given, words));
   };
   app.add_option("--streams", o.streams, "Which rows: rgb, flow, clip, with commas between")
       ->group(group)

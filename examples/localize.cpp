@@ -87,7 +87,7 @@ class Session {
       for (const VideoTruth& one : annotations_->videos) ids.push_back(one.id);
       // Of a whole folder, some may not be annotated.
       TANDEM_CHECK(found != nullptr || several_, "localize", o_.annotations,
-                   " does not name the video '", video.id, "'", io::did_you_mean(video.id, ids),
+                   " does not name the video '", video.id, "'", did_you_mean(video.id, ids),
                    "; --id names it");
       if (found == nullptr) {
         out.warnings.push_back(concat(o_.annotations, " does not name this video."));
@@ -130,7 +130,7 @@ class Session {
       std::printf("%s\n", cli::printable(warning).c_str());
     for (const std::string& label : truth::unknown_labels(known, model_.classes())) {
       std::printf("note: '%s' is annotated, which the model does not know%s\n",
-                  cli::printable(label).c_str(), io::did_you_mean(label, model_.classes()).c_str());
+                  cli::printable(label).c_str(), did_you_mean(label, model_.classes()).c_str());
     }
     cli::Table table({"class", "start s", "end s", "score"});
     for (const Detection& one : result.found) {

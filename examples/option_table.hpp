@@ -309,7 +309,7 @@ class TableOption {
   std::string keep(const std::string& word, std::string& value) {
     if (!words_.empty() && std::find(words_.begin(), words_.end(), word) == words_.end()) {
       return tandem::concat(shown(word), " is none of ", word_list(),
-                            tandem::io::did_you_mean(word, words_));
+                            tandem::did_you_mean(word, words_));
     }
     value = word;
     return "";
@@ -475,7 +475,7 @@ class OptionTable {
     if (option == nullptr || !option->recorded()) {
       std::vector<std::string> names;
       for (const auto& one : options_) names.push_back(one->name());
-      root.error("unknown key \"", key.substr(0, 60), "\"", tandem::io::did_you_mean(name, names));
+      root.error("unknown key \"", key.substr(0, 60), "\"", tandem::did_you_mean(name, names));
     }
     return option;
   }

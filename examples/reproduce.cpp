@@ -151,7 +151,7 @@ class Program {
     if (wanted == std::vector<std::string>{"all"}) wanted = names;
     for (const std::string& name : wanted) {
       TANDEM_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "reproduce",
-                   "no table is called '", name, "'", io::did_you_mean(name, names),
+                   "no table is called '", name, "'", did_you_mean(name, names),
                    "; --list shows all, --tables all makes all");
     }
     bool known_baseline = o_.baseline.empty();
@@ -172,7 +172,7 @@ class Program {
       planned_.push_back(std::move(planned));
     }
     TANDEM_CHECK(known_baseline, "reproduce", "no row of these tables is called '", o_.baseline,
-                 "'", io::did_you_mean(o_.baseline, rows));
+                 "'", did_you_mean(o_.baseline, rows));
   }
 
   /// The trainings whose cells are not all there. Branches are kept where any table of the catalogue

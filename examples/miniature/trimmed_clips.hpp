@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tandem/io/file.hpp"
-#include "tandem/io/suggest.hpp"
+#include "tandem/tensor/suggest.hpp"
 
 namespace miniature {
 
@@ -115,7 +115,7 @@ inline TrimmedClips read_trimmed_clips(const char* program, const std::string& f
   for (std::size_t c = 0; c < out.classes.size(); ++c) {
     const std::string& name = out.classes[c];
     TANDEM_CHECK(std::find(there.begin(), there.end(), name) != there.end(), program,
-                 "there is no class ", name, " in ", folder, io::did_you_mean(name, there));
+                 "there is no class ", name, " in ", folder, did_you_mean(name, there));
     TANDEM_CHECK(std::count(out.classes.begin(), out.classes.end(), name) == 1, program, "class ",
                  name, " is named twice");
     for (const auto& entry : std::filesystem::directory_iterator(io::join_path(folder, name))) {

@@ -8,6 +8,7 @@
 #include "tandem/io/file_record.hpp"
 #include "tandem/io/gzip.hpp"
 #include "tandem/io/json_reader.hpp"
+#include "tandem/io/known_format.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/io/nested.hpp"
 #include "tandem/io/npy.hpp"

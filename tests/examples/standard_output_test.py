@@ -57,6 +57,8 @@ PROGRAMS = {
     "i3d_inspect": lambda: ["--weights", golden / "i3d/rgb.safetensors"],
     "zero_shot": None,  # needs a vocabulary that fits the weights
     "mlp": lambda: [],
+    "custom_op": lambda: [],
+    "char_transformer": lambda: ["--steps", 2, "--out", work / "char.safetensors"],
     "report": lambda: ["--run", work / "run", "--data", work / "sim", "--page", work / "report.html"],
     "pretrain_i3d": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
     "pretrain_clip": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],
@@ -86,7 +88,7 @@ if chosen & {"train_dcl", "detect", "localize", "evaluate"}:
     prepare("train_dcl", [*small_run, "--out", work / "run"])
 
 for name in sorted(chosen):
-    tries = {} if name == "mlp" else {"--help": ["--help"]}
+    tries = {} if name in ("mlp", "custom_op") else {"--help": ["--help"]}
     if PROGRAMS[name] is not None:
         tries["a run"] = PROGRAMS[name]()
     for what, words in tries.items():

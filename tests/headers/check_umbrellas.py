@@ -8,6 +8,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2] / "include" / "tandem"
 EXCEPTIONS = {
+    "tensor/dlpack.hpp": "for exchange with other libraries, which few programs do",
+    "tensor/suggest.hpp": "for messages about names; the headers that have such include it",
     "io/filler.hpp": "a part of the loaders of clip/ and i3d/, which include it",
 }
 NO_UMBRELLA = {

@@ -289,13 +289,13 @@ TEST_CASE("json reader: errors name the file and the path") {
 }
 
 TEST_CASE("json reader: suggestions") {
-  using tandem::io::closest_word;
+  using tandem::closest_word;
   const std::vector<std::string> words = {"learning_rate", "epochs", "seed", "batch_size"};
   CHECK(closest_word("learnign_rate", words) == "learning_rate");
   CHECK(closest_word("epoch", words) == "epochs");
   CHECK(closest_word("batch", words) == "batch_size");
   CHECK(closest_word("zzzzzz", words).empty());
-  CHECK(tandem::io::edit_distance("abcd", "abdc") == 1);
-  CHECK(tandem::io::edit_distance("", "abc") == 3);
-  CHECK(tandem::io::edit_distance("kitten", "sitting") == 3);
+  CHECK(tandem::edit_distance("abcd", "abdc") == 1);
+  CHECK(tandem::edit_distance("", "abc") == 3);
+  CHECK(tandem::edit_distance("kitten", "sitting") == 3);
 }

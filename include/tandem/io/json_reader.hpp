@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "tandem/io/json.hpp"
-#include "tandem/io/suggest.hpp"
 #include "tandem/tensor/finite.hpp"
+#include "tandem/tensor/suggest.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {

@@ -6,6 +6,7 @@
 
 #include "tandem/io/array.hpp"
 #include "tandem/io/file.hpp"
+#include "tandem/io/known_format.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -174,7 +175,8 @@ inline Array parse_npy(const unsigned char* data, std::size_t size, std::string 
   array.name = std::move(name);
   array.owner = std::move(owner);
   TANDEM_CHECK(size >= 10 && std::memcmp(data, "\x93NUMPY", 6) == 0, "npy", array.name,
-               ": this is not an npy file (expected it to start with \\x93NUMPY)");
+               ": this is not an npy file (expected it to start with \\x93NUMPY)",
+               looks_like({reinterpret_cast<const char*>(data), size}));
   const int version = data[6];
   TANDEM_CHECK(version >= 1 && version <= 3 && data[7] == 0, "npy", array.name, ": format version ",
                version, ".", static_cast<int>(data[7]), " is unknown, expected 1.0, 2.0 or 3.0");

@@ -106,7 +106,8 @@ class Npz {
     const std::string_view all = file_->text();
     const std::size_t end = all.rfind("PK\x05\x06");
     if (end == std::string_view::npos || all.size() - end > 22 + 65535) {
-      error("this is not an npz file (no end record of a zip archive)");
+      error("this is not an npz file (no end record of a zip archive)",
+            all.starts_with("PK") ? "; was it copied whole?" : looks_like(all));
     }
     if (number(end + 4, 2) != 0 || number(end + 6, 2) != 0) error("the archive is split in parts");
     std::uint64_t count = number(end + 10, 2), size = number(end + 12, 4), at = number(end + 16, 4);

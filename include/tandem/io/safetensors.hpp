@@ -18,6 +18,8 @@
 
 #include "tandem/io/array.hpp"
 #include "tandem/io/json_reader.hpp"
+#include "tandem/io/known_format.hpp"
+#include "tandem/nn/module.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
@@ -96,6 +98,18 @@ class SafetensorsFile {
     }
     return entry.array;
   }
+  /// Whether the elements of a tensor are floating numbers.
+  bool is_floating(const std::string& name) const {
+    switch (at(name).kind) {
+      case ElementKind::f16:
+      case ElementKind::bf16:
+      case ElementKind::f32:
+      case ElementKind::f64:
+        return true;
+      default:
+        return false;
+    }
+  }
   /// A tensor whose elements are exactly T. Shares the file's bytes when they are aligned (clone()
   /// it to change it), copies otherwise.
   template <Element T>
@@ -119,18 +133,23 @@ class SafetensorsFile {
     const Ref<MappedFile> file = MappedFile::open(path);
     const auto error = [&path](const auto&... words) { fail("safetensors", path, ": ", words...); };
     const std::size_t size = file->size();
-    if (size < 8) error("the file has ", size, " bytes, expected at least 8");
+    if (size < 8) {
+      error("the file has ", size, " bytes, expected at least 8", looks_like(file->text()));
+    }
     std::uint64_t length = 0;
     std::memcpy(&length, file->data(), 8);
     if (length > size - 8) {
-      error("the header of ", length, " bytes runs past the end of the file (", size, " bytes)");
+      error("the header of ", length, " bytes runs past the end of the file (", size, " bytes)",
+            looks_like(file->text()));
     }
     if (length > detail::kMaxSafetensorsHeader) {
       error("the header has ", length, " bytes, at most ", detail::kMaxSafetensorsHeader,
-            " are allowed");
+            " are allowed", looks_like(file->text()));
     }
     const std::string_view header = file->text().substr(8, length);
-    if (!header.starts_with('{')) error("expected '{' at offset 8, the start of the header");
+    if (!header.starts_with('{')) {
+      error("expected '{' at offset 8, the start of the header", looks_like(file->text()));
+    }
     const JsonDocument document = JsonDocument::parse(header, path + " (header)", {.max_depth = 4});
     const std::size_t data_start = 8 + static_cast<std::size_t>(length);
     struct Span {
@@ -254,6 +273,31 @@ class SafetensorsFile {
   Metadata metadata_;
   std::map<std::string, Entry> entries_;
 };
+
+/// All floating tensors of a file, or of an index, by name, converted to T: copies that may be
+/// changed. `prefix` reads the names that start with it only, without it.
+///
+///     net.load_state_dict(io::load_safetensors<float>("net.safetensors"));
+///     auto head = io::load_safetensors<float>("model.safetensors", "head.");
+///
+/// Other tensors (counts, masks) are left out, as in PyTorch's "num_batches_tracked"; SafetensorsFile
+/// reads those. Errors: those of SafetensorsFile; a file, or a prefix, without a floating tensor.
+template <FloatingElement T>
+std::vector<nn::Named<T>> load_safetensors(const std::string& path, std::string_view prefix = {}) {
+  const SafetensorsFile file(path);
+  std::vector<nn::Named<T>> out;
+  for (const std::string& name : file.names()) {
+    if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
+    if (!file.is_floating(name)) continue;
+    out.push_back({name.substr(prefix.size()), file.get_as<T>(name)});
+  }
+  if (out.empty()) {
+    fail("load_safetensors", path, " has no floating tensor",
+         prefix.empty() ? std::string() : concat(" whose name starts with \"", prefix, "\""),
+         did_you_mean(prefix, file.names()));
+  }
+  return out;
+}
 
 /// Tensors of any element types, by name, to be saved. Holds references, not copies: an in-place
 /// change before saving is saved.

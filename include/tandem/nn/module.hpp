@@ -34,6 +34,7 @@
 #include "tandem/nn/matrix.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/tensor/restore.hpp"
+#include "tandem/tensor/suggest.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -44,6 +45,28 @@ struct Named {
   std::string name;
   Tensor<T> tensor;
 };
+
+/// The same tensors under longer names, "prefix" + name: several states in one file.
+///
+///   auto all = nn::with_prefix("net.", net.state_dict());
+///   for (auto& named : nn::with_prefix("adam.", adam.state())) all.push_back(std::move(named));
+///   …
+///   net.load_state_dict(nn::without_prefix("net.", all));
+template <FloatingElement T>
+std::vector<Named<T>> with_prefix(std::string_view prefix, std::vector<Named<T>> state) {
+  for (Named<T>& named : state) named.name.insert(0, prefix);
+  return state;
+}
+/// Those whose names start with a prefix, without it.
+template <FloatingElement T>
+std::vector<Named<T>> without_prefix(std::string_view prefix, const std::vector<Named<T>>& state) {
+  std::vector<Named<T>> out;
+  for (const Named<T>& named : state) {
+    if (named.name.size() > prefix.size() && named.name.starts_with(prefix))
+      out.push_back({named.name.substr(prefix.size()), named.tensor});
+  }
+  return out;
+}
 
 /// Where a module keeps one of its tensors, for loaders that put another tensor there instead of
 /// copying into it. `matrix`, whose tensor it then is, is null unless the module can also compute
@@ -96,6 +119,24 @@ struct LoadReport {
     list("missing", missing);
     list("unused", unused);
     return out;
+  }
+  /// What the unused names may have been meant to be: "; is \"fc.weigth\" …?", or "".
+  std::string guess() const {
+    const auto is_missing = [this](std::string_view name) {
+      return std::find(missing.begin(), missing.end(), name) != missing.end();
+    };
+    for (const std::string& name : unused) {  // "module.fc.weight", as wrappers of modules save it
+      for (std::size_t dot = name.find('.'); dot != name.npos; dot = name.find('.', dot + 1)) {
+        if (!is_missing(std::string_view(name).substr(dot + 1))) continue;
+        return concat("; is the \"", name.substr(0, dot + 1),
+                      "\" in front of names there too much?");
+      }
+    }
+    for (const std::string& name : unused) {
+      const std::string_view best = closest_word(name, missing);
+      if (!best.empty()) return concat("; is \"", name, "\" there what is \"", best, "\" here?");
+    }
+    return {};
   }
 };
 
@@ -184,7 +225,8 @@ class Module : public RefCounted {
     collect_slots(out, "");
     return out;
   }
-  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws.
+  /// Copies tensors in by name; shapes must agree. With `strict`, a missing or unused name throws,
+  /// and the message suggests what was meant.
   /// Errors: also a name that the state dict has twice, an undefined tensor, a parameter in
   /// read-only memory. Whatever is wrong is found before the first copy: then nothing has been
   /// changed.
@@ -214,7 +256,8 @@ class Module : public RefCounted {
       if (!taken[i]) report.unused.push_back(state[i].name);
     }
     TANDEM_CHECK(!strict || (report.missing.empty() && report.unused.empty()), "load_state_dict",
-                 "the names do not match, so nothing was loaded: ", report.text("agree"));
+                 "the names do not match, so nothing was loaded: ", report.text("agree"),
+                 report.guess());
     detail::copy_all(std::move(copies));
     return report;
   }

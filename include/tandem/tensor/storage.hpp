@@ -28,10 +28,12 @@ class Storage final : public RefCounted {
     data_ = device.is_cpu() ? detail::CpuAllocator::instance().allocate(bytes)
                             : cuda_interface().allocate(device.index(), bytes);
   }
-  /// Borrows `bytes` bytes of host memory that `owner` keeps alive (a mapped file, say).
-  Storage(void* data, std::int64_t bytes, Ref<RefCounted> owner, bool writable)
+  /// Borrows `bytes` bytes that `owner` keeps alive (a mapped file, say; another library's tensor).
+  Storage(void* data, std::int64_t bytes, Ref<RefCounted> owner, bool writable,
+          Device device = Device::cpu())
       : data_(data),
         bytes_(bytes),
+        device_(device),
         owner_(static_cast<Ref<RefCounted>&&>(owner)),
         writable_(writable) {}
   ~Storage() override {

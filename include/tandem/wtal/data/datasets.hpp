@@ -412,7 +412,7 @@ class SubsetSource final : public VideoSource {
       if (all.truth().videos[v].subset == subset) videos_.push_back(v);
     }
     TANDEM_CHECK(!videos_.empty(), "dataset", "the subset '", subset, "' has no videos",
-                 io::did_you_mean(subset, all.truth().subsets()));
+                 did_you_mean(subset, all.truth().subsets()));
   }
 
   const GroundTruth& truth() const override { return truth_; }

@@ -116,7 +116,7 @@ inline GroundTruth read_wtalc(const std::string& folder) {
     const auto found = class_index.find(name);
     if (found == class_index.end()) {
       lists.error(v, "the class ", name.substr(0, 60), " is not in classlist.npy",
-                  io::did_you_mean(name, truth.classes));
+                  did_you_mean(name, truth.classes));
     }
     return found->second;
   };

@@ -9,7 +9,6 @@
 #include "tandem/tensor/error.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-namespace io {
 
 /// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -58,5 +57,4 @@ std::string did_you_mean(std::string_view word, const Words& candidates) {
   return best.empty() ? std::string() : concat("; did you mean \"", best, "\"?");
 }
 
-}  // namespace io
 TANDEM_NAMESPACE_END

@@ -1,0 +1,32 @@
+"""char_transformer learns, and goes on from its checkpoint to the bits of an uninterrupted run.
+
+usage: char_transformer_test.py FOLDER_WITH_THE_PROGRAMS
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+program = pathlib.Path(sys.argv[1]) / "char_transformer"
+with tempfile.TemporaryDirectory() as scratch:
+    work = pathlib.Path(scratch)
+
+    def run(*words, status=0):
+        done = subprocess.run([str(word) for word in (program, *words)], capture_output=True, text=True)
+        assert done.returncode == status, (words, done.stdout, done.stderr)
+        return done.stdout if status == 0 else done.stderr
+
+    run("--steps", 60, "--out", work / "a")
+    said = run("--steps", 60, "--out", work / "a", "--resume")
+    whole = run("--steps", 120, "--out", work / "b")
+    assert (work / "a").read_bytes() == (work / "b").read_bytes()
+    losses = [float(line.split()[-1]) for line in (said + whole).splitlines() if line.startswith("step 100")]
+    assert len(losses) == 2 and losses[0] == losses[1] < 2, losses  # ln 256 = 5.5 at the start
+    text = work / "text"
+    text.write_text("abcd" * 20)
+    said = run("--text", text, "--steps", 60, "--out", work / "c", "--prompt", "abcdabcdabcd")
+    assert said.splitlines()[-1].startswith("abcdabcdabcdabcdabcdabcd"), said
+    text.write_text("abcd")
+    assert "has 4 bytes, expected more than 32" in run("--text", text, "--out", work / "c", status=1)
+    assert "nothing: " in run("--resume", "--out", work / "nothing", status=1)
+print("char_transformer: learns, resumes to the same bits, writes")

@@ -1,0 +1,107 @@
+#include "tandem/io/known_format.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "tandem/io/npz.hpp"
+#include "tandem/io/safetensors.hpp"
+#include "tandem/nn/batch_norm3d.hpp"
+#include "tandem/nn/linear.hpp"
+#include "temp_dir.hpp"
+#include "util.hpp"
+
+using namespace tandem;
+using namespace tandem_test;
+
+TEST_CASE("a reader that was given another format says which") {
+  const TempDir dir;
+  io::save_npy(dir.path("x.npy"), arange<float>(6));
+  io::save_safetensors(dir.path("x.safetensors"),
+                       std::vector<nn::Named<float>>{{"w", arange<float>(6)}});
+  const auto write = [&](const char* name, const std::string& bytes) {
+    std::ofstream(dir.path(name), std::ios::binary) << bytes;
+    return dir.path(name);
+  };
+  using namespace std::string_literals;
+  const auto as_safetensors = [](const std::string& path) {
+    return error_of([&] { io::load_safetensors<float>(path); });
+  };
+  const std::pair<std::string, std::string> cases[] = {
+      {dir.path("x.npy"), "an npy file, which io::load_npy reads"},
+      {write("t.pt",
+             "PK\x03\x04"s + std::string(26, '\0') + "archive/data.pkl" + std::string(60, '\0')),
+       "what torch.save writes: save_file(model.state_dict(), …)"},
+      {write("a.npz", "PK\x03\x04"s + std::string(26, '\0') + "x.npy" + std::string(60, '\0')),
+       "an npz archive, which io::Npz::open reads"},
+      {write("z.zip", "PK\x03\x04"s + std::string(90, '\0')), "a zip archive"},
+      {write("o.pth", "\x80\x02}q\0"s + std::string(90, '\0')), "a Python pickle"},
+      {write("g.gguf", "GGUF"s + std::string(90, '\1')), "a GGUF file"},
+      {write("h.h5", "\x89HDF\r\n\x1a\n"s + std::string(90, '\1')), "an HDF5 file"},
+      {write("c.gz", "\x1f\x8b\x08"s + std::string(90, '\1')), "something compressed by gzip"},
+      {write("p.html", "<!DOCTYPE html><html>"s), "an HTML page: was the download refused?"},
+      {write("lfs", "version https://git-lfs.github.com/spec/v1\n"s),
+       "a pointer of Git LFS: `git lfs pull`"},
+  };
+  for (const auto& [path, what] : cases) {
+    CAPTURE(path);
+    const std::string message = as_safetensors(path);
+    CHECK(contains(message, "[safetensors] " + path + ": "));
+    CHECK(contains(message, "; it looks like " + what));
+  }
+  CHECK_FALSE(contains(as_safetensors(write("x", std::string(90, '\1'))), "looks like"));
+  CHECK(contains(as_safetensors(write("e", "short")), "the file has 5 bytes, expected at least 8"));
+  CHECK(contains(error_of([&] { io::load_npy(dir.path("x.safetensors")); }),
+                 "; it looks like a safetensors file, which io::load_safetensors reads"));
+  CHECK(contains(error_of([&] { io::Npz::open(dir.path("x.npy")); }),
+                 "; it looks like an npy file, which io::load_npy reads"));
+  CHECK(contains(error_of([&] { io::Npz::open(dir.path("a.npz")); }), "; was it copied whole?"));
+}
+
+TEST_CASE("load_safetensors: a file's floating tensors in one call, converted, without a prefix") {
+  const TempDir dir;
+  Generator random(1);
+  nn::Linear<float> saved(3, 2, random), loaded(3, 2, random);
+  io::SafetensorsWriter out;
+  for (const auto& [name, tensor] : saved.state_dict()) out.add("head." + name, tensor);
+  out.add("head.half", tensor<bfloat16>({bfloat16(0.5F), bfloat16(2)}));
+  out.add("head.count", tensor<std::int64_t>({7}));
+  out.add("body.weight", arange<double>(4));
+  out.save(dir.path("x.safetensors"));
+
+  auto state = io::load_safetensors<float>(dir.path("x.safetensors"), "head.");
+  REQUIRE(state.size() == 3);  // bias, half, weight: alphabetical; no count
+  CHECK(state[1].name == "half");
+  CHECK(state[1].tensor.to_vector() == std::vector<float>{0.5F, 2});
+  state.erase(state.begin() + 1);
+  loaded.load_state_dict(state);
+  CHECK(loaded.weight.tensor().to_vector() == saved.weight.tensor().to_vector());
+  state[0].tensor.fill_(3);  // its own memory
+  CHECK(io::load_safetensors<double>(dir.path("x.safetensors")).size() == 4);
+  CHECK(error_of([&] { io::load_safetensors<float>(dir.path("x.safetensors"), "haed."); }) ==
+        "[load_safetensors] " + dir.path("x.safetensors") +
+            " has no floating tensor whose name starts with \"haed.\"");
+  io::SafetensorsWriter integers;
+  integers.add("n", tensor<std::int64_t>({7}));
+  integers.save(dir.path("n.safetensors"));
+  CHECK(error_of([&] { io::load_safetensors<float>(dir.path("n.safetensors")); }) ==
+        "[load_safetensors] " + dir.path("n.safetensors") + " has no floating tensor");
+}
+
+TEST_CASE("load_state_dict suggests what was meant") {
+  Generator random(1);
+  nn::Linear<float> net(3, 2, random);
+  auto state = net.state_dict();
+  state[0].name = "weigth";
+  CHECK(contains(
+      error_of([&] { net.load_state_dict(state); }),
+      "1 missing: weight, 1 unused: weigth; is \"weigth\" there what is \"weight\" here?"));
+  state[0].name = "module.model.weight";
+  state[1].name = "module.model.bias";
+  CHECK(contains(error_of([&] { net.load_state_dict(state); }),
+                 "; is the \"module.model.\" in front of names there too much?"));
+  state[0].name = "something else";
+  state.pop_back();
+  CHECK(contains(error_of([&] { net.load_state_dict(state); }), "1 unused: something else"));
+  CHECK_FALSE(contains(error_of([&] { net.load_state_dict(state); }), "?"));
+}
