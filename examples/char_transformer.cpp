@@ -1,10 +1,9 @@
 /// char_transformer — a small GPT over bytes: trains, resumes to the same bits, and writes.
-///   build/release/examples/char_transformer                        learns the multiplication table
+///   build/release/examples/char_transformer                   learns the multiplication table
 ///   build/release/examples/char_transformer --text shakespeare.txt --steps 5000 --prompt "ROMEO:"
 ///   build/release/examples/char_transformer --resume --steps 200   goes on from char.safetensors
 
 #include <iostream>
-
 #include "common_cli.hpp"
 #include "tandem/io.hpp"
 #include "tandem/tandem.hpp"
