@@ -43,7 +43,7 @@ PAGES = {
     "ops_indexing": ("Ops: joining and indexing", "Elements chosen, moved and put together.", """ops/cat.hpp ops/stack.hpp
         ops/pad.hpp ops/gather.hpp ops/scatter_add.hpp ops/index_select.hpp ops/embedding.hpp"""),
     "ops_products": ("Ops: products, attention, convolution, pooling", "Matrix products and what is made of windows.",
-                     """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp ops/conv3d.hpp
+                     """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp ops/conv1d.hpp ops/conv2d.hpp ops/conv3d.hpp
         ops/max_pool3d.hpp ops/avg_pool3d.hpp cpu/window3d.hpp"""),
     "ops_losses": ("Ops: losses", "What is minimized.", """ops/cross_entropy.hpp ops/bce_with_logits.hpp ops/mse.hpp
         formula/losses.hpp:Reduction"""),
@@ -52,7 +52,7 @@ PAGES = {
     "extend": ("Ops of one's own", "What an op outside of the library is made of (`examples/custom_op.cpp`).", "extend.hpp"),
     "exchange": ("Exchange with other libraries", "Tensors to and from NumPy, PyTorch, JAX … without a copy.", "tensor/dlpack.hpp"),
     "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
-        nn/batch_norm3d.hpp nn/conv3d.hpp nn/pool3d.hpp nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
+        nn/batch_norm3d.hpp nn/conv1d.hpp nn/conv2d.hpp nn/conv3d.hpp nn/pool3d.hpp nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
         nn/init.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
     "optim": ("optim: optimizers", "SGD, Adam, AdamW, schedules, clipping.", """optim/optimizer.hpp optim/sgd.hpp optim/adam.hpp
         optim/schedule.hpp optim/clip_grad.hpp"""),

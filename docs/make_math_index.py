@@ -15,7 +15,8 @@ TESTS = ROOT / "tests" / "ops"
 KERNELS = ROOT / "kernels"
 FORMULAS = ROOT / "include" / "tandem" / "formula"
 # Op → the kernel file of another stem, of the ops that it is made of.
-KERNEL_OF = {"argmax": "max", "argmin": "max", "cat": "copy", "embedding": "index_select", "mean": "sum", "min": "max",
+KERNEL_OF = {"argmax": "max", "argmin": "max", "cat": "copy", "conv1d": "conv3d",
+             "conv2d": "conv3d", "embedding": "index_select", "mean": "sum", "min": "max",
              "pad": "copy", "scatter_add": "gather", "stack": "copy"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 

@@ -1,4 +1,5 @@
-/// conv3d — y[n, o, p] = b[o] + Σ_{c, k} W[o, c, k]·x[n, c, p·stride + k − front], and dx, dW, db.
+/// conv3d — y[n, o, p] = b[o] + Σ_{c, k} W[o, c, k]·x[n, c, p·stride + k·dilation − front], and dx,
+/// dW, db.
 ///
 /// Each is a matrix product whose right factor is never in memory: its elements are found in x or
 /// dy where they are asked for (an implicit product).          [Chetlur et al. 2014, section 3]
@@ -8,7 +9,8 @@
 /// A block has a tile of 64 × 64 of the result, a thread 4 × 4 of it; 16 terms at a time of both
 /// factors go through shared memory. The terms are added in their order; those of dW in slices,
 /// and these in theirs: the same bits every time. Bound by arithmetic: 16 multiplications and
-/// additions for 8 reads of shared memory. Where a kernel of one tap sees every element in its
+/// additions for 8 reads of shared memory. Groups of channels are products of their own, of one
+/// launch; those of few outputs leave rows of their tiles idle. Where a kernel of one tap sees every element in its
 /// place, y and dx are products of cuBLASLt (matmul.cu).
 
 #include "channels.cuh"
@@ -46,21 +48,26 @@ __device__ inline Spot no_spot() {
 /// Sizes of a convolution.
 struct ConvSizes {
   Window3d window;
-  std::int64_t in, out;  // channels
+  std::int64_t in, out, groups;  // channels of a group
 
   /// Tap (c, kd, kh, kw) of the weight's order, of channels of `volume` elements.
   __device__ Spot tap(std::int64_t k, std::int64_t volume, std::int64_t other, int sign) const {
     const WindowAxis &d = window[0], &h = window[1], &w = window[2];
     const std::int64_t a = k / w.kernel, b = a / h.kernel, c = b / d.kernel;
-    return spot(c * volume, other, sign * (b - c * d.kernel), sign * (a - b * h.kernel),
-                sign * (k - a * w.kernel));
+    return {
+        c * volume,
+        other,
+        sign * static_cast<std::int32_t>(d.dilation) * static_cast<std::int32_t>(b - c * d.kernel),
+        sign * static_cast<std::int32_t>(h.dilation) * static_cast<std::int32_t>(a - b * h.kernel),
+        sign * static_cast<std::int32_t>(w.dilation) * static_cast<std::int32_t>(k - a * w.kernel),
+        0};
   }
-  /// Output (n, od, oh, ow): the position of its first tap in the sample.
+  /// Output (n, od, oh, ow) of the first group: the position of its first tap in the sample.
   __device__ Spot output(std::int64_t j) const {
     const WindowAxis &d = window[0], &h = window[1], &w = window[2];
     const std::int64_t a = j / w.out, b = a / h.out, n = b / d.out, p = j - n * window.outputs();
-    return spot(n * in * window.inputs(), n * out * window.outputs() + p, d.start(b - n * d.out),
-                h.start(a - b * h.out), w.start(j - a * w.out));
+    return spot(n * groups * in * window.inputs(), n * groups * out * window.outputs() + p,
+                d.start(b - n * d.out), h.start(a - b * h.out), w.start(j - a * w.out));
   }
 };
 
@@ -107,8 +114,9 @@ struct OutputsOfInputs {
   __device__ Spot column(std::int64_t j) const {
     const WindowAxis &d = sizes.window[0], &h = sizes.window[1], &w = sizes.window[2];
     const std::int64_t a = j / w.in, b = a / h.in, n = b / d.in, q = j - n * sizes.window.inputs();
-    return spot(n * sizes.out * sizes.window.outputs(), n * sizes.in * sizes.window.inputs() + q,
-                b - n * d.in + d.front, a - b * h.in + h.front, j - a * w.in + w.front);
+    return spot(n * sizes.groups * sizes.out * sizes.window.outputs(),
+                n * sizes.groups * sizes.in * sizes.window.inputs() + q, b - n * d.in + d.front,
+                a - b * h.in + h.front, j - a * w.in + w.front);
   }
   __device__ T at(const Spot& row, const Spot& column) const {
     const WindowAxis &d = sizes.window[0], &h = sizes.window[1], &w = sizes.window[2];
@@ -129,13 +137,16 @@ struct OutputsOfInputs {
 };
 
 /// The left factor a[row.other + i·a_step] and the result to[column.other + i·to_step], i < m; n
-/// columns, k rows in slices; of slice s the sums lie s·m·n further on. bias (m) may be null.
+/// columns, k rows in slices; of slice s the sums lie s·groups·m·n further on. Of group g, the
+/// factors and the result begin g times their group's elements further on; bias (groups·m) may be
+/// null.
 template <class T>
 struct ImplicitProduct {
   T* to;
   const T *a, *bias;
   std::int64_t to_step, a_step, m, n, k, slices, slice_rows;
   bool relu;
+  std::int64_t groups, to_group, a_group, right_group, first_group = 0;
 };
 
 template <class T, class Right>
@@ -147,6 +158,7 @@ __global__ void __launch_bounds__(256)
   TANDEM_SHARED(Spot, rows, depth);
   TANDEM_SHARED(std::int64_t, places, tile);
   const int t = threadIdx.x, tx = t % 16, ty = t / 16;
+  const std::int64_t group = product.first_group + blockIdx.y;
   const std::int64_t tiles_m = (product.m + tile - 1) / tile,
                      tiles_n = (product.n + tile - 1) / tile;
   for (std::int64_t work = blockIdx.x; work < tiles_m * tiles_n * product.slices;
@@ -155,8 +167,9 @@ __global__ void __launch_bounds__(256)
                        slice = work / (tiles_m * tiles_n), begin = slice * product.slice_rows,
                        end = begin + product.slice_rows < product.k ? begin + product.slice_rows
                                                                     : product.k;
-    const Spot column =
-        first_n + t % tile < product.n ? right.column(first_n + t % tile) : no_spot();
+    Spot column = first_n + t % tile < product.n ? right.column(first_n + t % tile) : no_spot();
+    column.base += group * product.right_group;
+    const T* const left = product.a + group * product.a_group + first_m * product.a_step;
     if (t < tile) places[t] = column.other;
     const auto prepare = [&](std::int64_t from) {
       if (t < depth) rows[t] = from + t < end ? right.row(from + t) : no_spot();
@@ -169,7 +182,7 @@ __global__ void __launch_bounds__(256)
         const Spot row = rows[tx];
         for (int i = ty; i < tile; i += 16) {
           a[tx * ld + i] = row.other >= 0 && first_m + i < product.m
-                               ? product.a[row.other + (first_m + i) * product.a_step]
+                               ? left[row.other + i * product.a_step]
                                : T(0);
         }
       }
@@ -188,11 +201,12 @@ __global__ void __launch_bounds__(256)
       }
     }
     __syncthreads();  // the places are written, also where there is nothing to add
-    T* const to = product.to + slice * product.m * product.n;
+    T* const to =
+        product.to + slice * product.groups * product.m * product.n + group * product.to_group;
     for (int i = 0; i < 4; ++i) {
       const std::int64_t at = first_m + 4 * ty + i;
       if (at >= product.m) continue;
-      const T shift = product.bias != nullptr ? product.bias[at] : T(0);
+      const T shift = product.bias != nullptr ? product.bias[group * product.m + at] : T(0);
       for (int j = 0; j < 4; ++j) {
         const std::int64_t place = places[tx + 16 * j];
         if (place < 0) continue;
@@ -205,7 +219,7 @@ __global__ void __launch_bounds__(256)
 }
 
 template <class T, class Right>
-void implicit_product(Queue& queue, const ImplicitProduct<T>& product, const Right& right) {
+void implicit_product(Queue& queue, ImplicitProduct<T> product, const Right& right) {
   for (int axis = 0; axis < 3; ++axis) {
     const WindowAxis& w = right.sizes.window[axis];
     TANDEM_CHECK(w.in + w.front + w.back < std::int64_t{1} << 30, "conv3d",
@@ -213,8 +227,13 @@ void implicit_product(Queue& queue, const ImplicitProduct<T>& product, const Rig
                  w.in + w.front + w.back);
   }
   const std::int64_t tiles = (product.m + 63) / 64 * ((product.n + 63) / 64);
-  launch("conv3d", implicit_product_kernel<T, Right>, dim3(blocks_for(tiles * product.slices, 1)),
-         dim3(256), 0, queue, product, right);
+  constexpr std::int64_t most = 65535;  // of a grid's second axis
+  for (std::int64_t& first = product.first_group; first < product.groups; first += most) {
+    const std::int64_t groups = product.groups - first < most ? product.groups - first : most;
+    launch("conv3d", implicit_product_kernel<T, Right>,
+           dim3(blocks_for(tiles * product.slices, 1), static_cast<unsigned>(groups)), dim3(256), 0,
+           queue, product, right);
+  }
 }
 
 /// After a product: y + bias, cut off.
@@ -230,14 +249,15 @@ struct BiasAndRelu {
 
 template <class T>
 void conv3d_forward(Queue& queue, T* y, const T* x, const T* weight, const T* bias, bool relu,
-                    const Window3d& window, std::int64_t samples, std::int64_t in,
-                    std::int64_t out) {
+                    const Window3d& window, std::int64_t samples, std::int64_t in, std::int64_t out,
+                    std::int64_t groups) {
   const std::int64_t positions = window.outputs(), k = in * window.taps();
-  if (!window.is_pointwise()) {
+  if (!window.is_pointwise() || groups > 1) {
     return implicit_product(
         queue,
-        ImplicitProduct<T>{y, weight, bias, positions, k, out, samples * positions, k, 1, k, relu},
-        TapsOfOutputs<T>{x, {window, in, out}});
+        ImplicitProduct<T>{y, weight, bias, positions, k, out, samples * positions, k, 1, k, relu,
+                           groups, out * positions, out * k, in * window.inputs()},
+        TapsOfOutputs<T>{x, {window, in, out, groups}});
   }
   gemm<T, T>(queue, Precision::full, Trans::no, Trans::no, out, positions, in, weight, in, 0, x,
              positions, in * positions, y, positions, out * positions, samples, nullptr);
@@ -248,13 +268,14 @@ void conv3d_forward(Queue& queue, T* y, const T* x, const T* weight, const T* bi
 template <class T>
 void conv3d_input_gradient(Queue& queue, T* dx, const T* dz, const T* weight,
                            const Window3d& window, std::int64_t samples, std::int64_t in,
-                           std::int64_t out) {
+                           std::int64_t out, std::int64_t groups) {
   const std::int64_t positions = window.inputs(), k = out * window.taps();
-  if (!window.is_pointwise()) {
-    return implicit_product(queue,
-                            ImplicitProduct<T>{dx, weight, nullptr, positions, window.taps(), in,
-                                               samples * positions, k, 1, k, false},
-                            OutputsOfInputs<T>{dz, {window, in, out}});
+  if (!window.is_pointwise() || groups > 1) {
+    return implicit_product(
+        queue,
+        ImplicitProduct<T>{dx, weight, nullptr, positions, window.taps(), in, samples * positions,
+                           k, 1, k, false, groups, in * positions, in * k, out * window.outputs()},
+        OutputsOfInputs<T>{dz, {window, in, out, groups}});
   }
   gemm<T, T>(queue, Precision::full, Trans::yes, Trans::no, in, positions, out, weight, in, 0, dz,
              positions, out * positions, dx, positions, in * positions, samples, nullptr);
@@ -262,21 +283,24 @@ void conv3d_input_gradient(Queue& queue, T* dx, const T* dz, const T* weight,
 
 template <class T>
 void conv3d_weight_gradient(Queue& queue, T* dw, const T* dz, const T* x, const Window3d& window,
-                            std::int64_t samples, std::int64_t in, std::int64_t out) {
+                            std::int64_t samples, std::int64_t in, std::int64_t out,
+                            std::int64_t groups) {
   const std::int64_t columns = in * window.taps(), k = samples * window.outputs();
-  const std::int64_t tiles = (out + 63) / 64 * ((columns + 63) / 64);
+  const std::int64_t tiles = groups * ((out + 63) / 64) * ((columns + 63) / 64);
   if (tiles == 0) return;
   const std::int64_t wanted = (512 + tiles - 1) / tiles, most = (k + 2047) / 2048;
   const std::int64_t slices = wanted < most ? wanted : most > 0 ? most : 1;
-  const Scratch<T> parts(queue, slices > 1 ? slices * out * columns : 0);
+  const std::int64_t weights = groups * out * columns;
+  const Scratch<T> parts(queue, slices > 1 ? slices * weights : 0);
   implicit_product(
       queue,
       ImplicitProduct<T>{slices > 1 ? parts.data() : dw, dz, nullptr, columns, window.outputs(),
-                         out, columns, k, slices, (k + slices - 1) / slices, false},
-      OutputsOfTaps<T>{x, {window, in, out}});
+                         out, columns, k, slices, (k + slices - 1) / slices, false, groups,
+                         out * columns, out * window.outputs(), in * window.inputs()},
+      OutputsOfTaps<T>{x, {window, in, out, groups}});
   if (slices > 1) {
-    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(out * columns, 256)), dim3(256), 0,
-           queue, dw, parts.data(), slices, out * columns);
+    launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(weights, 256)), dim3(256), 0, queue,
+           dw, parts.data(), slices, weights);
   }
 }
 

@@ -212,6 +212,10 @@ TANDEM_PRODUCTS_TEMPLATES(double)
 
 // volumes: convolutions, pools, batch norm.
 #define TANDEM_VOLUMES_TEMPLATES(T)                                                         \
+  TANDEM_VOLUMES Tensor<T> conv1d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
+                                  const Conv1dOptions&);                                    \
+  TANDEM_VOLUMES Tensor<T> conv2d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
+                                  const Conv2dOptions&);                                    \
   TANDEM_VOLUMES Tensor<T> conv3d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
                                   const Conv3dOptions&);                                    \
   TANDEM_VOLUMES Tensor<T> avg_pool3d(const Tensor<T>&, const AvgPool3dOptions&);           \
@@ -228,6 +232,8 @@ namespace nn {
 #define TANDEM_NN_TEMPLATES(T)           \
   TANDEM_NN class MultiHeadAttention<T>; \
   TANDEM_NN class BatchNorm3d<T>;        \
+  TANDEM_NN class Conv1d<T>;             \
+  TANDEM_NN class Conv2d<T>;             \
   TANDEM_NN class Conv3d<T>;             \
   TANDEM_NN class Dropout<T>;            \
   TANDEM_NN class Embedding<T>;          \

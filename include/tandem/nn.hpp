@@ -3,6 +3,8 @@
 
 #include "tandem/nn/attention.hpp"
 #include "tandem/nn/batch_norm3d.hpp"
+#include "tandem/nn/conv1d.hpp"
+#include "tandem/nn/conv2d.hpp"
 #include "tandem/nn/conv3d.hpp"
 #include "tandem/nn/dropout.hpp"
 #include "tandem/nn/embedding.hpp"

@@ -11,6 +11,8 @@
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/clamp.hpp"
 #include "tandem/ops/compare.hpp"
+#include "tandem/ops/conv1d.hpp"
+#include "tandem/ops/conv2d.hpp"
 #include "tandem/ops/conv3d.hpp"
 #include "tandem/ops/cross_entropy.hpp"
 #include "tandem/ops/cumsum.hpp"

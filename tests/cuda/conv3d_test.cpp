@@ -1,6 +1,8 @@
 #include "tandem/ops/conv3d.hpp"
 
 #include "devices.hpp"
+#include "tandem/ops/conv1d.hpp"
+#include "tandem/ops/conv2d.hpp"
 
 using namespace tandem;
 
@@ -24,7 +26,12 @@ std::vector<ConvCase> small_convs() {
           {{2, 9, 2, 3, 4}, {2, 9, 2, 3, 1}, {.padding = uneven_margins}},
           {{1, 1, 3, 4, 3}, {1, 1, 5, 5, 5}, {Triple::all(2), Padding3d::same()}},
           {{2, 2, 4, 3, 5}, {3, 2, 2, 3, 1}, {{1, 2, 3}, uneven_margins}},
-          {{1, 1, 1, 1, 2}, {1, 1, 4, 2, 3}, {{1, 1, 2}, Padding3d::all(2)}}};
+          {{1, 1, 1, 1, 2}, {1, 1, 4, 2, 3}, {{1, 1, 2}, Padding3d::all(2)}},
+          {{2, 2, 4, 5, 6}, {3, 2, 2, 3, 1}, {{1, 2, 1}, uneven_margins, {3, 1, 2}}},
+          {{2, 6, 2, 3, 4}, {4, 3, 1, 1, 1}, {.groups = 2, .relu = true}},
+          {{2, 4, 2, 4, 3},
+           {4, 1, 2, 2, 1},
+           {.padding = uneven_margins, .dilation = {1, 2, 1}, .groups = 4}}};
 }
 /// Several tiles in each direction, and of dW slices.
 std::vector<ConvCase> large_convs() {
@@ -32,7 +39,9 @@ std::vector<ConvCase> large_convs() {
           {{1, 3, 4, 9, 9}, {5, 3, 3, 7, 5}, {{1, 2, 2}, Padding3d::same()}},
           {{2, 70, 1, 5, 6}, {66, 70, 1, 1, 1}, {}},
           {{1, 66, 2, 3, 4}, {3, 66, 1, 2, 2}, {}},
-          {{3, 2, 3, 21, 23}, {3, 2, 2, 2, 2}, {}}};
+          {{3, 2, 3, 21, 23}, {3, 2, 2, 2, 2}, {}},
+          {{1, 34, 1, 1, 40}, {134, 17, 1, 1, 3}, {.dilation = {1, 1, 2}, .groups = 2}},
+          {{3, 4, 1, 39, 43}, {4, 2, 1, 2, 2}, {.groups = 2}}};
 }
 
 /// y and the gradients of x, W and b.
@@ -103,6 +112,30 @@ TEST_CASE("conv3d: gradients on every device, in every layout") {
       CHECK(check::same(conv3d(turned_x, turned_w, {}, c.options).to(Device::cpu()),
                         conv3d(x, w, {}, c.options).to(Device::cpu())));
     }
+  });
+}
+
+TEST_CASE("conv1d and conv2d are conv3d of flat volumes, on every device") {
+  const Tensor<float> x = check::cast<float>(check::normal({2, 4, 5, 7}, 1)),
+                      w = check::cast<float>(check::normal({6, 2, 3, 2}, 2)),
+                      b = check::cast<float>(check::normal({6}, 3));
+  devices::each([&](Device device) {
+    const Tensor<float> xd = x.to(device), wd = w.to(device), bd = b.to(device);
+    const Tensor<float> flat = conv3d(xd.unsqueeze(2), wd.unsqueeze(2), bd,
+                                      {{1, 2, 1}, {{}, {1, 1}, {2, 2}}, {1, 1, 3}, 2, true});
+    CHECK(check::same(
+        conv2d(xd, wd, bd,
+               {.stride = {2, 1}, .padding = {1, 2}, .dilation = {1, 3}, .groups = 2, .relu = true})
+            .to(Device::cpu()),
+        flat.squeeze(2).to(Device::cpu())));
+    const Tensor<float> line = xd.select(2, 3), taps = wd.select(2, 1);
+    const Tensor<float> thin =
+        conv3d(line.unsqueeze(2).unsqueeze(2), taps.unsqueeze(2).unsqueeze(2), {},
+               {{1, 1, 2}, {{}, {}, {0, 3}}, {1, 1, 3}, 2});
+    CHECK(check::same(
+        conv1d(line, taps, {}, {.stride = 2, .padding = {0, 3}, .dilation = 3, .groups = 2})
+            .to(Device::cpu()),
+        thin.squeeze(2).squeeze(2).to(Device::cpu())));
   });
 }
 

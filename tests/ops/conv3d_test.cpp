@@ -63,6 +63,11 @@ TEST_CASE("conv3d agrees with PyTorch") {
                   conv_with({.stride = {1, 2, 3}, .padding = {{1, 0}, {0, 2}, {2, 1}}}));
   golden::compare("conv3d.larger_than_input", all,
                   conv_with({.stride = {2, 1, 1}, .padding = {{2, 1}, {2, 2}, {2, 1}}}));
+  golden::compare(
+      "conv3d.dilated", all,
+      conv_with({.stride = {2, 1, 1}, .padding = {{1, 1}, {2, 2}, {0, 0}}, .dilation = {3, 2, 1}}));
+  golden::compare("conv3d.grouped", all,
+                  conv_with({.padding = {{0, 0}, {1, 1}, {1, 1}}, .groups = 2}));
 }
 
 TEST_CASE("conv3d: gradients of every input in every layout") {
@@ -78,7 +83,8 @@ TEST_CASE("conv3d: gradients of every input in every layout") {
       {{2, 9, 2, 3, 4}, {2, 9, 2, 3, 1}, {.padding = uneven_padding}},
       {{1, 1, 5, 6, 3}, {1, 1, 7, 7, 7}, {Triple::all(2), Padding3d::same()}},
       {{2, 2, 4, 3, 5}, {3, 2, 2, 3, 1}, {{1, 2, 3}, uneven_padding}},
-      {{1, 1, 1, 1, 2}, {1, 1, 4, 2, 3}, {{1, 1, 2}, Padding3d::all(2)}}};
+      {{1, 1, 1, 1, 2}, {1, 1, 4, 2, 3}, {{1, 1, 2}, Padding3d::all(2)}},
+      {{1, 4, 4, 3, 5}, {2, 2, 2, 2, 2}, {{1, 1, 2}, uneven_padding, {2, 1, 3}, 2}}};
   for (const Case& c : cases) {
     const Tensor<double> x = check::normal(c.x, 1), w = check::normal(c.weight, 2),
                          b = check::normal({c.weight[0]}, 3);

@@ -193,6 +193,16 @@ std::vector<Case> all_ops() {
   add(
       "batch_norm", "running_mean",
       [](const Absent& a) { batch_norm(image, F(), F(), F(a), F(a), {.training = true}); }, true);
+  static const F line = ones<float>({1, 2, 3}), taps = ones<float>({2, 2, 1});
+  static const F picture = ones<float>({1, 2, 3, 3}), patch = ones<float>({2, 2, 1, 1});
+  add("conv1d", "x", [](const Absent& a) { conv1d(F(a), taps); });
+  add("conv1d", "weight", [](const Absent& a) { conv1d(line, F(a)); });
+  add(
+      "conv1d", "bias", [](const Absent& a) { conv1d(line, taps, F(a)); }, true);
+  add("conv2d", "x", [](const Absent& a) { conv2d(F(a), patch); });
+  add("conv2d", "weight", [](const Absent& a) { conv2d(picture, F(a)); });
+  add(
+      "conv2d", "bias", [](const Absent& a) { conv2d(picture, patch, F(a)); }, true);
   add("conv3d", "x", [](const Absent& a) { conv3d(F(a), kernel); });
   add("conv3d", "weight", [](const Absent& a) { conv3d(image, F(a)); });
   add(

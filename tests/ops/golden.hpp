@@ -1,5 +1,5 @@
 #pragma once
-/// The golden cases of tests/golden/ops.npz and conv.npz: inputs, `out`, a cotangent `cot`,
+/// The golden cases of tests/golden/ops.npz, conv.npz and layers.npz: inputs, `out`, a cotangent `cot`,
 /// gradients `d_<input>`.
 
 #include <string>
@@ -16,6 +16,8 @@ inline const tandem::io::Npz& file(const std::string& key) {
   using tandem::io::Npz;
   static const Npz ops = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
   static const Npz conv = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/conv.npz");
+  static const Npz layers = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/layers.npz");
+  if (layers.contains(key)) return layers;
   return conv.contains(key) ? conv : ops;
 }
 

@@ -1,9 +1,9 @@
 #pragma once
 /// conv3d's loops, and its gradients in the ways that their shapes allow:
 ///
-///   y   the fast loops of cpu/conv3d.hpp
+///   y   the fast loops of cpu/conv3d.hpp;  with groups or gaps between the taps: tiles
 ///   dx  pointwise: one product;  large, with stride 1: those loops with the weight turned around;
-///       else tiles
+///       with groups or gaps, and else: tiles
 ///   dW  pointwise: one product;  else tiles
 ///
 /// Tiles are pieces of the matrix that turns the convolution into a product, y = W·col:
@@ -45,12 +45,12 @@ TANDEM_ALWAYS_INLINE void each_segment(const Window3d& window, std::int64_t k0, 
     std::int64_t ow = l0 % w.out, oh = l0 / w.out % h.out, od = l0 / (w.out * h.out);
     for (std::int64_t l = l0; l < l1;) {
       const std::int64_t count = w.out - ow < l1 - l ? w.out - ow : l1 - l;
-      const std::int64_t z = d.start(od) + kd, y = h.start(oh) + kh;
+      const std::int64_t z = d.start(od) + kd * d.dilation, y = h.start(oh) + kh * h.dilation;
       std::int64_t first = w_first > ow ? w_first - ow : 0;
       std::int64_t last = w_last > ow ? w_last - ow : 0;
       if (last > count) last = count;
       if (z < 0 || z >= d.in || y < 0 || y >= h.in || first >= last) first = last = 0;
-      const std::int64_t x = w.start(ow + first) + kw;
+      const std::int64_t x = w.start(ow + first) + kw * w.dilation;
       f(k - k0, l - l0, count, first, last, ((c * d.in + z) * h.in + y) * w.in + x);
       l += count;
       ow = 0;
@@ -106,14 +106,18 @@ struct ScatterTile {
   }
 };
 
-/// What a convolution of dense tensors works on.
+/// What a convolution of dense tensors works on. Each group of channels is a convolution of its own:
+/// `in`, `out` and the sizes are of one group of one sample, which lie one behind the other.
 struct ConvShape {
   Window3d window;
-  std::int64_t samples, in, out;  // N, C, O
+  std::int64_t samples, in, out;  // N, C / groups, O / groups
+  std::int64_t groups = 1;
 
   std::int64_t k() const { return in * window.taps(); }
   std::int64_t x_size() const { return in * window.inputs(); }
   std::int64_t y_size() const { return out * window.outputs(); }
+  /// Whether the loops of cpu/conv3d.hpp have it: one group, no gaps.
+  bool is_plain() const { return groups == 1 && !window.is_dilated(); }
   /// The same for the loops in cpu/.
   cpu::Conv3dShape cpu_shape() const {
     const Window3d& w = window;
@@ -153,21 +157,57 @@ void conv_forward(const cpu::Conv3dShape& s, const T* x, const T* w, const T* bi
   cpu::conv3d_forward(s, x, packed, bias, relu, y);
 }
 
-/// dW = dy·colᵀ in tiles, for any stride. A block of 128 columns of dW is one thread's.
+/// y = act(W·col + b) in tiles, for any window and groups. A tile's columns of one group of one
+/// sample are one thread's.
+template <class T>
+void conv_forward_tiles(const ConvShape& s, const T* x, const T* w, const T* bias, bool relu,
+                        T* y) {
+  const std::int64_t l = s.window.outputs(), k = s.k();
+  const std::int64_t blocks = cpu::num_chunks(l, conv_tile_cols);
+  cpu::parallel_chunks(
+      s.samples * s.groups * blocks, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
+        const std::int64_t part = task / blocks, g = part % s.groups;
+        const std::int64_t l0 = task % blocks * conv_tile_cols;
+        const std::int64_t l1 = l - l0 < conv_tile_cols ? l : l0 + conv_tile_cols;
+        const Tensor<T> buffer(conv_tile(s, k));
+        T* const tile = buffer.mutable_data();
+        T* const to = y + part * s.y_size() + l0;
+        for (std::int64_t k0 = 0; k0 < k; k0 += conv_tile_rows) {
+          const std::int64_t k1 = k - k0 < conv_tile_rows ? k : k0 + conv_tile_rows;
+          gather_tile(s.window, x + part * s.x_size(), k0, k1, l0, l1, tile);
+          cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::no, s.out, l1 - l0, k1 - k0, T(1),
+                          w + g * s.out * k + k0, k, tile, l1 - l0, k0 > 0 ? T(1) : T(0), to, l);
+        }
+        for (std::int64_t o = 0; o < s.out; ++o) {
+          const T shift = bias != nullptr ? bias[g * s.out + o] : T(0);
+          for (T *v = to + o * l, *end = v + (l1 - l0); v < end; ++v) {
+            const T sum = (k > 0 ? *v : T(0)) + shift;
+            *v = relu && sum <= 0 ? T(0) : sum;
+          }
+        }
+      });
+}
+
+/// dW = dy·colᵀ in tiles, for any window and groups. A block of 128 columns of a group's dW is one
+/// thread's.
 template <class T>
 void conv_weight_gradient_tiles(const ConvShape& s, const T* x, const T* dy, T* dw) {
   constexpr std::int64_t block = 128;
   const std::int64_t l = s.window.outputs(), k = s.k();
-  cpu::parallel_chunks(k, block, [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+  const std::int64_t blocks = cpu::num_chunks(k, block);
+  cpu::parallel_chunks(s.groups * blocks, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
+    const std::int64_t g = task / blocks, begin = task % blocks * block;
+    const std::int64_t end = k - begin < block ? k : begin + block;
     const Tensor<T> buffer(conv_tile(s, block));
     T* const tile = buffer.mutable_data();
     for (std::int64_t n = 0; n < s.samples; ++n) {
+      const std::int64_t part = n * s.groups + g;
       for (std::int64_t l0 = 0; l0 < l; l0 += conv_tile_cols) {
         const std::int64_t l1 = l - l0 < conv_tile_cols ? l : l0 + conv_tile_cols;
-        gather_tile(s.window, x + n * s.x_size(), begin, end, l0, l1, tile);
+        gather_tile(s.window, x + part * s.x_size(), begin, end, l0, l1, tile);
         cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, end - begin, l1 - l0, T(1),
-                        dy + n * s.y_size() + l0, l, tile, l1 - l0, n + l0 > 0 ? T(1) : T(0),
-                        dw + begin, k);
+                        dy + part * s.y_size() + l0, l, tile, l1 - l0, n + l0 > 0 ? T(1) : T(0),
+                        dw + g * s.out * k + begin, k);
       }
     }
   });
@@ -177,7 +217,7 @@ void conv_weight_gradient_tiles(const ConvShape& s, const T* x, const T* dy, T* 
 template <class T>
 void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw) {
   const std::int64_t l = s.window.outputs();
-  if (s.window.is_pointwise()) {
+  if (s.window.is_pointwise() && s.groups == 1) {
     for (std::int64_t n = 0; n < s.samples; ++n) {
       cpu::gemm<T, T>(cpu::Trans::no, cpu::Trans::yes, s.out, s.in, l, T(1), dy + n * s.y_size(), l,
                       x + n * s.x_size(), l, n > 0 ? T(1) : T(0), dw, s.in > 0 ? s.in : 1);
@@ -187,19 +227,21 @@ void conv_weight_gradient(const ConvShape& s, const T* x, const T* dy, T* dw) {
   }
 }
 
-/// dx = Wᵀ·dy in tiles, each row added where its tap was read, for any stride. Some channels of one
-/// sample are one thread's.
+/// dx = Wᵀ·dy in tiles, each row added where its tap was read, for any window and groups. Some
+/// channels of one group of one sample are one thread's.
 template <class T>
 void conv_input_gradient_tiles(const ConvShape& s, const T* w, const T* dy, T* dx) {
   const std::int64_t l = s.window.outputs(), k = s.k(), taps = s.window.taps();
   const std::int64_t channels = taps < 128 ? 128 / taps : 1;
   const std::int64_t blocks = cpu::num_chunks(s.in, channels);
-  cpu::parallel_chunks(s.samples * blocks, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
-    const std::int64_t n = task / blocks, c0 = task % blocks * channels;
+  const std::int64_t tasks = s.samples * s.groups * blocks;
+  cpu::parallel_chunks(tasks, 1, [&](std::int64_t task, std::int64_t, std::int64_t) {
+    const std::int64_t part = task / blocks, c0 = task % blocks * channels;
+    const T* const weight = w + part % s.groups * s.out * k;
     const std::int64_t c1 = s.in - c0 < channels ? s.in : c0 + channels;
     const std::int64_t end = c1 * taps;
-    T* const sample = dx + n * s.x_size();
-    const T* const from = dy + n * s.y_size();
+    T* const sample = dx + part * s.x_size();
+    const T* const from = dy + part * s.y_size();
     std::memset(sample + c0 * s.window.inputs(), 0,
                 static_cast<std::size_t>((c1 - c0) * s.window.inputs()) * sizeof(T));
     const Tensor<T> buffer(conv_tile(s, end - c0 * taps));
@@ -208,8 +250,8 @@ void conv_input_gradient_tiles(const ConvShape& s, const T* w, const T* dy, T* d
       const std::int64_t l1 = l - l0 < conv_tile_cols ? l : l0 + conv_tile_cols;
       for (std::int64_t k0 = c0 * taps; k0 < end; k0 += conv_tile_rows) {
         const std::int64_t k1 = end - k0 < conv_tile_rows ? end : k0 + conv_tile_rows;
-        cpu::gemm<T, T>(cpu::Trans::yes, cpu::Trans::no, k1 - k0, l1 - l0, s.out, T(1), w + k0, k,
-                        from + l0, l, T(0), tile, l1 - l0);
+        cpu::gemm<T, T>(cpu::Trans::yes, cpu::Trans::no, k1 - k0, l1 - l0, s.out, T(1), weight + k0,
+                        k, from + l0, l, T(0), tile, l1 - l0);
         cpu::simd_dispatch<ScatterTile, T>(&s.window, static_cast<const T*>(tile), k0, k1, l0, l1,
                                            sample);
       }
@@ -254,12 +296,12 @@ inline constexpr std::int64_t conv_large = 1500;
 template <class T>
 void conv_input_gradient(const ConvShape& s, const T* w, const T* dy, T* dx) {
   const std::int64_t l = s.window.outputs();
-  bool as_forward =
-      s.window.has_stride_one() && s.out > 0 && s.samples * s.window.inputs() >= conv_large;
+  bool as_forward = s.is_plain() && s.window.has_stride_one() && s.out > 0 &&
+                    s.samples * s.window.inputs() >= conv_large;
   for (const WindowAxis& a : s.window.axis) {
     as_forward = as_forward && a.front < a.kernel && a.back < a.kernel;
   }
-  if (s.window.is_pointwise()) {
+  if (s.window.is_pointwise() && s.groups == 1) {
     cpu::gemm_batched<T, T>(cpu::Trans::yes, cpu::Trans::no, s.in, l, s.out, T(1), w,
                             s.in > 0 ? s.in : 1, 0, dy, l, s.y_size(), T(0), dx, l, s.x_size(),
                             s.samples);

@@ -7,10 +7,19 @@
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
+namespace detail {
+/// in/groups, the channels that an output sees.
+inline std::int64_t group_channels(const char* op, std::int64_t in, std::int64_t out,
+                                   std::int64_t groups) {
+  TANDEM_CHECK(groups >= 1 && in % groups == 0 && out % groups == 0, op, in, " and ", out,
+               " channels do not divide into ", groups, " groups");
+  return in / groups;
+}
+}  // namespace detail
 
 /// Conv3d — a convolution with a learned weight.   x (N, in, D, H, W) → (N, out, D′, H′, W′).
-///   weight (out, in, kd, kh, kw), bias (out,); both start as U(−1/√fan, 1/√fan) with fan =
-///   in·kd·kh·kw, as in PyTorch.
+///   weight (out, in/groups, kd, kh, kw), bias (out,); both start as U(−1/√fan, 1/√fan) with fan =
+///   in/groups·kd·kh·kw, as in PyTorch.  Errors: groups that do not divide in or out.
 ///
 ///   nn::Conv3d<float> conv(64, 192, Triple::all(3), random, {.padding = Padding3d::same()});
 template <FloatingElement T>
@@ -19,9 +28,10 @@ class Conv3d final : public Layer<T> {
   Conv3d(std::int64_t in, std::int64_t out, const Triple& kernel, Generator& random,
          const Conv3dOptions& options = {}, bool with_bias = true)
       : options_(options) {
-    const std::int64_t fan_in = in * kernel.depth * kernel.height * kernel.width;
+    const std::int64_t seen = detail::group_channels("conv3d", in, out, options.groups);
+    const std::int64_t fan_in = seen * kernel.depth * kernel.height * kernel.width;
     weight =
-        kaiming_uniform<T>({out, in, kernel.depth, kernel.height, kernel.width}, fan_in, random);
+        kaiming_uniform<T>({out, seen, kernel.depth, kernel.height, kernel.width}, fan_in, random);
     this->add("weight", weight);
     if (with_bias) {
       bias = kaiming_uniform<T>({out}, fan_in, random);
@@ -32,7 +42,7 @@ class Conv3d final : public Layer<T> {
     const ModuleScope scope = this->scope();
     return conv3d(x, weight, bias, options_);
   }
-  /// Stride, padding and whether max(0, ·) follows.
+  /// The options that it was made with.
   const Conv3dOptions& options() const { return options_; }
 
   Tensor<T> weight, bias;

@@ -1,10 +1,12 @@
 #pragma once
-/// conv3d — y[n, o, p] = b[o] + Σ_{c, k} W[o, c, k] · x[n, c, p·stride + k − front], x = 0 outside.
-///   dW[o, c, k] = Σ_{n, p} dy[n, o, p] · x[n, c, p·stride + k − front];   db = Σ_{n, p} dy
-///   dx[n, c, q] = Σ_{o, k} W[o, c, k] · dy[n, o, p] over the p with p·stride + k − front = q
-///   (a cross-correlation, as in PyTorch and TensorFlow; p, k, q run over depth, height, width)
-///   x (N, C, D, H, W), W (O, C, kd, kh, kw), b (O) → (N, O, D', H', W'), sizes in window3d.hpp;
-///   b may be undefined.  With relu, y = max(0, …) and dy is cut off where y = 0.
+/// conv3d — y[n, o, p] = b[o] + Σ_{c, k} W[o, c, k] · x[n, c, p·stride + k·dilation − front].
+///   dW[o, c, k] = Σ_{n, p} dy[n, o, p] · x[n, c, p·stride + k·dilation − front];  db = Σ_{n, p} dy
+///   dx[n, c, q] = Σ_{o, k} W[o, c, k] · dy[n, o, p] over the p with p·stride + k·dilation − front
+///   = q (a cross-correlation, as in PyTorch and TensorFlow; x = 0 outside; p, k, q run over depth,
+///   height, width)
+///   x (N, C, D, H, W), W (O, C/groups, kd, kh, kw), b (O) → (N, O, D', H', W'), sizes in
+///   window3d.hpp; b may be undefined.  With groups, each O/groups outputs see C/groups channels,
+///   in their order.  With relu, y = max(0, …) and dy is cut off where y = 0.
 ///   Saves x (when W needs a gradient), W (when x does) and, with relu, y.
 ///
 ///   Tensor<float> y = conv3d(x, weight, bias);
@@ -12,8 +14,9 @@
 ///
 /// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
 /// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile; on a GPU each sum
-/// is direct, and they reach the outputs that see them. Errors: shapes
-/// that do not fit, a kernel larger than the padded x.
+/// is direct, and they reach the outputs that see them. The fast loops are those of one group
+/// without dilation; others are products of tiles of x's windows, on every thread. Errors: shapes
+/// that do not fit, groups that do not divide the channels, a kernel larger than the padded x.
 
 #include <algorithm>
 #include <cstdint>
@@ -28,31 +31,39 @@ TANDEM_NAMESPACE_BEGIN
 
 /// How conv3d moves its window.
 struct Conv3dOptions {
-  Triple stride = {};      ///< of the window, on each axis
-  Padding3d padding = {};  ///< none, margins per axis, Padding3d::all(n) or Padding3d::same()
-  bool relu = false;       ///< max(0, ·) on the result, while it is in the cache
+  Triple stride = {};       ///< of the window, on each axis
+  Padding3d padding = {};   ///< none, margins per axis, Padding3d::all(n) or Padding3d::same()
+  Triple dilation = {};     ///< from one tap to the next, on each axis
+  std::int64_t groups = 1;  ///< convolutions of C/groups channels each, side by side
+  bool relu = false;        ///< max(0, ·) on the result, while it is in the cache
 };
 
 namespace detail {
 
 template <class T>
 void conv3d_on_cpu(T* y, const T* x, const T* weight, const T* bias, bool relu,
-                   const Window3d& window, std::int64_t samples, std::int64_t in,
-                   std::int64_t out) {
-  const ConvShape shape{window, samples, in, out};
-  conv_forward(shape.cpu_shape(), x, weight, bias, relu, y);
+                   const Window3d& window, std::int64_t samples, std::int64_t in, std::int64_t out,
+                   std::int64_t groups) {
+  const ConvShape shape{window, samples, in, out, groups};
+  if (shape.is_plain()) {
+    conv_forward(shape.cpu_shape(), x, weight, bias, relu, y);
+  } else {
+    conv_forward_tiles(shape, x, weight, bias, relu, y);
+  }
 }
 template <class T>
 void conv3d_input_on_cpu(T* dx, const T* dz, const T* weight, const Window3d& window,
-                         std::int64_t samples, std::int64_t in, std::int64_t out) {
-  conv_input_gradient(ConvShape{window, samples, in, out}, weight, dz, dx);
+                         std::int64_t samples, std::int64_t in, std::int64_t out,
+                         std::int64_t groups) {
+  conv_input_gradient(ConvShape{window, samples, in, out, groups}, weight, dz, dx);
 }
 template <class T>
 void conv3d_weight_on_cpu(T* dw, const T* dz, const T* x, const Window3d& window,
-                          std::int64_t samples, std::int64_t in, std::int64_t out) {
-  const ConvShape shape{window, samples, in, out};
+                          std::int64_t samples, std::int64_t in, std::int64_t out,
+                          std::int64_t groups) {
+  const ConvShape shape{window, samples, in, out, groups};
   if (samples == 0) {
-    std::fill_n(dw, out * shape.k(), T(0));
+    std::fill_n(dw, groups * out * shape.k(), T(0));
   } else {
     conv_weight_gradient(shape, x, dz, dw);
   }
@@ -64,24 +75,118 @@ void conv3d_bias_on_cpu(T* db, const T* dz, std::int64_t samples, std::int64_t o
 }
 
 /// y = the convolution + bias, cut off at 0 with relu;  dx and dW of dz, the gradient before the
-/// relu;  db. `in` and `out` are channels; bias may be null.
+/// relu;  db. `in` and `out` are channels of one group, the bias gradient's `out` all of them; bias
+/// may be null.
 template <class T>
 inline const Kernel<void(Queue&, T* y, const T* x, const T* weight, const T* bias, bool relu,
                          const Window3d& window, std::int64_t samples, std::int64_t in,
-                         std::int64_t out)>
+                         std::int64_t out, std::int64_t groups)>
     conv3d_forward{"conv3d_forward", conv3d_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* dx, const T* dz, const T* weight, const Window3d& window,
-                         std::int64_t samples, std::int64_t in, std::int64_t out)>
+                         std::int64_t samples, std::int64_t in, std::int64_t out,
+                         std::int64_t groups)>
     conv3d_input_gradient{"conv3d_input_gradient", conv3d_input_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* dw, const T* dz, const T* x, const Window3d& window,
-                         std::int64_t samples, std::int64_t in, std::int64_t out)>
+                         std::int64_t samples, std::int64_t in, std::int64_t out,
+                         std::int64_t groups)>
     conv3d_weight_gradient{"conv3d_weight_gradient", conv3d_weight_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* db, const T* dz, std::int64_t samples, std::int64_t out,
                          std::int64_t positions)>
     conv3d_bias_gradient{"conv3d_bias_gradient", conv3d_bias_on_cpu<T>};
+
+/// The convolution of all ops that are one. `shown`: the weight's shape in messages.
+template <class T>
+Tensor<T> convolution(const char* op, const Tensor<T>& x, const Tensor<T>& weight,
+                      const Tensor<T>& bias, const Conv3dOptions& options, const Shape& shown) {
+  const Shape& k = weight.shape();
+  const Window3d window = window3d(op, x.shape(), {k[2], k[3], k[4]}, options.stride,
+                                   options.padding, options.dilation);
+  const std::int64_t groups = options.groups;
+  TANDEM_CHECK(groups >= 1 && k[0] % groups == 0, op, "the weight of shape ", shown,
+               " does not divide into ", groups, " groups of outputs");
+  TANDEM_CHECK(x.size(1) == k[1] * groups, op, "x has ", x.size(1),
+               " channels, the weight of shape ", shown, " takes ", k[1],
+               groups == 1 ? "" : concat(" in each of ", groups, " groups"));
+  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{k[0]}, op, "the bias has shape ",
+               bias.defined() ? bias.shape() : Shape(), ", expected (", k[0], ",)");
+  const Device device = x.device();
+  const std::int64_t samples = x.size(0), in = k[1], out = k[0] / groups;
+  const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
+  const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
+  const Tensor<T> y({samples, k[0], window[0].out, window[1].out, window[2].out}, device);
+  conv3d_forward<T>(device, y.mutable_device_data(), xs.device_data(), ws.device_data(),
+                    b.defined() ? b.device_data() : nullptr, options.relu, window, samples, in, out,
+                    groups);
+  const auto keep = [](bool wanted, const Tensor<T>& t) {
+    return autograd::save(wanted ? t : Tensor<T>());
+  };
+  return autograd::record(
+      op, y,
+      [op, xs = keep(autograd::needs_grad(weight), xs), ws = keep(autograd::needs_grad(x), ws),
+       ys = keep(options.relu, y), x_shape = x.shape(), w_shape = k, window, samples, in, out,
+       groups](const Tensor<T>& dy, autograd::Needs need) {
+        const Tensor<T> dz = ys.defined()
+                                 ? map(op, formula::ReluGradient(), dy, ys.get()).contiguous()
+                                 : dy.contiguous();
+        const Device where = dz.device();
+        Tensor<T> dx, dw, db;
+        if (need[0]) {
+          dx = Tensor<T>(x_shape, where);
+          conv3d_input_gradient<T>(where, dx.mutable_device_data(), dz.device_data(),
+                                   ws.get().device_data(), window, samples, in, out, groups);
+        }
+        if (need[1]) {
+          dw = Tensor<T>(w_shape, where);
+          conv3d_weight_gradient<T>(where, dw.mutable_device_data(), dz.device_data(),
+                                    xs.get().device_data(), window, samples, in, out, groups);
+        }
+        if (need[2]) {
+          db = Tensor<T>({w_shape[0]}, where);
+          conv3d_bias_gradient<T>(where, db.mutable_device_data(), dz.device_data(), samples,
+                                  w_shape[0], window.outputs());
+        }
+        return std::tuple(dx, dw, db);
+      },
+      x, weight, bias);
+}
+
+/// The door of the convolutions over `axes` axes; x and the weight get axes of length 1 in front of
+/// theirs, and y loses them.
+template <int axes, class T>
+Tensor<T> convolve(const char* op, const Tensor<T>& x, const Tensor<T>& weight,
+                   const Tensor<T>& bias, const Conv3dOptions& options) {
+  constexpr const char* forms[3] = {"width)", "height, width)", "depth, height, width)"};
+  require_defined(op, "x", x, "weight", weight);
+  require_given_or_none(op, "bias", bias);
+  require_same_device(op, x, weight, bias);
+  require_kernels(op, x, conv3d_forward<T>, conv3d_input_gradient<T>, conv3d_weight_gradient<T>,
+                  conv3d_bias_gradient<T>, cpu::map_kernel<formula::ReluGradient, T, 2>);
+  TANDEM_CHECK(x.rank() == axes + 2, op, "expected x of shape (N, C, ", forms[axes - 1], ", got ",
+               x.shape());
+  TANDEM_CHECK(weight.rank() == axes + 2, op, "expected a weight of shape (out, in, ",
+               forms[axes - 1], ", got ", weight.shape());
+  if constexpr (axes == 3) {
+    return convolution(op, x, weight, bias, options, weight.shape());
+  } else {
+    const auto volume = [](const Tensor<T>& t) {
+      Shape shape{t.size(0), t.size(1)};
+      for (int a = axes; a < 3; ++a) shape.push_back(1);
+      for (int a = 0; a < axes; ++a) shape.push_back(t.size(a + 2));
+      return t.reshape(shape);
+    };
+    for (int a = 0; a < axes; ++a) {
+      TANDEM_CHECK(x.size(a + 2) >= 1, op, "the ", axis_names[a + 3 - axes],
+                   " of x is 0: ", x.shape());
+    }
+    const Tensor<T> y = convolution(op, volume(x), volume(weight), bias, options, weight.shape());
+    Shape shape{y.size(0), y.size(1)};
+    for (int a = 3 - axes; a < 3; ++a) shape.push_back(y.size(a + 2));
+    return y.reshape(shape);
+  }
+}
 
 }  // namespace detail
 
@@ -89,61 +194,7 @@ template <FloatingElement T>
 requires(!std::is_same_v<T, bfloat16>) Tensor<T> conv3d(const Tensor<T>& x, const Tensor<T>& weight,
                                                         const Tensor<T>& bias = {},
                                                         const Conv3dOptions& options = {}) {
-  const char* const op = "conv3d";
-  detail::require_defined(op, "x", x, "weight", weight);
-  detail::require_given_or_none(op, "bias", bias);
-  detail::require_same_device(op, x, weight, bias);
-  detail::require_kernels(op, x, detail::conv3d_forward<T>, detail::conv3d_input_gradient<T>,
-                          detail::conv3d_weight_gradient<T>, detail::conv3d_bias_gradient<T>,
-                          cpu::map_kernel<formula::ReluGradient, T, 2>);
-  TANDEM_CHECK(weight.rank() == 5, op,
-               "expected a weight of shape (out, in, depth, height, width), got ", weight.shape());
-  const Shape& k = weight.shape();
-  const detail::Window3d window =
-      detail::window3d(op, x.shape(), {k[2], k[3], k[4]}, options.stride, options.padding);
-  TANDEM_CHECK(x.size(1) == k[1], op, "x has ", x.size(1), " channels, the weight of shape ", k,
-               " takes ", k[1]);
-  TANDEM_CHECK(!bias.defined() || bias.shape() == Shape{k[0]}, op, "the bias has shape ",
-               bias.defined() ? bias.shape() : Shape(), ", expected (", k[0], ",)");
-  const Device device = x.device();
-  const std::int64_t samples = x.size(0), in = k[1], out = k[0];
-  const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
-  const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
-  const Tensor<T> y({samples, out, window[0].out, window[1].out, window[2].out}, device);
-  detail::conv3d_forward<T>(device, y.mutable_device_data(), xs.device_data(), ws.device_data(),
-                            b.defined() ? b.device_data() : nullptr, options.relu, window, samples,
-                            in, out);
-  const auto keep = [](bool wanted, const Tensor<T>& t) {
-    return autograd::save(wanted ? t : Tensor<T>());
-  };
-  return autograd::record(
-      op, y,
-      [xs = keep(autograd::needs_grad(weight), xs), ws = keep(autograd::needs_grad(x), ws),
-       ys = keep(options.relu, y), x_shape = x.shape(), w_shape = k, window, samples, in,
-       out](const Tensor<T>& dy, autograd::Needs need) {
-        const Tensor<T> dz =
-            ys.defined() ? detail::map("conv3d", formula::ReluGradient(), dy, ys.get()).contiguous()
-                         : dy.contiguous();
-        const Device where = dz.device();
-        Tensor<T> dx, dw, db;
-        if (need[0]) {
-          dx = Tensor<T>(x_shape, where);
-          detail::conv3d_input_gradient<T>(where, dx.mutable_device_data(), dz.device_data(),
-                                           ws.get().device_data(), window, samples, in, out);
-        }
-        if (need[1]) {
-          dw = Tensor<T>(w_shape, where);
-          detail::conv3d_weight_gradient<T>(where, dw.mutable_device_data(), dz.device_data(),
-                                            xs.get().device_data(), window, samples, in, out);
-        }
-        if (need[2]) {
-          db = Tensor<T>({out}, where);
-          detail::conv3d_bias_gradient<T>(where, db.mutable_device_data(), dz.device_data(),
-                                          samples, out, window.outputs());
-        }
-        return std::tuple(dx, dw, db);
-      },
-      x, weight, bias);
+  return detail::convolve<3>("conv3d", x, weight, bias, options);
 }
 
 TANDEM_NAMESPACE_END

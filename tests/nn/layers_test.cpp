@@ -1,0 +1,94 @@
+/// The layers for sequences and images as modules: names, PyTorch's first values, gradients
+/// everywhere, Sequential, what goes with them to another type and device.
+
+#include "../ops/check.hpp"
+#include "tandem/nn/conv1d.hpp"
+#include "tandem/nn/conv2d.hpp"
+#include "tandem/nn/sequential.hpp"
+#include "tandem/ops/relu.hpp"
+
+using namespace tandem;
+
+namespace {
+
+template <class T>
+std::vector<std::string> names_of(const nn::Module<T>& module) {
+  std::vector<std::string> names;
+  for (const auto& named : module.state_dict()) names.push_back(named.name);
+  return names;
+}
+
+/// Every parameter has a finite gradient that is not all zero.
+template <class T>
+void check_learns(const nn::Module<T>& module) {
+  for (const auto& p : module.named_parameters()) {
+    INFO(p.name);
+    double largest = 0;
+    for (const T g : p.tensor.grad().to_vector()) {
+      REQUIRE(std::isfinite(g));
+      largest = std::max(largest, static_cast<double>(std::fabs(g)));
+    }
+    CHECK(largest > 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Conv1d and Conv2d: PyTorch's names, shapes and first values; every parameter learns") {
+  Generator random(1);
+  nn::Sequential<float> net;
+  net.push(make_ref<nn::Conv1d<float>>(4, 6, 3, random,
+                                       Conv1dOptions{.padding = Padding1d::same(), .groups = 2}));
+  net.push(nn::make_function<float>([](const auto& x) { return x.unsqueeze(1); }));
+  net.push(make_ref<nn::Conv2d<float>>(1, 5, Pair(3, 2), random,
+                                       Conv2dOptions{.stride = 2, .padding = 1, .relu = true}));
+  net.push(make_ref<nn::Conv2d<float>>(5, 2, 1, random, Conv2dOptions{}, false));
+  CHECK(names_of(net) ==
+        std::vector<std::string>{"0.weight", "0.bias", "2.weight", "2.bias", "3.weight"});
+  const auto state = net.state_dict();
+  CHECK(state[0].tensor.shape() == Shape{6, 2, 3});
+  CHECK(state[2].tensor.shape() == Shape{5, 1, 3, 2});
+  CHECK(state[4].tensor.shape() == Shape{2, 5, 1, 1});
+  // Kaiming-uniform: ±1/√fan for weight and bias, and near it: of 36 draws one is beyond 4/5.
+  for (const std::size_t i : {0U, 2U}) {
+    const double bound = 1 / std::sqrt(6.0);
+    double largest = 0;
+    for (const auto& named : {state[i], state[i + 1]}) {
+      for (const float v : named.tensor.to_vector()) {
+        largest = std::max(largest, static_cast<double>(std::fabs(v)));
+      }
+    }
+    CHECK(largest <= bound);
+    CHECK(largest > 0.8 * bound);
+  }
+  const Tensor<float> x = randn<float>({2, 4, 9}, random);
+  const Tensor<float> y = net.forward(x);
+  CHECK(y.shape() == Shape{2, 2, 3, 5});
+  y.backward(randn<float>(y.shape(), random));
+  check_learns(net);
+  net.freeze();
+  CHECK_FALSE(net.forward(x).requires_grad());
+}
+
+TEST_CASE("Conv1d and Conv2d: states load from double; errors name the module and the groups") {
+  Generator random(2);
+  nn::Conv2d<double> from(4, 6, 3, random, {.padding = 1, .dilation = 2, .groups = 2});
+  nn::Conv2d<float> to(4, 6, 3, random, {.padding = 1, .dilation = 2, .groups = 2});
+  std::vector<nn::Named<float>> state;
+  for (const auto& named : from.state_dict()) {
+    state.push_back({named.name, check::cast<float>(named.tensor)});
+  }
+  to.load_state_dict(state);
+  const Tensor<double> x = check::normal({2, 4, 7, 6}, 3);
+  // 18 products of a normal number and a weight below 1/√18, each sum below 10.
+  CHECK(check::distance(to.forward(check::cast<float>(x)), from.forward(x)) < 40 * 10 * 0x1p-24);
+  nn::Sequential<float> net;
+  net.push(make_ref<nn::Conv1d<float>>(3, 3, 2, random));
+  CHECK(check::message([&] {
+          net.forward(zeros<float>({1, 4, 5}));
+        }) == "[conv1d] x has 4 channels, the weight of shape (3, 3, 2) takes 3 (in module 0)");
+  CHECK(check::message([&] { nn::Conv1d<float>(3, 4, 2, random, {.groups = 2}); }) ==
+        "[conv1d] 3 and 4 channels do not divide into 2 groups");
+  CHECK(check::message([&] { nn::Conv2d<float>(4, 3, 2, random, {.groups = 2}); }) ==
+        "[conv2d] 4 and 3 channels do not divide into 2 groups");
+}
