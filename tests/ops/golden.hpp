@@ -1,6 +1,6 @@
 #pragma once
-/// The golden cases of tests/golden/ops.npz and conv.npz: inputs, `out`, a cotangent `cot`,
-/// gradients `d_<input>`.
+/// The golden cases of tests/golden/ops.npz, basics.npz and conv.npz: inputs, `out`, a cotangent
+/// `cot`, gradients `d_<input>`.
 
 #include <string>
 #include <vector>
@@ -16,7 +16,8 @@ inline const tandem::io::Npz& file(const std::string& key) {
   using tandem::io::Npz;
   static const Npz ops = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
   static const Npz conv = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/conv.npz");
-  return conv.contains(key) ? conv : ops;
+  static const Npz basics = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/basics.npz");
+  return conv.contains(key) ? conv : basics.contains(key) ? basics : ops;
 }
 
 inline Tensor<double> get(const std::string& key) { return file(key).at(key).tensor_as<double>(); }
