@@ -15,9 +15,16 @@ TESTS = ROOT / "tests" / "ops"
 KERNELS = ROOT / "kernels"
 FORMULAS = ROOT / "include" / "tandem" / "formula"
 # Op → the kernel file of another stem, of the ops that it is made of.
-KERNEL_OF = {"argmax": "max", "argmin": "max", "cat": "copy", "conv1d": "conv3d",
-             "conv2d": "conv3d", "embedding": "index_select", "mean": "sum", "min": "max",
-             "pad": "copy", "scatter_add": "gather", "stack": "copy"}
+KERNEL_OF = {"all": "max", "allclose": "compare", "any": "max", "argmax": "max", "argmin": "max", "argsort": "topk",
+             "cat": "copy", "conv1d": "conv3d", "conv2d": "conv3d", "embedding": "index_select", "flip": "index_select", "isfinite": "compare", "isinf": "compare",
+             "isnan": "compare", "masked_fill": "where", "mean": "sum", "min": "max", "norm": "normalize", "one_hot": "compare",
+             "pad": "copy", "repeat": "copy", "roll": "copy", "scatter_add": "gather", "sort": "topk", "stack": "copy",
+             "stddev": "sum", "tril": "where", "triu": "where", "var": "sum"}
+# Ops whose gradient is that of the members of Tensor that they call, and which of them only make views.
+VIEWS = {"chunk": True, "repeat": False, "split": True}
+# Ops of which no gradient is asked, and why.
+NO_GRADIENT = {"all": "bits have none", "allclose": "the result is no tensor", "any": "bits have none",
+               "one_hot": "ids have none"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 
 
@@ -160,6 +167,8 @@ def test_of(header, name):
 
 
 def kernel_of(name, stem):
+    if VIEWS.get(name):
+        return "none needed: views"
     path = KERNELS / f"{KERNEL_OF.get(name, name if (KERNELS / f'{name}.cu').exists() else stem)}.cu"
     if not path.exists():
         return "CPU only"
@@ -189,8 +198,13 @@ def rows():
             found = backward_of(headers, header, name)
             if found and isinstance(found[1], str):
                 backward = formula_link(found[1])
+            elif name in NO_GRADIENT:
+                backward = f"none: {NO_GRADIENT[name]}"
+                found = None
             elif found:
                 backward = found[0].link(found[1])
+            elif name in VIEWS:
+                backward = "that of its views" if VIEWS[name] else "that of its views and copies"
             else:
                 backward = "none: an input that needs a gradient is refused" if refuses(headers, header, name) else ""
             yield {

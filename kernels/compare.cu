@@ -1,5 +1,5 @@
-/// compare — out[i] = a[i] = b[i], <, … , each in its own layout; logical operations of bits. Bound
-/// by memory.
+/// compare — out[i] = a[i] = b[i], <, … , each in its own layout; logical operations of bits;
+/// whether numbers are NaN, infinite, finite. Bound by memory.
 
 #include "map.cuh"
 #include "tandem/formula/compare.hpp"
@@ -9,11 +9,12 @@ namespace tandem_kernels {
 template <class F, class T, bool wide>
 __global__ void compare_kernel(bool* out, const T* a, const T* b, Places<3, wide> places,
                                std::int64_t n) {
+  using C = compute_t<T>;
   const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
   for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step) {
     std::int64_t at[3];
     places.find(static_cast<typename Places<3, wide>::Index>(i), at);
-    out[at[0]] = F()(a[at[1]], b[at[2]]);
+    out[at[0]] = F()(static_cast<C>(a[at[1]]), static_cast<C>(b[at[2]]));
   }
 }
 
@@ -41,9 +42,14 @@ template <class T>
 bool register_order() {
   return register_comparisons<T, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual>();
 }
-[[maybe_unused]] const bool registered = register_order<float>() && register_order<double>() &&
-                                         register_order<std::int64_t>() &&
-                                         register_comparisons<bool, Both, Either, Neither>();
+template <class T>
+bool register_classes() {
+  return register_comparisons<T, IsNan, IsInfinite, IsFinite>();
+}
+[[maybe_unused]] const bool registered =
+    register_order<float>() && register_order<double>() && register_order<std::int64_t>() &&
+    register_comparisons<bool, Both, Either, Neither>() && register_classes<float>() &&
+    register_classes<double>() && register_classes<tandem::bfloat16>();
 }  // namespace
 
 }  // namespace tandem_kernels

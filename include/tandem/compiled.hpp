@@ -95,10 +95,17 @@ TANDEM_GEMM void multiply(Trans, Trans, std::int64_t, std::int64_t, std::int64_t
 #define TANDEM_ELEMENTWISE_TEMPLATES(T)                                                        \
   TANDEM_ELEMENTWISE Tensor<T> exp(const Tensor<T>&);                                          \
   TANDEM_ELEMENTWISE Tensor<T> gelu(const Tensor<T>&);                                         \
+  TANDEM_ELEMENTWISE Tensor<T> gelu(const Tensor<T>&, GeluForm);                               \
+  TANDEM_ELEMENTWISE Tensor<T> leaky_relu(const Tensor<T>&, double);                           \
   TANDEM_ELEMENTWISE Tensor<T> log(const Tensor<T>&);                                          \
+  TANDEM_ELEMENTWISE Tensor<T> log1p(const Tensor<T>&);                                        \
   TANDEM_ELEMENTWISE Tensor<T> quick_gelu(const Tensor<T>&);                                   \
   TANDEM_ELEMENTWISE Tensor<T> relu(const Tensor<T>&);                                         \
+  TANDEM_ELEMENTWISE Tensor<T> rsqrt(const Tensor<T>&);                                        \
   TANDEM_ELEMENTWISE Tensor<T> sigmoid(const Tensor<T>&);                                      \
+  TANDEM_ELEMENTWISE Tensor<T> silu(const Tensor<T>&);                                         \
+  TANDEM_ELEMENTWISE Tensor<T> sin(const Tensor<T>&);                                          \
+  TANDEM_ELEMENTWISE Tensor<T> cos(const Tensor<T>&);                                          \
   TANDEM_ELEMENTWISE Tensor<T> softplus(const Tensor<T>&);                                     \
   TANDEM_ELEMENTWISE Tensor<T> sqrt(const Tensor<T>&);                                         \
   TANDEM_ELEMENTWISE Tensor<T> tanh(const Tensor<T>&);                                         \
@@ -110,6 +117,12 @@ TANDEM_GEMM void multiply(Trans, Trans, std::int64_t, std::int64_t, std::int64_t
   TANDEM_ELEMENTWISE Tensor<T> mul(const Tensor<T>&, const Tensor<T>&);                        \
   TANDEM_ELEMENTWISE Tensor<T> div(const Tensor<T>&, const Tensor<T>&);                        \
   TANDEM_ELEMENTWISE Tensor<T> neg(const Tensor<T>&);                                          \
+  TANDEM_ELEMENTWISE Tensor<T> maximum(const Tensor<T>&, const Tensor<T>&);                    \
+  TANDEM_ELEMENTWISE Tensor<T> minimum(const Tensor<T>&, const Tensor<T>&);                    \
+  TANDEM_ELEMENTWISE Tensor<T> remainder(const Tensor<T>&, const Tensor<T>&);                  \
+  TANDEM_ELEMENTWISE Tensor<bool> isnan(const Tensor<T>&);                                     \
+  TANDEM_ELEMENTWISE Tensor<bool> isinf(const Tensor<T>&);                                     \
+  TANDEM_ELEMENTWISE Tensor<bool> isfinite(const Tensor<T>&);                                  \
   TANDEM_ELEMENTWISE Tensor<bool> eq(const Tensor<T>&, const Tensor<T>&);                      \
   TANDEM_ELEMENTWISE Tensor<bool> ne(const Tensor<T>&, const Tensor<T>&);                      \
   TANDEM_ELEMENTWISE Tensor<bool> lt(const Tensor<T>&, const Tensor<T>&);                      \

@@ -42,6 +42,8 @@ FUNCTION(Log1p, log1p, std::log1p(x))
 FUNCTION(Tanh, tanh, std::tanh(x))
 FUNCTION(Sigmoid, sigmoid, x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)))
 FUNCTION(Erf, erf, std::erf(x))
+FUNCTION(Sin, sin, std::sin(x))
+FUNCTION(Cos, cos, std::cos(x))
 
 template <class T>
 using Wide = std::conditional_t<sizeof(T) == 4, double, long double>;
@@ -191,6 +193,8 @@ void check_all(double float_bound, double double_bound, const std::vector<float>
 //   sigmoid  e counts with weight 1/(1+e) and up to twice at a binade's end, last subtraction ½: 2
 //   erf      float: 1 − e^G with e^G <= 0.16 of relative error 4 ulp, last subtraction ½: 1½;
 //            double: the C library's, which documents 1 ulp and shows a little more
+//   sin, cos last addition ½; r + c is exact to 2^−10 ulp; what is added to r (a sixth of it at most)
+//            or to 1 − r²/2 rounds to less than ¼ ulp of the result, twice at a binade's end: 1
 TEST_CASE("vmath: errors stay within their bounds on every instruction set") {
   std::string ran;
   for (const Isa isa : supported_isas()) ran += std::string(" ") + name(isa);
@@ -204,6 +208,8 @@ TEST_CASE("vmath: errors stay within their bounds on every instruction set") {
   SUBCASE("tanh") { check_all<Tanh>(2.0, 2.0, xf, xd); }
   SUBCASE("sigmoid") { check_all<Sigmoid>(2.0, 2.0, xf, xd); }
   SUBCASE("erf") { check_all<Erf>(1.5, 1.5, xf, xd); }
+  SUBCASE("sin") { check_all<Sin>(1.0, 1.0, xf, xd); }
+  SUBCASE("cos") { check_all<Cos>(1.0, 1.0, xf, xd); }
 }
 
 namespace {
@@ -244,4 +250,30 @@ void check_exp_normal(const std::vector<T>& given) {
 TEST_CASE("vmath: exp_normal") {
   check_exp_normal(arguments<float>());
   check_exp_normal(arguments<double>());
+}
+
+namespace {
+/// The numbers of T nearest to multiples of π/2, where most digits of x cancel, and their neighbours, on
+/// both sides of where the C library takes over.
+template <class T>
+std::vector<T> near_multiples() {
+  std::vector<T> x;
+  for (std::int64_t k = 1; k < (std::int64_t{1} << 25); k += k < 3000 ? 1 : k / 3000) {
+    const T near = static_cast<T>(static_cast<long double>(k) * 1.57079632679489661923L);
+    for (const T value : {near, std::nextafter(near, T(0)), std::nextafter(near, inf<T>)}) {
+      x.push_back(k % 2 == 0 ? value : -value);
+    }
+  }
+  return x;
+}
+template <class Function>
+void check_near_multiples() {
+  check_accuracy<Function, float>(near_multiples<float>(), 1.0);
+  check_accuracy<Function, double>(near_multiples<double>(), 1.0);
+}
+}  // namespace
+
+TEST_CASE("vmath: sin and cos beside multiples of a quarter turn") {
+  check_near_multiples<Sin>();
+  check_near_multiples<Cos>();
 }

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "devices.hpp"
+#include "tandem/ops/isnan.hpp"
 #include "tandem/ops/to.hpp"
 
 using namespace tandem;
@@ -53,6 +54,25 @@ TEST_CASE("comparisons: the CPU's bits on every device, sizes, layouts, NaN and 
         "[lt] has no CUDA kernel (an input is on cuda:0)");
   CHECK(check::message([&] { (void)lt(odd.to(Device::cuda()), odd); }) ==
         "[lt] inputs are on different devices: cuda:0 and cpu");
+}
+
+TEST_CASE("isnan, isinf, isfinite: the CPU's bits on every device, any layout") {
+  constexpr float inf = std::numeric_limits<float>::infinity(),
+                  nan = std::numeric_limits<float>::quiet_NaN();
+  const auto test = []<class T>(T) {
+    const Tensor<T> x = tensor<float>({{nan, inf, 1}, {-inf, -nan, 0}}).to<T>();
+    devices::each([&](Device device) {
+      const Tensor<T> there = x.to(device), flipped = there.transpose(0, 1);
+      CHECK(check::same(isnan(there).to(Device::cpu()), isnan(x)));
+      CHECK(check::same(isinf(there).to(Device::cpu()), isinf(x)));
+      CHECK(check::same(isfinite(there).to(Device::cpu()), isfinite(x)));
+      CHECK(check::same(isinf(flipped).to(Device::cpu()), isinf(x).transpose(0, 1).contiguous()));
+      CHECK(isnan(zeros<T>({0, 3}, device)).shape() == Shape{0, 3});
+    });
+  };
+  test(float());
+  test(double());
+  test(bfloat16());
 }
 
 TEST_CASE("logical operations on every device") {

@@ -12,18 +12,22 @@ using namespace tandem;
 namespace {
 
 /// Calls test(name, f, positive): f for tensors of any floating type; `positive` when f needs
-/// numbers above 0. The ops of one input come from their headers (tests/ops/list_unary_ops.py).
+/// numbers above 0: at −1 it is not finite. The ops of one input come from their headers (tests/ops/list_unary_ops.py).
 template <class F>
 void each_unary(F&& test) {
-#define UNARY_OP(op, argument, elementwise)                      \
-  if constexpr (elementwise) {                                   \
-    const auto f = [](const auto& x) { return op(x); };          \
-    test(#op, f, std::isnan(f(full<double>({1}, -1.0)).item())); \
+#define UNARY_OP(op, argument, elementwise)                          \
+  if constexpr (elementwise) {                                       \
+    const auto f = [](const auto& x) { return op(x); };              \
+    test(#op, f, !std::isfinite(f(full<double>({1}, -1.0)).item())); \
   }
 #include "unary_ops.inc"
 #undef UNARY_OP
   test(
       "clamp", [](const auto& x) { return clamp(x, -0.5, 0.75); }, false);
+  test(
+      "leaky_relu", [](const auto& x) { return leaky_relu(x, 0.25); }, false);
+  test(
+      "gelu tanh", [](const auto& x) { return gelu(x, GeluForm::tanh); }, false);
   test(
       "neg", [](const auto& x) { return neg(x); }, false);
   test(

@@ -92,6 +92,16 @@ def erf_small(z):
     return 2 / mp.sqrt(mp.pi) - 1 if z == 0 else mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1
 
 
+def sin_tail(z):
+    """(sin r - r) / r^3 with z = r^2"""
+    return mp.nsum(lambda k: (-1)**(k + 1) * z**k / mp.factorial(2 * k + 3), [0, 25])
+
+
+def cos_tail(z):
+    """(cos r - 1 + r^2/2) / r^4 with z = r^2"""
+    return mp.nsum(lambda k: (-1)**k * z**k / mp.factorial(2 * k + 4), [0, 25])
+
+
 if __name__ == "__main__":
     half = mp.log(2) / 2 * mp.mpf("1.0001")
     z_max = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1))**2 * mp.mpf("1.0001")
@@ -108,3 +118,16 @@ if __name__ == "__main__":
         high = mp.floor(mp.log(2) * 2**bits) / mp.mpf(2)**bits
         low = rounded([mp.log(2) - high], kind)[0]
         print(f"ln 2 {kind}: {float(high).hex()} {mp.nstr(high, 17)}  {float(low).hex()} {mp.nstr(low, 17)}")
+    # sin r = r + r^3 S(r^2) relative to sin r, cos r = 1 - r^2/2 + r^4 C(r^2)
+    eighth = (mp.pi / 4)**2 * mp.mpf("1.0001")
+    for kind, sin_degree, cos_degree in (("<f", 3, 2), ("<d", 5, 5)):
+        show(f"sin {kind}", sin_tail, lambda z: z + mp.mpf(10)**-9, 0, eighth, sin_degree, kind)
+        show(f"cos {kind}", cos_tail, lambda z: z * z + mp.mpf(10)**-9, 0, eighth, cos_degree, kind)
+    # n pi/2 is subtracted in parts, of few enough bits that n times each but the last is exact
+    for kind, cuts in (("<f", [29]), ("<d", [32, 65, 98])):
+        rest = mp.pi / 2
+        for cut in cuts:
+            part = mp.floor(rest * mp.mpf(2)**cut) / mp.mpf(2)**cut
+            rest -= part
+            print(f"pi/2 {kind}: {float(part).hex()}")
+        print(f"pi/2 {kind}: {float(rest).hex()}")

@@ -12,6 +12,8 @@ sys.dont_write_bytecode = True
 from make_math_index import OPS, Header  # noqa: E402
 
 EXCEPTIONS = {
+    "all": "no template",
+    "any": "no template",
     "clamp": "its bounds have types of their own, so that it is no one function",
     "clamp_max": "as clamp",
     "clamp_min": "as clamp",
@@ -20,6 +22,8 @@ EXCEPTIONS = {
     "logical_and": "no template",
     "logical_not": "no template",
     "logical_or": "no template",
+    "masked_fill": "its number has a type of its own; where is listed",
+    "one_hot": "the caller names its type; it has no loops",
     "to": "a member of Tensor",
 }
 CLASSES = {

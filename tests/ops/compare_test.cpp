@@ -52,3 +52,53 @@ TEST_CASE("comparisons refuse to cut the graph") {
   CHECK(check::message([&] { le(x.detach(), zeros<float>({3})); }) ==
         "[le] shapes do not broadcast: (2,) and (3,)");
 }
+
+namespace {
+template <class A, class B>
+concept comparable = requires(const A& a, const B& b) {
+  a == b;
+};
+}  // namespace
+
+TEST_CASE("operators: each is its function, numbers on either side, in any type") {
+  const auto test = []<class T>(T) {
+    Generator random(3);
+    const Tensor<T> a = randint<T>({3, 7}, 0, 4, random), b = randint<T>({7}, 0, 4, random);
+    CHECK(check::same(a == b, eq(a, b)));
+    CHECK(check::same(a != b, ne(a, b)));
+    CHECK(check::same(a < b, lt(a, b)));
+    CHECK(check::same(a <= b, le(a, b)));
+    CHECK(check::same(a > b, gt(a, b)));
+    CHECK(check::same(a >= b, ge(a, b)));
+    CHECK(check::same(a == 2, eq(a, 2)));
+    CHECK(check::same(2 == a, eq(a, 2)));
+    CHECK(check::same(a != 2.5, ne(a, 2.5)));
+    CHECK(check::same(1 != a, ne(a, 1)));
+    CHECK(check::same(2 < a, gt(a, 2)));
+    CHECK(check::same(a < 2, lt(a, 2)));
+    CHECK(check::same(2 <= a, ge(a, 2)));
+    CHECK(check::same(a <= 1.5, le(a, 1.5)));
+    CHECK(check::same(2 > a, lt(a, 2)));
+    CHECK(check::same(a > 2, gt(a, 2)));
+    CHECK(check::same(2 >= a, le(a, 2)));
+    CHECK(check::same(a >= 2, ge(a, 2)));
+  };
+  test(float());
+  test(double());
+  test(std::int64_t());
+  test(std::uint8_t());
+  const Tensor<bool> p = tensor<bool>({false, false, true, true}),
+                     q = tensor<bool>({false, true, false, true});
+  CHECK((p & q).to_vector() == Bits{false, false, false, true});
+  CHECK((p | q).to_vector() == Bits{false, true, true, true});
+  CHECK((!p).to_vector() == Bits{true, true, false, false});
+  CHECK((p == q).to_vector() == Bits{true, false, false, true});
+  CHECK((p != true).to_vector() == Bits{true, true, false, false});
+  // Other types that are compared stay as they were.
+  const Tensor<float> x = zeros<float>({2}), same = x;
+  CHECK(x.shape() == Shape{2});
+  CHECK(x.is_same(same));
+  CHECK((x == same).to_vector() == Bits{true, true});
+  static_assert(comparable<Tensor<float>, Tensor<float>>);
+  static_assert(!comparable<Tensor<float>, Tensor<double>>);
+}

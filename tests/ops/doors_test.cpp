@@ -120,6 +120,12 @@ std::vector<Case> all_ops() {
   binary("div", [](const F& a, const F& b) { a / b; });
   binary("add in place", [](const F& a, const F& b) { a += b; });
   binary("div in place", [](const F& a, const F& b) { a /= b; });
+  binary("maximum", [](const F& a, const F& b) { maximum(a, b); });
+  binary("minimum", [](const F& a, const F& b) { minimum(a, b); });
+  binary("remainder", [](const F& a, const F& b) { remainder(a, b); });
+  c.push_back({"remainder", "a", [](const Absent& a) { remainder(F(a), 2); }});
+  c.push_back({"gelu", "x", [](const Absent& a) { gelu(F(a), GeluForm::tanh); }});
+  binary("eq", [](const F& a, const F& b) { (void)(a == b); });
   binary("matmul", [](const F& a, const F& b) { matmul(a, b); });
   binary("eq", [](const F& a, const F& b) { eq(a, b); });
   binary("ne", [](const F& a, const F& b) { ne(a, b); });
@@ -146,6 +152,9 @@ std::vector<Case> all_ops() {
       "logical_not", "a", [](const Absent& a) { logical_not(a); }, false, false);
   add(
       "where", "condition", [](const Absent& a) { where(B(a), x, x); }, false, false);
+  add("masked_fill", "x", [](const Absent& a) { masked_fill(F(a), mask, 0); });
+  add(
+      "masked_fill", "mask", [](const Absent& a) { masked_fill(x, a, 0); }, false, false);
   add("where", "a", [](const Absent& a) { where(mask, F(a), x); });
   add("where", "b", [](const Absent& a) { where(mask, x, F(a)); });
   add("where", "a", [](const Absent& a) { where(mask, F(a), 1); });

@@ -1,5 +1,5 @@
 #pragma once
-/// The golden cases of tests/golden/ops.npz, conv.npz and layers.npz: inputs, `out`, a cotangent `cot`,
+/// The golden cases of tests/golden/{ops,basics,conv,layers}.npz: inputs, `out`, a cotangent `cot`,
 /// gradients `d_<input>`.
 
 #include <string>
@@ -16,9 +16,12 @@ inline const tandem::io::Npz& file(const std::string& key) {
   using tandem::io::Npz;
   static const Npz ops = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/ops.npz");
   static const Npz conv = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/conv.npz");
+  static const Npz basics = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/basics.npz");
   static const Npz layers = Npz::open(TANDEM_SOURCE_DIR "/tests/golden/layers.npz");
-  if (layers.contains(key)) return layers;
-  return conv.contains(key) ? conv : ops;
+  for (const Npz* other : {&conv, &basics, &layers}) {
+    if (other->contains(key)) return *other;
+  }
+  return ops;
 }
 
 inline Tensor<double> get(const std::string& key) { return file(key).at(key).tensor_as<double>(); }

@@ -23,6 +23,10 @@ TEST_CASE("tensor: views share memory and read the right elements") {
   CHECK(x.slice(2, 1, 4, 2).to_vector() == Values{1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23});
   CHECK(x.slice(-1, -2, 4).shape() == Shape{2, 3, 2});
   CHECK(x.slice(0, 1, 1).numel() == 0);
+  CHECK(x.slice(2, 2).shape() == Shape{2, 3, 2});
+  CHECK(x.slice(1, -1).to_vector() == Values{8, 9, 10, 11, 20, 21, 22, 23});
+  CHECK(x.slice(2, 1, to_end, 2).to_vector() == x.slice(2, 1, 4, 2).to_vector());
+  CHECK(x.slice(0, 2, to_end).numel() == 0);
   CHECK(x.transpose(0, -1).shape() == Shape{4, 3, 2});
   CHECK(x.transpose(0, 2).at({3, 1, 1}) == x.at({1, 1, 3}));
   CHECK(x.permute({2, 0, 1}).at({3, 1, 2}) == x.at({1, 2, 3}));

@@ -1,5 +1,6 @@
 #pragma once
-/// Elementary functions on Vec: exp, expm1, log, log1p, tanh, sigmoid, erf, for float and double.
+/// Elementary functions on Vec: exp, expm1, log, log1p, tanh, sigmoid, erf, sin, cos, for float and
+/// double.
 ///
 ///   struct Softplus {  // y = log(1 + e^x), written so that neither end overflows
 ///     template <class V>
@@ -14,10 +15,12 @@
 /// bound that tests/cpu/vmath_test.cpp asserts, and the largest that 70 million floats and 40
 /// million doubles showed on any instruction set:
 ///
-///              exp   expm1  log   log1p  tanh  sigmoid  erf
-///   bound      1     1.75   1     1      2     2        1.5
-///   float      0.98  1.44   0.83  0.81   1.88  1.77     1.41
-///   double     0.98  1.53   0.82  0.81   1.89  1.64     1.13 (the C library's)
+///              exp   expm1  log   log1p  tanh  sigmoid  erf   sin, cos
+///   bound      1     1.75   1     1      2     2        1.5   1
+///   float      0.98  1.44   0.83  0.81   1.88  1.77     1.41  0.90
+///   double     0.98  1.53   0.82  0.81   1.89  1.64     1.13  0.87
+/// (sin and cos: 3 million each). erf of double is the C library's, and so are sin and cos of float
+/// beyond 2²³ and of double beyond 2²⁰.
 ///
 /// NaN gives NaN; infinities, signed zeros and poles give what <cmath> gives. No result depends on
 /// FMA for its accuracy, so the portable instruction set meets the same bounds.
@@ -59,6 +62,11 @@ struct Elementary<float> {
                                        0x1.11109p-7F, 0x1.6d7486p-10F, 0x1.a1a164p-13F};
   static constexpr float log_tail[] = {0x1.555554p-1F, 0x1.999a7ap-2F, 0x1.2438d2p-2F,
                                        0x1.e2f722p-3F};
+  // (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ in r² up to π/4
+  static constexpr float sin_tail[] = {-0x1.555556p-3F, 0x1.111108p-7F, -0x1.a00f9ep-13F,
+                                       0x1.6cd85ap-19F};
+  static constexpr float cos_tail[] = {0x1.55554ap-5F, -0x1.6c0c8cp-10F, 0x1.9a0232p-16F};
+  static constexpr float trigonometric_limit = 0x1p23F;  // beyond: the C library
 };
 
 template <>
@@ -88,6 +96,13 @@ struct Elementary<double> {
   static constexpr double log_tail[] = {
       0x1.5555555555592p-1, 0x1.999999997fd77p-2, 0x1.24924941f4fa6p-2, 0x1.c71c520608b20p-3,
       0x1.74663fa20502dp-3, 0x1.39a1a6fa2752cp-3, 0x1.2f06346b85b00p-3};
+  static constexpr double sin_tail[] = {-0x1.5555555555549p-3,  0x1.111111110f87dp-7,
+                                        -0x1.a01a019c12029p-13, 0x1.71de357815ccap-19,
+                                        -0x1.ae5e6687f7c10p-26, 0x1.5d93183456b05p-33};
+  static constexpr double cos_tail[] = {0x1.555555555554cp-5,  -0x1.6c16c16c15181p-10,
+                                        0x1.a01a019cb2169p-16, -0x1.27e4f80a33af9p-22,
+                                        0x1.1ee9ec18943fcp-29, -0x1.8faeb5e6bf521p-37};
+  static constexpr double trigonometric_limit = 0x1p20;
 };
 
 /// c₀ + c₁x + c₂x² + … by Horner's rule.
@@ -170,6 +185,94 @@ struct LogReduction {
     return fma(k, V(E::ln2_high), f - (half_square - (tail + fma(k, V(E::ln2_low), c))));
   }
 };
+
+/// x = n·π/2 + r + c with |r| <= π/4 and c what r lost by rounding; quadrant = n modulo 2³¹. Needs
+/// |x| < trigonometric_limit. Products of n and parts of π/2 are exact but for the last part's, and so
+/// are the differences before it.
+template <class T, int N>
+struct QuadrantReduction {
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  V r, c;
+  U quadrant;
+
+  TANDEM_ALWAYS_INLINE explicit QuadrantReduction(V x) {
+    if constexpr (sizeof(T) == 4) {
+      // In double: no float is closer than 2^−30 to a multiple, but for those near 0.
+      Vec<float, N / 2> r0, r1, c0, c1;
+      Vec<std::int32_t, N / 2> n0, n1;
+      in_double(x.low(), r0, c0, n0);
+      in_double(x.high(), r1, c1, n1);
+      r = join(r0, r1);
+      c = join(c0, c1);
+      quadrant = bit_cast<U>(join(n0, n1));
+    } else {
+      const V magic(0x1.8p52), shifted = fma(x, V(two_over_pi), magic), n = shifted - magic;
+      quadrant = bit_cast<U>(shifted);
+      // 33 + 32 + 33 bits, and 53 more: no double below 2²⁰ is closer than 2^−62 to a multiple.
+      V lost, more;
+      V rest = difference(x - n * V(0x1.921fb544p+0), n * V(0x1.0b4611a6p-34), lost);
+      rest = difference(rest, n * V(0x1.3198a2ep-69), more);
+      const V tail = (lost + more) - n * V(0x1.b839a252049c1p-104);
+      r = rest + tail;
+      c = (rest - r) + tail;
+    }
+  }
+
+ private:
+  static constexpr double two_over_pi = 0x1.45f306dc9c883p-1;
+
+  template <int M>
+  static TANDEM_ALWAYS_INLINE void in_double(Vec<float, M> x, Vec<float, M>& r, Vec<float, M>& c,
+                                             Vec<std::int32_t, M>& quadrant) {
+    using D = Vec<double, M>;
+    const D wide = convert<double>(x), magic(0x1.8p52);
+    const D n = fma(wide, D(two_over_pi), magic) - magic;
+    const D rest = (wide - n * D(0x1.921fb54p+0)) - n * D(0x1.10b4611a62633p-30);
+    r = convert<float>(rest);
+    c = convert<float>(rest - convert<double>(r));
+    quadrant = convert<std::int32_t>(n);
+  }
+  /// a − b rounded, and what that lost.                            [Knuth 1969, section 4.2.2]
+  static TANDEM_ALWAYS_INLINE V difference(V a, V b, V& lost) {
+    const V d = a - b, minus_b = d - a;
+    lost = (a - (d - minus_b)) - (b + minus_b);
+    return d;
+  }
+};
+
+/// sin (shift = 0) or cos (shift = 1) of x.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> sine(Vec<T, N> x, int shift) {
+  using E = Elementary<T>;
+  using V = Vec<T, N>;
+  using U = typename V::Uint;
+  const V one(T(1)), half(T(0.5)), zero(T(0));
+  const auto inside = abs(x) < V(E::trigonometric_limit);
+  const QuadrantReduction<T, N> e(select(inside, x, zero));
+  const V z = e.r * e.r;
+  const V sine = fma(e.r * z, polynomial(z, E::sin_tail), e.c) + e.r;
+  const V half_square = half * z, top = one - half_square;  // 1 − r²/2, whose rounding is known
+  const V cosine =
+      top + (((one - top) - half_square) + (z * z * polynomial(z, E::cos_tail) - e.r * e.c));
+  const U quarter = e.quadrant + U(static_cast<typename U::value_type>(shift));
+  const auto odd = mask_cast<T>((quarter & U(1)) != U(0));
+  const U sign = (quarter & U(2)) << static_cast<int>(sizeof(T) * 8 - 2);
+  V y = bit_cast<V>(bit_cast<U>(select(odd, cosine, sine)) ^ sign);
+  if (shift == 0) y = select(x == zero, x, y);  // −0 stays
+  if (!inside.all()) [[unlikely]] {
+    for (int i = 0; i < N; ++i) {
+      const T lane = x.raw[i];
+      if (lane > -E::trigonometric_limit && lane < E::trigonometric_limit) continue;
+      if constexpr (sizeof(T) == 4) {
+        y.raw[i] = shift == 0 ? __builtin_sinf(lane) : __builtin_cosf(lane);
+      } else {
+        y.raw[i] = shift == 0 ? __builtin_sin(lane) : __builtin_cos(lane);
+      }
+    }
+  }
+  return y;
+}
 
 }  // namespace detail
 
@@ -282,6 +385,16 @@ TANDEM_ALWAYS_INLINE Vec<T, N> erf(Vec<T, N> x) {
     const V rest = (e.expm1_r() + V(1.0F)) * e.power_of_two(e.bits);
     return select(a < V(1.0F), inside, copysign(V(1.0F) - rest, x));
   }
+}
+
+/// sin x and cos x; NaN at ±∞.
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> sin(Vec<T, N> x) {
+  return detail::sine(x, 0);
+}
+template <class T, int N>
+TANDEM_ALWAYS_INLINE Vec<T, N> cos(Vec<T, N> x) {
+  return detail::sine(x, 1);
 }
 
 }  // namespace cpu

@@ -1,5 +1,6 @@
 #pragma once
-/// =, ≠, <, ≤, >, ≥ of two numbers; and, or, neither of two bits.
+/// =, ≠, <, ≤, >, ≥ of two numbers; and, or, neither of two bits; whether a number is NaN,
+/// infinite, finite.
 
 #include "tandem/formula/number.hpp"
 
@@ -23,6 +24,19 @@ TANDEM_COMPARE_FORMULA(Both, a&& b)
 TANDEM_COMPARE_FORMULA(Either, a || b)
 TANDEM_COMPARE_FORMULA(Neither, !a && !b)
 #undef TANDEM_COMPARE_FORMULA
+
+/// Of the first of two numbers, so that they go through the same loops: a − a is NaN for ±∞.
+#define TANDEM_CLASS_FORMULA(Name, result)         \
+  struct Name {                                    \
+    template <class V>                             \
+    TANDEM_FORMULA bool operator()(V a, V) const { \
+      return result;                               \
+    }                                              \
+  };
+TANDEM_CLASS_FORMULA(IsNan, a != a)
+TANDEM_CLASS_FORMULA(IsInfinite, a == a && a - a != a - a)
+TANDEM_CLASS_FORMULA(IsFinite, a - a == V(0))
+#undef TANDEM_CLASS_FORMULA
 
 }  // namespace formula
 TANDEM_NAMESPACE_END

@@ -51,6 +51,9 @@ TANDEM_NUMBER_FUNCTION(log1p, log1pf, log1p)
 TANDEM_NUMBER_FUNCTION(sqrt, sqrtf, sqrt)
 TANDEM_NUMBER_FUNCTION(tanh, tanhf, tanh)
 TANDEM_NUMBER_FUNCTION(erf, erff, erf)
+TANDEM_NUMBER_FUNCTION(sin, sinf, sin)
+TANDEM_NUMBER_FUNCTION(cos, cosf, cos)
+TANDEM_NUMBER_FUNCTION(floor, floorf, floor)
 TANDEM_NUMBER_FUNCTION(abs, fabsf, fabs)
 #undef TANDEM_NUMBER_FUNCTION
 
@@ -58,6 +61,8 @@ TANDEM_FORMULA float fma(float a, float b, float c) { return ::fmaf(a, b, c); }
 TANDEM_FORMULA double fma(double a, double b, double c) { return ::fma(a, b, c); }
 TANDEM_FORMULA float pow(float x, float p) { return ::powf(x, p); }
 TANDEM_FORMULA double pow(double x, double p) { return ::pow(x, p); }
+TANDEM_FORMULA float fmod(float a, float b) { return ::fmodf(a, b); }
+TANDEM_FORMULA double fmod(double a, double b) { return ::fmod(a, b); }
 
 /// The smaller and the larger one; b if either is NaN, so max(0, x) keeps the NaN of x.
 template <class C>

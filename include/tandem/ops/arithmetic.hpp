@@ -28,14 +28,14 @@ namespace detail {
 
 /// Refuses a zero among integers by which a tensor of `shape` is divided.
 template <class T>
-void check_divisors(const Shape& shape, const Tensor<T>& b) {
+void check_divisors(const char* op, const Shape& shape, const Tensor<T>& b) {
   if constexpr (std::is_integral_v<T>) {
-    require_cpu("div", b);
+    require_cpu(op, b);
     if (shape.numel() == 0) return;
     const Tensor<T> dense = b.detach().contiguous();
     const T* values = dense.data();
     for (std::int64_t i = 0; i < dense.numel(); ++i) {
-      TANDEM_CHECK(values[i] != 0, "div", "an integer was divided by zero");
+      TANDEM_CHECK(values[i] != 0, op, "an integer was divided by zero");
     }
   }
 }
@@ -107,7 +107,7 @@ Tensor<T> mul(const Tensor<T>& a, const Tensor<T>& b) {
 template <ArithmeticElement T>
 Tensor<T> div(const Tensor<T>& a, const Tensor<T>& b) {
   detail::require_defined("div", "a", a, "b", b);
-  detail::check_divisors(a.shape(), b);
+  detail::check_divisors("div", a.shape(), b);
   Tensor<T> out = detail::map("div", formula::Div(), a, b);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -220,7 +220,7 @@ template <ArithmeticElement T, class S>
 requires(std::is_arithmetic_v<S>) Tensor<T> div(S s, const Tensor<T>& x) {
   detail::require_defined("div", "x", x);
   const formula::ScalarLeft<formula::Div, detail::compute_t<T>> f{detail::scalar_of<T>("div", s)};
-  detail::check_divisors(x.shape(), x);
+  detail::check_divisors("div", x.shape(), x);
   Tensor<T> out = detail::map("div with a scalar", f, x);
   if constexpr (FloatingElement<T>) {
     return autograd::record(
@@ -278,7 +278,7 @@ template <class F, class T>
 const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Tensor<T>& y) {
   detail::require_defined(op, "a", x, "b", y);
   require_map<F>(op, x, y);
-  if constexpr (std::is_same_v<F, formula::Div>) check_divisors(x.shape(), y);
+  if constexpr (std::is_same_v<F, formula::Div>) check_divisors("div", x.shape(), y);
   x.refuse_in_place(op);
   autograd::refuse_grad(op, y);
   const Shape common = broadcast_shapes(op, x.shape(), y.shape());

@@ -8,8 +8,9 @@
 /// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say.
 /// Only floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made
 /// from 0.1. Comparisons have no derivative: under recording, an input that needs a gradient is
-/// refused (detach() it). Errors: shapes do not broadcast; on a GPU, a number beside integers or
-/// bfloat16.
+/// refused (detach() it). The operators ==, !=, <, <=, >, >= are these functions, also with a number
+/// on either side, and &, |, ! the logical ones: masked_fill(x, (x < 0) | isnan(x), 0).
+/// Errors: shapes do not broadcast; on a GPU, a number beside integers or bfloat16.
 
 #include <type_traits>
 
@@ -129,5 +130,37 @@ inline Tensor<bool> logical_not(const Tensor<bool>& a) {
   detail::require_defined("logical_not", "a", a);
   return detail::compare("logical_not", formula::Neither(), a, a);
 }
+
+// --- operators ------------------------------------------------------------------------------
+
+#define TANDEM_OPERATOR(symbol, name, mirrored)                          \
+  template <Element T>                                                   \
+  Tensor<bool> operator symbol(const Tensor<T>& a, const Tensor<T>& b) { \
+    return name(a, b);                                                   \
+  }                                                                      \
+  template <Element T, class S>                                          \
+  requires(std::is_arithmetic_v<S>) Tensor<bool>                         \
+  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }        \
+  template <Element T, class S>                                          \
+  requires(std::is_arithmetic_v<S>) Tensor<bool>                         \
+  operator symbol(S a, const Tensor<T>& b) { return mirrored(b, a); }
+/// Element by element, not of the tensors as wholes: whether two are equal is all(a == b).item(), whether
+/// two variables are one tensor a.is_same(b).
+TANDEM_OPERATOR(==, eq, eq)
+TANDEM_OPERATOR(!=, ne, ne)
+TANDEM_OPERATOR(<, lt, gt)
+TANDEM_OPERATOR(<=, le, ge)
+TANDEM_OPERATOR(>, gt, lt)
+TANDEM_OPERATOR(>=, ge, le)
+#undef TANDEM_OPERATOR
+
+/// logical_and, logical_or, logical_not.
+inline Tensor<bool> operator&(const Tensor<bool>& a, const Tensor<bool>& b) {
+  return logical_and(a, b);
+}
+inline Tensor<bool> operator|(const Tensor<bool>& a, const Tensor<bool>& b) {
+  return logical_or(a, b);
+}
+inline Tensor<bool> operator!(const Tensor<bool>& a) { return logical_not(a); }
 
 TANDEM_NAMESPACE_END

@@ -4,15 +4,27 @@
 ///   x (…) → same shape.  Saves x.
 ///
 ///   Tensor<float> h = gelu(linear(x, w, b));
+///   Tensor<float> as_gpt2 = gelu(x, GeluForm::tanh);
+///
+/// GeluForm::tanh has σ(2u) = (1 + tanh u)/2, u = √(2/π)·(x + 0.044715·x³), in the place of Φ(x): at
+/// most 0.0005 away, for models that were trained with it (PyTorch's approximate="tanh").
 
 #include "tandem/formula/gelu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
+/// Which Φ gelu multiplies by: the normal distribution, or its form with tanh.
+enum class GeluForm { exact, tanh };
+
 template <FloatingElement T>
 Tensor<T> gelu(const Tensor<T>& x) {
   return detail::saving_input<formula::GeluGradient>("gelu", formula::Gelu(), x);
+}
+template <FloatingElement T>
+Tensor<T> gelu(const Tensor<T>& x, GeluForm form) {
+  if (form == GeluForm::exact) return gelu(x);
+  return detail::saving_input<formula::GeluTanhGradient>("gelu", formula::GeluTanh(), x);
 }
 
 TANDEM_NAMESPACE_END

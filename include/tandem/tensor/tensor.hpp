@@ -58,6 +58,9 @@ void strided_copy(const Shape& shape, To* to, const Strides& to_strides, const F
 
 }  // namespace detail
 
+/// The `end` of a slice that goes to the end of its dimension.
+inline constexpr std::int64_t to_end = INT64_MAX;
+
 template <Element T>
 class Tensor {
  public:
@@ -212,9 +215,14 @@ class Tensor {
 
   // --- views (no copy; gradients flow through) ---------------------------------------------------
   /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
-  Tensor slice(Dim dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1) const {
+  ///   x.slice(0, 1, -1)            // all rows but the first and the last
+  ///   x.slice(0, -3)               // the last three: without `end`, or with to_end, nothing is cut off
+  ///   x.slice(0, 1, to_end, 2)     // rows 1, 3, 5 …
+  Tensor slice(Dim dim, std::int64_t begin, std::int64_t end = to_end,
+               std::int64_t step = 1) const {
     const int d = normalize_dim("slice", dim, rank_for("slice"));
     const std::int64_t n = shape()[d];
+    if (end == to_end) end = n;
     TANDEM_CHECK(step >= 1, "slice", "the step must be at least 1, it is ", step);
     if (begin < 0) begin += n;
     if (end < 0) end += n;

@@ -1,0 +1,18 @@
+#pragma once
+/// rsqrt — y = 1/√x.
+///   dx = −½·dy·y³
+///   x (…) → same shape.  Saves y.  ∞ at 0, NaN below.
+///
+///   Tensor<float> scaled = x * rsqrt(variance + 1e-5);
+
+#include "tandem/formula/rsqrt.hpp"
+#include "tandem/ops/parts/elementwise.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+
+template <FloatingElement T>
+Tensor<T> rsqrt(const Tensor<T>& x) {
+  return detail::saving_output<formula::RsqrtGradient>("rsqrt", formula::Rsqrt(), x);
+}
+
+TANDEM_NAMESPACE_END
