@@ -62,7 +62,7 @@ PAGES = {
     "io_files": ("io: JSON, text and files", "What the other formats are read with.", """io/json.hpp io/json_reader.hpp
         io/file.hpp io/file_record.hpp io/lock.hpp io/gzip.hpp io/inflate.hpp io/checksum.hpp io/mapped_ranges.hpp io/utf8.hpp
         io/suggest.hpp"""),
-    "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_and_crop.hpp
+    "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_axis.hpp image/resize_and_crop.hpp
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
     "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/tvl1_options.hpp flow/flo.hpp flow/color.hpp"""),
     "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/text_encoder.hpp
@@ -95,7 +95,7 @@ PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp|optim/parameters\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
-    |clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
+    |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
     |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp
     |features/(?:extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
 
