@@ -65,7 +65,7 @@ PAGES = {
     "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_axis.hpp image/resize_and_crop.hpp
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
     "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/tvl1_options.hpp flow/flo.hpp flow/color.hpp"""),
-    "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/text_encoder.hpp
+    "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/captured_encoder.hpp clip/text_encoder.hpp
         clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
     "i3d": ("I3D", "Inception-v1 inflated (`docs/i3d.md`).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
         i3d/preprocess.hpp"""),

@@ -3,6 +3,8 @@
 
 #include "tandem/clip/image_encoder.hpp"
 
+#include "tandem/clip/captured_encoder.hpp"
+#include "tandem/cuda/host_copy.hpp"
 #include "whole_models.hpp"
 
 using namespace tandem;
@@ -127,5 +129,90 @@ TEST_CASE("image encoder: nothing waits, and the launches are few") {
     CHECK(cost.launches <= (low ? 40 : 30));
     CHECK(whole_models::cost_of([&] { (void)y.to(Device::cpu()); }).waits == 1);
   }
+}
+
+TEST_CASE(
+    "image encoder: captured for each batch size, the bits of the usual forward, in every order") {
+  const auto o = small();
+  for (int order = 0; order < backend::orders; ++order) {
+    backend::set_order(order);
+    CAPTURE(order);
+    for (const bool low : {false, true}) {
+      CAPTURE(low);
+      const auto made = encoder<float>(o);
+      made->freeze();
+      if (low) nn::keep_bfloat16(*made);
+      made->to(Device::cuda());
+      clip::CapturedEncoder<float> captured(made);
+      // Sizes in turn, each with other pictures; 3 and 2 come three times.
+      std::uint64_t number = 0;
+      for (const std::int64_t count : {3, 2, 3, 3, 2, 1, 2}) {
+        const Tensor<float> x =
+            check::cast<float>(devices::normal({count, 3, o.resolution, o.resolution}, ++number));
+        const Tensor<float> expected = made->forward(x.to(Device::cuda()));
+        const Tensor<float> got = captured.forward(number % 2 == 0 ? x : x.to(Device::cuda()));
+        CHECK(check::same(got.to(Device::cpu()), expected.to(Device::cpu())));
+      }
+      CHECK(captured.graphs() == 2);
+      CHECK(captured.graph_bytes() > 0);
+      // Weights that change in place are seen; an encoder that moves is captured anew.
+      const Tensor<float> x = check::cast<float>(images(o, 3));
+      made->proj *= 2;
+      CHECK(check::same(captured.forward(x).to(Device::cpu()),
+                        made->forward(x.to(Device::cuda())).to(Device::cpu())));
+      CHECK(captured.graphs() == 2);
+      made->to(Device::cpu());
+      const Tensor<float> on_cpu = captured.forward(x);
+      CHECK(check::same(on_cpu, made->forward(x)));
+      made->to(Device::cuda());
+      CHECK(check::same(captured.forward(x).to(Device::cpu()),
+                        made->forward(x.to(Device::cuda())).to(Device::cpu())));
+      CHECK(captured.graphs() == 0);
+    }
+  }
+  backend::set_order(0);
+}
+
+TEST_CASE(
+    "image encoder: captured, a batch is no launch and one wait; other precisions, many sizes") {
+  const auto o = small();
+  const auto made = encoder<float>(o);
+  made->to(Device::cuda());
+  clip::CapturedEncoder<float> captured(made);
+  HostCopy<float> features;
+  for (int i = 0; i < 4; ++i) {
+    const Tensor<float> x = check::cast<float>(images(o, 3));
+    const whole_models::Cost cost = whole_models::cost_of([&] {
+      const Tensor<float> y = captured.forward(x);
+      CHECK_FALSE(y.requires_grad());
+      features.start(y);
+      CHECK(features.get().size() == 60);
+    });
+    CHECK(cost.waits == 1);
+    if (i >= 2) CHECK(cost.launches == 0);
+  }
+  // A precision is a graph of its own.
+  const auto in_precision = [&](Precision precision) {
+    const PrecisionScope scope(precision);
+    (void)captured.forward(check::cast<float>(images(o, 3)));
+    return captured.forward(check::cast<float>(images(o, 3))).to(Device::cpu()).clone();
+  };
+  const Tensor<float> full = in_precision(Precision::full), low = in_precision(Precision::bfloat16);
+  CHECK(captured.graphs() == 2);
+  CHECK(relative(low, full) > 1e-5);
+  CHECK(relative(low, full) < 2e-2);
+  // More sizes than graphs, and no pictures.
+  for (int i = 0; i < 2; ++i) {
+    for (std::int64_t count = 0; count < 12; ++count) {
+      const Tensor<float> y = captured.forward(check::cast<float>(images(o, count)));
+      CHECK(y.shape() == Shape{count, o.output});
+    }
+  }
+  CHECK(captured.graphs() == static_cast<std::int64_t>(captured.most_graphs));
+  CHECK(check::message([&] {
+          (void)captured.forward(zeros<float>({2, 3, 5, 5}));
+        }).find("expected images (B, 3, 24, 24), got (2, 3, 5, 5)") != std::string::npos);
+  CHECK(check::message([] { clip::CapturedEncoder<float> none({}); }) ==
+        "[captured_encoder] there is no encoder");
 }
 }  // namespace image_encoder_test
