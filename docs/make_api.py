@@ -34,7 +34,9 @@ PAGES = {
                tensor/suggest.hpp"""),
     "ops_elementwise": ("Ops: elementwise", "One element in, one element out.", """ops/arithmetic.hpp ops/abs.hpp ops/clamp.hpp
         ops/exp.hpp ops/log.hpp ops/pow.hpp ops/sqrt.hpp ops/square.hpp ops/gelu.hpp ops/quick_gelu.hpp ops/relu.hpp
-        ops/sigmoid.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
+        ops/sigmoid.hpp ops/silu.hpp ops/sin.hpp ops/cos.hpp ops/log1p.hpp ops/rsqrt.hpp
+        ops/leaky_relu.hpp ops/maximum.hpp ops/minimum.hpp ops/remainder.hpp ops/isnan.hpp ops/isinf.hpp ops/isfinite.hpp
+        ops/masked_fill.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
         formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
     "ops_reductions": ("Ops: reductions and normalization", "Sums, extrema, softmax and norms along dimensions.",
                        """ops/sum.hpp ops/mean.hpp ops/max.hpp ops/min.hpp ops/parts/extremum.hpp ops/argmax.hpp ops/topk.hpp
@@ -65,10 +67,10 @@ PAGES = {
     "io_files": ("io: JSON, text and files", "What the other formats are read with.", """io/json.hpp io/json_reader.hpp
         io/file.hpp io/file_record.hpp io/lock.hpp io/gzip.hpp io/inflate.hpp io/checksum.hpp io/mapped_ranges.hpp io/utf8.hpp
         io/known_format.hpp"""),
-    "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_and_crop.hpp
+    "image": ("Images and videos", "Reading, writing, resizing.", """image/image.hpp image/resize.hpp image/resize_axis.hpp image/resize_and_crop.hpp
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
     "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/tvl1_options.hpp flow/flo.hpp flow/color.hpp"""),
-    "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/text_encoder.hpp
+    "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/captured_encoder.hpp clip/text_encoder.hpp
         clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
     "i3d": ("I3D", "Inception-v1 inflated (`docs/i3d.md`).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
         i3d/preprocess.hpp"""),
@@ -98,7 +100,7 @@ PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp|optim/parameters\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
-    |clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
+    |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
     |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp
     |features/(?:extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
 

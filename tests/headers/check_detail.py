@@ -45,11 +45,12 @@ OFFERED = {
     "ops/parts/extremum.hpp": "extremum find_extremum",
     "ops/parts/loss_reduction.hpp":
         "loss_backward loss_forward reduction_scale require_same_shape",
-    # For nn/weight.hpp, i3d/inference.hpp, optim/optimizer.hpp, i3d/preprocess.hpp.
+    # For nn/weight.hpp, i3d/inference.hpp, optim/optimizer.hpp, both preprocess.hpp and the kernels of pictures.
     "ops/linear_bf16.hpp": "rounded_rows",
     "ops/max_pool3d.hpp": "MaxPoolPlane",
     "nn/module.hpp": "copy_all",
-    "image/resize.hpp": "ResizeTaps",
+    "image/levels.hpp": "ByteLevels BytePlanes byte_planes",
+    "image/resize_axis.hpp": "ResizeAxis ResizeJob ResizeTaps resize_bits resize_half",
     "image/resize_and_crop.hpp": "crop_axis",
     # Files that are opened by hand.
     "io/file.hpp": "Descriptor is_named kind_name system_message",

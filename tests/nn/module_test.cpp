@@ -170,10 +170,15 @@ TEST_CASE(
   sgd.step();
   CHECK(net.a.w.to_vector() == Values{0, -1});
   CHECK(net.view.to_vector() == Values{0, -1});
-  // What cannot be moved stops the others from being moved.
-  net.own = {};
-  CHECK(check::message([&] { net.to(Device::cuda()); }) == "[to] 'own' is undefined");
+  // What cannot be moved stops the others from being moved; what is not there does not.
+  const Tensor<float> own = net.own;  // a leaf
+  net.own = add(own, own);
+  CHECK(check::message([&] { net.to(Device::cuda()); }) == "[to] 'own' is the result of an op");
   CHECK(net.a.w.device() == Device::cpu());
+  net.own = {};
+  net.to(Device::cuda());
+  CHECK(net.a.w.device() == Device::cuda());
+  net.to(Device::cpu());
 }
 
 TEST_CASE("module: a state dict of the module's own tensors under exchanged names exchanges them") {

@@ -17,6 +17,7 @@
 #include <array>
 #include <cstdint>
 
+#include "tandem/image/levels.hpp"
 #include "tandem/image/resize_and_crop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -42,37 +43,29 @@ inline Tensor<std::uint8_t> drop_alpha(const Tensor<std::uint8_t>& images) {
 
 /// Images as the encoder takes them.
 ///   (H, W, C) → (3, crop, crop);  (N, H, W, C) → (N, 3, crop, crop);  C = 3 or 4
+/// On the device of the images, with the same bits; nothing waits.
 inline Tensor<float> preprocess(const Tensor<std::uint8_t>& images,
                                 const PreprocessOptions& options = {}) {
   const Tensor<std::uint8_t> cropped =
       options.squash
           ? detail::drop_alpha(io::resize(images, options.crop, options.crop, options.filter))
           : io::resize_and_crop(images, options.size, options.crop, options.filter);
-  std::array<std::array<float, 256>, 3> level;  // of each channel and byte
+  io::detail::ByteLevels level;
   for (std::size_t c = 0; c < 3; ++c) {
     TANDEM_CHECK(options.std[c] > 0, "preprocess", "the standard deviation of channel ", c,
                  " must be positive, it is ", options.std[c]);
     for (std::size_t b = 0; b < 256; ++b) {
-      level[c][b] = (static_cast<float>(b) / 255.0F - options.mean[c]) / options.std[c];
+      level.of[c][b] = (static_cast<float>(b) / 255.0F - options.mean[c]) / options.std[c];
     }
   }
   const std::int64_t crop = options.crop, count = images.rank() == 4 ? images.size(0) : 1;
   Shape shape{3, crop, crop};
   if (images.rank() == 4) shape = {count, 3, crop, crop};
-  const Tensor<float> out(shape);
-  const std::uint8_t* from = cropped.data();
-  float* to = out.mutable_data();
-  cpu::parallel_for(count * crop, 1 + 8192 / crop, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::uint8_t* pixel = from + row * crop * 3;
-      float* line = to + (row / crop * 3 * crop + row % crop) * crop;
-      for (std::int64_t x = 0; x < crop; ++x, pixel += 3) {
-        line[x] = level[0][pixel[0]];
-        line[x + crop * crop] = level[1][pixel[1]];
-        line[x + 2 * crop * crop] = level[2][pixel[2]];
-      }
-    }
-  });
+  const Tensor<float> out(shape, images.device());
+  if (count == 0) return out;
+  const std::int64_t pixels = crop * crop;
+  io::detail::byte_planes(images.device(), out.mutable_device_data(), cropped.device_data(), level,
+                          io::detail::BytePlanes{count, pixels, 3 * pixels, pixels});
   return out;
 }
 

@@ -73,9 +73,9 @@ class TextEncoder final : public nn::Module<T> {
       for (std::int64_t t = 0; t <= at; ++t) rows.push_back(n * given + t);
     }
     if (!options_.causal) return forward_all(embedded, end);
-    return forward_packed(index_select(embedded.reshape({texts * given, options_.width}), 0,
-                                       from_vector<std::int64_t>(rows)),
-                          nn::PackedRows(lengths, 0));
+    const Tensor<std::int64_t> kept = from_vector<std::int64_t>(rows).to(embedded.device());
+    return forward_packed(index_select(embedded.reshape({texts * given, options_.width}), 0, kept),
+                          nn::PackedRows(lengths, 0).to(embedded.device()));
   }
   /// The same for embeddings without padding whose common beginning is there once: rows as `packed`
   /// says (rows, width) → (N, output).
@@ -94,7 +94,7 @@ class TextEncoder final : public nn::Module<T> {
     return matmul(ln_final.forward(transformer.forward_packed(x, packed)), text_projection);
   }
   /// The features of token ids (SOS … EOT), which may differ in length. What all texts begin with
-  /// is computed once.
+  /// is computed once. On the device of the parameters.
   Tensor<T> encode(const std::vector<std::vector<std::int64_t>>& texts) const {
     std::vector<std::int64_t> lengths;
     for (std::size_t n = 0; n < texts.size(); ++n) {
@@ -102,6 +102,7 @@ class TextEncoder final : public nn::Module<T> {
       lengths.push_back(static_cast<std::int64_t>(texts[n].size()));
     }
     TANDEM_CHECK(!texts.empty(), "text_encoder", "there are no texts");
+    const Device device = positional_embedding.device();
     if (!options_.causal) {
       std::vector<std::int64_t> padded(texts.size() * static_cast<std::size_t>(options_.context),
                                        0),
@@ -114,7 +115,8 @@ class TextEncoder final : public nn::Module<T> {
         end.push_back(lengths[n] - 1);
       }
       const Shape shape{static_cast<std::int64_t>(texts.size()), options_.context};
-      return forward(token_embedding.forward(from_vector<std::int64_t>(padded, shape)), end);
+      return forward(token_embedding.forward(from_vector<std::int64_t>(padded, shape).to(device)),
+                     end);
     }
     // The end of a text is its own, even where a longer text goes on with the same tokens.
     std::size_t prefix = texts[0].size() - 1;
@@ -128,8 +130,8 @@ class TextEncoder final : public nn::Module<T> {
     for (const auto& ids : texts) {
       rows.insert(rows.end(), ids.begin() + static_cast<std::ptrdiff_t>(prefix), ids.end());
     }
-    return forward_packed(token_embedding.forward(from_vector<std::int64_t>(rows)),
-                          nn::PackedRows(lengths, static_cast<std::int64_t>(prefix)));
+    return forward_packed(token_embedding.forward(from_vector<std::int64_t>(rows).to(device)),
+                          nn::PackedRows(lengths, static_cast<std::int64_t>(prefix)).to(device));
   }
   /// The sizes it was made with.
   const TextEncoderOptions& options() const { return options_; }

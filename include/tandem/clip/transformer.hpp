@@ -36,15 +36,13 @@ class Transformer final : public nn::Module<T> {
   /// The first row of each sequence, where all rows see all: x (N, L, width) → (N, width). Of the
   /// last block only these rows are computed, behind the keys and values of all.
   Tensor<T> forward_first(Tensor<T> x) const {
-    const Tensor<bool> first = full<bool>({x.size(0), x.size(1)}, false);
-    first.slice(1, 0, 1).fill_(true);
-    return forward_rows(std::move(x), first);
+    const nn::ModuleScope scope = this->scope();
+    return blocks_.back()->forward_first(all_but_last(std::move(x)));
   }
   /// The wanted rows (N, L) in order, where all rows see all: x (N, L, width) → (rows, width).
   Tensor<T> forward_rows(Tensor<T> x, const Tensor<bool>& wanted) const {
     const nn::ModuleScope scope = this->scope();
-    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x);
-    return blocks_.back()->forward_rows(x, wanted);
+    return blocks_.back()->forward_rows(all_but_last(std::move(x)), wanted);
   }
 
   /// The rows that end packed causal sequences, (N, width); of the last block only these are
@@ -58,6 +56,10 @@ class Transformer final : public nn::Module<T> {
   }
 
  private:
+  Tensor<T> all_but_last(Tensor<T> x) const {
+    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) x = blocks_[i]->forward(x);
+    return x;
+  }
   static void scale(nn::TransformerBlock<T>& block, std::int64_t width, std::int64_t layers,
                     Generator& random) {
     const double attention = 1 / __builtin_sqrt(static_cast<double>(width)),

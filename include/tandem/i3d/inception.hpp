@@ -157,11 +157,15 @@ class InceptionI3d final : public nn::Module<T> {
       if (observer) observer(name, x);
     };
     Tensor<T> pooled;
-    if (prepared_ && !autograd::needs_grad(clips)) {
+    const bool on_cpu = clips.device().is_cpu();
+    if (prepared_ && on_cpu && !autograd::needs_grad(clips)) {
       pooled = run_prepared(clips, observer);
     } else {
-      TANDEM_CHECK(!low_, "i3d",
+      TANDEM_CHECK(!low_ || !on_cpu, "i3d",
                    "the weights are kept as bfloat16, through which no gradient flows");
+      TANDEM_CHECK(!low_, "i3d",
+                   "the weights are kept as bfloat16, which stay on the CPU: the clips are on ",
+                   clips.device());
       pooled =
           avg_pool3d(run_layers(clips, see), {.kernel = config_.window, .stride = Triple::all(1)});
     }
@@ -181,9 +185,15 @@ class InceptionI3d final : public nn::Module<T> {
   /// Folds, and packs the weights for inference without a graph: branches write into their place of
   /// the joint tensor and nothing is packed again. With bfloat16 (float only), weights and
   /// activations are kept in it and the weights of the module are released: no gradient flows to
-  /// clips any more.
+  /// clips any more. What is packed is for the CPU; on a GPU the folded module runs, which is also
+  /// what a prepared one does there after to(), and prepare() there is fold().
+  /// Errors: bfloat16 on a GPU.
   void prepare(const InferenceOptions& options = {}) {
+    const Device device = logits.conv3d.weight.device();
+    TANDEM_CHECK(device.is_cpu() || !options.bfloat16, "i3d",
+                 "the weights are kept as bfloat16 on the CPU only, they are on ", device);
     fold();
+    if (!device.is_cpu()) return;
     if constexpr (std::is_same_v<T, float>) {
       TANDEM_CHECK(!low_, "i3d", "the weights are kept as bfloat16 already");
       prepared_ = true;

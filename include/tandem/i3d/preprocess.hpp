@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/image/levels.hpp"
 #include "tandem/image/resize_and_crop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -75,6 +76,7 @@ struct FlowAxis {
 }  // namespace detail
 
 /// Frames as the RGB stream takes them.   (T, H, W, 3) → (3, T, crop, crop)
+/// On the device of the frames, with the same bits.
 inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
                                     const PreprocessOptions& options = {}) {
   const char* const op = "preprocess_rgb";
@@ -82,23 +84,16 @@ inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
   TANDEM_CHECK(frames.rank() == 4 && frames.size(3) == 3, op, "expected frames (T, H, W, 3), got ",
                frames.shape());
   const std::int64_t count = frames.size(0), crop = options.crop, pixels = crop * crop;
-  const Tensor<float> out({3, count, crop, crop});
+  const Tensor<float> out({3, count, crop, crop}, frames.device());
   if (count == 0) return out;
   const Tensor<std::uint8_t> bytes =
       io::resize_and_crop(frames, options.size, crop, options.filter);
-  float level[256];
-  for (int b = 0; b < 256; ++b) level[b] = static_cast<float>(b * 2 / 255.0 - 1);
-  const std::uint8_t* from = bytes.data();
-  float* to = out.mutable_data();
-  cpu::parallel_for(count * crop, 1 + 8192 / crop, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      const std::uint8_t* pixel = from + row * crop * 3;
-      float* line = to + row * crop;
-      for (std::int64_t x = 0; x < crop; ++x, pixel += 3) {
-        for (std::int64_t c = 0; c < 3; ++c) line[x + c * count * pixels] = level[pixel[c]];
-      }
-    }
-  });
+  io::detail::ByteLevels level;
+  for (int b = 0; b < 256; ++b) {
+    for (auto& of_channel : level.of) of_channel[b] = static_cast<float>(b * 2 / 255.0 - 1);
+  }
+  io::detail::byte_planes(frames.device(), out.mutable_device_data(), bytes.device_data(), level,
+                          io::detail::BytePlanes{count, pixels, pixels, count * pixels});
   return out;
 }
 

@@ -13,7 +13,6 @@
 /// more in height than in
 /// width, and then gives other bytes.    [Pillow, src/libImaging/Resample.c]
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -22,93 +21,14 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/cuda/kernel.hpp"
+#include "tandem/image/resize_axis.hpp"
 #include "tandem/tensor/copy.hpp"
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace io {
-
-/// Pillow's filters: Keys' cubic with a = −0.5, or linear interpolation; both wider when shrinking.
-enum class ResizeFilter { bicubic, bilinear };
-
 namespace detail {
-
-inline constexpr int resize_bits = 32 - 8 - 2;
-
-/// The cubic of Keys with a = −0.5, in Pillow's own order of operations. The products are rounded
-/// by themselves whatever the compiler would fuse: a last bit can become another byte.
-inline double resize_cubic(double x) {
-  const auto times = [](double first, double second) {
-    const volatile double product = first * second;
-    return product;
-  };
-  constexpr double a = -0.5;
-  if (x < 0) x = -x;
-  if (x < 1) return times(times(times(a + 2, x) - (a + 3), x), x) + 1;
-  if (x < 2) return times(times(times(x - 5, x) + 8, x) - 4, a);
-  return 0;
-}
-
-/// What the outputs first … first + count − 1 of an axis that goes from `in` to `out` are made of.
-struct ResizeTaps {
-  std::int64_t count = 0, width = 0;      // outputs, and room for the weights of each
-  std::vector<std::int64_t> begin, taps;  // per output: the first input, and how many
-  std::vector<double> weights;  // (count, width), zeros after the taps; each row adds up to 1
-
-  ResizeTaps(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs,
-             ResizeFilter filter)
-      : count(outputs) {
-    const bool cubic = filter == ResizeFilter::bicubic;
-    const double scale = static_cast<double>(in) / static_cast<double>(out);
-    const double filter_scale = scale < 1 ? 1 : scale;
-    const double support = (cubic ? 2 : 1) * filter_scale, inverse = 1 / filter_scale;
-    width = static_cast<std::int64_t>(std::ceil(support)) * 2 + 1;
-    weights.assign(static_cast<std::size_t>(count * width), 0);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const double center = (static_cast<double>(first + i) + 0.5) * scale;
-      std::int64_t low = static_cast<std::int64_t>(center - support + 0.5);
-      std::int64_t high = static_cast<std::int64_t>(center + support + 0.5);
-      if (low < 0) low = 0;
-      if (high > in) high = in;
-      double* const w = weights.data() + i * width;
-      double sum = 0;
-      for (std::int64_t x = 0; x < high - low; ++x) {
-        const volatile double place = (static_cast<double>(x + low) - center + 0.5) * inverse;
-        const double t = place;  // rounded, whatever the compiler would fuse
-        w[x] = cubic ? resize_cubic(t) : std::fabs(t) < 1 ? 1 - std::fabs(t) : 0;
-        sum += w[x];
-      }
-      for (std::int64_t x = 0; x < high - low && sum != 0; ++x) w[x] /= sum;
-      begin.push_back(low);
-      taps.push_back(high - low);
-    }
-  }
-};
-
-/// The same with whole numbers, as bytes are resized.
-struct ResizeAxis {
-  std::int64_t count = 0, width = 0;
-  std::vector<std::int64_t> begin, taps;
-  std::vector<std::int32_t> coefficients;  // (count, width)
-  bool identity = false;
-
-  ResizeAxis(std::int64_t in, std::int64_t out, std::int64_t first, std::int64_t outputs,
-             ResizeFilter filter = ResizeFilter::bicubic)
-      : identity(in == out) {
-    ResizeTaps exact(in, out, first, outputs, filter);
-    count = exact.count;
-    width = exact.width;
-    begin = std::move(exact.begin);
-    taps = std::move(exact.taps);
-    for (const double w : exact.weights) {
-      const double scaled = w * (1 << resize_bits);
-      coefficients.push_back(static_cast<std::int32_t>(w < 0 ? scaled - 0.5 : scaled + 0.5));
-    }
-  }
-  const std::int32_t* row(std::int64_t i) const { return coefficients.data() + i * width; }
-};
-
-inline constexpr int resize_half = 1 << (resize_bits - 1);
 
 /// Byte c of every lane, and a sum with resize_bits bits after the point as the byte c of every
 /// lane. Four bytes are kept in one lane, because compilers widen bytes one by one.
@@ -196,26 +116,20 @@ struct ResizeColumns {
   }
 };
 
-/// Resizes the images of a batch that have one size, or a part of the result.
+/// Resizes the images of a job, one by one.
 class Resizer {
  public:
-  /// From height × width pixels of `channels` bytes, 3 or 4, to the rows and columns of two axes,
-  /// of which `top` and `left` say where they begin where nothing is resized.
-  Resizer(std::int64_t height, std::int64_t width, std::int64_t channels, ResizeAxis rows,
-          ResizeAxis columns, std::int64_t top, std::int64_t left)
-      : height_(height),
-        row_(width * channels),
-        channels_(channels),
-        rows_(std::move(rows)),
-        columns_(std::move(columns)),
-        top_(top),
-        left_(left) {}
-
-  bool identity() const { return rows_.identity && columns_.identity; }
+  explicit Resizer(const ResizeJob& job)
+      : height_(job.height),
+        row_(job.width * job.channels),
+        channels_(job.channels),
+        rows_(job.rows),
+        columns_(job.columns),
+        top_(job.top),
+        left_(job.left) {}
 
   /// One image to rows that are `to_stride` bytes apart.
   void run(const std::uint8_t* image, std::uint8_t* to, std::int64_t to_stride) const {
-    if (rows_.count == 0 || columns_.count == 0) return;
     // Only the input rows that the output needs.
     const std::size_t last = static_cast<std::size_t>(rows_.count - 1);
     const std::int64_t first_row = rows_.identity ? top_ : rows_.begin[0];
@@ -284,7 +198,7 @@ class Resizer {
   }
 
   std::int64_t height_, row_, channels_;
-  ResizeAxis rows_, columns_;
+  const ResizeAxis &rows_, &columns_;
   std::int64_t top_, left_;
 };
 
@@ -311,6 +225,34 @@ inline void unpremultiply(std::uint8_t* p, std::int64_t pixels) {
   }
 }
 
+inline void resize_on_cpu(std::uint8_t* to, const std::uint8_t* from, const ResizeJob& job) {
+  const Resizer resizer(job);
+  const std::int64_t pixels = job.height * job.width;
+  const auto some = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::uint8_t* image = from + i * pixels * job.channels;
+      if (job.channels == 3 || job.identity()) {
+        resizer.run(image, to + i * job.step, job.stride);
+        continue;
+      }
+      const Tensor<std::uint8_t> weighted(Shape{pixels, 4});
+      std::uint8_t* data = weighted.mutable_data();
+      premultiply(image, data, pixels);
+      resizer.run(data, to + i * job.step, job.stride);
+      for (std::int64_t y = 0; y < job.rows.count; ++y)
+        unpremultiply(to + i * job.step + y * job.stride, job.columns.count);
+    }
+  };
+  // Many images on many threads; of few, the rows of each.
+  if (job.count >= cpu::num_threads()) {
+    cpu::parallel_for(job.count, 1, some);
+  } else {
+    some(0, job.count);
+  }
+}
+inline const Kernel<void(Queue&, std::uint8_t* to, const std::uint8_t* from, const ResizeJob& job)>
+    resize_images{"resize_images", resize_on_cpu};
+
 /// The images of (H, W, C) or (N, H, W, C), C = 3 or 4.
 struct ImageBatch {
   Tensor<std::uint8_t> images;
@@ -318,11 +260,11 @@ struct ImageBatch {
 
   ImageBatch(std::string_view op, const Tensor<std::uint8_t>& given) {
     const int rank = given.rank();
-    TANDEM_CHECK((rank == 3 || rank == 4) && (given.size(-1) == 3 || given.size(-1) == 4) &&
-                     given.device().is_cpu(),
-                 op,
-                 "expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the CPU, got ",
+    TANDEM_CHECK((rank == 3 || rank == 4) && (given.size(-1) == 3 || given.size(-1) == 4), op,
+                 "expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, got ",
                  given.shape());
+    TANDEM_CHECK(resize_images.runs_on(given.device()), op,
+                 "has no CUDA kernel (the images are on ", given.device(), ")");
     height = given.size(-3);
     width = given.size(-2);
     channels = given.size(-1);
@@ -330,32 +272,15 @@ struct ImageBatch {
     TANDEM_CHECK(height > 0 && width > 0, op, "the images ", given.shape(), " have no pixels");
     images = given.contiguous();
   }
-  /// Resizes all of them; image i goes to `to` + i·step, in rows of `stride` bytes, of which the
-  /// first `rows` × `columns` pixels are written.
-  void resize(const Resizer& resizer, std::int64_t rows, std::int64_t columns, std::uint8_t* to,
-              std::int64_t step, std::int64_t stride) const {
-    const std::uint8_t* first = images.data();
-    const std::int64_t pixels = height * width;
-    const auto some = [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        const std::uint8_t* image = first + i * pixels * channels;
-        if (channels == 3 || resizer.identity()) {
-          resizer.run(image, to + i * step, stride);
-          continue;
-        }
-        const Tensor<std::uint8_t> weighted(Shape{pixels, 4});
-        std::uint8_t* data = weighted.mutable_data();
-        premultiply(image, data, pixels);
-        resizer.run(data, to + i * step, stride);
-        for (std::int64_t y = 0; y < rows; ++y) unpremultiply(to + i * step + y * stride, columns);
-      }
-    };
-    // Many images on many threads; of few, the rows of each.
-    if (count >= cpu::num_threads()) {
-      cpu::parallel_for(count, 1, some);
-    } else {
-      some(0, count);
-    }
+  /// Resizes all of them along both axes into `to`, `place` bytes behind its beginning (ResizeJob
+  /// has the rest).
+  void resize(ResizeAxis rows, ResizeAxis columns, std::int64_t top, std::int64_t left,
+              const Tensor<std::uint8_t>& to, std::int64_t place, std::int64_t step,
+              std::int64_t stride) const {
+    if (count == 0 || rows.count == 0 || columns.count == 0) return;
+    resize_images(images.device(), to.mutable_device_data() + place, images.device_data(),
+                  ResizeJob{height, width, channels, std::move(rows), std::move(columns), top, left,
+                            count, step, stride});
   }
   /// The shape of the batch with other sizes.
   Shape shape(std::int64_t rows, std::int64_t columns, std::int64_t depth) const {
@@ -369,18 +294,17 @@ struct ImageBatch {
 /// Pillow's resize to `height` rows of `width` pixels. Pixels of four bytes are red, green, blue
 /// and alpha: as in Pillow, colours are weighted by alpha.
 ///   (H, W, C) → (height, width, C);  (N, H, W, C) → (N, height, width, C);  C = 3 or 4
+/// On the device of the images, with the same bytes.
 inline Tensor<std::uint8_t> resize(const Tensor<std::uint8_t>& images, std::int64_t height,
                                    std::int64_t width, ResizeFilter filter) {
   const char* const op = filter == ResizeFilter::bicubic ? "resize_bicubic" : "resize_bilinear";
   const detail::ImageBatch batch(op, images);
   TANDEM_CHECK(height > 0 && width > 0, op, "the new size must be at least 1 x 1, it is ", height,
                " x ", width);
-  const Tensor<std::uint8_t> out(batch.shape(height, width, batch.channels));
-  const detail::Resizer resizer(batch.height, batch.width, batch.channels,
-                                detail::ResizeAxis(batch.height, height, 0, height, filter),
-                                detail::ResizeAxis(batch.width, width, 0, width, filter), 0, 0);
-  batch.resize(resizer, height, width, out.mutable_data(), height * width * batch.channels,
-               width * batch.channels);
+  const Tensor<std::uint8_t> out(batch.shape(height, width, batch.channels), images.device());
+  batch.resize(detail::ResizeAxis(batch.height, height, 0, height, filter),
+               detail::ResizeAxis(batch.width, width, 0, width, filter), 0, 0, out, 0,
+               height * width * batch.channels, width * batch.channels);
   return out;
 }
 inline Tensor<std::uint8_t> resize_bicubic(const Tensor<std::uint8_t>& images, std::int64_t height,

@@ -5,7 +5,6 @@
 ///   Tensor<std::uint8_t> centre = io::resize_and_crop(frame, 256, 224);  // (224, 224, 3)
 
 #include <cstdint>
-#include <cstring>
 
 #include "tandem/image/resize.hpp"
 
@@ -50,6 +49,7 @@ inline CropAxis crop_axis(std::int64_t size, std::int64_t crop) {
 /// counts in the resizing and is dropped after it. Where the resized image is smaller than the
 /// crop, it lies in the middle of black. `filter` in place of BICUBIC.
 ///   (H, W, C) → (crop, crop, 3);  (N, H, W, C) → (N, crop, crop, 3);  C = 3 or 4
+/// On the device of the images, with the same bytes.
 inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images,
                                             std::int64_t size = 224, std::int64_t crop = 224,
                                             ResizeFilter filter = ResizeFilter::bicubic) {
@@ -60,19 +60,13 @@ inline Tensor<std::uint8_t> resize_and_crop(const Tensor<std::uint8_t>& images,
   const ImageSize full = resized_size(batch.height, batch.width, size);
   const detail::CropAxis down = detail::crop_axis(full.height, crop);
   const detail::CropAxis across = detail::crop_axis(full.width, crop);
-  const detail::Resizer resizer(
-      batch.height, batch.width, batch.channels,
-      detail::ResizeAxis(batch.height, full.height, down.first, down.count, filter),
-      detail::ResizeAxis(batch.width, full.width, across.first, across.count, filter), down.first,
-      across.first);
   const std::int64_t channels = batch.channels, bytes = crop * crop * channels;
-  const Tensor<std::uint8_t> cropped(batch.shape(crop, crop, channels));
-  std::uint8_t* first = cropped.mutable_data();
-  if (down.count < crop || across.count < crop) {
-    std::memset(first, 0, static_cast<std::size_t>(batch.count * bytes));
-  }
-  batch.resize(resizer, down.count, across.count,
-               first + (down.before * crop + across.before) * channels, bytes, crop * channels);
+  const Tensor<std::uint8_t> cropped(batch.shape(crop, crop, channels), images.device());
+  if (down.count < crop || across.count < crop) cropped.zero_();
+  batch.resize(detail::ResizeAxis(batch.height, full.height, down.first, down.count, filter),
+               detail::ResizeAxis(batch.width, full.width, across.first, across.count, filter),
+               down.first, across.first, cropped, (down.before * crop + across.before) * channels,
+               bytes, crop * channels);
   return channels == 3 ? cropped : cropped.slice(-1, 0, 3).contiguous();
 }
 

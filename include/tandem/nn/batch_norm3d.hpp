@@ -2,6 +2,7 @@
 /// Batch norm over volumes, as a layer.
 
 #include "tandem/nn/module.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/batch_norm.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -35,7 +36,7 @@ class BatchNorm3d final : public Layer<T> {
     BatchNormOptions options = options_;
     options.training = this->training();
     const Tensor<T> y = batch_norm(x, weight, bias, running_mean, running_var, options);
-    if (options.training) num_batches_tracked.fill_(num_batches_tracked.item() + T(1));
+    if (options.training) num_batches_tracked += T(1);
     return y;
   }
   /// ε of the options.

@@ -282,17 +282,30 @@ class Module : public RefCounted {
     for (const Tensor<T>& p : parameters()) p.zero_grad();
   }
   /// Moves every parameter and buffer, with its gradient, to `device`. The tensors stay the same
-  /// and get new memory (Tensor::replace_): optimizers go on with them, and tied ones stay tied.
-  /// Errors: a matrix that is kept as bfloat16; then nothing has been moved.
+  /// and get new memory (Tensor::replace_): optimizers go on with them, and tied ones stay tied. So
+  /// do matrices that are kept as bfloat16. What has no tensor (a batch norm that was folded) is
+  /// passed over.
   void to(Device device) {
     const NoGrad no_grad;
     std::vector<std::pair<Tensor<T>, Tensor<T>>> moves;
+    std::vector<std::pair<Tensor<bfloat16>, Tensor<bfloat16>>> low;
+    std::vector<Matrix<T>*> matrices;  // each becomes low[i].second
     for (const Slot<T>& slot : slots()) {
+      if (slot.matrix != nullptr && slot.matrix->is_bfloat16()) {
+        const Tensor<bfloat16>& own = slot.matrix->bf16();
+        Tensor<bfloat16> there = own.device() == device ? own : Tensor<bfloat16>();
+        for (const auto& [from, to] : low) {
+          if (from.is_same(own)) there = to;
+        }
+        if (!there.defined()) {
+          there = Tensor<bfloat16>(own.shape(), device);
+          there.copy_elements(own.contiguous());
+        }
+        low.emplace_back(own, there);
+        matrices.push_back(slot.matrix);
+      }
       const Tensor<T>& own = *slot.tensor;
-      TANDEM_CHECK(own.defined(), "to", "'", slot.name, "' is ",
-                   slot.matrix != nullptr && slot.matrix->is_bfloat16()
-                       ? "kept as bfloat16, which stays on the CPU"
-                       : "undefined");
+      if (!own.defined()) continue;
       TANDEM_CHECK(own.is_leaf(), "to", "'", slot.name, "' is the result of an op");
       bool known = own.device() == device;
       Tensor<T> there;
@@ -312,6 +325,9 @@ class Module : public RefCounted {
       moves.emplace_back(own, there);
     }
     for (const auto& [own, there] : moves) own.replace_(there);
+    if constexpr (std::is_same_v<T, float>) {
+      for (std::size_t i = 0; i < matrices.size(); ++i) matrices[i]->keep(low[i].second);
+    }
   }
   /// Number of elements in all parameters.
   std::int64_t parameter_count() const {

@@ -89,18 +89,23 @@ class TransformerBlock final : public Module<T> {
   /// forward() at some rows only: `wanted` (B, T) → (rows, width), the wanted rows in order. In a
   /// last block whose other rows nobody reads, queries, projection and perceptron of those rows are
   /// saved, forward and backward; keys and values are those of all rows, so the result is the same.
+  /// How many rows there are must be known on the host: a mask on a GPU is brought there, which
+  /// waits; one on the CPU may go with x on a GPU.
   Tensor<T> forward_rows(const Tensor<T>& x, const Tensor<bool>& wanted,
                          const Tensor<bool>& key_mask = {}, bool causal = false) const {
-    const Tensor<std::int64_t> rows = detail::true_positions(wanted);
-    const auto select = [&](const Tensor<T>& all) {
+    const Tensor<std::int64_t> rows =
+        detail::true_positions(wanted.to(Device::cpu())).to(x.device());
+    return forward_selected(x, wanted, key_mask, causal, [&](const Tensor<T>& all) {
       return index_select(all.reshape({all.size(0) * all.size(1), all.size(2)}), 0, rows);
-    };
-    // Dropout draws for whole tensors; what it draws must not depend on what is wanted.
-    if (drop.probability() > 0 && this->training()) return select(forward(x, key_mask, causal));
-    const ModuleScope scope = this->scope();
-    const Tensor<T> mixed = select(attn.mix(ln_1.forward(x), key_mask, causal, wanted));
-    const Tensor<T> attended = attn.out_proj.forward(mixed, Activation::none, select(x));
-    return mlp.forward(ln_2.forward(attended), attended);
+    });
+  }
+  /// forward_rows() of the first row of each sequence: → (B, width). Nothing comes from the host.
+  Tensor<T> forward_first(const Tensor<T>& x, const Tensor<bool>& key_mask = {},
+                          bool causal = false) const {
+    const Tensor<bool> first = full<bool>({x.size(0), x.size(1)}, false, x.device());
+    first.slice(1, 0, 1).fill_(true);
+    return forward_selected(x, first, key_mask, causal,
+                            [](const Tensor<T>& all) { return all.select(1, 0).contiguous(); });
   }
 
   /// forward() of packed causal sequences: x (rows, width) → (rows, width), or with `ends` the rows
@@ -123,6 +128,20 @@ class TransformerBlock final : public Module<T> {
   LayerNorm<T> ln_2;
   Mlp<T> mlp;
   Dropout<T> drop;  ///< on both residual branches
+
+ private:
+  template <class Select>
+  Tensor<T> forward_selected(const Tensor<T>& x, const Tensor<bool>& wanted,
+                             const Tensor<bool>& key_mask, bool causal,
+                             const Select& select) const {
+    // Dropout draws for whole tensors; what it draws must not depend on what is wanted.
+    if (drop.probability() > 0 && this->training()) return select(forward(x, key_mask, causal));
+    const ModuleScope scope = this->scope();
+    const Tensor<T> mixed =
+        select(attn.mix(ln_1.forward(x), key_mask, causal, wanted.to(x.device())));
+    const Tensor<T> attended = attn.out_proj.forward(mixed, Activation::none, select(x));
+    return mlp.forward(ln_2.forward(attended), attended);
+  }
 };
 
 }  // namespace nn
