@@ -26,8 +26,9 @@ ALLOWED = {
     "i3d": [*OPS, "nn", "io", "image"],
     "features": [*OPS, "io", "image", "flow", "clip", "i3d"],
     "wtal/data": [*OPS, "io", "clip", "features"],
-    "wtal/model": [*OPS, "nn", "clip", "wtal/data"],
-    "wtal/train": [*OPS, "nn", "optim", "wtal/data", "wtal/model"],
+    "wtal/rivals": [*OPS, "nn", "wtal/data"],
+    "wtal/model": [*OPS, "nn", "clip", "wtal/data", "wtal/rivals"],
+    "wtal/train": [*OPS, "nn", "optim", "wtal/data", "wtal/rivals", "wtal/model"],
     "wtal/detect": [*OPS, "wtal/data", "wtal/model", "wtal/train"],
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 /// Videos, crops and batches: what a training step sees.                            [method §2, §5]
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "tandem/ops/cat.hpp"
+#include "tandem/ops/index_select.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/wtal/data/types.hpp"
@@ -37,11 +39,13 @@ class VideoSource {
   std::size_t classes() const { return truth().classes.size(); }
 };
 
-/// Rows [begin, begin + rows) of a video.
+/// Rows [begin, begin + rows) of a video; or, where `index` is not empty, the rows that it lists,
+/// some of them perhaps twice, of both kinds of features: `rows` is then how many.
 struct Crop {
   std::size_t video = 0;
   std::int64_t begin = 0;
   std::int64_t rows = 0;
+  std::vector<std::int64_t> index = {};
 };
 
 /// What CBP reads of a video in the paper's naive combination: i3d (T, 2D) and clip (T, W), side by
@@ -125,13 +129,26 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
     const VideoTruth& truth = source.truth().videos[crop.video];
     const auto place = [&](Tensor<T>& into, const Tensor<float>& rows, const char* what) {
       if (!rows.defined()) return;
-      TANDEM_CHECK(rows.rank() == 2 && crop.begin >= 0 && crop.begin + crop.rows <= rows.size(0),
+      TANDEM_CHECK(rows.rank() == 2 && crop.begin >= 0 &&
+                       (!crop.index.empty() || crop.begin + crop.rows <= rows.size(0)),
                    "make_batch", "video '", truth.id, "' has ", what, " of shape ", rows.shape(),
                    "; rows ", crop.begin, " to ", crop.begin + crop.rows, " were asked for");
+      for (const std::int64_t row : crop.index) {
+        TANDEM_CHECK(row >= 0 && row < rows.size(0), "make_batch", "video '", truth.id, "' has ",
+                     what, " of shape ", rows.shape(), "; row ", row, " was asked for");
+      }
+      TANDEM_CHECK(crop.index.empty() || static_cast<std::int64_t>(crop.index.size()) == crop.rows,
+                   "make_batch", "a crop of ", crop.rows, " rows lists ", crop.index.size());
       if (!into.defined()) into = zeros<T>({videos, longest, rows.size(1)});
       TANDEM_CHECK(into.size(2) == rows.size(1), "make_batch", "video '", truth.id, "' has ",
                    rows.size(1), " columns of ", what, ", the videos before it ", into.size(2));
       T* to = into.mutable_data() + b * longest * rows.size(1);
+      if (!crop.index.empty()) {
+        const Tensor<T> chosen =
+            index_select(rows.to<T>(), 0, from_vector<std::int64_t>(crop.index));
+        std::copy(chosen.data(), chosen.data() + chosen.numel(), to);
+        return;
+      }
       const Strides dense = contiguous_strides({crop.rows, rows.size(1)});
       tandem::detail::strided_copy(Shape{crop.rows, rows.size(1)}, to, dense,
                                    rows.data() + crop.begin * rows.strides()[0], rows.strides());

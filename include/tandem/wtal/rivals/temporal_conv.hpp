@@ -1,0 +1,79 @@
+#pragma once
+/// TemporalConv, the convolution over time that the other methods are made of, and their activation.
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/nn/init.hpp"
+#include "tandem/nn/module.hpp"
+#include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/cat.hpp"
+#include "tandem/ops/linear.hpp"
+#include "tandem/ops/pad.hpp"
+#include "tandem/ops/relu.hpp"
+#include "tandem/wtal/rivals/lengths.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+namespace rivals {
+
+/// lrelu — max(x, 0) − slope·max(−x, 0), the leaky ReLU.   Any shape.         [Maas et al. 2013]
+///   The slope is that of the public codes: 0.01 (PyTorch's) or 0.2.
+template <FloatingElement T>
+Tensor<T> lrelu(const Tensor<T>& x, double slope) {
+  return sub(relu(x), mul(relu(neg(x)), T(slope)));
+}
+
+/// How a convolution starts; a = in, k = kernel.
+enum class ConvInit {
+  standard,  ///< PyTorch's: weight and bias U(−1/√(a·k), 1/√(a·k))
+  kaiming,   ///< weight U(−√(6/(a·k)), √(6/(a·k))), bias 0
+};
+
+/// TemporalConv — y_t = b + Σ_j W_j x_{t + j − (k−1)/2}, with zeros outside the video.
+///   x (B, T, in) → (B, T, out); weight (out, in, k) as PyTorch's Conv1d has it, bias (out).
+///   stride 1, k odd. One product: k shifted copies of the rows side by side, times the weight.
+///   Errors: k is even or below 1; rows of another width.
+template <FloatingElement T>
+class TemporalConv final : public nn::Module<T> {
+ public:
+  TemporalConv(std::int64_t in, std::int64_t out, std::int64_t kernel, Generator& random,
+               bool with_bias = true, ConvInit init = ConvInit::standard)
+      : kernel_(kernel) {
+    TANDEM_CHECK(kernel >= 1 && kernel % 2 == 1, "temporal_conv", "the kernel must be odd, it is ",
+                 kernel);
+    const std::int64_t fan = in * kernel;
+    // √6 times the standard bound is Kaiming's
+    weight = nn::kaiming_uniform<T>({out, in, kernel}, fan, random);
+    if (init == ConvInit::kaiming) weight = mul(weight, T(__builtin_sqrt(6.0)));
+    this->add("weight", weight);
+    if (!with_bias) return;
+    bias = init == ConvInit::kaiming ? zeros<T>({out}) : nn::kaiming_uniform<T>({out}, fan, random);
+    this->add("bias", bias);
+  }
+
+  /// Padded frames (valid (B, T) false) enter as zeros, whatever they hold; without `valid` all
+  /// frames are real.  (reading)
+  Tensor<T> forward(const Tensor<T>& x, const Tensor<bool>& valid = {}) const {
+    const nn::ModuleScope scope = this->scope();
+    const std::int64_t in = weight.size(1), out = weight.size(0);
+    TANDEM_CHECK(x.rank() == 3 && x.size(2) == in, "temporal_conv", "expected rows (B, T, ", in,
+                 "), got ", x.shape());
+    if (kernel_ == 1) return linear(x, weight.reshape({out, in}), bias);
+    const std::int64_t frames = x.size(1), margin = (kernel_ - 1) / 2;
+    const Tensor<T> wide = pad(without_padding(x, valid), {{0, 0}, {margin, margin}, {0, 0}});
+    std::vector<Tensor<T>> taps;
+    for (std::int64_t j = 0; j < kernel_; ++j) taps.push_back(wide.slice(1, j, j + frames));
+    const Tensor<T> by_tap = weight.transpose(1, 2).contiguous().reshape({out, kernel_ * in});
+    return linear(cat(taps, 2), by_tap, bias);
+  }
+
+  Tensor<T> weight, bias;  ///< bias: undefined without
+
+ private:
+  std::int64_t kernel_;
+};
+
+}  // namespace rivals
+}  // namespace wtal
+TANDEM_NAMESPACE_END
