@@ -34,8 +34,8 @@ PAGES = {
                tensor/suggest.hpp"""),
     "ops_elementwise": ("Ops: elementwise", "One element in, one element out.", """ops/arithmetic.hpp ops/abs.hpp ops/clamp.hpp
         ops/exp.hpp ops/log.hpp ops/pow.hpp ops/sqrt.hpp ops/square.hpp ops/gelu.hpp ops/quick_gelu.hpp ops/relu.hpp
-        ops/sigmoid.hpp ops/silu.hpp ops/sin.hpp ops/cos.hpp ops/log1p.hpp ops/rsqrt.hpp
-        ops/leaky_relu.hpp ops/maximum.hpp ops/minimum.hpp ops/remainder.hpp ops/isnan.hpp ops/isinf.hpp ops/isfinite.hpp
+        ops/sigmoid.hpp ops/silu.hpp ops/sin.hpp ops/log1p.hpp ops/rsqrt.hpp
+        ops/leaky_relu.hpp ops/maximum.hpp ops/remainder.hpp ops/isnan.hpp
         ops/masked_fill.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
         formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
     "ops_reductions": ("Ops: reductions and normalization", "Sums, extrema, softmax and norms along dimensions.",
