@@ -282,10 +282,11 @@ TEST_CASE("rivals: pair_loss takes valid rows only, is 0 without a shared class,
 
 TEST_CASE("rivals: min_max_zero, stretch, runs, contrast") {
   using V = std::vector<double>;
-  CHECK(min_max_zero(V{1, 3, 4}) == V{0.25, 0.75, 1});
-  CHECK(min_max_zero(V{-1, 1}) == V{0, 1});
-  CHECK(min_max_zero(V{0, 0}) == V{0, 0});
-  CHECK(min_max_zero(V{-2, -1}) == V{0, 0.5});
+  CHECK(min_max_zero(V{1, 2, 5}) == V{0, 0.25, 1});
+  CHECK(min_max_zero(V{-1, 2}) == V{-0.5, 1});
+  CHECK(min_max_zero(V{3, 3}) == V{0, 0});
+  CHECK(min_max_zero(V{-2, -1}) == V{-2, -1});
+  CHECK(min_max_zero(V{}).empty());
   CHECK(stretch(V{0, 2, 3}, 2) == V{0, 1, 2, 2.5, 3, 3.5});
   CHECK(stretch(V{4}, 3) == V{4, 4, 4});
   CHECK(stretch(V{}, 3).empty());

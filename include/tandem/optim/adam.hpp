@@ -119,6 +119,12 @@ class AdamBase final : public Optimizer<T> {
   void prepare_replay() override {
     this->write_numbers("adam", [&](std::int64_t t) { return step_number(t); });
   }
+  /// For the steps from here on; a phase of training may decay otherwise than another.
+  void set_weight_decay(double weight_decay) {
+    TANDEM_CHECK(weight_decay >= 0, "adam", "epsilon and weight decay must not be negative");
+    options_.weight_decay = weight_decay;
+  }
+  double weight_decay() const { return options_.weight_decay; }
   std::vector<nn::Named<T>> state() const override {
     std::vector<nn::Named<T>> out = Optimizer<T>::state();
     this->name_state(out, "exp_avg", first_);

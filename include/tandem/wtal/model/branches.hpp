@@ -18,6 +18,7 @@
 #include "tandem/ops/stack.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/wtal/model/prompts.hpp"
+#include "tandem/wtal/rivals/sampling.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -27,10 +28,16 @@ template <FloatingElement T>
 struct BranchOutput {
   Tensor<T> features;  ///< f (B, T, W), the frame features that L_fb compares
   Tensor<T> logits;    ///< S (B, T, C); P = σ(S)
+  // What only some methods have; undefined where there is none.
+  Tensor<T> background = {};  ///< (B, T, 1): of a class "none of them"; σ of it is its probability
+  Tensor<T> attention = {};   ///< (B, T, 1) in (0, 1): how much a frame is foreground, by a filter
+  Tensor<T> label_free = {};  ///< (): the terms of the method's own loss that need no class label
 };
 
 /// A branch is a replaceable part: the trainer knows nothing else about it. The paper swaps other
-/// weakly-supervised methods in for CBP; derive from this to do the same.
+/// weakly-supervised methods in for CBP; derive from this to do the same (docs/adding_a_method.md).
+/// forward() is enough: DCL's warm-up, sampler and inference serve it. A method that trains or
+/// localizes in a way of its own says so by the functions below.
 template <FloatingElement T>
 class Branch : public nn::Module<T> {
  public:
@@ -42,6 +49,25 @@ class Branch : public nn::Module<T> {
   /// Before each step on a GPU: brings up to date, where graphs that were captured read it, what the
   /// branch keeps of parameters that do not learn in this step. `teaches`: none of them does.
   virtual void refresh(bool teaches) const { static_cast<void>(teaches); }
+
+  /// How the method trains when it stands alone: its warm-up here. Null: as DCL's CBP does.
+  virtual const rivals::Recipe* recipe() const { return nullptr; }
+  /// The method's own loss of a batch, (): x (B, T, D), valid (B, T), labels y (B, C). Minimised in
+  /// the warm-up of a branch with a recipe.
+  virtual Tensor<T> own_loss(const Tensor<T>& x, const Tensor<bool>& valid,
+                             const Tensor<T>& y) const {
+    static_cast<void>(x), static_cast<void>(valid), static_cast<void>(y);
+    fail("branch", "this method has no loss of its own");
+  }
+  /// Whether own_detections() is there.
+  virtual bool localizes() const { return false; }
+  /// What the method's own inference finds in a whole video x (T, D), in seconds; `seconds_per_row`
+  /// is how long a row lasts. The branch is in the mode that it is in, and records no graph.
+  virtual std::vector<Detection> own_detections(const Tensor<float>& x,
+                                                double seconds_per_row) const {
+    static_cast<void>(x), static_cast<void>(seconds_per_row);
+    fail("branch", "this method has no inference of its own");
+  }
 };
 
 /// How frames know where they are.  (reading; method.md: an option)

@@ -17,14 +17,12 @@ TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 namespace rivals {
 
-/// min_max_zero — (x − m)/δ with M = max(0, max), m = min(0, min), δ = M − m, or 1 where that is 0.
-///                                                                                              [C]
+/// min_max_zero — (x − m)/δ with M = max(0, max), m = max(0, min), δ = M − m, or 1 where that is 0:
+/// what is below 0 stays below 0, and nothing is clipped.                                       [C]
 inline std::vector<double> min_max_zero(std::span<const double> curve) {
-  double most = 0, least = 0;
-  for (const double x : curve) {
-    most = std::max(most, x);
-    least = std::min(least, x);
-  }
+  if (curve.empty()) return {};
+  const auto [low, high] = std::minmax_element(curve.begin(), curve.end());
+  const double least = std::max(0.0, *low), most = std::max(0.0, *high);
   const double range = most - least > 0 ? most - least : 1;
   std::vector<double> out;
   for (const double x : curve) out.push_back((x - least) / range);

@@ -14,11 +14,13 @@
 #include "tandem/optim/clip_grad.hpp"
 #include "tandem/wtal/data/batch.hpp"
 #include "tandem/wtal/model/branches.hpp"
+#include "tandem/wtal/train/background_class.hpp"
 #include "tandem/wtal/train/captured_steps.hpp"
 #include "tandem/wtal/train/label_memory.hpp"
 #include "tandem/wtal/train/oracle_labels.hpp"
 #include "tandem/wtal/train/step_report.hpp"
 #include "tandem/wtal/train/trainer_options.hpp"
+#include "tandem/wtal/train/training_sampler.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -51,10 +53,25 @@ class Trainer {
   }
 
   /// Draws the crops of every step, by the options' batch, crop and seed; `lengths` are the rows of
-  /// each video.
+  /// each video. Of a method that trains as CBP does.
   Sampler sampler(std::vector<std::int64_t> lengths) const {
+    TANDEM_CHECK(own_recipe() == nullptr, "trainer",
+                 "this method's warm-up has a sampler of its own, which needs the videos' labels");
     return Sampler(std::move(lengths), options_.batch, options_.crop,
                    Generator(options_.seed).split(crop_stream));
+  }
+  /// The same of any method: a warm-up that is its own is drawn by its recipe. `truth` has the
+  /// labels of the videos.
+  TrainingSampler sampler(std::vector<std::int64_t> lengths, const GroundTruth& truth) const {
+    const Generator random = Generator(options_.seed).split(crop_stream);
+    std::optional<rivals::RecipeSampler> own;
+    if (const rivals::Recipe* recipe = own_recipe()) {
+      std::vector<std::vector<int>> labels;
+      for (const VideoTruth& video : truth.videos) labels.push_back(video.labels);
+      own.emplace(*recipe, lengths, labels, random.split(recipe_stream));
+    }
+    return {Sampler(std::move(lengths), options_.batch, options_.crop, random), std::move(own),
+            options_.warm_up_steps};
   }
 
   /// The learning rates of the branches in a step; a step uses that of the branch that it trains.
@@ -66,7 +83,9 @@ class Trainer {
     const double factor = options_.schedule.factor(step);
     const double vlp =
         options_.vlp_learning_rate > 0 ? options_.vlp_learning_rate : options_.learning_rate;
-    return {.cbp = options_.learning_rate * factor, .vlp = vlp * factor};
+    const rivals::Recipe* const own = step < options_.warm_up_steps ? own_recipe() : nullptr;
+    const double cbp = own != nullptr ? own->learning_rate : options_.learning_rate;
+    return {.cbp = cbp * factor, .vlp = vlp * factor};
   }
 
   /// The step that the schedule wants next, on this batch, which is on the host.
@@ -88,6 +107,10 @@ class Trainer {
     const Rates rates = learning_rates(step_);
     if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(rates.cbp);
     if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(rates.vlp);
+    if (const rivals::Recipe* own = own_recipe(); own != nullptr && cbp_->adam) {
+      const bool alone = phase.kind == Phase::Kind::warm_up;
+      cbp_->adam->set_weight_decay(alone ? own->weight_decay : options_.weight_decay);
+    }
     Generator noise =
         Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
     Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
@@ -281,6 +304,7 @@ class Trainer {
  private:
   /// Streams of the seed. Each step splits its own from them.
   static constexpr std::uint64_t crop_stream = 5, dropout_stream = 0xD20;
+  static constexpr std::uint64_t recipe_stream = 0x5EC1;  // of crop_stream
   static constexpr const char* shares_name = "pseudo_labels.shares";
   static constexpr const char* teacher_prefix = "teacher.";
 
@@ -296,8 +320,17 @@ class Trainer {
     std::optional<optim::Adam<T>> adam;  // nothing for a branch that only teaches
   };
 
-  /// Warm-up: CBP learns the video labels.  L_cls.
+  /// How the warm-up of a method goes that trains in a way of its own; else null.
+  const rivals::Recipe* own_recipe() const {
+    return cbp_ && options_.own_warm_up ? cbp_->branch.recipe() : nullptr;
+  }
+
+  /// Warm-up: CBP learns the video labels.  L_cls, or the loss of the method in its place.
   StepNumbers<T> warm_up_step(const Batch<T>& batch) {
+    if (own_recipe() != nullptr) {
+      const Tensor<T> own = cbp_->branch.own_loss(batch.i3d, batch.valid, batch.labels);
+      return learn({.total = own, .cls = own}, *cbp_->adam);
+    }
     const BranchOutput<T> out = cbp_->branch.forward(batch.i3d, batch.valid);
     const Tensor<T> loss = loss_cls(out.logits, batch.labels, batch.valid, options_.cbp_reading,
                                     options_.topk_divisor);
@@ -450,10 +483,24 @@ class Trainer {
                                           .every_entry = options_.every_entry,
                                           .foreground = options_.kd_foreground,
                                           .background = options_.kd_background});
+    if (out.background.defined() && options_.background_labels) {
+      // Its 1 is background's teaching, its 0 foreground's
+      const Tensor<std::int32_t> h_b = background_labels(h, batch.valid);
+      numbers.kd = add(numbers.kd, loss_kd(out.background, h_b, batch.valid,
+                                           {.foreground = options_.kd_background,
+                                            .background = options_.kd_foreground}));
+      numbers.total = numbers.kd;
+    }
     if (options_.lambda > 0) {
       numbers.fb = loss_fb(normalize(out.features, -1), h, batch.valid, options_.contrast);
       numbers.total = add(numbers.kd, mul(numbers.fb, T(options_.lambda)));
     }
+    if (options_.teach_attention && out.attention.defined()) {
+      const Tensor<std::int32_t> h_b = background_labels(h, batch.valid);
+      numbers.total = add(numbers.total, attention_loss(out.attention, h_b));
+    }
+    if (options_.keep_regularisers && out.label_free.defined())
+      numbers.total = add(numbers.total, out.label_free);
     return learn(std::move(numbers), *student.adam);
   }
 

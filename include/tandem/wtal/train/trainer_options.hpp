@@ -50,6 +50,18 @@ struct TrainerOptions {
   bool kd_foreground = true;  ///< false: "no L_kd foreground"  [P]
   bool kd_background = true;  ///< false: "no L_kd background"; without both there is no L_kd  [P]
   ContrastOptions contrast = {};
+  // Of a method in CBP's place that has them; CBP itself has not.
+  /// The warm-up is the method's own training: its loss, sampler, rate and decay; false: as CBP's
+  /// (reading: the paper does not say how it swaps methods)
+  bool own_warm_up = true;
+  /// L_kd teaches the background class too, where there is one: 1 on confident background frames, 0
+  /// on confident foreground  (reading)
+  bool background_labels = true;
+  /// F steps teach the foreground filter too: BCE(w, 1 − h_b) on confident frames  (reading: only
+  /// through what it weighs)
+  bool teach_attention = false;
+  /// F steps keep the terms of the method's loss that need no class label  (reading: they do not)
+  bool keep_regularisers = false;
   optim::Schedule schedule = {};  ///< of the learning rate, over all steps
   std::uint64_t seed = 0;         ///< of crops and dropout
   bool graphs = true;  ///< on a GPU: steps are captured and replayed; the bits are the same
