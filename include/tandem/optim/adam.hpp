@@ -15,6 +15,9 @@ struct AdamOptions {
   double beta2 = 0.999;         ///< β₂
   double epsilon = 1e-8;        ///< ε
   double weight_decay = 0;      ///< wd
+  /// ε is added to √v as it is, before the bias correction: θ ← θ − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε),
+  /// the form of the paper's end of section 2, and of fairseq
+  bool epsilon_before_correction = false;
 };
 
 namespace detail {
@@ -140,7 +143,9 @@ class AdamBase final : public Optimizer<T> {
             .rest1 = T(1) - beta1,
             .beta2 = beta2,
             .rest2 = T(1) - beta2,
-            .epsilon = T(options_.epsilon),
+            .epsilon = T(options_.epsilon_before_correction
+                             ? options_.epsilon / __builtin_sqrt(correction2)
+                             : options_.epsilon),
             .rate = T(rate / correction1),
             .root_scale = T(1 / __builtin_sqrt(correction2)),
             .decay = T(decoupled ? 0 : decay),

@@ -1,0 +1,243 @@
+#pragma once
+/// TSM, the text-segment mining of Boosting-WTAL: the text of each class is a query that is matched
+/// with the frames.                                                                [rivals §5, P, C]
+
+#include <cstdint>
+
+#include "tandem/ops/attention.hpp"
+#include "tandem/ops/cat.hpp"
+#include "tandem/ops/gelu.hpp"
+#include "tandem/ops/matmul.hpp"
+#include "tandem/wtal/rivals/co2_loss.hpp"
+#include "tandem/wtal/rivals/cross_modal.hpp"
+#include "tandem/wtal/rivals/dropout.hpp"
+#include "tandem/wtal/rivals/text_positions.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+namespace rivals {
+
+/// The sizes of TSM.
+struct TsmOptions {
+  CrossModalOptions streams = {.autoencoder = true};
+  std::int64_t word_width = 300;  ///< of a word vector
+  std::int64_t prompts = 9;       ///< n_p: learned vectors before the two words of a class
+  std::int64_t heads = 8;         ///< of the attention among the tokens
+  std::int64_t mlp_hidden = 8192;
+  double stochastic_depth = 0.1;  ///< how often a class leaves a residual branch out, in training
+};
+
+/// What TSM says.
+template <FloatingElement T>
+struct TsmOutput {
+  Tensor<T> features;                       ///< h0 (B, T, D): `feat`, of the pair loss
+  Tensor<T> final_features;                 ///< h1 (B, T, D)
+  Tensor<T> cas;                            ///< S (B, T, C + 1), the last column is the background
+  Tensor<T> attention;                      ///< a (B, T, 1)
+  Tensor<T> rgb_attention, flow_attention;  ///< a_v, a_f (B, T, 1)
+  Tensor<T> rgb, flow;  ///< d_v, d_f (B, T, stream): what the auto-encoders decoded
+};
+
+/// The tokens of the classes, (C + 1, n_p + 2, D): before, between and after their two residual
+/// branches.
+template <FloatingElement T>
+struct TsmText {
+  Tensor<T> before, attended, after;
+};
+
+/// Tsm — the network.                                                                [rivals §5, C]
+///   (a_v, r_v) = A(rgb, flow), (a_f, r_f) = A(flow, rgb), a = (a_v + a_f)/2
+///   h0 = Drop(.7)(LReLU(.2)(Conv₃([r_v; r_f]))), h1 = Drop(.7)(LReLU(.2)(Conv₃(h0)))
+///   z = Drop(.5)(LReLU(.2)(Conv₁(prompts of the class, its two words))) + add_weight + sinusoid
+///   z += s₁⊙MHA(z);  z += s₂⊙MLP(z)        no layer norm; s start at 1e-4
+///   S_{t,c} = h1_t·z_c[token 0]
+/// x (B, T, 2·stream) → S (B, T, C + 1), D = 2·stream. The word vectors of the classes are given and
+/// do not learn; those of the background class, two of them, do, and start as 0.
+template <FloatingElement T>
+class Tsm final : public nn::Module<T> {
+ public:
+  /// `words` (C, 2, word_width): the vectors of the two words of each class.
+  Tsm(const TsmOptions& o, const Tensor<T>& words, Generator& random)
+      : rgb(o.streams, random),
+        flow(o.streams, random),
+        fusion(width(o), width(o), 3, random, true, ConvInit::kaiming),
+        fusion2(width(o), width(o), 3, random, true, ConvInit::kaiming),
+        embed(o.word_width, width(o), 1, random, true, ConvInit::kaiming),
+        key(width(o), width(o), 1, random, true, ConvInit::kaiming),
+        query(width(o), width(o), 1, random, true, ConvInit::kaiming),
+        value(width(o), width(o), 1, random, true, ConvInit::kaiming),
+        project(width(o), width(o), 1, random, true, ConvInit::kaiming),
+        mlp0(width(o), o.mlp_hidden, 1, random, true, ConvInit::kaiming),
+        mlp3(o.mlp_hidden, width(o), 1, random, true, ConvInit::kaiming),
+        words_(words.detach()),
+        options_(o) {
+    TANDEM_CHECK(words.rank() == 3 && words.size(1) == 2 && words.size(2) == o.word_width, "tsm",
+                 "expected the words of the classes as (C, 2, ", o.word_width, "), got ",
+                 words.shape());
+    TANDEM_CHECK(o.prompts >= 1 && o.heads >= 1 && width(o) % o.heads == 0, "tsm", o.prompts,
+                 " prompts and ", o.heads, " heads for a width of ", width(o),
+                 ": there must be a prompt, and the heads must divide the width");
+    const std::int64_t classes = words.size(0) + 1, tokens = o.prompts + 2;
+    const double bound = __builtin_sqrt(6 / static_cast<double>(o.word_width * o.prompts));
+    prompts = rand<T>({classes, o.word_width, o.prompts}, random, -bound, bound);
+    background = zeros<T>({1, 2, o.word_width});
+    added = randn<T>({classes, width(o), tokens}, random, 0, 0.03125);
+    attention_scale = full<T>({1, width(o), 1}, 1e-4);
+    mlp_scale = full<T>({1, width(o), 1}, 1e-4);
+    positions_ = halves_sinusoid<T>(tokens, width(o));
+    this->add("weight", prompts);
+    this->add("b_enc", background);
+    this->add("add_weight", added);
+    this->add("vAttn", rgb);
+    this->add("fAttn", flow);
+    this->add("fusion.0", fusion);
+    this->add("fusion.2", drop_fusion);
+    this->add("fusion2.0", fusion2);
+    this->add("fusion2.2", drop_fusion2);
+    this->add("txt_emb.0", embed);
+    this->add("txt_emb.2", drop_embed);
+    this->add("MHA.key", key);
+    this->add("MHA.query", query);
+    this->add("MHA.value", value);
+    this->add("MHA.proj", project);
+    this->add("mlp.0", mlp0);
+    this->add("mlp.2", drop_mlp);
+    this->add("mlp.3", mlp3);
+    this->add("mlp.4", drop_mlp_out);
+    this->add("drop_path_attn.scale", attention_scale);
+    this->add("drop_path_mlp.scale", mlp_scale);
+  }
+
+  /// `valid` (B, T): rows that are no frames enter the convolutions as zeros.
+  TsmOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const {
+    const nn::ModuleScope scope("tsm");
+    const std::int64_t stream = options_.streams.stream;
+    TANDEM_CHECK(
+        x.rank() == 3 && x.size(2) == 2 * stream && valid.shape() == (Shape{x.size(0), x.size(1)}),
+        "tsm", "expected x (B, T, ", 2 * stream, ") and valid (B, T), got ", x.shape(), " and ",
+        valid.shape());
+    const Tensor<T> v = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
+    const CrossModalOutput<T> from_rgb = rgb.forward(v, f, valid),
+                              from_flow = flow.forward(f, v, valid);
+    TsmOutput<T> out;
+    out.rgb_attention = from_rgb.attention;
+    out.flow_attention = from_flow.attention;
+    out.attention = mul(add(from_rgb.attention, from_flow.attention), T(0.5));
+    out.rgb = from_rgb.decoded;
+    out.flow = from_flow.decoded;
+    out.features = drop_fusion.forward(
+        lrelu(fusion.forward(cat(std::vector<Tensor<T>>{from_rgb.filtered, from_flow.filtered}, -1),
+                             valid),
+              0.2));
+    out.final_features = drop_fusion2.forward(lrelu(fusion2.forward(out.features, valid), 0.2));
+    out.cas = matmul(out.final_features, text().after.select(1, 0).transpose(0, 1));
+    return out;
+  }
+
+  /// The tokens of all classes.
+  TsmText<T> text() const {
+    const Tensor<T> names =
+        cat(std::vector<Tensor<T>>{words_.to(background.device()), background}, 0);
+    const Tensor<T> tokens = cat(std::vector<Tensor<T>>{prompts.transpose(1, 2), names}, 1);
+    TsmText<T> out;
+    out.before =
+        add(add(drop_embed.forward(lrelu(embed.forward(tokens), 0.2)), added.transpose(1, 2)),
+            positions_.to(background.device()));
+    out.attended = add(out.before, branch(attend(out.before), attention_scale));
+    out.after = add(out.attended, branch(drop_mlp_out.forward(mlp3.forward(
+                                             drop_mlp.forward(gelu(mlp0.forward(out.attended))))),
+                                         mlp_scale));
+    return out;
+  }
+  /// The options it was made with.
+  const TsmOptions& options() const { return options_; }
+
+  CrossModal<T> rgb, flow;                 ///< vAttn, fAttn
+  TemporalConv<T> fusion, fusion2, embed;  ///< embed: txt_emb
+  TemporalConv<T> key, query, value, project, mlp0, mlp3;
+  Tensor<T> prompts;                     ///< `weight` (C + 1, word_width, n_p)
+  Tensor<T> background;                  ///< `b_enc` (1, 2, word_width)
+  Tensor<T> added;                       ///< `add_weight` (C + 1, D, n_p + 2)
+  Tensor<T> attention_scale, mlp_scale;  ///< s₁, s₂ (1, D, 1)
+  Dropout<T> drop_fusion{0.7}, drop_fusion2{0.7}, drop_embed{0.5}, drop_mlp{0.1}, drop_mlp_out{0.1};
+
+ private:
+  static std::int64_t width(const TsmOptions& o) { return 2 * o.streams.stream; }
+  /// MHA over the tokens of a class, without a mask.
+  Tensor<T> attend(const Tensor<T>& z) const {
+    const std::int64_t heads = options_.heads, head = z.size(2) / heads;
+    const auto split = [&](const Tensor<T>& y) {
+      return y.reshape({z.size(0), z.size(1), heads, head}).permute({0, 2, 1, 3});
+    };
+    const Tensor<T> mixed = scaled_dot_product_attention(
+        split(query.forward(z)), split(key.forward(z)), split(value.forward(z)));
+    return project.forward(mixed.permute({0, 2, 1, 3}).reshape(z.shape()));
+  }
+  /// What a residual branch adds, scaled; in training a class leaves it out now and then, and the
+  /// others take it so much the more.
+  Tensor<T> branch(const Tensor<T>& y, const Tensor<T>& scale) const {
+    const Tensor<T> scaled = mul(y, scale.transpose(1, 2));
+    if (!this->training() || options_.stochastic_depth == 0) return scaled;
+    TANDEM_CHECK(nn::current_generator() != nullptr, "tsm",
+                 "training needs an nn::RandomScope, so that runs can be repeated");
+    return mul(scaled, dropout(ones<T>({y.size(0), 1, 1}, y.device()), options_.stochastic_depth,
+                               *nn::current_generator()));
+  }
+
+  Tensor<T> words_, positions_;
+  TsmOptions options_;
+};
+
+/// autoencoder_loss — L_ae = MSE(d_v, rgb) + MSE(d_f, flow) over the frames: what is decoded from
+/// flow is RGB and the other way round.                                               [rivals §5, C]
+template <FloatingElement T>
+Tensor<T> autoencoder_loss(const Tensor<T>& rgb, const Tensor<T>& flow, const Tensor<T>& x,
+                           const Tensor<bool>& valid) {
+  const std::int64_t stream = rgb.size(2);
+  return add(masked_mean(square(sub(rgb, x.slice(2, 0, stream))), valid),
+             masked_mean(square(sub(flow, x.slice(2, stream, 2 * stream))), valid));
+}
+
+/// The weights of TSM's terms.
+struct TsmLossOptions {
+  Co2LossOptions co2 = {.mutual = 0};
+  double autoencoder = 1.5;
+  double attention = 1.5;  ///< of the MSE to VLC's attention
+};
+
+/// The loss of TSM and its terms.
+template <FloatingElement T>
+struct TsmLosses {
+  Co2Losses<T> co2;
+  Tensor<T> autoencoder;  ///< L_ae
+  Tensor<T> attention;    ///< 1.5·MSE(a, stop(a_vlc)), with its weight
+  Tensor<T> total;
+};
+
+/// tsm_losses — CO2-Net's loss without L_mut + 1.5·L_ae + 1.5·MSE(a, stop(a_vlc)).     [rivals §5, C]
+///   vlc_attention (B, T); undefined: without that term, TSM alone.
+template <FloatingElement T>
+TsmLosses<T> tsm_losses(const TsmOutput<T>& out, const Tensor<T>& x, const Tensor<T>& y,
+                        const Tensor<bool>& valid, const Tensor<T>& vlc_attention,
+                        const TsmLossOptions& o = {}) {
+  TsmLosses<T> l;
+  l.co2 = co2_losses<T>({.features = out.features,
+                         .cas = out.cas,
+                         .attention = out.attention,
+                         .rgb_attention = out.rgb_attention,
+                         .flow_attention = out.flow_attention},
+                        y, valid, o.co2);
+  l.autoencoder = autoencoder_loss(out.rgb, out.flow, x, valid);
+  l.total = add(l.co2.total, mul(l.autoencoder, T(o.autoencoder)));
+  if (vlc_attention.defined()) {
+    l.attention =
+        mul(masked_mean(square(sub(out.attention, vlc_attention.detach().unsqueeze(2))), valid),
+            T(o.attention));
+    l.total = add(l.total, l.attention);
+  }
+  return l;
+}
+
+}  // namespace rivals
+}  // namespace wtal
+TANDEM_NAMESPACE_END

@@ -1,0 +1,129 @@
+#pragma once
+/// The cross-modal consensus module of CO2-Net and its variant with an auto-encoder, that of
+/// Boosting-WTAL.                                                               [rivals §2, §5, C]
+
+#include <cstdint>
+
+#include "tandem/ops/clamp.hpp"
+#include "tandem/ops/mean.hpp"
+#include "tandem/ops/sigmoid.hpp"
+#include "tandem/ops/sqrt.hpp"
+#include "tandem/ops/square.hpp"
+#include "tandem/ops/sum.hpp"
+#include "tandem/wtal/rivals/dropout.hpp"
+#include "tandem/wtal/rivals/temporal_conv.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace wtal {
+namespace rivals {
+
+/// The sizes of a CrossModal.
+struct CrossModalOptions {
+  std::int64_t stream = 1024;  ///< columns of each of the two streams
+  std::int64_t hidden = 512;   ///< inside the attention
+  std::int64_t encoded = 512;  ///< e of the auto-encoder, where there is one
+  bool autoencoder = false;    ///< Boosting-WTAL's module A; false: CO2-Net's module M
+  ConvInit init = ConvInit::kaiming;
+};
+
+/// What a CrossModal says.
+template <FloatingElement T>
+struct CrossModalOutput {
+  Tensor<T> attention;      ///< a (B, T, 1)
+  Tensor<T> raw;            ///< its logit, after the last dropout (B, T, 1)
+  Tensor<T> filtered = {};  ///< r (B, T, stream)
+  Tensor<T> decoded = {};   ///< d (B, T, stream), with an auto-encoder
+};
+
+/// CrossModal — the stream `main`, filtered by what `aux` has to say, and its attention.
+///   g = Drop(.5)(LReLU(.2)(Conv₃(mean_t main)))        global: of the whole video
+///   l = Drop(.5)(LReLU(.2)(Conv₃(aux)))                local
+///   r = sigmoid(l⊙g)⊙main
+///   a = sigmoid(Drop(.5)(Conv₁(LReLU(.2)(Conv₃(Drop(.5)(LReLU(.2)(Conv₃(r))))))))
+/// With an auto-encoder (Boosting-WTAL):
+///   e = Drop(.5)(LReLU(.2)(Conv₃(aux))), d = Drop(.5)(LReLU(.2)(Conv₃(e))), l is of e, and
+///   r = sigmoid(l⊙cos(l_t, g))⊙main
+///   main, aux (B, T, stream); a (B, T, 1), r and d (B, T, stream).                  [rivals §2, §5, C]
+/// Padded frames (valid (B, T) false) enter the convolutions as zeros and the mean over time not at
+/// all; without `valid` all frames are real.  (reading)
+/// The last dropout is on the attention's logit: in training half of the frames have a = ½ exactly
+/// and the others a doubled logit. Names are those of the public checkpoints.
+template <FloatingElement T>
+class CrossModal final : public nn::Module<T> {
+ public:
+  CrossModal(const CrossModalOptions& o, Generator& random)
+      : options_(o),
+        encode(o.stream, o.encoded, 3, random, true, o.init),
+        decode(o.encoded, o.stream, 3, random, true, o.init),
+        local(o.autoencoder ? o.encoded : o.stream, o.stream, 3, random, true, o.init),
+        global(o.stream, o.stream, 3, random, true, o.init),
+        attention0(o.stream, o.hidden, 3, random, true, o.init),
+        attention3(o.hidden, o.hidden, 3, random, true, o.init),
+        attention5(o.hidden, 1, 1, random, true, o.init) {
+    if (o.autoencoder) {
+      this->add("AE_e.0", encode);
+      this->add("AE_e.2", drop_encode);
+      this->add("AE_d.0", decode);
+      this->add("AE_d.2", drop_decode);
+    }
+    this->add("bit_wise_attn.0", local);
+    this->add("bit_wise_attn.2", drop_local);
+    this->add("channel_conv.0", global);
+    this->add("channel_conv.2", drop_global);
+    this->add("attention.0", attention0);
+    this->add("attention.2", drop_hidden);
+    this->add("attention.3", attention3);
+    this->add("attention.5", attention5);
+    this->add("attention.6", drop_logit);
+  }
+
+  CrossModalOutput<T> forward(const Tensor<T>& main, const Tensor<T>& aux,
+                              const Tensor<bool>& valid = {}) const {
+    const nn::ModuleScope scope = this->scope();
+    CrossModalOutput<T> out;
+    const Tensor<T> g = drop_global.forward(lrelu(global.forward(time_mean(main, valid))));
+    Tensor<T> l, gate;
+    if (options_.autoencoder) {
+      const Tensor<T> e = drop_encode.forward(lrelu(encode.forward(aux, valid)));
+      out.decoded = drop_decode.forward(lrelu(decode.forward(e, valid)));
+      l = drop_local.forward(lrelu(local.forward(e, valid)));
+      gate = mul(l, cosine(l, g));
+    } else {
+      l = drop_local.forward(lrelu(local.forward(aux, valid)));
+      gate = mul(l, g);
+    }
+    out.filtered = mul(sigmoid(gate), main);
+    const Tensor<T> hidden = lrelu(attention3.forward(
+        drop_hidden.forward(lrelu(attention0.forward(out.filtered, valid))), valid));
+    out.raw = drop_logit.forward(attention5.forward(hidden));
+    out.attention = sigmoid(out.raw);
+    return out;
+  }
+
+ private:
+  /// cos(l_t, g) of every frame, (B, T, 1); 0 where one of the two is 0  (reading).
+  static Tensor<T> cosine(const Tensor<T>& l, const Tensor<T>& g) {
+    const auto norm = [](const Tensor<T>& x) {
+      return sqrt(clamp_min(sum(square(x), -1, true), T(1e-30)));
+    };
+    return div(sum(mul(l, g), -1, true), mul(norm(l), norm(g)));
+  }
+  /// The mean over the frames of each video, (B, 1, n).
+  static Tensor<T> time_mean(const Tensor<T>& x, const Tensor<bool>& valid) {
+    if (!valid.defined()) return mean(x, 1, true);
+    const Tensor<T> real = valid.template to<T>().unsqueeze(2);
+    return div(sum(mul(x, real), 1, true), sum(real, 1, true));
+  }
+  static Tensor<T> lrelu(const Tensor<T>& x) { return rivals::lrelu(x, 0.2); }
+  CrossModalOptions options_;
+
+ public:
+  TemporalConv<T> encode, decode;  ///< of the auto-encoder
+  TemporalConv<T> local, global, attention0, attention3, attention5;
+  Dropout<T> drop_encode{0.5}, drop_decode{0.5}, drop_local{0.5}, drop_global{0.5},
+      drop_hidden{0.5}, drop_logit{0.5};
+};
+
+}  // namespace rivals
+}  // namespace wtal
+TANDEM_NAMESPACE_END

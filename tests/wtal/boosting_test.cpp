@@ -1,0 +1,410 @@
+/// Boosting-WTAL against a recorded run of its public code in float64: networks, losses, gradients,
+/// iterations; and what that run cannot show.
+
+#include <optional>
+
+#include "../io/temp_dir.hpp"
+#include "rivals_golden.hpp"
+#include "tandem/ops/compare.hpp"
+#include "tandem/wtal/train/boosting_trainer.hpp"
+#include "test_data.hpp"
+
+using namespace tandem;
+using namespace tandem::wtal;
+using namespace tandem::wtal::rivals;
+using tandem_test::TempDir;
+using Golden = tandem_test::RivalsGolden;
+
+namespace {
+
+constexpr CrossModalOptions tiny_streams(ConvInit init) {
+  return {.stream = 12, .hidden = 8, .encoded = 6, .autoencoder = true, .init = init};
+}
+template <class T>
+Ref<Tsm<T>> tiny_tsm(const Tensor<T>& words) {
+  Generator random(1);
+  return make_ref<Tsm<T>>(TsmOptions{.streams = tiny_streams(ConvInit::kaiming),
+                                     .word_width = 6,
+                                     .prompts = 3,
+                                     .mlp_hidden = 40},
+                          words, random);
+}
+template <class T>
+Ref<Vlc<T>> tiny_vlc(bool real_masking = false) {
+  Generator random(2);
+  return make_ref<Vlc<T>>(VlcOptions{.streams = tiny_streams(ConvInit::standard),
+                                     .width = 8,
+                                     .hidden = 16,
+                                     .word_width = 6,
+                                     .vocabulary = 13,
+                                     .real_masking = real_masking},
+                          random);
+}
+
+/// The batch of both files.
+template <class T>
+struct Recorded {
+  explicit Recorded(Golden& golden)
+      : x(golden.get<T>("in.x")),
+        y(golden.get<T>("in.label")),
+        glove(golden.get<T>("in.glove")),
+        valid(ones<bool>({x.size(0), x.size(1)})),
+        frames(mask_of(golden.integers("in.frames_len"), x.size(1))) {
+    sentences.words = golden.get<T>("in.words_feat");
+    sentences.ids = golden.get<std::int64_t>("in.words_id");
+    sentences.weights = golden.get<T>("in.words_weights");
+    sentences.lengths = golden.integers("in.words_len");
+    std::vector<std::int64_t> counted;
+    for (const std::int64_t l : sentences.lengths)
+      counted.push_back(std::min(l + 1, sentences.ids.size(1)));
+    sentences.counted = mask_of(counted, sentences.ids.size(1));
+    CHECK(golden.number("in.n_pro") == 3);
+    CHECK(golden.number("in.n_pro2") == 5);
+  }
+  Tensor<T> x, y, glove;
+  Tensor<bool> valid, frames;
+  Sentences<T> sentences;
+};
+
+template <class T>
+void compare_tsm(const std::string& path) {
+  Golden golden(path);
+  const Recorded<T> in(golden);
+  const Ref<Tsm<T>> tsm = tiny_tsm<T>(in.glove);
+  tsm->load_state_dict(golden.state<T>("tsm.state."));
+  tsm->eval();
+  const TsmOutput<T> out = tsm->forward(in.x, in.valid);
+  golden.compare("tsm.out.feat", out.features);
+  golden.compare("tsm.out.feat_final", out.final_features);
+  golden.compare("tsm.out.cas", out.cas);
+  golden.compare("tsm.out.attn", out.attention);
+  golden.compare("tsm.out.v_atn", out.rgb_attention);
+  golden.compare("tsm.out.f_atn", out.flow_attention);
+  golden.compare("tsm.out.n_rfeat", out.rgb);
+  golden.compare("tsm.out.n_ffeat", out.flow);
+  golden.compare("tsm.out.o_rfeat", in.x.slice(2, 0, 12));
+  golden.compare("tsm.out.o_ffeat", in.x.slice(2, 12, 24));
+  golden.compare("tsm.out.pos", halves_sinusoid<T>(5, 24));
+  const TsmText<T> text = tsm->text();
+  golden.compare("tsm.out.tokens0", text.before.transpose(1, 2));
+  golden.compare("tsm.out.tokens1", text.attended.transpose(1, 2));
+  golden.compare("tsm.out.text", text.after.select(1, 0));
+
+  const TsmLosses<T> loss =
+      tsm_losses(out, in.x, in.y, in.valid, golden.get<T>("vlc.out.gauss_weight"));
+  golden.compare("tsm.out.cas_supp", loss.co2.suppressed);
+  golden.compare("tsm.loss.mil_orig_per_video", loss.co2.mil);
+  golden.compare("tsm.loss.mil_supp_per_video", loss.co2.mil_suppressed);
+  golden.compare("tsm.loss.contrastive", loss.co2.pair);
+  golden.compare("tsm.loss.criterion", loss.co2.total);
+  golden.compare("tsm.loss.ae", loss.autoencoder);
+  golden.compare("tsm.loss.mutual", loss.attention);
+  golden.compare("tsm.loss.total", loss.total);
+  loss.total.backward();
+  // In exact arithmetic a bias of the keys changes nothing: noise is no larger than rounding
+  const std::string noise = "tsm.grad.MHA.key.bias";
+  CHECK(check::distance(tsm->key.bias.grad(), golden.get(noise)) < (sizeof(T) == 8 ? 1e-15 : 1e-6));
+  tsm->key.bias.set_grad(golden.get<T>(noise));
+  golden.compare_gradients("tsm.grad.", *tsm);
+  golden.finish();
+}
+
+template <class T>
+void compare_vlc(const std::string& path, const std::string& tsm_path) {
+  Golden golden(path), of_tsm(tsm_path);
+  const Recorded<T> in(golden);
+  const Sentences<T>& s = in.sentences;
+  const Ref<Vlc<T>> vlc = tiny_vlc<T>();
+  const std::vector<nn::Named<T>> state = golden.state<T>("vlc.state.");
+  const nn::LoadReport loaded = vlc->load_state_dict(state, false);
+  CHECK(loaded.missing.empty());
+  for (const std::string& name : loaded.unused) CHECK(name.starts_with("trans_a."));
+  vlc->eval();
+  {
+    const HeldGradients<T> held(vlc->attention_parameters());
+    const VlcOutput<T> out = vlc->forward(in.x, in.frames, s.words, s.counted);
+    golden.compare("vlc.out.words_logit", out.positive);
+    golden.compare("vlc.out.easy_neg_words_logit", out.easy);
+    golden.compare("vlc.out.hard_neg_words_logit", out.hard);
+    golden.compare("vlc.out.gauss_weight", out.attention);
+    golden.compare("vlc.out.words_mask", s.counted.template to<T>());
+    golden.compare("vlc.out.n_rfeat", out.rgb);
+    golden.compare("vlc.out.n_ffeat", out.flow);
+    golden.compare("vlc.out.attn_weight",
+                   vlc->attention_weights(in.x, in.frames, s.words, s.counted));
+    const VlcLosses<T> loss = vlc_losses(out, s.ids, s.counted);
+    golden.compare("vlc.step1.loss.rec", loss.reconstruction);
+    golden.compare("vlc.step1.loss.nll_pos", loss.positive);
+    golden.compare("vlc.step1.loss.nll_hardneg", loss.hard_negative);
+    loss.reconstruction.backward();
+  }
+  golden.compare_gradients("vlc.step1.grad.", *vlc);
+  golden.compare("vlc.step1.grad_norm_before_clip10",
+                 tensor<T>(static_cast<T>(optim::grad_norm(vlc->parameters()))));
+  vlc->zero_grad();
+  {
+    const HeldGradients<T> held(vlc->language_parameters());
+    const VlcOutput<T> out = vlc->forward(in.x, in.frames, s.words, s.counted);
+    const VlcLosses<T> loss = vlc_losses(out, s.ids, s.counted);
+    const Tensor<T> ae = autoencoder_loss(out.rgb, out.flow, in.x, in.valid),
+                    mutual =
+                        mul(BoostingTrainer<T>::attention_mse(
+                                out.attention, golden.get<T>("tsm.out.attn").squeeze(2), in.valid),
+                            T(1.5)),
+                    total = add(loss.contrast, add(mul(ae, T(1.5)), mutual));
+    golden.compare("vlc.step2.loss.ivc", loss.contrast);
+    golden.compare("vlc.step2.loss.hard", loss.hard);
+    golden.compare("vlc.step2.loss.easy", loss.easy);
+    golden.compare("vlc.step2.loss.ae", ae);
+    golden.compare("vlc.step2.loss.mutual", mutual);
+    golden.compare("vlc.step2.loss.total", total);
+    total.backward();
+  }
+  golden.compare_gradients("vlc.step2.grad.", *vlc);
+
+  const BoostingOptions published;
+  const std::vector<double> updates = golden.get<double>("vlc.lr_schedule.updates").to_vector();
+  std::vector<double> rates;
+  for (const double i : updates)
+    rates.push_back(vlc_learning_rate(published, static_cast<std::int64_t>(i)));
+  golden.compare("vlc.lr_schedule.lr", from_vector<double>(rates));
+
+  const Tensor<T> p = golden.get<T>("vlc.adam.p0");
+  p.requires_grad_();
+  optim::Adam<T> adam(std::vector<Tensor<T>>{p}, {.learning_rate = golden.number("vlc.adam.lr"),
+                                                  .epsilon_before_correction = true});
+  const Tensor<T> grads = golden.get<T>("vlc.adam.grads");
+  std::vector<Tensor<T>> after;
+  for (std::int64_t t = 0; t < 3; ++t) {
+    p.set_grad(grads[t].clone());
+    adam.step();
+    after.push_back(p.detach().clone());
+  }
+  golden.compare("vlc.adam.p", stack(after, 0));
+
+  // Six whole iterations, all frames valid
+  const Ref<Tsm<T>> tsm = tiny_tsm<T>(in.glove);
+  tsm->load_state_dict(of_tsm.state<T>("tsm.state."));
+  tsm->eval();
+  vlc->load_state_dict(state, false);
+  vlc->zero_grad();
+  BoostingTrainer<T> trainer({.steps = 6, .vlc_warmup = golden.integer("vlc.iter.warmup_updates")},
+                             *tsm, *vlc);
+  std::vector<T> totals, norms;
+  while (!trainer.finished()) {
+    const BoostingReport report = trainer.step(in.x, in.y, in.valid, s);
+    totals.push_back(T(report.tsm));
+    norms.push_back(T(report.language_norm));
+    norms.push_back(T(report.attention_norm));
+  }
+  golden.compare("vlc.iter.tsm_total", from_vector<T>(totals));
+  golden.compare("vlc.iter.clip_norms", from_vector<T>(norms, {6, 2}));
+  const auto compare_some = [&](const std::string& prefix, const nn::Module<T>& module) {
+    std::size_t compared = 0;
+    for (const nn::Named<T>& named : module.named_parameters()) {
+      if (!golden.has(prefix + named.name)) continue;
+      golden.compare(prefix + named.name, named.tensor);
+      ++compared;
+    }
+    CHECK(compared >= 3);
+  };
+  compare_some("vlc.iter.final.", *vlc);
+  compare_some("vlc.iter.tsm_final.", *tsm);
+  golden.finish();
+}
+
+}  // namespace
+
+TEST_CASE("TSM: everything of a recorded run") {
+  const std::string path = tandem_test::test_data("rivals/boosting_tsm.npz");
+  if (path.empty()) return;
+  compare_tsm<double>(path);
+  compare_tsm<float>(path);
+}
+
+TEST_CASE("VLC and the iterations: everything of a recorded run") {
+  const std::string path = tandem_test::test_data("rivals/boosting_vlc.npz"),
+                    tsm = tandem_test::test_data("rivals/boosting_tsm.npz");
+  if (path.empty() || tsm.empty()) return;
+  compare_vlc<double>(path, tsm);
+  compare_vlc<float>(path, tsm);
+}
+
+namespace {
+
+/// A GloVe file of nine words and two numbers each.
+std::string little_glove(const TempDir& folder) {
+  const std::string path = folder.path("glove.txt");
+  io::write_text(path,
+                 "the 1 2\n. 3 -4e-1\none 5 6\nof 7 8\nvideo 9 10\ncliff 11 12\ndiving 13 14\r\n"
+                 "clean 15 16\njerk 17 18\nthe 0 0\n");
+  return path;
+}
+
+}  // namespace
+
+TEST_CASE("GloVe: the words asked for, the frequent ones by their line, faults by theirs") {
+  const TempDir folder;
+  const std::string path = little_glove(folder);
+  const GloveVectors glove = GloveVectors::load(path, {"cliff", "diving", "zebra"}, 5);
+  CHECK(glove.width() == 2);
+  CHECK(glove.vector(".")[1] == -0.4f);
+  CHECK(glove.vector("diving")[1] == 14);
+  CHECK(glove.vector("the")[0] == 1);  // the first of two
+  CHECK(glove.id("video") == 5);
+  CHECK(glove.id("diving") == 0);  // has a vector, but is not frequent
+  CHECK(!glove.has("zebra"));
+  CHECK(check::message([&] { glove.vector("zebra"); }) ==
+        "[glove] the word vectors have no \"zebra\"");
+  CHECK(
+      check::message([&] { class_word_vectors<float>(glove, {"CleanAndJerk"}); }) ==
+      "[class_word_vectors] the word vectors have no \"clean\", a word of the class CleanAndJerk");
+  const auto fault = [&](const std::string& text) {
+    io::write_text(path, text);
+    const std::string said = check::message([&] { GloveVectors::load(path, {"b"}); });
+    const std::size_t at = said.find("line");
+    return at == std::string::npos ? said : said.substr(at);
+  };
+  CHECK(fault("a 1 2\nb 1 x\n") == "line 2: number 2 of the word \"b\" is not a finite number");
+  CHECK(fault("b 1  2\n") == "line 1: number 2 of the word \"b\" is not a finite number");
+  CHECK(fault("b inf 2\n") == "line 1: number 1 of the word \"b\" is not a finite number");
+  CHECK(fault("b\n") == "line 1: expected a word and its numbers with a space between them");
+  CHECK(fault("b \n") ==
+        "line 1: the word \"b\" has 0 numbers, 1 are expected: those of the word before it");
+  CHECK(fault("a 1 2\n") ==
+        concat("[glove] ", path, ": none of the 1 words asked for is in the file"));
+  io::write_text(path, "b 1 2\nc 1\n");
+  CHECK(check::message([&] {
+          GloveVectors::load(path, {"b", "c"});
+        }).ends_with("the word \"c\" has 1 numbers, 2 are expected: those of the word before it"));
+}
+
+TEST_CASE("class words and sentences, with the joined names of the public code and without") {
+  CHECK(class_word_pair("BaseballPitch") == std::vector<std::string>{"baseball", "pitch"});
+  CHECK(class_word_pair("CleanAndJerk") == std::vector<std::string>{"clean", "jerk"});
+  CHECK(class_word_pair("Diving") == std::vector<std::string>{"diving", "diving"});
+  CHECK(class_word_pair("Shotput") == std::vector<std::string>{"shot", "put"});
+  CHECK(class_word_pair("Playing water polo") == std::vector<std::string>{"playing", "polo"});
+  const std::vector<std::string> names{"Diving", "CliffDiving"};
+  CHECK(sentence_words(names) ==
+        std::vector<std::string>{"one", "video", "of", "the", "divingandcliff", "diving", "."});
+  CHECK(sentence_words(names, false) == std::vector<std::string>{"one", "video", "of", "the",
+                                                                 "diving", "and", "cliff", "diving",
+                                                                 "."});
+  const TempDir folder;
+  const std::string path = little_glove(folder);
+  const GloveVectors glove = GloveVectors::load(path, {}, 7);
+  const Sentences<double> s = make_sentences<double>(glove, names, {{0, 1}, {1}}, {.longest = 8});
+  CHECK(s.lengths == std::vector<std::int64_t>{6, 7});
+  CHECK(s.ids.to_vector() ==
+        std::vector<std::int64_t>{3, 5, 4, 1, 7, 2, 0, 0, 3, 5, 4, 1, 6, 7, 2, 0});
+  CHECK(s.words.shape() == Shape{2, 9, 2});
+  CHECK(s.words.at({1, 5, 1}) == 12);
+  CHECK(s.words.at({0, 0, 0}) == 0);
+  CHECK(s.counted.select(0, 0).to_vector() == std::vector<bool>{1, 1, 1, 1, 1, 1, 1, 0});
+  CHECK(s.counted.select(0, 1).to_vector() == std::vector<bool>(8, true));
+  CHECK(s.weights.select(0, 1).to_vector() == std::vector<double>{1, 1, 1, 1, 2, 2, 1, 0});
+  CHECK(make_sentences<double>(glove, names, {{1}}, {.longest = 2}).lengths[0] == 2);
+  CHECK(check::message([&] {
+          make_sentences<double>(GloveVectors::load(path, {"jerk"}), names, {{1}});
+        }) == "[make_sentences] none of the words of sentence 0 is among the frequent ones");
+}
+
+namespace {
+
+/// Two networks, a batch and its sentences, of random numbers.
+struct TinyRun {
+  explicit TinyRun(bool real_masking = false)
+      : tsm(tiny_tsm<double>(check::normal({4, 2, 6}, 5))), vlc(tiny_vlc<double>(real_masking)) {
+    sentences.words = check::normal({4, 6, 6}, 6);
+    sentences.ids = from_vector<std::int64_t>(
+        std::vector<std::int64_t>{1, 2, 3, 4, 0, 5, 6, 7, 0, 0, 8, 9, 10, 11, 12, 1, 3, 5, 7, 0},
+        {4, 5});
+    sentences.lengths = {4, 3, 5, 4};
+    sentences.counted = mask_of({5, 4, 5, 5}, 5);
+    sentences.weights = where(gt(sentences.ids, 0), ones<double>({4, 5}), 0.0);
+    trainer.emplace(
+        BoostingOptions{
+            .steps = 8, .vlc_warmup = 3, .tsm = {.co2 = {.mutual = 0, .pairs = 2}}, .seed = 11},
+        *tsm, *vlc);
+  }
+  BoostingReport step() { return trainer->step(x, y, valid, sentences); }
+  Tensor<double> x = check::normal({4, 9, 24}, 3);
+  Tensor<double> y = tensor<double>({{1, 0, 0, 0}, {1, 1, 0, 0}, {0, 0, 1, 0}, {0, 0, 1, 0}});
+  Tensor<bool> valid = ones<bool>({4, 9});
+  Sentences<double> sentences;
+  Ref<Tsm<double>> tsm;
+  Ref<Vlc<double>> vlc;
+  std::optional<BoostingTrainer<double>> trainer;
+};
+
+std::vector<nn::Named<double>> copied(std::vector<nn::Named<double>> state) {
+  for (nn::Named<double>& named : state) named.tensor = named.tensor.detach().clone();
+  return state;
+}
+
+}  // namespace
+
+TEST_CASE("BoostingTrainer: dropout on, every parameter that is read learns") {
+  for (const bool real_masking : {false, true}) {
+    INFO("real masking ", real_masking);
+    TinyRun run(real_masking);
+    const std::vector<nn::Named<double>> tsm = copied(run.tsm->state_dict()),
+                                         vlc = copied(run.vlc->state_dict());
+    for (int i = 0; i < 3; ++i) CHECK(std::isfinite(run.step().tsm));
+    const auto changed = [](const auto& before, const auto& after, auto&& still) {
+      for (std::size_t i = 0; i < before.size(); ++i) {
+        INFO(before[i].name);
+        CHECK(check::same(before[i].tensor, after[i].tensor) == still(before[i].name));
+      }
+    };
+    changed(tsm, run.tsm->state_dict(), [](const std::string&) { return false; });
+    changed(vlc, run.vlc->state_dict(), [&](const std::string& name) {
+      return (name == "mask_vec" && !real_masking) ||
+             (name.starts_with("trans.decoder1") && name.find("encoder_attn") != std::string::npos);
+    });
+  }
+}
+
+TEST_CASE("BoostingTrainer: a resumed run has the bits of one that went through") {
+  TinyRun whole, first, second;
+  for (int i = 0; i < 5; ++i) whole.step();
+  for (int i = 0; i < 2; ++i) first.step();
+  second.trainer->load(copied(first.trainer->state()), 2);
+  for (int i = 0; i < 3; ++i) second.step();
+  const auto expected = whole.trainer->state(), found = second.trainer->state();
+  REQUIRE(expected.size() == found.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    INFO(expected[i].name);
+    CHECK(expected[i].name == found[i].name);
+    CHECK(check::same(expected[i].tensor, found[i].tensor));
+  }
+  CHECK(second.trainer->steps() == 5);
+  CHECK_THROWS_WITH_AS(second.trainer->load(first.trainer->state(), 9),
+                       "[boosting] the checkpoint is after step 9, this run has 8 steps", Error);
+  auto incomplete = first.trainer->state();
+  incomplete.erase(incomplete.begin());
+  CHECK_THROWS_AS(second.trainer->load(incomplete, 2), Error);
+}
+
+TEST_CASE("WeightedAttention: the weights are those of the formula; gradients by differences") {
+  Generator random(4);
+  const WeightedAttention<double> attention(8, 2, random);
+  const Tensor<double> x = check::normal({2, 3, 8}, 1), source = check::normal({2, 5, 8}, 2),
+                       g = rand<double>({2, 5}, random);
+  const Tensor<bool> keys = mask_of({5, 3}, 5);
+  const NoGrad no_grad;
+  const Tensor<double> plain = attention.weights(x, source, {}, keys),
+                       by_g = attention.weights(x, source, g, keys);
+  CHECK(check::distance(sum(by_g, -1), ones<double>({2, 3})) < 1e-14);
+  CHECK(by_g.at({1, 0, 4}) == 0);
+  // One head, so that the mean over heads is the head: a∘(g + 1e-10), renormalised
+  const WeightedAttention<double> one(8, 1, random);
+  const Tensor<double> a = mul(one.weights(x, source, {}, keys), add(g, 1e-10).unsqueeze(1));
+  CHECK(check::distance(one.weights(x, source, g, keys), div(a, sum(a, -1, true))) < 1e-14);
+  CHECK(check::distance(plain, by_g) > 0.01);
+  const EnableGrad grad;
+  check::gradients(
+      [&](const auto& in) { return attention.forward(in[0], in[1], in[2], keys, false); },
+      {x, source, add(g, 0.1)});
+}
