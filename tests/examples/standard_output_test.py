@@ -58,6 +58,7 @@ PROGRAMS = {
     "zero_shot": None,  # needs a vocabulary that fits the weights
     "mlp": lambda: [],
     "custom_op": lambda: [],
+    "digits_cnn": lambda: ["--steps", 2, "--out", work / "digits.safetensors"],
     "char_transformer": lambda: ["--steps", 2, "--out", work / "char.safetensors"],
     "report": lambda: ["--run", work / "run", "--data", work / "sim", "--page", work / "report.html"],
     "pretrain_i3d": lambda: ["--out", work / "mini", "--steps", 1, "--batch", 2, "--test", 2],

@@ -1,20 +1,30 @@
-"""char_transformer learns, and goes on from its checkpoint to the bits of an uninterrupted run.
+"""The first programs learn what they say: mlp, custom_op, digits_cnn, char_transformer, whose run also goes on from its
+checkpoint to the bits of an uninterrupted one.
 
-usage: char_transformer_test.py FOLDER_WITH_THE_PROGRAMS
+usage: first_programs_test.py FOLDER_WITH_THE_PROGRAMS
 """
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
-program = pathlib.Path(sys.argv[1]) / "char_transformer"
+programs = pathlib.Path(sys.argv[1])
 with tempfile.TemporaryDirectory() as scratch:
     work = pathlib.Path(scratch)
 
-    def run(*words, status=0):
-        done = subprocess.run([str(word) for word in (program, *words)], capture_output=True, text=True)
-        assert done.returncode == status, (words, done.stdout, done.stderr)
+    def start(program, *words, status=0):
+        done = subprocess.run([str(word) for word in (programs / program, *words)], capture_output=True, text=True)
+        assert done.returncode == status, (program, words, done.stdout, done.stderr)
         return done.stdout if status == 0 else done.stderr
+
+    def run(*words, status=0):
+        return start("char_transformer", *words, status=status)
+
+    for program, least, words in [("mlp", 99, []), ("custom_op", 94, []),
+                                  ("digits_cnn", 85, ["--steps", 200, "--out", work / "digits.safetensors"])]:
+        shares = re.findall(r"([0-9.]+) %", start(program, *words))
+        assert shares and float(shares[-1]) >= least, (program, shares)
 
     run("--steps", 60, "--out", work / "a")
     said = run("--steps", 60, "--out", work / "a", "--resume")
@@ -29,4 +39,4 @@ with tempfile.TemporaryDirectory() as scratch:
     text.write_text("abcd")
     assert "has 4 bytes, expected more than 32" in run("--text", text, "--out", work / "c", status=1)
     assert "nothing: " in run("--resume", "--out", work / "nothing", status=1)
-print("char_transformer: learns, resumes to the same bits, writes")
+print("the first programs learn; char_transformer resumes to the same bits, and writes")
