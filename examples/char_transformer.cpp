@@ -4,6 +4,7 @@
 ///   build/release/examples/char_transformer --resume --steps 200   goes on from char.safetensors
 
 #include <iostream>
+
 #include "common_cli.hpp"
 #include "tandem/io.hpp"
 #include "tandem/tandem.hpp"

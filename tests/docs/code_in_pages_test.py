@@ -75,7 +75,7 @@ def compiles(name, source, *more):
 
 
 def runs(name, program):
-    result = subprocess.run([program], capture_output=True, text=True, timeout=120)
+    result = subprocess.run([program], cwd=work, capture_output=True, text=True, timeout=120)
     if result.returncode != 0:
         failures.append(f"{name} fails:\n{result.stdout[-2000:]}{result.stderr[-2000:]}")
 
