@@ -34,16 +34,16 @@ PAGES = {
                tensor/suggest.hpp"""),
     "ops_elementwise": ("Ops: elementwise", "One element in, one element out.", """ops/arithmetic.hpp ops/abs.hpp ops/clamp.hpp
         ops/exp.hpp ops/log.hpp ops/pow.hpp ops/sqrt.hpp ops/square.hpp ops/gelu.hpp ops/quick_gelu.hpp ops/relu.hpp
-        ops/sigmoid.hpp ops/silu.hpp ops/sin.hpp ops/log1p.hpp ops/rsqrt.hpp
-        ops/leaky_relu.hpp ops/maximum.hpp ops/remainder.hpp ops/isnan.hpp
-        ops/masked_fill.hpp ops/softplus.hpp ops/tanh.hpp ops/dropout.hpp ops/compare.hpp ops/where.hpp ops/to.hpp
-        formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
+        ops/sigmoid.hpp ops/softplus.hpp ops/tanh.hpp ops/silu.hpp ops/leaky_relu.hpp ops/sin.hpp ops/log1p.hpp ops/rsqrt.hpp
+        ops/maximum.hpp ops/remainder.hpp ops/dropout.hpp ops/compare.hpp ops/isnan.hpp ops/allclose.hpp ops/where.hpp
+        ops/masked_fill.hpp ops/to.hpp formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
     "ops_reductions": ("Ops: reductions and normalization", "Sums, extrema, softmax and norms along dimensions.",
-                       """ops/sum.hpp ops/mean.hpp ops/max.hpp ops/min.hpp ops/parts/extremum.hpp ops/argmax.hpp ops/topk.hpp
-        ops/cumsum.hpp ops/logsumexp.hpp ops/softmax.hpp ops/normalize.hpp ops/layer_norm.hpp ops/batch_norm.hpp
+                       """ops/sum.hpp ops/mean.hpp ops/var.hpp ops/norm.hpp ops/prod.hpp ops/max.hpp ops/min.hpp
+        ops/parts/extremum.hpp ops/argmax.hpp ops/any.hpp ops/topk.hpp ops/sort.hpp ops/cumsum.hpp ops/logsumexp.hpp ops/softmax.hpp ops/normalize.hpp ops/layer_norm.hpp ops/batch_norm.hpp
         ops/fold_batch_norm.hpp"""),
     "ops_indexing": ("Ops: joining and indexing", "Elements chosen, moved and put together.", """ops/cat.hpp ops/stack.hpp
-        ops/pad.hpp ops/gather.hpp ops/scatter_add.hpp ops/index_select.hpp ops/embedding.hpp"""),
+        ops/split.hpp ops/pad.hpp ops/repeat.hpp ops/flip.hpp ops/roll.hpp ops/tril.hpp ops/gather.hpp ops/scatter_add.hpp
+        ops/index_select.hpp ops/embedding.hpp ops/one_hot.hpp ops/nonzero.hpp ops/multinomial.hpp"""),
     "ops_products": ("Ops: products, attention, convolution, pooling", "Matrix products and what is made of windows.",
                      """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp ops/conv1d.hpp ops/conv2d.hpp ops/conv3d.hpp
         ops/max_pool3d.hpp ops/avg_pool3d.hpp cpu/window3d.hpp"""),

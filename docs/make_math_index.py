@@ -23,8 +23,9 @@ KERNEL_OF = {"all": "max", "allclose": "compare", "any": "max", "argmax": "max",
 # Ops whose gradient is that of the members of Tensor that they call, and which of them only make views.
 VIEWS = {"chunk": True, "repeat": False, "split": True}
 # Ops of which no gradient is asked, and why.
-NO_GRADIENT = {"all": "bits have none", "allclose": "the result is no tensor", "any": "bits have none",
-               "one_hot": "ids have none"}
+REFUSED = "an input that needs a gradient is refused"
+NO_GRADIENT = {"all": "bits have none", "allclose": "the result is no tensor", "any": "bits have none", "argsort": REFUSED,
+               "multinomial": REFUSED, "one_hot": "ids have none"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 
 
@@ -137,7 +138,7 @@ def backward_of(headers, header, name, depth=0, seen=()):
         return None
     for _, _, body in header.named(name):
         for callee in re.findall(r"\b(\w+)(?:<[-\w, ]+>)?\(", body):
-            if callee == name or callee in seen:
+            if callee in (name, "to") or callee in seen:
                 continue
             for other in [header] + [h for h in headers if h is not header]:
                 if other.named(callee) and (found := backward_of(headers, other, callee, depth + 1, (*seen, name))):
@@ -206,11 +207,11 @@ def rows():
             elif name in VIEWS:
                 backward = "that of its views" if VIEWS[name] else "that of its views and copies"
             else:
-                backward = "none: an input that needs a gradient is refused" if refuses(headers, header, name) else ""
+                backward = f"none: {REFUSED}" if refuses(headers, header, name) else ""
             yield {
                 "op": f"`{name}`",
                 "formula": formula(names, lines, name),
-                "gradient": gradient(lines, name) or ("" if found else "–"),
+                "gradient": "–" if name in NO_GRADIENT else gradient(lines, name) or ("" if found else "–"),
                 "forward": header.link(forward) if forward else "",
                 "backward": backward,
                 "kernel": kernel_of(name, header.path.stem),

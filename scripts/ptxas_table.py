@@ -26,6 +26,7 @@ DOUBLE = {
     "^scale_gradients_kernel<float>": "one thread of a block computes the factor as the CPU does (kernels/clip_grad.cu)",
     "^gradient_squares_kernel<float>": "a number for 16384 elements is handed on in double (kernels/clip_grad.cu)",
     "^(pseudo|ranked)_labels_kernel<float": "thresholds are compared in double as on the CPU: its labels (kernels/pseudo_labels.cu)",
+    "formula::(Sin|Cos)": "CUDA's sinf and cosf reduce large arguments in double (formula/sin.hpp)",
     "formula::Power,": "powers that are not whole are the C library's in double, as on the CPU (formula/pow.hpp)",
 }
 

@@ -136,34 +136,58 @@ TANDEM_ELEMENTWISE_TEMPLATES(double)
 #undef TANDEM_ELEMENTWISE_TEMPLATES
 
 // selections: elements moved.
-#define TANDEM_SELECTIONS_TEMPLATES(T)                                                          \
-  TANDEM_SELECTIONS Tensor<T> cat(const std::vector<Tensor<T>>&, Dim);                          \
-  TANDEM_SELECTIONS Tensor<T> stack(const std::vector<Tensor<T>>&, Dim);                        \
-  TANDEM_SELECTIONS Tensor<T> embedding(const Tensor<std::int64_t>&, const Tensor<T>&);         \
-  TANDEM_SELECTIONS Tensor<T> gather(const Tensor<T>&, Dim, const Tensor<std::int64_t>&);       \
-  TANDEM_SELECTIONS Tensor<T> index_select(const Tensor<T>&, Dim, const Tensor<std::int64_t>&); \
-  TANDEM_SELECTIONS Tensor<T> scatter_add(const Tensor<T>&, Dim, const Tensor<std::int64_t>&,   \
-                                          const Tensor<T>&);                                    \
-  TANDEM_SELECTIONS TopK<T> topk(const Tensor<T>&, std::int64_t, Dim, bool);                    \
-  TANDEM_SELECTIONS Tensor<T> pad(const Tensor<T>&, const std::vector<Margin>&, double);
+#define TANDEM_SELECTIONS_TEMPLATES(T)                                                           \
+  TANDEM_SELECTIONS Tensor<T> cat(const std::vector<Tensor<T>>&, Dim);                           \
+  TANDEM_SELECTIONS Tensor<T> stack(const std::vector<Tensor<T>>&, Dim);                         \
+  TANDEM_SELECTIONS Tensor<T> embedding(const Tensor<std::int64_t>&, const Tensor<T>&);          \
+  TANDEM_SELECTIONS Tensor<T> gather(const Tensor<T>&, Dim, const Tensor<std::int64_t>&);        \
+  TANDEM_SELECTIONS Tensor<T> index_select(const Tensor<T>&, Dim, const Tensor<std::int64_t>&);  \
+  TANDEM_SELECTIONS Tensor<T> scatter_add(const Tensor<T>&, Dim, const Tensor<std::int64_t>&,    \
+                                          const Tensor<T>&);                                     \
+  TANDEM_SELECTIONS TopK<T> topk(const Tensor<T>&, std::int64_t, Dim, bool);                     \
+  TANDEM_SELECTIONS Tensor<T> pad(const Tensor<T>&, const std::vector<Margin>&, double);         \
+  TANDEM_SELECTIONS std::vector<Tensor<T>> split(const Tensor<T>&,                               \
+                                                 const std::vector<std::int64_t>&, Dim);         \
+  TANDEM_SELECTIONS std::vector<Tensor<T>> split(const Tensor<T>&, std::int64_t, Dim);           \
+  TANDEM_SELECTIONS std::vector<Tensor<T>> chunk(const Tensor<T>&, std::int64_t, Dim);           \
+  TANDEM_SELECTIONS Tensor<T> repeat(const Tensor<T>&, const Shape&);                            \
+  TANDEM_SELECTIONS Tensor<T> flip(const Tensor<T>&, const Shape&);                              \
+  TANDEM_SELECTIONS Tensor<T> roll(const Tensor<T>&, std::int64_t, Dim);                         \
+  TANDEM_SELECTIONS Tensor<T> roll(const Tensor<T>&, const Shape&, const Shape&);                \
+  TANDEM_SELECTIONS Tensor<T> tril(const Tensor<T>&, std::int64_t);                              \
+  TANDEM_SELECTIONS Tensor<T> triu(const Tensor<T>&, std::int64_t);                              \
+  TANDEM_SELECTIONS Sorted<T> sort(const Tensor<T>&, Dim, bool);                                 \
+  TANDEM_SELECTIONS Tensor<std::int64_t> argsort(const Tensor<T>&, Dim, bool);                   \
+  TANDEM_SELECTIONS Tensor<std::int64_t> nonzero(const Tensor<T>&);                              \
+  TANDEM_SELECTIONS Tensor<std::int64_t> multinomial(const Tensor<T>&, std::int64_t, Generator&, \
+                                                     bool);                                      \
+  TANDEM_SELECTIONS bool allclose(const Tensor<T>&, const Tensor<T>&, const Tolerance&);
 TANDEM_SELECTIONS_TEMPLATES(float)
 TANDEM_SELECTIONS_TEMPLATES(double)
 #undef TANDEM_SELECTIONS_TEMPLATES
 
 // reductions: along a dimension.
-#define TANDEM_REDUCTIONS_TEMPLATES(T)                                                  \
-  TANDEM_REDUCTIONS Tensor<std::int64_t> argmax(const Tensor<T>&, Dim, bool);           \
-  TANDEM_REDUCTIONS Tensor<std::int64_t> argmin(const Tensor<T>&, Dim, bool);           \
-  TANDEM_REDUCTIONS Extremum<T> max(const Tensor<T>&, Dim, bool);                       \
-  TANDEM_REDUCTIONS Tensor<T> max(const Tensor<T>&);                                    \
-  TANDEM_REDUCTIONS Extremum<T> min(const Tensor<T>&, Dim, bool);                       \
-  TANDEM_REDUCTIONS Tensor<T> min(const Tensor<T>&);                                    \
-  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> sum(const Tensor<T>&, const Shape&, bool); \
-  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> sum(const Tensor<T>&);                     \
-  TANDEM_REDUCTIONS Tensor<T> mean(const Tensor<T>&, const Shape&, bool);               \
-  TANDEM_REDUCTIONS Tensor<T> mean(const Tensor<T>&);                                   \
-  TANDEM_REDUCTIONS Tensor<T> cumsum(const Tensor<T>&, Dim);                            \
-  TANDEM_REDUCTIONS Tensor<T> logsumexp(const Tensor<T>&, Dim, bool);                   \
+#define TANDEM_REDUCTIONS_TEMPLATES(T)                                                   \
+  TANDEM_REDUCTIONS Tensor<std::int64_t> argmax(const Tensor<T>&, Dim, bool);            \
+  TANDEM_REDUCTIONS Tensor<std::int64_t> argmin(const Tensor<T>&, Dim, bool);            \
+  TANDEM_REDUCTIONS Extremum<T> max(const Tensor<T>&, Dim, bool);                        \
+  TANDEM_REDUCTIONS Tensor<T> max(const Tensor<T>&);                                     \
+  TANDEM_REDUCTIONS Extremum<T> min(const Tensor<T>&, Dim, bool);                        \
+  TANDEM_REDUCTIONS Tensor<T> min(const Tensor<T>&);                                     \
+  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> sum(const Tensor<T>&, const Shape&, bool);  \
+  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> sum(const Tensor<T>&);                      \
+  TANDEM_REDUCTIONS Tensor<T> mean(const Tensor<T>&, const Shape&, bool);                \
+  TANDEM_REDUCTIONS Tensor<T> mean(const Tensor<T>&);                                    \
+  TANDEM_REDUCTIONS Tensor<T> var(const Tensor<T>&, const Shape&, const VarOptions&);    \
+  TANDEM_REDUCTIONS Tensor<T> var(const Tensor<T>&);                                     \
+  TANDEM_REDUCTIONS Tensor<T> stddev(const Tensor<T>&, const Shape&, const VarOptions&); \
+  TANDEM_REDUCTIONS Tensor<T> stddev(const Tensor<T>&);                                  \
+  TANDEM_REDUCTIONS Tensor<T> norm(const Tensor<T>&, double, const Shape&, bool);        \
+  TANDEM_REDUCTIONS Tensor<T> norm(const Tensor<T>&, double);                            \
+  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> prod(const Tensor<T>&, Dim, bool);          \
+  TANDEM_REDUCTIONS Tensor<detail::sum_t<T>> prod(const Tensor<T>&);                     \
+  TANDEM_REDUCTIONS Tensor<T> cumsum(const Tensor<T>&, Dim);                             \
+  TANDEM_REDUCTIONS Tensor<T> logsumexp(const Tensor<T>&, Dim, bool);                    \
   TANDEM_REDUCTIONS Tensor<T> normalize(const Tensor<T>&, Dim, double);
 TANDEM_REDUCTIONS_TEMPLATES(float)
 TANDEM_REDUCTIONS_TEMPLATES(double)

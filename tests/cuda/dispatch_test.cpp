@@ -31,6 +31,11 @@ std::vector<Case> cases() {
        [] {
          linear_packed(there(), PackedWeight<float>(zeros<float>({4, 3})));
        }},
+      {"multinomial",
+       [] {
+         Generator random(1);
+         multinomial(there(), 1, random);
+       }},
       {"matmul",
        [] {
          matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),

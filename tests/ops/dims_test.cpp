@@ -11,7 +11,9 @@
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/min.hpp"
 #include "tandem/ops/normalize.hpp"
+#include "tandem/ops/prod.hpp"
 #include "tandem/ops/softmax.hpp"
+#include "tandem/ops/sort.hpp"
 #include "tandem/ops/sum.hpp"
 #include "tandem/ops/topk.hpp"
 
@@ -42,6 +44,9 @@ bool dimensions_are_integers() {
   NO_DIMENSION_IS_REFUSED(log_softmax);
   NO_DIMENSION_IS_REFUSED(normalize);
   NO_DIMENSION_IS_REFUSED(cumsum);
+  NO_DIMENSION_IS_REFUSED(prod);
+  NO_DIMENSION_IS_REFUSED(sort);
+  NO_DIMENSION_IS_REFUSED(argsort);
   static_assert(!requires(const T& x) { topk(x, 1, {}); });
   static_assert(!requires(const std::vector<T>& x) { cat(x, {}); });
   static_assert(!requires(const T& x) { sum(x, true); });

@@ -85,6 +85,17 @@ std::vector<Case> all_ops() {
 #include "unary_ops.inc"
 #undef UNARY_OP
   unary("neg", [](const F& a) { -a; });
+  unary("var", [](const F& a) { var(a, 0); });
+  unary("stddev", [](const F& a) { stddev(a, 0); });
+  unary("norm", [](const F& a) { norm(a, 1, 0); });
+  unary("prod", [](const F& a) { prod(a, 0); });
+  unary("split", [](const F& a) { split(a, 1); });
+  unary("split", [](const F& a) { split(a, {1, 1}); });
+  unary("chunk", [](const F& a) { chunk(a, 1); });
+  unary("repeat", [](const F& a) { repeat(a, {1, 1}); });
+  unary("flip", [](const F& a) { flip(a, 0); });
+  unary("roll", [](const F& a) { roll(a, 1, 0); });
+  unary("roll", [](const F& a) { roll(a, {1}, {0}); });
   unary("cumsum", [](const F& a) { cumsum(a, 0); });
   unary("logsumexp", [](const F& a) { logsumexp(a, 0); });
   unary("topk", [](const F& a) { topk(a, 1); });
@@ -125,6 +136,7 @@ std::vector<Case> all_ops() {
   binary("remainder", [](const F& a, const F& b) { remainder(a, b); });
   c.push_back({"remainder", "a", [](const Absent& a) { remainder(F(a), 2); }});
   c.push_back({"gelu", "x", [](const Absent& a) { gelu(F(a), GeluForm::tanh); }});
+  binary("allclose", [](const F& a, const F& b) { (void)allclose(a, b); });
   binary("eq", [](const F& a, const F& b) { (void)(a == b); });
   binary("matmul", [](const F& a, const F& b) { matmul(a, b); });
   binary("eq", [](const F& a, const F& b) { eq(a, b); });
@@ -152,6 +164,13 @@ std::vector<Case> all_ops() {
       "logical_not", "a", [](const Absent& a) { logical_not(a); }, false, false);
   add(
       "where", "condition", [](const Absent& a) { where(B(a), x, x); }, false, false);
+  add(
+      "any", "x", [](const Absent& a) { (void)any(B(a)); }, false, false);
+  add(
+      "all", "x", [](const Absent& a) { (void)all(B(a), 0); }, false, false);
+  add(
+      "one_hot", "ids", [](const Absent& a) { one_hot(I(a), 3); }, false, false);
+  add("multinomial", "weights", [](const Absent& a) { multinomial(F(a), 1, random); });
   add("masked_fill", "x", [](const Absent& a) { masked_fill(F(a), mask, 0); });
   add(
       "masked_fill", "mask", [](const Absent& a) { masked_fill(x, a, 0); }, false, false);
