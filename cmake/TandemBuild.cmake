@@ -43,17 +43,16 @@ if(TANDEM_WERROR)
   target_compile_options(tandem_build INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 
-# What tests and examples link: the flags above and, where it is built, tandem::compiled. Its header comes first
-# in every file then, precompiled, so that those that include single headers gain as well.
-add_library(tandem_fast_build INTERFACE)
-target_link_libraries(tandem_fast_build INTERFACE tandem_build)
-if(TARGET tandem_compiled)
-  target_link_libraries(tandem_fast_build INTERFACE tandem::compiled)
-endif()
+# What tests and examples link: the flags above and, where it is built, tandem::compiled. Its header comes first in
+# every file then, so that those that include single headers gain as well. (A precompiled one was not faster.)
 function(tandem_fast_build target)
-  target_link_libraries(${target} PRIVATE tandem_fast_build)
+  target_link_libraries(${target} PRIVATE tandem_build)
+  tandem_use_compiled(${target})
+endfunction()
+function(tandem_use_compiled target)
   if(TARGET tandem_compiled)
-    target_precompile_headers(${target} REUSE_FROM tandem_precompiled)
+    target_link_libraries(${target} PRIVATE tandem::compiled)
+    target_compile_options(${target} PRIVATE "SHELL:$<$<COMPILE_LANGUAGE:CXX>:-include tandem/compiled.hpp>")
   endif()
 endfunction()
 
@@ -92,14 +91,5 @@ if(TANDEM_EXAMPLES OR TANDEM_TESTS)
 endif()
 
 if(TARGET tandem_compiled)
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
-    # GCC forgets in precompiled headers that immintrin.h is the system's, and warns of it (GCC bug 105593).
-    target_compile_options(tandem_fast_build INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized)
-  endif()
-  add_library(tandem_precompiled OBJECT "${PROJECT_SOURCE_DIR}/src/compiled/precompiled.cc")
-  target_link_libraries(tandem_precompiled PRIVATE tandem_fast_build)
-  target_precompile_headers(tandem_precompiled PRIVATE
-    <algorithm> <cmath> <cstdio> <filesystem> <fstream> <functional> <map> <memory> <optional> <string> <thread>
-    <utility> <vector> <tandem/compiled.hpp> <tandem/io.hpp> <tandem/wtal.hpp>)
   target_compile_options(tandem_compiled PRIVATE $<TARGET_PROPERTY:tandem_build,INTERFACE_COMPILE_OPTIONS>)
 endif()

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Fails when a kernel of kernels/ is never launched by the tests of tests/cuda/ on the executor, or when one that is
-registered, for any element type, is never asked for. usage: check_kernels.py TEST_PROGRAM"""
+registered, for any element type, is never asked for.
 
-import os
+usage: check_kernels.py FOLDER STEM…    FOLDER/STEM.txt is what the run of tests/cuda/STEM_test.cpp left
+"""
+
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -31,16 +32,18 @@ def main():
     names, wrong = declared()
     if not names:
         sys.exit("no kernel found in kernels/")
-    with tempfile.TemporaryDirectory() as folder:
-        report = pathlib.Path(folder) / "kernels.txt"
-        run = subprocess.run([sys.argv[1]], env={**os.environ, "TANDEM_KERNELS_FILE": str(report)},
-                             cwd=ROOT, capture_output=True, text=True)
-        if run.returncode != 0:
-            sys.exit(run.stdout + run.stderr)
+    launched, unused = set(), None
+    for stem in sys.argv[2:]:
+        report = pathlib.Path(sys.argv[1]) / f"{stem}.txt"
+        if not report.exists():
+            sys.exit(f"{report} is not there: the tests of {stem} did not run to their end")
         lines = report.read_text().splitlines()
-    unused = [line.split()[1:] for line in lines if line.startswith("unused ")]
-    symbols = subprocess.run(["c++filt", *[(u + [""])[1] for u in unused]], capture_output=True, text=True).stdout
-    launched = {re.sub(r"<.*", "", line) for line in lines if not line.startswith("unused ")}
+        launched |= {re.sub(r"<.*", "", line) for line in lines if not line.startswith("unused ")}
+        here = {tuple(line.split()[1:]) for line in lines if line.startswith("unused ")}
+        unused = here if unused is None else unused & here  # asked for in no run
+    unused = sorted(unused or ())
+    mangled = "".join(f"{(*u, '')[1]}\n" for u in unused)
+    symbols = subprocess.run(["c++filt"], input=mangled, capture_output=True, text=True).stdout
     wrong += [f"{name}: launched by no test on the executor" for name in sorted(names - launched)]
     wrong += [f"registered as {slot[0]}, called by no test: {symbol}"
               for slot, symbol in zip(unused, symbols.splitlines())]

@@ -1,1 +1,0 @@
-// Nothing: tests and examples share the precompiled headers of this file's target.
