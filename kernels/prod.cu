@@ -1,8 +1,9 @@
 /// prod — the products along the middle dimension of (outer, n, inner);  dxᵢ = dy·Π_{j ≠ i} xⱼ.
 ///
-/// inner = 1: a warp goes through a row, 32 elements at a time, and multiplies by a butterfly, or for the
-/// gradient by a scan from each end. Otherwise a thread has a column, whose neighbours lie beside it.
-/// Reads and writes every element once, dx twice: bound by memory where there are many rows.
+/// inner = 1: a warp goes through a row, 32 elements at a time, and multiplies by a butterfly, or
+/// for the gradient by a scan from each end. Otherwise a thread has a column, whose neighbours lie
+/// beside it. Reads and writes every element once, dx twice: bound by memory where there are many
+/// rows.
 
 #include "common.cuh"
 
@@ -40,8 +41,8 @@ __global__ void prod_columns_kernel(T* y, const T* x, std::int64_t columns, std:
   }
 }
 
-/// The product of the values of the lanes before this one (or, from_end, behind it); `all` gets that of the
-/// warp.
+/// The product of the values of the lanes before this one (or, from_end, behind it); `all` gets
+/// that of the warp.
 template <class T>
 __device__ T others_of_warp(T value, bool from_end, T& all) {
   const int lane = threadIdx.x;

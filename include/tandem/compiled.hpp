@@ -2,11 +2,11 @@
 /// What tandem::compiled has compiled once: the ops, modules and optimizers for float and double.
 ///
 /// tandem is header-only, so each source file of a program compiles what it uses anew, in four
-/// instruction sets. A program that links tandem::compiled (CMake; it defines TANDEM_COMPILED) finds the
-/// templates below in a library instead: tandem/tandem.hpp includes this header then, and other
-/// includes work as ever. Nothing else changes, and what is not listed is compiled as before.
-/// src/compiled/*.cpp instantiate one part each; tests/headers/check_compiled.py finds ops that
-/// are not listed.
+/// instruction sets. A program that links tandem::compiled (CMake; it defines TANDEM_COMPILED)
+/// finds the templates below in a library instead: tandem/tandem.hpp includes this header then, and
+/// other includes work as ever. Nothing else changes, and what is not listed is compiled as before.
+/// src/compiled/*.cpp instantiate one part each; tests/headers/check_compiled.py finds ops that are
+/// not listed.
 
 #include "tandem/autograd.hpp"
 #include "tandem/nn.hpp"

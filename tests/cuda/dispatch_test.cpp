@@ -55,7 +55,8 @@ std::map<std::string, bool> ops_of_the_index() {
   return found;
 }
 
-/// The ops that can be called with one tensor alone; from their headers (tests/ops/list_unary_ops.py).
+/// The ops that can be called with one tensor alone; from their headers
+/// (tests/ops/list_unary_ops.py).
 std::vector<Case> unary_cases() {
   return {
 #define UNARY_OP(op, argument, elementwise) {#op, [] { op(there()); }},

@@ -12,7 +12,8 @@ using namespace tandem;
 namespace {
 
 /// Calls test(name, f, positive): f for tensors of any floating type; `positive` when f needs
-/// numbers above 0: at −1 it is not finite. The ops of one input come from their headers (tests/ops/list_unary_ops.py).
+/// numbers above 0: at −1 it is not finite. The ops of one input come from their headers
+/// (tests/ops/list_unary_ops.py).
 template <class F>
 void each_unary(F&& test) {
 #define UNARY_OP(op, argument, elementwise)                          \

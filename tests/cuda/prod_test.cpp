@@ -1,11 +1,12 @@
 #include "tandem/ops/prod.hpp"
 
 #include "devices.hpp"
+#include "tandem/ops/arithmetic.hpp"
 
 using namespace tandem;
 
 namespace {
-/// Factors around 1, one of them 0 in every fifth column: products of 1031 of them stay in range.
+/// Factors around 1, a few of them 0: products of 1031 of them stay in range.
 Tensor<double> factors(const Shape& shape) {
   Tensor<double> x = check::cast<double>(check::cast<float>(check::normal(shape, 1) * 0.03 + 1));
   for (std::int64_t i = 0; i < x.numel(); i += 5 * shape.back() + 3) x.mutable_data()[i] = 0;
@@ -20,8 +21,8 @@ TEST_CASE("prod: float follows double on every device, rows and columns of every
          {std::pair<Shape, int>{{5, n}, 1}, {{n, 7}, 0}, {{2, n, 3}, 1}}) {
       devices::each([&](Device device) {
         const int d = dim;
-        // Products of n factors within e^±5 (n·0.03² and √n·0.03·5 in the exponent) round n times; the
-        // gradient is such a product times |dy| < 5, over a factor of at least 0.8.
+        // Products of n factors within e^±5 (n·0.03² and √n·0.03·5 in the exponent) round n times;
+        // the gradient is such a product times |dy| < 5, over a factor of at least 0.8.
         devices::float_follows_double(
             device, [d](const auto& x) { return prod(x[0], d); }, {factors(shape)},
             static_cast<double>(n + 4) * devices::float_eps * 150 * 5 / 0.8);

@@ -1,4 +1,5 @@
-/// What sorts, moves and compares without kernels of its own: sort, flip, roll, repeat, tril, one_hot, any …
+/// What sorts, moves and compares without kernels of its own: sort, flip, roll, repeat, tril,
+/// one_hot, any …
 
 #include "tandem/ops/sort.hpp"
 

@@ -12,8 +12,8 @@ TEST_CASE("var, stddev: float follows double on every device") {
     if (n == 1) continue;
     const Tensor<double> x = devices::normal({3, n}, 1);
     devices::each([&](Device device) {
-      // Values and squares below 25, n of them added in an order of its own: n + 8 roundings of 25·n/(n − 1)
-      // at most; the gradient 2(x − μ)dy/(n − 1) rounds less.
+      // Values and squares below 25, n of them added in an order of its own: n + 8 roundings of
+      // 25·n/(n − 1) at most; the gradient 2(x − μ)dy/(n − 1) rounds less.
       const double bound = static_cast<double>(n + 8) * devices::float_eps * 50;
       devices::float_follows_double(
           device, [](const auto& v) { return var(v[0], 1); }, {x}, bound);

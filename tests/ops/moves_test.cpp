@@ -1,4 +1,5 @@
-/// Ops that move elements: split, chunk, repeat, flip, roll, tril, triu; and indices: one_hot, nonzero.
+/// Ops that move elements: split, chunk, repeat, flip, roll, tril, triu; and indices: one_hot,
+/// nonzero.
 
 #include "golden.hpp"
 #include "tandem/ops/compare.hpp"

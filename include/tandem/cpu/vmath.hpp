@@ -187,8 +187,8 @@ struct LogReduction {
 };
 
 /// x = n·π/2 + r + c with |r| <= π/4 and c what r lost by rounding; quadrant = n modulo 2³¹. Needs
-/// |x| < trigonometric_limit. Products of n and parts of π/2 are exact but for the last part's, and so
-/// are the differences before it.
+/// |x| < trigonometric_limit. Products of n and parts of π/2 are exact but for the last part's, and
+/// so are the differences before it.
 template <class T, int N>
 struct QuadrantReduction {
   using V = Vec<T, N>;

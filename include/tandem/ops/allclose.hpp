@@ -4,9 +4,9 @@
 ///
 ///   TANDEM_CHECK(allclose(y, expected, {.rtol = 1e-4}), "test", "the outputs differ");
 ///
-/// Equal infinities are close, an infinity and a number are not. NaN is close to nothing, or with equal_nan to
-/// NaN. Gradients play no part. Integers are compared as doubles. On a GPU it waits for the result.
-/// Errors: shapes do not broadcast; a tolerance that is negative or NaN.
+/// Equal infinities are close, an infinity and a number are not. NaN is close to nothing, or with
+/// equal_nan to NaN. Gradients play no part. Integers are compared as doubles. On a GPU it waits
+/// for the result. Errors: shapes do not broadcast; a tolerance that is negative or NaN.
 
 #include "tandem/ops/abs.hpp"
 #include "tandem/ops/any.hpp"

@@ -1,5 +1,6 @@
 #pragma once
-/// any, all — y = whether one of the bits is set, whether every one is, along a dimension or of all.
+/// any, all — y = whether one of the bits is set, whether every one is, along a dimension or of
+/// all.
 ///   x (…, n, …) of bool → without that dimension, or with size 1 there (keepdim); any(x) → ().
 ///   Composed of to, max and min.  Of no bits: any is false, all is true.
 ///

@@ -8,8 +8,8 @@
 /// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say.
 /// Only floating elements meet it rounded to their type, so that eq(x, 0.1) holds where x was made
 /// from 0.1. Comparisons have no derivative: under recording, an input that needs a gradient is
-/// refused (detach() it). The operators ==, !=, <, <=, >, >= are these functions, also with a number
-/// on either side, and &, |, ! the logical ones: masked_fill(x, (x < 0) | isnan(x), 0).
+/// refused (detach() it). The operators ==, !=, <, <=, >, >= are these functions, also with a
+/// number on either side, and &, |, ! the logical ones: masked_fill(x, (x < 0) | isnan(x), 0).
 /// Errors: shapes do not broadcast; on a GPU, a number beside integers or bfloat16.
 
 #include <type_traits>
@@ -144,8 +144,8 @@ inline Tensor<bool> logical_not(const Tensor<bool>& a) {
   template <Element T, class S>                                          \
   requires(std::is_arithmetic_v<S>) Tensor<bool>                         \
   operator symbol(S a, const Tensor<T>& b) { return mirrored(b, a); }
-/// Element by element, not of the tensors as wholes: whether two are equal is all(a == b).item(), whether
-/// two variables are one tensor a.is_same(b).
+/// Element by element, not of the tensors as wholes: whether two are equal is all(a == b).item(),
+/// whether two variables are one tensor a.is_same(b).
 TANDEM_OPERATOR(==, eq, eq)
 TANDEM_OPERATOR(!=, ne, ne)
 TANDEM_OPERATOR(<, lt, gt)

@@ -6,8 +6,8 @@
 ///   Tensor<float> h = gelu(linear(x, w, b));
 ///   Tensor<float> as_gpt2 = gelu(x, GeluForm::tanh);
 ///
-/// GeluForm::tanh has σ(2u) = (1 + tanh u)/2, u = √(2/π)·(x + 0.044715·x³), in the place of Φ(x): at
-/// most 0.0005 away, for models that were trained with it (PyTorch's approximate="tanh").
+/// GeluForm::tanh has σ(2u) = (1 + tanh u)/2, u = √(2/π)·(x + 0.044715·x³), in the place of Φ(x):
+/// at most 0.0005 away, for models that were trained with it (PyTorch's approximate="tanh").
 
 #include "tandem/formula/gelu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

@@ -35,6 +35,7 @@ inline void check_ids(const char* op, const Tensor<std::int64_t>& dense, std::in
 template <class T>
 void select_rows_on_cpu(T* y, const T* x, const std::int64_t* ids, std::int64_t outer,
                         std::int64_t n, std::int64_t m, std::int64_t inner) {
+  if (inner == 0) return;  // nothing, whose address memcpy must not be given
   cpu::parallel_for(outer * m, grain_for(inner), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       const T* from = x + (row / m * n + ids[row % m]) * inner;

@@ -7,9 +7,9 @@
 ///
 ///   Tensor<float> overlap = maximum(minimum(end_a, end_b) - maximum(begin_a, begin_b), zero);
 ///
-/// Equal elements share the gradient, half each, as in PyTorch. NaN wins over every number, and both
-/// operands then have the whole gradient. With a number in place of b: clamp_min and clamp_max.
-/// Errors: shapes do not broadcast.
+/// Equal elements share the gradient, half each, as in PyTorch. NaN wins over every number, and
+/// both operands then have the whole gradient. With a number in place of b: clamp_min and
+/// clamp_max. Errors: shapes do not broadcast.
 
 #include <tuple>
 

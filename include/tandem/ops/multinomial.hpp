@@ -1,17 +1,18 @@
 #pragma once
 /// multinomial — y = indices drawn with the probabilities wᵢ/Σw.
-///   weights (n) or (rows, n), count → int64 (count) or (rows, count).  On the CPU only: without replacement
-///   it sorts.  The numbers are those of the generator, row after row: same seed, same draws.
+///   weights (n) or (rows, n), count → int64 (count) or (rows, count).  On the CPU only.
+///   The numbers are those of the generator, row after row: same seed, same draws.
 ///
 ///   Generator random(7);
 ///   Tensor<std::int64_t> next = multinomial(softmax(logits, -1), 1, random);
 ///
-/// Without replacement an index is drawn once: the i-th is drawn with the probabilities of those that are
-/// left, by the smallest of eᵢ/wᵢ for exponential eᵢ.                [Efraimidis & Spirakis 2006]
-/// With it each draw asks the running sums. Weights need not sum to 1; one of 0 is never drawn. They are added
-/// in double. There is no derivative: under recording, weights that need a gradient are refused (detach() them).
-/// Errors: not one or two dimensions; a weight that is negative, NaN or infinite, none above 0 in a row;
-/// without replacement, more draws than weights above 0; count below 0.
+/// Without replacement an index is drawn once, each with the probabilities of those that are left:
+/// the smallest eᵢ/wᵢ for exponential eᵢ come first.               [Efraimidis & Spirakis 2006]
+/// With it each draw asks the running sums. Weights need not sum to 1 and are added in double; one
+/// of 0 is never drawn. There is no derivative: under recording, weights that need a gradient are
+/// refused (detach() them).
+/// Errors: not one or two dimensions; a weight that is negative, NaN or infinite, none above 0 in a
+/// row; without replacement, more draws than weights above 0; count below 0.
 
 #include <algorithm>
 #include <cstdint>

@@ -1,7 +1,7 @@
 #pragma once
 /// nonzero — y = the indices of the elements of x that are not 0, in row-major order.
-///   x (…) of k dimensions → int64 (m, k), a row for each of the m elements.  On the CPU only: m is known
-///   when all elements have been looked at.
+///   x (…) of k dimensions → int64 (m, k), a row for each of the m elements.  On the CPU only: m is
+///   known when all elements have been looked at.
 ///
 ///   Tensor<std::int64_t> places = nonzero(x > 0.5);       // of the true ones
 ///

@@ -4,8 +4,8 @@
 ///
 ///   Tensor<float> targets = one_hot<float>(labels, 20);
 ///
-/// Ids have no gradient. Errors: fewer than 0 classes, an id outside [0, classes); on a GPU, where looking
-/// at the ids would mean to wait, such an id has a row of zeros.
+/// Ids have no gradient. Errors: fewer than 0 classes, an id outside [0, classes); on a GPU, where
+/// looking at the ids would mean to wait, such an id has a row of zeros.
 
 #include <cstdint>
 

@@ -5,10 +5,10 @@
 ///
 ///   Tensor<float> phase = remainder(t, 2.0);              // in [0, 2): remainder(-0.5, 2) is 1.5
 ///
-/// C's fmod, which is exact, and + b where the signs differ: a tiny a of the other sign may round up
-/// to b. A divisor of 0 gives NaN, among integers it throws. bfloat16 is computed in float.
-/// Errors: shapes do not broadcast; a number that the element type does not hold; an integer divided
-/// by zero.
+/// C's fmod, which is exact, and + b where the signs differ: a tiny a of the other sign may round
+/// up to b. A divisor of 0 gives NaN, among integers it throws. bfloat16 is computed in float.
+/// Errors: shapes do not broadcast; a number that the element type does not hold; an integer
+/// divided by zero.
 
 #include <tuple>
 #include <type_traits>

@@ -1,14 +1,14 @@
 #pragma once
 /// repeat — y = x, so many times along each dimension: x, x, x … (NumPy's tile).
 ///   dx = the sum of dy over the copies.   Composed of views and a copy.
-///   x (n₀, n₁, …), times (t₀, t₁, …) → (t₀·n₀, t₁·n₁, …).  Where there are more times than dimensions,
-///   x gets leading ones of size 1.  Saves nothing.
+///   x (n₀, n₁, …), times (t₀, t₁, …) → (t₀·n₀, t₁·n₁, …).  Saves nothing.  Where there are more
+///   times than dimensions, x gets leading ones of size 1.
 ///
 ///   repeat(row, {5, 1});           // (n) → (5, n)
 ///   repeat(x, {1, 2, 1});          // twice along dimension 1 of three
 ///
-/// expand() repeats dimensions of size 1 without a copy. Errors: fewer times than dimensions, one that
-/// is negative.
+/// expand() repeats dimensions of size 1 without a copy. Errors: fewer times than dimensions, one
+/// that is negative.
 
 #include <cstdint>
 

@@ -1,5 +1,6 @@
 #pragma once
-/// roll — yᵢ = xⱼ, j = (i − shift) mod n, along a dimension: what leaves at one end enters at the other.
+/// roll — yᵢ = xⱼ, j = (i − shift) mod n, along a dimension: what leaves at one end enters at the
+/// other.
 ///   dx = dy, rolled back.   Composed of slices and cat.
 ///   x (…, n, …) → same shape, a copy.  Saves nothing but sizes.
 ///

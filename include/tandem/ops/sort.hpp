@@ -1,15 +1,15 @@
 #pragma once
-/// sort, argsort — y = x in rising (or falling) order along a dimension with the places where the values
-/// were, those places only.
+/// sort, argsort — y = x in rising (or falling) order along a dimension with the places where the
+/// values were, those places only.
 ///   dx is dy at the places from which the values came.   Composed of topk.
 ///   x (…, n, …) → {values, indices int64} of the same shape.  Saves the indices.
 ///
 ///   auto [values, indices] = sort(scores, -1, true);      // the largest first
 ///   Tensor<std::int64_t> order = argsort(x, 0);
 ///
-/// Always stable: of equal elements the lower index comes first, in falling order too. NaN counts as larger
-/// than every number. argsort has no derivative: under recording, an x that needs a gradient is refused
-/// (detach() it). Errors: a dimension out of range.
+/// Always stable: of equal elements the lower index comes first, in falling order too. NaN counts
+/// as larger than every number. argsort has no derivative: under recording, an x that needs a
+/// gradient is refused (detach() it). Errors: a dimension out of range.
 
 #include <cstdint>
 

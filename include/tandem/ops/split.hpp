@@ -1,6 +1,6 @@
 #pragma once
-/// split, chunk — y = views of x of a size (or of sizes) one after another along a dimension, so many
-/// views.
+/// split, chunk — y = views of x of a size (or of sizes) one after another along a dimension, so
+/// many views.
 ///   dx = the gradients of the parts, one after another.
 ///   x (…, n, …) → std::vector of (…, nᵢ, …), Σ nᵢ = n.  Views: nothing is copied.
 ///
@@ -8,8 +8,8 @@
 ///   split(x, 4);                   // rows 0 to 3, 4 to 7 …; the last part may be smaller
 ///   split(x, {2, 5, 1}, 1);        // three parts of these sizes
 ///
-/// chunk gives parts of ⌈n/parts⌉, as PyTorch does, so there may be fewer of them: 6 in 4 are 2, 2, 2.
-/// Errors: a size below 1 (of several: below 0), sizes that are not n together, parts below 1.
+/// chunk gives parts of ⌈n/parts⌉, as PyTorch does, so there may be fewer of them: 6 in 4 are 2, 2,
+/// 2. Errors: a size below 1 (of several: below 0), sizes that are not n together, parts below 1.
 
 #include <cstdint>
 #include <vector>

@@ -6,8 +6,8 @@
 ///   tril(ones<float>({n, n}))      // what each of n positions sees of those before it
 ///   triu(x, 1)                     // without the diagonal
 ///
-/// Element (i, j) is on diagonal j − i: 0 is the main one, 1 the one above it. What is left out has no
-/// influence, even where it is NaN. Errors: fewer than two dimensions.
+/// Element (i, j) is on diagonal j − i: 0 is the main one, 1 the one above it. What is left out has
+/// no influence, even where it is NaN. Errors: fewer than two dimensions.
 
 #include <cstdint>
 

@@ -6,11 +6,12 @@
 ///
 ///   var(x)                                  // everything → ()
 ///   var(x, -1, {.keepdim = true})           // the last dimension, kept as size 1
-///   stddev(x, {0, 2}, {.unbiased = false})     // two dimensions, divided by n
+///   stddev(x, {0, 2}, {.unbiased = false})  // two dimensions, divided by n
 ///
-/// stddev is what NumPy and PyTorch call std, which is a namespace here. Its gradient at constant x is
-/// 0, as in PyTorch (it has no limit there). bfloat16 is computed in float and rounded once. Errors: a dimension out of range or given twice; fewer than two
-/// terms for the unbiased form, none for the other.
+/// stddev is what NumPy and PyTorch call std, which is a namespace here. Its gradient at constant x
+/// is 0, as in PyTorch (it has no limit there). bfloat16 is computed in float and rounded once.
+/// Errors: a dimension out of range or given twice; fewer than two terms for the unbiased form,
+/// none for the other.
 
 #include <cstdint>
 #include <tuple>

@@ -216,7 +216,7 @@ class Tensor {
   // --- views (no copy; gradients flow through) ---------------------------------------------------
   /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
   ///   x.slice(0, 1, -1)            // all rows but the first and the last
-  ///   x.slice(0, -3)               // the last three: without `end`, or with to_end, nothing is cut off
+  ///   x.slice(0, -3)               // the last three: without `end`, to the end
   ///   x.slice(0, 1, to_end, 2)     // rows 1, 3, 5 …
   Tensor slice(Dim dim, std::int64_t begin, std::int64_t end = to_end,
                std::int64_t step = 1) const {
