@@ -15,7 +15,11 @@ TESTS = ROOT / "tests" / "ops"
 KERNELS = ROOT / "kernels"
 FORMULAS = ROOT / "include" / "tandem" / "formula"
 # Op → the kernel file of another stem, of the ops that it is made of.
-KERNEL_OF = {"argmax": "max", "argmin": "max", "cat": "copy", "conv1d": "conv3d",
+KERNEL_OF = {"biased_attention": "softmax", "rotary": "arithmetic",
+             "cosine_similarity": "normalize", "huber_loss": "clamp", "kl_div": "where", "l1_loss": "abs", "nll_loss": "gather",
+             "smooth_l1_loss": "clamp",
+             "avg_pool1d": "avg_pool3d", "avg_pool2d": "avg_pool3d", "group_norm": "layer_norm", "interpolate": "index_select",
+             "max_pool1d": "max_pool3d", "max_pool2d": "max_pool3d", "rms_norm": "square", "argmax": "max", "argmin": "max", "cat": "copy", "conv1d": "conv3d",
              "conv2d": "conv3d", "embedding": "index_select", "mean": "sum", "min": "max",
              "pad": "copy", "scatter_add": "gather", "stack": "copy"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
