@@ -39,23 +39,29 @@ PAGES = {
         ops/masked_fill.hpp ops/to.hpp formula/activation.hpp:Activation ops/parts/elementwise.hpp"""),
     "ops_reductions": ("Ops: reductions and normalization", "Sums, extrema, softmax and norms along dimensions.",
                        """ops/sum.hpp ops/mean.hpp ops/var.hpp ops/norm.hpp ops/prod.hpp ops/max.hpp ops/min.hpp
-        ops/parts/extremum.hpp ops/argmax.hpp ops/any.hpp ops/topk.hpp ops/sort.hpp ops/cumsum.hpp ops/logsumexp.hpp ops/softmax.hpp ops/normalize.hpp ops/layer_norm.hpp ops/batch_norm.hpp
-        ops/fold_batch_norm.hpp"""),
+        ops/parts/extremum.hpp ops/argmax.hpp ops/any.hpp ops/topk.hpp ops/sort.hpp ops/cumsum.hpp ops/logsumexp.hpp ops/softmax.hpp ops/normalize.hpp ops/layer_norm.hpp
+        ops/batch_norm.hpp ops/group_norm.hpp ops/rms_norm.hpp         ops/fold_batch_norm.hpp"""),
     "ops_indexing": ("Ops: joining and indexing", "Elements chosen, moved and put together.", """ops/cat.hpp ops/stack.hpp
         ops/split.hpp ops/pad.hpp ops/repeat.hpp ops/flip.hpp ops/roll.hpp ops/tril.hpp ops/gather.hpp ops/scatter_add.hpp
         ops/index_select.hpp ops/embedding.hpp ops/one_hot.hpp ops/nonzero.hpp ops/multinomial.hpp"""),
     "ops_products": ("Ops: products, attention, convolution, pooling", "Matrix products and what is made of windows.",
-                     """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp ops/conv1d.hpp ops/conv2d.hpp ops/conv3d.hpp
-        ops/max_pool3d.hpp ops/avg_pool3d.hpp cpu/window3d.hpp"""),
-    "ops_losses": ("Ops: losses", "What is minimized.", """ops/cross_entropy.hpp ops/bce_with_logits.hpp ops/mse.hpp
+                     """ops/matmul.hpp ops/linear.hpp ops/linear_packed.hpp ops/linear_bf16.hpp ops/attention.hpp
+        ops/biased_attention.hpp ops/rotary.hpp
+        ops/conv1d.hpp ops/conv2d.hpp ops/conv3d.hpp
+        ops/max_pool1d.hpp ops/max_pool2d.hpp ops/max_pool3d.hpp ops/avg_pool1d.hpp ops/avg_pool2d.hpp
+        ops/avg_pool3d.hpp ops/interpolate.hpp cpu/window3d.hpp"""),
+    "ops_losses": ("Ops: losses", "What is minimized.", """ops/cross_entropy.hpp ops/nll_loss.hpp
+        ops/bce_with_logits.hpp ops/kl_div.hpp ops/mse.hpp ops/l1_loss.hpp ops/huber_loss.hpp ops/cosine_similarity.hpp
         formula/losses.hpp:Reduction"""),
     "autograd": ("Autograd", "Gradients: recorded, run backward, checked.", """autograd/record.hpp autograd/backward.hpp
         autograd/gradcheck.hpp autograd/node.hpp autograd/accumulate.hpp tensor/grad_node.hpp"""),
     "extend": ("Ops of one's own", "What an op outside of the library is made of (`examples/custom_op.cpp`).", "extend.hpp"),
     "exchange": ("Exchange with other libraries", "Tensors to and from NumPy, PyTorch, JAX … without a copy.", "tensor/dlpack.hpp"),
     "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
-        nn/batch_norm3d.hpp nn/conv1d.hpp nn/conv2d.hpp nn/conv3d.hpp nn/pool3d.hpp nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
-        nn/init.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
+        nn/batch_norm.hpp nn/group_norm.hpp nn/rms_norm.hpp
+        nn/conv1d.hpp nn/conv2d.hpp nn/conv3d.hpp nn/pool1d.hpp nn/pool2d.hpp nn/pool3d.hpp
+        nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
+        nn/init.hpp nn/positions.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
     "optim": ("optim: optimizers", "SGD, Adam, AdamW, schedules, clipping.", """optim/optimizer.hpp optim/sgd.hpp optim/adam.hpp
         optim/schedule.hpp optim/clip_grad.hpp"""),
     "cpu": ("Threads, precision and instruction sets", "How the CPU computes, and what a program may choose.",
@@ -96,7 +102,7 @@ ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"
          ("io", ["io", "io_files"]), ("image", ["image"]), ("clip", ["clip"]), ("i3d", ["i3d"]), ("flow", ["flow"]),
          ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_detect"])]
 # Headers that users do not include: what the public ones are made of.
-PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction)\.hpp|cuda/(?:kernel|launch)\.hpp
+PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction|volume)\.hpp|cuda/(?:kernel|launch)\.hpp
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp|optim/parameters\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp

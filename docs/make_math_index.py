@@ -16,10 +16,14 @@ KERNELS = ROOT / "kernels"
 FORMULAS = ROOT / "include" / "tandem" / "formula"
 # Op → the kernel file of another stem, of the ops that it is made of.
 KERNEL_OF = {"all": "max", "allclose": "compare", "any": "max", "argmax": "max", "argmin": "max", "argsort": "topk",
-             "cat": "copy", "conv1d": "conv3d", "conv2d": "conv3d", "embedding": "index_select", "flip": "index_select", "isfinite": "compare", "isinf": "compare",
-             "isnan": "compare", "masked_fill": "where", "mean": "sum", "min": "max", "norm": "normalize", "one_hot": "compare",
-             "pad": "copy", "repeat": "copy", "roll": "copy", "scatter_add": "gather", "sort": "topk", "stack": "copy",
-             "stddev": "sum", "tril": "where", "triu": "where", "var": "sum"}
+             "avg_pool1d": "avg_pool3d", "avg_pool2d": "avg_pool3d", "biased_attention": "softmax", "cat": "copy",
+             "conv1d": "conv3d", "conv2d": "conv3d", "cosine_similarity": "normalize", "embedding": "index_select",
+             "flip": "index_select", "group_norm": "layer_norm", "huber_loss": "clamp", "interpolate": "index_select",
+             "isfinite": "compare", "isinf": "compare", "isnan": "compare", "kl_div": "where", "l1_loss": "abs",
+             "masked_fill": "where", "max_pool1d": "max_pool3d", "max_pool2d": "max_pool3d", "mean": "sum", "min": "max",
+             "nll_loss": "gather", "norm": "normalize", "one_hot": "compare", "pad": "copy", "repeat": "copy",
+             "rms_norm": "square", "roll": "copy", "rotary": "arithmetic", "scatter_add": "gather", "smooth_l1_loss":
+             "clamp", "sort": "topk", "stack": "copy", "stddev": "sum", "tril": "where", "triu": "where", "var": "sum"}
 # Ops whose gradient is that of the members of Tensor that they call, and which of them only make views.
 VIEWS = {"chunk": True, "repeat": False, "split": True}
 # Ops of which no gradient is asked, and why.

@@ -202,8 +202,18 @@ TANDEM_REDUCTIONS void sum_dims(const Shape&, const double*, const Strides&, uns
   TANDEM_ROWS Tensor<T> softmax(const Tensor<T>&, Dim, const Tensor<bool>&);                       \
   TANDEM_ROWS Tensor<T> log_softmax(const Tensor<T>&, Dim, const Tensor<bool>&);                   \
   TANDEM_ROWS Tensor<T> layer_norm(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, double);  \
+  TANDEM_ROWS Tensor<T> l1_loss(const Tensor<T>&, const Tensor<T>&, Reduction);                    \
+  TANDEM_ROWS Tensor<T> huber_loss(const Tensor<T>&, const Tensor<T>&, double, Reduction);         \
+  TANDEM_ROWS Tensor<T> smooth_l1_loss(const Tensor<T>&, const Tensor<T>&, double, Reduction);     \
+  TANDEM_ROWS Tensor<T> kl_div(const Tensor<T>&, const Tensor<T>&, const KlDivOptions&);           \
+  TANDEM_ROWS Tensor<T> nll_loss(const Tensor<T>&, const Tensor<std::int64_t>&,                    \
+                                 const NllOptions<T>&);                                            \
+  TANDEM_ROWS Tensor<T> cosine_similarity(const Tensor<T>&, const Tensor<T>&, Dim, double);        \
+  TANDEM_ROWS Tensor<T> group_norm(const Tensor<T>&, std::int64_t, const Tensor<T>&,               \
+                                   const Tensor<T>&, double);                                      \
+  TANDEM_ROWS Tensor<T> rms_norm(const Tensor<T>&, const Tensor<T>&, std::optional<double>);       \
   TANDEM_ROWS Tensor<T> cross_entropy(const Tensor<T>&, const Tensor<std::int64_t>&,               \
-                                      const CrossEntropyOptions&);                                 \
+                                      const CrossEntropyOptions<T>&);                              \
   TANDEM_ROWS Tensor<T> cross_entropy(const Tensor<T>&, const Tensor<T>&, Reduction);              \
   TANDEM_ROWS Tensor<T> bce_with_logits(const Tensor<T>&, const Tensor<T>&, const BceOptions<T>&); \
   TANDEM_ROWS Tensor<T> bce_with_logits(const Tensor<T>&, const Tensor<T>&, Reduction);            \
@@ -216,6 +226,10 @@ TANDEM_ROWS_TEMPLATES(double)
 #define TANDEM_ATTENTION_TEMPLATES(T)                                                            \
   TANDEM_ATTENTION Tensor<T> scaled_dot_product_attention(                                       \
       const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, const AttentionOptions&);            \
+  TANDEM_ATTENTION Tensor<T> biased_attention(const Tensor<T>&, const Tensor<T>&,                \
+                                              const Tensor<T>&, const Tensor<T>&,                \
+                                              const BiasedAttentionOptions&);                    \
+  TANDEM_ATTENTION Tensor<T> rotary(const Tensor<T>&, const RotaryOptions&);                     \
   TANDEM_ATTENTION Tensor<T> self_attention(const Tensor<T>&, std::int64_t, const Tensor<bool>&, \
                                             bool, const Tensor<bool>&);
 TANDEM_ATTENTION_TEMPLATES(float)
@@ -248,17 +262,22 @@ TANDEM_PRODUCTS_TEMPLATES(double)
 }  // namespace detail
 
 // volumes: convolutions, pools, batch norm.
-#define TANDEM_VOLUMES_TEMPLATES(T)                                                         \
-  TANDEM_VOLUMES Tensor<T> conv1d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
-                                  const Conv1dOptions&);                                    \
-  TANDEM_VOLUMES Tensor<T> conv2d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
-                                  const Conv2dOptions&);                                    \
-  TANDEM_VOLUMES Tensor<T> conv3d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,     \
-                                  const Conv3dOptions&);                                    \
-  TANDEM_VOLUMES Tensor<T> avg_pool3d(const Tensor<T>&, const AvgPool3dOptions&);           \
-  TANDEM_VOLUMES Tensor<T> max_pool3d(const Tensor<T>&, const MaxPool3dOptions&);           \
-  TANDEM_VOLUMES Tensor<T> batch_norm(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&, \
-                                      const Tensor<T>&, const Tensor<T>&,                   \
+#define TANDEM_VOLUMES_TEMPLATES(T)                                                                \
+  TANDEM_VOLUMES Tensor<T> conv1d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,            \
+                                  const Conv1dOptions&);                                           \
+  TANDEM_VOLUMES Tensor<T> conv2d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,            \
+                                  const Conv2dOptions&);                                           \
+  TANDEM_VOLUMES Tensor<T> conv3d(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,            \
+                                  const Conv3dOptions&);                                           \
+  TANDEM_VOLUMES Tensor<T> avg_pool1d(const Tensor<T>&, const AvgPool1dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> avg_pool2d(const Tensor<T>&, const AvgPool2dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> max_pool1d(const Tensor<T>&, const MaxPool1dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> max_pool2d(const Tensor<T>&, const MaxPool2dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> interpolate(const Tensor<T>&, const Shape&, const InterpolateOptions&); \
+  TANDEM_VOLUMES Tensor<T> avg_pool3d(const Tensor<T>&, const AvgPool3dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> max_pool3d(const Tensor<T>&, const MaxPool3dOptions&);                  \
+  TANDEM_VOLUMES Tensor<T> batch_norm(const Tensor<T>&, const Tensor<T>&, const Tensor<T>&,        \
+                                      const Tensor<T>&, const Tensor<T>&,                          \
                                       const BatchNormOptions&);
 TANDEM_VOLUMES_TEMPLATES(float)
 TANDEM_VOLUMES_TEMPLATES(double)
@@ -268,7 +287,9 @@ TANDEM_VOLUMES_TEMPLATES(double)
 namespace nn {
 #define TANDEM_NN_TEMPLATES(T)           \
   TANDEM_NN class MultiHeadAttention<T>; \
-  TANDEM_NN class BatchNorm3d<T>;        \
+  TANDEM_NN class BatchNormBase<T, 1>;   \
+  TANDEM_NN class BatchNormBase<T, 2>;   \
+  TANDEM_NN class BatchNormBase<T, 3>;   \
   TANDEM_NN class Conv1d<T>;             \
   TANDEM_NN class Conv2d<T>;             \
   TANDEM_NN class Conv3d<T>;             \
@@ -278,6 +299,12 @@ namespace nn {
   TANDEM_NN class Linear<T>;             \
   TANDEM_NN class Module<T>;             \
   TANDEM_NN class Layer<T>;              \
+  TANDEM_NN class GroupNorm<T>;          \
+  TANDEM_NN class RMSNorm<T>;            \
+  TANDEM_NN class MaxPool1d<T>;          \
+  TANDEM_NN class AvgPool1d<T>;          \
+  TANDEM_NN class MaxPool2d<T>;          \
+  TANDEM_NN class AvgPool2d<T>;          \
   TANDEM_NN class MaxPool3d<T>;          \
   TANDEM_NN class AvgPool3d<T>;          \
   TANDEM_NN class Sequential<T>;         \

@@ -34,7 +34,7 @@ Tensor<T> loss_of(const Tensor<T>& x, Targets targets, Reduction reduction) {
     return cross_entropy(x, t.to(x.device()), reduction);
   }
   const bool some = targets == Targets::some_ids;
-  CrossEntropyOptions options{.reduction = reduction};
+  CrossEntropyOptions<T> options{.reduction = reduction};
   if (some) options.ignore_index = -1;
   return cross_entropy(x, class_ids(rows, classes, some).to(x.device()), options);
 }

@@ -30,6 +30,7 @@ CLASSES = {
     "Evaluating": "a scope of a few lines",
     "Function": "its type is the function that it calls",
     "Matrix": "a handle; Weight is listed",
+    "AttendOptions": "a plain struct",
     "Named": "a plain struct",
     "Slot": "a plain struct",
 }

@@ -43,6 +43,7 @@ OFFERED = {
     "ops/parts/elementwise.hpp":
         "copy_into each_element each_into elementwise_loop map map_into require_map saving_input saving_output",
     "ops/parts/extremum.hpp": "extremum find_extremum",
+    "ops/parts/volume.hpp": "from_volume to_volume",
     "ops/parts/loss_reduction.hpp":
         "loss_backward loss_forward reduction_scale require_same_shape",
     # For nn/weight.hpp, i3d/inference.hpp, optim/optimizer.hpp, both preprocess.hpp and the kernels of pictures.

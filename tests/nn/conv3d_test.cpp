@@ -6,7 +6,7 @@
 #include "../io/temp_dir.hpp"
 #include "../ops/check.hpp"
 #include "tandem/io/safetensors.hpp"
-#include "tandem/nn/batch_norm3d.hpp"
+#include "tandem/nn/batch_norm.hpp"
 #include "tandem/nn/pool3d.hpp"
 #include "tandem/nn/sequential.hpp"
 

@@ -2,8 +2,13 @@
 /// everywhere, Sequential, what goes with them to another type and device.
 
 #include "../ops/check.hpp"
+#include "tandem/nn/batch_norm.hpp"
 #include "tandem/nn/conv1d.hpp"
 #include "tandem/nn/conv2d.hpp"
+#include "tandem/nn/group_norm.hpp"
+#include "tandem/nn/pool1d.hpp"
+#include "tandem/nn/pool2d.hpp"
+#include "tandem/nn/rms_norm.hpp"
 #include "tandem/nn/sequential.hpp"
 #include "tandem/ops/relu.hpp"
 
@@ -91,4 +96,60 @@ TEST_CASE("Conv1d and Conv2d: states load from double; errors name the module an
         "[conv1d] 3 and 4 channels do not divide into 2 groups");
   CHECK(check::message([&] { nn::Conv2d<float>(4, 3, 2, random, {.groups = 2}); }) ==
         "[conv2d] 4 and 3 channels do not divide into 2 groups");
+}
+
+TEST_CASE("BatchNorm2d and 1d, GroupNorm, RMSNorm and the pools in a Sequential") {
+  Generator random(3);
+  nn::Sequential<double> net;
+  net.push(make_ref<nn::Conv2d<double>>(2, 4, 3, random, Conv2dOptions{.padding = 1}, false));
+  net.push(make_ref<nn::BatchNorm2d<double>>(4));
+  net.push(make_ref<nn::MaxPool2d<double>>(MaxPool2dOptions{.kernel = 2}));
+  net.push(make_ref<nn::AvgPool2d<double>>(
+      AvgPool2dOptions{.kernel = 3, .stride = 1, .padding = 1, .count_padding = false}));
+  net.push(make_ref<nn::GroupNorm<double>>(2, 4));
+  net.push(nn::make_function<double>([](const auto& x) { return x.reshape({x.size(0), 4, -1}); }));
+  net.push(make_ref<nn::BatchNorm1d<double>>(4, BatchNormOptions{.momentum = 0.2}));
+  net.push(make_ref<nn::MaxPool1d<double>>(MaxPool1dOptions{.kernel = 2}));
+  net.push(make_ref<nn::AvgPool1d<double>>(AvgPool1dOptions{.kernel = 2, .stride = 1}));
+  net.push(make_ref<nn::RMSNorm<double>>(5));
+  net.push(nn::make_function<double>([](const auto& x) { return x.reshape({x.size(0), -1}); }));
+  net.push(make_ref<nn::BatchNorm1d<double>>(20));
+  const std::vector<std::string> names = names_of(net);
+  CHECK(names.size() == 1 + 3 * 5 + 2 + 1);
+  CHECK(names[1] == "1.weight");
+  CHECK(names[5] == "1.num_batches_tracked");
+  CHECK(names[6] == "4.weight");
+  const Tensor<double> x = check::normal({3, 2, 8, 6}, 4);
+  const Tensor<double> y = net.forward(x);
+  CHECK(y.shape() == Shape{3, 20});
+  y.backward(check::normal(y.shape(), 5));
+  check_learns(net);
+  // The running statistics of the first norm: 0.9 of the first values and 0.1 of the batch's.
+  const Tensor<double> z = net[0].forward(x).detach();
+  const auto& first = dynamic_cast<const nn::BatchNorm2d<double>&>(net[1]);
+  for (std::int64_t c = 0; c < 4; ++c) {
+    double sum = 0, squares = 0;
+    const std::vector<double> v = z.select(1, c).to_vector();
+    for (const double a : v) sum += a;
+    const double n = static_cast<double>(v.size()), mean = sum / n;
+    for (const double a : v) squares += (a - mean) * (a - mean);
+    CHECK(std::fabs(first.running_mean.at({c}) - 0.1 * mean) < 1e-14);
+    CHECK(std::fabs(first.running_var.at({c}) - (0.9 + 0.1 * squares / (n - 1))) < 1e-14);
+  }
+  CHECK(first.num_batches_tracked.item() == 1);
+  net.eval();
+  CHECK(check::same(net.forward(x.slice(0, 0, 1)), net.forward(x).slice(0, 0, 1)));
+  CHECK(first.num_batches_tracked.item() == 1);
+}
+
+TEST_CASE("norms say what shapes they take") {
+  const auto wrong = [](const nn::Layer<float>& layer, const Shape& shape) {
+    return check::message([&] { layer.forward(zeros<float>(shape)); });
+  };
+  CHECK(wrong(nn::BatchNorm1d<float>(2), {3, 2, 1, 1}) ==
+        "[batch_norm] expected x of shape (N, C) or (N, C, width), got (3, 2, 1, 1)");
+  CHECK(wrong(nn::BatchNorm2d<float>(2), {3, 2}) ==
+        "[batch_norm] expected x of shape (N, C, height, width), got (3, 2)");
+  CHECK(check::message([] { nn::GroupNorm<float>(4, 6); }) ==
+        "[group_norm] 6 channels do not divide into 4 groups");
 }

@@ -119,6 +119,12 @@ std::vector<Case> all_ops() {
   unary("div", [](const F& a) { a / 2; });
   unary("div", [](const F& a) { 2 / a; });
   unary("avg_pool3d", [](const F& a) { avg_pool3d(a, {.kernel = Triple::all(1)}); });
+  unary("avg_pool1d", [](const F& a) { avg_pool1d(a, {.kernel = 1}); });
+  unary("avg_pool2d", [](const F& a) { avg_pool2d(a, {.kernel = 1}); });
+  unary("max_pool1d", [](const F& a) { max_pool1d(a, {.kernel = 1}); });
+  unary("max_pool2d", [](const F& a) { max_pool2d(a, {.kernel = 1}); });
+  unary("interpolate", [](const F& a) { interpolate(a, {1}); });
+  unary("group_norm", [](const F& a) { group_norm(a, 1); });
   unary("max_pool3d", [](const F& a) { max_pool3d(a, {.kernel = Triple::all(1)}); });
   const auto binary = [&](const char* op, std::function<void(const F&, const F&)> f,
                           const char* a = "a", const char* b = "b") {
@@ -147,6 +153,16 @@ std::vector<Case> all_ops() {
   binary("ge", [](const F& a, const F& b) { ge(a, b); });
   binary(
       "mse", [](const F& a, const F& b) { mse(a, b); }, "x", "target");
+  binary(
+      "l1_loss", [](const F& a, const F& b) { l1_loss(a, b); }, "x", "target");
+  binary(
+      "huber_loss", [](const F& a, const F& b) { huber_loss(a, b); }, "x", "target");
+  binary(
+      "smooth_l1_loss", [](const F& a, const F& b) { smooth_l1_loss(a, b); }, "x", "target");
+  binary(
+      "kl_div", [](const F& a, const F& b) { kl_div(a, b); }, "x", "target");
+  binary(
+      "cosine_similarity", [](const F& a, const F& b) { cosine_similarity(a, b); }, "x", "z");
   binary(
       "bce_with_logits", [](const F& a, const F& b) { bce_with_logits(a, b); }, "x", "target");
   binary(
@@ -213,6 +229,10 @@ std::vector<Case> all_ops() {
       "layer_norm", "gamma", [](const Absent& a) { layer_norm(x, F(a), v); }, true);
   add(
       "layer_norm", "beta", [](const Absent& a) { layer_norm(x, v, F(a)); }, true);
+  add(
+      "group_norm", "beta", [](const Absent& a) { group_norm(x, 3, v, F(a)); }, true);
+  add(
+      "rms_norm", "gamma", [](const Absent& a) { rms_norm(x, F(a)); }, true);
   add("batch_norm", "x",
       [](const Absent& a) { batch_norm(F(a), F(), F(), F(), F(), {.training = true}); });
   add(
@@ -246,6 +266,14 @@ std::vector<Case> all_ops() {
       [](const Absent& a) { fold_batch_norm(kernel, F(a), F(), F(), p, p, 1e-5); }, true);
   add(
       "softmax", "mask", [](const Absent& a) { softmax(x, -1, a); }, true, false);
+  add("nll_loss", "x", [](const Absent& a) { nll_loss(F(a), labels); });
+  add(
+      "nll_loss", "ids", [](const Absent& a) { nll_loss(x, I(a)); }, false, false);
+  add(
+      "nll_loss", "weight", [](const Absent& a) { nll_loss(x, labels, {.weight = a}); }, true);
+  add(
+      "cross_entropy", "weight", [](const Absent& a) { cross_entropy(x, labels, {.weight = a}); },
+      true);
   add("cross_entropy", "x", [](const Absent& a) { cross_entropy(F(a), labels); });
   add(
       "cross_entropy", "ids", [](const Absent& a) { cross_entropy(x, I(a)); }, false, false);
@@ -264,6 +292,14 @@ std::vector<Case> all_ops() {
   add(
       "scaled_dot_product_attention", "key_mask",
       [](const Absent& a) { scaled_dot_product_attention(x, x, x, {.key_mask = a}); }, true, false);
+  add("biased_attention", "q", [](const Absent& a) { biased_attention(F(a), x, x); });
+  add("biased_attention", "k", [](const Absent& a) { biased_attention(x, F(a), x); });
+  add("biased_attention", "v", [](const Absent& a) { biased_attention(x, x, F(a)); });
+  add(
+      "biased_attention", "bias", [](const Absent& a) { biased_attention(x, x, x, F(a)); }, true);
+  add(
+      "biased_attention", "key_mask",
+      [](const Absent& a) { biased_attention(x, x, x, {}, {.key_mask = a}); }, true, false);
   add("self_attention", "qkv", [](const Absent& a) { self_attention(F(a), 1); });
   add(
       "self_attention", "key_mask", [](const Absent& a) { self_attention(qkv, 1, a); }, true,

@@ -9,7 +9,7 @@
 
 #include "tandem/i3d/config.hpp"
 #include "tandem/i3d/inference.hpp"
-#include "tandem/nn/batch_norm3d.hpp"
+#include "tandem/nn/batch_norm.hpp"
 #include "tandem/nn/conv3d.hpp"
 #include "tandem/nn/dropout.hpp"
 #include "tandem/nn/pool3d.hpp"

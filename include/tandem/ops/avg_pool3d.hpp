@@ -138,31 +138,36 @@ inline const Kernel<void(Queue&, T* dx, const T* dy, std::int64_t planes, const 
                          bool count_padding)>
     avg_pool3d_backward{"avg_pool3d_backward", avg_pool3d_backward_on_cpu<T>};
 
+/// The pool of volumes, also of those that were images or sequences.
+template <class T>
+Tensor<T> avg_pool(const char* op, const Tensor<T>& x, const AvgPool3dOptions& options) {
+  require_kernels(op, x, avg_pool3d_forward<T>, avg_pool3d_backward<T>);
+  const Window3d window =
+      pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
+  const bool count_padding = options.count_padding;
+  const Tensor<T> xs = x.detach().contiguous();
+  const Tensor<T> y(pooled_shape(x.shape(), window), x.device());
+  const std::int64_t planes = x.size(0) * x.size(1);
+  avg_pool3d_forward<T>(x.device(), y.mutable_device_data(), xs.device_data(), planes, window,
+                        count_padding);
+  return autograd::record(
+      op, y,
+      [window, count_padding, planes, shape = x.shape()](const Tensor<T>& dy, autograd::Needs) {
+        const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
+        avg_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(), planes,
+                               window, count_padding);
+        return std::tuple(dx);
+      },
+      x);
+}
+
 }  // namespace detail
 
 template <FloatingElement T>
 requires(!std::is_same_v<T, bfloat16>) Tensor<T> avg_pool3d(const Tensor<T>& x,
                                                             const AvgPool3dOptions& options) {
-  const char* const op = "avg_pool3d";
-  detail::require_defined(op, "x", x);
-  detail::require_kernels(op, x, detail::avg_pool3d_forward<T>, detail::avg_pool3d_backward<T>);
-  const detail::Window3d window =
-      detail::pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
-  const bool count_padding = options.count_padding;
-  const Tensor<T> xs = x.detach().contiguous();
-  const Tensor<T> y(detail::pooled_shape(x.shape(), window), x.device());
-  const std::int64_t planes = x.size(0) * x.size(1);
-  detail::avg_pool3d_forward<T>(x.device(), y.mutable_device_data(), xs.device_data(), planes,
-                                window, count_padding);
-  return autograd::record(
-      op, y,
-      [window, count_padding, planes, shape = x.shape()](const Tensor<T>& dy, autograd::Needs) {
-        const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
-        detail::avg_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
-                                       planes, window, count_padding);
-        return std::tuple(dx);
-      },
-      x);
+  detail::require_defined("avg_pool3d", "x", x);
+  return detail::avg_pool("avg_pool3d", x, options);
 }
 
 TANDEM_NAMESPACE_END

@@ -26,6 +26,7 @@
 #include "tandem/cpu/conv3d_loops.hpp"
 #include "tandem/formula/relu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
+#include "tandem/ops/parts/volume.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -153,38 +154,31 @@ Tensor<T> convolution(const char* op, const Tensor<T>& x, const Tensor<T>& weigh
       x, weight, bias);
 }
 
+template <int axes, class T>
+void require_conv_weight(const char* op, const Tensor<T>& weight) {
+  TANDEM_CHECK(weight.rank() == axes + 2, op, "expected a weight of shape (out, in, ",
+               axis_forms[axes - 1], ", got ", weight.shape());
+}
 /// The door of the convolutions over `axes` axes; x and the weight get axes of length 1 in front of
 /// theirs, and y loses them.
 template <int axes, class T>
 Tensor<T> convolve(const char* op, const Tensor<T>& x, const Tensor<T>& weight,
                    const Tensor<T>& bias, const Conv3dOptions& options) {
-  constexpr const char* forms[3] = {"width)", "height, width)", "depth, height, width)"};
   require_defined(op, "x", x, "weight", weight);
   require_given_or_none(op, "bias", bias);
   require_same_device(op, x, weight, bias);
   require_kernels(op, x, conv3d_forward<T>, conv3d_input_gradient<T>, conv3d_weight_gradient<T>,
                   conv3d_bias_gradient<T>, cpu::map_kernel<formula::ReluGradient, T, 2>);
-  TANDEM_CHECK(x.rank() == axes + 2, op, "expected x of shape (N, C, ", forms[axes - 1], ", got ",
-               x.shape());
-  TANDEM_CHECK(weight.rank() == axes + 2, op, "expected a weight of shape (out, in, ",
-               forms[axes - 1], ", got ", weight.shape());
   if constexpr (axes == 3) {
+    require_conv_weight<3>(op, weight);
     return convolution(op, x, weight, bias, options, weight.shape());
   } else {
-    const auto volume = [](const Tensor<T>& t) {
-      Shape shape{t.size(0), t.size(1)};
-      for (int a = axes; a < 3; ++a) shape.push_back(1);
-      for (int a = 0; a < axes; ++a) shape.push_back(t.size(a + 2));
-      return t.reshape(shape);
-    };
-    for (int a = 0; a < axes; ++a) {
-      TANDEM_CHECK(x.size(a + 2) >= 1, op, "the ", axis_names[a + 3 - axes],
-                   " of x is 0: ", x.shape());
-    }
-    const Tensor<T> y = convolution(op, volume(x), volume(weight), bias, options, weight.shape());
-    Shape shape{y.size(0), y.size(1)};
-    for (int a = 3 - axes; a < 3; ++a) shape.push_back(y.size(a + 2));
-    return y.reshape(shape);
+    const Tensor<T> volume = to_volume<axes>(op, x);
+    require_conv_weight<axes>(op, weight);
+    Shape k = weight.shape();
+    for (int a = axes; a < 3; ++a) k.insert(2, 1);
+    return from_volume<axes>(
+        convolution(op, volume, weight.reshape(k), bias, options, weight.shape()));
   }
 }
 

@@ -8,7 +8,10 @@
 ///
 ///   cross_entropy(logits, labels).backward();
 ///   cross_entropy(logits, labels, {.ignore_index = -100});   // rows with that id have no loss
+///   cross_entropy(logits, labels, {.weight = class_weights, .label_smoothing = 0.1});
 ///
+/// With weights of the classes or label smoothing it is nll_loss(log_softmax(x)), whose formula
+/// nll_loss.hpp has (rows whose logits are NaN then have a NaN gradient, ignored or not).
 /// Ignored rows have loss and gradient 0 and do not count in the mean. Targets are constants: one
 /// that needs a gradient is refused. Errors: shapes do not fit, an id outside [0, C). On a GPU ids
 /// are not checked: one outside of it has loss and gradient NaN. A GPU adds floats in float, in a
@@ -17,19 +20,19 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <tuple>
 
 #include "tandem/cpu/dim_split.hpp"
+#include "tandem/ops/nll_loss.hpp"
 #include "tandem/ops/parts/loss_reduction.hpp"
+#include "tandem/ops/softmax.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
-/// How the losses of the rows become one, and which rows take part.
-struct CrossEntropyOptions {
-  Reduction reduction = Reduction::mean;
-  std::optional<std::int64_t> ignore_index = {};  ///< rows with this id do not take part
-};
+/// How the losses of the rows become one, which rows take part, the weights of the classes and
+/// label smoothing.
+template <FloatingElement T>
+using CrossEntropyOptions = NllOptions<T>;
 
 namespace detail {
 
@@ -146,38 +149,26 @@ Tensor<T> reduced(const Tensor<T>& losses, Reduction reduction, const bool* mask
   return out;
 }
 
-/// Throws for a class id that does not exist.
-inline void require_class_ids(const char* op, const std::int64_t* ids, std::int64_t rows,
-                              std::int64_t classes, const std::optional<std::int64_t>& ignore) {
-  for (std::int64_t r = 0; r < rows; ++r) {
-    if (ignore && ids[r] == *ignore) continue;
-    TANDEM_CHECK(ids[r] >= 0 && ids[r] < classes, op, "class id ", ids[r], " of row ", r,
-                 " is out of range: there are ", classes, " classes");
-  }
-}
-
 }  // namespace detail
 
 /// Targets as class ids.
 template <FloatingElement T>
 requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
-    const Tensor<T>& x, const Tensor<std::int64_t>& ids, const CrossEntropyOptions& options = {}) {
+    const Tensor<T>& x, const Tensor<std::int64_t>& ids,
+    const std::type_identity_t<CrossEntropyOptions<T>>& options = {}) {
   const char* const op = "cross_entropy";
-  detail::require_defined(op, "x", x, "ids", ids);
-  detail::require_same_device(op, x, ids);
+  detail::require_class_loss(op, "logits", x, ids, options);
+  if (options.weight.defined() || options.label_smoothing > 0) {
+    return detail::class_loss(log_softmax(x), ids, options);
+  }
   detail::require_kernels(op, x, detail::cross_entropy_ids_forward<T>,
                           detail::cross_entropy_ids_backward<T>,
                           detail::loss_forward<formula::ComputedLoss<T>, T>);
-  TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");
   Shape row_shape = x.shape();
   row_shape.erase(row_shape.rank() - 1);
-  TANDEM_CHECK(ids.shape() == row_shape, op, "logits of shape ", x.shape(),
-               " need class ids of shape ", row_shape, ", these are ", ids.shape());
   const std::int64_t classes = x.shape().back(), rows = ids.numel();
   const Tensor<T> xs = x.detach().contiguous();
   const Tensor<std::int64_t> index = ids.contiguous();
-  if (x.device().is_cpu())
-    detail::require_class_ids(op, index.data(), rows, classes, options.ignore_index);
 
   const Reduction reduction = options.reduction;
   const Tensor<T> losses(row_shape, x.device()), lse({rows}, x.device());

@@ -223,38 +223,43 @@ inline const Kernel<void(Queue&, T* dx, const T* dy, const std::int32_t* at, std
                          const Window3d& window)>
     max_pool3d_backward{"max_pool3d_backward", max_pool3d_backward_on_cpu<T>};
 
-}  // namespace detail
-
-template <FloatingElement T>
-requires(!std::is_same_v<T, bfloat16>) Tensor<T> max_pool3d(const Tensor<T>& x,
-                                                            const MaxPool3dOptions& options) {
-  const char* const op = "max_pool3d";
-  detail::require_defined(op, "x", x);
-  detail::require_kernels(op, x, detail::max_pool3d_forward<T>, detail::max_pool3d_backward<T>);
-  const detail::Window3d window =
-      detail::pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
+/// The pool of volumes, also of those that were images or sequences.
+template <class T>
+Tensor<T> max_pool(const char* op, const Tensor<T>& x, const MaxPool3dOptions& options) {
+  require_kernels(op, x, max_pool3d_forward<T>, max_pool3d_backward<T>);
+  const Window3d window =
+      pool_window(op, x.shape(), options.kernel, options.stride, options.padding);
   TANDEM_CHECK(options.padding_value == options.padding_value, op, "the padding value is NaN");
   const Tensor<T> xs = x.detach().contiguous();
-  const Tensor<T> y(detail::pooled_shape(x.shape(), window), x.device());
+  const Tensor<T> y(pooled_shape(x.shape(), window), x.device());
   const bool follow = autograd::needs_grad(x);
   const Tensor<std::int32_t> at =
       follow ? Tensor<std::int32_t>(y.shape(), x.device()) : Tensor<std::int32_t>();
-  TANDEM_CHECK(!follow || detail::padded_volume(window) < (std::int64_t{1} << 31) - 1, op,
+  TANDEM_CHECK(!follow || padded_volume(window) < (std::int64_t{1} << 31) - 1, op,
                "a volume of 2^31 or more elements has no backward: ", x.shape());
   const std::int64_t planes = x.size(0) * x.size(1);
-  detail::max_pool3d_forward<T>(x.device(), y.mutable_device_data(),
-                                follow ? at.mutable_device_data() : nullptr, xs.device_data(),
-                                planes, window, static_cast<T>(options.padding_value));
+  max_pool3d_forward<T>(x.device(), y.mutable_device_data(),
+                        follow ? at.mutable_device_data() : nullptr, xs.device_data(), planes,
+                        window, static_cast<T>(options.padding_value));
   return autograd::record(
       op, y,
       [at = autograd::save(at), window, planes, shape = x.shape()](const Tensor<T>& dy,
                                                                    autograd::Needs) {
         const Tensor<T> g = dy.contiguous(), dx(shape, dy.device());
-        detail::max_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
-                                       at.get().device_data(), planes, window);
+        max_pool3d_backward<T>(dy.device(), dx.mutable_device_data(), g.device_data(),
+                               at.get().device_data(), planes, window);
         return std::tuple(dx);
       },
       x);
+}
+
+}  // namespace detail
+
+template <FloatingElement T>
+requires(!std::is_same_v<T, bfloat16>) Tensor<T> max_pool3d(const Tensor<T>& x,
+                                                            const MaxPool3dOptions& options) {
+  detail::require_defined("max_pool3d", "x", x);
+  return detail::max_pool("max_pool3d", x, options);
 }
 
 TANDEM_NAMESPACE_END

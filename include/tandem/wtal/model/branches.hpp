@@ -10,6 +10,7 @@
 
 #include "tandem/clip/text_encoder.hpp"
 #include "tandem/nn/linear.hpp"
+#include "tandem/nn/positions.hpp"
 #include "tandem/nn/transformer.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/cat.hpp"
@@ -70,24 +71,9 @@ class Branch : public nn::Module<T> {
   }
 };
 
-/// How frames know where they are.  (reading; method.md: an option)
+/// How frames know where they are: sinusoid is nn::sinusoidal_positions.  (reading; method.md: an
+/// option)
 enum class Positions { none, sinusoid, learned };
-
-/// sinusoid — PE(t, 2i) = sin(t/10000^{2i/W}), PE(t, 2i+1) = cos(…).    [Vaswani et al. 2017, §3.5]
-template <FloatingElement T>
-Tensor<T> sinusoid_positions(std::int64_t frames, std::int64_t width) {
-  Tensor<T> table(Shape{frames, width});
-  T* p = table.mutable_data();
-  for (std::int64_t t = 0; t < frames; ++t) {
-    for (std::int64_t d = 0; d < width; ++d) {
-      const double rate =
-          __builtin_pow(10000.0, -static_cast<double>(d / 2 * 2) / static_cast<double>(width));
-      const double angle = static_cast<double>(t) * rate;
-      *p++ = T(d % 2 == 0 ? __builtin_sin(angle) : __builtin_cos(angle));
-    }
-  }
-  return table;
-}
 
 namespace detail {
 /// Which two rows of a table of `rows` each of `frames` lies between, and the share of either.
@@ -124,9 +110,9 @@ template <FloatingElement T>
 class PositionTables {
  public:
   Tensor<T> sinusoid(std::int64_t frames, std::int64_t width, Device device) {
-    if (device.is_cpu()) return sinusoid_positions<T>(frames, width);
+    if (device.is_cpu()) return nn::sinusoidal_positions<T>(frames, width);
     return find(sinusoids_, frames, device,
-                [&] { return sinusoid_positions<T>(frames, width).to(device); });
+                [&] { return nn::sinusoidal_positions<T>(frames, width).to(device); });
   }
   Stretch<T> stretch(std::int64_t rows, std::int64_t frames, Device device) {
     if (device.is_cpu()) return Stretch<T>(rows, frames);

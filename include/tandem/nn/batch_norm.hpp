@@ -1,5 +1,5 @@
 #pragma once
-/// Batch norm over volumes, as a layer.
+/// Batch norm over rows, sequences, images and volumes, as layers.
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
@@ -8,15 +8,17 @@
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
-/// BatchNorm3d over the channels of x (N, C, D, H, W), with scale and shift.   x → same shape.
-///                                                                      [Ioffe & Szegedy 2015]
+/// BatchNorm1d, BatchNorm2d, BatchNorm3d — batch norm over the channels of x, with scale and shift.
+///   x (N, C) or (N, C, L), (N, C, H, W), (N, C, D, H, W) → same shape.   [Ioffe & Szegedy 2015]
 ///   weight, bias (C,); buffers running_mean, running_var (C,) and num_batches_tracked (), a count.
 ///   In training mode the batch's statistics are used and the running ones follow them; in
 ///   evaluation mode the running ones are used. The options' `training` follows the mode.
-template <FloatingElement T>
-class BatchNorm3d final : public Layer<T> {
+///
+///   nn::BatchNorm2d<float> norm(64);
+template <FloatingElement T, int axes>
+class BatchNormBase final : public Layer<T> {
  public:
-  explicit BatchNorm3d(std::int64_t channels, const BatchNormOptions& options = {})
+  explicit BatchNormBase(std::int64_t channels, const BatchNormOptions& options = {})
       : weight(ones<T>({channels})),
         bias(zeros<T>({channels})),
         running_mean(zeros<T>({channels})),
@@ -30,9 +32,11 @@ class BatchNorm3d final : public Layer<T> {
     this->add_buffer("num_batches_tracked", num_batches_tracked);
   }
   Tensor<T> forward(const Tensor<T>& x) const override {
+    constexpr const char* forms[3] = {"(N, C) or (N, C, width)", "(N, C, height, width)",
+                                      "(N, C, depth, height, width)"};
     const ModuleScope scope = this->scope();
-    TANDEM_CHECK(x.rank() == 5, "batch_norm",
-                 "expected x of shape (N, C, depth, height, width), got ", x.shape());
+    TANDEM_CHECK(x.rank() == axes + 2 || (axes == 1 && x.rank() == 2), "batch_norm",
+                 "expected x of shape ", forms[axes - 1], ", got ", x.shape());
     BatchNormOptions options = options_;
     options.training = this->training();
     const Tensor<T> y = batch_norm(x, weight, bias, running_mean, running_var, options);
@@ -47,6 +51,16 @@ class BatchNorm3d final : public Layer<T> {
  private:
   BatchNormOptions options_;
 };
+
+/// Over the rows or the sequences of a batch.
+template <FloatingElement T>
+using BatchNorm1d = BatchNormBase<T, 1>;
+/// Over images.
+template <FloatingElement T>
+using BatchNorm2d = BatchNormBase<T, 2>;
+/// Over volumes.
+template <FloatingElement T>
+using BatchNorm3d = BatchNormBase<T, 3>;
 
 }  // namespace nn
 TANDEM_NAMESPACE_END

@@ -1,0 +1,42 @@
+#pragma once
+/// Pooling over sequences, as layers.
+
+#include "tandem/nn/module.hpp"
+#include "tandem/ops/avg_pool1d.hpp"
+#include "tandem/ops/max_pool1d.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// MaxPool1d — max_pool1d as a layer.
+///   nn::MaxPool1d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+template <FloatingElement T>
+class MaxPool1d final : public Layer<T> {
+ public:
+  explicit MaxPool1d(const MaxPool1dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return max_pool1d(x, options_);
+  }
+
+ private:
+  MaxPool1dOptions options_;
+};
+
+/// AvgPool1d — avg_pool1d as a layer.
+///   nn::AvgPool1d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+template <FloatingElement T>
+class AvgPool1d final : public Layer<T> {
+ public:
+  explicit AvgPool1d(const AvgPool1dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return avg_pool1d(x, options_);
+  }
+
+ private:
+  AvgPool1dOptions options_;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END

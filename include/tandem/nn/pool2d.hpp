@@ -1,0 +1,42 @@
+#pragma once
+/// Pooling over images, as layers.
+
+#include "tandem/nn/module.hpp"
+#include "tandem/ops/avg_pool2d.hpp"
+#include "tandem/ops/max_pool2d.hpp"
+
+TANDEM_NAMESPACE_BEGIN
+namespace nn {
+
+/// MaxPool2d — max_pool2d as a layer.
+///   nn::MaxPool2d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+template <FloatingElement T>
+class MaxPool2d final : public Layer<T> {
+ public:
+  explicit MaxPool2d(const MaxPool2dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return max_pool2d(x, options_);
+  }
+
+ private:
+  MaxPool2dOptions options_;
+};
+
+/// AvgPool2d — avg_pool2d as a layer.
+///   nn::AvgPool2d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+template <FloatingElement T>
+class AvgPool2d final : public Layer<T> {
+ public:
+  explicit AvgPool2d(const AvgPool2dOptions& options) : options_(options) {}
+  Tensor<T> forward(const Tensor<T>& x) const override {
+    const ModuleScope scope = this->scope();
+    return avg_pool2d(x, options_);
+  }
+
+ private:
+  AvgPool2dOptions options_;
+};
+
+}  // namespace nn
+TANDEM_NAMESPACE_END
