@@ -23,6 +23,8 @@
 #include "tandem/wtal/detect/nms.hpp"
 #include "tandem/wtal/detect/pseudo_label_quality.hpp"
 #include "tandem/wtal/model/branches.hpp"
+#include "tandem/wtal/model/co2.hpp"
+#include "tandem/wtal/model/um.hpp"
 #include "tandem/wtal/rivals/boosting_tsm.hpp"
 #include "tandem/wtal/rivals/boosting_vlc.hpp"
 #include "tandem/wtal/rivals/log_odds.hpp"
