@@ -1,5 +1,6 @@
-/// CO2-Net against a recorded run of its public code in float64 (the golden file rivals/co2.npz of the
-/// test data); and what that run cannot show: padding, DCL's reading of it, its sizes.
+/// CO2-Net against a recorded run of its public code in float64 (the golden file rivals/co2.npz of
+/// the test data) and, always, against a PyTorch form that was written from its description
+/// (tests/golden/generate_co2.py); and what neither can show: padding, DCL's reading of it, seconds.
 
 #include "tandem/wtal/model/co2.hpp"
 
@@ -25,8 +26,14 @@ Co2Options tiny(double alpha_pair = 1, std::int64_t pool = 0, double dropout = 0
 template <class T>
 Ref<Co2Branch<T>> tiny_co2(const Co2Options& options, const std::vector<nn::Named<T>>& state = {}) {
   Generator random(1);
-  auto net = make_ref<Co2Branch<T>>(options, random);
-  if (state.empty()) return net;
+  if (state.empty()) return make_ref<Co2Branch<T>>(options, random);
+  Co2Options sized = options;
+  for (const auto& named : state) {
+    if (named.name == "vAttn.attention.0.weight")
+      sized.streams.hidden = named.tensor.size(0), sized.streams.stream = named.tensor.size(1);
+    if (named.name == "classifier.4.bias") sized.classes = named.tensor.size(0) - 1;
+  }
+  auto net = make_ref<Co2Branch<T>>(sized, random);
   const nn::LoadReport loaded = net->load_state_dict(state, false);
   CHECK(loaded.missing.empty());
   CHECK(loaded.unused == std::vector<std::string>{"feat_encoder.0.weight", "feat_encoder.0.bias"});
@@ -136,16 +143,23 @@ void compare_inference(RivalsGolden& golden) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("CO2-Net: everything of a recorded run") {
-  const std::string path = tandem_test::test_data("rivals/co2.npz");
-  if (path.empty()) return;
+void compare(const std::string& path) {
   RivalsGolden golden(path);
   compare_network<double>(golden);
   compare_network<float>(golden);
   compare_inference(golden);
   golden.finish();
+}
+
+}  // namespace
+
+TEST_CASE("CO2-Net: a PyTorch form written from the description") {
+  compare(TANDEM_GOLDEN_DIR "/co2.npz");
+}
+
+TEST_CASE("CO2-Net: the public code") {
+  const std::string path = tandem_test::test_data("rivals/co2.npz");
+  if (!path.empty()) compare(path);
 }
 
 TEST_CASE("CO2-Net in DCL: P and the background share each frame; padding changes nothing") {

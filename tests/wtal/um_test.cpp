@@ -1,5 +1,6 @@
 /// UM against a recorded run of its public code in float64 (the golden file rivals/um.npz of the test
-/// data); and what that run cannot show: padding, DCL's reading of it, its inference on whole videos.
+/// data) and, always, against a PyTorch form that was written from its description
+/// (tests/golden/generate_um.py); and what neither can show: padding, DCL's reading of it, seconds.
 
 #include "tandem/wtal/model/um.hpp"
 
@@ -25,8 +26,15 @@ UmOptions tiny(double dropout = 0) {
 template <class T>
 Ref<UmBranch<T>> tiny_um(const UmOptions& options, const std::vector<nn::Named<T>>& state = {}) {
   Generator random(1);
-  auto net = make_ref<UmBranch<T>>(options, random);
-  if (!state.empty()) net->load_state_dict(state);
+  if (state.empty()) return make_ref<UmBranch<T>>(options, random);
+  UmOptions sized = options;
+  for (const auto& named : state) {
+    if (named.name == "cas_module.conv.0.weight")
+      sized.width = named.tensor.size(0), sized.input = named.tensor.size(1);
+    if (named.name == "cas_module.classifier.0.weight") sized.classes = named.tensor.size(0);
+  }
+  auto net = make_ref<UmBranch<T>>(sized, random);
+  net->load_state_dict(state);
   return net;
 }
 
@@ -123,16 +131,23 @@ void compare_inference(RivalsGolden& golden) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("UM: everything of a recorded run") {
-  const std::string path = tandem_test::test_data("rivals/um.npz");
-  if (path.empty()) return;
+void compare(const std::string& path) {
   RivalsGolden golden(path);
   compare_network<double>(golden);
   compare_network<float>(golden);
   compare_inference(golden);
   golden.finish();
+}
+
+}  // namespace
+
+TEST_CASE("UM: a PyTorch form written from the description") {
+  compare(TANDEM_GOLDEN_DIR "/um.npz");
+}
+
+TEST_CASE("UM: the public code") {
+  const std::string path = tandem_test::test_data("rivals/um.npz");
+  if (!path.empty()) compare(path);
 }
 
 TEST_CASE("UM in DCL: P and the background share each frame; padding changes nothing") {
