@@ -88,7 +88,8 @@ inline std::vector<Detection> wtalc_detections(std::span<const double> scores, s
       while (t + 1 < frames && curve[t + 1] > theta) ++t;
       if (t == first) continue;
       const auto begin = curve.begin() + static_cast<std::ptrdiff_t>(first);
-      const double most = *std::max_element(begin, curve.begin() + static_cast<std::ptrdiff_t>(t + 1));
+      const double most =
+          *std::max_element(begin, curve.begin() + static_cast<std::ptrdiff_t>(t + 1));
       out.push_back({{static_cast<double>(first) * seconds_per_row,
                       static_cast<double>(t + 1) * seconds_per_row},
                      static_cast<int>(c),
