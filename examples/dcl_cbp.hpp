@@ -9,6 +9,8 @@
 #include "dcl_options.hpp"
 #include "step_memory.hpp"
 #include "tandem/wtal/model/basnet.hpp"
+#include "tandem/wtal/model/co2.hpp"
+#include "tandem/wtal/model/um.hpp"
 #include "tandem/wtal/model/wtalc.hpp"
 
 namespace dcl {
@@ -46,6 +48,28 @@ inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t in
     w.precision = o.cbp.precision;
     return std::make_unique<WtalcBranch<float>>(w, random);
   }
+  if (o.cbp_method == "co2") {
+    TANDEM_CHECK(input % 2 == 0, "train_dcl", "--cbp co2 reads RGB and flow, of equally many ",
+                 "columns each; the I3D rows have ", input);
+    Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
+    n.streams.stream = input / 2;
+    if (width > 0) n.streams.hidden = width;
+    n.classes = classes;
+    n.suppressed_frames = o.method.co2_suppressed_frames;
+    n.recipe = recipe_of(o, n.recipe);
+    n.precision = o.cbp.precision;
+    return std::make_unique<Co2Branch<float>>(n, random);
+  }
+  if (o.cbp_method == "um") {
+    UmOptions u;
+    u.input = input;
+    u.classes = classes;
+    if (width > 0) u.width = width;
+    u.relative_magnitudes = o.method.um_relative_magnitudes;
+    u.recipe = recipe_of(o, u.recipe);
+    u.precision = o.cbp.precision;
+    return std::make_unique<UmBranch<float>>(u, random);
+  }
   CbpOptions c = o.cbp;
   c.input = input;
   c.classes = classes;
@@ -60,17 +84,20 @@ struct CbpShape {
 };
 inline CbpShape cbp_shape(const std::string& method) {
   if (method == "basnet") return {"cas_module.conv_1.0.weight", "cas_module.conv_3.0.weight", 1};
+  if (method == "co2") return {"fusion.0.weight", "classifier.4.weight", 1};
+  if (method == "um") return {"cas_module.conv.0.weight", "cas_module.classifier.0.weight"};
   if (method == "wtalc") return {"fc.weight", "classifier.weight"};
   return {"embed.weight", "head.bias"};
 }
 
 /// What a training step of --cbp needs of memory, in the terms of step_memory.hpp.
 inline cli::StudentSize cbp_size(const Options& o, std::int64_t input, std::int64_t classes) {
-  const bool transformer = o.cbp_method == "transformer";
-  const std::int64_t width = o.cbp_method == "wtalc"    ? input
-                             : o.method.width > 0       ? o.method.width
-                             : o.cbp_method == "basnet" ? BasNetOptions().width
-                                                        : o.cbp.width;
+  const bool transformer = o.cbp_method == "transformer",
+             as_wide_as_input = o.cbp_method == "wtalc" || o.cbp_method == "co2";
+  const std::int64_t width = as_wide_as_input     ? input
+                             : o.method.width > 0 ? o.method.width
+                             : transformer        ? o.cbp.width
+                                                  : BasNetOptions().width;  // UM's too
   return {.input = input,
           .classes = classes,
           .width = transformer ? o.cbp.width : width,

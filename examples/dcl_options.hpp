@@ -19,7 +19,8 @@ struct MethodOptions {
   std::int64_t width = 0, batch = 0, rows = 0;
   double learning_rate = 0, weight_decay = -1;  // negative: the method's
   std::string warm_up = "own", inference = "dcl";
-  bool no_background_labels = false, basnet_base_frames = false;
+  bool no_background_labels = false, basnet_base_frames = false, co2_suppressed_frames = false,
+       co2_activitynet = false, um_relative_magnitudes = false;
 };
 
 struct Options {
@@ -102,16 +103,25 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
 
   t.part(Part::model);
-  t.add("cbp", o.cbp_method,
-        "The method in CBP's place: transformer (the paper's), basnet (background suppression), "
-        "wtalc "
-        "(co-activity)")
-      .words({"transformer", "basnet", "wtalc"});
+  t.add(
+       "cbp", o.cbp_method,
+       "The method in CBP's place: transformer (the paper's), basnet (background suppression), co2 "
+       "(cross-modal consensus), um (uncertainty by magnitudes), wtalc (co-activity)")
+      .words({"transformer", "basnet", "co2", "um", "wtalc"});
   t.add("method-width", o.method.width,
-        "basnet: width of its convolutions, a quarter of it in the filter; 0: the method's, 2048")
+        "basnet, um: width of the convolutions, 2048, a quarter of it in basnet's filter; co2: "
+        "width "
+        "inside its attentions, 512; 0: these")
       .from(0, 65536);
   t.add("basnet-base-frames", o.method.basnet_base_frames,
         "basnet: frame probabilities of the pass that is not suppressed");
+  t.add("co2-suppressed-frames", o.method.co2_suppressed_frames,
+        "co2: frame probabilities of the scores that attention suppresses");
+  t.add("co2-activitynet", o.method.co2_activitynet,
+        "co2: the numbers of its code for ActivityNet, and scores pooled over time");
+  t.add("um-relative-magnitudes", o.method.um_relative_magnitudes,
+        "um: frame probabilities by magnitudes relative to the video's, as its own inference has "
+        "them");
   t.add("width", o.cbp.width, "transformer: width of the frame features, a multiple of --heads")
       .from(1, 65536);
   t.add("layers", o.cbp.layers, "transformer: blocks").from(0, 1000);
@@ -138,29 +148,31 @@ inline cli::OptionTable option_table(Options& o) {
         "VLP: temporal transformer starts random instead of as the identity");
 
   t.part(Part::training);
-  t.add(
-       "method-warm-up", o.method.warm_up,
-       "Of basnet and wtalc: own (the method's training: its loss, sampler, rate and decay) or dcl "
-       "(as the transformer's). --warm-up-steps says how long: 1500 published of basnet, 100000 of "
-       "wtalc")
+  t.add("method-warm-up", o.method.warm_up,
+        "Of all but the transformer: own (the method's training: its loss, sampler, rate and "
+        "decay) or dcl "
+        "(as the transformer's). --warm-up-steps says how long: 1500 published of basnet, 5000 of "
+        "co2, 10000 of um, 100000 of wtalc")
       .words({"own", "dcl"});
   t.add("method-batch", o.method.batch, "Own warm-up: videos per step; 0: the method's, 16 or 10")
       .from(0, 1e6);
-  t.add("method-rows", o.method.rows,
-        "Own warm-up, and basnet's own inference: rows of a video; 0: the method's, 750")
+  t.add(
+       "method-rows", o.method.rows,
+       "Own warm-up, and own inference of basnet and um: rows of a video; 0: the method's, 750, of "
+       "co2 500")
       .from(0, 1e6);
   t.add("method-learning-rate", o.method.learning_rate,
-        "Own warm-up: Adam's learning rate; 0: the method's, 0.0001")
+        "Own warm-up: Adam's learning rate; 0: the method's, 0.0001, of co2 0.00005")
       .from(0, 1e6);
   t.add("method-weight-decay", o.method.weight_decay,
-        "Own warm-up: L2 weight decay; -1: the method's, 0.0005")
+        "Own warm-up: L2 weight decay; -1: the method's, 0.0005, of co2 0.001")
       .from(-1, 1e6);
   t.add("no-background-labels", o.method.no_background_labels,
-        "basnet: L_kd does not teach its background class");
+        "basnet, co2, um: L_kd does not teach what is left for background");
   t.add("teach-attention", o.train.teach_attention,
-        "basnet: F steps teach its filter the confident frames");
+        "basnet, co2, um: F steps teach its attention the confident frames");
   t.add("keep-regularisers", o.train.keep_regularisers,
-        "basnet: F steps keep the term of its loss that needs no class label");
+        "basnet, co2: F steps keep the terms of its loss that need no class label");
   t.add("variant", o.variant,
         "both, only-b, only-f, warm-up, vanilla-vlp, or self-training: in F phases CBP teaches "
         "itself, without VLP")
@@ -230,8 +242,7 @@ inline cli::OptionTable option_table(Options& o) {
 
   t.part(Part::inference);
   t.add("method-inference", o.method.inference,
-        "Detections by dcl (all options below), or of basnet and wtalc by the method's own rule: "
-        "own; "
+        "Detections by dcl (all options below), or by the rule of the method in CBP's place: own; "
         "with --variant warm-up that is the method itself")
       .words({"dcl", "own"});
   t.add("fusion", o.fusion,
@@ -289,20 +300,25 @@ inline void check_options(const Options& o) {
 /// What only some methods of --cbp have.
 inline void check_method(const Options& o) {
   const MethodOptions& m = o.method;
-  const bool transformer = o.cbp_method == "transformer", basnet = o.cbp_method == "basnet";
+  const bool transformer = o.cbp_method == "transformer", basnet = o.cbp_method == "basnet",
+             co2 = o.cbp_method == "co2", um = o.cbp_method == "um";
   const auto only = [&](const char* option, bool given, bool has) {
     TANDEM_CHECK(!given || has, "train_dcl", option, " is none of --cbp ", o.cbp_method);
   };
   only("--method-inference own", m.inference == "own", !transformer);
-  only("--method-width", m.width > 0, basnet);
+  only("--method-width", m.width > 0, basnet || co2 || um);
   only("--method-batch", m.batch > 0, !transformer);
   only("--method-rows", m.rows > 0, !transformer);
   only("--method-learning-rate", m.learning_rate > 0, !transformer);
   only("--method-weight-decay", m.weight_decay != -1, !transformer);
   only("--basnet-base-frames", m.basnet_base_frames, basnet);
-  only("--no-background-labels", m.no_background_labels, basnet);
-  only("--teach-attention", o.train.teach_attention, basnet);
-  only("--keep-regularisers", o.train.keep_regularisers, basnet);
+  only("--co2-suppressed-frames", m.co2_suppressed_frames, co2);
+  only("--co2-activitynet", m.co2_activitynet, co2);
+  only("--um-relative-magnitudes", m.um_relative_magnitudes, um);
+  only("--no-background-labels", m.no_background_labels, basnet || co2 || um);
+  only("--teach-attention", o.train.teach_attention, basnet || co2 || um);
+  only("--keep-regularisers", o.train.keep_regularisers, basnet || co2);
+  only("--concat-clip", o.concat_clip, !co2);  // two streams and no third
   only("--cbp-scale", o.cbp.scale != 1, transformer);
   only("--cbp-reading softmax", o.cbp_reading == "softmax", transformer);
   TANDEM_CHECK(m.weight_decay >= 0 || m.weight_decay == -1, "train_dcl",

@@ -80,7 +80,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "record-videos": lambda: draw.choice([0, 1, 60]),
     "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
-    "cbp": lambda: draw.choice(["transformer", "basnet", "wtalc"]), "method-width": lambda: draw.choice([0, 8]),
+    "cbp": lambda: draw.choice(["transformer", "basnet", "co2", "um", "wtalc"]), "method-width": lambda: draw.choice([0, 8]),
     "method-warm-up": lambda: draw.choice(["own", "dcl"]), "method-batch": lambda: draw.choice([6, 7]),
     "method-rows": lambda: draw.choice([12, 25]), "method-learning-rate": lambda: draw.choice([0, 0.001]),
     "method-weight-decay": lambda: draw.choice([-1, 0.01]), "method-inference": lambda: draw.choice(["dcl", "own"]),
@@ -125,9 +125,12 @@ assert complete["version"] and all(isinstance(v, (bool, int, float, str, list)) 
 
 
 METHOD = {"method-width": 0, "method-batch": 0, "method-rows": 0, "method-learning-rate": 0, "method-weight-decay": -1,
-          "method-inference": "dcl", "basnet-base-frames": False, "no-background-labels": False, "teach-attention": False,
+          "method-inference": "dcl", "basnet-base-frames": False, "co2-suppressed-frames": False, "co2-activitynet": False,
+          "um-relative-magnitudes": False, "no-background-labels": False, "teach-attention": False,
           "keep-regularisers": False}
-BASNET = ["method-width", "basnet-base-frames", "no-background-labels", "teach-attention", "keep-regularisers"]
+OF = {"method-width": "basnet co2 um", "basnet-base-frames": "basnet", "co2-suppressed-frames": "co2", "co2-activitynet": "co2",
+      "um-relative-magnitudes": "um", "no-background-labels": "basnet co2 um", "teach-attention": "basnet co2 um",
+      "keep-regularisers": "basnet co2"}
 
 
 def legal(o):
@@ -135,10 +138,12 @@ def legal(o):
         o.update(METHOD)
     else:
         o["cbp-reading"], o["cbp-scale"] = "sigmoid", 1
-        o.update({name: METHOD[name] for name in BASNET if o["cbp"] != "basnet"})
+        o.update({name: METHOD[name] for name, methods in OF.items() if o["cbp"] not in methods.split()})
+        if o["cbp"] == "co2":
+            o["concat-clip"] = False
         o["method-rows"] = o["method-rows"] or 12  # 750 take their time
         o["method-batch"] = o["method-batch"] or 6
-        if o["cbp"] == "basnet":
+        if o["cbp"] in OF["method-width"]:
             o["method-width"] = 8
     if o["method-inference"] == "own":
         o["fusion"] = "cbp"

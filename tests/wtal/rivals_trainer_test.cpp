@@ -6,6 +6,8 @@
 #include "../ops/check.hpp"
 #include "tandem/wtal/detect/inference.hpp"
 #include "tandem/wtal/model/basnet.hpp"
+#include "tandem/wtal/model/co2.hpp"
+#include "tandem/wtal/model/um.hpp"
 #include "tandem/wtal/model/wtalc.hpp"
 #include "trainer_setup.hpp"
 
@@ -34,7 +36,25 @@ Ref<Branch<float>> wtalc(double dropout) {
   Generator random(6);
   return make_ref<WtalcBranch<float>>(o, random);
 }
-const std::pair<const char*, Make> methods[] = {{"basnet", basnet}, {"wtalc", wtalc}};
+Ref<Branch<float>> co2(double dropout) {
+  Co2Options o{
+      .streams = {.stream = 12, .hidden = 6, .dropout = dropout}, .classes = 5, .dropout = dropout};
+  o.recipe.batch = 5;
+  o.recipe.pairs = 2;
+  o.recipe.frames = 16;
+  Generator random(7);
+  return make_ref<Co2Branch<float>>(o, random);
+}
+Ref<Branch<float>> um(double dropout) {
+  UmOptions o{.input = 24, .classes = 5, .width = 12, .dropout = dropout};
+  o.margin = 5;
+  o.recipe.batch = 3;
+  o.recipe.frames = 18;
+  Generator random(8);
+  return make_ref<UmBranch<float>>(o, random);
+}
+const std::pair<const char*, Make> methods[] = {
+    {"basnet", basnet}, {"co2", co2}, {"um", um}, {"wtalc", wtalc}};
 
 /// A method beside VLP.
 struct MethodSetup {
