@@ -166,8 +166,9 @@ class BasNetBranch final : public Branch<T> {
 
   /// L and its parts.
   struct Loss {
-    Tensor<T> base, supp, norm, total;
+    Tensor<T> base, supp, norm, total;  ///< norm: before α
   };
+  /// Of a batch with labels y (B, C), from its filter and both passes.
   Loss loss(const Tensor<T>& w, const Pass& base, const Pass& supp, const Tensor<T>& y,
             const Tensor<bool>& valid) const {
     const auto with_background = [&y](double b) {
@@ -208,6 +209,7 @@ class BasNetBranch final : public Branch<T> {
     return basnet_detections(doubles(supp.scores), doubles(supp.video), n, seconds_per_row,
                              options_);
   }
+  /// Those it was made with.
   const BasNetOptions& options() const { return options_; }
 
   rivals::TemporalConv<T> filter_1, filter_2;      ///< of the filter
