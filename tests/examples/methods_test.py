@@ -58,6 +58,8 @@ RUN = ["--data", "sim", "--prompt-vectors", 2, "--temporal-heads", 2, "--crop", 
        "--rounds", 1, "--learning-rate", 0.003, "--checkpoint-every", 1, "--method-rows", 24, "--method-learning-rate", 0.003,
        "--warm-up-steps", 10]
 METHODS = {"basnet": ["--cbp", "basnet", "--method-width", 16, "--method-batch", 4, "--teach-attention", "--keep-regularisers"],
+           "co2": ["--cbp", "co2", "--method-width", 6, "--method-batch", 7, "--keep-regularisers"],
+           "um": ["--cbp", "um", "--method-width", 16, "--method-batch", 4],
            "wtalc": ["--cbp", "wtalc", "--method-batch", 7]}
 random.seed(3)
 for name, words in METHODS.items():
@@ -110,7 +112,7 @@ for name, words in METHODS.items():
         good("report", "--run", name, "--page", "page.html")
 
 # ---------------------------------------------------------------- one method is not another
-for name, other in (("basnet", "wtalc"), ("wtalc", "transformer"), ("basnet", "transformer")):
+for name, other in (("basnet", "wtalc"), ("co2", "um"), ("um", "co2"), ("wtalc", "transformer"), ("basnet", "transformer")):
     said = refused("--out", name, "--resume", "--cbp", other)
     assert f'--cbp "{name}" → "{other}"' in said, said
 data = (work / "basnet" / FILES[0]).read_bytes()
@@ -131,6 +133,9 @@ assert "has no tensor cbp.fc.weight" in said and "not of --cbp wtalc" in said, s
 for words, reason in ((["--method-inference", "own"], "--method-inference own is none of --cbp transformer"),
                       (["--cbp", "wtalc", "--method-width", 8], "--method-width is none of --cbp wtalc"),
                       (["--cbp", "wtalc", "--teach-attention"], "--teach-attention is none of --cbp wtalc"),
+                      (["--cbp", "um", "--keep-regularisers"], "--keep-regularisers is none of --cbp um"),
+                      (["--cbp", "co2", "--concat-clip"], "--concat-clip is none of --cbp co2"),
+                      (["--cbp", "um", "--co2-activitynet"], "--co2-activitynet is none of --cbp um"),
                       (["--cbp", "basnet", "--cbp-reading", "softmax"], "--cbp-reading softmax is none of --cbp basnet"),
                       (["--cbp", "basnet", "--method-inference", "own", "--fusion", "mean"], "not of --fusion mean"),
                       (["--cbp", "basnet", "--method-weight-decay", -0.5], "--method-weight-decay must not be negative"),

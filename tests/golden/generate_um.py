@@ -26,7 +26,7 @@ x = single(g.randn(B, T, FEATURES) * torch.tensor([60.0, 1.0, 5.0]).view(3, 1, 1
 label = torch.tensor([[1, 0, 0], [0, 1, 1], [0, 0, 1]], dtype=torch.float64)
 state = {"cas_module.conv.0.weight": single(0.4 * g.randn(WIDTH, FEATURES, 3)),
          "cas_module.conv.0.bias": single(0.4 * g.randn(WIDTH)),
-         "cas_module.classifier.0.weight": single(0.02 * g.randn(C, WIDTH, 1))}
+         "cas_module.classifier.0.weight": single(0.004 * g.randn(C, WIDTH, 1))}
 keep = (g.rand(B, WIDTH, T) < 0.3).double()
 select = (g.rand(B, T) < 0.6).double()  # enough frames with a key, so that no tie at 0 is chosen
 select_drop = (g.rand(B, T) < 0.6).double()

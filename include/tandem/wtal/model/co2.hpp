@@ -177,6 +177,7 @@ class Co2Branch final : public Branch<T> {
     rivals::Co2Scores<T> scores;            ///< h, S, a, a_v, a_f
     rivals::CrossModalOutput<T> rgb, flow;  ///< of the two modules
   };
+  /// The network on rows x (B, T, 2·stream).
   Pass classify(const Tensor<T>& x, const Tensor<bool>& valid) const {
     const std::int64_t stream = options_.streams.stream;
     const Tensor<T> v = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
@@ -248,6 +249,7 @@ class Co2Branch final : public Branch<T> {
     }
     return out;
   }
+  /// The options it was made with.
   const Co2Options& options() const { return options_; }
 
   /// What the losses and its own inference read: S and the attentions, pooled where that is asked
@@ -261,9 +263,9 @@ class Co2Branch final : public Branch<T> {
             .flow_attention = pool(s.flow_attention)};
   }
 
-  rivals::CrossModal<T> rgb, flow;  ///< vAttn, fAttn
-  rivals::TemporalConv<T> fusion, classifier_1, classifier_4;
-  rivals::Dropout<T> drop_fusion, drop_0, drop_3;
+  rivals::CrossModal<T> rgb, flow;                             ///< vAttn, fAttn
+  rivals::TemporalConv<T> fusion, classifier_1, classifier_4;  ///< fusion.0, classifier.1 and .4
+  rivals::Dropout<T> drop_fusion, drop_0, drop_3;              ///< fusion.2, classifier.0 and .3
 
  private:
   static std::int64_t width(const Co2Options& o) { return 2 * o.streams.stream; }

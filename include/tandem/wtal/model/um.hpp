@@ -225,8 +225,12 @@ class UmBranch final : public Branch<T> {
 
   /// L and its parts.
   struct Loss {
-    Tensor<T> cls, be, um, total;
+    Tensor<T> cls;    ///< BCE(p_act, y/Σy)
+    Tensor<T> be;     ///< BCE(p_bkg, 1/C)
+    Tensor<T> um;     ///< L_um
+    Tensor<T> total;  ///< the weighted sum
   };
+  /// Of a pass and its labels y (B, C).
   Loss loss(const Pass& pass, const Tensor<T>& y) const {
     Loss out;
     out.cls = rivals::clamped_bce(pass.p_act, rivals::shared_labels(y));
@@ -274,10 +278,11 @@ class UmBranch final : public Branch<T> {
          .background = static_cast<double>(mean(norm(pass.bkg_features[0], -1, false)).item())},
         n, seconds_per_row, options_);
   }
+  /// The options it was made with.
   const UmOptions& options() const { return options_; }
 
-  rivals::TemporalConv<T> conv, classifier;
-  rivals::Dropout<T> drop, select_drop;  ///< of the features, of the selection
+  rivals::TemporalConv<T> conv, classifier;  ///< F → W, W → C
+  rivals::Dropout<T> drop, select_drop;      ///< of the features, of the selection
 
  private:
   /// ‖x‖₂ along a dimension; the gradient of a zero vector is zero.

@@ -84,6 +84,7 @@ class CrossModal final : public nn::Module<T> {
     this->add("attention.6", drop_logit);
   }
 
+  /// a, r and, with an auto-encoder, d.
   CrossModalOutput<T> forward(const Tensor<T>& main, const Tensor<T>& aux,
                               const Tensor<bool>& valid = {}) const {
     const nn::ModuleScope scope = this->scope();
