@@ -90,17 +90,23 @@ PAGES = {
                    """wtal/model/branches.hpp wtal/model/prompts.hpp wtal/train/trainer.hpp wtal/train/trainer_options.hpp
         wtal/train/teaching_options.hpp wtal/train/step_report.hpp wtal/train/losses.hpp wtal/train/contrast.hpp
         wtal/train/pseudo_labels.hpp wtal/train/label_memory.hpp wtal/train/oracle_labels.hpp
-        wtal/train/captured_steps.hpp"""),
+        wtal/train/captured_steps.hpp wtal/train/background_class.hpp wtal/train/training_sampler.hpp"""),
+    "wtal_methods": ("wtal: other methods", "Other methods in CBP's place, and what they are made of (`docs/adding_a_method.md`).",
+                     """wtal/model/basnet.hpp wtal/model/co2.hpp wtal/model/um.hpp wtal/model/wtalc.hpp wtal/rivals/boosting_tsm.hpp
+        wtal/rivals/boosting_vlc.hpp wtal/train/boosting_trainer.hpp wtal/data/glove.hpp wtal/rivals/cross_modal.hpp
+        wtal/rivals/co2_loss.hpp wtal/rivals/text_positions.hpp wtal/rivals/temporal_conv.hpp wtal/rivals/lengths.hpp
+        wtal/rivals/dropout.hpp wtal/rivals/sampling.hpp wtal/rivals/losses.hpp wtal/rivals/log_odds.hpp
+        wtal/rivals/proposals.hpp"""),
     "wtal_detect": ("wtal: detection and evaluation", "From frame scores to detections, and their mAP.",
                     """wtal/detect/inference.hpp wtal/detect/localization.hpp wtal/detect/nms.hpp wtal/detect/evaluation.hpp
-        wtal/detect/matching.hpp wtal/detect/false_positives.hpp wtal/detect/pseudo_label_quality.hpp
+        wtal/detect/matching.hpp wtal/detect/wtalc_evaluation.hpp wtal/detect/false_positives.hpp wtal/detect/pseudo_label_quality.hpp
         wtal/detect/label_census.hpp"""),
 }
 ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"]), ("Devices, memory, errors", ["memory"]),
          ("Ops by kind", ["ops_elementwise", "ops_reductions", "ops_indexing", "ops_products", "ops_losses"]),
          ("Autograd", ["autograd"]), ("Ops of one's own", ["extend"]), ("Exchange", ["exchange"]), ("nn", ["nn"]), ("optim", ["optim"]), ("CPU and CUDA", ["cpu", "cuda"]),
          ("io", ["io", "io_files"]), ("image", ["image"]), ("clip", ["clip"]), ("i3d", ["i3d"]), ("flow", ["flow"]),
-         ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_detect"])]
+         ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_methods", "wtal_detect"])]
 # Headers that users do not include: what the public ones are made of.
 PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction|volume)\.hpp|cuda/(?:kernel|launch)\.hpp
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*

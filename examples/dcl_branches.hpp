@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "dcl_cbp.hpp"
 #include "dcl_data.hpp"
 #include "step_memory.hpp"
 #include "tandem/wtal/detect/label_census.hpp"
@@ -24,13 +25,10 @@ class Branches {
                  " does not divide");
     if (need.vlp) text_ = open_text(o, train.truth().classes, clip);
     if (need.vlp) check_prompts(o);
-    CbpOptions c = o.cbp;
-    c.classes = static_cast<std::int64_t>(train.classes());
-    c.input = i3d + (o.concat_clip ? clip : 0);
-    check_memory(data, c, need);
-    if (need.cbp) {
-      cbp_ = std::make_unique<CbpBranch<float>>(c, random);
-    }
+    const auto classes = static_cast<std::int64_t>(train.classes());
+    const std::int64_t input = i3d + (o.concat_clip ? clip : 0);
+    check_memory(data, input, classes, need);
+    if (need.cbp) cbp_ = make_cbp(o, input, classes, random);
     if (need.vlp) {
       VlpOptions v = o.vlp;
       v.width = clip;
@@ -43,7 +41,7 @@ class Branches {
   }
 
   /// Null: not needed.
-  CbpBranch<float>* cbp() const { return cbp_.get(); }
+  Branch<float>* cbp() const { return cbp_.get(); }
   VlpBranch<float>* vlp() const { return vlp_.get(); }
   const Text& text() const { return text_; }
 
@@ -118,7 +116,8 @@ class Branches {
   }
 
   /// Refuses what cannot be a step on this machine, before anything of its size is made.
-  void check_memory(const Data& data, const CbpOptions& c, const Reads& need) const {
+  void check_memory(const Data& data, std::int64_t input, std::int64_t classes,
+                    const Reads& need) const {
     const std::vector<Phase> phases = training_phases(o_.train);
     if (phases.empty()) return;
     const std::int64_t clip = data.all->clip_columns();
@@ -128,15 +127,11 @@ class Branches {
                          *std::max_element(data.train_lengths.begin(), data.train_lengths.end())),
         .columns = (need.i3d ? data.all->i3d_columns() : 0) + (need.clip ? clip : 0)};
     if (need.cbp) {
-      size.cbp = {.input = c.input,
-                  .classes = c.classes,
-                  .width = c.width,
-                  .layers = c.layers,
-                  .mlp_ratio = c.mlp_ratio,
-                  .all_frames = o_.train.every_entry || phases[0].kind == Phase::Kind::warm_up};
+      size.cbp = cbp_size(o_, input, classes);
+      size.cbp->all_frames = o_.train.every_entry || phases[0].kind == Phase::Kind::warm_up;
     }
     if (need.vlp) {
-      size.vlp = {.classes = c.classes,
+      size.vlp = {.classes = classes,
                   .width = clip,
                   .layers = o_.vlp.layers,
                   .mlp_ratio = o_.vlp.mlp_ratio,
@@ -156,7 +151,7 @@ class Branches {
 
   const Options& o_;
   Text text_;
-  std::unique_ptr<CbpBranch<float>> cbp_;
+  std::unique_ptr<Branch<float>> cbp_;
   std::unique_ptr<VlpBranch<float>> vlp_;
 };
 

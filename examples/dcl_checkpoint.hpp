@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "dcl_cbp.hpp"
 #include "dcl_data.hpp"
 #include "dcl_identity.hpp"
 #include "tandem/io/checkpoint.hpp"
@@ -75,14 +76,15 @@ class Model {
     TANDEM_CHECK(has("cbp.") || has("vlp."), "checkpoint", path,
                  " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
     if (!has("cbp.")) return;
-    const Tensor<float>& embed = tensor(path, "cbp.embed.weight");
-    const Tensor<float>& head = tensor(path, "cbp.head.bias");
-    TANDEM_CHECK(head.numel() == static_cast<std::int64_t>(classes_.size()), "checkpoint", path,
-                 " scores ", head.numel(), " classes, ", classes_.size(), " are named");
+    const CbpShape shape = cbp_shape(options_.cbp_method);
+    const Tensor<float>& columns = tensor(path, concat("cbp.", shape.columns));
+    const std::int64_t scored =
+        tensor(path, concat("cbp.", shape.classes)).size(0) - shape.background;
+    TANDEM_CHECK(scored == static_cast<std::int64_t>(classes_.size()), "checkpoint", path,
+                 " scores ", scored, " classes, ", classes_.size(), " are named");
     Generator random(0);
-    options_.cbp.classes = head.numel();
-    options_.cbp.input = embed.size(1);
-    cbp_ = std::make_unique<CbpBranch<float>>(options_.cbp, random);
+    input_ = columns.size(1);
+    cbp_ = make_cbp(options_, input_, scored, random);
     cbp_->load_state_dict(part("cbp."));
     cbp_->eval();
   }
@@ -110,7 +112,7 @@ class Model {
   }
 
   /// Null: not there, or not opened.
-  const CbpBranch<float>* cbp() const { return cbp_.get(); }
+  const Branch<float>* cbp() const { return cbp_.get(); }
   const VlpBranch<float>* vlp() const { return vlp_.get(); }
   /// Refuses ways whose scores need a branch that the checkpoint has not.
   void check_branches(std::span<const InferenceOptions> ways) const {
@@ -124,7 +126,8 @@ class Model {
   const Options& options() const { return options_; }
   const std::vector<std::string>& classes() const { return classes_; }
   bool has_cbp() const { return cbp_ != nullptr; }
-  std::int64_t input() const { return options_.cbp.input; }
+  /// Columns of CBP's rows.
+  std::int64_t input() const { return input_; }
   /// Seconds of a row in training; 0: not said, or not the same in all videos.
   double seconds_per_row() const {
     const auto found = checkpoint_.notes.find("seconds_per_row");
@@ -157,17 +160,27 @@ class Model {
         options_.concat_clip && i3d.defined() ? concat_rows(i3d, clip) : i3d, clip, ways);
   }
 
+  /// The detections in each of `ways`, of which `scores` are those of score() on the same rows.
+  std::vector<std::vector<Detection>> localize(const Tensor<float>& i3d, const Tensor<float>& clip,
+                                               const BranchScores& scores,
+                                               std::span<const InferenceOptions> ways,
+                                               double seconds_per_row) const {
+    return localize_video<float>(
+        cbp_.get(), options_.concat_clip && i3d.defined() ? concat_rows(i3d, clip) : i3d, scores,
+        ways, seconds_per_row);
+  }
+
  private:
   bool has(const std::string& prefix) const {
     return std::any_of(checkpoint_.tensors.begin(), checkpoint_.tensors.end(),
                        [&](const auto& named) { return named.name.starts_with(prefix); });
   }
-  const Tensor<float>& tensor(const std::string& path, const char* name) const {
+  const Tensor<float>& tensor(const std::string& path, const std::string& name) const {
     for (const auto& named : checkpoint_.tensors) {
       if (named.name == name) return named.tensor;
     }
     fail("checkpoint", path, " has no tensor ", name,
-         ": it is not a checkpoint of train_dcl, or has other branches");
+         ": it is not a checkpoint of train_dcl, or not of --cbp ", options_.cbp_method);
   }
   std::vector<nn::Named<float>> part(const std::string& prefix) const {
     std::vector<nn::Named<float>> out;
@@ -183,7 +196,8 @@ class Model {
   Options options_;
   std::vector<std::string> classes_;
   Text text_;
-  std::unique_ptr<CbpBranch<float>> cbp_;
+  std::int64_t input_ = 0;
+  std::unique_ptr<Branch<float>> cbp_;
   std::unique_ptr<VlpBranch<float>> vlp_;
 };
 

@@ -14,6 +14,15 @@ namespace dcl {
 using namespace tandem;
 using namespace tandem::wtal;
 
+/// Of a method in CBP's place. 0: as the method has it.
+struct MethodOptions {
+  std::int64_t width = 0, batch = 0, rows = 0;
+  double learning_rate = 0, weight_decay = -1;  // negative: the method's
+  std::string warm_up = "own", inference = "dcl";
+  bool no_background_labels = false, basnet_base_frames = false, co2_suppressed_frames = false,
+       co2_activitynet = false, um_relative_magnitudes = false;
+};
+
 struct Options {
   // data
   std::string data, annotations, i3d, clip, clip_weights, vocabulary, tokens, clip_activation,
@@ -24,6 +33,8 @@ struct Options {
   bool resume = false, fresh = false;
   std::int64_t checkpoint_every = 100, evaluate_every = 0, record_videos = 60, threads = 0;
   // model
+  std::string cbp_method = "transformer";
+  MethodOptions method;
   CbpOptions cbp;
   VlpOptions vlp;
   PromptLearner<float>::Options prompts;
@@ -92,19 +103,39 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
 
   t.part(Part::model);
-  t.add("width", o.cbp.width, "CBP: width of the frame features, a multiple of --heads")
+  t.add(
+       "cbp", o.cbp_method,
+       "The method in CBP's place: transformer (the paper's), basnet (background suppression), co2 "
+       "(cross-modal consensus), um (uncertainty by magnitudes), wtalc (co-activity)")
+      .words({"transformer", "basnet", "co2", "um", "wtalc"});
+  t.add("method-width", o.method.width,
+        "basnet, um: width of the convolutions, 2048, a quarter of it in basnet's filter; co2: "
+        "width "
+        "inside its attentions, 512; 0: these")
+      .from(0, 65536);
+  t.add("basnet-base-frames", o.method.basnet_base_frames,
+        "basnet: frame probabilities of the pass that is not suppressed");
+  t.add("co2-suppressed-frames", o.method.co2_suppressed_frames,
+        "co2: frame probabilities of the scores that attention suppresses");
+  t.add("co2-activitynet", o.method.co2_activitynet,
+        "co2: the numbers of its code for ActivityNet, and scores pooled over time");
+  t.add("um-relative-magnitudes", o.method.um_relative_magnitudes,
+        "um: frame probabilities by magnitudes relative to the video's, as its own inference has "
+        "them");
+  t.add("width", o.cbp.width, "transformer: width of the frame features, a multiple of --heads")
       .from(1, 65536);
-  t.add("layers", o.cbp.layers, "CBP: transformer blocks").from(0, 1000);
-  t.add("heads", o.cbp.heads, "CBP: attention heads").from(1, 65536);
-  t.add("cbp-scale", o.cbp.scale, "CBP: factor of its rows").from(1e-6, 1e6);
+  t.add("layers", o.cbp.layers, "transformer: blocks").from(0, 1000);
+  t.add("heads", o.cbp.heads, "transformer: attention heads").from(1, 65536);
+  t.add("cbp-scale", o.cbp.scale, "transformer: factor of its rows").from(1e-6, 1e6);
   t.add("vlp-scale", o.vlp.scale, "VLP: factor of its rows").from(1e-6, 1e6);
-  t.add("mlp-ratio", o.cbp.mlp_ratio, "CBP: hidden width of the MLP over --width").from(1, 64);
-  t.add("dropout", o.cbp.dropout, "Both branches: dropout probability").from(0, 0.99);
+  t.add("mlp-ratio", o.cbp.mlp_ratio, "transformer: hidden width of the MLP over --width")
+      .from(1, 64);
+  t.add("dropout", o.cbp.dropout, "transformer and VLP: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
         "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay "
         "float)")
       .words({"float", "bf16"});
-  t.add("positions", o.positions, "CBP: none, sinusoid or learned")
+  t.add("positions", o.positions, "transformer: none, sinusoid or learned")
       .words({"none", "sinusoid", "learned"});
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
   t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536);
@@ -117,6 +148,31 @@ inline cli::OptionTable option_table(Options& o) {
         "VLP: temporal transformer starts random instead of as the identity");
 
   t.part(Part::training);
+  t.add("method-warm-up", o.method.warm_up,
+        "Of all but the transformer: own (the method's training: its loss, sampler, rate and "
+        "decay) or dcl "
+        "(as the transformer's). --warm-up-steps says how long: 1500 published of basnet, 5000 of "
+        "co2, 10000 of um, 100000 of wtalc")
+      .words({"own", "dcl"});
+  t.add("method-batch", o.method.batch, "Own warm-up: videos per step; 0: the method's, 16 or 10")
+      .from(0, 1e6);
+  t.add(
+       "method-rows", o.method.rows,
+       "Own warm-up, and own inference of basnet and um: rows of a video; 0: the method's, 750, of "
+       "co2 500")
+      .from(0, 1e6);
+  t.add("method-learning-rate", o.method.learning_rate,
+        "Own warm-up: Adam's learning rate; 0: the method's, 0.0001, of co2 0.00005")
+      .from(0, 1e6);
+  t.add("method-weight-decay", o.method.weight_decay,
+        "Own warm-up: L2 weight decay; -1: the method's, 0.0005, of co2 0.001")
+      .from(-1, 1e6);
+  t.add("no-background-labels", o.method.no_background_labels,
+        "basnet, co2, um: L_kd does not teach what is left for background");
+  t.add("teach-attention", o.train.teach_attention,
+        "basnet, co2, um: F steps teach its attention the confident frames");
+  t.add("keep-regularisers", o.train.keep_regularisers,
+        "basnet, co2: F steps keep the terms of its loss that need no class label");
   t.add("variant", o.variant,
         "both, only-b, only-f, warm-up, vanilla-vlp, or self-training: in F phases CBP teaches "
         "itself, without VLP")
@@ -185,6 +241,10 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
+  t.add("method-inference", o.method.inference,
+        "Detections by dcl (all options below), or by the rule of the method in CBP's place: own; "
+        "with --variant warm-up that is the method itself")
+      .words({"dcl", "own"});
   t.add("fusion", o.fusion,
         "Scores from cbp, vlp, their mean, weighted, geometric-mean, or normalized-mean (of scores "
         "that are min-max normalised per video and class first)")
@@ -237,6 +297,37 @@ inline void check_options(const Options& o) {
                ") than --schedule-warm-up (", schedule.warmup, ")");
 }
 
+/// What only some methods of --cbp have.
+inline void check_method(const Options& o) {
+  const MethodOptions& m = o.method;
+  const bool transformer = o.cbp_method == "transformer", basnet = o.cbp_method == "basnet",
+             co2 = o.cbp_method == "co2", um = o.cbp_method == "um";
+  const auto only = [&](const char* option, bool given, bool has) {
+    TANDEM_CHECK(!given || has, "train_dcl", option, " is none of --cbp ", o.cbp_method);
+  };
+  only("--method-inference own", m.inference == "own", !transformer);
+  only("--method-width", m.width > 0, basnet || co2 || um);
+  only("--method-batch", m.batch > 0, !transformer);
+  only("--method-rows", m.rows > 0, !transformer);
+  only("--method-learning-rate", m.learning_rate > 0, !transformer);
+  only("--method-weight-decay", m.weight_decay != -1, !transformer);
+  only("--basnet-base-frames", m.basnet_base_frames, basnet);
+  only("--co2-suppressed-frames", m.co2_suppressed_frames, co2);
+  only("--co2-activitynet", m.co2_activitynet, co2);
+  only("--um-relative-magnitudes", m.um_relative_magnitudes, um);
+  only("--no-background-labels", m.no_background_labels, basnet || co2 || um);
+  only("--teach-attention", o.train.teach_attention, basnet || co2 || um);
+  only("--keep-regularisers", o.train.keep_regularisers, basnet || co2);
+  only("--concat-clip", o.concat_clip, !co2);  // two streams and no third
+  only("--cbp-scale", o.cbp.scale != 1, transformer);
+  only("--cbp-reading softmax", o.cbp_reading == "softmax", transformer);
+  TANDEM_CHECK(m.weight_decay >= 0 || m.weight_decay == -1, "train_dcl",
+               "--method-weight-decay must not be negative, or be -1: it is ",
+               cli::number_text(m.weight_decay));
+  TANDEM_CHECK(m.inference != "own" || o.fusion == "cbp", "train_dcl",
+               "--method-inference own is of CBP alone, not of --fusion ", o.fusion);
+}
+
 /// Turns the words into the enums, shares what two parts need, and refuses what does not go
 /// together.
 inline void finish_options(Options& o) {
@@ -268,6 +359,9 @@ inline void finish_options(Options& o) {
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing
   o.inference.fusion = fusion_from_name(o.fusion);
+  o.inference.own = o.method.inference == "own";
+  t.own_warm_up = o.method.warm_up == "own";
+  t.background_labels = !o.method.no_background_labels;
   o.inference.cbp_reading = t.cbp_reading;
   o.inference.vlp_reading = t.vlp_reading;
   o.inference.topk_divisor = t.topk_divisor;
@@ -276,6 +370,7 @@ inline void finish_options(Options& o) {
   const std::vector<Phase> phases = training_phases(t);
   t.schedule.total = phases.empty() ? 0 : phases.back().end;
   check_options(o);
+  check_method(o);
 }
 
 }  // namespace dcl

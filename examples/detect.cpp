@@ -126,7 +126,7 @@ class Session {
       try {
         const dcl::Rows rows = reader.read(id, found[v].path);
         const BranchScores scores = model_.score(rows.i3d, rows.clip, ways_);
-        auto detections = localize_video(scores, ways_, rows.seconds_per_row);
+        auto detections = model_.localize(rows.i3d, rows.clip, scores, ways_, rows.seconds_per_row);
         for (std::size_t i = 0; i < ways_.size(); ++i)
           out.sets[i].videos.push_back({.id = id, .detections = std::move(detections[i])});
         lengths.seconds.push_back(rows.seconds_per_row);
@@ -197,6 +197,7 @@ class Session {
 
   /// The numbers of a combination as words: for the table and the CSV.
   static std::vector<std::string> words_of(const InferenceOptions& how) {
+    if (how.own) return {"own", "", "", "", "", ""};
     const LocalizationOptions& l = how.localization;
     std::string thresholds;
     for (const double t : l.thresholds)
@@ -215,11 +216,14 @@ class Session {
     out["name"] = one.name;
     out["file"] = one.name + ".json";
     out["fusion"] = std::string(fusion_name(one.how.fusion));
+    out["method-inference"] = one.how.own ? "own" : "dcl";
     if (one.how.fusion == Fusion::weighted) out["cbp-weight"] = one.how.cbp_weight;
-    out["theta-loc"] = l.thresholds;
-    out["theta-cls"] = l.class_threshold;
-    out["nms-sigma"] = l.nms.sigma;
-    out["no-min-max"] = !l.normalize;
+    if (!one.how.own) {
+      out["theta-loc"] = l.thresholds;
+      out["theta-cls"] = l.class_threshold;
+      out["nms-sigma"] = l.nms.sigma;
+      out["no-min-max"] = !l.normalize;
+    }
     out["detections"] = set.size();
     return out;
   }

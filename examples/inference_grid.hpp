@@ -18,7 +18,9 @@ struct Combination {
 };
 
 /// "weighted0.7_loc0.3+0.45_cls0.85_sigma0.3", with "_no-min-max" where scores are not normalised.
+/// "own" where it is the method's own inference.
 inline std::string combination_name(const InferenceOptions& how) {
+  if (how.own) return "own";
   const LocalizationOptions& l = how.localization;
   std::string out(fusion_name(how.fusion));
   if (how.fusion == Fusion::weighted) out += cli::number_text(how.cbp_weight);
@@ -31,8 +33,8 @@ inline std::string combination_name(const InferenceOptions& how) {
 
 /// The options of inference of which several values may be tried, the one that changes slowest
 /// first.
-inline constexpr std::string_view tried_options[] = {"fusion", "cbp-weight", "theta-loc",
-                                                     "theta-cls", "nms-sigma"};
+inline constexpr std::string_view tried_options[] = {"method-inference", "fusion",    "cbp-weight",
+                                                     "theta-loc",        "theta-cls", "nms-sigma"};
 
 /// All combinations of what was given to be tried in `table`; what was not is as in the checkpoint.
 /// A weight counts with the fusion that has one. Errors: more than 10000; a fusion that the

@@ -59,8 +59,11 @@ class Session {
     const auto frames = static_cast<std::size_t>(scores.frames.size(0)),
                count = model_.classes().size();
     Localized out;
-    out.found = localize(std::span(scores.frames.data(), frames * count), frames, count,
-                         std::span(scores.video.data(), count), how.localization);
+    out.found = how.own
+                    ? std::move(model_.localize(rows.i3d, rows.clip, {}, {&how, 1},
+                                                rows.seconds_per_row)[0])
+                    : wtal::localize(std::span(scores.frames.data(), frames * count), frames, count,
+                                     std::span(scores.video.data(), count), how.localization);
     out.warnings = rows.warnings;
     print(video, rows, known, out);
     out.seconds = std::max(rows.seconds, rows.seconds_per_row * static_cast<double>(frames));

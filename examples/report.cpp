@@ -99,6 +99,7 @@ class Report {
     for (const std::string& name : fusion_names()) {
       InferenceOptions way = run_.inference;
       way.fusion = fusion_from_name(name);
+      way.own = way.own && way.fusion == run_.inference.fusion;
       if ((asks_cbp(way.fusion) && !cbp_) || (asks_vlp(way.fusion) && !vlp_)) continue;
       // With a weight of one half it is the mean.
       const bool trained = way.fusion == run_.inference.fusion;
@@ -151,7 +152,7 @@ class Report {
                           clip = vlp_ || run_.concat_clip ? data_->test->clip(v) : Tensor<float>();
       const BranchScores scores = model_.score(i3d, clip, ways_);
       const std::vector<std::vector<Detection>> found =
-          localize_video(scores, ways_, data_->test->seconds_per_row(v));
+          model_.localize(i3d, clip, scores, ways_, data_->test->seconds_per_row(v));
       for (std::size_t w = 0; w < ways_.size(); ++w)
         results_[w].detections.videos.push_back({test_.videos[v].id, found[w]});
       if (std::find(shown.begin(), shown.end(), v) != shown.end()) scores_.emplace(v, scores);

@@ -46,7 +46,7 @@ class Session {
         random_(o.train.seed),
         branches_(o, data_, random_),
         trainer_(o.train, branches_.cbp(), branches_.vlp()),
-        sampler_(trainer_.sampler(data_.train_lengths)) {}
+        sampler_(trainer_.sampler(data_.train_lengths, train_rows_.truth())) {}
 
   void run() {
     const std::string checkpoint = io::join_path(o_.out, "checkpoint.safetensors");
@@ -376,7 +376,7 @@ class Session {
   Generator random_;
   Branches branches_;
   Trainer<float> trainer_;
-  Sampler sampler_;
+  TrainingSampler sampler_;
 };
 
 }  // namespace

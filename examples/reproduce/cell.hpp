@@ -114,6 +114,7 @@ inline std::vector<InferenceOptions> ways_of(const dcl::Options& o) {
   for (const std::string& name : fusion_names()) {
     InferenceOptions way = o.inference;
     way.fusion = fusion_from_name(name);
+    way.own = way.own && way.fusion == Fusion::cbp;
     if ((read.cbp || !asks_cbp(way.fusion)) && (read.vlp || !asks_vlp(way.fusion)))
       out.push_back(way);
   }

@@ -125,7 +125,7 @@ Measurement measure(Branch<float>* cbp, Branch<float>* vlp, const VideoSource& t
 template <class Tick, class Closed>
 void finish_training(Trainer<float>& trainer, const VideoSource& train,
                      const std::vector<std::int64_t>& lengths, Tick&& tick, Closed&& closed) {
-  const Sampler sampler = trainer.sampler(lengths);
+  const TrainingSampler sampler = trainer.sampler(lengths, train.truth());
   while (!trainer.finished()) {
     const Phase phase = trainer.current_phase();
     if (trainer.needs_calibration()) trainer.calibrate(train);

@@ -80,6 +80,10 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "record-videos": lambda: draw.choice([0, 1, 60]),
     "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
+    "cbp": lambda: draw.choice(["transformer", "basnet", "co2", "um", "wtalc"]), "method-width": lambda: draw.choice([0, 8]),
+    "method-warm-up": lambda: draw.choice(["own", "dcl"]), "method-batch": lambda: draw.choice([6, 7]),
+    "method-rows": lambda: draw.choice([12, 25]), "method-learning-rate": lambda: draw.choice([0, 0.001]),
+    "method-weight-decay": lambda: draw.choice([-1, 0.01]), "method-inference": lambda: draw.choice(["dcl", "own"]),
     "width": lambda: draw.choice([8, 16]), "layers": lambda: draw.choice([0, 1, 2]),
     "heads": lambda: draw.choice([1, 2, 4]), "mlp-ratio": lambda: draw.choice([1, 2]),
     "dropout": lambda: draw.choice([0, 0.1, 0.5]), "precision": lambda: draw.choice(["float", "bf16"]),
@@ -120,7 +124,31 @@ assert complete["learning-rate"] == 1e-4 and complete["theta-loc"] == [0.45] and
 assert complete["version"] and all(isinstance(v, (bool, int, float, str, list)) for v in complete.values())
 
 
+METHOD = {"method-width": 0, "method-batch": 0, "method-rows": 0, "method-learning-rate": 0, "method-weight-decay": -1,
+          "method-inference": "dcl", "basnet-base-frames": False, "co2-suppressed-frames": False, "co2-activitynet": False,
+          "um-relative-magnitudes": False, "no-background-labels": False, "teach-attention": False,
+          "keep-regularisers": False}
+OF = {"method-width": "basnet co2 um", "basnet-base-frames": "basnet", "co2-suppressed-frames": "co2", "co2-activitynet": "co2",
+      "um-relative-magnitudes": "um", "no-background-labels": "basnet co2 um", "teach-attention": "basnet co2 um",
+      "keep-regularisers": "basnet co2"}
+
+
 def legal(o):
+    if o["cbp"] == "transformer":
+        o.update(METHOD)
+    else:
+        o["cbp-reading"], o["cbp-scale"] = "sigmoid", 1
+        o.update({name: METHOD[name] for name, methods in OF.items() if o["cbp"] not in methods.split()})
+        if o["cbp"] == "co2":
+            o["concat-clip"] = False
+        o["method-rows"] = o["method-rows"] or 12  # 750 take their time
+        o["method-batch"] = o["method-batch"] or 6
+        if o["cbp"] in OF["method-width"]:
+            o["method-width"] = 8
+    if o["method-inference"] == "own":
+        o["fusion"] = "cbp"
+        if o["variant"] == "vanilla-vlp":
+            o["method-inference"] = "dcl"
     o["low"], o["high"] = min(o["low"], o["high"]), max(o["low"], o["high"])
     if o["variant"] == "vanilla-vlp":
         o["fusion"] = "vlp"

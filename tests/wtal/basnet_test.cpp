@@ -110,7 +110,8 @@ void check_parts(RivalsGolden& golden) {
   for (const std::string& key : golden.names("sample.uniform.")) {
     const std::string sizes = key.substr(std::string("sample.uniform.").size());
     const std::size_t bar = sizes.find('_');
-    const std::int64_t wanted = std::stoll(sizes.substr(0, bar)), n = std::stoll(sizes.substr(bar + 1));
+    const std::int64_t wanted = std::stoll(sizes.substr(0, bar)),
+                       n = std::stoll(sizes.substr(bar + 1));
     INFO("sample ", sizes);
     std::vector<std::int64_t> low, high;
     for (const rivals::IndexRange& range : rivals::stratified_ranges(n, wanted)) {
@@ -158,9 +159,9 @@ TEST_CASE("BaS-Net: the public code") {
 
 TEST_CASE("BaS-Net: a padded video says and costs what it does alone, and every parameter learns") {
   Generator random(3);
-  const BasNetBranch<double> net({.input = 5, .classes = 3, .width = 6, .filter_width = 4,
-                                  .dropout = 0, .topk_divisor = 2},
-                                 random);
+  const BasNetBranch<double> net(
+      {.input = 5, .classes = 3, .width = 6, .filter_width = 4, .dropout = 0, .topk_divisor = 2},
+      random);
   const Tensor<double> a = check::normal({1, 8, 5}, 1), b = check::normal({1, 5, 5}, 2);
   Tensor<double> both = full<double>({2, 8, 5}, 7.0);  // what padding holds does not matter
   both.slice(0, 0, 1).copy_(a);

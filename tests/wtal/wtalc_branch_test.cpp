@@ -213,8 +213,8 @@ TEST_CASE("W-TALC's evaluator: the first free instance in the list, no interpola
   std::vector<VideoTruth> truth{{.id = "a"}};
   truth[0].instances = {{{0, 6.4}, 0}, {{0.64, 6.4}, 0}, {{0, 3.2}, 1}};  // rows 0-10, 1-10, 0-5
   // Row for row the second instance; the first is the first in the list
-  std::vector<std::vector<Detection>> found{{{{1, 10}, 0, 0.9}, {{20, 30}, 0, 0.8},
-                                             {{1, 10}, 0, 0.7}, {{0, 5}, 1, 0.1}}};
+  std::vector<std::vector<Detection>> found{
+      {{{1, 10}, 0, 0.9}, {{20, 30}, 0, 0.8}, {{1, 10}, 0, 0.7}, {{0, 5}, 1, 0.1}}};
   CHECK(wtalc_map(truth, found, 2, 0.5) ==
         doctest::Approx(0.5 * ((1 + 2.0 / 3) / 2 + 1)).epsilon(1e-15));
   CHECK(wtalc_map(truth, found, 2, 0.95) == doctest::Approx(0.5 * (0.5 + 1)).epsilon(1e-15));

@@ -84,6 +84,9 @@ struct InferenceOptions {
   Reading cbp_reading = Reading::sigmoid, vlp_reading = Reading::sigmoid;
   std::int64_t topk_divisor = 8;
   LocalizationOptions localization = {};
+  /// The inference of the method in CBP's place instead of DCL's; of Fusion::cbp only. Nothing of
+  /// the above but the length of a row counts then.
+  bool own = false;
 };
 
 /// P = σ(S) and ŷ = σ(mean of the top k scores) of one branch on a whole video of any length.
@@ -214,6 +217,36 @@ inline std::vector<std::vector<Detection>> localize_video(const BranchScores& sc
   return out;
 }
 
+/// The same where ways may be the inference of the method in CBP's place, which reads the rows i3d
+/// (T, D) itself. `scores` are those of the other ways.  Errors: such a way and no CBP, or one that
+/// has no inference of its own, or another fusion than cbp.
+template <FloatingElement T>
+std::vector<std::vector<Detection>> localize_video(const Branch<T>* cbp, const Tensor<float>& i3d,
+                                                   const BranchScores& scores,
+                                                   std::span<const InferenceOptions> ways,
+                                                   double seconds_per_row = 0) {
+  std::vector<InferenceOptions> by_scores;
+  for (const InferenceOptions& way : ways) {
+    if (!way.own) by_scores.push_back(way);
+  }
+  std::vector<std::vector<Detection>> found = localize_video(scores, by_scores, seconds_per_row),
+                                      out;
+  std::size_t next = 0;
+  for (const InferenceOptions& way : ways) {
+    if (!way.own) {
+      out.push_back(std::move(found[next++]));
+      continue;
+    }
+    TANDEM_CHECK(way.fusion == Fusion::cbp, "inference",
+                 "a method's own inference is of CBP alone, not of ", fusion_name(way.fusion));
+    TANDEM_CHECK(cbp != nullptr && i3d.defined() && cbp->localizes(), "inference",
+                 "CBP has no inference of its own");
+    const double seconds = seconds_per_row > 0 ? seconds_per_row : way.localization.seconds_per_row;
+    out.push_back(cbp->own_detections(i3d, seconds));
+  }
+  return out;
+}
+
 /// Localizes the actions of every video of `source` in each of several ways; a branch is asked once
 /// a video, however many ways there are. `progress(done, total)` is called per video. A branch that
 /// none of `ways` asks may be null. Rows last as long as the source says;
@@ -228,11 +261,15 @@ std::vector<DetectionSet> detect(const Branch<T>* cbp, const Branch<T>* vlp,
     return std::any_of(ways.begin(), ways.end(), [&](const auto& way) { return asks(way.fusion); });
   };
   const bool with_cbp = any(asks_cbp), with_vlp = any(asks_vlp);
+  std::vector<InferenceOptions> by_scores;  // a method's own inference asks for none
+  for (const InferenceOptions& way : ways) {
+    if (!way.own) by_scores.push_back(way);
+  }
   for (std::size_t v = 0; v < source.size(); ++v) {
+    const Tensor<float> i3d = with_cbp ? source.i3d(v) : Tensor<float>();
     const BranchScores scores =
-        branch_scores<T>(cbp, vlp, with_cbp ? source.i3d(v) : Tensor<float>(),
-                         with_vlp ? source.clip(v) : Tensor<float>(), ways);
-    auto found = localize_video(scores, ways, source.seconds_per_row(v));
+        branch_scores<T>(cbp, vlp, i3d, with_vlp ? source.clip(v) : Tensor<float>(), by_scores);
+    auto found = localize_video(cbp, i3d, scores, ways, source.seconds_per_row(v));
     for (std::size_t i = 0; i < ways.size(); ++i) {
       out[i].videos.push_back(
           {.id = source.truth().videos[v].id, .detections = std::move(found[i])});

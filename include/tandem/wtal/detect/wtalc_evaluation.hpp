@@ -43,17 +43,15 @@ inline double wtalc_map(std::span<const VideoTruth> truth,
     for (std::size_t v = 0; v < truth.size(); ++v) {
       for (const Detection& d : found[v]) {
         if (static_cast<std::size_t>(d.cls) != c) continue;
-        ranked.push_back(
-            {v, {std::trunc(d.segment.start), std::trunc(d.segment.end)}, d.score});
+        ranked.push_back({v, {std::trunc(d.segment.start), std::trunc(d.segment.end)}, d.score});
       }
       for (const Instance& one : truth[v].instances) {
         if (static_cast<std::size_t>(one.cls) != c) continue;
         ++positives;
-        instances[v].push_back(
-            {detail::round_half_even(
-                 detail::to_index(one.segment.start, conventional_seconds_per_row)),
-             detail::round_half_even(
-                 detail::to_index(one.segment.end, conventional_seconds_per_row))});
+        instances[v].push_back({detail::round_half_even(detail::to_index(
+                                    one.segment.start, conventional_seconds_per_row)),
+                                detail::round_half_even(detail::to_index(
+                                    one.segment.end, conventional_seconds_per_row))});
       }
     }
     if (ranked.empty()) return 0;

@@ -32,13 +32,13 @@ struct BasNetOptions {
   std::int64_t width = 2048;  ///< of the two convolutions before the scores
   std::int64_t filter_width = 512;
   double dropout = 0.7;
-  double alpha = 1e-4;             ///< weight of the norm of the filter
-  std::int64_t topk_divisor = 8;   ///< k = ⌊T/8⌋: 93 for T = 750
-  bool base_frames = false;        ///< P from S_base  (reading: from S_supp)
-  double class_threshold = 0.25;   ///< p_supp of a class to localize
-  double nms = 0.7;                ///< hard, IoU+1
-  std::vector<double> thresholds = {0,   0.025, 0.05,  0.075, 0.1,
-                                    0.125, 0.15, 0.175, 0.2,  0.225};  ///< θ
+  double alpha = 1e-4;            ///< weight of the norm of the filter
+  std::int64_t topk_divisor = 8;  ///< k = ⌊T/8⌋: 93 for T = 750
+  bool base_frames = false;       ///< P from S_base  (reading: from S_supp)
+  double class_threshold = 0.25;  ///< p_supp of a class to localize
+  double nms = 0.7;               ///< hard, IoU+1
+  std::vector<double> thresholds = {0,     0.025, 0.05,  0.075, 0.1,
+                                    0.125, 0.15,  0.175, 0.2,   0.225};  ///< θ
   /// Its own training: Adam with L2 decay, 1500 steps. The public loop loses its iterator after the
   /// first epoch: from then on each step shuffles all videos and takes the first ones.
   rivals::Recipe recipe = {.videos = rivals::VideoOrder::one_epoch,
@@ -72,8 +72,7 @@ inline std::vector<Detection> basnet_detections(std::span<const double> scores,
     if (video[c] >= options.class_threshold) chosen.push_back(c);
   }
   if (chosen.empty() || (chosen.size() == 1 && chosen[0] == 0)) return {};
-  const double unit =
-      seconds_per_row * static_cast<double>(n) / (24 * static_cast<double>(frames));
+  const double unit = seconds_per_row * static_cast<double>(n) / (24 * static_cast<double>(frames));
   std::vector<Detection> proposals;
   std::vector<double> curve(frames);
   for (const std::size_t c : chosen) {
@@ -84,10 +83,10 @@ inline std::vector<Detection> basnet_detections(std::span<const double> scores,
       for (double& m : above) m = m < theta ? 0 : m;
       for (const rivals::IndexRun& run :
            rivals::runs_of(above.size(), [&](std::size_t j) { return above[j] > 0; })) {
-        proposals.push_back({{static_cast<double>(run.first) * unit,
-                              static_cast<double>(run.last + 1) * unit},
-                             static_cast<int>(c),
-                             rivals::contrast_score(above, run, 1)});
+        proposals.push_back(
+            {{static_cast<double>(run.first) * unit, static_cast<double>(run.last + 1) * unit},
+             static_cast<int>(c),
+             rivals::contrast_score(above, run, 1)});
       }
     }
   }
@@ -167,13 +166,13 @@ class BasNetBranch final : public Branch<T> {
 
   /// L and its parts.
   struct Loss {
-    Tensor<T> base, supp, norm, total;
+    Tensor<T> base, supp, norm, total;  ///< norm: before α
   };
+  /// Of a batch with labels y (B, C), from its filter and both passes.
   Loss loss(const Tensor<T>& w, const Pass& base, const Pass& supp, const Tensor<T>& y,
             const Tensor<bool>& valid) const {
     const auto with_background = [&y](double b) {
-      const Tensor<T> all =
-          cat(std::vector<Tensor<T>>{y, full<T>({y.size(0), 1}, T(b))}, 1);
+      const Tensor<T> all = cat(std::vector<Tensor<T>>{y, full<T>({y.size(0), 1}, T(b))}, 1);
       return rivals::shared_labels(all);
     };
     Loss out;
@@ -210,11 +209,12 @@ class BasNetBranch final : public Branch<T> {
     return basnet_detections(doubles(supp.scores), doubles(supp.video), n, seconds_per_row,
                              options_);
   }
+  /// Those it was made with.
   const BasNetOptions& options() const { return options_; }
 
-  rivals::TemporalConv<T> filter_1, filter_2;       ///< of the filter
-  rivals::TemporalConv<T> conv_1, conv_2, conv_3;   ///< of the classifier
-  rivals::Dropout<T> drop;                          ///< before conv_3
+  rivals::TemporalConv<T> filter_1, filter_2;      ///< of the filter
+  rivals::TemporalConv<T> conv_1, conv_2, conv_3;  ///< of the classifier
+  rivals::Dropout<T> drop;                         ///< before conv_3
 
  private:
   /// mean_b Σ_t w over valid frames.

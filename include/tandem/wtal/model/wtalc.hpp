@@ -88,7 +88,8 @@ inline std::vector<Detection> wtalc_detections(std::span<const double> scores, s
       while (t + 1 < frames && curve[t + 1] > theta) ++t;
       if (t == first) continue;
       const auto begin = curve.begin() + static_cast<std::ptrdiff_t>(first);
-      const double most = *std::max_element(begin, curve.begin() + static_cast<std::ptrdiff_t>(t + 1));
+      const double most =
+          *std::max_element(begin, curve.begin() + static_cast<std::ptrdiff_t>(t + 1));
       out.push_back({{static_cast<double>(first) * seconds_per_row,
                       static_cast<double>(t + 1) * seconds_per_row},
                      static_cast<int>(c),
@@ -141,8 +142,9 @@ class WtalcBranch final : public Branch<T> {
 
   /// L and its parts.
   struct Loss {
-    Tensor<T> mil, pair, total;
+    Tensor<T> mil, pair, total;  ///< L_mil, L_pair, L
   };
+  /// Of a batch with labels y (B, C), whose videos have so many rows.
   Loss loss(const BranchOutput<T>& out, const Tensor<T>& y,
             const std::vector<std::int64_t>& lengths) const {
     const std::int64_t by = options_.topk_divisor;
@@ -168,6 +170,7 @@ class WtalcBranch final : public Branch<T> {
     return wtalc_detections(logits.contiguous().template to<double>().to_vector(),
                             static_cast<std::size_t>(options_.classes), seconds_per_row, options_);
   }
+  /// Those it was made with.
   const WtalcOptions& options() const { return options_; }
 
   nn::Linear<T> fc, fc1, classifier;  ///< fc1: unused

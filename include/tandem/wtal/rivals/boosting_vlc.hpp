@@ -140,9 +140,9 @@ class DecoderLayer final : public nn::Module<T> {
     return final_norm.forward(add(x, fc2.forward(fc1.forward(x, Activation::relu))));
   }
 
-  WeightedAttention<T> self_attn, encoder_attn;
-  nn::Linear<T> fc1, fc2;
-  nn::LayerNorm<T> self_norm, encoder_norm, final_norm;
+  WeightedAttention<T> self_attn, encoder_attn;          ///< SA, CA
+  nn::Linear<T> fc1, fc2;                                ///< W₁, W₂
+  nn::LayerNorm<T> self_norm, encoder_norm, final_norm;  ///< the three LN
 };
 
 /// The sizes of VLC.

@@ -23,6 +23,7 @@ struct CrossModalOptions {
   std::int64_t hidden = 512;   ///< inside the attention
   std::int64_t encoded = 512;  ///< e of the auto-encoder, where there is one
   bool autoencoder = false;    ///< Boosting-WTAL's module A; false: CO2-Net's module M
+  double dropout = 0.5;
   ConvInit init = ConvInit::kaiming;
 };
 
@@ -59,7 +60,13 @@ class CrossModal final : public nn::Module<T> {
         global(o.stream, o.stream, 3, random, true, o.init),
         attention0(o.stream, o.hidden, 3, random, true, o.init),
         attention3(o.hidden, o.hidden, 3, random, true, o.init),
-        attention5(o.hidden, 1, 1, random, true, o.init) {
+        attention5(o.hidden, 1, 1, random, true, o.init),
+        drop_encode(o.dropout),
+        drop_decode(o.dropout),
+        drop_local(o.dropout),
+        drop_global(o.dropout),
+        drop_hidden(o.dropout),
+        drop_logit(o.dropout) {
     if (o.autoencoder) {
       this->add("AE_e.0", encode);
       this->add("AE_e.2", drop_encode);
@@ -77,6 +84,7 @@ class CrossModal final : public nn::Module<T> {
     this->add("attention.6", drop_logit);
   }
 
+  /// a, r and, with an auto-encoder, d.
   CrossModalOutput<T> forward(const Tensor<T>& main, const Tensor<T>& aux,
                               const Tensor<bool>& valid = {}) const {
     const nn::ModuleScope scope = this->scope();
@@ -120,8 +128,7 @@ class CrossModal final : public nn::Module<T> {
  public:
   TemporalConv<T> encode, decode;  ///< of the auto-encoder
   TemporalConv<T> local, global, attention0, attention3, attention5;
-  Dropout<T> drop_encode{0.5}, drop_decode{0.5}, drop_local{0.5}, drop_global{0.5},
-      drop_hidden{0.5}, drop_logit{0.5};
+  Dropout<T> drop_encode, drop_decode, drop_local, drop_global, drop_hidden, drop_logit;
 };
 
 }  // namespace rivals

@@ -52,6 +52,7 @@ inline std::vector<double> stretch(std::span<const double> curve, std::int64_t f
 /// Consecutive indices from first to last, both among them.
 struct IndexRun {
   std::size_t first = 0, last = 0;
+  /// How many.
   std::size_t size() const { return last - first + 1; }
   bool operator==(const IndexRun&) const = default;
 };

@@ -1,0 +1,108 @@
+#pragma once
+/// The methods that stand in CBP's place: one line each, by the word of --cbp.
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "dcl_options.hpp"
+#include "step_memory.hpp"
+#include "tandem/wtal/model/basnet.hpp"
+#include "tandem/wtal/model/co2.hpp"
+#include "tandem/wtal/model/um.hpp"
+#include "tandem/wtal/model/wtalc.hpp"
+
+namespace dcl {
+
+/// A recipe with what the options say in its place.
+inline rivals::Recipe recipe_of(const Options& o, rivals::Recipe recipe) {
+  const MethodOptions& m = o.method;
+  if (m.batch > 0) recipe.batch = m.batch;
+  if (m.rows > 0) recipe.frames = m.rows;
+  if (m.learning_rate > 0) recipe.learning_rate = m.learning_rate;
+  if (m.weight_decay >= 0) recipe.weight_decay = m.weight_decay;
+  return recipe;
+}
+
+/// The branch of --cbp for rows of `input` columns and `classes` classes.
+inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t input,
+                                               std::int64_t classes, Generator& random) {
+  const std::int64_t width = o.method.width;
+  if (o.cbp_method == "basnet") {
+    BasNetOptions b;
+    b.input = input;
+    b.classes = classes;
+    if (width > 0) b.width = width;
+    if (width > 0) b.filter_width = std::max<std::int64_t>(1, width / 4);  // as 512 of 2048
+    b.base_frames = o.method.basnet_base_frames;
+    b.recipe = recipe_of(o, b.recipe);
+    b.precision = o.cbp.precision;
+    return std::make_unique<BasNetBranch<float>>(b, random);
+  }
+  if (o.cbp_method == "wtalc") {
+    WtalcOptions w;
+    w.input = input;
+    w.classes = classes;
+    w.recipe = recipe_of(o, w.recipe);
+    w.precision = o.cbp.precision;
+    return std::make_unique<WtalcBranch<float>>(w, random);
+  }
+  if (o.cbp_method == "co2") {
+    TANDEM_CHECK(input % 2 == 0, "train_dcl", "--cbp co2 reads RGB and flow, of equally many ",
+                 "columns each; the I3D rows have ", input);
+    Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
+    n.streams.stream = input / 2;
+    if (width > 0) n.streams.hidden = width;
+    n.classes = classes;
+    n.suppressed_frames = o.method.co2_suppressed_frames;
+    n.recipe = recipe_of(o, n.recipe);
+    n.precision = o.cbp.precision;
+    return std::make_unique<Co2Branch<float>>(n, random);
+  }
+  if (o.cbp_method == "um") {
+    UmOptions u;
+    u.input = input;
+    u.classes = classes;
+    if (width > 0) u.width = width;
+    u.relative_magnitudes = o.method.um_relative_magnitudes;
+    u.recipe = recipe_of(o, u.recipe);
+    u.precision = o.cbp.precision;
+    return std::make_unique<UmBranch<float>>(u, random);
+  }
+  CbpOptions c = o.cbp;
+  c.input = input;
+  c.classes = classes;
+  return std::make_unique<CbpBranch<float>>(c, random);
+}
+
+/// The tensors of a checkpoint that say how many columns and classes a method has: dimension 1 of
+/// the one, dimension 0 of the other, which counts a background class too.
+struct CbpShape {
+  const char *columns, *classes;
+  std::int64_t background = 0;
+};
+inline CbpShape cbp_shape(const std::string& method) {
+  if (method == "basnet") return {"cas_module.conv_1.0.weight", "cas_module.conv_3.0.weight", 1};
+  if (method == "co2") return {"fusion.0.weight", "classifier.4.weight", 1};
+  if (method == "um") return {"cas_module.conv.0.weight", "cas_module.classifier.0.weight"};
+  if (method == "wtalc") return {"fc.weight", "classifier.weight"};
+  return {"embed.weight", "head.bias"};
+}
+
+/// What a training step of --cbp needs of memory, in the terms of step_memory.hpp.
+inline cli::StudentSize cbp_size(const Options& o, std::int64_t input, std::int64_t classes) {
+  const bool transformer = o.cbp_method == "transformer",
+             as_wide_as_input = o.cbp_method == "wtalc" || o.cbp_method == "co2";
+  const std::int64_t width = as_wide_as_input     ? input
+                             : o.method.width > 0 ? o.method.width
+                             : transformer        ? o.cbp.width
+                                                  : BasNetOptions().width;  // UM's too
+  return {.input = input,
+          .classes = classes,
+          .width = transformer ? o.cbp.width : width,
+          .layers = transformer ? o.cbp.layers : 0,
+          .mlp_ratio = transformer ? o.cbp.mlp_ratio : 1};
+}
+
+}  // namespace dcl
