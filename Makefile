@@ -102,11 +102,12 @@ mutate: deps ## Plant small faults in the CUDA kernels, one by one; fails when t
 	@python3 scripts/mutate_kernels.py --jobs $(JOBS) $(MUTATE_ARGS)
 
 .PHONY: ptxas
-ptxas: deps ## Check what nvcc made of the CUDA kernels (registers, spills, doubles); writes docs/ptxas.md
+ptxas: deps ## Check what nvcc made of the CUDA kernels (registers, spills, doubles); writes docs/ptxas.md, kernels.md
 	@mkdir -p build
 	@cmake --preset release -DTANDEM_WERROR=$(WERROR) -DTANDEM_CUDA=ON > build/release.log 2>&1 || { cat build/release.log; exit 1; }
 	cmake --build --preset release --parallel $(JOBS) --target tandem_cuda_kernels
 	python3 scripts/ptxas_table.py --write docs/ptxas.md build/release/ptxas
+	python3 docs/make_kernels.py
 
 .PHONY: bench
 bench: ## Time everything against its peers; writes benchmarks/results/

@@ -1,6 +1,6 @@
 #pragma once
 /// The pieces of attention_mma.cu: the passes before its products, tiles in shared memory, and the
-/// products of a warp.
+/// products of a warp. The passes read and write their operands once: bound by memory.
 
 #include "attention.cuh"
 #include "fragments.cuh"

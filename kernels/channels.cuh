@@ -5,6 +5,7 @@
 /// Sums: a block adds a slice of a channel, the slices are added in their order; where channels are
 /// the last dimension, neighbouring threads take neighbouring channels (columns() of reduce.cuh). A
 /// fixed order, without atomics. Elements are found by stepping, not by dividing each index.
+/// Every operand is read once: bound by memory.
 
 #include "reduce.cuh"
 

@@ -1,6 +1,7 @@
 /// fold_batch_norm — W′[o, …] = W[o, …]·γ[o]·s[o],   b′ = (b − μ)·γ·s + β,   s = 1/√(σ² + ε).
 ///
 /// A block has an output channel. In double, as on the CPU: it is done once for a network.
+/// Reads and writes the weight once: bound by memory.
 
 #include "common.cuh"
 #include "tandem/formula/number.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 /// The passes around the product of a linear layer, for linear.cu and linear_bf16.cu: factors are
-/// rounded before it, and one pass over C (m, n) follows.
+/// rounded before it, and one pass over C (m, n) follows. Bound by memory.
 
 #include "fragments.cuh"
 #include "runtime.cuh"

@@ -3,7 +3,8 @@
 /// A thread has an output, and goes through its window in the order of depth, height, width: the
 /// first of equals, the first NaN before all, as on the CPU. Backward: a thread has an element of
 /// x and adds dy of the windows that contain and chose it, in their order: the CPU's bits, without
-/// atomics. Elements are read once for each window over them, mostly from the cache.
+/// atomics. Elements are read once for each window over them, mostly from the cache: bound by
+/// memory.
 
 #include "pool3d.cuh"
 

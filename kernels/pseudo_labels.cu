@@ -3,6 +3,7 @@
 ///
 /// Thresholds are compared and computed in double, as on the CPU, so that float gives the CPU's
 /// labels: a handful of operations a frame, beside a sort of n·log²n/4 comparisons.
+/// By thresholds bound by memory, by rank bound by the barriers of the sort.
 
 #include "sort.cuh"
 #include "tandem/formula/number.hpp"

@@ -4,7 +4,7 @@
 /// Row<T, W, K> holds a row of n in the registers of a warp or of a block, K packs of W elements a
 /// thread, so that memory is read once however often the row is walked; W = 0 leaves rows that are
 /// too long in memory. columns() adds up what a function gives for each element of a matrix, down
-/// its columns: slices of rows in parallel, then the slices in their order.
+/// its columns: slices of rows in parallel, then the slices in their order. Bound by memory.
 
 #include "common.cuh"
 

@@ -4,6 +4,7 @@
 /// Along the middle dimension of (outer, n, inner). inner = 1: a warp or a block has a row in its
 /// registers, which is read once; otherwise a thread has a column, whose neighbours lie beside it,
 /// and reads it three times. Entries of −∞ take no part; where none does, y is 0 (−∞) and dx 0.
+/// Bound by memory.
 
 #include "reduce.cuh"
 #include "tandem/formula/number.hpp"

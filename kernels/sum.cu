@@ -3,7 +3,7 @@
 ///
 /// Where the last dimension is kept, neighbouring threads take neighbouring columns (columns() of
 /// reduce.cuh); where it is summed, a block adds a slice of an output's elements, and the slices
-/// are added in their order.
+/// are added in their order. Reads x once: bound by memory.
 
 #include "map.cuh"
 #include "reduce.cuh"

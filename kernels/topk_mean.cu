@@ -3,7 +3,7 @@
 ///
 /// A block sorts a class of a video (sort.cuh), the frames that are not valid last, and adds up the
 /// first k in their falling order: fixed, though not the CPU's. Backward reads which frames were
-/// taken.
+/// taken. Bound by the barriers of the sort, backward by memory.
 
 #include "sort.cuh"
 

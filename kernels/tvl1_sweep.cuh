@@ -1,6 +1,7 @@
 #pragma once
 /// The inner iterations of TV-L1, several in a launch with the working set in shared memory, and the
-/// decision after them which pairs have converged.
+/// decision after them which pairs have converged. Bound by barriers and by square roots and
+/// divisions: two and one a pixel and iteration.
 
 #include "tvl1.cuh"
 
