@@ -12,6 +12,10 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
+/// What the operators of tensors of two element types are deleted with, so that the compiler says it:
+/// types are not mixed silently, x.to<double>() says where one is converted.
+struct element_types_differ;
+
 /// require_defined for a list.
 template <Element T>
 void require_each_defined(const char* op, const char* name, const std::vector<Tensor<T>>& list) {
