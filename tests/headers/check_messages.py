@@ -18,7 +18,7 @@ int main() {
 }
 """
 # The mistake, what a line of the message must have, how many lines there may be of g++ and of Clang.
-DIFFER = "convert_this_with_to"
+DIFFER = "element_types_differ_convert_one"
 MISTAKES = [
     ("auto c = a + b;", DIFFER, 20, 40), ("auto c = b / a;", DIFFER, 20, 40), ("a -= b;", DIFFER, 20, 40),
     ("auto c = a < b;", DIFFER, 20, 60), ("auto c = a * n;", DIFFER, 20, 40),

@@ -241,17 +241,17 @@ Tensor<T> operator-(const Tensor<T>& x) {
   return neg(x);
 }
 
-#define TANDEM_OPERATOR(symbol, name)                                           \
-  template <ArithmeticElement T>                                                \
-  Tensor<T> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {           \
-    return name(a, b);                                                          \
-  }                                                                             \
-  template <ArithmeticElement T, class S>                                       \
-  requires(std::is_arithmetic_v<S>) Tensor<T>                                   \
-  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }               \
-  template <Element A, Element B>                                               \
-  requires(!std::is_same_v<A, B>) detail::element_types_differ operator symbol( \
-      const Tensor<A>& convert_this_with_to, const Tensor<B>& or_this) = delete;
+#define TANDEM_OPERATOR(symbol, name)                                                       \
+  template <ArithmeticElement T>                                                            \
+  Tensor<T> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {                       \
+    return name(a, b);                                                                      \
+  }                                                                                         \
+  template <ArithmeticElement T, class S>                                                   \
+  requires(std::is_arithmetic_v<S>) Tensor<T>                                               \
+  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }                           \
+  template <Element A, Element B>                                                           \
+  requires(!std::is_same_v<A, B>) detail::element_types_differ_convert_one operator symbol( \
+      const Tensor<A>&, const Tensor<B>&) = delete;
 /// a + b, a − b, a·b, a/b: add, sub, mul, div, also with a number on the right.
 TANDEM_OPERATOR(+, add)
 TANDEM_OPERATOR(-, sub)
@@ -310,8 +310,8 @@ const Tensor<T>& update(const char* op, const F& f, const Tensor<T>& x, const Te
     return detail::update(name, functor(), x, value);                                           \
   }                                                                                             \
   template <Element A, Element B>                                                               \
-  requires(!std::is_same_v<A, B>) detail::element_types_differ operator symbol(                 \
-      const Tensor<A>& convert_this_with_to, const Tensor<B>& or_this) = delete;
+  requires(!std::is_same_v<A, B>) detail::element_types_differ_convert_one operator symbol(     \
+      const Tensor<A>&, const Tensor<B>&) = delete;
 /// x + y, x − y, x·y, x/y in x's own elements; y broadcasts to x's shape.
 TANDEM_UPDATE(+=, "add in place", formula::Add)
 TANDEM_UPDATE(-=, "sub in place", formula::Sub)

@@ -133,20 +133,20 @@ inline Tensor<bool> logical_not(const Tensor<bool>& a) {
 
 // --- operators ------------------------------------------------------------------------------
 
-#define TANDEM_OPERATOR(symbol, name, mirrored)                                 \
-  template <Element T>                                                          \
-  Tensor<bool> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {        \
-    return name(a, b);                                                          \
-  }                                                                             \
-  template <Element T, class S>                                                 \
-  requires(std::is_arithmetic_v<S>) Tensor<bool>                                \
-  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }               \
-  template <Element T, class S>                                                 \
-  requires(std::is_arithmetic_v<S>) Tensor<bool>                                \
-  operator symbol(S a, const Tensor<T>& b) { return mirrored(b, a); }           \
-  template <Element A, Element B>                                               \
-  requires(!std::is_same_v<A, B>) detail::element_types_differ operator symbol( \
-      const Tensor<A>& convert_this_with_to, const Tensor<B>& or_this) = delete;
+#define TANDEM_OPERATOR(symbol, name, mirrored)                                             \
+  template <Element T>                                                                      \
+  Tensor<bool> operator symbol(const Tensor<T>& a, const Tensor<T>& b) {                    \
+    return name(a, b);                                                                      \
+  }                                                                                         \
+  template <Element T, class S>                                                             \
+  requires(std::is_arithmetic_v<S>) Tensor<bool>                                            \
+  operator symbol(const Tensor<T>& a, S b) { return name(a, b); }                           \
+  template <Element T, class S>                                                             \
+  requires(std::is_arithmetic_v<S>) Tensor<bool>                                            \
+  operator symbol(S a, const Tensor<T>& b) { return mirrored(b, a); }                       \
+  template <Element A, Element B>                                                           \
+  requires(!std::is_same_v<A, B>) detail::element_types_differ_convert_one operator symbol( \
+      const Tensor<A>&, const Tensor<B>&) = delete;
 /// Element by element, not of the tensors as wholes: whether two are equal is all(a == b).item(),
 /// whether two variables are one tensor a.is_same(b).
 TANDEM_OPERATOR(==, eq, eq)

@@ -14,7 +14,7 @@ namespace detail {
 
 /// What the operators of tensors of two element types are deleted with, so that the compiler says it:
 /// types are not mixed silently, x.to<double>() says where one is converted.
-struct element_types_differ;
+struct element_types_differ_convert_one;
 
 /// require_defined for a list.
 template <Element T>
