@@ -241,6 +241,21 @@ struct QuadrantReduction {
   }
 };
 
+/// y[i] = sin x[i] (shift = 0) or cos x[i] (shift = 1) by the C library, where x[i] is beyond the
+/// limit. (Not inlined: compiled once for all instruction sets.)
+template <class T>
+TANDEM_NOINLINE void sine_beyond_limit(T* y, const T* x, int n, int shift) {
+  constexpr T limit = Elementary<T>::trigonometric_limit;
+  for (int i = 0; i < n; ++i) {
+    if (x[i] > -limit && x[i] < limit) continue;
+    if constexpr (sizeof(T) == 4) {
+      y[i] = shift == 0 ? __builtin_sinf(x[i]) : __builtin_cosf(x[i]);
+    } else {
+      y[i] = shift == 0 ? __builtin_sin(x[i]) : __builtin_cos(x[i]);
+    }
+  }
+}
+
 /// sin (shift = 0) or cos (shift = 1) of x.
 template <class T, int N>
 TANDEM_ALWAYS_INLINE Vec<T, N> sine(Vec<T, N> x, int shift) {
@@ -261,15 +276,11 @@ TANDEM_ALWAYS_INLINE Vec<T, N> sine(Vec<T, N> x, int shift) {
   V y = bit_cast<V>(bit_cast<U>(select(odd, cosine, sine)) ^ sign);
   if (shift == 0) y = select(x == zero, x, y);  // −0 stays
   if (!inside.all()) [[unlikely]] {
-    for (int i = 0; i < N; ++i) {
-      const T lane = x.raw[i];
-      if (lane > -E::trigonometric_limit && lane < E::trigonometric_limit) continue;
-      if constexpr (sizeof(T) == 4) {
-        y.raw[i] = shift == 0 ? __builtin_sinf(lane) : __builtin_cosf(lane);
-      } else {
-        y.raw[i] = shift == 0 ? __builtin_sin(lane) : __builtin_cos(lane);
-      }
-    }
+    T from[extent(N)], to[extent(N)];
+    x.store(from);
+    y.store(to);
+    sine_beyond_limit(to, from, N, shift);
+    y = V::load(to);
   }
   return y;
 }
