@@ -15,7 +15,8 @@ namespace dcl {
 /// exist.
 class Branches {
  public:
-  Branches(const Options& o, const Data& data, Generator& random) : o_(o) {
+  Branches(const Options& o, const Data& data, Generator& random)
+      : o_(o), device_(cli::open_device("train_dcl", o.device)) {
     const Reads need = reads(o);
     const SubsetSource& train = *data.train;
     const std::int64_t i3d = data.all->i3d_columns(), clip = data.all->clip_columns();
@@ -27,7 +28,7 @@ class Branches {
     CbpOptions c = o.cbp;
     c.classes = static_cast<std::int64_t>(train.classes());
     c.input = i3d + (o.concat_clip ? clip : 0);
-    check_memory(data, c, need);
+    if (device_.is_cpu()) check_memory(data, c, need);
     if (need.cbp) {
       cbp_ = std::make_unique<CbpBranch<float>>(c, random);
     }
@@ -40,6 +41,10 @@ class Branches {
       vlp_ =
           std::make_unique<VlpBranch<float>>(v, text_.encoder, text_.tokens.names, prompts, random);
     }
+    // They start the same on every device, and a trainer finds them where they learn.
+    if (device_.is_cpu()) return;
+    if (cbp_) cbp_->to(device_);
+    if (vlp_) vlp_->to(device_), text_.encoder->to(device_);
   }
 
   /// Null: not needed.
@@ -155,6 +160,7 @@ class Branches {
   }
 
   const Options& o_;
+  const Device device_;
   Text text_;
   std::unique_ptr<CbpBranch<float>> cbp_;
   std::unique_ptr<VlpBranch<float>> vlp_;

@@ -79,7 +79,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "evaluate-every": lambda: draw.choice([0, 1]),
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "record-videos": lambda: draw.choice([0, 1, 60]),
-    "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
+    "threads": lambda: draw.choice([0, 1, 2]), "device": lambda: "cpu", "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
     "width": lambda: draw.choice([8, 16]), "layers": lambda: draw.choice([0, 1, 2]),
     "heads": lambda: draw.choice([1, 2, 4]), "mlp-ratio": lambda: draw.choice([1, 2]),
     "dropout": lambda: draw.choice([0, 0.1, 0.5]), "precision": lambda: draw.choice(["float", "bf16"]),
