@@ -431,3 +431,22 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
   CHECK(other.state()[0].tensor.item() == 0);  // second.step: nothing was changed
   CHECK(other.state()[3].tensor.at({0}) == 1);
 }
+
+TEST_CASE("a step without a gradient anywhere is warned of, once") {
+  static std::vector<std::string> said;
+  const auto before = warning_handler();
+  warning_handler() = [](const std::string& message) { said.push_back(message); };
+  Tensor<double> a = ones<double>({2}), b = ones<double>({3});
+  a.requires_grad_(), b.requires_grad_();
+  optim::Sgd<double> sgd({a, b}, {.learning_rate = 0.5});
+  sum(a).backward();
+  sgd.step();  // one of them has one
+  CHECK(said.empty());
+  sgd.zero_grad();
+  sgd.step();
+  sgd.step();
+  warning_handler() = before;
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].starts_with("[step] none of the 2 parameters has a gradient, so nothing changes"));
+  CHECK(a.at({0}) == 0.5);
+}

@@ -176,10 +176,16 @@ class Optimizer {
   /// Takes the dense gradients of this step.
   void collect_gradients() {
     gradients_.clear();
+    bool any = false;
     for (const Tensor<T>& p : parameters_) {
       const Tensor<T> g = p.grad();
       gradients_.push_back(g.defined() ? g.contiguous() : g);
+      any = any || g.defined();
     }
+    if (any || std::exchange(warned_, true)) return;
+    warn("step", "none of the ", parameters_.size(),
+         " parameters has a gradient, so nothing changes: is backward() called before step(), on a "
+         "loss that depends on them? (This is said once.)");
   }
   /// A tensor of zeros for each parameter: how the state of a method begins.
   std::vector<Tensor<T>> zeros_like_parameters() const {
@@ -210,9 +216,10 @@ class Optimizer {
   }
 
   /// Updates the parameters that have a gradient by `slot`, one call for all of a device and a
-  /// group that have had equally many steps: as a rule all. item(k) is what the slot takes of parameter k, number(t, group)
-  /// and a group are the numbers of the t-th update of a parameter of that group. While a graph is captured the update is recorded
-  /// only, and reads its numbers, which vary, from a small tensor on the GPU.
+  /// group that have had equally many steps: as a rule all. item(k) is what the slot takes of
+  /// parameter k, number(t, group) are the numbers of the t-th update of a parameter of that group.
+  /// While a graph is captured the update is recorded only, and reads its numbers, which vary, from
+  /// a small tensor on the GPU.
   template <class Item, class Numbers, class MakeItem, class NumbersOf>
   void update_groups(
       const char* op,
@@ -304,6 +311,7 @@ class Optimizer {
   std::vector<std::string> names_;
   std::vector<Tensor<T>> parameters_;
   std::vector<Tensor<T>> gradients_;
+  bool warned_ = false;           // that no parameter had a gradient
   std::vector<Tensor<T>> steps_;  // of shape (), on the CPU
   /// The present one.
   double learning_rate_;
