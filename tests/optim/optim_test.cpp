@@ -447,6 +447,6 @@ TEST_CASE("a step without a gradient anywhere is warned of, once") {
   sgd.step();
   warning_handler() = before;
   REQUIRE(said.size() == 1);
-  CHECK(said[0].starts_with("[step] none of the 2 parameters has a gradient, so nothing changes"));
+  CHECK(said[0].starts_with("[step] no parameter of 2 has a gradient, so nothing changes"));
   CHECK(a.at({0}) == 0.5);
 }

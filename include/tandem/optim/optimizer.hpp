@@ -183,8 +183,8 @@ class Optimizer {
       any = any || g.defined();
     }
     if (any || std::exchange(warned_, true)) return;
-    warn("step", "none of the ", parameters_.size(),
-         " parameters has a gradient, so nothing changes: is backward() called before step(), on a "
+    warn("step", "no parameter of ", parameters_.size(),
+         " has a gradient, so nothing changes: is backward() called before step(), on a "
          "loss that depends on them? (This is said once.)");
   }
   /// A tensor of zeros for each parameter: how the state of a method begins.
