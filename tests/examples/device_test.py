@@ -177,6 +177,15 @@ for folder, name, device in ((programs, "one_cpu.json", "cpu"), (executor, "one_
         "--device", device)
 same_segments(work / "one_cpu.json", work / "one_gpu.json")
 
+# ---- many trainings, one at a time
+for folder, name, device in ((programs, "study_cpu", "cpu"), (executor, "study_gpu", "cuda")):
+    run(folder, "reproduce", "--simulate", "--worlds", 1, "--seeds", 1, "--tables", "losses", "--classes", 3, "--train-videos", 6,
+        "--test-videos", 4, "--rows-low", 10, "--rows-high", 14, "--i3d-width", 16, "--clip-width", 8, "--warm-up-steps", 2,
+        "--b-steps", 1, "--f-steps", 1, "--rounds", 1, "--width", 8, "--layers", 1, "--heads", 2, "--temporal-layers", 1,
+        "--temporal-heads", 2, "--prompt-vectors", 2, "--batch", 3, "--out", name, "--device", device)
+cells = [sorted(p.name for p in (work / name / "cells").iterdir()) for name in ("study_cpu", "study_gpu")]
+assert cells[0] == cells[1] and len(cells[0]) == 10, cells
+
 # ---- CLIP rows of pictures: five in batches of two, which are two sizes; and of a video, with I3D's
 for name, words, bound in (("full", [], 1e-5), ("low", ["--bfloat16"], 8e-3)):
     for folder, device in ((programs, "cpu"), (executor, "cuda")):
