@@ -20,7 +20,7 @@ struct StepReport {
   /// Its parts: L_cls, or a method's own loss; or L_kd, a background class among its classes, and
   /// L_fb. What a method's regularisers and filter add is in `total` alone.
   double cls = 0, kd = 0, fb = 0;
-  double grad_norm = 0;            ///< before clipping
+  double grad_norm = 0;  ///< before clipping
 };
 
 /// The numbers of a step where it computed them: scalars on its device; undefined: 0.
