@@ -186,7 +186,7 @@ TEST_CASE("rivals: TemporalConv is the sum over its taps, padding enters as zero
                        Error);
   CHECK(conv.forward(zeros<float>({1, 1, 2})).shape() == Shape({1, 1, 2}));
   const Tensor<double> x = values<double>({-2, 0, 3}, {3});
-  CHECK(check::distance(lrelu(x, 0.2), values<double>({-0.4, 0, 3}, {3})) < 1e-15);
+  CHECK(check::distance(leaky_relu(x, 0.2), values<double>({-0.4, 0, 3}, {3})) < 1e-15);
 }
 
 TEST_CASE("rivals: lengths and masks") {

@@ -131,12 +131,12 @@ class BasNetBranch final : public Branch<T> {
   };
   /// w (B, T, 1).
   Tensor<T> filter(const Tensor<T>& x) const {
-    return sigmoid(filter_2.forward(rivals::lrelu(filter_1.forward(x), 0.01)));
+    return sigmoid(filter_2.forward(leaky_relu(filter_1.forward(x), 0.01)));
   }
   Pass classify(const Tensor<T>& z, const Tensor<bool>& valid) const {
-    const Tensor<T> h = rivals::lrelu(conv_1.forward(z, valid), 0.01);
+    const Tensor<T> h = leaky_relu(conv_1.forward(z, valid), 0.01);
     Pass out;
-    out.features = rivals::lrelu(conv_2.forward(h, valid), 0.01);
+    out.features = leaky_relu(conv_2.forward(h, valid), 0.01);
     out.scores = conv_3.forward(drop.forward(out.features));
     const auto count = [this](std::int64_t n) {
       return std::max<std::int64_t>(1, n / options_.topk_divisor);

@@ -190,9 +190,9 @@ class Co2Branch final : public Branch<T> {
     s.rgb_attention = out.rgb.attention;
     s.flow_attention = out.flow.attention;
     s.attention = mul(add(s.rgb_attention, s.flow_attention), T(0.5));
-    s.features = drop_fusion.forward(rivals::lrelu(fusion.forward(both), 0.2));
+    s.features = drop_fusion.forward(leaky_relu(fusion.forward(both), 0.2));
     const Tensor<T> hidden =
-        rivals::lrelu(classifier_1.forward(drop_0.forward(s.features), valid), 0.2);
+        leaky_relu(classifier_1.forward(drop_0.forward(s.features), valid), 0.2);
     s.cas = classifier_4.forward(drop_3.forward(hidden));
     return out;
   }

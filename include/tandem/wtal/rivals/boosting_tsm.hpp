@@ -125,11 +125,12 @@ class Tsm final : public nn::Module<T> {
     out.attention = mul(add(from_rgb.attention, from_flow.attention), T(0.5));
     out.rgb = from_rgb.decoded;
     out.flow = from_flow.decoded;
-    out.features = drop_fusion.forward(
-        lrelu(fusion.forward(cat(std::vector<Tensor<T>>{from_rgb.filtered, from_flow.filtered}, -1),
-                             valid),
-              0.2));
-    out.final_features = drop_fusion2.forward(lrelu(fusion2.forward(out.features, valid), 0.2));
+    out.features = drop_fusion.forward(leaky_relu(
+        fusion.forward(cat(std::vector<Tensor<T>>{from_rgb.filtered, from_flow.filtered}, -1),
+                       valid),
+        0.2));
+    out.final_features =
+        drop_fusion2.forward(leaky_relu(fusion2.forward(out.features, valid), 0.2));
     out.cas = matmul(out.final_features, text().after.select(1, 0).transpose(0, 1));
     return out;
   }
@@ -141,7 +142,7 @@ class Tsm final : public nn::Module<T> {
     const Tensor<T> tokens = cat(std::vector<Tensor<T>>{prompts.transpose(1, 2), names}, 1);
     TsmText<T> out;
     out.before =
-        add(add(drop_embed.forward(lrelu(embed.forward(tokens), 0.2)), added.transpose(1, 2)),
+        add(add(drop_embed.forward(leaky_relu(embed.forward(tokens), 0.2)), added.transpose(1, 2)),
             positions_.to(background.device()));
     out.attended = add(out.before, branch(attend(out.before), attention_scale));
     out.after = add(out.attended, branch(drop_mlp_out.forward(mlp3.forward(

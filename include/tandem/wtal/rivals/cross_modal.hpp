@@ -89,20 +89,20 @@ class CrossModal final : public nn::Module<T> {
                               const Tensor<bool>& valid = {}) const {
     const nn::ModuleScope scope = this->scope();
     CrossModalOutput<T> out;
-    const Tensor<T> g = drop_global.forward(lrelu(global.forward(time_mean(main, valid))));
+    const Tensor<T> g = drop_global.forward(activated(global.forward(time_mean(main, valid))));
     Tensor<T> l, gate;
     if (options_.autoencoder) {
-      const Tensor<T> e = drop_encode.forward(lrelu(encode.forward(aux, valid)));
-      out.decoded = drop_decode.forward(lrelu(decode.forward(e, valid)));
-      l = drop_local.forward(lrelu(local.forward(e, valid)));
+      const Tensor<T> e = drop_encode.forward(activated(encode.forward(aux, valid)));
+      out.decoded = drop_decode.forward(activated(decode.forward(e, valid)));
+      l = drop_local.forward(activated(local.forward(e, valid)));
       gate = mul(l, cosine(l, g));
     } else {
-      l = drop_local.forward(lrelu(local.forward(aux, valid)));
+      l = drop_local.forward(activated(local.forward(aux, valid)));
       gate = mul(l, g);
     }
     out.filtered = mul(sigmoid(gate), main);
-    const Tensor<T> hidden = lrelu(attention3.forward(
-        drop_hidden.forward(lrelu(attention0.forward(out.filtered, valid))), valid));
+    const Tensor<T> hidden = activated(attention3.forward(
+        drop_hidden.forward(activated(attention0.forward(out.filtered, valid))), valid));
     out.raw = drop_logit.forward(attention5.forward(hidden));
     out.attention = sigmoid(out.raw);
     return out;
@@ -122,7 +122,7 @@ class CrossModal final : public nn::Module<T> {
     const Tensor<T> real = valid.template to<T>().unsqueeze(2);
     return div(sum(mul(x, real), 1, true), sum(real, 1, true));
   }
-  static Tensor<T> lrelu(const Tensor<T>& x) { return rivals::lrelu(x, 0.2); }
+  static Tensor<T> activated(const Tensor<T>& x) { return leaky_relu(x, 0.2); }
   CrossModalOptions options_;
 
  public:

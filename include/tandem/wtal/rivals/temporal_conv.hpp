@@ -1,5 +1,5 @@
 #pragma once
-/// TemporalConv, the convolution over time that the other methods are made of, and their activation.
+/// TemporalConv, the convolution over time that the other methods are made of.
 
 #include <cstdint>
 #include <vector>
@@ -8,21 +8,14 @@
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/cat.hpp"
+#include "tandem/ops/leaky_relu.hpp"
 #include "tandem/ops/linear.hpp"
 #include "tandem/ops/pad.hpp"
-#include "tandem/ops/relu.hpp"
 #include "tandem/wtal/rivals/lengths.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 namespace rivals {
-
-/// lrelu — max(x, 0) − slope·max(−x, 0), the leaky ReLU.   Any shape.         [Maas et al. 2013]
-///   The slope is that of the public codes: 0.01 (PyTorch's) or 0.2.
-template <FloatingElement T>
-Tensor<T> lrelu(const Tensor<T>& x, double slope) {
-  return sub(relu(x), mul(relu(neg(x)), T(slope)));
-}
 
 /// How a convolution starts; a = in, k = kernel.
 enum class ConvInit {
