@@ -62,8 +62,8 @@ PAGES = {
         nn/conv1d.hpp nn/conv2d.hpp nn/conv3d.hpp nn/pool1d.hpp nn/pool2d.hpp nn/pool3d.hpp
         nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp
         nn/init.hpp nn/positions.hpp nn/packed_rows.hpp nn/weight.hpp nn/matrix.hpp"""),
-    "optim": ("optim: optimizers", "SGD, Adam, AdamW, schedules, clipping.", """optim/optimizer.hpp optim/sgd.hpp optim/adam.hpp
-        optim/schedule.hpp optim/clip_grad.hpp"""),
+    "optim": ("optim: optimizers", "SGD, Adam, AdamW, schedules, averages, clipping.", """optim/optimizer.hpp optim/sgd.hpp optim/adam.hpp
+        optim/parameters.hpp optim/schedule.hpp optim/ema.hpp optim/clip_grad.hpp"""),
     "cpu": ("Threads, precision and instruction sets", "How the CPU computes, and what a program may choose.",
             """cpu/threads.hpp cpu/precision.hpp cpu/isa.hpp cpu/pipeline.hpp"""),
     "cuda": ("CUDA: queues, graphs, memory", "What a program with a GPU may say (`docs/cuda.md`).",
@@ -110,7 +110,7 @@ ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"
 # Headers that users do not include: what the public ones are made of.
 PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction|volume)\.hpp|cuda/(?:kernel|launch)\.hpp
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
-    |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp|optim/parameters\.hpp
+    |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
     |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
     |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp

@@ -9,7 +9,10 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "device_cli.hpp"
+#include "tandem/clip/captured_encoder.hpp"
 #include "tandem/clip/load.hpp"
+#include "tandem/cuda/host_copy.hpp"
 #include "tandem/image/image.hpp"
 #include "tandem/ops/stack.hpp"
 
@@ -107,23 +110,36 @@ inline void check_image(const std::string& path) {
                                   : ": is neither PNG nor JPEG, whatever its name says");
 }
 
-/// Features (N, output) of image files, not normalised, `batch` of them at a time.
+/// Declares --device; those that infer have it.
+inline void add_device(CLI::App& app, std::string& device) {
+  app.add_option("--device", device, cli::device_help)->capture_default_str();
+}
+
+/// Features (N, output) of image files on the CPU, not normalised, `batch` of them at a time,
+/// preprocessed and encoded where the encoder is.
 template <class Report>
-Tensor<float> encode_images(const clip::ImageEncoder<float>& encoder,
+Tensor<float> encode_images(const Ref<clip::ImageEncoder<float>>& encoder,
                             const clip::PreprocessOptions& preprocessing,
                             const std::vector<std::string>& paths, std::int64_t batch,
                             Report&& report) {
   const NoGrad no_grad;
   const auto count = static_cast<std::int64_t>(paths.size());
-  const Tensor<float> out({count, encoder.options().output});
+  const std::int64_t columns = encoder->options().output;
+  const Tensor<float> out({count, columns});
+  const Device device = encoder->class_embedding.device();
+  clip::CapturedEncoder<float> captured(encoder);
+  HostCopy<float> features;
   for (std::int64_t first = 0; first < count; first += batch) {
     const std::int64_t last = std::min(count, first + batch);
     std::vector<Tensor<float>> pixels;
     for (std::int64_t i = first; i < last; ++i) {
       pixels.push_back(clip::preprocess(
-          io::read_image(paths[static_cast<std::size_t>(i)], {.alpha = true}), preprocessing));
+          io::read_image(paths[static_cast<std::size_t>(i)], {.alpha = true}).to(device),
+          preprocessing));
     }
-    out.slice(0, first, last).copy_(encoder.forward(stack(pixels, 0)));
+    features.start(captured.forward(stack(pixels, 0)).contiguous());
+    const std::vector<float>& rows = features.get();
+    std::copy(rows.begin(), rows.end(), out.mutable_data() + first * columns);
     report(static_cast<std::size_t>(last));
   }
   return out;

@@ -20,7 +20,7 @@ using namespace tandem;
 
 struct Options : clip_cli::Options {
   std::vector<std::string> inputs;
-  std::string out;
+  std::string out, device = "cpu";
   std::int64_t batch = 16;
   bool normalise = false, overwrite = false;
 };
@@ -106,11 +106,14 @@ bool is_finished(const Target& target, const io::Json& settings, std::string& ot
 
 /// Returns 0, or 3 when some folders failed.
 int run(const Options& o) {
+  const Device device = cli::open_device("clip_features", o.device);
   clip::WeightsReport report;
   const clip::WeightFile file(o.weights);
   const clip::LoadOptions how = clip_cli::load_options(o);
   const auto encoder = clip::load_image_encoder<float>(o.weights, how, &report);
-  nn::pack_weights(*encoder);
+  encoder->freeze();
+  if (device.is_cpu()) nn::pack_weights(*encoder);
+  encoder->to(device);
   const clip::PreprocessOptions images = file.preprocessing(encoder->options().resolution);
   std::printf("%s: %s\n", cli::printable(file.path()).c_str(),
               cli::printable(report.str()).c_str());
@@ -158,9 +161,10 @@ int run(const Options& o) {
       root["version"] = TANDEM_VERSION_STRING;
       root["source"] = io::safe_name(target.name);
       root["images"] = io::record_of(target.images);
-      Tensor<float> features =
-          clip_cli::encode_images(*encoder, images, target.images, o.batch,
-                                  [&](std::size_t done) { progress.update(done, "images"); });
+      Tensor<float> features = cli::saying_what_takes_less("a smaller --batch takes less", [&] {
+        return clip_cli::encode_images(encoder, images, target.images, o.batch,
+                                       [&](std::size_t done) { progress.update(done, "images"); });
+      });
       wtal::check_finite_rows("CLIP", features);
       if (o.normalise) features = normalize(features, -1);
       TANDEM_CHECK(io::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(),
@@ -209,6 +213,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", o.batch, "Images per pass")
       ->capture_default_str()
       ->check(cli::range(1, 4096));
+  clip_cli::add_device(app, o.device);
   app.add_flag("--normalize", o.normalise, "Rows of length 1; train_dcl normalises by itself");
   app.add_flag("--overwrite", o.overwrite, "Make arrays again although they are there");
   int status = 0;

@@ -16,7 +16,8 @@ namespace dcl {
 /// exist.
 class Branches {
  public:
-  Branches(const Options& o, const Data& data, Generator& random) : o_(o) {
+  Branches(const Options& o, const Data& data, Generator& random)
+      : o_(o), device_(cli::open_device("train_dcl", o.device)) {
     const Reads need = reads(o);
     const SubsetSource& train = *data.train;
     const std::int64_t i3d = data.all->i3d_columns(), clip = data.all->clip_columns();
@@ -27,7 +28,9 @@ class Branches {
     if (need.vlp) check_prompts(o);
     const auto classes = static_cast<std::int64_t>(train.classes());
     const std::int64_t input = i3d + (o.concat_clip ? clip : 0);
-    check_memory(data, input, classes, need);
+    TANDEM_CHECK(device_.is_cpu() || o.cbp_method == "transformer", "train_dcl", "--cbp ",
+                 o.cbp_method, " trains on the CPU only, expected --device cpu, got ", o.device);
+    if (device_.is_cpu()) check_memory(data, input, classes, need);
     if (need.cbp) cbp_ = make_cbp(o, input, classes, random);
     if (need.vlp) {
       VlpOptions v = o.vlp;
@@ -38,6 +41,10 @@ class Branches {
       vlp_ =
           std::make_unique<VlpBranch<float>>(v, text_.encoder, text_.tokens.names, prompts, random);
     }
+    // They start the same on every device, and a trainer finds them where they learn.
+    if (device_.is_cpu()) return;
+    if (cbp_) cbp_->to(device_);
+    if (vlp_) vlp_->to(device_), text_.encoder->to(device_);
   }
 
   /// Null: not needed.
@@ -150,6 +157,7 @@ class Branches {
   }
 
   const Options& o_;
+  const Device device_;
   Text text_;
   std::unique_ptr<Branch<float>> cbp_;
   std::unique_ptr<VlpBranch<float>> vlp_;

@@ -111,6 +111,12 @@ class Model {
     vlp_->eval();
   }
 
+  /// Scores on this device from now on.
+  void to(Device device) {
+    if (cbp_) cbp_->to(device);
+    if (vlp_) vlp_->to(device), text_.encoder->to(device);
+  }
+
   /// Null: not there, or not opened.
   const Branch<float>* cbp() const { return cbp_.get(); }
   const VlpBranch<float>* vlp() const { return vlp_.get(); }
@@ -155,9 +161,11 @@ class Model {
   /// read may be undefined.
   BranchScores score(const Tensor<float>& i3d, const Tensor<float>& clip,
                      std::span<const InferenceOptions> ways) const {
-    return branch_scores<float>(
-        cbp_.get(), vlp_.get(),
-        options_.concat_clip && i3d.defined() ? concat_rows(i3d, clip) : i3d, clip, ways);
+    return cli::saying_what_takes_less("--device cpu does without it", [&] {
+      return branch_scores<float>(
+          cbp_.get(), vlp_.get(),
+          options_.concat_clip && i3d.defined() ? concat_rows(i3d, clip) : i3d, clip, ways);
+    });
   }
 
   /// The detections in each of `ways`, of which `scores` are those of score() on the same rows.

@@ -23,8 +23,8 @@ inline std::string text_fingerprint(const Text& text) {
   if (!text.encoder) return io::hexadecimal(sum);  // a variant without class texts
   for (const nn::Slot<float>& slot : text.encoder->slots()) {
     add(io::checksum(slot.name));
-    add(slot.tensor->defined() ? tensor_checksum(*slot.tensor)
-                               : tensor_checksum(slot.matrix->bf16()));
+    add(slot.tensor->defined() ? tensor_checksum(slot.tensor->detach().to(Device::cpu()))
+                               : tensor_checksum(slot.matrix->bf16().to(Device::cpu())));
   }
   return io::hexadecimal(sum);
 }

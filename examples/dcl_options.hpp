@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "device_cli.hpp"
 #include "option_table.hpp"
 #include "tandem/wtal/detect/inference.hpp"
 #include "tandem/wtal/train/trainer.hpp"
@@ -29,7 +30,7 @@ struct Options {
       train_subset, test_subset;
   bool random_text_encoder = false, clip_bfloat16 = false;
   // run
-  std::string out = "out", protocol;
+  std::string out = "out", protocol, device = "cpu";
   bool resume = false, fresh = false;
   std::int64_t checkpoint_every = 100, evaluate_every = 0, record_videos = 60, threads = 0;
   // model
@@ -101,6 +102,7 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("protocol", o.protocol, "How detections are judged (default: by data set)")
       .words({"", "activitynet", "thumos-index", "thumos-seconds"});
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
+  t.add("device", o.device, cli::device_help);
 
   t.part(Part::model);
   t.add(
@@ -132,9 +134,9 @@ inline cli::OptionTable option_table(Options& o) {
       .from(1, 64);
   t.add("dropout", o.cbp.dropout, "transformer and VLP: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
-        "Products of linear layers and attention: float, or bf16 (weights, sums and losses stay "
-        "float)")
-      .words({"float", "bf16"});
+        "Products of linear layers and attention: float, tf32 (linear layers on a GPU), or bf16; "
+        "weights, sums and losses stay float")
+      .words({"float", "tf32", "bf16"});
   t.add("positions", o.positions, "transformer: none, sinusoid or learned")
       .words({"none", "sinusoid", "learned"});
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
@@ -354,7 +356,9 @@ inline void finish_options(Options& o) {
                     : o.positions == "learned" ? Positions::learned
                                                : Positions::none;
   o.cbp.table = o.vlp.table = t.crop;
-  o.cbp.precision = o.vlp.precision = o.precision == "bf16" ? Precision::bfloat16 : Precision::full;
+  o.cbp.precision = o.vlp.precision = o.precision == "bf16"   ? Precision::bfloat16
+                                      : o.precision == "tf32" ? Precision::tf32
+                                                              : Precision::full;
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing

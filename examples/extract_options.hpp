@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common_cli.hpp"
+#include "device_cli.hpp"
 #include "tandem/features/video_features.hpp"
 #include "tandem/io/json.hpp"
 
@@ -28,7 +29,7 @@ struct Options {
     float flow_bound = 0;
     std::string filter;
   } given;
-  std::string tail = "drop", last_flow = "repeat";
+  std::string tail = "drop", last_flow = "repeat", device = "cpu";
   std::int64_t threads = 0;
 
   bool has(const std::string& stream) const {
@@ -152,6 +153,10 @@ inline void add_options(CLI::App& app, Options& o) {
   number("--threads", o.threads,
          "Threads for decoding, flow and networks together; 0: all that the machine offers", group)
       ->check(cli::range(0, cpu::max_threads));
+  app.add_option("--device", o.device,
+                 concat("Of the networks; decoding and flow stay on the CPU. ", cli::device_help))
+      ->group(group)
+      ->capture_default_str();
   number("--decoding-threads", o.extraction.decoding_threads,
          "Threads of the decoder itself, for large videos", group)
       ->check(cli::range(1, 64));
@@ -166,6 +171,10 @@ inline void finish_options(Options& o) {
   std::sort(o.streams.begin(), o.streams.end());
   o.streams.erase(std::unique(o.streams.begin(), o.streams.end()), o.streams.end());
   TANDEM_CHECK(!o.streams.empty(), "extract_features", "--streams names no stream");
+  TANDEM_CHECK(cli::open_device("extract_features", o.device).is_cpu() || !o.bfloat16 ||
+                   (!o.has("rgb") && !o.has("flow")),
+               "extract_features", "--bfloat16 keeps I3D on the CPU: with --device ", o.device,
+               " leave it out, or extract --streams clip alone");
   clip_offsets(o.extraction.snippets.stack, o.extraction.clip_frames);  // checks
   const struct {
     const char *stream, *option;

@@ -46,7 +46,7 @@ struct InferenceCli {
     extract::add_options(app, extraction);
     app.remove_option(app.get_option("--streams"));  // the model decides
 #else
-    table.add_to(app, {"clip-weights", "threads"});
+    table.add_to(app, {"clip-weights", "threads", "device"});
 #endif
   }
 
@@ -55,6 +55,7 @@ struct InferenceCli {
 #if defined(TANDEM_VIDEO)
     if (!extraction.clip.empty()) options.clip_weights = extraction.clip;  // one file, both sides
     options.threads = extraction.threads;
+    options.device = extraction.device;
 #endif
     if (options.threads > 0) cpu::set_num_threads(static_cast<int>(options.threads));
   }
@@ -76,11 +77,13 @@ struct InferenceCli {
   /// Opens what scores in these ways need.
   void prepare(Model& model, std::span<const InferenceOptions> ways) const {
     model.check_branches(ways);
+    const Device device = cli::open_device("inference", options.device);
     for (const InferenceOptions& way : ways) {
       if (!asks_vlp(way.fusion)) continue;
       model.open_vlp(texts());
-      return;
+      break;
     }
+    model.to(device);
   }
   RowReader open_rows(const Model& model, std::span<const InferenceOptions> ways) const {
     RowOptions rows;

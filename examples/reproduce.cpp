@@ -59,7 +59,11 @@ class Program {
     const Preset& preset = find_preset(
         !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
     const int threads = o_.threads > 0 ? static_cast<int>(o_.threads) : cpu::num_threads();
-    const int workers = o_.jobs > 0 ? static_cast<int>(o_.jobs) : threads;
+    const Device device = cli::open_device("reproduce", o_.train.device);
+    TANDEM_CHECK(device.is_cpu() || o_.jobs <= 1, "reproduce",
+                 "on a GPU trainings are done one at a time: --jobs ", o_.jobs,
+                 " goes with --device cpu");
+    const int workers = o_.jobs > 0 ? static_cast<int>(o_.jobs) : device.is_cpu() ? threads : 1;
     cpu::set_num_threads(std::max(1, threads / workers));
     open_worlds(preset);
     std::int64_t most_prompts = worlds_[0].most_prompts;
@@ -98,6 +102,7 @@ class Program {
   void open_worlds(const Preset& preset) {
     dcl::Options base;
     apply(base, preset.settings);
+    base.device = o_.train.device;
     if (o_.simulate) base.train.crop = o_.simulation.rows_high;  // whole videos
     cli::OptionTable table = dcl::option_table(base);
     for (const auto& option : given_.options()) {
@@ -359,9 +364,11 @@ int main(int argc, char** argv) {
                  "Mean norm that the rows of VLP are scaled to; 0: as they are, or by --vlp-scale")
       ->default_str("the preset's")
       ->check(cli::range(0, 1e6));
-  app.add_option("--jobs", o.jobs, "Trainings at a time; 0: as many as there are threads")
+  app.add_option("--jobs", o.jobs,
+                 "Trainings at a time; 0: as many as there are threads, on a GPU one")
       ->capture_default_str()
       ->check(cli::range(0, 1e3));
+  app.add_option("--device", o.train.device, cli::device_help)->capture_default_str();
   app.add_option("--threads", o.threads, "Threads of all together; 0: all that the machine offers")
       ->capture_default_str()
       ->check(cli::range(0, tandem::cpu::max_threads));
@@ -373,5 +380,8 @@ int main(int argc, char** argv) {
   }
   cli::add_simulation_options(app, o.simulation);
   cli::add_config(app);
-  return cli::run(app, argc, argv, [&] { reproduce::Program(o, table).run(); });
+  return cli::run(app, argc, argv, [&] {
+    cli::saying_what_takes_less("a smaller --batch, --crop, --width or --layers takes less",
+                                [&] { reproduce::Program(o, table).run(); });
+  });
 }

@@ -118,10 +118,10 @@ class Session {
       std::printf("resumed at step %lld with %s\n", static_cast<long long>(trainer_.steps()),
                   cli::printable(list_changes(start_.changes), true).c_str());
     }
-    std::printf("%s; %lld steps in all; %s scores; %d thread(s)\n",
+    std::printf("%s; %lld steps in all; %s scores; %d thread(s)%s\n",
                 cli::printable(branches_.description(), true).c_str(),
                 static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(),
-                cpu::num_threads());
+                cpu::num_threads(), o_.device == "cpu" ? "" : (", " + o_.device).c_str());
     if (!branches_.text().note.empty())
       std::printf("%s\n", cli::printable(branches_.text().note, true).c_str());
   }
@@ -392,6 +392,9 @@ int main(int argc, char** argv) {
       "  train_dcl --out run1 --resume\n"
       "  train_dcl --out run1 --resume --rounds 4\n"
       "  train_dcl --data thumos --out ablation --variant only-b --lambda 0\n\n"
+      "With --device cuda it trains on a GPU, from the same start and on the same batches; a run "
+      "goes on\n"
+      "anywhere: --resume takes another --device as well.\n\n"
       "What a variant does not read need not exist: --variant warm-up reads no CLIP rows and no "
       "text encoder,\n"
       "vanilla-vlp no I3D rows. Labels of whole videos are enough; test videos need none.\n\n"
@@ -412,7 +415,9 @@ int main(int argc, char** argv) {
     const tandem::io::FolderLock lock(o.out, "train_dcl");
     dcl::Start start = dcl::start_run(o, table);
     if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));
-    dcl::Session session(o, std::move(start), lock);
-    session.run();
+    cli::saying_what_takes_less("a smaller --batch, --crop, --width or --layers takes less", [&] {
+      dcl::Session session(o, std::move(start), lock);
+      session.run();
+    });
   });
 }

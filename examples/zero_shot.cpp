@@ -22,11 +22,12 @@ using namespace tandem;
 
 struct Options : clip_cli::Options {
   std::vector<std::string> inputs, classes;
-  std::string vocabulary, pattern = "a photo of a {}.";
+  std::string vocabulary, pattern = "a photo of a {}.", device = "cpu";
   std::int64_t batch = 16, top = 5;
 };
 
 void run(const Options& o) {
+  const Device device = cli::open_device("zero_shot", o.device);
   const auto tokenizer = clip::Tokenizer::load(o.vocabulary);
   const auto model = clip::load<float>(o.weights, clip_cli::load_options(o));
   std::printf("%s: %s\n", cli::printable(o.weights).c_str(),
@@ -56,13 +57,15 @@ void run(const Options& o) {
     paths.insert(paths.end(), found.begin(), found.end());
   }
 
-  if (paths.size() >= 8)
+  if (paths.size() >= 8 && device.is_cpu())
     nn::pack_weights(*model.image);  // takes as long as it saves on a few images
+  model.image->to(device);
+  model.text->to(device);
   const NoGrad no_grad;
-  const Tensor<float> text = normalize(model.text->encode(texts), -1);
-  const Tensor<float> image = normalize(clip_cli::encode_images(*model.image, model.preprocessing,
-                                                                paths, o.batch, [](std::size_t) {}),
-                                        -1);
+  const Tensor<float> text = normalize(model.text->encode(texts), -1).to(Device::cpu());
+  const Tensor<float> image = normalize(
+      clip_cli::encode_images(model.image, model.preprocessing, paths, o.batch, [](std::size_t) {}),
+      -1);
   const Tensor<float> p = softmax(mul(matmul(image, text.transpose(0, 1)), model.logit_scale), -1);
   cli::Table table({"image", "class", "p %"});
   for (std::size_t i = 0; i < paths.size(); ++i) {
@@ -105,8 +108,11 @@ int main(int argc, char** argv) {
   app.add_option("--top", o.top, "Classes per image")
       ->capture_default_str()
       ->check(cli::positive());
+  clip_cli::add_device(app, o.device);
   app.add_option("--batch", o.batch, "Images per pass")
       ->capture_default_str()
       ->check(cli::range(1, 4096));
-  return cli::run(app, argc, argv, [&] { run(o); });
+  return cli::run(app, argc, argv, [&] {
+    cli::saying_what_takes_less("a smaller --batch takes less", [&] { run(o); });
+  });
 }

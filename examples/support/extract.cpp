@@ -135,7 +135,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
     auto encoder = clip::load_image_encoder<float>(
         o.clip, {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.clip_activation)});
     check_weights(*encoder, file.path());
-    nn::pack_weights(*encoder);
+    encoder->freeze();
     o.extraction.clip = file.preprocessing(encoder->options().resolution);
     weights = hash_of(file.path());
     return encoder;
@@ -148,7 +148,7 @@ Ref<clip::ImageEncoder<float>> open_clip(Options& o, io::Json& weights) {
                                         .output = std::max<std::int64_t>(512 / by, 1)};
   auto encoder = make_ref<clip::ImageEncoder<float>>(sizes, random);
   if (o.bfloat16) nn::keep_bfloat16(*encoder);
-  nn::pack_weights(*encoder);
+  encoder->freeze();
   encoder->eval();
   return encoder;
 }
@@ -175,6 +175,13 @@ Extractor::Extractor(const Options& options) : parts_(std::make_unique<Parts>())
     if (stream == "clip") parts_->encoders.clip = open_clip(o, weights);
   }
   prepare_pictures(o, rgb, flow);
+  const Device device = cli::open_device("extract_features", o.device);
+  if (rgb.model) rgb.model->to(device);
+  if (flow.model) flow.model->to(device);
+  if (parts_->encoders.clip) {
+    if (device.is_cpu()) nn::pack_weights(*parts_->encoders.clip);
+    parts_->encoders.clip->to(device);
+  }
   parts_->encoders.rgb = rgb.model;
   parts_->encoders.flow = flow.model;
 }
@@ -202,7 +209,8 @@ VideoFeatures Extractor::extract(const std::string& path, const std::vector<std:
     if (!wants("clip")) encoders.clip = {};
     extractor = std::make_unique<FeatureExtractor>(std::move(encoders), parts_->options.extraction);
   }
-  return extractor->extract(path, progress);
+  return cli::saying_what_takes_less("fewer --streams at a time take less",
+                                     [&] { return extractor->extract(path, progress); });
 }
 
 }  // namespace extract

@@ -332,6 +332,7 @@ TANDEM_OPTIM_TEMPLATES(double)
 namespace optim {
 #define TANDEM_OPTIM_TEMPLATES(T)        \
   TANDEM_OPTIM class Optimizer<T>;       \
+  TANDEM_OPTIM class Ema<T>;             \
   TANDEM_OPTIM class AdamBase<T, false>; \
   TANDEM_OPTIM class AdamBase<T, true>;  \
   TANDEM_OPTIM class Sgd<T>;

@@ -2,6 +2,14 @@
 /// double, with their gradients.
 
 #include "devices.hpp"
+#include "tandem/nn/attention.hpp"
+#include "tandem/nn/batch_norm.hpp"
+#include "tandem/nn/conv1d.hpp"
+#include "tandem/nn/conv2d.hpp"
+#include "tandem/nn/group_norm.hpp"
+#include "tandem/nn/pool2d.hpp"
+#include "tandem/nn/rms_norm.hpp"
+#include "tandem/nn/sequential.hpp"
 #include "tandem/ops/avg_pool2d.hpp"
 #include "tandem/ops/biased_attention.hpp"
 #include "tandem/ops/cosine_similarity.hpp"
@@ -13,6 +21,7 @@
 #include "tandem/ops/max_pool1d.hpp"
 #include "tandem/ops/rms_norm.hpp"
 #include "tandem/ops/rotary.hpp"
+#include "tandem/optim/ema.hpp"
 
 using namespace tandem;
 
@@ -83,5 +92,77 @@ TEST_CASE("biased_attention and rotary on every device") {
                                   {.causal = true});
         },
         {q, k, v, bias}, 100 * 16 * devices::float_eps);
+  });
+}
+
+TEST_CASE("layers of images and sequences move to a device, train and are averaged there") {
+  const auto make = [] {
+    Generator random(1);
+    auto net = make_ref<nn::Sequential<float>>();
+    net->push(make_ref<nn::Conv2d<float>>(2, 4, 3, random,
+                                          Conv2dOptions{.padding = 1, .dilation = 2, .groups = 2}));
+    net->push(make_ref<nn::BatchNorm2d<float>>(4));
+    net->push(make_ref<nn::MaxPool2d<float>>(MaxPool2dOptions{.kernel = 2}));
+    net->push(make_ref<nn::GroupNorm<float>>(2, 4));
+    net->push(nn::make_function<float>([](const auto& x) {
+      return x.reshape({x.size(0), 4, -1});
+    }));
+    net->push(make_ref<nn::Conv1d<float>>(4, 6, 3, random,
+                                          Conv1dOptions{.padding = {2, 0}, .dilation = 2}));
+    net->push(make_ref<nn::RMSNorm<float>>(2, 1e-3));
+    return net;
+  };
+  const auto run = [&](Device device) {
+    const auto net = make();
+    net->to(device);
+    optim::Ema<float> ema(net->named_parameters(), {.decay = 0.5});
+    const Tensor<float> x = check::cast<float>(devices::normal({3, 2, 6, 7}, 2)).to(device);
+    const Tensor<float> y = net->forward(x);
+    y.backward(check::cast<float>(devices::normal(y.shape(), 3)).to(device));
+    std::vector<Tensor<float>> out{y.detach()};
+    {
+      const NoGrad no_grad;
+      for (const Tensor<float>& p : net->parameters()) {
+        out.push_back(p.grad());
+        p.detach().copy_(add(p.detach(), mul(p.grad(), 0.125)));
+      }
+    }
+    ema.update();
+    for (const auto& average : ema.averages()) out.push_back(average.tensor);
+    for (const auto& buffer : net->state_dict()) out.push_back(buffer.tensor);
+    for (Tensor<float>& t : out) {
+      const bool count = t.rank() == 0;
+      CHECK((count || t.device() == device));
+      t = t.to(Device::cpu());
+    }
+    return out;
+  };
+  const auto expected = run(Device::cpu());
+  devices::each([&](Device device) {
+    const auto got = run(device);
+    REQUIRE(got.size() == expected.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      CAPTURE(i);
+      // Three norms in a row and sums of at most 126 terms, gradients below 32.
+      CHECK(check::distance(got[i], expected[i]) < 126 * 32 * 4 * devices::float_eps);
+    }
+  });
+}
+
+TEST_CASE("attention to another sequence, with dropout, on every device") {
+  const auto query = devices::normal({2, 3, 8}, 1), key = devices::normal({2, 5, 8}, 2);
+  const auto run = [&](Device device) {
+    Generator random(3), draws(4);
+    nn::MultiHeadAttention<float> module(8, 2, random, 0.25);
+    module.to(device);
+    const Tensor<float> k = check::cast<float>(key).to(device);
+    const nn::RandomScope scope(draws);
+    const Tensor<float> q = check::cast<float>(query).to(device);
+    return module.attend(q, k, k).to(Device::cpu());
+  };
+  const Tensor<float> expected = run(Device::cpu());
+  devices::each([&](Device device) {
+    // Sums of 8, 4, 5 and 8 products of numbers below 4; what is dropped is the same everywhere.
+    CHECK(check::distance(run(device), expected) < 25 * 16 * 2 * devices::float_eps);
   });
 }

@@ -17,6 +17,7 @@
 #include "tandem/ops/sum.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/optim/adam.hpp"
+#include "tandem/optim/sgd.hpp"
 #include "tandem/tensor/print.hpp"
 
 using namespace tandem;
@@ -149,6 +150,41 @@ TEST_CASE(
   CHECK(check::message([&] { (void)Graph::capture(current_queue(gpu), [&] { both.step(); }); }) ==
         "[adam] a step while a graph is captured needs all parameters that have a gradient on the "
         "device of the graph");
+}
+
+TEST_CASE("adam and sgd: a captured step of groups, each with its own rate and decay") {
+  const Device gpu = Device::cuda();
+  const auto run = [&]<class Optimizer, class Options>(std::type_identity<Optimizer>,
+                                                       const Options& options) {
+    const auto parameter = [&](float value) {
+      Tensor<float> p = full<float>({33}, value, gpu);
+      p.requires_grad_();
+      p.set_grad(full<float>({33}, 2, gpu));
+      return p;
+    };
+    using Groups = std::vector<optim::ParameterGroup<float>>;
+    const auto groups = [](const Tensor<float>& a, const Tensor<float>& b) {
+      return Groups{{.parameters = {{"a", a}}, .learning_rate_factor = 0.25},
+                    {.parameters = {{"b", b}}, .weight_decay = 0}};
+    };
+    const Tensor<float> a = parameter(1), b = parameter(2), c = parameter(1), d = parameter(2);
+    Optimizer as_usual(groups(a, b), options), captured(groups(c, d), options);
+    const Graph graph = Graph::capture(current_queue(gpu), [&] { captured.step(); });
+    for (int i = 0; i < 4; ++i) {
+      for (Optimizer* optimizer : {&as_usual, &captured}) {
+        optimizer->set_learning_rate(0.1 / (i + 1));
+      }
+      as_usual.step();
+      captured.prepare_replay();
+      graph.replay();
+    }
+    CHECK(check::same(a.detach().to(Device::cpu()), c.detach().to(Device::cpu())));
+    CHECK(check::same(b.detach().to(Device::cpu()), d.detach().to(Device::cpu())));
+    CHECK(captured.steps() == 4);
+  };
+  run(std::type_identity<optim::AdamW<float>>(), optim::AdamOptions{.weight_decay = 0.3});
+  run(std::type_identity<optim::Sgd<float>>(),
+      optim::SgdOptions{.momentum = 0.9, .weight_decay = 0.3});
 }
 
 TEST_CASE("several replays in a row, without looking between them") {

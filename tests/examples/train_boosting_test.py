@@ -41,7 +41,9 @@ FILES = ["checkpoint.safetensors", "metrics.jsonl", "detections.json"]
 
 
 def command(out, *more):
-    return [str(word) for word in [programs / "train_boosting", *OPTIONS, "--out", work / out, *more]]
+    """With `more` in the place of the options of the same name."""
+    kept = [word for i in range(0, len(OPTIONS), 2) if OPTIONS[i] not in more for word in OPTIONS[i:i + 2]]
+    return [str(word) for word in [programs / "train_boosting", *kept, "--out", work / out, *more]]
 
 
 def train(out, *more, threads=1):
@@ -101,7 +103,8 @@ def refused(*more, out="one"):
 
 
 assert "holds a run already" in refused()
-assert "the run cannot go on with another --rows: it had 24" in refused("--resume", "--rows", "30")
+assert "the run cannot go on with another --steps: it had 10" in refused("--resume")
+assert "the run cannot go on with another --rows: it had 24" in refused("--resume", "--rows", "30", "--steps", "10")
 assert "no checkpoint" in refused("--resume", out="nowhere")
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")

@@ -79,7 +79,7 @@ DOMAIN = {  # flags need no line: they are drawn from true and false
     "evaluate-every": lambda: draw.choice([0, 1]),
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "record-videos": lambda: draw.choice([0, 1, 60]),
-    "threads": lambda: draw.choice([0, 1, 2]), "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
+    "threads": lambda: draw.choice([0, 1, 2]), "device": lambda: "cpu", "clip-activation": lambda: draw.choice(["", "quick_gelu"]),
     "cbp": lambda: draw.choice(["transformer", "basnet", "co2", "um", "wtalc"]), "method-width": lambda: draw.choice([0, 8]),
     "method-warm-up": lambda: draw.choice(["own", "dcl"]), "method-batch": lambda: draw.choice([6, 7]),
     "method-rows": lambda: draw.choice([12, 25]), "method-learning-rate": lambda: draw.choice([0, 0.001]),

@@ -10,6 +10,7 @@
 #include "tandem/clip/tokenizer.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/io/utf8.hpp"
+#include "tandem/wtal/data/glove.hpp"
 #include "targets.hpp"
 
 namespace fuzz {
@@ -100,6 +101,15 @@ void write_page(const std::string& html, const std::string& bytes) {
 }  // namespace
 
 void add_text_targets(Targets& targets, const Places& places) {
+  const std::string vectors = places.scratch + "/glove.txt";
+  targets.push_back(
+      {"glove", {"the 1 2\n. 3 -4e-1\ncliff 5 6\ndiving 7 8\n"}, [=](const std::string& s) {
+         put(vectors, s);
+         const auto glove = wtal::GloveVectors::load(vectors, {"cliff", "diving"}, 2);
+         if (glove.has("cliff") && glove.has("diving"))
+           wtal::class_word_vectors<float>(glove, {"CliffDiving"});
+         attempt([&] { wtal::make_sentences<float>(glove, {"Diving"}, {{0}}); });
+       }});
   targets.push_back({"tokenizer_vocabulary",
                      {merges, "#version: 0.2\na b\nab c</w>\n"},
                      [](const std::string& s) {

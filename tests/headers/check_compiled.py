@@ -27,6 +27,7 @@ EXCEPTIONS = {
     "to": "a member of Tensor",
 }
 CLASSES = {
+    "EmaScope": "a scope of a few lines",
     "Evaluating": "a scope of a few lines",
     "Function": "its type is the function that it calls",
     "Matrix": "a handle; Weight is listed",

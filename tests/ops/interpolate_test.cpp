@@ -5,15 +5,16 @@
 using namespace tandem;
 
 namespace {
-constexpr InterpolateOptions nearest = {}, linear = {.mode = Interpolation::linear},
-                             aligned = {.mode = Interpolation::linear, .align_corners = true};
+constexpr InterpolateOptions nearest_mode = {}, linear_mode = {.mode = Interpolation::linear},
+                             aligned_mode = {.mode = Interpolation::linear, .align_corners = true};
 }  // namespace
 
 TEST_CASE("interpolate agrees with PyTorch") {
   const struct {
     const char* name;
     InterpolateOptions options;
-  } modes[] = {{"nearest", nearest}, {"linear", linear}, {"linear_aligned", aligned}};
+  } modes[] = {
+      {"nearest", nearest_mode}, {"linear", linear_mode}, {"linear_aligned", aligned_mode}};
   for (const auto& mode : modes) {
     for (const Shape& size : {Shape{7}, Shape{3}, Shape{1}, Shape{13}, Shape{7, 3}, Shape{4, 9}}) {
       std::string key = concat("interpolate.", mode.name);
@@ -23,27 +24,27 @@ TEST_CASE("interpolate agrees with PyTorch") {
     }
   }
   golden::compare("interpolate.trilinear", {"x"}, [](const auto& v) {
-    return interpolate(v[0], {3, 5, 2}, linear);
+    return interpolate(v[0], {3, 5, 2}, linear_mode);
   });
 }
 
 TEST_CASE("interpolate: gradients in every layout; the same size is x itself") {
   const Tensor<double> x = check::normal({2, 2, 3, 4}, 1);
-  for (const InterpolateOptions& options : {nearest, linear, aligned}) {
+  for (const InterpolateOptions& options : {nearest_mode, linear_mode, aligned_mode}) {
     check::gradients([&](const auto& v) { return interpolate(v[0], {5, 2}, options); }, {x});
     CHECK(check::same(interpolate(x, {3, 4}, options), x));
   }
   // From one element everything is that element.
-  CHECK(check::same(interpolate(x.slice(2, 0, 1).slice(3, 0, 1), {2, 3}, aligned),
+  CHECK(check::same(interpolate(x.slice(2, 0, 1).slice(3, 0, 1), {2, 3}, aligned_mode),
                     x.slice(2, 0, 1).slice(3, 0, 1).expand({2, 2, 2, 3})));
 }
 
 TEST_CASE("interpolate: float, no samples; what is wrong") {
   const Tensor<float> x = check::cast<float>(check::normal({1, 2, 9}, 1));
   // A weight, two products and their sum are rounded, of numbers below 4.
-  CHECK(check::distance(interpolate(x, {23}, linear),
-                        interpolate(check::cast<double>(x), {23}, linear)) < 6 * 4 * 0x1p-24);
-  CHECK(interpolate(zeros<float>({0, 2, 9}), {4}, linear).shape() == Shape{0, 2, 4});
+  CHECK(check::distance(interpolate(x, {23}, linear_mode),
+                        interpolate(check::cast<double>(x), {23}, linear_mode)) < 6 * 4 * 0x1p-24);
+  CHECK(interpolate(zeros<float>({0, 2, 9}), {4}, linear_mode).shape() == Shape{0, 2, 4});
   CHECK(check::message([&] {
           interpolate(x, {4, 4});
         }) ==

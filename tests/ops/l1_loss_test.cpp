@@ -10,17 +10,17 @@
 using namespace tandem;
 
 namespace {
-struct Named {
+struct LossReduction {
   const char* name;
   Reduction reduction;
 };
-constexpr Named reductions[] = {
+constexpr LossReduction loss_reductions[] = {
     {"mean", Reduction::mean}, {"sum", Reduction::sum}, {"none", Reduction::none}};
 }  // namespace
 
 TEST_CASE("l1_loss, huber_loss, smooth_l1_loss and kl_div agree with PyTorch") {
   const std::vector<std::string> both{"x", "target"};
-  for (const auto& [name, reduction] : reductions) {
+  for (const auto& [name, reduction] : loss_reductions) {
     const Reduction r = reduction;
     golden::compare(concat("l1_loss.", name), both,
                     [&](const auto& v) { return l1_loss(v[0], v[1], r); });

@@ -10,42 +10,45 @@
 using namespace tandem;
 
 namespace {
-auto pool(const MaxPool1dOptions& o) {
+auto flat_pool(const MaxPool1dOptions& o) {
   return [o](const auto& v) { return max_pool1d(v[0], o); };
 }
-auto pool(const MaxPool2dOptions& o) {
+auto flat_pool(const MaxPool2dOptions& o) {
   return [o](const auto& v) { return max_pool2d(v[0], o); };
 }
-auto pool(const AvgPool1dOptions& o) {
+auto flat_pool(const AvgPool1dOptions& o) {
   return [o](const auto& v) { return avg_pool1d(v[0], o); };
 }
-auto pool(const AvgPool2dOptions& o) {
+auto flat_pool(const AvgPool2dOptions& o) {
   return [o](const auto& v) { return avg_pool2d(v[0], o); };
 }
 }  // namespace
 
 TEST_CASE("max_pool1d, avg_pool1d, max_pool2d and avg_pool2d agree with PyTorch") {
   golden::compare("max_pool1d.padded", {"x"},
-                  pool(MaxPool1dOptions{.kernel = 3, .stride = 2, .padding = 1}));
+                  flat_pool(MaxPool1dOptions{.kernel = 3, .stride = 2, .padding = 1}));
   golden::compare("avg_pool1d.padded", {"x"},
-                  pool(AvgPool1dOptions{.kernel = 4, .stride = 3, .padding = 2}));
-  golden::compare("max_pool2d.plain", {"x"}, pool(MaxPool2dOptions{.kernel = 2}));
-  golden::compare("max_pool2d.padded", {"x"},
-                  pool(MaxPool2dOptions{.kernel = {3, 2}, .stride = {1, 2}, .padding = {1, 0}}));
-  golden::compare("avg_pool2d.padded", {"x"},
-                  pool(AvgPool2dOptions{.kernel = 3, .stride = 2, .padding = 1}));
+                  flat_pool(AvgPool1dOptions{.kernel = 4, .stride = 3, .padding = 2}));
+  golden::compare("max_pool2d.plain", {"x"}, flat_pool(MaxPool2dOptions{.kernel = 2}));
   golden::compare(
-      "avg_pool2d.inside", {"x"},
-      pool(AvgPool2dOptions{.kernel = 3, .stride = {1, 2}, .padding = 1, .count_padding = false}));
+      "max_pool2d.padded", {"x"},
+      flat_pool(MaxPool2dOptions{.kernel = {3, 2}, .stride = {1, 2}, .padding = {1, 0}}));
+  golden::compare("avg_pool2d.padded", {"x"},
+                  flat_pool(AvgPool2dOptions{.kernel = 3, .stride = 2, .padding = 1}));
+  golden::compare("avg_pool2d.inside", {"x"},
+                  flat_pool(AvgPool2dOptions{
+                      .kernel = 3, .stride = {1, 2}, .padding = 1, .count_padding = false}));
 }
 
 TEST_CASE("pools of images and sequences: gradients in every layout, also with same()") {
   const Tensor<double> line = check::normal({2, 3, 7}, 1), image = check::normal({2, 2, 5, 4}, 2);
-  check::gradients(pool(MaxPool1dOptions{.kernel = 3, .stride = 2, .padding = Padding1d::same()}),
+  check::gradients(
+      flat_pool(MaxPool1dOptions{.kernel = 3, .stride = 2, .padding = Padding1d::same()}), {line});
+  check::gradients(flat_pool(AvgPool1dOptions{.kernel = 2, .stride = 1, .padding = {1, 0}}),
                    {line});
-  check::gradients(pool(AvgPool1dOptions{.kernel = 2, .stride = 1, .padding = {1, 0}}), {line});
-  check::gradients(pool(MaxPool2dOptions{.kernel = {2, 3}, .padding = Padding2d::same()}), {image});
-  check::gradients(pool(AvgPool2dOptions{.kernel = 2, .padding = {{1, 0}, {0, 1}}}), {image});
+  check::gradients(flat_pool(MaxPool2dOptions{.kernel = {2, 3}, .padding = Padding2d::same()}),
+                   {image});
+  check::gradients(flat_pool(AvgPool2dOptions{.kernel = 2, .padding = {{1, 0}, {0, 1}}}), {image});
 }
 
 TEST_CASE("pools of images and sequences: padding's value, NaN, no samples, what is wrong") {

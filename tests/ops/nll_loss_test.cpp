@@ -7,18 +7,18 @@ using namespace tandem;
 
 namespace {
 
-struct Named {
+struct RowReduction {
   const char* name;
   Reduction reduction;
 };
-constexpr Named reductions[] = {
+constexpr RowReduction row_reductions[] = {
     {"mean", Reduction::mean}, {"sum", Reduction::sum}, {"none", Reduction::none}};
 
 }  // namespace
 
 TEST_CASE("nll_loss and cross_entropy with weights and smoothing agree with PyTorch") {
   const Tensor<std::int64_t> ids = golden::ids("class_ids");
-  for (const auto& [reduction_name, reduction] : reductions) {
+  for (const auto& [reduction_name, reduction] : row_reductions) {
     const Tensor<double> w = golden::get(concat("class_weight.", reduction_name));
     for (const std::string name : {"plain", "weighted", "ignored", "bare_ignored"}) {
       NllOptions<double> options{.reduction = reduction};
@@ -41,7 +41,7 @@ TEST_CASE("nll_loss and cross_entropy with weights and smoothing agree with PyTo
 TEST_CASE("nll_loss: gradients in every layout; ids of more dimensions") {
   const Tensor<std::int64_t> ids = tensor<std::int64_t>({{0, 1, 2}, {3, 1, -7}});
   const Tensor<double> x = check::normal({2, 3, 4}, 1), w = tensor<double>({1, 0.5, 2, 0});
-  for (const auto& [name, reduction] : reductions) {
+  for (const auto& [name, reduction] : row_reductions) {
     const NllOptions<double> options{
         .reduction = reduction, .ignore_index = -7, .weight = w, .label_smoothing = 0.1};
     check::gradients([&](const auto& v) { return nll_loss(v[0], ids, options); }, {x});

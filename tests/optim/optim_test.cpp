@@ -258,6 +258,27 @@ TEST_CASE("adam: a saved state continues to the same bits; thread counts agree")
   CHECK(check::same(run(3, true), reference));
 }
 
+TEST_CASE("adam: a weight decay that is set counts from the next step on, as one that was given") {
+  const auto run = [](double given, double set) {
+    Generator random(3);
+    const Tensor<double> p = randn<double>({7}, random), g = randn<double>({7}, random);
+    p.requires_grad_();
+    optim::Adam<double> adam({p}, {.learning_rate = 0.1, .weight_decay = given});
+    for (int step = 0; step < 2; ++step) {
+      adam.set_weight_decay(set);
+      CHECK(adam.weight_decay() == set);
+      p.set_grad(g);
+      adam.step();
+    }
+    return p.detach().clone();
+  };
+  CHECK(check::same(run(0, 0.5), run(0.5, 0.5)));
+  CHECK(check::same(run(0.5, 0), run(0, 0)));
+  CHECK_FALSE(check::same(run(0, 0.5), run(0, 0)));
+  CHECK(check::message([&] { run(0, -1); }) ==
+        "[adam] epsilon and weight decay must not be negative");
+}
+
 TEST_CASE("schedule: warm-up and cosine") {
   const Tensor<double> cosine = get("schedule.cosine"), warm = get("schedule.warmup_cosine");
   const optim::Schedule a{optim::Schedule::Kind::cosine, 0, 20, 0.1};
@@ -409,4 +430,23 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
   }
   CHECK(other.state()[0].tensor.item() == 0);  // second.step: nothing was changed
   CHECK(other.state()[3].tensor.at({0}) == 1);
+}
+
+TEST_CASE("a step without a gradient anywhere is warned of, once") {
+  static std::vector<std::string> said;
+  const auto before = warning_handler();
+  warning_handler() = [](const std::string& message) { said.push_back(message); };
+  Tensor<double> a = ones<double>({2}), b = ones<double>({3});
+  a.requires_grad_(), b.requires_grad_();
+  optim::Sgd<double> sgd({a, b}, {.learning_rate = 0.5});
+  a.set_grad(ones<double>({2}));
+  sgd.step();  // one of them has one
+  CHECK(said.empty());
+  sgd.zero_grad();
+  sgd.step();
+  sgd.step();
+  warning_handler() = before;
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].starts_with("[step] no parameter of 2 has a gradient, so nothing changes"));
+  CHECK(a.at({0}) == 0.5);
 }

@@ -35,7 +35,7 @@ Ref<BasNetBranch<T>> golden_basnet(RivalsGolden& golden, double alpha, bool drop
 }
 
 template <class T>
-void check_network(RivalsGolden& golden) {
+void check_basnet_network(RivalsGolden& golden) {
   INFO(sizeof(T), " bytes a number");
   const Tensor<T> x = golden.get<T>("in.x"), y = golden.get<T>("in.label");
   const Tensor<bool> valid = ones<bool>({x.size(0), x.size(1)});
@@ -99,7 +99,7 @@ void check_network(RivalsGolden& golden) {
   }
 }
 
-void check_parts(RivalsGolden& golden) {
+void check_basnet_parts(RivalsGolden& golden) {
   const Tensor<double> p = golden.get("bce.p");
   p.requires_grad_();
   const Tensor<double> loss = rivals::clamped_bce(p, golden.get("bce.y"));
@@ -138,23 +138,23 @@ void check_parts(RivalsGolden& golden) {
   }
 }
 
-void check_golden(const std::string& path) {
+void check_basnet(const std::string& path) {
   RivalsGolden golden(path);
-  check_network<double>(golden);
-  check_network<float>(golden);
-  check_parts(golden);
+  check_basnet_network<double>(golden);
+  check_basnet_network<float>(golden);
+  check_basnet_parts(golden);
   golden.finish();
 }
 
 }  // namespace
 
 TEST_CASE("BaS-Net: a PyTorch form written from the description") {
-  check_golden(TANDEM_GOLDEN_DIR "/basnet.npz");
+  check_basnet(TANDEM_GOLDEN_DIR "/basnet.npz");
 }
 
 TEST_CASE("BaS-Net: the public code") {
   const std::string path = tandem_test::test_data("rivals/basnet.npz");
-  if (!path.empty()) check_golden(path);
+  if (!path.empty()) check_basnet(path);
 }
 
 TEST_CASE("BaS-Net: a padded video says and costs what it does alone, and every parameter learns") {

@@ -292,18 +292,18 @@ TEST_CASE("GloVe: the words asked for, the frequent ones by their line, faults b
     const std::size_t at = said.find("line");
     return at == std::string::npos ? said : said.substr(at);
   };
-  CHECK(fault("a 1 2\nb 1 x\n") == "line 2: number 2 of the word \"b\" is not a finite number");
-  CHECK(fault("b 1  2\n") == "line 1: number 2 of the word \"b\" is not a finite number");
-  CHECK(fault("b inf 2\n") == "line 1: number 1 of the word \"b\" is not a finite number");
+  CHECK(fault("a 1 2\nb 1 x\n") == "line 2: number 2 is not a finite number");
+  CHECK(fault("b 1  2\n") == "line 1: number 2 is not a finite number");
+  CHECK(fault("b inf 2\n") == "line 1: number 1 is not a finite number");
   CHECK(fault("b\n") == "line 1: expected a word and its numbers with a space between them");
   CHECK(fault("b \n") ==
-        "line 1: the word \"b\" has 0 numbers, 1 are expected: those of the word before it");
+        "line 1: the word has 0 numbers, 1 are expected, as of the word before it");
   CHECK(fault("a 1 2\n") ==
         concat("[glove] ", path, ": none of the 1 words asked for is in the file"));
   io::write_text(path, "b 1 2\nc 1\n");
   CHECK(check::message([&] {
           GloveVectors::load(path, {"b", "c"});
-        }).ends_with("the word \"c\" has 1 numbers, 2 are expected: those of the word before it"));
+        }).ends_with("the word has 1 numbers, 2 are expected, as of the word before it"));
 }
 
 TEST_CASE("class words and sentences, with the joined names of the public code and without") {

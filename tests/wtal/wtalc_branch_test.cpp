@@ -35,7 +35,7 @@ Ref<WtalcBranch<T>> golden_wtalc(RivalsGolden& golden, bool dropout = false) {
 }
 
 template <class T>
-void check_network(RivalsGolden& golden) {
+void check_wtalc_network(RivalsGolden& golden) {
   INFO(sizeof(T), " bytes a number");
   const Tensor<T> x = golden.get<T>("in.x"), y = golden.get<T>("in.label");
   const std::vector<std::int64_t> lengths = golden.integers("in.seq_len");
@@ -84,7 +84,7 @@ void check_network(RivalsGolden& golden) {
   }
 }
 
-void check_detections(RivalsGolden& golden) {
+void check_wtalc_detections(RivalsGolden& golden) {
   std::vector<VideoTruth> truth;
   std::vector<std::vector<Detection>> found;  // in rows
   for (int v = 0; golden.has(concat("infer.", v, ".logits")); ++v) {
@@ -133,23 +133,23 @@ void check_detections(RivalsGolden& golden) {
   golden.compare("infer.map_01_09", from_vector<double>(map));
 }
 
-void check_golden(const std::string& path) {
+void check_wtalc(const std::string& path) {
   RivalsGolden golden(path);
-  check_network<double>(golden);
-  check_network<float>(golden);
-  check_detections(golden);
+  check_wtalc_network<double>(golden);
+  check_wtalc_network<float>(golden);
+  check_wtalc_detections(golden);
   golden.finish();
 }
 
 }  // namespace
 
 TEST_CASE("W-TALC: a PyTorch form written from the description") {
-  check_golden(TANDEM_GOLDEN_DIR "/wtalc.npz");
+  check_wtalc(TANDEM_GOLDEN_DIR "/wtalc.npz");
 }
 
 TEST_CASE("W-TALC: the public code") {
   const std::string path = tandem_test::test_data("rivals/wtalc.npz");
-  if (!path.empty()) check_golden(path);
+  if (!path.empty()) check_wtalc(path);
 }
 
 TEST_CASE("W-TALC: padding costs nothing, every parameter but fc1 learns, Xavier starts") {

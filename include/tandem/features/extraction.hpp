@@ -14,12 +14,13 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tandem/clip/image_encoder.hpp"
+#include "tandem/clip/captured_encoder.hpp"
 #include "tandem/cpu/pipeline.hpp"
 #include "tandem/features/flow_stage.hpp"
 #include "tandem/features/frame_source.hpp"
@@ -33,7 +34,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The frozen networks; a stream without one is not extracted.
+/// The frozen networks; a stream without one is not extracted. Each runs on the device that it is on;
+/// frames are decoded and resized, and flow is computed, on the CPU.
 struct FeatureEncoders {
   Ref<i3d::InceptionI3d<float>> rgb, flow;
   Ref<clip::ImageEncoder<float>> clip;
@@ -69,6 +71,8 @@ class RowEncoder {
  public:
   RowEncoder(const FeatureEncoders& encoders, const ExtractionOptions& options, StageClock& clock)
       : encoders_(encoders),
+        clip_encoder_(encoders.clip ? std::make_unique<clip::CapturedEncoder<float>>(encoders.clip)
+                                    : nullptr),
         o_(options),
         offsets_(clip_offsets(options.snippets.stack, options.clip_frames)),
         clock_(clock) {}
@@ -82,18 +86,20 @@ class RowEncoder {
       // They have their size already.
       i3d::PreprocessOptions prepared = o_.i3d;
       prepared.size = prepared.crop;
-      rgb_.add(
-          encoders_.rgb->features(i3d::preprocess_rgb(stack(crops, 0), prepared).unsqueeze(0)));
+      const Device device = device_of(*encoders_.rgb);
+      const Tensor<float> clip = i3d::preprocess_rgb(stack(crops, 0).to(device), prepared);
+      rgb_.add(encoders_.rgb->features(clip.unsqueeze(0)).to(Device::cpu()));
     }
     if (encoders_.flow) {
       const StageTimer timer(clock_.i3d_flow, threads);
-      flow_.add(encoders_.flow->features(row_flow(row, o_.i3d.crop)));
+      const Tensor<float> clip = row_flow(row, o_.i3d.crop).to(device_of(*encoders_.flow));
+      flow_.add(encoders_.flow->features(clip).to(Device::cpu()));
     }
     if (encoders_.clip) {
       const StageTimer timer(clock_.clip, threads);
       std::vector<Tensor<float>> images;
       for (const std::int64_t offset : offsets_) images.push_back(row[offset].clip);
-      clip_.add(mean(encoders_.clip->forward(stack(images, 0)), 0));
+      clip_.add(mean(clip_encoder_->forward(stack(images, 0)), 0).to(Device::cpu()));
     }
   }
 
@@ -104,7 +110,13 @@ class RowEncoder {
   }
 
  private:
+  static Device device_of(const i3d::InceptionI3d<float>& network) {
+    for (const Tensor<float>& p : network.parameters()) return p.device();
+    return Device::cpu();  // kept as bfloat16
+  }
+
   const FeatureEncoders& encoders_;
+  const std::unique_ptr<clip::CapturedEncoder<float>> clip_encoder_;
   const ExtractionOptions& o_;
   const std::vector<std::int64_t> offsets_;
   StageClock& clock_;

@@ -69,12 +69,20 @@ class HeaderChecksum {
 
 }  // namespace detail
 
-/// Writes a checkpoint, atomically.
+/// Writes a checkpoint, atomically. Tensors on a GPU are copied to the host: a checkpoint does not
+/// say where it was written, and what it is loaded into may be elsewhere.
 template <FloatingElement T>
 void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   SafetensorsWriter out;
+  std::vector<nn::Named<T>> tensors = checkpoint.tensors;
+  for (nn::Named<T>& named : tensors) {
+    if (!named.tensor.defined() || named.tensor.device().is_cpu()) continue;
+    const Tensor<T> here(named.tensor.shape());
+    here.copy_elements(named.tensor.detach().contiguous());
+    named.tensor = here;
+  }
   std::map<std::string, const Tensor<T>*> sorted;
-  for (const nn::Named<T>& named : checkpoint.tensors) {
+  for (const nn::Named<T>& named : tensors) {
     out.add(named.name, named.tensor);
     sorted[named.name] = &named.tensor;
   }

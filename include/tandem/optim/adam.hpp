@@ -86,7 +86,9 @@ class AdamBase final : public Optimizer<T> {
   explicit AdamBase(const std::vector<Tensor<T>>& parameters, const AdamOptions& options = {})
       : AdamBase(detail::numbered(parameters), options) {}
   explicit AdamBase(const std::vector<nn::Named<T>>& parameters, const AdamOptions& options = {})
-      : Optimizer<T>(parameters, options.learning_rate), options_(options) {
+      : AdamBase(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
+  explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const AdamOptions& options = {})
+      : Optimizer<T>(groups, options.learning_rate), options_(options) {
     TANDEM_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
                  "adam", "betas must lie in [0, 1), they are ", options.beta1, " and ",
                  options.beta2);
@@ -110,14 +112,15 @@ class AdamBase final : public Optimizer<T> {
                   .second = second_[k].mutable_device_data(),
                   .size = p.numel()};
         },
-        [&](std::int64_t t) { return step_number(t); });
+        [&](std::int64_t t, std::size_t group) { return step_number(t, group); });
   }
   /// Call before each replay of a graph that has captured step(): counts the step and writes its
   /// numbers, with the present learning rate, for what is put into the current queue from now on.
   /// Does not wait. Errors: no step was captured; the parameters of a group no longer have had
   /// equally many steps.
   void prepare_replay() override {
-    this->write_numbers("adam", [&](std::int64_t t) { return step_number(t); });
+    this->write_numbers("adam",
+                        [&](std::int64_t t, std::size_t group) { return step_number(t, group); });
   }
   /// For the steps from here on; a phase of training may decay otherwise than another.
   void set_weight_decay(double weight_decay) {
@@ -134,8 +137,8 @@ class AdamBase final : public Optimizer<T> {
 
  private:
   /// The numbers of a parameter's t-th update.
-  formula::Adam<T> step_number(std::int64_t t) const {
-    const double rate = this->learning_rate_, decay = options_.weight_decay;
+  formula::Adam<T> step_number(std::int64_t t, std::size_t group) const {
+    const double rate = this->rate_of(group), decay = this->decay_of(group, options_.weight_decay);
     const double correction1 = 1 - __builtin_pow(options_.beta1, static_cast<double>(t)),
                  correction2 = 1 - __builtin_pow(options_.beta2, static_cast<double>(t));
     const T beta1 = T(options_.beta1), beta2 = T(options_.beta2);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,7 +47,8 @@ void for_each_piece(std::int64_t count, Size&& size, F&& update) {
 /// counts its own steps: one whose first gradient comes late starts as all did.
 ///
 /// Given as named_parameters(), the parameters keep their names in state() and in messages; given
-/// as parameters(), they are called 0, 1, …. An empty list is an error.
+/// as parameters(), they are called 0, 1, …. An empty list is an error. Groups (ParameterGroup) have
+/// factors of the learning rate and weight decays of their own; the state is the same as of a list.
 ///
 /// One step is one pass over all parameters: they are cut into pieces of `piece` elements, and the
 /// pieces of all tensors together are shared among the threads, so that many small tensors cost no
@@ -56,7 +58,22 @@ template <FloatingElement T>
 class Optimizer {
  public:
   Optimizer(const std::vector<nn::Named<T>>& parameters, double learning_rate)
+      : Optimizer(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, learning_rate) {}
+  Optimizer(const std::vector<ParameterGroup<T>>& groups, double learning_rate)
       : learning_rate_(learning_rate) {
+    std::vector<nn::Named<T>> parameters;
+    for (const ParameterGroup<T>& group : groups) {
+      TANDEM_CHECK(group.learning_rate_factor >= 0, "optimizer",
+                   "a factor of the learning rate must not be negative, it is ",
+                   group.learning_rate_factor);
+      TANDEM_CHECK(group.weight_decay.value_or(0) >= 0, "optimizer",
+                   "a weight decay must not be negative, it is ", group.weight_decay.value_or(0));
+      for (const nn::Named<T>& p : group.parameters) {
+        parameters.push_back(p);
+        group_of_.push_back(numbers_.size());
+      }
+      numbers_.push_back({group.learning_rate_factor, group.weight_decay});
+    }
     TANDEM_CHECK(learning_rate >= 0, "optimizer", "the learning rate must not be negative, it is ",
                  learning_rate);
     TANDEM_CHECK(
@@ -159,10 +176,16 @@ class Optimizer {
   /// Takes the dense gradients of this step.
   void collect_gradients() {
     gradients_.clear();
+    bool any = false;
     for (const Tensor<T>& p : parameters_) {
       const Tensor<T> g = p.grad();
       gradients_.push_back(g.defined() ? g.contiguous() : g);
+      any = any || g.defined();
     }
+    if (any || std::exchange(warned_, true)) return;
+    warn("step", "no parameter of ", parameters_.size(),
+         " has a gradient, so nothing changes: is backward() called before step(), on a "
+         "loss that depends on them? (This is said once.)");
   }
   /// A tensor of zeros for each parameter: how the state of a method begins.
   std::vector<Tensor<T>> zeros_like_parameters() const {
@@ -192,10 +215,11 @@ class Optimizer {
     }
   }
 
-  /// Updates the parameters that have a gradient by `slot`, one call for all of a device that have
-  /// had equally many steps: as a rule all. item(k) is what the slot takes of parameter k, number(t)
-  /// are the numbers of a parameter's t-th update. While a graph is captured the update is recorded
-  /// only, and reads its numbers, which vary, from a small tensor on the GPU.
+  /// Updates the parameters that have a gradient by `slot`, one call for all of a device and a
+  /// group that have had equally many steps: as a rule all. item(k) is what the slot takes of
+  /// parameter k, number(t, group) are the numbers of the t-th update of a parameter of that group.
+  /// While a graph is captured the update is recorded only, and reads its numbers, which vary, from
+  /// a small tensor on the GPU.
   template <class Item, class Numbers, class MakeItem, class NumbersOf>
   void update_groups(
       const char* op,
@@ -204,6 +228,7 @@ class Optimizer {
     struct Group {
       Device device;
       std::int64_t t;
+      std::size_t group;
       std::vector<Item> items;
       std::vector<std::size_t> members;
     };
@@ -215,8 +240,11 @@ class Optimizer {
       const Device device = parameters_[k].device();
       const std::int64_t t = steps_of(k) + 1;
       std::size_t i = 0;
-      while (i < groups.size() && !(groups[i].device == device && groups[i].t == t)) ++i;
-      if (i == groups.size()) groups.push_back({device, t, {}, {}});
+      while (i < groups.size() &&
+             !(groups[i].device == device && groups[i].t == t && groups[i].group == group_of_[k])) {
+        ++i;
+      }
+      if (i == groups.size()) groups.push_back({device, t, group_of_[k], {}, {}});
       groups[i].members.push_back(k);
       groups[i].items.push_back(item(k));
     }
@@ -229,7 +257,7 @@ class Optimizer {
       if (capturing(current_queue(group.device))) ++captured;
     }
     if (captured == 0) {
-      for (const Group& group : groups) update(group, number(group.t), nullptr);
+      for (const Group& group : groups) update(group, number(group.t, group.group), nullptr);
       count_step();
       return;
     }
@@ -260,7 +288,7 @@ class Optimizer {
     }
     for (const Replayed& group : replayed_) {
       const std::int64_t t = steps_of(group.members[0]) + 1;
-      const auto numbers = number(t);
+      const auto numbers = number(t, group_of_[group.members[0]]);
       std::vector<std::uint8_t> bytes(sizeof numbers);
       std::memcpy(bytes.data(), &numbers, sizeof numbers);
       group.numbers.copy_(from_vector<std::uint8_t>(bytes));
@@ -271,15 +299,31 @@ class Optimizer {
     }
   }
 
+  /// What a group's parameters are updated with.
+  double rate_of(std::size_t group) const {
+    return learning_rate_ * numbers_[group].learning_rate_factor;
+  }
+  double decay_of(std::size_t group, double common) const {
+    return numbers_[group].weight_decay.value_or(common);
+  }
+
   /// Names, parameters, gradients of this step and counts of updates, in one order.
   std::vector<std::string> names_;
   std::vector<Tensor<T>> parameters_;
   std::vector<Tensor<T>> gradients_;
+  bool warned_ = false;           // that no parameter had a gradient
   std::vector<Tensor<T>> steps_;  // of shape (), on the CPU
   /// The present one.
   double learning_rate_;
 
  private:
+  struct GroupNumbers {
+    double learning_rate_factor;
+    std::optional<double> weight_decay;
+  };
+  std::vector<std::size_t> group_of_;  // of each parameter
+  std::vector<GroupNumbers> numbers_;  // of each group
+
   /// Parameters that a captured step updates with the same numbers, whose bytes lie on the GPU.
   struct Replayed {
     std::vector<std::size_t> members;

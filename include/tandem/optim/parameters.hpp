@@ -1,15 +1,51 @@
 #pragma once
-/// What is asked of a list of parameters before it is updated, or its gradients are.
+/// The parameters that an optimizer is given: a list, or groups with numbers of their own; and what
+/// is asked of them before they are updated, or their gradients are.
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tandem/nn/module.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
+
+/// Parameters with numbers of their own. The learning rate of a group is the optimizer's times the
+/// group's factor, so that a schedule, which sets the optimizer's, moves all groups.
+///
+///   optim::AdamW<float> adam({{.parameters = backbone.named_parameters(), .learning_rate_factor = 0.1},
+///                             {.parameters = head.named_parameters(), .weight_decay = 0}},
+///                            {.learning_rate = 1e-4, .weight_decay = 0.05});
+///
+/// Names must differ between groups as in one list.
+template <FloatingElement T>
+struct ParameterGroup {
+  std::vector<nn::Named<T>> parameters;
+  double learning_rate_factor = 1;          ///< times the optimizer's learning rate
+  std::optional<double> weight_decay = {};  ///< none: the optimizer's
+};
+
+/// Two groups, as transformers are trained: matrices and kernels, which decay as the optimizer says,
+/// and what has fewer than two dimensions (biases, scales of norms), which does not. A group that
+/// would be empty is left out.
+template <FloatingElement T>
+std::vector<ParameterGroup<T>> decay_matrices_only(const std::vector<nn::Named<T>>& parameters) {
+  ParameterGroup<T> matrices, others;
+  others.weight_decay = 0;
+  for (const nn::Named<T>& p : parameters) {
+    (p.tensor.rank() >= 2 ? matrices : others).parameters.push_back(p);
+  }
+  std::vector<ParameterGroup<T>> groups;
+  for (ParameterGroup<T>* group : {&matrices, &others}) {
+    if (!group->parameters.empty()) groups.push_back(std::move(*group));
+  }
+  return groups;
+}
+
 namespace detail {
 
 /// Throws when two of the parameters are one tensor, or share memory: two threads would update it

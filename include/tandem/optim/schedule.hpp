@@ -35,5 +35,148 @@ struct Schedule {
   }
 };
 
+/// The rate falls by a factor every `size` steps: γ^⌊step/size⌋. (torch.optim.lr_scheduler.StepLR)
+struct StepSchedule {
+  std::int64_t size = 1;  ///< steps
+  double gamma = 0.1;     ///< γ
+
+  /// What to multiply the base rate with in a step. Errors: a negative step; a size below 1.
+  double factor(std::int64_t step) const {
+    TANDEM_CHECK(step >= 0 && size >= 1, "schedule", "step ", step, " of periods of ", size,
+                 ": the first must not be negative, the second at least 1");
+    return __builtin_pow(gamma, static_cast<double>(step / size));
+  }
+};
+
+/// γ^step. (torch.optim.lr_scheduler.ExponentialLR)
+struct ExponentialSchedule {
+  double gamma = 0.99;  ///< γ
+
+  /// What to multiply the base rate with in a step. Errors: a negative step.
+  double factor(std::int64_t step) const { return StepSchedule{1, gamma}.factor(step); }
+};
+
+/// Half a cosine from 1 to `final_factor` again and again, each `growth` times as long as the last.
+///   final + (1 − final)·(1 + cos(π·t/T))/2, t steps after the last restart, T steps before the next
+///                                                                [Loshchilov & Hutter 2017, eq. 5]
+struct CosineRestarts {
+  std::int64_t period = 1;  ///< steps of the first cosine
+  std::int64_t growth = 1;  ///< of each period over that before it
+  double final_factor = 0;  ///< where the cosines end, as a part of the base rate
+
+  /// What to multiply the base rate with in a step. Errors: a negative step; a period or a growth
+  /// below 1.
+  double factor(std::int64_t step) const {
+    TANDEM_CHECK(step >= 0, "schedule", "a step must not be negative, it is ", step);
+    TANDEM_CHECK(period >= 1 && growth >= 1, "schedule",
+                 "the period and its growth must be at least 1, they are ", period, " and ",
+                 growth);
+    std::int64_t t = growth == 1 ? step % period : step, length = period;
+    for (; t >= length; length *= growth) t -= length;
+    constexpr double pi = 3.14159265358979323846;
+    const double progress = static_cast<double>(t) / static_cast<double>(length);
+    return final_factor + (1 - final_factor) * (1 + __builtin_cos(pi * progress)) / 2;
+  }
+};
+
+/// One cycle: half a cosine up from 1/div to 1, the base rate, then one down to 1/(div·final_div).
+///                                                          [Smith & Topin 2019; OneCycleLR of torch]
+///   the top is at step rise·total − 1, the end at total − 1, where it stays
+///   (PyTorch also moves the momentum; here it stays)
+struct OneCycle {
+  std::int64_t total = 0;  ///< steps
+  double rise = 0.3;       ///< the part of them before the top
+  double div = 25;         ///< the top over the first rate
+  double final_div = 1e4;  ///< the first rate over the last
+
+  /// What to multiply the base rate, the largest, with in a step. Errors: a negative step; no step
+  /// before the end or the top; divisors that are not positive.
+  double factor(std::int64_t step) const {
+    TANDEM_CHECK(step >= 0, "schedule", "a step must not be negative, it is ", step);
+    const double top = rise * static_cast<double>(total) - 1, end = static_cast<double>(total - 1);
+    TANDEM_CHECK(top > 0 && top < end, "schedule", "a cycle of ", total, " steps, ", rise,
+                 " of them before the top, needs more than one step on either side");
+    TANDEM_CHECK(div > 0 && final_div > 0, "schedule", "the divisors must be positive, they are ",
+                 div, " and ", final_div);
+    const auto at = static_cast<double>(step);
+    const double low = 1 / div, last = low / final_div;
+    if (at <= top) return between(low, 1, at / top);
+    return at < end ? between(1, last, (at - top) / (end - top)) : last;
+  }
+
+ private:
+  static double between(double from, double to, double progress) {
+    constexpr double pi = 3.14159265358979323846;
+    return to + (from - to) * (1 + __builtin_cos(pi * progress)) / 2;
+  }
+};
+
+/// How Plateau judges.
+struct PlateauOptions {
+  double factor = 0.1;         ///< what the rate is multiplied with
+  std::int64_t patience = 10;  ///< how many measures in a row may be no better
+  double threshold = 1e-4;  ///< better is below best·(1 − threshold), or above best·(1 + threshold)
+  bool larger_is_better = false;
+  std::int64_t cooldown = 0;  ///< measures after a cut that are not judged
+  double min_factor = 0;      ///< the rate does not fall below this part of the base rate
+};
+
+/// Cuts the rate where a measure no longer gets better. (torch.optim.lr_scheduler.ReduceLROnPlateau)
+///   optim::Plateau plateau({.factor = 0.5, .patience = 3});
+///   optimizer.set_learning_rate(base * plateau.update(validation_loss));   // after each epoch
+class Plateau {
+ public:
+  /// All that changes, for a checkpoint.
+  struct State {
+    double factor = 1;      ///< of the base rate
+    double best = 0;        ///< the best measure
+    bool any = false;       ///< whether there was one
+    std::int64_t bad = 0;   ///< measures in a row that were no better
+    std::int64_t cool = 0;  ///< measures that are not judged yet
+  };
+
+  /// Errors: a factor outside (0, 1); a negative patience, threshold or cooldown.
+  explicit Plateau(const PlateauOptions& options = {}) : options_(options) {
+    TANDEM_CHECK(options.factor > 0 && options.factor < 1, "plateau",
+                 "the factor must lie between 0 and 1, it is ", options.factor);
+    TANDEM_CHECK(options.patience >= 0 && options.threshold >= 0 && options.cooldown >= 0,
+                 "plateau", "patience, threshold and cooldown must not be negative");
+  }
+  /// Takes a measure and returns the factor of the base rate from now on. NaN is never better.
+  double update(double measure) {
+    const double sign = options_.larger_is_better ? 1 : -1;
+    const bool better =
+        state_.any ? sign * measure > sign * (state_.best * (1 + sign * options_.threshold))
+                   : measure == measure;
+    if (better) {
+      state_.best = measure;
+      state_.any = true;
+      state_.bad = 0;
+    } else {
+      ++state_.bad;
+    }
+    if (state_.cool > 0) {
+      --state_.cool;
+      state_.bad = 0;
+    }
+    if (state_.bad > options_.patience) {
+      const double next = state_.factor * options_.factor;
+      state_.factor = next > options_.min_factor ? next : options_.min_factor;
+      state_.cool = options_.cooldown;
+      state_.bad = 0;
+    }
+    return state_.factor;
+  }
+  /// What to multiply the base rate with now.
+  double factor() const { return state_.factor; }
+  /// What update() has found so far; and puts that of another run in its place.
+  const State& state() const { return state_; }
+  void load_state(const State& state) { state_ = state; }
+
+ private:
+  PlateauOptions options_;
+  State state_;
+};
+
 }  // namespace optim
 TANDEM_NAMESPACE_END

@@ -55,7 +55,9 @@ class Sgd final : public Optimizer<T> {
   explicit Sgd(const std::vector<Tensor<T>>& parameters, const SgdOptions& options = {})
       : Sgd(detail::numbered(parameters), options) {}
   explicit Sgd(const std::vector<nn::Named<T>>& parameters, const SgdOptions& options = {})
-      : Optimizer<T>(parameters, options.learning_rate), options_(options) {
+      : Sgd(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
+  explicit Sgd(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
+      : Optimizer<T>(groups, options.learning_rate), options_(options) {
     TANDEM_CHECK(options.momentum >= 0 && options.weight_decay >= 0, "sgd",
                  "momentum and weight decay must not be negative");
     TANDEM_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "sgd",
@@ -72,10 +74,11 @@ class Sgd final : public Optimizer<T> {
           return {p.mutable_device_data(), this->gradients_[k].device_data(),
                   momentum_.empty() ? nullptr : momentum_[k].mutable_device_data(), p.numel()};
         },
-        [&](std::int64_t t) { return step_number(t); });
+        [&](std::int64_t t, std::size_t group) { return step_number(t, group); });
   }
   void prepare_replay() override {
-    this->write_numbers("sgd", [&](std::int64_t t) { return step_number(t); });
+    this->write_numbers("sgd",
+                        [&](std::int64_t t, std::size_t group) { return step_number(t, group); });
   }
   std::vector<nn::Named<T>> state() const override {
     std::vector<nn::Named<T>> out = Optimizer<T>::state();
@@ -84,9 +87,9 @@ class Sgd final : public Optimizer<T> {
   }
 
  private:
-  formula::Sgd<T> step_number(std::int64_t t) const {
-    return {.rate = T(this->learning_rate_),
-            .decay = T(options_.weight_decay),
+  formula::Sgd<T> step_number(std::int64_t t, std::size_t group) const {
+    return {.rate = T(this->rate_of(group)),
+            .decay = T(this->decay_of(group, options_.weight_decay)),
             .momentum = T(options_.momentum),
             .share = T(1 - options_.dampening),
             .nesterov = options_.nesterov,

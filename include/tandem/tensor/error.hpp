@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -148,6 +149,23 @@ template <class... Pieces>
     const detail::MessagePiece all[] = {detail::MessagePiece(pieces)...};
     detail::fail_with(op, all, all + sizeof...(Pieces));
   }
+}
+
+/// What is done with a warning: a line on the standard error stream, unless a program puts its own
+/// function here (null: nothing is done). Set it before other threads run.
+///
+///   warning_handler() = [](const std::string& message) { log(message); };
+inline void (*&warning_handler())(const std::string&) {
+  static void (*handler)(const std::string&) = [](const std::string& message) {
+    std::fprintf(stderr, "tandem: warning: %s\n", message.c_str());
+  };
+  return handler;
+}
+
+/// "[op] pieces…" to the warning handler: for what is no error, and hardly ever meant.
+template <class... Pieces>
+TANDEM_NOINLINE void warn(std::string_view op, const Pieces&... pieces) {
+  if (warning_handler() != nullptr) warning_handler()(concat("[", op, "] ", pieces...));
 }
 
 TANDEM_NAMESPACE_END

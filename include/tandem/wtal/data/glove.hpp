@@ -98,15 +98,15 @@ class GloveVectors {
       TANDEM_CHECK(result.ec == std::errc() && std::isfinite(value) &&
                        (result.ptr == end || *result.ptr == ' '),
                    "glove", path, ", line ", line, ": number ", numbers_.size() - begin + 1,
-                   " of the word \"", word, "\" is not a finite number");
+                   " is not a finite number");
       numbers_.push_back(value);
       at = result.ptr == end ? end : result.ptr + 1;
     }
     const auto count = static_cast<std::int64_t>(numbers_.size() - begin);
     if (width_ == 0) width_ = count;
-    TANDEM_CHECK(count == width_ && count > 0, "glove", path, ", line ", line, ": the word \"",
-                 word, "\" has ", count, " numbers, ", width_ > 0 ? width_ : 1,
-                 " are expected: those of the word before it");
+    TANDEM_CHECK(count == width_ && count > 0, "glove", path, ", line ", line, ": the word has ",
+                 count, " numbers, ", width_ > 0 ? width_ : 1,
+                 " are expected, as of the word before it");
     // Of a word that the file has twice the first one counts.
     if (!rows_.emplace(std::move(word), Row{begin, frequent ? line : 0}).second)
       numbers_.resize(begin);

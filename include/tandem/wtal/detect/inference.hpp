@@ -90,19 +90,23 @@ struct InferenceOptions {
 };
 
 /// P = σ(S) and ŷ = σ(mean of the top k scores) of one branch on a whole video of any length.
-///   x (T, D) → frames (T, C), video (C).
+///   x (T, D) → frames (T, C), video (C), on the CPU, whichever device the branch is on.
 /// The branch speaks in the mode that it is in, here and below: nn::Evaluating is the scope to ask
 /// it in.
 template <FloatingElement T>
 VideoScores score_video(const Branch<T>& branch, const Tensor<float>& x, Reading reading,
                         std::int64_t topk_divisor = 8) {
   const NoGrad no_grad;
-  const Tensor<bool> valid = ones<bool>({1, x.size(0)});
-  const Tensor<T> logits = branch.forward(x.template to<T>().unsqueeze(0), valid).logits;
+  const std::vector<Tensor<T>> weights = branch.parameters();
+  const Device device = weights.empty() ? Device::cpu() : weights[0].device();
+  const Tensor<bool> valid = ones<bool>({1, x.size(0)}, device);
+  const Tensor<T> logits = branch.forward(x.template to<T>().unsqueeze(0).to(device), valid).logits;
   const Tensor<T> frames = frame_probabilities(logits, reading),
                   video = frame_probabilities(topk_mean(logits, valid, topk_divisor), reading);
-  return {.frames = frames.squeeze(0).contiguous().template to<float>(),
-          .video = video.squeeze(0).contiguous().template to<float>()};
+  const auto here = [](const Tensor<T>& p) {
+    return p.squeeze(0).contiguous().template to<float>().to(Device::cpu());
+  };
+  return {.frames = here(frames), .video = here(video)};
 }
 
 /// w·a + (1 − w)·b of both scores.

@@ -54,7 +54,8 @@ struct Co2Options {
                            .steps = 5000};
   Precision precision = Precision::full;  ///< of the products  (ours)
 
-  /// The numbers of its code for ActivityNet.
+  /// The numbers of its code for ActivityNet, which also drops videos of ten rows or fewer; here they
+  /// stay.
   static Co2Options activity_net() {
     Co2Options o;
     o.classes = 100;

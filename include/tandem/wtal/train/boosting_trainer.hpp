@@ -150,6 +150,9 @@ class BoostingTrainer {
     // 3: TSM
     const Tensor<T> loss = rivals::tsm_losses(tsm, x, y, valid, g, options_.tsm).total;
     report.tsm = static_cast<double>(loss.item());
+    TANDEM_CHECK(report.tsm - report.tsm == 0, "boosting", "the loss of step ", step_,
+                 " is not finite; the learning rate, ", options_.tsm_learning_rate,
+                 ", may be too large");
     tsm_adam_.zero_grad();
     loss.backward();
     tsm_adam_.step();

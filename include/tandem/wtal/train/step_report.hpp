@@ -16,9 +16,11 @@ namespace wtal {
 
 /// What one step did.
 struct StepReport {
-  double total = 0;                ///< the loss that was minimised
-  double cls = 0, kd = 0, fb = 0;  ///< its parts: L_cls, or L_kd and L_fb
-  double grad_norm = 0;            ///< before clipping
+  double total = 0;  ///< the loss that was minimised
+  /// Its parts: L_cls, or a method's own loss; or L_kd, a background class among its classes, and
+  /// L_fb. What a method's regularisers and filter add is in `total` alone.
+  double cls = 0, kd = 0, fb = 0;
+  double grad_norm = 0;  ///< before clipping
 };
 
 /// The numbers of a step where it computed them: scalars on its device; undefined: 0.
