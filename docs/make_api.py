@@ -57,7 +57,7 @@ PAGES = {
         autograd/gradcheck.hpp autograd/node.hpp autograd/accumulate.hpp tensor/grad_node.hpp"""),
     "extend": ("Ops of one's own", "What an op outside of the library is made of (`examples/custom_op.cpp`).", "extend.hpp"),
     "exchange": ("Exchange with other libraries", "Tensors to and from NumPy, PyTorch, JAX … without a copy.", "tensor/dlpack.hpp"),
-    "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
+    "nn": ("nn: modules", "Layers with named parameters.", """nn/module.hpp nn/state_dict.hpp nn/linear.hpp nn/embedding.hpp nn/layer_norm.hpp
         nn/batch_norm.hpp nn/group_norm.hpp nn/rms_norm.hpp
         nn/conv1d.hpp nn/conv2d.hpp nn/conv3d.hpp nn/pool1d.hpp nn/pool2d.hpp nn/pool3d.hpp
         nn/dropout.hpp nn/attention.hpp nn/transformer.hpp nn/sequential.hpp

@@ -21,5 +21,6 @@
 #include "tandem/nn/positions.hpp"
 #include "tandem/nn/rms_norm.hpp"
 #include "tandem/nn/sequential.hpp"
+#include "tandem/nn/state_dict.hpp"
 #include "tandem/nn/transformer.hpp"
 #include "tandem/nn/weight.hpp"

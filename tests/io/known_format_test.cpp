@@ -2,11 +2,11 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "tandem/io/npz.hpp"
 #include "tandem/io/safetensors.hpp"
-#include "tandem/nn/batch_norm3d.hpp"
 #include "tandem/nn/linear.hpp"
 #include "temp_dir.hpp"
 #include "util.hpp"
@@ -86,6 +86,51 @@ TEST_CASE("load_safetensors: a file's floating tensors in one call, converted, w
   integers.save(dir.path("n.safetensors"));
   CHECK(error_of([&] { io::load_safetensors<float>(dir.path("n.safetensors")); }) ==
         "[load_safetensors] " + dir.path("n.safetensors") + " has no floating tensor");
+}
+
+TEST_CASE(
+    "counts of batch norms are int64 in files and elements of T here, as other integers are not") {
+  const TempDir dir;
+  io::SafetensorsWriter out;
+  out.add("bn.num_batches_tracked", full<std::int64_t>({}, 70'000));
+  out.add("num_batches_tracked", full<std::int64_t>({}, 3));
+  out.add("my_num_batches_tracked", full<std::int64_t>({}, 4));
+  out.add("position_ids", arange<std::int64_t>(4));
+  out.save(dir.path("counts"));
+  CHECK(error_of([&] { io::load_safetensors<float>(dir.path("counts")); }) ==
+        "[load_safetensors] " + dir.path("counts") + " has no floating tensor");
+  out.add("bn.weight", ones<float>({2}));
+  out.save(dir.path("counts"));
+  const auto state = io::load_safetensors<float>(dir.path("counts"));
+  REQUIRE(state.size() == 3);
+  CHECK(state[0].name == "bn.num_batches_tracked");
+  CHECK(state[0].tensor.shape() == Shape{});
+  CHECK(state[0].tensor.item() == 70'000);
+  CHECK(state[2].name == "num_batches_tracked");
+  CHECK(io::load_safetensors<double>(dir.path("counts"), "bn.")[0].tensor.item() == 70'000);
+
+  io::save_safetensors(dir.path("back"), state);
+  const io::SafetensorsFile back(dir.path("back"));
+  CHECK(back.get<std::int64_t>("bn.num_batches_tracked").item() == 70'000);
+  CHECK(back.get<std::int64_t>("num_batches_tracked").item() == 3);
+  CHECK(back.at("bn.num_batches_tracked").shape.empty());
+  CHECK(back.get<float>("bn.weight").numel() == 2);
+  // What is no count stays as it is, and a file of floats is read as ever.
+  const float nan = std::nanf("");
+  io::save_safetensors(dir.path("odd"), std::vector<nn::Named<float>>{
+                                            {"a.num_batches_tracked", full<float>({}, 0.5F)},
+                                            {"b.num_batches_tracked", full<float>({}, -1.0F)},
+                                            {"c.num_batches_tracked", full<float>({}, nan)},
+                                            {"d.num_batches_tracked", full<float>({1}, 2.0F)},
+                                            {"e_num_batches_tracked", full<float>({}, 2.0F)}});
+  const auto odd = io::load_safetensors<float>(dir.path("odd"));
+  REQUIRE(odd.size() == 5);
+  CHECK(odd[0].tensor.item() == 0.5F);
+  CHECK(odd[1].tensor.item() == -1);
+  CHECK(std::isnan(odd[2].tensor.item()));
+  for (const auto& named : odd) {
+    CHECK(io::SafetensorsFile(dir.path("odd")).is_floating(named.name));
+  }
 }
 
 TEST_CASE("load_state_dict suggests what was meant") {

@@ -9,6 +9,8 @@
 ///   {"metadata": {…}, "weight_map": {tensor: file beside the index, …}}
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
@@ -274,24 +276,40 @@ class SafetensorsFile {
   std::map<std::string, Entry> entries_;
 };
 
+namespace detail {
+
+/// Whether a tensor of this name is a count, which is an int64 in PyTorch's files and an element of
+/// T among the tensors of our modules.
+inline bool is_count(std::string_view name) {
+  constexpr std::string_view count = "num_batches_tracked";
+  return name.ends_with(count) &&
+         (name.size() == count.size() || name[name.size() - count.size() - 1] == '.');
+}
+
+}  // namespace detail
+
 /// All floating tensors of a file, or of an index, by name, converted to T: copies that may be
 /// changed. `prefix` reads the names that start with it only, without it.
 ///
 ///     net.load_state_dict(io::load_safetensors<float>("net.safetensors"));
 ///     auto head = io::load_safetensors<float>("model.safetensors", "head.");
 ///
-/// Other tensors (counts, masks) are left out, as in PyTorch's "num_batches_tracked"; SafetensorsFile
-/// reads those. Errors: those of SafetensorsFile; a file, or a prefix, without a floating tensor.
+/// So are the counts of batch norms, "num_batches_tracked", which PyTorch saves as int64. Other
+/// tensors (masks, indices) are left out; SafetensorsFile reads those. Errors: those of
+/// SafetensorsFile; a file, or a prefix, without a floating tensor.
 template <FloatingElement T>
 std::vector<nn::Named<T>> load_safetensors(const std::string& path, std::string_view prefix = {}) {
   const SafetensorsFile file(path);
   std::vector<nn::Named<T>> out;
+  bool any_floating = false;
   for (const std::string& name : file.names()) {
     if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
-    if (!file.is_floating(name)) continue;
+    const bool floating = file.is_floating(name);
+    if (!floating && !detail::is_count(name)) continue;
+    any_floating = any_floating || floating;
     out.push_back({name.substr(prefix.size()), file.get_as<T>(name)});
   }
-  if (out.empty()) {
+  if (!any_floating) {
     fail("load_safetensors", path, " has no floating tensor",
          prefix.empty() ? std::string() : concat(" whose name starts with \"", prefix, "\""),
          did_you_mean(prefix, file.names()));
@@ -382,15 +400,36 @@ class SafetensorsWriter {
   std::vector<Item> items_;
 };
 
+namespace detail {
+
+/// Adds a tensor as it is, and a count of batches as the int64 that PyTorch has.
+template <Element T>
+void add_named(SafetensorsWriter& out, const std::string& name, const Tensor<T>& x) {
+  if constexpr (FloatingElement<T>) {
+    if (is_count(name) && x.defined() && x.rank() == 0 && x.device().is_cpu()) {
+      const double count = static_cast<double>(x.item());
+      if (count >= 0 && count <= 0x1p53 && count == std::floor(count)) {
+        out.add(name, full<std::int64_t>({}, static_cast<std::int64_t>(count)));
+        return;
+      }
+    }
+  }
+  out.add(name, x);
+}
+
+}  // namespace detail
+
 /// Writes tensors of one element type: a map or a vector of (name, tensor) pairs.
 ///
 ///     io::save_safetensors("model.safetensors", model.state_dict(), {{"epoch", "3"}});
+///
+/// The counts of batch norms, "num_batches_tracked", become int64, as PyTorch saves them.
 template <class NamedTensors>
 void save_safetensors(const std::string& path, const NamedTensors& tensors,
                       const Metadata& metadata = {}) {
   SafetensorsWriter out;
   out.metadata = metadata;
-  for (const auto& [name, tensor] : tensors) out.add(name, tensor);
+  for (const auto& [name, tensor] : tensors) detail::add_named(out, name, tensor);
   out.save(path);
 }
 

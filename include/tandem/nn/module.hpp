@@ -32,41 +32,13 @@
 
 #include "tandem/autograd/backward.hpp"
 #include "tandem/nn/matrix.hpp"
+#include "tandem/nn/state_dict.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/tensor/restore.hpp"
 #include "tandem/tensor/suggest.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
-
-/// A tensor with its full name.
-template <FloatingElement T>
-struct Named {
-  std::string name;
-  Tensor<T> tensor;
-};
-
-/// The same tensors under longer names, "prefix" + name: several states in one file.
-///
-///   auto all = nn::with_prefix("net.", net.state_dict());
-///   for (auto& named : nn::with_prefix("adam.", adam.state())) all.push_back(std::move(named));
-///   …
-///   net.load_state_dict(nn::without_prefix("net.", all));
-template <FloatingElement T>
-std::vector<Named<T>> with_prefix(std::string_view prefix, std::vector<Named<T>> state) {
-  for (Named<T>& named : state) named.name.insert(0, prefix);
-  return state;
-}
-/// Those whose names start with a prefix, without it.
-template <FloatingElement T>
-std::vector<Named<T>> without_prefix(std::string_view prefix, const std::vector<Named<T>>& state) {
-  std::vector<Named<T>> out;
-  for (const Named<T>& named : state) {
-    if (named.name.size() > prefix.size() && named.name.starts_with(prefix))
-      out.push_back({named.name.substr(prefix.size()), named.tensor});
-  }
-  return out;
-}
 
 /// Where a module keeps one of its tensors, for loaders that put another tensor there instead of
 /// copying into it. `matrix`, whose tensor it then is, is null unless the module can also compute
