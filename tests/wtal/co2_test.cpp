@@ -136,10 +136,7 @@ void compare_inference(RivalsGolden& golden) {
     const std::vector<double> cas = golden.get(video + "cas").to_vector(),
                               attention = golden.get(video + "attn").to_vector();
     golden.compare(video + "video_score", from_vector<double>(co2_video_scores(cas, attention)));
-    std::vector<std::vector<double>> rows;
-    for (const Detection& d : co2_detections(cas, attention, options))
-      rows.push_back({static_cast<double>(d.cls), d.score, d.segment.start, d.segment.end});
-    golden.compare_rows(video + "det", rows);
+    golden.compare_detections(video + "det", co2_detections(cas, attention, options));
   }
 }
 

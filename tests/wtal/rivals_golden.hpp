@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../ops/check.hpp"
 #include "tandem/io/npz.hpp"
 #include "tandem/nn/module.hpp"
+#include "tandem/wtal/data/types.hpp"
 
 namespace tandem_test {
 
@@ -120,6 +122,15 @@ class RivalsGolden {
       for (std::size_t c = 0; c < rows[r].size(); ++c)
         CHECK(std::fabs(computed[r][c] - rows[r][c]) <= 1e-9);
     }
+  }
+
+  /// compare_rows() of detections: class, score, start and end in seconds.
+  void compare_detections(const std::string& key,
+                          const std::vector<tandem::wtal::Detection>& detections) {
+    std::vector<std::vector<double>> rows;
+    for (const tandem::wtal::Detection& d : detections)
+      rows.push_back({static_cast<double>(d.cls), d.score, d.segment.start, d.segment.end});
+    compare_rows(key, std::move(rows));
   }
 
   /// Fails when an array was neither read nor compared. Call it last.

@@ -124,10 +124,8 @@ void compare_inference(RivalsGolden& golden) {
                      .magnitudes = norms(golden.get(video + "features")),
                      .action = average(norms(golden.get(video + "feat_act"))),
                      .background = average(norms(golden.get(video + "feat_bkg")))};
-    std::vector<std::vector<double>> rows;
-    for (const Detection& d : um_detections(of, golden.integer(video + "v_len"), 0.64, options))
-      rows.push_back({static_cast<double>(d.cls), d.score, d.segment.start, d.segment.end});
-    golden.compare_rows(video + "det", rows);
+    golden.compare_detections(video + "det",
+                              um_detections(of, golden.integer(video + "v_len"), 0.64, options));
   }
 }
 
