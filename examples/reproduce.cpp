@@ -35,11 +35,22 @@ struct Options {
 
 /// Of train_dcl's options, those that belong to a row or to this program.
 bool offered(const cli::TableOption& option) {
-  static const std::set<std::string> own{
-      "data",   "variant",     "pseudo-labels",    "seed",
-      "fusion", "concat-clip", "no-kd-foreground", "no-kd-background"};
+  static const std::set<std::string> own{"data",
+                                         "variant",
+                                         "pseudo-labels",
+                                         "seed",
+                                         "fusion",
+                                         "concat-clip",
+                                         "no-kd-foreground",
+                                         "no-kd-background",
+                                         "method-inference"};
   if (option.name() == "protocol" || option.name() == "data") return true;
   return option.part() != cli::Part::running && !own.contains(option.name());
+}
+
+/// Of other methods in CBP's place: they go to the rows that have such a method.
+bool of_methods(const std::string& name) {
+  return name.starts_with("method-") && name != "method-inference";
 }
 
 /// Where a table's cells are.
@@ -68,7 +79,9 @@ class Program {
     open_worlds(preset);
     std::int64_t most_prompts = worlds_[0].most_prompts;
     for (const World& world : worlds_) most_prompts = std::min(most_prompts, world.most_prompts);
-    const Catalogue catalogue(worlds_[0].options, o_.stable, most_prompts);
+    const bool transformer = worlds_[0].options.cbp_method == "transformer";
+    const Catalogue catalogue(worlds_[0].options, o_.stable, most_prompts,
+                              transformer ? &methods_ : nullptr);
     plan(catalogue);
     const std::vector<Job> jobs = missing(catalogue);
     Runner runner(worlds_, *store_, worlds_[0].options.train.warm_up_steps);
@@ -105,8 +118,23 @@ class Program {
     base.device = o_.train.device;
     if (o_.simulate) base.train.crop = o_.simulation.rows_high;  // whole videos
     cli::OptionTable table = dcl::option_table(base);
+    const bool transformer =
+        !given_.given("cbp") || given_.find("cbp")->json() == io::Json("transformer");
+    methods_ = preset.methods;
     for (const auto& option : given_.options()) {
-      if (option->given()) table.find(option->name())->set(option->json());
+      if (option->given() && of_methods(option->name()))
+        methods_.push_back({option->name(), option->json()});
+    }
+    if (!transformer) {  // every table has that method: these settings are every row's
+      table.find("cbp")->set(given_.find("cbp")->json());
+      for (const Setting& s : methods_) {
+        if (s.name != "method-width" || base.cbp_method != "wtalc")
+          table.find(s.name)->set(s.value);
+      }
+    }
+    for (const auto& option : given_.options()) {
+      if (option->given() && !of_methods(option->name()))
+        table.find(option->name())->set(option->json());
     }
     const bool scaled = given_.given("vlp-scale");
     const double norm = scaled ? 0 : o_.clip_norm >= 0 ? o_.clip_norm : preset.clip_norm;
@@ -303,6 +331,7 @@ class Program {
   const cli::OptionTable& given_;
   std::optional<Store> store_;
   std::vector<World> worlds_;
+  Settings methods_;  // of the rows that have another method in CBP's place
   std::vector<Cell> cells_;
   std::map<std::string, std::size_t> cell_of_;
   std::vector<Planned> planned_;

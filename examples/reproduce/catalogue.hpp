@@ -46,15 +46,21 @@ inline std::int64_t alternation_steps(const dcl::Options& o) {
 class Catalogue {
  public:
   /// `stable`: the rule that stands beside the published thresholds outside the table main.
-  /// `most_prompts`: learned vectors that the text encoder has room for.
-  Catalogue(const dcl::Options& base, std::string stable, std::int64_t most_prompts)
-      : base_(base), stable_(std::move(stable)), most_prompts_(most_prompts) {
+  /// `most_prompts`: learned vectors that the text encoder has room for. `methods`: what the rows of
+  /// other methods in CBP's place are set to; without them, since CBP is such a method already, null.
+  Catalogue(const dcl::Options& base, std::string stable, std::int64_t most_prompts,
+            const Settings* methods)
+      : base_(base),
+        stable_(std::move(stable)),
+        most_prompts_(most_prompts),
+        method_settings_(methods) {
     strategies();
     losses();
     features();
     vanilla();
     trajectories();
     sweeps();
+    if (method_settings_ != nullptr) other_methods();
   }
   const std::vector<Table>& tables() const { return tables_; }
   std::vector<std::string> names() const {
@@ -296,11 +302,54 @@ class Catalogue {
     tables_.push_back(std::move(t));
   }
 
+  /// Each method alone, with CLIP rows beside its own (the paper's naive combination), and in CBP's
+  /// place.
+  void other_methods() {
+    Table t{.name = "methods",
+            .title = "Other methods: alone, with CLIP rows beside the I3D rows, in CBP's place",
+            .against_cbp = true,
+            .notes = {"alone: the method's own loss, batches and inference, for as many steps as "
+                      "the warm-up has. Differences are to this row of the same method.",
+                      "CO2-Net reads two streams and no third: it has no row with CLIP's."}};
+    const auto add = [&](const std::string& method, const std::string& name) {
+      const bool transformer = method == "transformer";
+      Settings own{{"cbp", method}};
+      for (const Setting& s : *method_settings_) {
+        const bool width_is_inputs = method == "wtalc" && s.name == "method-width";
+        if (!transformer && !width_is_inputs) own.push_back(s);
+      }
+      // The rows of one training are of the same branches: VLP is read by all of them or by none.
+      if (!transformer) own.push_back({"fusion", "cbp"});
+      const std::string first = name + " alone";
+      const Row by_dcl = with(warm_up(), first, own, "");
+      const Row row =
+          with(by_dcl, first, transformer ? Settings() : Settings{{"method-inference", "own"}}, "");
+      t.rows.push_back(row);
+      if (!transformer) t.rows.push_back(with(by_dcl, name + " alone, DCL's inference", {}, first));
+      if (method != "co2") {
+        t.rows.push_back(
+            with(row, name + ", I3D and CLIP side by side", {{"concat-clip", true}}, first));
+      }
+      if (!transformer) own.pop_back();
+      for (const std::string& rule : rules()) {
+        t.rows.push_back(
+            with(strategy("both", "", rule), name + " as CBP in DCL, " + said(rule), own, first));
+      }
+    };
+    add("transformer", "DCL's transformer");
+    add("basnet", "BaS-Net");
+    add("co2", "CO2-Net");
+    add("um", "UM");
+    add("wtalc", "W-TALC");
+    tables_.push_back(std::move(t));
+  }
+
   std::vector<std::string> rules() const { return {"thresholds", stable_}; }
 
   const dcl::Options& base_;
   std::string stable_;
   std::int64_t most_prompts_;
+  const Settings* method_settings_;
   std::vector<Table> tables_;
 };
 

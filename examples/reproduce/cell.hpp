@@ -30,8 +30,8 @@ struct World {
 
 /// Options that a trained branch does not depend on.
 inline bool judges_only(const std::string& name) {
-  for (const char* one :
-       {"fusion", "cbp-weight", "theta-loc", "theta-cls", "no-min-max", "nms-sigma"}) {
+  for (const char* one : {"fusion", "cbp-weight", "theta-loc", "theta-cls", "no-min-max",
+                          "nms-sigma", "method-inference"}) {
     if (name == one) return true;
   }
   return false;

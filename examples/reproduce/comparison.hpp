@@ -70,6 +70,10 @@ class Comparison {
            number(table, before + stable_ + behind, value) + ")";
   }
 
+  std::string alone(const std::string& method) const {
+    return number("methods", method + " alone", cbp);
+  }
+
   std::string measured(Published::Measured what) const {
     using M = Published::Measured;
     switch (what) {
@@ -100,6 +104,22 @@ class Comparison {
       case M::vlp_labels:
         return concat("untrained: foreground ", number("main", "warm-up", vlp_foreground, true),
                       ", background ", number("main", "warm-up", vlp_background, true));
+      case M::methods: {
+        std::string out;
+        for (const char* name : {"BaS-Net", "CO2-Net", "UM", "W-TALC"}) {
+          out += concat(out.empty() ? "" : "; ", name, ": alone ", alone(name), ", in DCL fused ",
+                        of_both_rules("methods", concat(name, " as CBP in DCL, "), "", fused));
+        }
+        return out;
+      }
+      case M::basnet:
+        return "alone " + alone("BaS-Net");
+      case M::co2:
+        return "alone " + alone("CO2-Net");
+      case M::um:
+        return "alone " + alone("UM");
+      case M::wtalc:
+        return "alone, tIoU 0.3 to 0.7: " + alone("W-TALC");
     }
     return "";
   }

@@ -28,8 +28,8 @@ def command(*words):
     return [str(w) for w in words]
 
 
-def reproduce(out, *more, tables=TABLES, good=True):
-    done = subprocess.run(command(programs / "reproduce", "--simulate", "--worlds", 2, "--seeds", 2, "--tables", tables, "--out",
+def reproduce(out, *more, tables=TABLES, good=True, each=2):
+    done = subprocess.run(command(programs / "reproduce", "--simulate", "--worlds", each, "--seeds", each, "--tables", tables, "--out",
                                   work / out, *ALL, *more), capture_output=True, text=True)
     assert (done.returncode == 0) == good, f"reproduce {more}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
@@ -154,6 +154,20 @@ assert victim.name in reproduce("whole", good=False).stderr
 victim.unlink()
 reproduce("whole")
 assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == json.loads(good_text)["rounds"]
+# ---- other methods in CBP's place: a table of their own, or every table of one of them
+SMALL = ["--method-width", 8, "--method-rows", 12, "--method-learning-rate", 0.001]
+reproduce("methods", *SMALL, tables="methods", each=1)
+rows = {row[0]: row[1:] for row in json.loads(tables("methods")["methods.json"])["rows"]}
+assert len(rows) == 23, sorted(rows)
+for name in ("BaS-Net", "CO2-Net", "UM", "W-TALC"):
+    assert all(cell == "–" for cell in rows[f"{name} alone"][1:]), rows  # without VLP nothing is fused
+    assert all(cell != "–" for cell in rows[f"{name} as CBP in DCL, ranked"]), rows
+    assert (f"{name}, I3D and CLIP side by side" in rows) == (name != "CO2-Net")
+again = reproduce("methods", *SMALL, tables="methods", each=1).stdout
+assert " 0 trainings to do" in again, again
+listed = reproduce("methods", *SMALL, "--cbp", "wtalc", "--list", tables="main").stdout
+assert "both, ranked" in listed and "methods" not in listed, listed
+
 listed = reproduce("whole", "--list").stdout
 assert "chosen" in listed and "theta-loc" in listed and "--pseudo-labels ranked" in listed, listed
 print(f"{len(before)} cells, {kills} kills, {len(whole)} files of tables: the same")
