@@ -49,7 +49,7 @@ class Catalogue {
   /// `most_prompts`: learned vectors that the text encoder has room for. `methods`: what the rows of
   /// other methods in CBP's place are set to; without them, since CBP is such a method already, null.
   Catalogue(const dcl::Options& base, std::string stable, std::int64_t most_prompts,
-            const Settings* methods)
+            const Settings* methods = nullptr)
       : base_(base),
         stable_(std::move(stable)),
         most_prompts_(most_prompts),

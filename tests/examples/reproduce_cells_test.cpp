@@ -116,7 +116,8 @@ TEST_CASE("cells: strategies of one world and seed share their warm-up") {
 TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes, and baselines") {
   const auto all = worlds();
   for (const char* stable : {"calibrated", "ranked", "min-max"}) {
-    const Catalogue catalogue(all[0].options, stable, 16);
+    const Settings methods{{"method-width", 8}, {"method-rows", 12}};
+    const Catalogue catalogue(all[0].options, stable, 16, &methods);
     std::set<std::string> tables;
     for (const Table& table : catalogue.tables()) {
       INFO(table.name);
@@ -131,6 +132,7 @@ TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes
         CHECK((row.baseline.empty() || rows.contains(row.baseline)));
     }
     CHECK(tables.contains("main"));
+    CHECK(tables.contains("methods"));
   }
 }
 
