@@ -5,24 +5,24 @@
 using namespace tandem;
 
 namespace {
-Tensor<double> norm(const std::vector<Tensor<double>>& x) {
+Tensor<double> normed_rows(const std::vector<Tensor<double>>& x) {
   return layer_norm(x[0], x.size() > 1 ? x[1] : Tensor<double>(),
                     x.size() > 2 ? x[2] : Tensor<double>());
 }
 }  // namespace
 
 TEST_CASE("layer_norm agrees with PyTorch") {
-  golden::compare("layer_norm.affine", {"x", "weight", "bias"}, norm);
-  golden::compare("layer_norm.plain", {"x"}, norm);
+  golden::compare("layer_norm.affine", {"x", "weight", "bias"}, normed_rows);
+  golden::compare("layer_norm.plain", {"x"}, normed_rows);
 }
 
 TEST_CASE("layer_norm: gradients at odd lengths, with and without scale and shift") {
   for (const std::int64_t n : {2, 3, 7, 31, 33, 77}) {
     const Tensor<double> x = check::normal({2, 3, n}, 1);
     const Tensor<double> weight = check::normal({n}, 2), bias = check::normal({n}, 3);
-    check::gradients(norm, {x, weight, bias});
-    check::gradients(norm, {x, weight});
-    check::gradients(norm, {x});
+    check::gradients(normed_rows, {x, weight, bias});
+    check::gradients(normed_rows, {x, weight});
+    check::gradients(normed_rows, {x});
     check::gradients([&](const auto& v) { return layer_norm(x, v[0], v[1]); }, {weight, bias});
     check::gradients([&](const auto& v) { return layer_norm(x, {}, v[0]); }, {bias});
   }
