@@ -67,8 +67,7 @@ TEST_CASE("preprocess: wrong input is refused in a sentence") {
   CHECK(error_of([] {
           clip::preprocess(Image(Shape{4, 4}));
         }) ==
-        "[resize_and_crop] expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, on the "
-        "CPU, got "
+        "[resize_and_crop] expected images (H, W, 3) or (N, H, W, 3), or of 4 channels, got "
         "(4, 4)");
   CHECK(contains(error_of([] {
                    clip::preprocess(Image(Shape{4, 4, 3}), {.size = 0});

@@ -63,6 +63,14 @@ TEST_CASE("cells: everything that determines the result is in the digest, and no
     if (option->name() == "width" || option->name() == "heads")
       settings.push_back({"width", 8}),
           settings.push_back({"heads", option->name() == "width" ? 8 : 1});
+    // What only some methods in CBP's place have
+    const std::string& name = option->name();
+    for (const char* method : {"basnet", "co2", "um"}) {
+      if (name.starts_with(method)) settings.push_back({"cbp", method});
+    }
+    if (name.starts_with("method-") || name == "no-background-labels" ||
+        name == "teach-attention" || name == "keep-regularisers")
+      settings.push_back({"cbp", "basnet"});
     if (option->name() != "width") settings.push_back({option->name(), other});
     INFO(option->name());
     CHECK(files.insert(cell(settings).file).second);

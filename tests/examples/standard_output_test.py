@@ -3,8 +3,10 @@ that is added to examples/ without an entry here fails the test.
 
 usage: standard_output_test.py FOLDER_WITH_THE_PROGRAMS [ONLY THESE …]
 """
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -36,6 +38,19 @@ small_run = ["--data", work / "sim", "--prompt-vectors", 2, "--width", 8, "--hea
              2, "--warm-up-steps", 2, "--b-steps", 1, "--f-steps", 1, "--rounds", 1]
 picture = golden / "image/pillow.png"
 
+
+
+def boosting():
+    """Two steps of train_boosting, on word vectors of the names of the simulated classes."""
+    truth = json.loads((work / "sim/gt.json").read_text())["database"]
+    labels = {annotation["label"] for video in truth.values() for annotation in video["annotations"]}
+    words = {word.lower() for label in labels for word in re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+", label)}
+    words |= {"the", ".", "of", "one", "video", "and"}
+    (work / "glove.txt").write_text("".join(f"{word} 0.{i + 1} 0.5 -0.2 0.1 0.3 -0.4\n" for i, word in enumerate(sorted(words))))
+    return ["--data", work / "sim", "--out", work / "boosting", "--glove", work / "glove.txt", "--frequent-words", len(words), "--steps", 2,
+            "--rows", 24, "--batch", 4, "--pairs", 1, "--width", 8, "--decoder-hidden", 8, "--prompt-vectors", 2, "--mlp-hidden", 16]
+
+
 # What each program needs to print something. None: only --help, whose output is what is tested.
 PROGRAMS = {
     "simulate_features": lambda: ["--out", work / "other", *small_data],
@@ -46,6 +61,7 @@ PROGRAMS = {
                          "thumos-seconds", "--subset", "all"],
     "dcl_demo": lambda: ["--seeds", 1, "--no-softmax", "--rounds", 1, "--warm-up-steps", 1, "--b-steps", 1, "--f-steps", 1, "--width", 8,
                          "--layers", 0, *small_data[:-2]],
+    "train_boosting": boosting,
     "reproduce": lambda: ["--simulate", "--seeds", 1, "--tables", "vanilla", "--out", work / "study", "--width", 8, "--heads", 1,
                           "--temporal-heads", 1, *small_data],
     "extract_features": lambda: [work / "gray.y4m", "--out", work / "features", "--random-weights", 0, "--random-narrow", 64,
@@ -84,7 +100,7 @@ def prepare(name, words):
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
-if chosen & {"train_dcl", "detect", "localize", "evaluate"}:
+if chosen & {"train_dcl", "train_boosting", "detect", "localize", "evaluate"}:
     prepare("simulate_features", ["--out", work / "sim", *small_data])
     prepare("train_dcl", [*small_run, "--out", work / "run"])
 
@@ -98,7 +114,8 @@ for name in sorted(chosen):
         assert "cannot write to the standard output" in full.stderr, f"{name}, {what}: {full.stderr}"
     # The same words are right where the output can be written: what failed was the output.
     if PROGRAMS[name] is not None:
-        words = [str(word).replace(str(work / "other"), str(work / "other2")) for word in PROGRAMS[name]()]
+        words = [str(word).replace(str(work / "other"), str(work / "other2")).replace(
+            str(work / "boosting"), str(work / "boosting2")) for word in PROGRAMS[name]()]
         if name == "train_dcl":
             words = [*words, "--fresh"]
         good = run(name, words, work / "said")
