@@ -107,6 +107,30 @@ TEST_CASE("backward: what cannot work is refused") {
         }).find("a gradient of shape (3,)") != std::string::npos);
 }
 
+TEST_CASE("record: an input given as the result is refused, what shares its memory is not") {
+  const auto reversed = [](const Tensor<double>& out, const Tensor<double>& x) {
+    return autograd::record(
+        "reversed", out,
+        [](const Tensor<double>& dy, autograd::Needs) { return std::tuple(neg(dy)); }, x);
+  };
+  Tensor<double> w = check::normal({3}, 1);
+  w.requires_grad_();
+  const Tensor<double> x = mul(w, 2);
+  CHECK(check::message([&] {
+          reversed(x, x);
+        }).find("[reversed] the result is one of the inputs itself") == 0);
+  CHECK(check::message([&] {
+          autograd::record_list(
+              "first_of", x,
+              [](const Tensor<double>& dy, autograd::Needs) { return std::vector{dy}; }, {x});
+        }).find("[first_of] the result is one of the inputs itself") == 0);
+  // Two uses of x: one as it is, one reversed, three times; 2·(1 − 3).
+  sum(add(x, mul(reversed(x.detach(), x), 3))).backward();
+  CHECK(w.grad().to_vector() == std::vector<double>{-4, -4, -4});
+  const NoGrad guard;
+  CHECK(reversed(x, x).is_same(x));  // nothing is recorded
+}
+
 TEST_CASE("NoGrad, EnableGrad, detach") {
   const Tensor<double> x = tensor<double>({2});
   x.requires_grad_();

@@ -58,6 +58,14 @@ TEST_CASE("conv1d: padded at the front alone, an output sees nothing later; long
   }
 }
 
+TEST_CASE("conv1d: a stride beyond x costs nothing") {
+  const Tensor<double> x = check::normal({2, 3, 5}, 1), w = check::normal({4, 3, 3}, 2);
+  const Conv1dOptions far{.stride = (std::int64_t{1} << 31) - 1, .padding = 2};
+  const Tensor<double> first = conv1d(x, w, {}, {.padding = 2}).slice(2, 0, 1);
+  CHECK(conv1d(x, w, {}, far).to_vector() == first.to_vector());
+  check::gradients(conv1d_with(far), {x, w});
+}
+
 TEST_CASE("conv1d says what is wrong; no samples") {
   const Tensor<float> x = zeros<float>({1, 4, 5}), w = zeros<float>({6, 4, 3});
   CHECK(check::message([&] { conv1d(x[0], w); }) ==

@@ -140,15 +140,28 @@ class OpNode final : public InnerNode<T> {
   Ref<Backward> backward_;  // null once the graph was freed
 };
 
+/// Throws where the result of an op is one of its inputs: they would share a node, so that whatever
+/// else the input is used for would pass through this op's backward too.
+template <class T, class U>
+void refuse_input_as_result(const char* op, const Tensor<T>& out, const Tensor<U>& input) {
+  if constexpr (std::is_same_v<T, U>) {
+    TANDEM_CHECK(!out.is_same(input), op,
+                 "the result is one of the inputs itself: give record() input.detach(), which "
+                 "shares its memory, or a copy");
+  }
+}
+
 }  // namespace detail
 
 /// Makes `out` the recorded result of `op` on `inputs` when one of them needs a gradient, and
 /// returns it. `backward(dy, need)` returns std::tuple of one gradient per input, in order; the
 /// gradient of an input with `!need[i]` may be undefined. It runs with recording switched off.
+/// Errors: `out` is one of the inputs.
 template <FloatingElement T, class F, FloatingElement... In>
 Tensor<T> record(const char* op, Tensor<T> out, F backward, const Tensor<In>&... inputs) {
   if (anomaly_mode()) check_finite(op, "result", tandem::detail::module_path(), out);
   if (!needs_grad(inputs...)) return out;
+  (detail::refuse_input_as_result(op, out, inputs), ...);
   using Given = std::tuple<Tensor<In>...>;
   auto node = make_ref<detail::OpNode<T, F, Given>>(op, out, std::move(backward));
   (node->add_input(inputs.defined() ? inputs.node() : Ref<GradNode>()), ...);
@@ -165,6 +178,7 @@ Tensor<T> record_list(const char* op, Tensor<T> out, F backward,
   bool needed = false;
   for (const Tensor<T>& input : inputs) needed = needed || needs_grad(input);
   if (!needed) return out;
+  for (const Tensor<T>& input : inputs) detail::refuse_input_as_result(op, out, input);
   using Given = std::vector<Tensor<T>>;
   auto node = make_ref<detail::OpNode<T, F, Given>>(op, out, std::move(backward));
   for (const Tensor<T>& input : inputs) node->add_input(input.node());

@@ -181,6 +181,9 @@ inline Window3d window3d(const char* op, const Shape& shape, const Triple& kerne
                    ", is larger than that of x with its padding, ", padded);
       axis.out = (padded - extent) / s + 1;
     }
+    // The one step of a stride beyond x leads nowhere; loops that lie in memory by it stay small.
+    const std::int64_t whole = in + axis.front + axis.back;
+    if (s > whole) axis.stride = whole;
   }
   return window;
 }
