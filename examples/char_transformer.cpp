@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app("Trains a small GPT over the bytes of a text; it writes.", "char_transformer");
   app.add_option("--text", o.file, "What it learns (default: the multiplication table)");
-  app.add_option("--steps", o.steps, "So many more")->check(CLI::NonNegativeNumber);
+  app.add_option("--steps", o.steps, "So many more")->check(cli::non_negative());
   cli::add_output(app, "--out", o.out, "The checkpoint")->capture_default_str();
   app.add_option("--prompt", o.prompt, "Writes 200 bytes after this");
   app.add_flag("--resume", o.resume, "Goes on from the checkpoint");

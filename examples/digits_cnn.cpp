@@ -99,7 +99,7 @@ int main(int argc, char** argv) {
   CLI::App app("A convolutional net learns to read digits that are drawn here.", "digits_cnn");
   app.add_option("--steps", steps, "Batches of 64 digits")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(cli::non_negative());
   cli::add_output(app, "--out", out, "The weights, as PyTorch names them")->capture_default_str();
   return cli::run(app, argc, argv, [&] { learn(steps, out); });
 }
