@@ -59,7 +59,8 @@ std::map<std::string, bool> ops_of_the_index() {
 /// (tests/ops/list_unary_ops.py).
 std::vector<Case> unary_cases() {
   return {
-#define UNARY_OP(op, argument, elementwise) {#op, [] { op(there()); }},
+// rotary turns pairs of columns
+#define UNARY_OP(op, argument, elementwise) {#op, [] { op(there({2, 4})); }},
 #include "unary_ops.inc"
 #undef UNARY_OP
   };
