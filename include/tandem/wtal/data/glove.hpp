@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +14,7 @@
 #include "tandem/clip/class_names.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/tensor/factory.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
@@ -95,10 +95,10 @@ class GloveVectors {
     while (at < end) {
       float value = 0;
       const auto result = std::from_chars(at, end, value);
-      TANDEM_CHECK(result.ec == std::errc() && std::isfinite(value) &&
-                       (result.ptr == end || *result.ptr == ' '),
-                   "glove", path, ", line ", line, ": number ", numbers_.size() - begin + 1,
-                   " is not a finite number");
+      TANDEM_CHECK(
+          result.ec == std::errc() && is_finite(value) && (result.ptr == end || *result.ptr == ' '),
+          "glove", path, ", line ", line, ": number ", numbers_.size() - begin + 1,
+          " is not a finite number");
       numbers_.push_back(value);
       at = result.ptr == end ? end : result.ptr + 1;
     }
