@@ -191,12 +191,7 @@ class Model {
          ": it is not a checkpoint of train_dcl, or not of --cbp ", options_.cbp_method);
   }
   std::vector<nn::Named<float>> part(const std::string& prefix) const {
-    std::vector<nn::Named<float>> out;
-    for (const auto& named : checkpoint_.tensors) {
-      if (named.name.starts_with(prefix))
-        out.push_back({named.name.substr(prefix.size()), named.tensor});
-    }
-    return out;
+    return nn::without_prefix(prefix, checkpoint_.tensors);
   }
 
   std::string path_;

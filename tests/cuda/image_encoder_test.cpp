@@ -107,6 +107,7 @@ TEST_CASE("image encoder: features and the gradients of all parameters are the C
 TEST_CASE("image encoder kept as bfloat16: it moves, and its features are the CPU's") {
   follows_in_bfloat16(small(), 3);
 }
+// The executor takes long for it: among the long tests (cuda_executor/long).
 TEST_CASE("long: image encoder with heads of 64 columns and 65 tokens" * doctest::skip()) {
   follows_the_cpu(larger(), 2);
   follows_in_bfloat16(larger(), 2);

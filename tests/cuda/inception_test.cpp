@@ -106,6 +106,7 @@ TEST_CASE("I3D: a training step, statistics, and the gradients of everything are
     CHECK(check::distance(got[i], exact[i]) <= 1e-9);
   }
 }
+// The executor takes long for it: among the long tests (cuda_executor/long).
 TEST_CASE("long: I3D on 16 frames of 64 x 64" * doctest::skip()) {
   follows_the_cpu(config(16), {1, 3, 16, 64, 64});
 }

@@ -91,6 +91,7 @@ void follows_the_cpu(const clip::TextEncoderOptions& o, std::int64_t vectors, bo
 TEST_CASE("text encoder: features of prompts and the prompts' gradients are the CPU's") {
   for (const bool per_class : {false, true}) follows_the_cpu(small(), 3, per_class);
 }
+// The executor takes long for it: among the long tests (cuda_executor/long).
 TEST_CASE("long: text encoder with heads of 64 columns, 16 vectors on both sides" *
           doctest::skip()) {
   follows_the_cpu(larger(), 16, false);
