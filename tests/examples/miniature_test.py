@@ -90,9 +90,9 @@ with tempfile.TemporaryDirectory() as work:
     run("extract_features", world / "videos", "--out", world, "--config", weights / "extract.json",
         "--i3d-rgb", weights / "i3d_rgb.safetensors", "--i3d-flow", weights / "i3d_flow.safetensors",
         "--clip-weights", weights / "clip.safetensors")
-    short = ["--data", world, "--clip-weights", weights / "clip.safetensors", "--vocabulary", weights / "merges.txt", "--config",
+    short = ["--clip-weights", weights / "clip.safetensors", "--vocabulary", weights / "merges.txt", "--config",
              weights / "train.json", "--warm-up-steps", "120", "--rounds", "1"]
-    said = run("train_dcl", *short, "--out", work / "run")
+    said = run("train_dcl", "--data", world, *short, "--out", work / "run")
     assert re.search(r"24 .*12 ", said) and "0.64" in said, said
     # All of it a second time, on one thread: the same videos, rows, detections, to the byte.
     run("render_world", "--out", work / "again", "--train", "24", "--test", "12", "--rows", "32", "--seed", "5", threads="1")
@@ -104,7 +104,7 @@ with tempfile.TemporaryDirectory() as work:
         assert len(made) == count, (pattern, made)
         for name in made:
             assert (work / "again" / name).read_bytes() == (world / name).read_bytes(), f"{name}: one thread and two threads differ"
-    run("train_dcl", *short, "--data", work / "again", "--out", work / "run_again", threads="1")
+    run("train_dcl", "--data", work / "again", *short, "--out", work / "run_again", threads="1")
     for name in ("detections.json", *(f"rounds/{n:02}.safetensors" for n in range(2))):
         assert (work / "run_again" / name).read_bytes() == (work / "run" / name).read_bytes(), name
     evaluation = [json.loads(line) for line in (work / "run/metrics.jsonl").read_text().splitlines()]
