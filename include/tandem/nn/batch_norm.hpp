@@ -4,6 +4,7 @@
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/batch_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -25,6 +26,10 @@ class BatchNormBase final : public Layer<T> {
         running_var(ones<T>({channels})),
         num_batches_tracked(zeros<T>({})),
         options_(options) {
+    TANDEM_CHECK(static_cast<T>(options.epsilon) > 0 && is_finite(options.epsilon), "batch_norm",
+                 "epsilon must be positive, it is ", options.epsilon);
+    TANDEM_CHECK(options.momentum >= 0 && options.momentum <= 1, "batch_norm",
+                 "the momentum must be from 0 to 1, it is ", options.momentum);
     this->add("weight", weight);
     this->add("bias", bias);
     this->add_buffer("running_mean", running_mean);
