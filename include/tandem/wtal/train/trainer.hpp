@@ -229,7 +229,9 @@ class Trainer {
   std::vector<nn::Named<T>> state() const {
     std::vector<nn::Named<T>> out;
     const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
-      for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
+      for (nn::Named<T>& named : nn::with_prefix(prefix, std::move(part))) {
+        out.push_back(std::move(named));
+      }
     };
     if (cbp_) append("cbp.", cbp_->branch.state_dict());
     if (vlp_) append("vlp.", vlp_->branch.state_dict());
