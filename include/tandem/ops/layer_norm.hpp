@@ -8,6 +8,7 @@
 ///
 ///   Tensor<float> y = layer_norm(x, weight, bias);
 ///
+/// Deviations whose squares overflow T, for float from 1.8e19 on, make x̂ 0, as in PyTorch.
 /// Errors: γ or β not of shape (n), ε not positive.
 
 #include <cstdint>
