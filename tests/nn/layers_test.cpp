@@ -6,6 +6,7 @@
 #include "tandem/nn/conv1d.hpp"
 #include "tandem/nn/conv2d.hpp"
 #include "tandem/nn/conv3d.hpp"
+#include "tandem/nn/embedding.hpp"
 #include "tandem/nn/group_norm.hpp"
 #include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/pool1d.hpp"
@@ -152,6 +153,8 @@ TEST_CASE("layers refuse wrong numbers when they are made") {
     CHECK(said([&] { nn::GroupNorm<float>(1, 3, bad); }) == 13);
     CHECK(said([&] { nn::RMSNorm<float>(3, bad); }) == 11);
   }
+  CHECK(check::message([&] { nn::Embedding<float>(3, 4, random, NAN); }) ==
+        "[normal] the deviation must be finite and not negative, it is nan");
   CHECK(check::message([] { nn::BatchNorm2d<float>(3, {.momentum = 1.5}); }) ==
         "[batch_norm] the momentum must be from 0 to 1, it is 1.5");
 }

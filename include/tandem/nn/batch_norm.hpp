@@ -44,6 +44,7 @@ class BatchNormBase final : public Layer<T> {
                  "expected x of shape ", forms[axes - 1], ", got ", x.shape());
     BatchNormOptions options = options_;
     options.training = this->training();
+    if (options.training) num_batches_tracked.require_target("batch_norm", "num_batches_tracked");
     const Tensor<T> y = batch_norm(x, weight, bias, running_mean, running_var, options);
     if (options.training) num_batches_tracked += T(1);
     return y;

@@ -24,6 +24,8 @@ namespace detail {
 template <Element T>
 std::vector<Tensor<T>> list_of_parts(const char* op, std::int64_t parts) {
   std::vector<Tensor<T>> list;
+  TANDEM_CHECK(parts < (std::int64_t{1} << 44), op, "cannot allocate a list of ", parts,
+               " tensors");
   try {
     list.reserve(static_cast<std::size_t>(parts));
   } catch (const std::exception&) {  // std::bad_alloc, std::length_error
