@@ -292,12 +292,12 @@ TEST_CASE("safetensors: a name that is all prefix, and an undefined tensor") {
                  ": a tensor is called \"head\", which is all prefix: no name is left"));
   CHECK(error_of([&] {
           io::save_safetensors(path, std::vector<nn::Named<float>>{{"w", Tensor<float>()}});
-        }) == "[safetensors] tensor \"w\" is an undefined tensor (default-constructed)");
+        }) == "[safetensors] argument 'w' is an undefined tensor (default-constructed)");
   CHECK(error_of([&] { io::save_npy(dir.path("x.npy"), Tensor<float>()); }) ==
-        "[save_npy] x is an undefined tensor (default-constructed)");
+        "[save_npy] argument x is an undefined tensor (default-constructed)");
   CHECK(error_of([] { (void)io::npy_bytes(Tensor<float>()); }) ==
-        "[npy_bytes] x is an undefined tensor (default-constructed)");
+        "[npy_bytes] argument x is an undefined tensor (default-constructed)");
   io::NpzWriter npz(dir.path("x.npz"));
   CHECK(error_of([&] { npz.add("w", Tensor<float>()); }) ==
-        "[npz] array \"w\" is an undefined tensor (default-constructed)");
+        "[npz] argument 'w' is an undefined tensor (default-constructed)");
 }

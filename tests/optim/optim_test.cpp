@@ -462,8 +462,9 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
         "[optimizer] the saved state has 'second.momentum_buffer' twice");
   CHECK(refused([](auto& state) { state[0].tensor = zeros<double>({3}); }) ==
         "[optimizer] 'second.momentum_buffer' has shape (2,) here and (3,) in the saved state");
-  CHECK(refused([](auto& state) { state[0].tensor = {}; }) ==
-        "[optimizer] 'second.momentum_buffer' is an undefined tensor (default-constructed)");
+  CHECK(
+      refused([](auto& state) { state[0].tensor = {}; }) ==
+      "[optimizer] argument 'second.momentum_buffer' is an undefined tensor (default-constructed)");
   for (const double bad : {-1.0, 0.5, 1e300, static_cast<double>(NAN)}) {
     CHECK(refused([&](auto& state) {
             state[3].tensor = tensor<double>(bad);

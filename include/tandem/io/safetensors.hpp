@@ -338,7 +338,7 @@ class SafetensorsWriter {
 
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
-    tandem::detail::require_defined("safetensors", concat("tensor \"", name, "\""), x);
+    tandem::detail::require_defined("safetensors", concat("'", name, "'"), x);
     TANDEM_CHECK(name != "__metadata__", "safetensors", "a tensor cannot be named __metadata__");
     TANDEM_CHECK(x.device().is_cpu(), "safetensors", "tensor \"", name, "\" is on ", x.device(),
                  ": move it to the CPU to save it");
