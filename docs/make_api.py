@@ -146,10 +146,15 @@ def paragraph(lines):
 def is_example(line):
     """Whether a line of a comment is code: it ends as code does, or a remark follows."""
     code = re.sub(r"\s*//.*", "", line).rstrip()
-    remarked = re.search(r"\)\s{2,}// \w", line) is not None
+    remarked = re.search(r"\)\s{2,}// (?:\w|→ )", line) is not None
     if line.lstrip().startswith('{"'):  # JSON
         return False
     return (remarked or code.endswith((";", "{", "}"))) and not re.search(r"[→·−Σ∂]", code)
+
+
+def is_code(block):
+    """Whether an indented block of a comment is code: at least half of its lines are."""
+    return not block[0].lstrip().startswith(('{"', "[json]")) and 2 * sum(is_example(line) for line in block) >= len(block)
 
 
 def markdown(doc):
@@ -162,8 +167,7 @@ def markdown(doc):
         while block and not block[-1].strip():
             block.pop()
         if block:
-            code = sum(is_example(line) for line in block)
-            kind = "cpp" if 2 * code >= len(block) else "text"
+            kind = "cpp" if is_code(block) else "text"
             indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
             out.extend([f"```{kind}", *(line[indent:] for line in block), "```", ""])
         prose.clear()

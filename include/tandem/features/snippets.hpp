@@ -91,7 +91,8 @@ inline bool frame_is_used(std::int64_t frame, const SnippetOptions& o) {
 /// The frames of a row, counted from its first, that CLIP sees: the middles of `count` equal parts,
 /// ⌊(2i + 1)·stack/(2·count)⌋; one is the middle frame.
 /// (reading)
-///   clip_offsets(16, 1) == {8};  clip_offsets(16, 4) == {2, 6, 10, 14}
+///   clip_offsets(16, 1);   // → {8}
+///   clip_offsets(16, 4);   // → {2, 6, 10, 14}
 inline std::vector<std::int64_t> clip_offsets(std::int64_t stack, std::int64_t count = 1) {
   TANDEM_CHECK(count >= 1 && count <= stack, "snippets", "CLIP sees 1 to ", stack,
                " frames of a row of ", stack, ", not ", count);

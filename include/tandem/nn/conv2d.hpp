@@ -11,7 +11,8 @@ namespace nn {
 ///   weight (out, in/groups, kh, kw), bias (out,); both start as U(−1/√fan, 1/√fan) with fan =
 ///   in/groups·kh·kw, as in PyTorch.  Errors: groups that do not divide in or out.
 ///
-///   nn::Conv2d<float> conv(3, 64, 7, random, {.stride = 2, .padding = 3});
+///   const nn::Conv2d<float> conv(3, 8, 7, random, {.stride = 2, .padding = 3});
+///   conv.forward(ones<float>({2, 3, 28, 28}));   // → (2, 8, 14, 14)
 template <FloatingElement T>
 class Conv2d final : public Layer<T> {
  public:

@@ -21,7 +21,8 @@ inline std::int64_t group_channels(const char* op, std::int64_t in, std::int64_t
 ///   weight (out, in/groups, kd, kh, kw), bias (out,); both start as U(−1/√fan, 1/√fan) with fan =
 ///   in/groups·kd·kh·kw, as in PyTorch.  Errors: groups that do not divide in or out.
 ///
-///   nn::Conv3d<float> conv(64, 192, Triple::all(3), random, {.padding = Padding3d::same()});
+///   const nn::Conv3d<float> conv(2, 4, Triple::all(3), random, {.padding = Padding3d::same()});
+///   conv.forward(ones<float>({1, 2, 4, 8, 8}));   // → (1, 4, 4, 8, 8)
 template <FloatingElement T>
 class Conv3d final : public Layer<T> {
  public:

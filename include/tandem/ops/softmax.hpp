@@ -8,8 +8,10 @@
 ///   A row in which nothing takes part gives zeros (−∞ for the logarithm) and zero gradient.
 ///   An entry of −∞ counts as masked.
 ///
-///   Tensor<float> p = softmax(scores);                            // over the last dimension
-///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time; (B, T, 1) there
+///   const auto scores = tensor<float>({{1, 1}, {0, 100}});
+///   softmax(scores);                  // → ?
+///   softmax(scores, 1, scores < 1);   // → ?   of those only
+///   log_softmax(scores);              // → ?
 ///
 /// Errors: a mask that does not broadcast to x, or is on another device.
 

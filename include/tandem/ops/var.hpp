@@ -4,9 +4,10 @@
 ///   x (…) → the shape without those dimensions, or with size 1 there (keepdim).
 ///   Saves x − μ, stddev also y.  Two passes: the mean first.
 ///
-///   var(x)                                  // everything → ()
-///   var(x, -1, {.keepdim = true})           // the last dimension, kept as size 1
-///   stddev(x, {0, 2}, {.unbiased = false})  // two dimensions, divided by n
+///   const auto x = tensor<float>({{1, 3}, {2, 6}});
+///   var(x);                                   // → 4.6667
+///   var(x, -1, {.keepdim = true});            // → [[2.], [8.]]
+///   stddev(x, {0, 1}, {.unbiased = false});   // → 1.8708
 ///
 /// stddev is what NumPy and PyTorch call std, which is a namespace here. Its gradient at constant x
 /// is 0, as in PyTorch (it has no limit there). bfloat16 is computed in float and rounded once.
