@@ -27,29 +27,10 @@ INSIDE = {"cpu": "cpu", "wtal": "wtal", "features": "wtal", "cuda": "tandem", "f
 RESULT = re.compile(r"\s*// → (.*?)(?:\s{2,}.*)?$")
 
 
-def blocks_of(path):
-    """(first line, lines) of every block of code in the comments of a header."""
-    comment, start = [], 0
-    for number, line in enumerate(path.read_text().split("\n") + [""], 1):
-        text = line.strip()
-        if text.startswith("///") and not text.startswith("///<"):
-            comment.append((number, text[4:]))
-            continue
-        block = []
-        for at, body in comment + [(0, "")]:
-            if body.startswith("  ") and not re.fullmatch(r"\[[^\[\]]*\]", body.strip()):
-                block.append((at, body))
-                continue
-            if block and make_api.is_code([b for _, b in block]):
-                yield block[0][0], [b for _, b in block]
-            block = []
-        comment = []
-
-
 def all_examples():
     for path in sorted(HEADERS.rglob("*.hpp")):
         name = path.relative_to(HEADERS).as_posix()
-        for line, block in blocks_of(path):
+        for line, block in make_api.code_blocks(path):
             yield name, line, block
 
 

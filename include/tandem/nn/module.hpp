@@ -142,7 +142,7 @@ inline Generator*& current_generator() {
 /// drawn.
 ///
 ///   const nn::RandomScope scope(random);
-///   nn::Dropout<float>(0.5).forward(ones<float>({8}));   // → [0., 0., 0., 0., 2., 0., 2., 0.]
+///   nn::Dropout<float>(0.5).forward(ones<float>({8}));   // → [0., 2., 2., 2., 2., 0., 2., 0.]
 class RandomScope {
  public:
   explicit RandomScope(Generator& generator) : outer_(current_generator(), &generator) {}

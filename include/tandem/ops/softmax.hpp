@@ -8,10 +8,10 @@
 ///   A row in which nothing takes part gives zeros (−∞ for the logarithm) and zero gradient.
 ///   An entry of −∞ counts as masked.
 ///
-///   const auto scores = tensor<float>({{1, 1}, {0, 100}});
-///   softmax(scores);                  // → ?
-///   softmax(scores, 1, scores < 1);   // → ?   of those only
-///   log_softmax(scores);              // → ?
+///   const auto scores = tensor<float>({{1, 1}, {0, 1}});
+///   softmax(scores);                  // → [[0.5, 0.5], [0.2689, 0.7311]]
+///   softmax(scores, 1, scores < 1);   // → [[0., 0.], [1., 0.]]   of those only
+///   log_softmax(scores);              // → [[-0.6931, -0.6931], [-1.3133, -0.3133]]
 ///
 /// Errors: a mask that does not broadcast to x, or is on another device.
 
