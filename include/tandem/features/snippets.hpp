@@ -61,7 +61,8 @@ inline void check_snippets(const SnippetOptions& o) {
 }  // namespace detail
 
 /// Rows of a video of `frames` frames.
-///   snippet_count(451, {.stack = 24, .step = 24}) == 18;  snippet_count(15) == 0
+///   snippet_count(451, {.stack = 24, .step = 24});   // → 18
+///   snippet_count(15);                               // → 0
 inline std::int64_t snippet_count(std::int64_t frames, const SnippetOptions& o = {}) {
   detail::check_snippets(o);
   TANDEM_CHECK(frames >= 0, "snippets", "a video cannot have ", frames, " frames");

@@ -7,7 +7,6 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// A layer made of a function: `Sequential` holds activations this way.
-///   nn::make_function<float>([](const Tensor<float>& x) { return relu(x); })
 ///
 ///   const auto layer = nn::make_function<float>([](const auto& x) { return relu(x); });
 ///   layer->forward(tensor<float>({-1, 2}));   // → [0., 2.]
