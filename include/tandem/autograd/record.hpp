@@ -2,11 +2,11 @@
 /// How an op enters the graph: `record(name, result, backward, inputs…)` and `save(tensor)`.
 ///
 ///   template <FloatingElement T>
-///   Tensor<T> square(const Tensor<T>& x) {
-///     Tensor<T> y = …;                                        // forward
-///     return autograd::record("square", y,
+///   Tensor<T> cube(const Tensor<T>& x) {
+///     const Tensor<T> y = pow(x.detach(), 3);                   // forward
+///     return autograd::record("cube", y,
 ///         [x = autograd::save(x)](const Tensor<T>& dy, autograd::Needs) {
-///           return std::tuple(…2·x.get()·dy…);                // backward, right under it
+///           return std::tuple(3.0 * square(x.get()) * dy);      // backward, right under it
 ///         }, x);
 ///   }
 

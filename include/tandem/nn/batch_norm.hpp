@@ -15,7 +15,12 @@ namespace nn {
 ///   In training mode the batch's statistics are used and the running ones follow them; in
 ///   evaluation mode the running ones are used. The options' `training` follows the mode.
 ///
-///   nn::BatchNorm2d<float> norm(64);
+///   nn::BatchNorm2d<float> norm(2);
+///   nn::BatchNorm1d<float> of_rows(2);
+///   nn::BatchNorm3d<float>(8).forward(ones<float>({4, 8, 2, 3, 3}));   // → (4, 8, 2, 3, 3)
+///   norm.eval();                                                      // by the running statistics
+///   norm.forward(full<float>({1, 2, 1, 1}, 7));                       // → [[[[7.]], [[7.]]]]
+///   of_rows.forward(tensor<float>({{1, 10}, {3, 20}}));               // → [[-1., -1.], [1., 1.]]
 template <FloatingElement T, int axes>
 class BatchNormBase final : public Layer<T> {
  public:

@@ -12,7 +12,8 @@ namespace nn {
 ///   in/groups·k, as in PyTorch.  Errors: groups that do not divide
 ///   in or out; a kernel, stride or dilation below 1; negative padding.
 ///
-///   nn::Conv1d<float> conv(1024, 512, 3, random, {.padding = 1});
+///   const nn::Conv1d<float> conv(4, 6, 3, random, {.padding = 1});
+///   conv.forward(ones<float>({2, 4, 50}));   // → (2, 6, 50)
 template <FloatingElement T>
 class Conv1d final : public Layer<T> {
  public:

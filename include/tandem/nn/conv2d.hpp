@@ -12,7 +12,8 @@ namespace nn {
 ///   in/groups·kh·kw, as in PyTorch.  Errors: groups that do not divide
 ///   in or out; a kernel, stride or dilation below 1; negative padding.
 ///
-///   nn::Conv2d<float> conv(3, 64, 7, random, {.stride = 2, .padding = 3});
+///   const nn::Conv2d<float> conv(3, 8, 7, random, {.stride = 2, .padding = 3});
+///   conv.forward(ones<float>({2, 3, 28, 28}));   // → (2, 8, 14, 14)
 template <FloatingElement T>
 class Conv2d final : public Layer<T> {
  public:

@@ -24,7 +24,8 @@ inline std::int64_t group_channels(const char* op, std::int64_t in, std::int64_t
 ///   in/groups·kd·kh·kw, as in PyTorch.  Errors: groups that do not divide
 ///   in or out; a kernel, stride or dilation below 1; negative padding.
 ///
-///   nn::Conv3d<float> conv(64, 192, Triple::all(3), random, {.padding = Padding3d::same()});
+///   const nn::Conv3d<float> conv(2, 4, Triple::all(3), random, {.padding = Padding3d::same()});
+///   conv.forward(ones<float>({1, 2, 4, 8, 8}));   // → (1, 4, 4, 8, 8)
 template <FloatingElement T>
 class Conv3d final : public Layer<T> {
  public:

@@ -10,7 +10,8 @@ namespace nn {
 
 /// GroupNorm over groups of the channels of x (N, C, …), with scale and shift.   x → same shape.
 ///                                                                            [Wu & He 2018, eq. 7]
-///   nn::GroupNorm<float> norm(32, 256);
+///   const nn::GroupNorm<float> norm(2, 4);           // 2 groups of 2 channels
+///   norm.forward(tensor<float>({{1, 3, 10, 30}}));   // → [[-1., 1., -1., 1.]]
 template <FloatingElement T>
 class GroupNorm final : public Layer<T> {
  public:

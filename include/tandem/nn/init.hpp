@@ -15,7 +15,8 @@ namespace nn {
 /// refuses to be written.
 ///
 ///   const nn::SkipInit skip;
-///   auto encoder = make_ref<clip::TextEncoder<float>>(options, unused);
+///   const nn::Linear<float> layer(1 << 20, 1 << 20, random);   // four terabytes of nothing
+///   layer.weight.tensor().shape();                             // → (1048576, 1048576)
 class SkipInit {
  public:
   /// True inside such a scope on this thread.

@@ -10,6 +10,9 @@ namespace nn {
 
 /// LayerNorm over the last axis, with scale and shift.   x (…, size) → same.
 ///                                                                          [Ba et al. 2016, eq. 4]
+///
+///   const nn::LayerNorm<float> norm(2);
+///   norm.forward(tensor<float>({{1, 3}, {0, 100}}));   // → [[-1., 1.], [-1., 1.]]
 template <FloatingElement T>
 class LayerNorm final : public Layer<T> {
  public:

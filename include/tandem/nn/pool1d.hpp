@@ -9,7 +9,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// MaxPool1d — max_pool1d as a layer.
-///   nn::MaxPool1d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+///   const nn::MaxPool1d<float> pool({.kernel = 2});
+///   pool.forward(tensor<float>({1, 3, 2, 0}).reshape({1, 1, 4}));   // → [[[3., 2.]]]
 template <FloatingElement T>
 class MaxPool1d final : public Layer<T> {
  public:
@@ -31,7 +32,8 @@ class MaxPool1d final : public Layer<T> {
 };
 
 /// AvgPool1d — avg_pool1d as a layer.
-///   nn::AvgPool1d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+///   const nn::AvgPool1d<float> pool({.kernel = 2});
+///   pool.forward(tensor<float>({1, 3, 2, 0}).reshape({1, 1, 4}));   // → [[[2., 1.]]]
 template <FloatingElement T>
 class AvgPool1d final : public Layer<T> {
  public:

@@ -9,7 +9,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// MaxPool2d — max_pool2d as a layer.
-///   nn::MaxPool2d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+///   const nn::MaxPool2d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+///   pool.forward(ones<float>({2, 8, 28, 28}));   // → (2, 8, 14, 14)
 template <FloatingElement T>
 class MaxPool2d final : public Layer<T> {
  public:
@@ -32,7 +33,8 @@ class MaxPool2d final : public Layer<T> {
 };
 
 /// AvgPool2d — avg_pool2d as a layer.
-///   nn::AvgPool2d<float> pool({.kernel = 3, .stride = 2, .padding = 1});
+///   const nn::AvgPool2d<float> pool({.kernel = 7});
+///   pool.forward(ones<float>({2, 8, 7, 7}));   // → (2, 8, 1, 1)
 template <FloatingElement T>
 class AvgPool2d final : public Layer<T> {
  public:

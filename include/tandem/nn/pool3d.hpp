@@ -9,8 +9,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// MaxPool3d — max_pool3d as a layer.
-///   nn::MaxPool3d<float> pool({.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .padding =
-///   Padding3d::same()});
+///   const nn::MaxPool3d<float> pool({.kernel = {1, 2, 2}});
+///   pool.forward(ones<float>({1, 2, 8, 6, 6}));   // → (1, 2, 8, 3, 3)
 template <FloatingElement T>
 class MaxPool3d final : public Layer<T> {
  public:
@@ -29,7 +29,8 @@ class MaxPool3d final : public Layer<T> {
 };
 
 /// AvgPool3d — avg_pool3d as a layer.
-///   nn::AvgPool3d<float> pool({.kernel = {2, 7, 7}, .stride = Triple::all(1)});
+///   const nn::AvgPool3d<float> pool({.kernel = {2, 7, 7}, .stride = Triple::all(1)});
+///   pool.forward(ones<float>({1, 2, 3, 7, 7}));   // → (1, 2, 2, 1, 1)
 template <FloatingElement T>
 class AvgPool3d final : public Layer<T> {
  public:

@@ -12,6 +12,9 @@ namespace nn {
 
 /// RMSNorm over the last axis, with scale.   x (…, size) → same.   [Zhang & Sennrich 2019, eq. 4]
 ///   Without ε it is that of T, as in PyTorch.
+///
+///   const nn::RMSNorm<float> norm(2);
+///   norm.forward(tensor<float>({{1, 7}, {0, 100}}));   // → [[0.2, 1.4], [0., 1.4142]]
 template <FloatingElement T>
 class RMSNorm final : public Layer<T> {
  public:

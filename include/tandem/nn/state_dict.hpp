@@ -22,8 +22,9 @@ struct Named {
 ///
 ///   auto all = nn::with_prefix("net.", net.state_dict());
 ///   for (auto& named : nn::with_prefix("adam.", adam.state())) all.push_back(std::move(named));
-///   …
+///   all.front().name;   // → "net.weight"
 ///   net.load_state_dict(nn::without_prefix("net.", all));
+///   adam.load_state(nn::without_prefix("adam.", all));
 template <FloatingElement T>
 std::vector<Named<T>> with_prefix(std::string_view prefix, std::vector<Named<T>> state) {
   for (Named<T>& named : state) named.name.insert(0, prefix);

@@ -2,7 +2,7 @@
 /// allclose — y = whether |a − b| ≤ atol + rtol·|b| for every element: a bool, not a tensor.
 ///   a, b of shapes that broadcast.   Composed of comparisons, abs and all.
 ///
-///   TANDEM_CHECK(allclose(y, expected, {.rtol = 1e-4}), "test", "the outputs differ");
+///   allclose(tensor<float>({1, 2}), tensor<float>({1, 2.0001}), {.rtol = 1e-3});   // → true
 ///
 /// Equal infinities are close, an infinity and a number are not. NaN is close to nothing, or with
 /// equal_nan to NaN. Gradients play no part. Integers are compared as doubles. On a GPU it waits

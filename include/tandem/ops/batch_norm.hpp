@@ -9,7 +9,10 @@
 ///   and 0), the running ones too in training.  n: the elements of a channel.
 ///   Saves x, γ and, per channel, μ and s.  μ first, then σ² around it: no cancellation.
 ///
-///   Tensor<float> y = batch_norm(x, weight, bias, mean, variance, {.training = true});
+///   const auto x = tensor<float>({{1, 10}, {3, 20}});            // 2 samples, 2 channels
+///   Tensor<float> mean = zeros<float>({2}), variance = ones<float>({2});
+///   batch_norm(x, {}, {}, mean, variance, {.training = true});   // → [[-1., -1.], [1., 1.]]
+///   mean;                                                        // → [0.2, 1.5]
 ///
 /// The running tensors are changed in place; whatever is wrong is found before. Deviations whose
 /// squares overflow T make y 0, as in PyTorch. Errors: shapes, ε not positive, training on one

@@ -9,8 +9,9 @@
 ///   in their order.  With relu, y = max(0, …) and dy is cut off where y = 0.
 ///   Saves x (when W needs a gradient), W (when x does) and, with relu, y.
 ///
-///   Tensor<float> y = conv3d(x, weight, bias);
-///   y = conv3d(x, weight, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same(), .relu = true});
+///   const auto x = ones<float>({1, 3, 8, 6, 6}), w = ones<float>({4, 3, 3, 3, 3});
+///   conv3d(x, w, zeros<float>({4}));                                         // → (1, 4, 6, 4, 4)
+///   conv3d(x, w, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same()});   // → (1, 4, 8, 3, 3)
 ///
 /// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
 /// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile; on a GPU each sum

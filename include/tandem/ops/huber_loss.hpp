@@ -6,7 +6,9 @@
 ///   x, t of one shape → () or, with Reduction::none, that shape.  Composed of sub, clamp, mul and
 ///   sum: l = m·(d − m/2), m = clamp(d, −δ, δ); smooth_l1_loss with m/β and div too.
 ///
-///   smooth_l1_loss(boxes, truth, 1.0 / 9, Reduction::sum).backward();
+///   const auto x = tensor<float>({0, 0}), truth = tensor<float>({0.5, 3});
+///   huber_loss(x, truth, 1, Reduction::none);         // → [0.125, 2.5]
+///   smooth_l1_loss(x, truth, 0.5, Reduction::none);   // → [0.25, 2.75]
 ///
 /// NaN in x or t makes its gradients NaN; that of l1_loss is 0 there, as in PyTorch.
 /// Errors: shapes differ (losses do not broadcast); δ not positive; β negative.

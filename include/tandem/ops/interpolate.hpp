@@ -7,7 +7,10 @@
 ///   x (N, C, …), size (…) → (N, C, size).  Composed of index_select, mul and add; along two axes
 ///   linear is bilinear, along three trilinear.
 ///
-///   Tensor<float> y = interpolate(x, {2 * x.size(2), 2 * x.size(3)}, {.mode = Interpolation::linear});
+///   const auto x = tensor<float>({{1, 2}, {3, 4}}).reshape({1, 1, 2, 2});
+///   interpolate(x, {2, 4});   // → [[[[1., 1., 2., 2.], [3., 3., 4., 4.]]]]
+///   interpolate(x, {2, 3}, {.mode = Interpolation::linear, .align_corners = true});
+///   // → [[[[1., 1.5, 2.], [3., 3.5, 4.]]]]
 ///
 /// A position is computed in double, a nearest one exactly (PyTorch's rounds in float, which shows
 /// at a few sizes). The result never shares x's memory: at the same size it is a copy.

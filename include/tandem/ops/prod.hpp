@@ -6,7 +6,9 @@
 ///   x (…, n, …) → without that dimension, or with size 1 there (keepdim); prod(x) → ().
 ///   Saves x.  Integers and bool are multiplied as int64 and wrap around.
 ///
-///   Tensor<double> joint = prod(probabilities, -1);
+///   const auto x = tensor<float>({{1, 2}, {3, 4}});
+///   prod(x, -1);   // → [2., 12.]
+///   prod(x);       // → 24.
 ///
 /// The product of none is 1. bfloat16 is computed in float and rounded once.
 /// Errors: a dimension out of range.

@@ -4,8 +4,9 @@
 ///   x (n₀, n₁, …), times (t₀, t₁, …) → (t₀·n₀, t₁·n₁, …).  Saves nothing.  Where there are more
 ///   times than dimensions, x gets leading ones of size 1.
 ///
-///   repeat(row, {5, 1});           // (n) → (5, n)
-///   repeat(x, {1, 2, 1});          // twice along dimension 1 of three
+///   repeat(tensor<float>({1, 2}), {2, 3});
+///   // → [[1., 2., 1., 2., 1., 2.], [1., 2., 1., 2., 1., 2.]]
+///   repeat(ones<float>({3, 4, 5}), {1, 2, 1});   // → (3, 8, 5)
 ///
 /// expand() repeats dimensions of size 1 without a copy. Errors: fewer times than dimensions, one
 /// that is negative.

@@ -4,9 +4,10 @@
 ///   dx = the gradients of the parts, one after another.
 ///   x (…, n, …) → std::vector of (…, nᵢ, …), Σ nᵢ = n.  Views: nothing is copied.
 ///
-///   std::vector<Tensor<float>> qkv = chunk(x, 3, -1);
-///   split(x, 4);                   // rows 0 to 3, 4 to 7 …; the last part may be smaller
-///   split(x, {2, 5, 1}, 1);        // three parts of these sizes
+///   const auto x = arange<float>(8);
+///   split(x, 3);              // → {[0., 1., 2.], [3., 4., 5.], [6., 7.]}
+///   split(x, {2, 5, 1}, 0);   // → {[0., 1.], [2., 3., 4., 5., 6.], [7.]}
+///   chunk(x, 2);              // → {[0., 1., 2., 3.], [4., 5., 6., 7.]}
 ///
 /// chunk gives parts of ⌈n/parts⌉, as PyTorch does, so there may be fewer of them: 6 in 4 are 2, 2,
 /// 2. Errors: a size below 1 (of several: below 0), sizes that are not n together, parts below 1.

@@ -5,9 +5,10 @@
 ///   Saves x − μ, stddev also y.  Three passes: the mean, the mean of what remains (μ's rounding),
 ///   the squares. So equal elements have exactly 0.
 ///
-///   var(x)                                  // everything → ()
-///   var(x, -1, {.keepdim = true})           // the last dimension, kept as size 1
-///   stddev(x, {0, 2}, {.unbiased = false})  // two dimensions, divided by n
+///   const auto x = tensor<float>({{1, 3}, {2, 6}});
+///   var(x);                                   // → 4.6667
+///   var(x, -1, {.keepdim = true});            // → [[2.], [8.]]
+///   stddev(x, {0, 1}, {.unbiased = false});   // → 1.8708
 ///
 /// stddev is what NumPy and PyTorch call std, which is a namespace here. Its gradient at constant x
 /// is 0, as in PyTorch (it has no limit there). Both are infinite where the sum of the squares is

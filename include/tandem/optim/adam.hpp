@@ -80,6 +80,12 @@ inline const Kernel<void(Queue&, const AdamTensor<T>* tensors, std::int64_t coun
 /// Weight decay adds wd·θ to the gradient (L2), as torch.optim.Adam does.
 /// AdamW — decoupled: θ ← θ·(1 − lr·wd) first, the gradient stays as it is.
 ///                                                                       [Loshchilov & Hutter 2019]
+///
+///   Tensor<float> w = tensor<float>({1, 2}).requires_grad_();
+///   optim::AdamW<float> adam({w}, {.learning_rate = 0.1, .weight_decay = 0.01});
+///   sum(square(w)).backward();
+///   adam.step();
+///   w;   // → [0.899, 1.898]
 template <FloatingElement T, bool decoupled>
 class AdamBase final : public Optimizer<T> {
  public:

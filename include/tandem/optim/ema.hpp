@@ -22,8 +22,9 @@ struct EmaOptions {
 /// Ema — a ← d·a + (1 − d)·θ for every parameter θ at each update; a starts as θ.
 ///                                                     [Polyak & Juditsky 1992; Tarvainen & Valpola 2017]
 ///   optim::Ema<float> ema(net.named_parameters());
-///   adam.step(); ema.update();
-///   { const optim::EmaScope<float> scope(ema); evaluate(net); }   // with the averages in the module
+///   adam.step();
+///   ema.update();
+///   { const optim::EmaScope<float> scope(ema); net.forward(x); }      // with the averages
 ///
 /// Given as state_dict(), buffers are averaged too. The averages stand on the devices of their
 /// parameters, as these are when the Ema is made. Errors: no parameters, two that share memory, a

@@ -23,7 +23,11 @@ inline void require_part(const char* what, double value) {
 ///   cosine:         final + (1 − final)·(1 + cos(π·progress))/2, progress = (step − warmup)/(total
 ///   − warmup)
 ///                                                                [Loshchilov & Hutter 2017, eq. 5]
-///   optimizer.set_learning_rate(base * schedule.factor(step));
+///   using Kind = optim::Schedule::Kind;
+///   const optim::Schedule schedule{.kind = Kind::cosine, .warmup = 2, .total = 6};
+///   for (int step = 0; step < 7; ++step) factors.push_back(schedule.factor(step));
+///   factors;                                          // → {0.5, 1, 1, 0.853553, 0.5, 0.146447, 0}
+///   sgd.set_learning_rate(0.1 * schedule.factor(4));   // before each step
 struct Schedule {
   enum class Kind { constant, cosine };
   Kind kind = Kind::constant;  ///< what follows the warm-up
@@ -48,6 +52,8 @@ struct Schedule {
 };
 
 /// The rate falls by a factor every `size` steps: γ^⌊step/size⌋. (torch.optim.lr_scheduler.StepLR)
+///
+///   optim::StepSchedule{.size = 30, .gamma = 0.1}.factor(60);   // → 0.01
 struct StepSchedule {
   std::int64_t size = 1;  ///< steps
   double gamma = 0.1;     ///< γ
@@ -63,6 +69,8 @@ struct StepSchedule {
 };
 
 /// γ^step. (torch.optim.lr_scheduler.ExponentialLR)
+///
+///   optim::ExponentialSchedule{.gamma = 0.5}.factor(3);   // → 0.125
 struct ExponentialSchedule {
   double gamma = 0.99;  ///< γ
 
@@ -74,6 +82,10 @@ struct ExponentialSchedule {
 /// Half a cosine from 1 to `final_factor` again and again, each `growth` times as long as the last.
 ///   final + (1 − final)·(1 + cos(π·t/T))/2, t steps after the last restart, T steps before the next
 ///                                                                [Loshchilov & Hutter 2017, eq. 5]
+///
+///   const optim::CosineRestarts restarts{.period = 10, .growth = 2};
+///   restarts.factor(5);    // → 0.5
+///   restarts.factor(10);   // → 1
 struct CosineRestarts {
   std::int64_t period = 1;  ///< steps of the first cosine
   std::int64_t growth = 1;  ///< of each period over that before it
@@ -105,6 +117,10 @@ struct CosineRestarts {
 ///                                                          [Smith & Topin 2019; OneCycleLR of torch]
 ///   the top is at step rise·total − 1, the end at total − 1, where it stays
 ///   (PyTorch also moves the momentum; here it stays)
+///
+///   const optim::OneCycle cycle{.total = 100};
+///   cycle.factor(0);    // → 0.04
+///   cycle.factor(29);   // → 1
 struct OneCycle {
   std::int64_t total = 0;  ///< steps
   double rise = 0.3;       ///< the part of them before the top
@@ -145,8 +161,9 @@ struct PlateauOptions {
 };
 
 /// Cuts the rate where a measure no longer gets better. (torch.optim.lr_scheduler.ReduceLROnPlateau)
-///   optim::Plateau plateau({.factor = 0.5, .patience = 3});
-///   optimizer.set_learning_rate(base * plateau.update(validation_loss));   // after each epoch
+///   optim::Plateau plateau({.factor = 0.5, .patience = 1});   // after each epoch:
+///   for (double loss : {3.0, 2.0, 2.0, 2.0}) sgd.set_learning_rate(0.1 * plateau.update(loss));
+///   sgd.learning_rate();                                      // → 0.05
 class Plateau {
  public:
   /// All that changes, for a checkpoint.

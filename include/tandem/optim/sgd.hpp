@@ -49,6 +49,12 @@ inline const Kernel<void(Queue&, const SgdTensor<T>* tensors, std::int64_t count
 /// SGD with momentum, as PyTorch defines it:                       [Sutskever et al. 2013, §2]
 ///   g ← g + wd·θ;   b ← g at a parameter's first step, then μ·b + (1 − dampening)·g;
 ///   g ← g + μ·b (Nesterov) or b;   θ ← θ − lr·g.
+///
+///   Tensor<float> w = tensor<float>({1, 2}).requires_grad_();
+///   optim::Sgd<float> sgd({w}, {.learning_rate = 0.1, .momentum = 0.9});
+///   sum(square(w)).backward();
+///   sgd.step();
+///   w;   // → [0.8, 1.6]
 template <FloatingElement T>
 class Sgd final : public Optimizer<T> {
  public:

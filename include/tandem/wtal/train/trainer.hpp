@@ -93,7 +93,11 @@ class Trainer {
   /// The same without waiting for a GPU: branches that were moved to one before the trainer was made
   /// take their steps there. One report taken late keeps it busy:
   ///   PendingReport<float> before = trainer.start_step(batch(0));
-  ///   for (…) { auto now = trainer.start_step(batch(i)); use(before.get()); before = now; }
+  ///   for (std::int64_t i = 1; i < steps; ++i) {
+  ///     PendingReport<float> now = trainer.start_step(batch(i));
+  ///     use(before.get());
+  ///     before = now;
+  ///   }
   PendingReport<T> start_step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) {
