@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/cuda/kernel.hpp"
 #include "tandem/image/levels.hpp"
 #include "tandem/image/resize_and_crop.hpp"
 
@@ -73,6 +74,42 @@ struct FlowAxis {
   }
 };
 
+/// `count` fields of flow (height, width, 2) on their way to planes (2, count, crop, crop).
+struct FlowJob {
+  std::int64_t count, height, width, crop;
+  float bound;
+  FlowAxis rows, columns;
+};
+inline void flow_planes_on_cpu(float* to, const float* from, const FlowJob& job) {
+  const FlowAxis &rows = job.rows, &columns = job.columns;
+  const std::int64_t crop = job.crop, low = rows.low(), lines = rows.high() - low;
+  const float bound = job.bound;
+  cpu::parallel_for(job.count * 2, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<float> between({lines, crop});
+    float* middle = between.mutable_data();
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const std::int64_t c = plane / job.count, t = plane % job.count;
+      const float* picture = from + t * job.height * job.width * 2 + c;
+      for (std::int64_t y = 0; y < lines; ++y) {
+        const float* line = picture + (low + y) * job.width * 2;
+        for (std::int64_t x = 0; x < crop; ++x) middle[y * crop + x] = columns.at(x, line, 2, 0);
+      }
+      const float scale = static_cast<float>((c == 0 ? columns : rows).factor);
+      float* result = to + plane * crop * crop;
+      for (std::int64_t y = 0; y < crop; ++y) {
+        for (std::int64_t x = 0; x < crop; ++x) {
+          const float v = rows.at(y, middle + x, crop, low) * scale;
+          TANDEM_CHECK(v == v, "preprocess_flow", "the flow of frame ", t, " holds NaN");
+          result[y * crop + x] = (v < -bound ? -bound : v > bound ? bound : v) / bound;
+        }
+      }
+    }
+  });
+}
+/// to (2, count, crop, crop) from (count, height, width, 2).
+inline const Kernel<void(Queue&, float* to, const float* from, const FlowJob& job)> flow_planes{
+    "flow_planes", flow_planes_on_cpu};
+
 }  // namespace detail
 
 /// Frames as the RGB stream takes them.   (T, H, W, 3) → (3, T, crop, crop)
@@ -98,45 +135,31 @@ inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
 }
 
 /// Flow as the flow stream takes it; u and v, in pixels, are the last axis.
-///   (T, H, W, 2) → (2, T, crop, crop).  Errors: a vector that is NaN.
+///   (T, H, W, 2) → (2, T, crop, crop), on the device of the flow, with the same bits.
+/// Errors: on the CPU, a vector that is NaN (on a GPU it stays NaN).
 inline Tensor<float> preprocess_flow(const Tensor<float>& flow,
                                      const PreprocessOptions& options = {}) {
   const char* const op = "preprocess_flow";
   detail::check_options(op, options);
-  TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2 && flow.device().is_cpu(), op,
-               "expected flow (T, H, W, 2) on the CPU, got ", flow.shape());
+  TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2, op, "expected flow (T, H, W, 2), got ",
+               flow.shape());
+  const Device device = flow.device();
+  TANDEM_CHECK(detail::flow_planes.runs_on(device), op, "has no CUDA kernel (the flow is on ",
+               device, ")");
   const std::int64_t count = flow.size(0), height = flow.size(1), width = flow.size(2),
                      crop = options.crop;
   TANDEM_CHECK(height > 0 && width > 0, op, "the flow ", flow.shape(), " has no pixels");
+  const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop}, device);
+  if (count == 0) return out;
   const io::ImageSize to_size = io::resized_size(height, width, options.size);
-  const detail::FlowAxis rows(height, to_size.height, crop, options.filter);
-  const detail::FlowAxis columns(width, to_size.width, crop, options.filter);
-  const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop});
-  const float* from = given.data();
-  float* to = out.mutable_data();
-  const float bound = options.bound;
-  const std::int64_t low = rows.low(), lines = rows.high() - low;
-  cpu::parallel_for(count * 2, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Tensor<float> between({lines, crop});
-    float* middle = between.mutable_data();
-    for (std::int64_t plane = begin; plane < end; ++plane) {
-      const std::int64_t c = plane / count, t = plane % count;
-      const float* picture = from + t * height * width * 2 + c;
-      for (std::int64_t y = 0; y < lines; ++y) {
-        const float* line = picture + (low + y) * width * 2;
-        for (std::int64_t x = 0; x < crop; ++x) middle[y * crop + x] = columns.at(x, line, 2, 0);
-      }
-      const float scale = static_cast<float>((c == 0 ? columns : rows).factor);
-      float* result = to + plane * crop * crop;
-      for (std::int64_t y = 0; y < crop; ++y) {
-        for (std::int64_t x = 0; x < crop; ++x) {
-          const float v = rows.at(y, middle + x, crop, low) * scale;
-          TANDEM_CHECK(v == v, op, "the flow of frame ", t, " holds NaN");
-          result[y * crop + x] = (v < -bound ? -bound : v > bound ? bound : v) / bound;
-        }
-      }
-    }
-  });
+  const detail::FlowJob job{count,
+                            height,
+                            width,
+                            crop,
+                            options.bound,
+                            detail::FlowAxis(height, to_size.height, crop, options.filter),
+                            detail::FlowAxis(width, to_size.width, crop, options.filter)};
+  detail::flow_planes(device, out.mutable_device_data(), given.device_data(), job);
   return out;
 }
 
