@@ -4,7 +4,6 @@
 #include "losses.cuh"
 
 namespace tandem_kernels {
-namespace {
 
 namespace formula = tandem::formula;
 
@@ -25,8 +24,6 @@ struct ClampedBceGradient {
     return (p[i] - y[i]) / (spread < least ? least : spread) / count;
   }
 };
-
-}  // namespace
 
 template <class T>
 void clamped_bce_forward(Queue& queue, T* loss, T* gradient, const T* p, const T* y,

@@ -12,7 +12,6 @@
 #include "fragments.cuh"
 
 namespace tandem_kernels {
-namespace {
 
 using tandem::bfloat16;
 
@@ -89,8 +88,6 @@ __global__ void __launch_bounds__(mma_threads)
     __syncthreads();
   }
 }
-
-}  // namespace
 
 void conv3d_in_bfloat16(Queue& queue, ImplicitProduct<float> product,
                         const TapsOfOutputs<float>& right) {

@@ -10,7 +10,6 @@
 #include "tandem/formula/number.hpp"
 
 namespace tandem_kernels {
-namespace {
 
 namespace formula = tandem::formula;
 
@@ -112,8 +111,6 @@ __global__ void __launch_bounds__(Team<block>::most)
     });
   }
 }
-
-}  // namespace
 
 template <class T>
 void log_odds_forward(Queue& queue, T* y, const T* s, std::int64_t rows, std::int64_t n) {
