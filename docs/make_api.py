@@ -125,8 +125,8 @@ def names_it(lines, name):
 # --- comments and code as Markdown ---
 
 def escaped(text):
-    """Prose as Markdown: what stands between backquotes is code, all else is as written."""
-    parts = re.split(r"(`[^`]+`)", text)
+    """Prose as Markdown: what stands between backquotes is code, between double stars strong, all else is as written."""
+    parts = re.split(r"(`[^`]+`|\*\*\w[^*`]*\*\*)", text)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"([\\<*|~]|(?<!\w)_|_(?!\w)|`|\](?=\())", r"\\\1", parts[i])
     return "".join(parts)
@@ -542,12 +542,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale or missing")
     parser.add_argument("--site", type=pathlib.Path, metavar="FOLDER", help="also write HTML pages there")
+    parser.add_argument("--site-only", type=pathlib.Path, metavar="FOLDER", help="write HTML pages there, and nothing else")
     args = parser.parse_args()
     pages = {stem: Page(stem) for stem in PAGES}
     texts = {f"{stem}.md": page.text() for stem, page in pages.items()}
     texts["README.md"] = index(pages)
-    wrong = problems(pages, texts)
-    if args.check:
+    wrong = [] if args.site_only else problems(pages, texts)
+    if args.site_only:
+        args.site = args.site_only
+    elif args.check:
         there = {p.name: p.read_text() for p in OUT.glob("*.md")}
         wrong += [f"docs/api/{name} is stale: run make docs" for name in sorted(set(there) | set(texts))
                   if there.get(name) != texts.get(name)]
@@ -558,8 +561,9 @@ def main():
                 old.unlink()
         for name, text in texts.items():
             (OUT / name).write_text(text)
-        if args.site:
-            api_site.write(args.site, pages, texts, [stem for _, stems in ROOMS for stem in stems])
+    if args.site:
+        guides = {stem: (ROOT / "docs" / f"{stem}.md").read_text() for stem in api_site.GUIDES}
+        api_site.write(args.site, pages, texts, [stem for _, stems in ROOMS for stem in stems], guides)
     count = sum(len(page.names) for page in pages.values())
     print("\n".join(wrong) or f"{count} names on {len(pages)} pages, each with a comment of its own or of its group")
     sys.exit(1 if wrong else 0)

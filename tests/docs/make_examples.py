@@ -105,7 +105,7 @@ def source(part, examples, given, without):
     """The file of a part; `without`: notes of givens whose examples are left out."""
     examples = [e for e in examples if not given.get(e[0], ("",))[0].startswith(without)]
     headers = sorted({name for name, _, _ in examples})
-    out = ['#include "examples.hpp"', "#include <fstream>", "#include <iostream>", "#include <numeric>", "#include <thread>", '#include "tandem/tandem.hpp"',
+    out = ['#include "examples.hpp"', "#include <fstream>", "#include <iostream>", "#include <numeric>", "#include <thread>", "#include <zlib.h>", '#include "tandem/tandem.hpp"',
            *(f'#include "tandem/{name}"' for name in headers), "",
            "const examples::Scratch scratch;" if part == "files" else ""]
     for name, line, block in examples:
