@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "rounded.cuh"
-#include "tandem/i3d/preprocess.hpp"
+#include "tandem/i3d/flow_axis.hpp"
 #include "tandem/tensor/factory.hpp"
 
 namespace tandem_kernels {

@@ -170,12 +170,12 @@ TEST_CASE("row_flow: the flow of a row is put together where it is") {
     const auto emit = [&](const FrameRow<ExtractionFrame>& row) {
       (gpu ? there : here).push_back(row_flow(row, 2));
     };
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 5; ++i) {
       ExtractionFrame frame;
-      if (i < 3)
+      if (i < 4)
         frame.flow = check::cast<float>(check::normal({2, 1, 2, 2}, 7 + static_cast<unsigned>(i)))
                          .to(gpu ? Device::cuda() : Device::cpu());
-      assembler.add(std::move(frame), i, i + 1, i == 3, emit);
+      assembler.add(std::move(frame), i, i + 1, i == 4, emit);
     }
     assembler.finish(emit);
   }

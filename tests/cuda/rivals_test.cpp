@@ -119,7 +119,7 @@ TEST_CASE("log_odds: saturated rows, several largest ones, what takes no part") 
                                                  {650, 0, 0, 0},
                                                  {3, 3, 3, 2.999},
                                                  {-1e4, 0, -1e4, -1e4},
-                                                 {1, -700, -800, -900},
+                                                 {1, -680, -800, -900},
                                                  {5, -INFINITY, 4, -INFINITY},
                                                  {2, -INFINITY, -INFINITY, -INFINITY}};
   std::vector<double> all;

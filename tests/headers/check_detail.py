@@ -50,7 +50,7 @@ OFFERED = {
     "ops/linear_bf16.hpp": "rounded_rows",
     "ops/max_pool3d.hpp": "MaxPoolPlane",
     "nn/module.hpp": "copy_all",
-    "i3d/preprocess.hpp": "FlowAxis FlowJob",
+    "i3d/flow_axis.hpp": "FlowAxis FlowJob",
     "image/gray.hpp": "gray_level",
     "image/levels.hpp": "ByteLevels BytePlanes byte_planes",
     "image/resize_axis.hpp": "ResizeAxis ResizeJob ResizeTaps resize_bits resize_half",

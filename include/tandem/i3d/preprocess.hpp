@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "tandem/cuda/kernel.hpp"
+#include "tandem/i3d/flow_axis.hpp"
 #include "tandem/image/levels.hpp"
 #include "tandem/image/resize_and_crop.hpp"
 
@@ -44,42 +45,6 @@ inline void check_options(const char* op, const PreprocessOptions& o) {
   TANDEM_CHECK(o.bound > 0, op, "the bound of the flow must be positive, it is ", o.bound);
 }
 
-/// One axis of a picture, resized and cropped.
-struct FlowAxis {
-  io::detail::ResizeTaps taps;
-  bool identity;
-  std::int64_t first;  ///< of the resized picture
-  double factor;       ///< of the vectors
-
-  FlowAxis(std::int64_t in, std::int64_t out, std::int64_t crop, ResizeFilter filter)
-      : taps(in, out, io::detail::crop_axis(out, crop).first, crop, filter),
-        identity(in == out),
-        first(io::detail::crop_axis(out, crop).first),
-        factor(static_cast<double>(out) / static_cast<double>(in)) {}
-  std::int64_t low() const { return identity ? first : taps.begin.front(); }
-  std::int64_t high() const {
-    return identity ? first + taps.count : taps.begin.back() + taps.taps.back();
-  }
-  /// Output i from inputs that lie `step` apart, the first of which is number `base`; added up in
-  /// double and rounded, as in Pillow.
-  float at(std::int64_t i, const float* in, std::int64_t step, std::int64_t base) const {
-    if (identity) return in[(first + i - base) * step];
-    const std::size_t n = static_cast<std::size_t>(i);
-    const double* w = taps.weights.data() + i * taps.width;
-    double sum = 0;
-    for (std::int64_t k = 0; k < taps.taps[n]; ++k) {
-      sum += static_cast<double>(in[(taps.begin[n] - base + k) * step]) * w[k];
-    }
-    return static_cast<float>(sum);
-  }
-};
-
-/// `count` fields of flow (height, width, 2) on their way to planes (2, count, crop, crop).
-struct FlowJob {
-  std::int64_t count, height, width, crop;
-  float bound;
-  FlowAxis rows, columns;
-};
 inline void flow_planes_on_cpu(float* to, const float* from, const FlowJob& job) {
   const FlowAxis &rows = job.rows, &columns = job.columns;
   const std::int64_t crop = job.crop, low = rows.low(), lines = rows.high() - low;
@@ -152,13 +117,17 @@ inline Tensor<float> preprocess_flow(const Tensor<float>& flow,
   const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop}, device);
   if (count == 0) return out;
   const io::ImageSize to_size = io::resized_size(height, width, options.size);
+  const auto axis = [&](std::int64_t in, std::int64_t resized) {
+    return detail::FlowAxis(in, resized, io::detail::crop_axis(resized, crop).first, crop,
+                            options.filter);
+  };
   const detail::FlowJob job{count,
                             height,
                             width,
                             crop,
                             options.bound,
-                            detail::FlowAxis(height, to_size.height, crop, options.filter),
-                            detail::FlowAxis(width, to_size.width, crop, options.filter)};
+                            axis(height, to_size.height),
+                            axis(width, to_size.width)};
   detail::flow_planes(device, out.mutable_device_data(), given.device_data(), job);
   return out;
 }
