@@ -239,7 +239,9 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax")
       .words({"sigmoid", "softmax"});
   t.add("concat-clip", o.concat_clip,
-        "CBP reads I3D and CLIP rows side by side (the paper's naive combination)");
+        "CBP reads I3D and CLIP rows side by side (the paper's naive combination); co2: CLIP's "
+        "beside "
+        "RGB's");
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
@@ -320,7 +322,6 @@ inline void check_method(const Options& o) {
   only("--no-background-labels", m.no_background_labels, basnet || co2 || um);
   only("--teach-attention", o.train.teach_attention, basnet || co2 || um);
   only("--keep-regularisers", o.train.keep_regularisers, basnet || co2);
-  only("--concat-clip", o.concat_clip, !co2);  // two streams and no third
   only("--cbp-scale", o.cbp.scale != 1, transformer);
   only("--cbp-reading softmax", o.cbp_reading == "softmax", transformer);
   TANDEM_CHECK(m.weight_decay >= 0 || m.weight_decay == -1, "train_dcl",
