@@ -146,15 +146,10 @@ inline std::vector<Detection> co2_detections(std::span<const double> cas,
 ///   The loss is rivals::co2_losses, on pairs of videos of one class.
 ///   In DCL (reading): P_c = a·softmax_{C+1}(S)_c, the background has the rest, 1 − Σ_c P_c; f = h;
 ///   the label-free terms are L_mut, norm and guide.
-<<<<<<< HEAD
-/// x (B, T, 2·stream), columns RGB then flow. Names of the state are those of the public checkpoints,
-/// which also have a `feat_encoder` that nothing reads: load them with strict = false.
-=======
-/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip], and
-/// the fusion and the classifier are as much wider (reading). Names of the state are those of the public checkpoints,
-/// which also have a `feat_encoder` that nothing reads: load them with strict = false. Runs on the
-/// CPU.
->>>>>>> methods
+/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip],
+/// and the fusion and the classifier are as much wider (reading). Names of the state are those of
+/// the public checkpoints, which also have a `feat_encoder` that nothing reads: load them with
+/// strict = false.
 template <FloatingElement T>
 class Co2Branch final : public Branch<T> {
  public:
