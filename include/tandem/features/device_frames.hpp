@@ -23,6 +23,7 @@
 #include "tandem/image/gray.hpp"
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/index_select.hpp"
+#include "tandem/ops/to.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
