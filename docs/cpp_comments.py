@@ -312,6 +312,8 @@ class Reader:
             return Declaration("concept", match[1], code, line)
         if re.match(r"(?:template ?<.*> )?(?:class|struct|enum class|union) [\w:]+(?: : [\w:]+)?$", code):
             return None
+        if returns_pointer := re.search(r"\(\*&?(\w+)\(\)\)\(", code):
+            return Declaration("function", returns_pointer[1], code, line)
         if pointer := re.search(r"\(\*(\w+)\)\(", code):
             return Declaration("variable", pointer[1], code, line)
         if is_function:

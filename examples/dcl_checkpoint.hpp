@@ -56,12 +56,18 @@ struct TextFiles {
 /// The branches of a checkpoint, ready to score videos.
 class Model {
  public:
-  /// `classes` are used where the checkpoint does not name them.
-  Model(const std::string& path, std::vector<std::string> classes)
+  /// `classes` are used where the checkpoint does not name them; `precision` of the products, where
+  /// it is not empty, in place of that it was trained with.
+  Model(const std::string& path, std::vector<std::string> classes,
+        const std::string& precision = "")
       : path_(path), checkpoint_(io::load_checkpoint<float>(path)), classes_(std::move(classes)) {
     if (const auto method = checkpoint_.notes.find("method"); method != checkpoint_.notes.end())
       fail("checkpoint", path, " is of ", method->second, ", which this program does not know");
     read_options(options_, checkpoint_.options, path);
+    if (!precision.empty()) {
+      options_.precision = precision;
+      finish_options(options_);
+    }
     if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
       const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
       const std::vector<std::string> given = std::exchange(classes_, {});

@@ -134,9 +134,9 @@ inline cli::OptionTable option_table(Options& o) {
       .from(1, 64);
   t.add("dropout", o.cbp.dropout, "transformer and VLP: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
-        "Products of linear layers and attention: float, tf32 (linear layers on a GPU), or bf16; "
-        "weights, sums and losses stay float")
-      .words({"float", "tf32", "bf16"});
+        "Products of linear layers and attention: fp32 (or float, its older name), tf32 (linear "
+        "layers on a GPU), or bf16; weights, sums and losses stay float")
+      .words({"fp32", "tf32", "bf16", "float"});
   t.add("positions", o.positions, "transformer: none, sinusoid or learned")
       .words({"none", "sinusoid", "learned"});
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
@@ -357,6 +357,7 @@ inline void finish_options(Options& o) {
                     : o.positions == "learned" ? Positions::learned
                                                : Positions::none;
   o.cbp.table = o.vlp.table = t.crop;
+  if (o.precision == "fp32") o.precision = "float";  // as checkpoints have it
   o.cbp.precision = o.vlp.precision = o.precision == "bf16"   ? Precision::bfloat16
                                       : o.precision == "tf32" ? Precision::tf32
                                                               : Precision::full;

@@ -74,6 +74,7 @@ class Program {
         !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
     const int threads = o_.threads > 0 ? static_cast<int>(o_.threads) : cpu::num_threads();
     const Device device = cli::open_device("reproduce", o_.train.device);
+    (void)cli::open_precision("reproduce", o_.train.precision, false, device);
     TANDEM_CHECK(device.is_cpu() || o_.jobs <= 1, "reproduce",
                  "on a GPU trainings are done one at a time: --jobs ", o_.jobs,
                  " goes with --device cpu");

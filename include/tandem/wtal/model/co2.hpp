@@ -146,10 +146,10 @@ inline std::vector<Detection> co2_detections(std::span<const double> cas,
 ///   The loss is rivals::co2_losses, on pairs of videos of one class.
 ///   In DCL (reading): P_c = a·softmax_{C+1}(S)_c, the background has the rest, 1 − Σ_c P_c; f = h;
 ///   the label-free terms are L_mut, norm and guide.
-/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip], and
-/// the fusion and the classifier are as much wider (reading). Names of the state are those of the public checkpoints,
-/// which also have a `feat_encoder` that nothing reads: load them with strict = false. Runs on the
-/// CPU.
+/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip],
+/// and the fusion and the classifier are as much wider (reading). Names of the state are those of
+/// the public checkpoints, which also have a `feat_encoder` that nothing reads: load them with
+/// strict = false.
 template <FloatingElement T>
 class Co2Branch final : public Branch<T> {
  public:
@@ -247,12 +247,13 @@ class Co2Branch final : public Branch<T> {
     const NoGrad no_grad;
     const nn::ModuleScope scope("co2");
     const PrecisionScope products(options_.precision);
-    const Tensor<T> rows = x.template to<T>().unsqueeze(0);
-    const Tensor<bool> valid = ones<bool>({1, rows.size(1)});
+    const Device device = fusion.weight.device();
+    const Tensor<T> rows = x.template to<T>().unsqueeze(0).to(device);
+    const Tensor<bool> valid = ones<bool>({1, rows.size(1)}, device);
     detail::check_frames("co2", rows, width(options_), valid);
     const rivals::Co2Scores<T> s = pooled(classify(rows, valid).scores);
     const auto doubles = [](const Tensor<T>& t) {
-      return t.contiguous().template to<double>().to_vector();
+      return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
     };
     std::vector<Detection> out = co2_detections(doubles(s.cas), doubles(s.attention), options_);
     for (Detection& d : out) {

@@ -189,7 +189,9 @@ class BoostingTrainer {
   std::vector<nn::Named<T>> state() const {
     std::vector<nn::Named<T>> out;
     const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
-      for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
+      for (nn::Named<T>& named : nn::with_prefix(prefix, std::move(part))) {
+        out.push_back(std::move(named));
+      }
     };
     append("tsm.", tsm_.state_dict());
     append("vlc.", vlc_.state_dict());
