@@ -77,6 +77,7 @@ class Report {
   /// One page over this run and another on the same data, whose videos this one shows.
   void write_beside(Report& other) {
     check_same_data(other);
+    tests_only_ = other.tests_only_ = true;
     std::string mine = name_of(o_.run), its = name_of(other.o_.run);
     if (mine == its) mine = o_.run, its = other.o_.run;
     const io::Json page = report::pair_json(
@@ -423,6 +424,7 @@ class Report {
           static_cast<std::size_t>(o_.show_classes), files_.find(video.id)));
     }
     hidden_ = test_.videos.size() - shown.size();
+    if (tests_only_) return io::Json(std::move(out));
     const std::vector<dcl::RecordedRound> rounds = dcl::read_rounds(o_.run);
     if (rounds.empty()) {
       warnings_.push_back(concat("Pseudo-labels of the rounds are missing: ", o_.run,
@@ -478,7 +480,7 @@ class Report {
   dcl::Options run_;
   report::VideoFolder files_;
   std::vector<std::string> warnings_;
-  bool cbp_ = false, vlp_ = false;
+  bool cbp_ = false, vlp_ = false, tests_only_ = false;
   std::vector<InferenceOptions> ways_;
   std::optional<dcl::Data> data_;
   GroundTruth truth_, test_;  // of all videos, of the test videos
