@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,16 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = ("mlp", "custom_op", "digits_cnn", "char_transformer")
+
+
+def clang():
+    """The newest Clang here that is new enough, 16, or none."""
+    names = ["clang++", *(f"clang++-{n}" for n in range(22, 15, -1))]
+    for name in filter(shutil.which, names):
+        version = subprocess.run([name, "-dumpversion"], capture_output=True, text=True).stdout
+        if int(version.split(".")[0]) >= 16:
+            return [name]
+    return []
 
 
 def sources(folder):
@@ -42,7 +53,7 @@ def cost(command):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--compilers", nargs="+", default=["g++", "clang++"])
+    parser.add_argument("--compilers", nargs="+", default=["g++", *clang()])
     parser.add_argument("--only", nargs="+", help="programs (default: all)")
     parser.add_argument("--modes", nargs="+", default=["compiled", "header-only"], choices=["compiled", "header-only"])
     parser.add_argument("--repeat", type=int, default=3)
