@@ -114,8 +114,8 @@ PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
     |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
-    |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp
-    |features/(?:extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
+    |unicode|unicode_tables)\.hpp|i3d/(?:flow_axis|neighbour_max)\.hpp|wtal/train/saved_gradient\.hpp
+    |features/(?:device_frames|extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
 
 
 def names_it(lines, name):

@@ -31,7 +31,7 @@ class Branches {
     TANDEM_CHECK(device_.is_cpu() || o.cbp_method == "transformer", "train_dcl", "--cbp ",
                  o.cbp_method, " trains on the CPU only, expected --device cpu, got ", o.device);
     if (device_.is_cpu()) check_memory(data, input, classes, need);
-    if (need.cbp) cbp_ = make_cbp(o, input, classes, random);
+    if (need.cbp) cbp_ = make_cbp(o, input, input - i3d, classes, random);
     if (need.vlp) {
       VlpOptions v = o.vlp;
       v.width = clip;

@@ -4,6 +4,7 @@
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/batch_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -30,6 +31,10 @@ class BatchNormBase final : public Layer<T> {
         running_var(ones<T>({channels})),
         num_batches_tracked(zeros<T>({})),
         options_(options) {
+    TANDEM_CHECK(static_cast<T>(options.epsilon) > 0 && is_finite(options.epsilon), "batch_norm",
+                 "epsilon must be positive, it is ", options.epsilon);
+    TANDEM_CHECK(options.momentum >= 0 && options.momentum <= 1, "batch_norm",
+                 "the momentum must be from 0 to 1, it is ", options.momentum);
     this->add("weight", weight);
     this->add("bias", bias);
     this->add_buffer("running_mean", running_mean);
@@ -44,6 +49,7 @@ class BatchNormBase final : public Layer<T> {
                  "expected x of shape ", forms[axes - 1], ", got ", x.shape());
     BatchNormOptions options = options_;
     options.training = this->training();
+    if (options.training) num_batches_tracked.require_target("batch_norm", "num_batches_tracked");
     const Tensor<T> y = batch_norm(x, weight, bias, running_mean, running_var, options);
     if (options.training) num_batches_tracked += T(1);
     return y;

@@ -3,6 +3,7 @@
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/group_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -21,6 +22,8 @@ class GroupNorm final : public Layer<T> {
         epsilon_(epsilon) {
     TANDEM_CHECK(groups >= 1 && channels % groups == 0, "group_norm", channels,
                  " channels do not divide into ", groups, " groups");
+    TANDEM_CHECK(static_cast<T>(epsilon) > 0 && is_finite(epsilon), "group_norm",
+                 "epsilon must be positive, it is ", epsilon);
     this->add("weight", weight);
     this->add("bias", bias);
   }

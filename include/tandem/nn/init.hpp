@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "tandem/tensor/finite.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/tensor/restore.hpp"
 
@@ -36,9 +37,11 @@ class SkipInit {
   const tandem::detail::Restore<bool> outer_{active(), true};
 };
 
-/// N(0, deviation²).
+/// N(0, deviation²).  Errors: a deviation that is negative or not finite.
 template <FloatingElement T>
 Tensor<T> normal(const Shape& shape, Generator& random, double deviation) {
+  TANDEM_CHECK(deviation >= 0 && is_finite(deviation), "normal",
+               "the deviation must be finite and not negative, it is ", deviation);
   if (SkipInit::active()) return SkipInit::placeholder<T>(shape);
   return randn<T>(shape, random, 0, deviation);
 }

@@ -3,6 +3,7 @@
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/layer_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -17,6 +18,8 @@ class LayerNorm final : public Layer<T> {
  public:
   explicit LayerNorm(std::int64_t size, double epsilon = 1e-5)
       : weight(ones<T>({size})), bias(zeros<T>({size})), epsilon_(epsilon) {
+    TANDEM_CHECK(static_cast<T>(epsilon) > 0 && is_finite(epsilon), "layer_norm",
+                 "epsilon must be positive, it is ", epsilon);
     this->add("weight", weight);
     this->add("bias", bias);
   }

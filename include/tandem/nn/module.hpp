@@ -225,6 +225,7 @@ class Module : public RefCounted {
         TANDEM_CHECK(state[i].tensor.shape() == target.tensor.shape(), "load_state_dict", "'",
                      target.name, "' has shape ", target.tensor.shape(), " here and ",
                      state[i].tensor.shape(), " in the state dict");
+        target.tensor.refuse_shared_elements("load_state_dict");
         copies.emplace_back(target.tensor, state[i].tensor);
         taken[i] = found = true;
       }

@@ -14,7 +14,14 @@ namespace nn {
 template <FloatingElement T>
 class MaxPool1d final : public Layer<T> {
  public:
-  explicit MaxPool1d(const MaxPool1dOptions& options) : options_(options) {}
+  explicit MaxPool1d(const MaxPool1dOptions& options) : options_(options) {
+    tandem::detail::require_pool(
+        "max_pool1d", {1, 1, options.kernel},
+        options.stride == 0 ? Triple::all(0) : Triple{1, 1, options.stride},
+        tandem::detail::as_volume(options.padding));
+    TANDEM_CHECK(options.padding_value == options.padding_value, "max_pool1d",
+                 "the padding value is NaN");
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return max_pool1d(x, options_);
@@ -30,7 +37,12 @@ class MaxPool1d final : public Layer<T> {
 template <FloatingElement T>
 class AvgPool1d final : public Layer<T> {
  public:
-  explicit AvgPool1d(const AvgPool1dOptions& options) : options_(options) {}
+  explicit AvgPool1d(const AvgPool1dOptions& options) : options_(options) {
+    tandem::detail::require_pool(
+        "avg_pool1d", {1, 1, options.kernel},
+        options.stride == 0 ? Triple::all(0) : Triple{1, 1, options.stride},
+        tandem::detail::as_volume(options.padding));
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return avg_pool1d(x, options_);

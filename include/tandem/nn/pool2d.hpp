@@ -14,7 +14,15 @@ namespace nn {
 template <FloatingElement T>
 class MaxPool2d final : public Layer<T> {
  public:
-  explicit MaxPool2d(const MaxPool2dOptions& options) : options_(options) {}
+  explicit MaxPool2d(const MaxPool2dOptions& options) : options_(options) {
+    tandem::detail::require_pool("max_pool2d", tandem::detail::as_volume(options.kernel),
+                                 options.stride.height == 0 && options.stride.width == 0
+                                     ? Triple::all(0)
+                                     : tandem::detail::as_volume(options.stride),
+                                 tandem::detail::as_volume(options.padding));
+    TANDEM_CHECK(options.padding_value == options.padding_value, "max_pool2d",
+                 "the padding value is NaN");
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return max_pool2d(x, options_);
@@ -30,7 +38,13 @@ class MaxPool2d final : public Layer<T> {
 template <FloatingElement T>
 class AvgPool2d final : public Layer<T> {
  public:
-  explicit AvgPool2d(const AvgPool2dOptions& options) : options_(options) {}
+  explicit AvgPool2d(const AvgPool2dOptions& options) : options_(options) {
+    tandem::detail::require_pool("avg_pool2d", tandem::detail::as_volume(options.kernel),
+                                 options.stride.height == 0 && options.stride.width == 0
+                                     ? Triple::all(0)
+                                     : tandem::detail::as_volume(options.stride),
+                                 tandem::detail::as_volume(options.padding));
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return avg_pool2d(x, options_);

@@ -14,7 +14,11 @@ namespace nn {
 template <FloatingElement T>
 class MaxPool3d final : public Layer<T> {
  public:
-  explicit MaxPool3d(const MaxPool3dOptions& options) : options_(options) {}
+  explicit MaxPool3d(const MaxPool3dOptions& options) : options_(options) {
+    tandem::detail::require_pool("max_pool3d", options.kernel, options.stride, options.padding);
+    TANDEM_CHECK(options.padding_value == options.padding_value, "max_pool3d",
+                 "the padding value is NaN");
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return max_pool3d(x, options_);
@@ -30,7 +34,9 @@ class MaxPool3d final : public Layer<T> {
 template <FloatingElement T>
 class AvgPool3d final : public Layer<T> {
  public:
-  explicit AvgPool3d(const AvgPool3dOptions& options) : options_(options) {}
+  explicit AvgPool3d(const AvgPool3dOptions& options) : options_(options) {
+    tandem::detail::require_pool("avg_pool3d", options.kernel, options.stride, options.padding);
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return avg_pool3d(x, options_);

@@ -5,6 +5,7 @@
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/rms_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -19,6 +20,8 @@ class RMSNorm final : public Layer<T> {
  public:
   explicit RMSNorm(std::int64_t size, std::optional<double> epsilon = {})
       : weight(ones<T>({size})), epsilon_(epsilon) {
+    TANDEM_CHECK(static_cast<T>(epsilon.value_or(1)) > 0 && is_finite(epsilon.value_or(1)),
+                 "rms_norm", "epsilon must be positive, it is ", epsilon.value_or(1));
     this->add("weight", weight);
   }
   Tensor<T> forward(const Tensor<T>& x) const override {

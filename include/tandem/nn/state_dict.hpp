@@ -30,13 +30,16 @@ std::vector<Named<T>> with_prefix(std::string_view prefix, std::vector<Named<T>>
   for (Named<T>& named : state) named.name.insert(0, prefix);
   return state;
 }
-/// Those whose names start with a prefix, without it.
+/// Those whose names start with a prefix, without it.  Errors: a name that is the prefix itself, so
+/// that none would be left.
 template <FloatingElement T>
 std::vector<Named<T>> without_prefix(std::string_view prefix, const std::vector<Named<T>>& state) {
   std::vector<Named<T>> out;
   for (const Named<T>& named : state) {
-    if (named.name.size() > prefix.size() && named.name.starts_with(prefix))
-      out.push_back({named.name.substr(prefix.size()), named.tensor});
+    if (!named.name.starts_with(prefix)) continue;
+    TANDEM_CHECK(named.name.size() > prefix.size() || prefix.empty(), "without_prefix",
+                 "a tensor is called \"", prefix, "\", which is all prefix: no name is left");
+    out.push_back({named.name.substr(prefix.size()), named.tensor});
   }
   return out;
 }

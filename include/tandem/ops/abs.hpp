@@ -1,6 +1,6 @@
 #pragma once
 /// abs — y = |x|.
-///   dx = dy·sign(x), 0 at 0
+///   dx = dy·sign(x), 0 at 0 and, as in PyTorch, at NaN
 ///   x (…) → same shape.  Saves x.  Integers too: |most negative| wraps to itself.
 ///
 ///   abs(tensor<float>({-2, 0, 3}));                           // → [2., 0., 3.]

@@ -8,8 +8,8 @@
 ///   clamp_min(x, -1);   // → [-1., 0.5, 2.]
 ///   clamp_max(x, 0);    // → [-3., 0., 0.]
 ///
-/// NaN stays NaN (and passes its gradient on). For integers the bounds mean what they say: between
-/// 0.5 and 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
+/// NaN stays NaN; its gradient is 0, as in PyTorch. For integers the bounds mean what they say:
+/// between 0.5 and 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
 /// Errors: low above high, a bound that is NaN, bounds between which the type has no value.
 
 #include <limits>

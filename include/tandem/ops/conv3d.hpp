@@ -15,7 +15,9 @@
 ///
 /// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
 /// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile; on a GPU each sum
-/// is direct, and they reach the outputs that see them. The fast loops are those of one group
+/// is direct, and they reach the outputs that see them. There y of floats is made under
+/// PrecisionScope(Precision::bfloat16) of factors that are rounded to it, under tf32 where the kernel
+/// is one tap; gradients are products of floats. The fast loops are those of one group
 /// without dilation; others are products of tiles of x's windows, on every thread. Errors: shapes
 /// that do not fit, groups that do not divide the channels, a kernel larger than the padded x.
 
@@ -25,6 +27,7 @@
 
 #include "tandem/cpu/channel_sums.hpp"
 #include "tandem/cpu/conv3d_loops.hpp"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/formula/relu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/ops/parts/volume.hpp"
@@ -43,7 +46,7 @@ struct Conv3dOptions {
 namespace detail {
 
 template <class T>
-void conv3d_on_cpu(T* y, const T* x, const T* weight, const T* bias, bool relu,
+void conv3d_on_cpu(Precision, T* y, const T* x, const T* weight, const T* bias, bool relu,
                    const Window3d& window, std::int64_t samples, std::int64_t in, std::int64_t out,
                    std::int64_t groups) {
   const ConvShape shape{window, samples, in, out, groups};
@@ -76,13 +79,13 @@ void conv3d_bias_on_cpu(T* db, const T* dz, std::int64_t samples, std::int64_t o
   channel_sums(db, dz, DimSplit{samples, out, positions});
 }
 
-/// y = the convolution + bias, cut off at 0 with relu;  dx and dW of dz, the gradient before the
+/// y = the convolution + bias, cut off at 0 with relu, `precision` a GPU's;  dx and dW of dz, the gradient before the
 /// relu;  db. `in` and `out` are channels of one group, the bias gradient's `out` all of them; bias
 /// may be null.
 template <class T>
-inline const Kernel<void(Queue&, T* y, const T* x, const T* weight, const T* bias, bool relu,
-                         const Window3d& window, std::int64_t samples, std::int64_t in,
-                         std::int64_t out, std::int64_t groups)>
+inline const Kernel<void(Queue&, Precision precision, T* y, const T* x, const T* weight,
+                         const T* bias, bool relu, const Window3d& window, std::int64_t samples,
+                         std::int64_t in, std::int64_t out, std::int64_t groups)>
     conv3d_forward{"conv3d_forward", conv3d_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* dx, const T* dz, const T* weight, const Window3d& window,
@@ -119,9 +122,9 @@ Tensor<T> convolution(const char* op, const Tensor<T>& x, const Tensor<T>& weigh
   const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
   const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
   const Tensor<T> y({samples, k[0], window[0].out, window[1].out, window[2].out}, device);
-  conv3d_forward<T>(device, y.mutable_device_data(), xs.device_data(), ws.device_data(),
-                    b.defined() ? b.device_data() : nullptr, options.relu, window, samples, in, out,
-                    groups);
+  conv3d_forward<T>(device, product_precision(), y.mutable_device_data(), xs.device_data(),
+                    ws.device_data(), b.defined() ? b.device_data() : nullptr, options.relu, window,
+                    samples, in, out, groups);
   const auto keep = [](bool wanted, const Tensor<T>& t) {
     return autograd::save(wanted ? t : Tensor<T>());
   };

@@ -9,6 +9,7 @@
 ///   const auto x = tensor<float>({{1, 3}, {0, 100}});
 ///   layer_norm(x, tensor<float>({1, 1}), tensor<float>({0, 10}));   // → [[-1., 11.], [-1., 11.]]
 ///
+/// Deviations whose squares overflow T, for float from 1.8e19 on, make x̂ 0, as in PyTorch.
 /// Errors: γ or β not of shape (n), ε not positive.
 
 #include <cstdint>

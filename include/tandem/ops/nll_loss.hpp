@@ -56,6 +56,8 @@ void require_class_loss(const char* op, const char* what, const Tensor<T>& x,
   TANDEM_CHECK(ids.shape() == rows, op, what, " of shape ", x.shape(), " need class ids of shape ",
                rows, ", these are ", ids.shape());
   const std::int64_t classes = x.size(-1);
+  TANDEM_CHECK(classes > 0 || ids.numel() == 0, op, what, " of shape ", x.shape(),
+               " have no classes");
   TANDEM_CHECK(!options.weight.defined() || options.weight.shape() == Shape{classes}, op,
                "the weights of the classes must have shape (", classes, ",), they have ",
                options.weight.defined() ? options.weight.shape() : Shape());

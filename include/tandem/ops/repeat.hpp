@@ -31,7 +31,8 @@ Tensor<T> repeat(const Tensor<T>& x, const Shape& times) {
     if (times[d] == 1) continue;
     const detail::DimSplit s = detail::split_at(shape, d);
     const std::int64_t behind = s.n * s.inner;
-    shape[d] *= times[d];
+    TANDEM_CHECK(!__builtin_mul_overflow(shape[d], times[d], &shape[d]), "repeat", "dimension ", d,
+                 " of shape ", x.shape(), " cannot be repeated ", times[d], " times");
     y = y.reshape({s.outer, 1, behind}).expand({s.outer, times[d], behind}).reshape(shape);
   }
   return y.storage() == x.storage() ? y.clone() : y;  // repeated once: still a view

@@ -74,8 +74,11 @@ class Ema {
   }
 
   /// Exchanges the values of the parameters and of the averages. EmaScope does it for a scope.
+  /// Errors, which change nothing: a parameter that is read-only or expanded.
   void swap() {
     const NoGrad no_grad;
+    for (const nn::Named<T>& p : parameters_)
+      p.tensor.require_target("ema", concat("'", p.name, "'"));
     for (std::size_t i = 0; i < averages_.size(); ++i) {
       const Tensor<T> p = parameters_[i].tensor.detach(), before = p.clone();
       p.copy_(averages_[i].tensor);

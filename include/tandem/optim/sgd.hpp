@@ -64,8 +64,10 @@ class Sgd final : public Optimizer<T> {
       : Sgd(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
   explicit Sgd(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : Optimizer<T>(groups, options.learning_rate), options_(options) {
-    TANDEM_CHECK(options.momentum >= 0 && options.weight_decay >= 0, "sgd",
-                 "momentum and weight decay must not be negative");
+    detail::require_number("sgd", "momentum", options.momentum);
+    detail::require_number("sgd", "weight decay", options.weight_decay);
+    TANDEM_CHECK(is_finite(options.dampening), "sgd", "dampening must be finite, it is ",
+                 options.dampening);
     TANDEM_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "sgd",
                  "Nesterov momentum needs momentum > 0 and no dampening");
     if (options.momentum > 0) momentum_ = this->zeros_like_parameters();

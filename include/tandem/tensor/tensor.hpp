@@ -101,7 +101,7 @@ class Tensor {
     TANDEM_CHECK(!__builtin_mul_overflow(n, static_cast<std::int64_t>(sizeof(T)), &bytes), "tensor",
                  "too many bytes for shape ", shape);
     impl_ = make_ref<detail::TensorImpl<T>>();
-    impl_->storage = make_ref<Storage>(bytes, device);
+    impl_->storage = detail::storage_for(shape, bytes, device);
     impl_->layout = {shape, contiguous_strides(shape), 0};
     impl_->numel = n;
   }
@@ -438,6 +438,12 @@ class Tensor {
     TANDEM_CHECK(!detail::overlaps_itself(shape(), strides()), op,
                  "the elements of a tensor of shape ", shape(), " and strides ", strides(),
                  " share memory: clone() it first");
+  }
+  /// For what writes to several tensors: throws where writing to this one would.
+  void require_target(const char* op, std::string_view name) const {
+    TANDEM_CHECK(impl(op).storage->writable(), op, name,
+                 " lies in read-only memory, such as a mapped file: nothing was changed");
+    refuse_shared_elements(op);
   }
   /// Copies without the gradient's checks of copy_ (optimizers and loaders run under NoGrad).
   void copy_elements(const Tensor& from) const {
