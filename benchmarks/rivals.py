@@ -71,6 +71,10 @@ def rivals(work):
         args = ["--work", "conv3d", "--layer", ",".join(layer), "--dtype", DTYPES[dtype]]
         return [(engine, "conv3d_peer.py", args + ["--engine", engine], False)
                 for engine in ("torch", "torch_channels_last")]
+    if found := re.fullmatch(r"rival_step/(basnet|co2|um|wtalc|boosting)", work):
+        # A whole iteration of Boosting-WTAL holds half of VLC in turn, which the compiler takes for new functions.
+        modes = ("eager",) if found.group(1) == "boosting" else ("eager", "compile")
+        return [(f"torch {mode}", "rival_peer.py", ["--work", found.group(1), "--mode", mode], False) for mode in modes]
     # The peer asks the teacher in every step, as the published code of the field does.
     if found := re.fullmatch(r"step(_bf16)?/(warmup|b|f)(?:_known)?", work):
         args = ["--work", found.group(2), "--dtype", "bfloat16" if found.group(1) else "float32"]

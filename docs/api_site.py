@@ -1,4 +1,5 @@
-"""HTML of the pages that docs/make_api.py writes: plain files, a list of the pages, a box that finds names."""
+"""HTML of the pages that docs/make_api.py writes, and of guides in docs/: plain files, a list of the pages, a box that finds
+names."""
 
 import html
 import json
@@ -23,7 +24,7 @@ header input { flex: 1; max-width: 36rem; min-width: 0; padding: .45rem .7rem; f
 #found a { display: block; padding: .3rem 0; overflow-wrap: anywhere } #found small { color: var(--soft) }
 .columns { display: grid; grid-template-columns: 15rem minmax(0, 52rem) ; gap: 2.5rem; max-width: 74rem; margin: 0 auto; padding: 0 1rem }
 nav { position: sticky; top: 3.6rem; max-height: calc(100vh - 3.6rem); overflow: auto; font-size: .93rem; padding: 1.2rem 0; align-self: start }
- nav summary { font-weight: 650; cursor: pointer } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
+ nav summary { font-weight: 650; cursor: pointer } nav h2 { font-size: .85rem; margin: 1rem 0 .2rem; padding: 0; border: 0; color: var(--soft) } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
 nav li { margin: .28rem 0 } nav .here { font-weight: 650; color: var(--text) }
 main { padding: .5rem 0 4rem; overflow-wrap: break-word; min-width: 0 }
 h1 { line-height: 1.2 } h2 { margin-top: 2.6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line) }
@@ -34,9 +35,13 @@ h2 code, h3 code, h4 code { padding: 0; background: none; font-weight: 650; font
 pre { padding: .7rem .9rem; background: var(--code); border-radius: 6px; overflow-x: auto } pre code { padding: 0; background: none;
   font-size: 1em; overflow-wrap: normal }
 pre.text { background: none; border-left: 3px solid var(--line); border-radius: 0; padding: .1rem .9rem; white-space: pre-wrap }
+.table { overflow-x: auto; margin: 1rem 0 } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line) } th { color: var(--soft) }
+.remark { color: var(--soft) }
 .anchor { margin-left: .4rem; color: var(--soft); opacity: 0; font-weight: 400 } :is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1 }
 @media (max-width: 800px) { .columns { display: block } nav { position: static; max-height: none; padding: .8rem 0; border-bottom: 1px solid var(--line) }
-  h2 { font-size: 1.2rem } pre { font-size: .8em; white-space: pre-wrap } }
+  h2 { font-size: 1.2rem } pre { font-size: .8em; white-space: pre-wrap } .gap { display: none }
+  .remark::before { content: "\\A    "; white-space: pre } th, td { padding-right: .5rem; font-size: .92em } }
 """
 SCRIPT = """
 const box = document.querySelector('input'), list = document.getElementById('found');
@@ -66,6 +71,11 @@ if (matchMedia('(max-width: 800px)').matches) document.querySelector('nav detail
 """
 
 
+# Pages of docs/ that are part of the site, as guide_NAME.html.
+GUIDES = ["for_pytorch_users", "modules", "adding_an_op", "threads", "data", "features", "video", "flow", "i3d", "cuda", "method",
+          "architecture"]
+
+
 def slug_of(heading, seen):
     """The anchor that GitHub and the site give a heading."""
     slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
@@ -76,23 +86,40 @@ def slug_of(heading, seen):
 
 def inline_html(text):
     """Code spans, links, strong words and escaped signs."""
-    out = []
-    for part in re.split(r"(\[`[^`]*`\]\([^)\s]*\)|(?<!\\)`[^`]+`)", text):
-        if link := re.fullmatch(r"\[`([^`]*)`\]\(([^)\s]*)\)", part):
-            out.append(f'<a href="{page_link(link[2])}"><code>{html.escape(link[1])}</code></a>')
-        elif part.startswith("`") and part.endswith("`") and len(part) > 2:
-            out.append(f"<code>{html.escape(part[1:-1])}</code>")
-        else:
-            kept = re.sub(r"\\([\\`*_|~<\]+#>-])", lambda m: f"\x00{ord(m[1])};", part)
-            kept = html.escape(kept, quote=False)
-            kept = re.sub(r"\[([^\[\]]+)\]\(([^)\s]+)\)", lambda m: f'<a href="{page_link(m[2])}">{m[1]}</a>', kept)
-            kept = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", kept)
-            out.append(re.sub(r"\x00(\d+);", lambda m: html.escape(chr(int(m[1]))), kept))
-    return "".join(out)
+    code = []
+
+    def kept(made):  # what no later rule may touch
+        code.append(made)
+        return f"\x01{len(code) - 1};"
+
+    def span(match):
+        made = f"<code>{html.escape(match[1])}</code>"
+        guide = re.fullmatch(r"(?:docs/)?(\w+)\.md", match[1])
+        if guide and guide[1] in GUIDES:
+            return kept(f'<a href="guide_{guide[1]}.html">{made}</a>')
+        return kept(f'<a href="index.html">{made}</a>' if match[1] == "docs/api" else made)
+
+    text = re.sub(r"\[`([^`]*)`\]\(([^)\s]*)\)",
+                  lambda m: kept(link_html(f"<code>{html.escape(m[1])}</code>", page_link(m[2]))), text)
+    text = re.sub(r"(?<!\\)`([^`]+)`", span, text)
+    text = re.sub(r"\\([\\`*_|~<\]+#>-])", lambda m: kept(html.escape(m[1])), text)
+    text = html.escape(text, quote=False)
+    text = re.sub(r"\[([^\[\]]+)\]\(([^)\s]+)\)", lambda m: link_html(m[1], page_link(m[2])), text)
+    text = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", text)
+    return re.sub(r"\x01(\d+);", lambda m: code[int(m[1])], text)
+
+
+def link_html(text, target):
+    return f'<a href="{target}">{text}</a>' if target else text
 
 
 def page_link(target):
-    return html.escape(target.replace("README.md", "index.html").replace(".md", ".html"))
+    """Of a page, which all lie beside each other; "" for what is no part of the site."""
+    name, _, anchor = target.partition("#")
+    if "/" in name or name.startswith("http"):
+        return target if name.startswith("http") else ""
+    page = name.replace("README.md", "index.html").replace(".md", ".html")
+    return html.escape(page + ("#" + anchor if anchor else ""))
 
 
 def unwrapped(lines):
@@ -100,7 +127,7 @@ def unwrapped(lines):
     out = []
     for line in lines:
         word = line.split()[0] if line.split() else ""
-        if out and word and line[0] != " " and len(last) + len(word) > 92 and last[-1] not in ".;:]":
+        if out and word and line[0] != " " and len(last) + len(word) > 92 and last[-1] not in ".;:]" and "   " not in last.strip():
             out[-1] += " " + line
         else:
             out.append(line)
@@ -108,23 +135,75 @@ def unwrapped(lines):
     return out
 
 
+def cells_of(row):
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", row.strip())[1:-1]]
+
+
+def table_html(rows):
+    """A table of Markdown; where it is too wide it scrolls by itself."""
+    head, body = cells_of(rows[0]), [cells_of(row) for row in rows[2:]]
+    out = ['<div class="table"><table>']
+    if any(head):
+        out.append("<thead><tr>" + "".join(f"<th>{inline_html(cell)}</th>" for cell in head) + "</tr></thead>")
+    out += ["<tr>" + "".join(f"<td>{inline_html(cell)}</td>" for cell in row) + "</tr>" for row in body]
+    return "\n".join([*out, "</table></div>"])
+
+
+ITEM = re.compile(r"([-*]|\d+\.) ")
+
+
+def list_html(lines):
+    """A list of Markdown, of one level."""
+    items = []
+    for line in lines:
+        if match := ITEM.match(line):
+            items.append([line[match.end():]])
+        else:
+            items[-1].append(line.strip())
+    kind = "ol" if lines[0][0].isdigit() else "ul"
+    return f"<{kind}>" + "".join(f"<li>{inline_html(' '.join(item))}</li>" for item in items) + f"</{kind}>"
+
+
 def body_html(text):
-    """HTML of the Markdown that the pages are written in: headings, paragraphs, blocks of code."""
+    """HTML of the Markdown that the pages are written in: headings, paragraphs, blocks of code, tables, lists."""
     out, lines, seen, i = [], text.split("\n"), {}, 0
     while i < len(lines):
         line = lines[i]
         if heading := re.match(r"(#+) (.*)", line):
             level, slug = len(heading[1]), slug_of(heading[2], seen)
-            out.append(f'<h{level} id="{slug}">{inline_html(heading[2])}<a class="anchor" href="#{slug}">#</a></h{level}>')
+            out.append(f'<h{level} id="{slug}">{inline_html(heading[2])}<a class="anchor" href="#{slug}" '
+                       f'aria-label="Link to this place">#</a></h{level}>')
         elif line.startswith("```"):
             end = next(k for k in range(i + 1, len(lines)) if lines[k].startswith("```"))
             shown = lines[i + 1:end] if line != "```text" else unwrapped(lines[i + 1:end])
             code = html.escape("\n".join(shown), quote=False)
+            if line == "```cpp":  # on a phone a remark has a line of its own
+                code = re.sub(r"(?<=\S)(\s\s+)(//(?!/) .*)$", r'<span class="gap">\1</span><span class="remark">\2</span>', code, flags=re.M)
             out.append(f'<pre class="{line[3:]}"><code>{code}</code></pre>')
             i = end
+        elif line.startswith("    "):
+            end = i
+            while end < len(lines) and (lines[end].startswith("    ") or not lines[end].strip()):
+                end += 1
+            code = html.escape("\n".join(part[4:] for part in lines[i:end]).rstrip(), quote=False)
+            out.append(f"<pre><code>{code}</code></pre>")
+            i = end - 1
+        elif line.startswith("|"):
+            end = i
+            while end < len(lines) and lines[end].startswith("|"):
+                end += 1
+            out.append(table_html(lines[i:end]))
+            i = end - 1
+        elif ITEM.match(line):
+            end = i
+            while end < len(lines) and lines[end].strip() and (ITEM.match(lines[end]) or lines[end].startswith(" ")):
+                end += 1
+            out.append(list_html(lines[i:end]))
+            i = end - 1
         elif line.strip():
             end = i
-            while end < len(lines) and lines[end].strip() and not lines[end].startswith(("#", "```")):
+            while end < len(lines) and lines[end].strip() and not lines[end].startswith(("#", "```", "|")) and \
+                    (end == i or not ITEM.match(lines[end])):
                 end += 1
             out.append(f"<p>{inline_html(' '.join(lines[i:end]))}</p>")
             i = end - 1
@@ -132,22 +211,59 @@ def body_html(text):
     return "\n".join(out)
 
 
-def write(folder, pages, texts, order):
-    """One HTML file for each text, and the names of all pages for the search. `order`: of the pages in the list beside."""
+def guide_text(text):
+    """A guide's Markdown with its links to other guides as the site has them."""
+    return re.sub(r"\[([^\[\]]+)\]\((\w+)\.md(#[^)\s]*)?\)",
+                  lambda m: f"[{m[1]}](guide_{m[2]}.html{m[3] or ''})" if m[2] in GUIDES else m[1], text)
+
+
+def guide_names(stem, text):
+    """What the search finds of a guide: its headings and, of a table's first column, what stands there as code (what
+    something is called in PyTorch)."""
+    names, seen, slug, title = [], {}, "", re.match(r"# (.*)", text)[1]
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    for line in prose.split("\n"):
+        if heading := re.match(r"(#+) (.*)", line):
+            slug = slug_of(heading[2], seen)
+            names.append([heading[2].replace("`", ""), f"guide_{stem}", title, slug])
+        elif stem == "for_pytorch_users" and line.startswith("| ") and cells_of(line)[0] not in ("PyTorch", "here"):
+            here = ", ".join(re.findall(r"`([^`]+)`", cells_of(line)[1])) or cells_of(line)[1]
+            names += [[f"{code} in PyTorch", f"guide_{stem}", here[:90], slug] for code in re.findall(r"`([^`]+)`", cells_of(line)[0])]
+    return names
+
+
+def page_html(title, items, body):
+    return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\n'
+            '<link rel="stylesheet" href="style.css"></head>\n'
+            '<body><header><a href="index.html">tandem</a><input type="search" placeholder="Find a name (/)" '
+            'aria-label="Find a name"></header>\n<ul id="found"></ul>\n<div class="columns"><nav><details open><summary>Pages'
+            f"</summary>{items}</details></nav>\n<main>\n{body}\n</main></div>\n"
+            '<script src="names.js"></script><script src="search.js"></script></body></html>\n')
+
+
+def write(folder, pages, texts, order, guides):
+    """One HTML file for each text, and the names of all pages for the search. `order`: of the pages in the list beside;
+    `guides`: their texts by name, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [[name, stem, page.title, slug] for stem, page in pages.items() for name, slug in page.names]
+    titles = {}
+    for stem, text in guides.items():
+        names += guide_names(stem, text)
+        titles[f"guide_{stem}"] = re.match(r"# (.*)", text)[1]
     (folder / "names.js").write_text(f"const NAMES = {json.dumps(names, ensure_ascii=False, separators=(',', ':'))};\n")
     (folder / "style.css").write_text(STYLE.lstrip())
     (folder / "search.js").write_text(SCRIPT.lstrip())
-    for name, text in texts.items():
-        stem = name.removesuffix(".md").replace("README", "index")
-        items = "".join(f'<li><a{" class=here" if s == stem else ""} href="{s}.html">{html.escape(pages[s].title)}</a></li>'
-                        for s in order)
-        title = "tandem: API reference" if stem == "index" else f"{pages[stem].title} – tandem"
-        (folder / f"{stem}.html").write_text(
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="stylesheet" href="style.css"></head>\n'
-            '<body><header><a href="index.html">tandem</a><input type="search" placeholder="Find a name (/)" '
-            'aria-label="Find a name"></header>\n<ul id="found"></ul>\n<div class="columns"><nav><details open><summary>Pages'
-            f"</summary><ul>{items}</ul></details></nav>\n<main>\n{body_html(text)}\n</main></div>\n"
-            '<script src="names.js"></script><script src="search.js"></script></body></html>\n')
+    titles |= {stem: pages[stem].title for stem in order}
+
+    def items(here):
+        def links(stems):
+            return "<ul>" + "".join(f'<li><a{" class=here" if s == here else ""} href="{s}.html">{html.escape(titles[s])}</a></li>'
+                                    for s in stems) + "</ul>"
+        return f'<h2>Guides</h2>{links([f"guide_{s}" for s in guides])}<h2>Reference</h2>{links(order)}'
+
+    all_texts = {name.removesuffix(".md").replace("README", "index"): text for name, text in texts.items()}
+    all_texts |= {f"guide_{stem}": guide_text(text) for stem, text in guides.items()}
+    for stem, text in all_texts.items():
+        title = "tandem: API reference" if stem == "index" else f"{titles[stem]} – tandem"
+        (folder / f"{stem}.html").write_text(page_html(title, items(stem), body_html(text)))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes docs/api: what every public header declares, with the `///` comments on it, a page for each room or group of
 headers. `--site FOLDER` also makes plain HTML of the pages, with a box that finds names. `--check` writes nothing and fails
-when a page is stale, a public name has no comment, an example of a header is not shown, a header is on no page, or a link
-leads nowhere.
+when a page is stale, a public name has no comment, an op or a module has no example, an example is not shown, a header is on
+no page, or a link leads nowhere.
 
 Public is what stands outside of private namespaces (detail, …_detail) and private sections. A name without a comment of its
 own has its group's: that of the declaration right above it, without an empty line between; that of an overload; that of its
@@ -17,6 +17,7 @@ import textwrap
 
 import api_site
 import cpp_comments
+import make_math_index
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADERS = ROOT / "include" / "tandem"
@@ -113,8 +114,8 @@ PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
     |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
-    |unicode|unicode_tables)\.hpp|i3d/neighbour_max\.hpp|wtal/train/saved_gradient\.hpp
-    |features/(?:extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
+    |unicode|unicode_tables)\.hpp|i3d/(?:flow_axis|neighbour_max)\.hpp|wtal/train/saved_gradient\.hpp
+    |features/(?:device_frames|extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
 
 
 def names_it(lines, name):
@@ -124,8 +125,8 @@ def names_it(lines, name):
 # --- comments and code as Markdown ---
 
 def escaped(text):
-    """Prose as Markdown: what stands between backquotes is code, all else is as written."""
-    parts = re.split(r"(`[^`]+`)", text)
+    """Prose as Markdown: what stands between backquotes is code, between double stars strong, all else is as written."""
+    parts = re.split(r"(`[^`]+`|\*\*\w[^*`]*\*\*)", text)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r"([\\<*|~]|(?<!\w)_|_(?!\w)|`|\](?=\())", r"\\\1", parts[i])
     return "".join(parts)
@@ -146,10 +147,34 @@ def paragraph(lines):
 def is_example(line):
     """Whether a line of a comment is code: it ends as code does, or a remark follows."""
     code = re.sub(r"\s*//.*", "", line).rstrip()
-    remarked = re.search(r"\)\s{2,}// \w", line) is not None
+    remarked = re.search(r"\)\s{2,}// (?:\w|→ )", line) is not None
     if line.lstrip().startswith('{"'):  # JSON
         return False
     return (remarked or code.endswith((";", "{", "}"))) and not re.search(r"[→·−Σ∂]", code)
+
+
+def is_code(block):
+    """Whether an indented block of a comment is code: at least half of its lines are."""
+    return not block[0].lstrip().startswith(('{"', "[json]")) and 2 * sum(is_example(line) for line in block) >= len(block)
+
+
+def code_blocks(path):
+    """(first line, lines) of every block of code in the comments of a header."""
+    comment = []
+    for number, line in enumerate(path.read_text().split("\n") + [""], 1):
+        text = line.strip()
+        if text.startswith("///") and not text.startswith("///<"):
+            comment.append((number, text[4:]))
+            continue
+        block = []
+        for at, body in comment + [(0, "")]:
+            if body.startswith("  ") and not re.fullmatch(r"\[[^\[\]]*\]", body.strip()):
+                block.append((at, body))
+                continue
+            if block and is_code([b for _, b in block]):
+                yield block[0][0], [b for _, b in block]
+            block = []
+        comment = []
 
 
 def markdown(doc):
@@ -162,8 +187,7 @@ def markdown(doc):
         while block and not block[-1].strip():
             block.pop()
         if block:
-            code = sum(is_example(line) for line in block)
-            kind = "cpp" if 2 * code >= len(block) else "text"
+            kind = "cpp" if is_code(block) else "text"
             indent = min(len(line) - len(line.lstrip()) for line in block if line.strip())
             out.extend([f"```{kind}", *(line[indent:] for line in block), "```", ""])
         prose.clear()
@@ -334,6 +358,25 @@ class Page:
             self.heading(3, ", ".join(f"`{t}`" for t in titles), titles)
             self.code([line for d in functions[entry] for line in signature(d.signature)])
             self.lines += markdown(doc.split("\n")) + [""] if doc else []
+        if name == "extend.hpp":
+            self.borrowed(name)
+
+    def borrowed(self, name):
+        """What `using detail::…` of a header makes public: signatures and comments stand where it is declared."""
+        text = (HEADERS / name).read_text()
+        wanted = re.findall(r"^using detail::(\w+);", text, re.M)
+        read = [cpp_comments.header_of(HEADERS / part, part, private=True)
+                for part in re.findall(r'#include "tandem/([\w/]+\.hpp)"', text) + ["tensor/absent.hpp"]]
+        for word in wanted:
+            found = [(r, d) for r in read for d in r.found if d.name == word and d.namespace == "detail" and d.doc]
+            if not found:
+                self.note_missing(name, f"extend::{word}")
+                continue
+            title = f"extend::{word}"
+            self.heading(3, f"`{title}`", [title])
+            self.code([line for _, d in found for line in signature(d.signature)])
+            for _, d in found:
+                self.lines += markdown(d.doc) + [""]
 
     def group(self, declarations, doc, header_doc, functions):
         """Functions and other names that share a comment; overloads without one go to those that have one."""
@@ -439,8 +482,9 @@ def declared(member):
 def index(pages):
     out = ["# API reference", "",
            "Generated by `make docs` from the comments in `include/tandem`; the test suite fails while it is stale. Pages by",
-           "subject are in `docs/`, and `docs/math_index.md` leads from each op to its lines. The code in comments is shown as",
-           "it stands there: fragments, which are not compiled here.", ""]
+           "subject are in `docs/`, and `docs/math_index.md` leads from each op to its lines. Examples are compiled and run by",
+           "the tests (`tests/docs/make_examples.py`): what stands behind `// →` is what the line gives, printed as NumPy prints,",
+           "or in round brackets its shape; `random` is a `Generator random(0)`.", ""]
     for room, stems in ROOMS:
         out += [f"## {room}", ""]
         for stem in stems:
@@ -465,6 +509,20 @@ def examples(text):
     return lines
 
 
+def without_example(header):
+    """The ops, or modules, of a header that no example with a result (`// → `, tests/docs/make_examples.py) uses."""
+    text = (HEADERS / header).read_text()
+    shown = "\n".join(line for _, block in code_blocks(HEADERS / header) for line in block
+                      if any("// → " in other for other in block))
+    if header.startswith("ops/"):
+        names = [name for found, _ in make_math_index.entries(make_math_index.doc_lines(text)) for name in found]
+        names = [name for name in names if re.search(rf"\b{name}\(|\({name}, ", text)]
+        return [name for name in names if not re.search(rf"\b{name}(?:<\w+>)?\(", shown)]
+    names = re.findall(r"^class (\w+) final : public (?:Module|Layer)<T>", text, re.M)
+    names = [alias for name in names for alias in re.findall(rf"^using (\w+) = {name}<", text, re.M) or [name]]
+    return [name for name in names if not re.search(rf"\bnn::(?:make_)?{name}\b", shown, re.I)]
+
+
 def problems(pages, texts):
     found = [text for page in pages.values() for text in page.missing]
     shown = {}
@@ -477,6 +535,8 @@ def problems(pages, texts):
             elif ":" not in entry:
                 found += [f"docs/api/{stem}.md does not show `{line}` of include/tandem/{name}"
                           for line in examples((HEADERS / name).read_text()) if line not in texts[f"{stem}.md"]]
+            if re.match(r"(?:ops|nn)/\w+\.hpp$", name):
+                found += [f"include/tandem/{name}: no example of {one} with its result (// → …)" for one in without_example(name)]
     for path in sorted(HEADERS.rglob("*.hpp")):
         name = path.relative_to(HEADERS).as_posix()
         if name not in shown and not PARTS.fullmatch(name):
@@ -501,12 +561,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale or missing")
     parser.add_argument("--site", type=pathlib.Path, metavar="FOLDER", help="also write HTML pages there")
+    parser.add_argument("--site-only", type=pathlib.Path, metavar="FOLDER", help="write HTML pages there, and nothing else")
     args = parser.parse_args()
     pages = {stem: Page(stem) for stem in PAGES}
     texts = {f"{stem}.md": page.text() for stem, page in pages.items()}
     texts["README.md"] = index(pages)
-    wrong = problems(pages, texts)
-    if args.check:
+    wrong = [] if args.site_only else problems(pages, texts)
+    if args.site_only:
+        args.site = args.site_only
+    elif args.check:
         there = {p.name: p.read_text() for p in OUT.glob("*.md")}
         wrong += [f"docs/api/{name} is stale: run make docs" for name in sorted(set(there) | set(texts))
                   if there.get(name) != texts.get(name)]
@@ -517,8 +580,9 @@ def main():
                 old.unlink()
         for name, text in texts.items():
             (OUT / name).write_text(text)
-        if args.site:
-            api_site.write(args.site, pages, texts, [stem for _, stems in ROOMS for stem in stems])
+    if args.site:
+        guides = {stem: (ROOT / "docs" / f"{stem}.md").read_text() for stem in api_site.GUIDES}
+        api_site.write(args.site, pages, texts, [stem for _, stems in ROOMS for stem in stems], guides)
     count = sum(len(page.names) for page in pages.values())
     print("\n".join(wrong) or f"{count} names on {len(pages)} pages, each with a comment of its own or of its group")
     sys.exit(1 if wrong else 0)

@@ -103,9 +103,7 @@ void learn(const Options& o) {
     const std::string question = concat("\n", a, "*", b, "=");
     right += net.complete(question, 3, true) == concat(question, a * b, "\n");
   }
-  if (o.file.empty())
-    std::cout << right << " of 81 products are right"
-              << "\n";
+  if (o.file.empty()) std::cout << right << " of 81 products are right\n";
   if (!o.prompt.empty()) std::cout << net.complete(o.prompt, 200, false) << "\n";
 }
 

@@ -21,7 +21,7 @@ namespace clip_cli {
 using namespace tandem;
 
 struct Options {
-  std::string weights, activation;
+  std::string weights, activation, precision;
   bool bfloat16 = false;
   std::int64_t threads = 0;
 };
@@ -34,15 +34,17 @@ inline void add_options(CLI::App& app, Options& o) {
       ->required();
   cli::add_choice(app, "--activation", o.activation, {"quick_gelu", "gelu"},
                   "What the model was trained with, where its files do not say");
-  app.add_flag("--bfloat16", o.bfloat16,
-               "Products in bfloat16: half the memory, within 2 % of float");
+  cli::add_precision(app, o.precision,
+                     "weights are kept as bfloat16, half the memory, features within 2 % of float");
+  app.add_flag("--bfloat16", o.bfloat16, cli::bfloat16_help);
   app.add_option("--threads", o.threads, "Threads; 0: all that the machine offers")
       ->check(cli::range(0, cpu::max_threads));
 }
 
-inline clip::LoadOptions load_options(const Options& o) {
+inline clip::LoadOptions load_options(const Options& o, Precision precision) {
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
-  return {.bfloat16 = o.bfloat16, .activation = clip::activation_named(o.activation)};
+  return {.bfloat16 = precision == Precision::bfloat16,
+          .activation = clip::activation_named(o.activation)};
 }
 
 /// The images of a folder in the order of their names, numbers in them by value: f9.jpg before

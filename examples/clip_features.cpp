@@ -109,11 +109,14 @@ int run(const Options& o) {
   const Device device = cli::open_device("clip_features", o.device);
   clip::WeightsReport report;
   const clip::WeightFile file(o.weights);
-  const clip::LoadOptions how = clip_cli::load_options(o);
+  const Precision precision = cli::open_precision("clip_features", o.precision, o.bfloat16, device);
+  const PrecisionScope products(precision == Precision::tf32 ? precision : Precision::full);
+  const clip::LoadOptions how = clip_cli::load_options(o, precision);
   const auto encoder = clip::load_image_encoder<float>(o.weights, how, &report);
   encoder->freeze();
   if (device.is_cpu()) nn::pack_weights(*encoder);
-  encoder->to(device);
+  cli::saying_what_takes_less("--precision bf16 and --device cpu take less",
+                              [&] { encoder->to(device); });
   const clip::PreprocessOptions images = file.preprocessing(encoder->options().resolution);
   std::printf("%s: %s\n", cli::printable(file.path()).c_str(),
               cli::printable(report.str()).c_str());
@@ -121,7 +124,8 @@ int run(const Options& o) {
   io::Json settings = io::Json::object();
   settings["weights"] = io::content_of({file.path()});
   settings["activation"] = o.activation;
-  settings["bfloat16"] = o.bfloat16;
+  settings["bfloat16"] = how.bfloat16;
+  if (precision == Precision::tf32) settings["precision"] = "tf32";
   settings["resize"] = images.size;
   settings["crop"] = images.crop;
   settings["normalize"] = o.normalise;
@@ -161,10 +165,12 @@ int run(const Options& o) {
       root["version"] = TANDEM_VERSION_STRING;
       root["source"] = io::safe_name(target.name);
       root["images"] = io::record_of(target.images);
-      Tensor<float> features = cli::saying_what_takes_less("a smaller --batch takes less", [&] {
-        return clip_cli::encode_images(encoder, images, target.images, o.batch,
-                                       [&](std::size_t done) { progress.update(done, "images"); });
-      });
+      Tensor<float> features =
+          cli::saying_what_takes_less("a smaller --batch and --precision bf16 take less", [&] {
+            return clip_cli::encode_images(
+                encoder, images, target.images, o.batch,
+                [&](std::size_t done) { progress.update(done, "images"); });
+          });
       wtal::check_finite_rows("CLIP", features);
       if (o.normalise) features = normalize(features, -1);
       TANDEM_CHECK(io::stamp_of(target.images).text == root["images"]["stamp"].get<std::string>(),

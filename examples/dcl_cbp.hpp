@@ -25,9 +25,11 @@ inline rivals::Recipe recipe_of(const Options& o, rivals::Recipe recipe) {
   return recipe;
 }
 
-/// The branch of --cbp for rows of `input` columns and `classes` classes.
+/// The branch of --cbp for rows of `input` columns, of which the last `clip` are CLIP's, and
+/// `classes` classes.
 inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t input,
-                                               std::int64_t classes, Generator& random) {
+                                               std::int64_t clip, std::int64_t classes,
+                                               Generator& random) {
   const std::int64_t width = o.method.width;
   if (o.cbp_method == "basnet") {
     BasNetOptions b;
@@ -49,10 +51,12 @@ inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t in
     return std::make_unique<WtalcBranch<float>>(w, random);
   }
   if (o.cbp_method == "co2") {
-    TANDEM_CHECK(input % 2 == 0, "train_dcl", "--cbp co2 reads RGB and flow, of equally many ",
-                 "columns each; the I3D rows have ", input);
+    const std::int64_t i3d = input - clip;
+    TANDEM_CHECK(i3d % 2 == 0, "train_dcl", "--cbp co2 reads RGB and flow, of equally many ",
+                 "columns each; the I3D rows have ", i3d);
     Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
-    n.streams.stream = input / 2;
+    n.streams.stream = i3d / 2;
+    n.clip = clip;
     if (width > 0) n.streams.hidden = width;
     n.classes = classes;
     n.suppressed_frames = o.method.co2_suppressed_frames;
@@ -81,10 +85,14 @@ inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t in
 struct CbpShape {
   const char *columns, *classes;
   std::int64_t background = 0;
+  /// A tensor whose dimension 0 is half the I3D columns, where the method must know which columns are
+  /// CLIP's; null: it need not.
+  const char* half_i3d = nullptr;
 };
 inline CbpShape cbp_shape(const std::string& method) {
   if (method == "basnet") return {"cas_module.conv_1.0.weight", "cas_module.conv_3.0.weight", 1};
-  if (method == "co2") return {"fusion.0.weight", "classifier.4.weight", 1};
+  if (method == "co2")
+    return {"fusion.0.weight", "classifier.4.weight", 1, "fAttn.channel_conv.0.weight"};
   if (method == "um") return {"cas_module.conv.0.weight", "cas_module.classifier.0.weight"};
   if (method == "wtalc") return {"fc.weight", "classifier.weight"};
   return {"embed.weight", "head.bias"};

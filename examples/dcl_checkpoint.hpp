@@ -57,10 +57,18 @@ struct TextFiles {
 /// The branches of a checkpoint, ready to score videos.
 class Model {
  public:
-  /// `classes` are used where the checkpoint does not name them.
-  Model(const std::string& path, std::vector<std::string> classes)
+  /// `classes` are used where the checkpoint does not name them; `precision` of the products, where
+  /// it is not empty, in place of that it was trained with.
+  Model(const std::string& path, std::vector<std::string> classes,
+        const std::string& precision = "")
       : path_(path), checkpoint_(io::load_checkpoint<float>(path)), classes_(std::move(classes)) {
+    if (const auto method = checkpoint_.notes.find("method"); method != checkpoint_.notes.end())
+      fail("checkpoint", path, " is of ", method->second, ", which this program does not know");
     read_options(options_, checkpoint_.options, path);
+    if (!precision.empty()) {
+      options_.precision = precision;
+      finish_options(options_);
+    }
     if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
       const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
       const std::vector<std::string> given = std::exchange(classes_, {});
@@ -85,7 +93,11 @@ class Model {
                  " scores ", scored, " classes, ", classes_.size(), " are named");
     Generator random(0);
     input_ = columns.size(1);
-    cbp_ = make_cbp(options_, input_, scored, random);
+    const std::int64_t clip =
+        shape.half_i3d == nullptr
+            ? 0
+            : input_ - 2 * tensor(path, concat("cbp.", shape.half_i3d)).size(0);
+    cbp_ = make_cbp(options_, input_, clip, scored, random);
     cbp_->load_state_dict(part("cbp."));
     cbp_->eval();
   }
@@ -155,6 +167,12 @@ class Model {
         out.push_back(concat("The model was trained with this note: ", found->second));
     }
     return out;
+  }
+  /// Of its training data; nothing where an older train_dcl wrote it.
+  std::optional<DataFingerprint> data() const {
+    const auto found = checkpoint_.notes.find("data_fingerprint");
+    if (found == checkpoint_.notes.end()) return std::nullopt;
+    return DataFingerprint::parse(found->second, path_ + " (data_fingerprint)");
   }
   std::int64_t steps() const { return checkpoint_.counters.empty() ? 0 : checkpoint_.counters[0]; }
 

@@ -134,9 +134,9 @@ inline cli::OptionTable option_table(Options& o) {
       .from(1, 64);
   t.add("dropout", o.cbp.dropout, "transformer and VLP: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
-        "Products of linear layers and attention: float, tf32 (linear layers on a GPU), or bf16; "
-        "weights, sums and losses stay float")
-      .words({"float", "tf32", "bf16"});
+        "Products of linear layers and attention: fp32 (or float, its older name), tf32 (linear "
+        "layers on a GPU), or bf16; weights, sums and losses stay float")
+      .words({"fp32", "tf32", "bf16", "float"});
   t.add("positions", o.positions, "transformer: none, sinusoid or learned")
       .words({"none", "sinusoid", "learned"});
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks").from(0, 1000);
@@ -241,7 +241,9 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("vlp-reading", o.vlp_reading, "Frame probabilities of VLP: sigmoid or softmax")
       .words({"sigmoid", "softmax"});
   t.add("concat-clip", o.concat_clip,
-        "CBP reads I3D and CLIP rows side by side (the paper's naive combination)");
+        "CBP reads I3D and CLIP rows side by side (the paper's naive combination); co2: CLIP's "
+        "beside "
+        "RGB's");
   t.add("seed", o.train.seed, "Everything random follows from it");
 
   t.part(Part::inference);
@@ -351,7 +353,6 @@ inline void check_method(const Options& o) {
   only("--no-background-labels", m.no_background_labels, basnet || co2 || um);
   only("--teach-attention", o.train.teach_attention, basnet || co2 || um);
   only("--keep-regularisers", o.train.keep_regularisers, basnet || co2);
-  only("--concat-clip", o.concat_clip, !co2);  // two streams and no third
   only("--cbp-scale", o.cbp.scale != 1, transformer);
   only("--cbp-reading softmax", o.cbp_reading == "softmax", transformer);
   TANDEM_CHECK(m.weight_decay >= 0 || m.weight_decay == -1, "train_dcl",
@@ -387,6 +388,7 @@ inline void finish_options(Options& o) {
                     : o.positions == "learned" ? Positions::learned
                                                : Positions::none;
   o.cbp.table = o.vlp.table = t.crop;
+  if (o.precision == "fp32") o.precision = "float";  // as checkpoints have it
   o.cbp.precision = o.vlp.precision = o.precision == "bf16"   ? Precision::bfloat16
                                       : o.precision == "tf32" ? Precision::tf32
                                                               : Precision::full;

@@ -135,9 +135,8 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   } else {
     finish_options(o);
   }
-  TANDEM_CHECK(!cli::open_device("train_dcl", o.device).is_cpu() || o.precision != "tf32",
-               "train_dcl",
-               "--precision tf32 is of GPUs: with --device cpu products are float or bf16");
+  (void)cli::open_precision("train_dcl", o.precision, false,
+                            cli::open_device("train_dcl", o.device));
   TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
                "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ",
                asked);

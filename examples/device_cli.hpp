@@ -1,8 +1,11 @@
 #pragma once
-/// --device: where a program computes, and what can be said when that cannot be.
+/// --device and --precision: where a program computes and how exactly, and what can be said when that
+/// cannot be.
 
 #include <string>
 
+#include "common_cli.hpp"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/tensor/device.hpp"
 
 namespace cli {
@@ -31,6 +34,34 @@ inline tandem::Device open_device(const char* program, const std::string& given)
                count == 1 ? "is 1 GPU" : tandem::concat("are ", count, " GPUs"),
                " here, counted from cuda:0");
   return tandem::Device::cuda(index);
+}
+
+/// --precision bf16 by another name, of programs that had only this.
+inline constexpr const char* bfloat16_help = "The same as --precision bf16";
+
+/// Declares --precision for a program that infers; `bf16` says what that does there. Empty: not given.
+inline CLI::Option* add_precision(CLI::App& app, std::string& precision, const char* bf16,
+                                  const char* otherwise = "fp32") {
+  return add_choice(
+             app, "--precision", precision, {"fp32", "tf32", "bf16"},
+             tandem::concat("Products of the networks: fp32 (float), tf32 (on a GPU, factors "
+                            "of linear layers with 10 bits of fraction), or bf16: ",
+                            bf16))
+      ->default_str(otherwise);
+}
+
+/// What --precision says; `bfloat16`: --bfloat16 was given. Errors: both, but not the same; tf32 on
+/// the CPU.
+inline tandem::Precision open_precision(const char* program, const std::string& given,
+                                        bool bfloat16, tandem::Device device) {
+  using tandem::Precision;
+  TANDEM_CHECK(!bfloat16 || given.empty() || given == "bf16", program,
+               "--bfloat16 is --precision bf16 and cannot go with --precision ", given);
+  TANDEM_CHECK(given != "tf32" || !device.is_cpu(), program,
+               "--precision tf32 is of GPUs: with --device cpu products are fp32 or bf16");
+  return bfloat16 || given == "bf16" ? Precision::bfloat16
+         : given == "tf32"           ? Precision::tf32
+                                     : Precision::full;
 }
 
 /// f(); where a GPU's memory is not enough, the error also says what takes less.

@@ -18,9 +18,9 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 struct Options {
-  std::string i3d_rgb, i3d_flow, clip, clip_activation;
+  std::string i3d_rgb, i3d_flow, clip, clip_activation, precision;
   std::int64_t random_weights = -1, random_narrow = 1;
-  bool bfloat16 = false;
+  bool bfloat16 = false;  ///< --precision bf16, too
   std::vector<std::string> streams{"rgb", "flow", "clip"};
   ExtractionOptions extraction;
   /// What is not given (0, "") is as the I3D weights say, else as published.
@@ -67,9 +67,12 @@ inline void add_options(CLI::App& app, Options& o) {
   number("--random-narrow", o.random_narrow,
          "Divide the widths of random networks by this, to try things quickly", group)
       ->check(cli::range(1, 64));
-  app.add_flag("--bfloat16", o.bfloat16,
-               "Networks in bfloat16: half the memory, faster where the CPU has it")
+  cli::add_precision(
+      app, o.precision,
+      "on the CPU weights and activations, half the memory, faster where the CPU has "
+      "it; on a GPU the factors of all products, on tensor cores")
       ->group(group);
+  app.add_flag("--bfloat16", o.bfloat16, cli::bfloat16_help)->group(group);
 
   group = "Snippets";
   const auto streams = [](const std::string& given) {
@@ -153,8 +156,7 @@ inline void add_options(CLI::App& app, Options& o) {
   number("--threads", o.threads,
          "Threads for decoding, flow and networks together; 0: all that the machine offers", group)
       ->check(cli::range(0, cpu::max_threads));
-  app.add_option("--device", o.device,
-                 concat("Of the networks; decoding and flow stay on the CPU. ", cli::device_help))
+  app.add_option("--device", o.device, concat("Of everything but decoding. ", cli::device_help))
       ->group(group)
       ->capture_default_str();
   number("--decoding-threads", o.extraction.decoding_threads,
@@ -171,10 +173,11 @@ inline void finish_options(Options& o) {
   std::sort(o.streams.begin(), o.streams.end());
   o.streams.erase(std::unique(o.streams.begin(), o.streams.end()), o.streams.end());
   TANDEM_CHECK(!o.streams.empty(), "extract_features", "--streams names no stream");
-  TANDEM_CHECK(cli::open_device("extract_features", o.device).is_cpu() || !o.bfloat16 ||
-                   (!o.has("rgb") && !o.has("flow")),
-               "extract_features", "--bfloat16 keeps I3D on the CPU: with --device ", o.device,
-               " leave it out, or extract --streams clip alone");
+  const Device device = cli::open_device("extract_features", o.device);
+  const Precision precision =
+      cli::open_precision("extract_features", o.precision, o.bfloat16, device);
+  o.bfloat16 = precision == Precision::bfloat16;
+  if (!device.is_cpu()) o.extraction.precision = precision;
   clip_offsets(o.extraction.snippets.stack, o.extraction.clip_frames);  // checks
   const struct {
     const char *stream, *option;
@@ -246,6 +249,7 @@ inline io::Json settings(const Options& o, const std::string& stream, const io::
   out["tail"] = o.tail;
   out["last_flow"] = o.last_flow;
   out["bfloat16"] = o.bfloat16;
+  if (e.precision == Precision::tf32) out["precision"] = "tf32";
   out["weights"] = weights;
   if (stream == "clip") {
     out["clip_frames"] = e.clip_frames;

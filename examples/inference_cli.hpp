@@ -18,6 +18,7 @@ namespace dcl {
 /// What both programs are asked.
 struct InferenceCli {
   std::string checkpoint, features, clip_features, classes, annotations;
+  std::string precision;            ///< empty: as trained
   std::vector<std::string> inputs;  ///< videos, and folders of them
   bool recursive = false;
   Options options;  ///< those of train_dcl: what is given replaces what the checkpoint says
@@ -45,8 +46,10 @@ struct InferenceCli {
 #if defined(TANDEM_VIDEO)
     extract::add_options(app, extraction);
     app.remove_option(app.get_option("--streams"));  // the model decides
+    app.get_option("--precision")->default_str("as trained; of encoders fp32");
 #else
     table.add_to(app, {"clip-weights", "threads", "device"});
+    cli::add_precision(app, precision, "the factors of all products", "as trained");
 #endif
   }
 
@@ -56,6 +59,7 @@ struct InferenceCli {
     if (!extraction.clip.empty()) options.clip_weights = extraction.clip;  // one file, both sides
     options.threads = extraction.threads;
     options.device = extraction.device;
+    precision = extraction.bfloat16 && extraction.precision.empty() ? "bf16" : extraction.precision;
 #endif
     if (options.threads > 0) cpu::set_num_threads(static_cast<int>(options.threads));
   }
@@ -64,7 +68,7 @@ struct InferenceCli {
   Model open_model() const {
     std::vector<std::string> names;
     if (!classes.empty()) names = read_ground_truth(classes).classes;
-    return Model(checkpoint, std::move(names));
+    return Model(checkpoint, std::move(names), precision);
   }
   /// Where VLP's texts are: beside the features, as simulate_features writes them, if nothing else
   /// is said.
@@ -78,12 +82,13 @@ struct InferenceCli {
   void prepare(Model& model, std::span<const InferenceOptions> ways) const {
     model.check_branches(ways);
     const Device device = cli::open_device("inference", options.device);
+    (void)cli::open_precision("inference", precision, false, device);
     for (const InferenceOptions& way : ways) {
       if (!asks_vlp(way.fusion)) continue;
       model.open_vlp(texts());
       break;
     }
-    model.to(device);
+    cli::saying_what_takes_less("--device cpu does without it", [&] { model.to(device); });
   }
   RowReader open_rows(const Model& model, std::span<const InferenceOptions> ways) const {
     RowOptions rows;

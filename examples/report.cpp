@@ -2,6 +2,7 @@
 ///
 ///   report --run run1 --page run1.html
 ///   report --run run1 --data thumos --videos thumos_videos --page run1.html --table ablation.md
+///   report --run run1 --beside run2 --page both.html
 
 #include <algorithm>
 #include <cmath>
@@ -15,7 +16,9 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
-#include "report/run_html.hpp"  // made of report/run.html by the build
+#include "report/pair_html.hpp"  // made of report/pair.html by the build
+#include "report/pair_page.hpp"
+#include "report/run_html.hpp"
 #include "report/run_page.hpp"
 #include "report/run_training.hpp"
 #include "report/run_videos.hpp"
@@ -29,7 +32,7 @@ using namespace tandem;
 using namespace tandem::wtal;
 
 struct Options {
-  std::string run, data, videos, page;
+  std::string run, beside, data, videos, page;
   std::vector<std::string> tables;
   std::int64_t show_videos = 60, show_classes = 6, embed_kib = 1024, threads = 0;
   double tiou = 0.5;
@@ -64,22 +67,88 @@ class Report {
         files_(o.videos, o.page, o.embed_kib << 10) {}
 
   void write() {
+    const io::Json page = made();
+    const std::string text = report::run_page(page, files_.embedded(), report::run_html);
+    io::write_text(o_.page, text);
+    say();
+    say_page(page, text);
+  }
+
+  /// One page over this run and another on the same data, whose videos this one shows.
+  void write_beside(Report& other) {
+    check_same_data(other);
+    tests_only_ = other.tests_only_ = true;
+    std::string mine = name_of(o_.run), its = name_of(other.o_.run);
+    if (mine == its) mine = o_.run, its = other.o_.run;
+    const io::Json page = report::pair_json(
+        {.name = mine, .page = made()}, {.name = its, .page = other.made()}, differences(other));
+    const std::string text = report::run_page(page, files_.embedded(), report::pair_html);
+    io::write_text(o_.page, text);
+    for (const Report* one : {this, &other}) {
+      std::printf("%s\n", cli::printable(one == this ? mine : its).c_str());
+      one->say();
+    }
+    say_page(page, text);
+  }
+
+ private:
+  /// The data of the page.
+  io::Json made() {
     open_branches();
     open_data();
     judge();
-    const io::Json page = page_json();
-    const std::string text = report::run_page(page, files_.embedded(), report::run_html);
-    io::write_text(o_.page, text);
+    return page_json();
+  }
+  void say() const {
     for (const std::string& warning : warnings_)
       std::printf("note: %s\n", cli::printable(warning).c_str());
     print_map();
+  }
+  void say_page(const io::Json& page, const std::string& text) const {
     std::printf("page: %s (%s MB, %zu videos, %zu with a player)\n",
                 cli::printable(o_.page).c_str(),
                 cli::fixed(static_cast<double>(text.size()) / 1e6, 1).c_str(),
                 page.at("videos").size(), files_.shown());
   }
+  static std::string name_of(const std::string& run) {
+    std::string folder = std::filesystem::absolute(run).lexically_normal().string();
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
+    return std::filesystem::path(folder).filename().string();
+  }
 
- private:
+  /// Runs whose annotations differ are not compared. What rows they read of these videos may differ.
+  void check_same_data(const Report& other) const {
+    std::optional<DataFingerprint> mine = model_.data(), its = other.model_.data();
+    std::string what;
+    if (mine && its) {
+      for (DataFingerprint* one : {&*mine, &*its}) {
+        for (VideoFingerprint& v : one->videos) v.rows = 0, v.i3d.clear(), v.clip.clear();
+      }
+      what = mine->difference(*its);
+    } else {
+      what = DataFingerprint::class_difference(model_.classes(), other.model_.classes());
+    }
+    TANDEM_CHECK(what.empty(), "report", "the runs in ", o_.run, " and ", other.o_.run,
+                 " are of different data sets and cannot stand side by side: ", what);
+    TANDEM_CHECK(run_.protocol == other.run_.protocol, "report", "the runs in ", o_.run, " and ",
+                 other.o_.run, " are judged by different protocols: '", run_.protocol, "' and '",
+                 other.run_.protocol, "'");
+  }
+
+  /// Options that decide a run and are not the same in both.
+  std::vector<report::OptionDifference> differences(Report& other) {
+    std::vector<report::OptionDifference> out;
+    const cli::OptionTable mine = dcl::option_table(run_), its = dcl::option_table(other.run_);
+    const auto text = [](const io::Json& value) {
+      return value.is_string() ? value.get<std::string>() : io::json_text(value);
+    };
+    for (const auto& option : mine.options()) {
+      const io::Json a = option->json(), b = its.find(option->name())->json();
+      if (option->decides() && a != b) out.push_back({option->name(), text(a), text(b)});
+    }
+    return out;
+  }
+
   /// The branches that can speak, and in which ways.
   void open_branches() {
     for (const std::string& note : model_.notes()) warnings_.push_back(note);
@@ -282,10 +351,8 @@ class Report {
   }
 
   io::Json page_json() {
-    std::string folder = std::filesystem::absolute(o_.run).lexically_normal().string();
-    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
     io::Json page = io::Json::object();
-    page["title"] = std::filesystem::path(folder).filename().string();
+    page["title"] = name_of(o_.run);
     page["classes"] = model_.classes();
     io::Json::array_t fusions;
     for (const InferenceOptions& way : ways_)
@@ -357,6 +424,7 @@ class Report {
           static_cast<std::size_t>(o_.show_classes), files_.find(video.id)));
     }
     hidden_ = test_.videos.size() - shown.size();
+    if (tests_only_) return io::Json(std::move(out));
     const std::vector<dcl::RecordedRound> rounds = dcl::read_rounds(o_.run);
     if (rounds.empty()) {
       warnings_.push_back(concat("Pseudo-labels of the rounds are missing: ", o_.run,
@@ -412,7 +480,7 @@ class Report {
   dcl::Options run_;
   report::VideoFolder files_;
   std::vector<std::string> warnings_;
-  bool cbp_ = false, vlp_ = false;
+  bool cbp_ = false, vlp_ = false, tests_only_ = false;
   std::vector<InferenceOptions> ways_;
   std::optional<dcl::Data> data_;
   GroundTruth truth_, test_;  // of all videos, of the test videos
@@ -435,7 +503,8 @@ int main(int argc, char** argv) {
       "of\n"
       "each round, losses, AP by class, and what kind of mistakes false positives are.\n\n"
       "  report --run run1 --page run1.html\n"
-      "  report --run run1 --data thumos --videos thumos_videos --page run1.html\n\n"
+      "  report --run run1 --data thumos --videos thumos_videos --page run1.html\n"
+      "  report --run run1 --beside run2 --page both.html\n\n"
       "Scores and detections are computed here, by the checkpoint on the features of the data. "
       "What "
       "is not\n"
@@ -446,6 +515,10 @@ int main(int argc, char** argv) {
   Options o;
   app.add_option("--run", o.run, "The --out folder of train_dcl")
       ->required()
+      ->check(CLI::ExistingDirectory);
+  app.add_option("--beside", o.beside,
+                 "Another run on the same data: the page shows both side by side, videos, tables, "
+                 "curves")
       ->check(CLI::ExistingDirectory);
   app.add_option("--data", o.data, "The folder of the data, where it is not where the run read it")
       ->check(CLI::ExistingDirectory);
@@ -476,6 +549,12 @@ int main(int argc, char** argv) {
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {
     if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
-    Report(o).write();
+    if (o.beside.empty()) return Report(o).write();
+    TANDEM_CHECK(o.tables.empty(), "report", "--table is of the page of one run, not of --beside");
+    Options other = o;
+    other.run = o.beside;
+    other.videos.clear();  // the first run shows them
+    Report beside(other);
+    Report(o).write_beside(beside);
   });
 }

@@ -24,10 +24,11 @@ namespace reproduce {
 namespace {
 
 struct Options {
-  std::vector<std::string> folders, tables{"main"};
+  std::vector<std::string> folders, tables{"main"}, rows;
   std::string out = "reproduction", preset, stable = "ranked", baseline;
   bool simulate = false, list = false;
-  std::int64_t seeds = 3, first_seed = 0, worlds = 1, first_world = 0, jobs = 0, threads = 0;
+  std::int64_t seeds = 3, first_seed = 0, worlds = 1, first_world = 0, jobs = 0, threads = 0,
+               best_of_test = 0;
   double clip_norm = 0;  // 0: VLP's rows are scaled as the preset or --vlp-scale says
   SimulationOptions simulation{.i3d_width = 128, .clip_width = 64};
   dcl::Options train;  // what is given of train_dcl's
@@ -55,8 +56,10 @@ bool of_methods(const std::string& name) {
 
 /// Where a table's cells are.
 struct Planned {
-  const Table* table = nullptr;
+  Table table;                                       ///< with the rows that are asked for
   std::vector<std::vector<std::size_t>> cells = {};  ///< of each row, by pair of world and seed
+  /// The same, of the best measurement of the run; empty where that is not asked for.
+  std::vector<std::vector<std::size_t>> best = {};
 };
 
 class Program {
@@ -71,6 +74,7 @@ class Program {
         !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
     const int threads = o_.threads > 0 ? static_cast<int>(o_.threads) : cpu::num_threads();
     const Device device = cli::open_device("reproduce", o_.train.device);
+    (void)cli::open_precision("reproduce", o_.train.precision, false, device);
     TANDEM_CHECK(device.is_cpu() || o_.jobs <= 1, "reproduce",
                  "on a GPU trainings are done one at a time: --jobs ", o_.jobs,
                  " goes with --device cpu");
@@ -172,8 +176,9 @@ class Program {
 
   // ---------------------------------------------------------------- cells
 
-  std::size_t add_cell(std::size_t world, std::uint64_t seed, const Settings& settings) {
-    Cell cell = make_cell(worlds_, world, seed, settings);
+  std::size_t add_cell(std::size_t world, std::uint64_t seed, const Settings& settings,
+                       const Judging& judging) {
+    Cell cell = make_cell(worlds_, world, seed, settings, judging);
     const auto [found, fresh] = cell_of_.emplace(cell.file, cells_.size());
     if (fresh) cells_.push_back(std::move(cell));
     return found->second;
@@ -192,15 +197,31 @@ class Program {
     std::vector<std::string> rows;
     for (const Table& table : catalogue.tables()) {
       if (std::find(wanted.begin(), wanted.end(), table.name) == wanted.end()) continue;
-      Planned planned{.table = &table};
-      for (const Row& row : table.rows) {
+      Planned planned{.table = table};
+      if (!o_.rows.empty()) {
+        std::erase_if(planned.table.rows, [this](const Row& row) {
+          return std::none_of(o_.rows.begin(), o_.rows.end(), [&](const std::string& text) {
+            return row.name.find(text) != row.name.npos;
+          });
+        });
+      }
+      TANDEM_CHECK(!planned.table.rows.empty(), "reproduce", "the table '", table.name,
+                   "' has no row with what --rows names in its name; --list shows all");
+      for (const Row& row : planned.table.rows) {
         known_baseline = known_baseline || row.name == o_.baseline;
         rows.push_back(row.name);
-        std::vector<std::size_t>& of_row = planned.cells.emplace_back();
-        for (std::size_t w = 0; w < worlds_.size(); ++w) {
-          for (std::int64_t s = 0; s < o_.seeds; ++s)
-            of_row.push_back(
-                add_cell(w, static_cast<std::uint64_t>(o_.first_seed + s), row.settings));
+        const auto add_row = [&](std::vector<std::size_t>& to, const Judging& judging) {
+          for (std::size_t w = 0; w < worlds_.size(); ++w) {
+            for (std::int64_t s = 0; s < o_.seeds; ++s)
+              to.push_back(add_cell(w, static_cast<std::uint64_t>(o_.first_seed + s), row.settings,
+                                    judging));
+          }
+        };
+        add_row(planned.cells.emplace_back(), {.chance = row.chance});
+        const bool scores = table.kind == Table::Kind::scores;
+        if (o_.best_of_test > 0 && scores) {
+          std::vector<std::size_t>& best = planned.best.emplace_back();
+          if (!row.chance) add_row(best, {.best_every = o_.best_of_test});
         }
       }
       planned_.push_back(std::move(planned));
@@ -216,7 +237,7 @@ class Program {
     for (const Table& table : catalogue.tables()) {
       for (const Row& row : table.rows) {
         for (std::size_t w = 0; w < worlds_.size(); ++w) {
-          const Cell cell = make_cell(worlds_, w, 0, row.settings);
+          const Cell cell = make_cell(worlds_, w, 0, row.settings, {.chance = row.chance});
           // The same for every seed, which is part of the digest
           if (!cell.judged_elsewise) continue;
           for (std::int64_t s = 0; s < o_.seeds; ++s) {
@@ -231,11 +252,13 @@ class Program {
     std::map<std::string, std::size_t> job_of;
     for (const Cell& cell : cells_) {
       if (store_->has(cell)) continue;
-      const auto [found, fresh] = job_of.emplace(cell.training, jobs.size());
+      const std::int64_t every = cell.judging.best_every;
+      const auto [found, fresh] = job_of.emplace(every > 0 ? cell.file : cell.training,
+                                                 jobs.size());  // measured on the way: by itself
       if (fresh) jobs.emplace_back();
       Job& job = jobs[found->second];
       job.cells.push_back(&cell);
-      job.keep = judged_again.contains(cell.training);
+      job.keep = every == 0 && judged_again.contains(cell.training);
     }
     return jobs;
   }
@@ -246,7 +269,7 @@ class Program {
             int workers) const {
     for (const Table& table : catalogue.tables()) {
       const bool chosen = std::any_of(planned_.begin(), planned_.end(),
-                                      [&](const Planned& p) { return p.table == &table; });
+                                      [&](const Planned& p) { return p.table.name == table.name; });
       std::printf("\n%s%s: %s\n", table.name.c_str(), chosen ? " (chosen)" : "",
                   table.title.c_str());
       cli::Table lines({"  row", "train_dcl"});
@@ -311,16 +334,23 @@ class Program {
           row.push_back(store_->read(cells_[c]));
           const std::string diverged = store_->diverged(cells_[c]);
           if (diverged.empty()) continue;
-          here.push_back(concat("No number: ", planned.table->rows[r].name, " diverged on ",
+          here.push_back(concat("No number: ", planned.table.rows[r].name, " diverged on ",
                                 worlds_[cells_[c].world].name, ", seed ", cells_[c].seed, ": ",
                                 diverged));
         }
-        all[planned.table->name][planned.table->rows[r].name] = row;
+        all[planned.table.name][planned.table.rows[r].name] = row;
       }
-      Renderer renderer(*planned.table, results, o_.baseline,
+      Renderer renderer(planned.table, results, o_.baseline,
                         worlds_[0].options.inference.cbp_weight, here);
       for (const Rendered& table : renderer.render()) put(table, true);
-      io::write_text(store_->table(planned.table->name + ".csv"), renderer.csv());
+      io::write_text(store_->table(planned.table.name + ".csv"), renderer.csv());
+      if (planned.best.empty()) continue;
+      std::vector<RowResults> best;
+      for (const std::vector<std::size_t>& row : planned.best) {
+        RowResults& to = best.emplace_back();
+        for (const std::size_t c : row) to.push_back(store_->read(cells_[c]));
+      }
+      put(best_of_test_table(planned.table, results, best, o_.best_of_test, here), true);
     }
     put(Comparison(all, o_.stable).table(), true);
     const std::string path = io::join_path(o_.out, "report.md");
@@ -381,10 +411,20 @@ int main(int argc, char** argv) {
       ->type_name("NAMES")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--rows", o.rows, "Of the tables only rows whose names hold one of these texts")
+      ->type_name("TEXTS")
+      ->delimiter(',')
+      ->default_str("all");
   app.add_flag("--list", o.list, "Show the tables, their rows and how long the chosen ones take");
   app.add_option("--out", o.out, "Folder for cells, tables and report.md")->capture_default_str();
   cli::add_choice(app, "--preset", o.preset, presets, help)
       ->default_str("miniature, or simulated with --simulate");
+  app.add_option(
+         "--best-of-test", o.best_of_test,
+         "Beside the last step's numbers also the best of measurements every so many steps, "
+         "chosen by the test videos as many papers do, in tables of their own; 0: not")
+      ->capture_default_str()
+      ->check(cli::range(0, 1e9));
   cli::add_choice(app, "--stable", o.stable, {"calibrated", "ranked", "min-max"},
                   "Rule that stands beside the published thresholds in every table")
       ->capture_default_str();

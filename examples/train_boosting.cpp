@@ -35,8 +35,9 @@ using namespace tandem::wtal;
 struct Options {
   dcl::Options data;  ///< its options of the data are read, no others
   std::string glove, out = "out";
-  bool resume = false, fresh = false, blank_joined = false, real_masking = false;
-  std::int64_t checkpoint_every = 100, threads = 0;
+  bool resume = false, fresh = false, blank_joined = false, real_masking = false,
+       activitynet = false;
+  std::int64_t checkpoint_every = 100, evaluate_every = 0, threads = 0;
   std::int64_t frequent = 8000, longest = 14, hidden = 0, encoded = 0, mlp_hidden = 0, prompts = 9,
                width = 512, decoder_hidden = 1024;
   rivals::Recipe recipe = {.videos = rivals::VideoOrder::pairs,
@@ -66,8 +67,16 @@ cli::OptionTable option_table(Options& o) {
   t.add("seconds-per-row", o.data.seconds_per_row, "Length of a row; 0: as the features say")
       .from(0, 1e6);
   t.part(Part::model);
+  t.add(
+      "activitynet", o.activitynet,
+      "Its code for ActivityNet-1.3: gated streams, encoders as wide as a stream, five words a "
+      "class, whole names in sentences, scores pooled over time; and that code's numbers, where "
+      "no others are given: 3 prompt vectors, 10 words a sentence, 60 rows, 50001 steps, learning "
+      "rate 3e-5, weight decay 5e-4");
   t.add("hidden", o.hidden, "Width inside the attentions; 0: half a stream, 512").from(0, 65536);
-  t.add("encoded", o.encoded, "Width of the auto-encoders; 0: half a stream, 512").from(0, 65536);
+  t.add("encoded", o.encoded,
+        "Width of the auto-encoders; 0: half a stream, 512, with --activitynet a whole one")
+      .from(0, 65536);
   t.add("mlp-hidden", o.mlp_hidden, "TSM: width of the perceptron; 0: 4 times both streams, 8192")
       .from(0, 1e6);
   t.add("prompt-vectors", o.prompts, "TSM: learned vectors before the words of a class")
@@ -101,8 +110,28 @@ cli::OptionTable option_table(Options& o) {
   t.add("resume", o.resume, "Continue the run in --out, with its options").not_recorded();
   t.add("fresh", o.fresh, "Start anew although --out holds a run").not_recorded();
   t.add("checkpoint-every", o.checkpoint_every, "Steps between checkpoints").from(1, 1e9);
+  t.add("evaluate-every", o.evaluate_every,
+        "Steps between evaluations on the test videos, of which the best is told at the end beside "
+        "the last, as the published code reports it; 0: none but the last")
+      .from(0, 1e9);
   t.add("threads", o.threads, "Threads; 0: all that the machine offers").from(0, cpu::max_threads);
   return t;
+}
+
+/// What --activitynet sets of the options that are not given.
+void take_activity_net(cli::OptionTable& table) {
+  const BoostingOptions b = BoostingOptions::activity_net();
+  const rivals::TsmOptions t = rivals::TsmOptions::activity_net();
+  const std::vector<std::pair<const char*, io::Json>> values{{"prompt-vectors", t.prompts},
+                                                             {"sentence-words", 10},
+                                                             {"rows", 60},
+                                                             {"steps", b.steps},
+                                                             {"learning-rate", b.tsm_learning_rate},
+                                                             {"weight-decay", b.tsm_weight_decay}};
+  for (const auto& [name, value] : values) {
+    cli::TableOption* option = table.find(name);
+    if (!option->given()) option->set(value);
+  }
 }
 
 /// Gives a resumed run the options of its checkpoint; what decides the result cannot change, but for
@@ -137,21 +166,26 @@ class Session {
                  data_.all->i3d_columns(), " columns; two streams of equal width are needed");
     std::vector<std::string> words;
     for (const std::string& name : classes) {
-      for (std::string& word : class_word_pair(name)) words.push_back(std::move(word));
+      for (std::string& word : o.activitynet ? class_words(name) : class_word_pair(name))
+        words.push_back(std::move(word));
     }
     glove_ = GloveVectors::load(glove_path(), words, o.frequent);
     const std::int64_t stream = data_.all->i3d_columns() / 2;
-    const rivals::CrossModalOptions streams{.stream = stream,
-                                            .hidden = o.hidden > 0 ? o.hidden : half(stream),
-                                            .encoded = o.encoded > 0 ? o.encoded : half(stream),
-                                            .autoencoder = true};
-    tsm_ = make_ref<rivals::Tsm<float>>(
-        rivals::TsmOptions{.streams = streams,
-                           .word_width = glove_.width(),
-                           .prompts = o.prompts,
-                           .mlp_hidden = o.mlp_hidden > 0 ? o.mlp_hidden : 8 * stream},
-        class_word_vectors<float>(glove_, classes), random_);
-    rivals::CrossModalOptions of_vlc = streams;
+    rivals::TsmOptions tsm =
+        o.activitynet ? rivals::TsmOptions::activity_net(stream) : rivals::TsmOptions();
+    tsm.streams.stream = stream;
+    tsm.streams.hidden = o.hidden > 0 ? o.hidden : half(stream);
+    if (o.encoded > 0 || !o.activitynet)
+      tsm.streams.encoded = o.encoded > 0 ? o.encoded : half(stream);
+    tsm.word_width = glove_.width();
+    tsm.prompts = o.prompts;
+    tsm.mlp_hidden = o.mlp_hidden > 0 ? o.mlp_hidden : 8 * stream;
+    tsm_ =
+        make_ref<rivals::Tsm<float>>(tsm,
+                                     o.activitynet ? class_words_vectors<float>(glove_, classes, 5)
+                                                   : class_word_vectors<float>(glove_, classes),
+                                     random_);
+    rivals::CrossModalOptions of_vlc = tsm.streams;
     of_vlc.init = rivals::ConvInit::standard;
     vlc_ = make_ref<rivals::Vlc<float>>(rivals::VlcOptions{.streams = of_vlc,
                                                            .width = o.width,
@@ -161,6 +195,12 @@ class Session {
                                                            .real_masking = o.real_masking},
                                         random_);
     BoostingOptions train = o.train;
+    if (o.activitynet) {
+      const BoostingOptions published = BoostingOptions::activity_net();
+      train.tsm = published.tsm;
+      train.vlc_autoencoder = published.vlc_autoencoder;
+      train.vlc_attention = published.vlc_attention;
+    }
     train.tsm.co2.pairs = o.recipe.pairs;
     trainer_.emplace(train, *tsm_, *vlc_);
     std::vector<std::vector<int>> labels;
@@ -190,7 +230,7 @@ class Session {
     cli::flush_output();
     stop_.emplace();
     train(checkpoint, metrics);
-    evaluate_now(metrics);
+    evaluate_now(metrics, true);
     lock_.check();
   }
 
@@ -220,8 +260,9 @@ class Session {
   Sentences<float> sentences(const std::vector<Crop>& crops) const {
     std::vector<std::vector<int>> labels;
     for (const Crop& crop : crops) labels.push_back(data_.train->truth().videos[crop.video].labels);
-    return make_sentences<float>(glove_, data_.train->truth().classes, labels,
-                                 {.longest = o_.longest, .joined_names = !o_.blank_joined});
+    return make_sentences<float>(
+        glove_, data_.train->truth().classes, labels,
+        {.longest = o_.longest, .joined_names = !o_.blank_joined, .whole_names = o_.activitynet});
   }
 
   void train(const std::string& checkpoint, dcl::Metrics& metrics) {
@@ -247,6 +288,8 @@ class Session {
         progress.update(static_cast<std::size_t>(trainer_->steps()),
                         concat("TSM ", cli::fixed(report.tsm, 4), ", sentences ",
                                cli::fixed(report.reconstruction, 4)));
+        const bool due = o_.evaluate_every > 0 && trainer_->steps() % o_.evaluate_every == 0;
+        if (due && !trainer_->finished()) evaluate_now(metrics, false);
         if (trainer_->steps() % o_.checkpoint_every == 0 || trainer_->finished())
           save(checkpoint, metrics);
       }
@@ -269,13 +312,15 @@ class Session {
                                                       {"data_fingerprint", fingerprint_.json()}}});
   }
 
-  /// TSM alone speaks, by CO2-Net's rule.                                             [rivals §5, C]
-  void evaluate_now(dcl::Metrics& metrics) {
+  /// TSM alone speaks, by CO2-Net's rule. `final`: the end of the run, whose detections are written.
+  ///                                                                                    [rivals §5, C]
+  void evaluate_now(dcl::Metrics& metrics, bool final) {
     const nn::Evaluating<float> evaluating{tsm_.get()};
     const GroundTruth& truth = data_.test->truth();
     DetectionSet found;
     found.classes = truth.classes;
-    cli::Progress progress("localizing", data_.test->size());
+    std::optional<cli::Progress> progress;
+    if (final) progress.emplace("localizing", data_.test->size());
     for (std::size_t v = 0; v < data_.test->size(); ++v) {
       stop_->check();
       const Tensor<float> x = data_.test->i3d(v).unsqueeze(0);
@@ -293,14 +338,15 @@ class Session {
         d.segment.end *= seconds;
       }
       found.videos.push_back(std::move(video));
-      progress.update(v + 1);
+      if (progress) progress->update(v + 1);
     }
-    progress.finish();
+    if (progress) progress->finish();
+    if (!final && !data_.no_map.empty()) return;
     const std::string path = io::join_path(o_.out, "detections.json");
-    write_detections(path, found, {.details = data_.note});
+    if (final) write_detections(path, found, {.details = data_.note});
     io::Json line = io::Json::object();
     line["step"] = trainer_->steps();
-    line["evaluation"] = "final";
+    line["evaluation"] = final ? std::string("final") : concat("step ", trainer_->steps());
     if (!data_.no_map.empty()) {
       line["no_map"] = data_.no_map;
       metrics.add(std::move(line));
@@ -312,11 +358,38 @@ class Session {
       for (const AverageMap& a : result.averages) averages[a.range] = a.value;
       line["average_map"] = std::move(averages);
       metrics.add(std::move(line));
+      if (!final) return;
       std::printf("\nprotocol %s, %zu test videos\n",
                   std::string(protocol_name(result.protocol)).c_str(), data_.test->size());
       results::print_map(result);
+      tell_best();
     }
     std::printf("\ndetections: %s\n", cli::printable(path).c_str());
+  }
+
+  /// The best of the evaluations in metrics.jsonl, which the test videos choose.
+  void tell_best() const {
+    if (o_.evaluate_every == 0) return;
+    const std::string path = io::join_path(o_.out, "metrics.jsonl"), text = io::read_text(path);
+    std::string range;
+    double best = -1, last = 0;
+    std::int64_t at = 0;
+    for (std::size_t from = 0, end = 0; (end = text.find('\n', from)) != text.npos;
+         from = end + 1) {
+      const io::JsonDocument document(path, io::parse_json(text.substr(from, end - from), path));
+      const auto averages = document.root().find("average_map");
+      if (!averages) continue;
+      // As papers report it: tIoU 0.3 to 0.7, or ActivityNet's only average.
+      range = averages->find("0.3:0.7") ? "0.3:0.7" : averages->members().begin()->first;
+      last = averages->at(range).number();
+      if (last > best) best = last, at = document.root()["step"].integer();
+    }
+    if (best < 0) return;
+    std::printf(
+        "\nCHOSEN BY THE TEST VIDEOS, as the published code reports: the best of the evaluations "
+        "every %lld steps, mAP@%s %s %% after step %lld; the last one has %s %%\n",
+        static_cast<long long>(o_.evaluate_every), range.c_str(), cli::percent(best).c_str(),
+        static_cast<long long>(at), cli::percent(last).c_str());
   }
 
   const Options& o_;
@@ -355,8 +428,11 @@ void start(Options& o, cli::OptionTable& table) {
   std::optional<io::Checkpoint<float>> saved;
   if (o.resume) {
     saved = io::load_checkpoint<float>(checkpoint);
+    TANDEM_CHECK(saved->notes.contains("method") && saved->notes.at("method") == "Boosting-WTAL",
+                 "train_boosting", checkpoint, " is not of Boosting-WTAL, so it cannot go on here");
     take_options(table, *saved, checkpoint);
   }
+  if (o.activitynet && !o.resume) take_activity_net(table);
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
   Session(o, table, lock).run(saved);
 }

@@ -29,7 +29,9 @@ struct Options : clip_cli::Options {
 void run(const Options& o) {
   const Device device = cli::open_device("zero_shot", o.device);
   const auto tokenizer = clip::Tokenizer::load(o.vocabulary);
-  const auto model = clip::load<float>(o.weights, clip_cli::load_options(o));
+  const Precision precision = cli::open_precision("zero_shot", o.precision, o.bfloat16, device);
+  const PrecisionScope products(precision == Precision::tf32 ? precision : Precision::full);
+  const auto model = clip::load<float>(o.weights, clip_cli::load_options(o, precision));
   std::printf("%s: %s\n", cli::printable(o.weights).c_str(),
               cli::printable(model.report.str(), true).c_str());
   TANDEM_CHECK(tokenizer.vocabulary() == model.text->options().vocabulary, "zero_shot",
@@ -113,6 +115,7 @@ int main(int argc, char** argv) {
       ->capture_default_str()
       ->check(cli::range(1, 4096));
   return cli::run(app, argc, argv, [&] {
-    cli::saying_what_takes_less("a smaller --batch takes less", [&] { run(o); });
+    cli::saying_what_takes_less("a smaller --batch and --precision bf16 take less",
+                                [&] { run(o); });
   });
 }

@@ -11,86 +11,17 @@
 /// and these in theirs: the same bits every time. Bound by arithmetic: 16 multiplications and
 /// additions for 8 reads of shared memory. Groups of channels are products of their own, of one
 /// launch; those of few outputs leave rows of their tiles idle. Where a kernel of one tap sees every element in its
-/// place, y and dx are products of cuBLASLt (matmul.cu).
+/// place, y and dx are products of cuBLASLt (matmul.cu). y in bfloat16 is made by conv3d_mma.cu.
 
 #include "channels.cuh"
+#include "conv3d.cuh"
 #include "runtime.cuh"
-#include "tandem/cpu/window3d.hpp"
 
 namespace tandem_kernels {
 
 using tandem::Precision;
 using tandem::cpu::Trans;
-using tandem::detail::Window3d;
-using tandem::detail::WindowAxis;
 
-/// A row or a column of the right factor. The sum of a row's and a column's (z, y, x) is a position,
-/// the sum of their bases where its volume begins. `other`: where the left factor has the row's
-/// first element, or the result the column's; −1 for one beyond the end, which sees nothing.
-struct Spot {
-  std::int64_t base, other;
-  std::int32_t z, y, x, unused;
-};
-__device__ inline Spot spot(std::int64_t base, std::int64_t other, std::int64_t z, std::int64_t y,
-                            std::int64_t x) {
-  return {base,
-          other,
-          static_cast<std::int32_t>(z),
-          static_cast<std::int32_t>(y),
-          static_cast<std::int32_t>(x),
-          0};
-}
-__device__ inline Spot no_spot() {
-  constexpr std::int32_t far = -(1 << 30);
-  return {0, -1, far, far, far, 0};
-}
-
-/// Sizes of a convolution.
-struct ConvSizes {
-  Window3d window;
-  std::int64_t in, out, groups;  // channels of a group
-
-  /// Tap (c, kd, kh, kw) of the weight's order, of channels of `volume` elements.
-  __device__ Spot tap(std::int64_t k, std::int64_t volume, std::int64_t other, int sign) const {
-    const WindowAxis &d = window[0], &h = window[1], &w = window[2];
-    const std::int64_t a = k / w.kernel, b = a / h.kernel, c = b / d.kernel;
-    return {
-        c * volume,
-        other,
-        sign * static_cast<std::int32_t>(d.dilation) * static_cast<std::int32_t>(b - c * d.kernel),
-        sign * static_cast<std::int32_t>(h.dilation) * static_cast<std::int32_t>(a - b * h.kernel),
-        sign * static_cast<std::int32_t>(w.dilation) * static_cast<std::int32_t>(k - a * w.kernel),
-        0};
-  }
-  /// Output (n, od, oh, ow) of the first group: the position of its first tap in the sample.
-  __device__ Spot output(std::int64_t j) const {
-    const WindowAxis &d = window[0], &h = window[1], &w = window[2];
-    const std::int64_t a = j / w.out, b = a / h.out, n = b / d.out, p = j - n * window.outputs();
-    return spot(n * groups * in * window.inputs(), n * groups * out * window.outputs() + p,
-                d.start(b - n * d.out), h.start(a - b * h.out), w.start(j - a * w.out));
-  }
-};
-
-/// The element of x under a tap of an output, 0 where that is padding.
-template <class T>
-__device__ T seen(const T* x, const Window3d& window, const Spot& a, const Spot& b) {
-  const std::int32_t z = a.z + b.z, y = a.y + b.y, column = a.x + b.x;
-  const bool inside = z >= 0 && z < window[0].in && y >= 0 && y < window[1].in && column >= 0 &&
-                      column < window[2].in;
-  return inside ? x[a.base + b.base + (z * window[1].in + y) * window[2].in + column] : T(0);
-}
-
-/// The right factor of y.
-template <class T>
-struct TapsOfOutputs {
-  const T* x;
-  ConvSizes sizes;
-  __device__ Spot row(std::int64_t k) const { return sizes.tap(k, sizes.window.inputs(), k, 1); }
-  __device__ Spot column(std::int64_t j) const { return sizes.output(j); }
-  __device__ T at(const Spot& row, const Spot& column) const {
-    return seen(x, sizes.window, row, column);
-  }
-};
 /// The right factor of dW.
 template <class T>
 struct OutputsOfTaps {
@@ -134,19 +65,6 @@ struct OutputsOfInputs {
     distance = o;
     return there;
   }
-};
-
-/// The left factor a[row.other + i·a_step] and the result to[column.other + i·to_step], i < m; n
-/// columns, k rows in slices; of slice s the sums lie s·groups·m·n further on. Of group g, the
-/// factors and the result begin g times their group's elements further on; bias (groups·m) may be
-/// null.
-template <class T>
-struct ImplicitProduct {
-  T* to;
-  const T *a, *bias;
-  std::int64_t to_step, a_step, m, n, k, slices, slice_rows;
-  bool relu;
-  std::int64_t groups, to_group, a_group, right_group, first_group = 0;
 };
 
 template <class T, class Right>
@@ -220,20 +138,10 @@ __global__ void __launch_bounds__(256)
 
 template <class T, class Right>
 void implicit_product(Queue& queue, ImplicitProduct<T> product, const Right& right) {
-  for (int axis = 0; axis < 3; ++axis) {
-    const WindowAxis& w = right.sizes.window[axis];
-    TANDEM_CHECK(w.in + w.front + w.back < std::int64_t{1} << 30, "conv3d",
-                 "an axis of 2^30 or more positions does not fit the GPU's kernel: ",
-                 w.in + w.front + w.back);
-  }
-  const std::int64_t tiles = (product.m + 63) / 64 * ((product.n + 63) / 64);
-  constexpr std::int64_t most = 65535;  // of a grid's second axis
-  for (std::int64_t& first = product.first_group; first < product.groups; first += most) {
-    const std::int64_t groups = product.groups - first < most ? product.groups - first : most;
-    launch("conv3d", implicit_product_kernel<T, Right>,
-           dim3(blocks_for(tiles * product.slices, 1), static_cast<unsigned>(groups)), dim3(256), 0,
-           queue, product, right);
-  }
+  check_spots(right.sizes.window);
+  for_groups(product, [&](dim3 grid) {
+    launch("conv3d", implicit_product_kernel<T, Right>, grid, dim3(256), 0, queue, product, right);
+  });
 }
 
 /// After a product: y + bias, cut off.
@@ -248,18 +156,31 @@ struct BiasAndRelu {
 };
 
 template <class T>
-void conv3d_forward(Queue& queue, T* y, const T* x, const T* weight, const T* bias, bool relu,
-                    const Window3d& window, std::int64_t samples, std::int64_t in, std::int64_t out,
-                    std::int64_t groups) {
+void conv3d_forward(Queue& queue, Precision precision, T* y, const T* x, const T* weight,
+                    const T* bias, bool relu, const Window3d& window, std::int64_t samples,
+                    std::int64_t in, std::int64_t out, std::int64_t groups) {
   const std::int64_t positions = window.outputs(), k = in * window.taps();
-  if (!window.is_pointwise() || groups > 1) {
-    return implicit_product(
-        queue,
-        ImplicitProduct<T>{y, weight, bias, positions, k, out, samples * positions, k, 1, k, relu,
-                           groups, out * positions, out * k, in * window.inputs()},
-        TapsOfOutputs<T>{x, {window, in, out, groups}});
+  const ImplicitProduct<T> product{y,
+                                   weight,
+                                   bias,
+                                   positions,
+                                   k,
+                                   out,
+                                   samples * positions,
+                                   k,
+                                   1,
+                                   k,
+                                   relu,
+                                   groups,
+                                   out * positions,
+                                   out * k,
+                                   in * window.inputs()};
+  const TapsOfOutputs<T> taps{x, {window, in, out, groups}};
+  if constexpr (std::is_same_v<T, float>) {
+    if (precision == Precision::bfloat16) return conv3d_in_bfloat16(queue, product, taps);
   }
-  gemm<T, T>(queue, Precision::full, Trans::no, Trans::no, out, positions, in, weight, in, 0, x,
+  if (!window.is_pointwise() || groups > 1) return implicit_product(queue, product, taps);
+  gemm<T, T>(queue, precision, Trans::no, Trans::no, out, positions, in, weight, in, 0, x,
              positions, in * positions, y, positions, out * positions, samples, nullptr);
   if (bias != nullptr || relu)
     channel_map(queue, BiasAndRelu<T>{y, bias, relu}, y, samples, out, positions);

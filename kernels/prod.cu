@@ -58,22 +58,42 @@ __device__ T others_of_warp(T value, bool from_end, T& all) {
   return lane == (from_end ? 31 : 0) ? T(1) : before;
 }
 
+/// Counts zeros; 2⁴⁸ stands for what is not finite, which no count of zeros reaches.
+template <class T>
+__device__ std::uint64_t zero_or_worse(T value) {
+  return value == 0 ? 1u : value - value == 0 ? 0u : std::uint64_t{1} << 48;
+}
+/// Whether a 0 among the others makes dx 0, whatever overflows: all is finite, and there are two or
+/// one elsewhere.
+template <class T>
+__device__ bool others_vanish(std::uint64_t zeros, T value) {
+  return zeros < std::uint64_t{1} << 48 && (zeros > 1 || (zeros == 1 && !(value == 0)));
+}
+
 template <class T>
 __global__ void prod_rows_backward_kernel(T* dx, const T* dy, const T* x, std::int64_t rows,
                                           std::int64_t n) {
   const std::int64_t step = std::int64_t{gridDim.x} * blockDim.y, tiles = (n + 31) / 32;
   for (std::int64_t r = std::int64_t{blockIdx.x} * blockDim.y + threadIdx.y; r < rows; r += step) {
     T before = dy[r], behind = 1, all;
+    std::uint64_t zeros = before - before == 0 ? 0u : std::uint64_t{1} << 48;  // 2⁵³ of 32 lanes
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       const std::int64_t i = tile * 32 + threadIdx.x;
-      const T others = others_of_warp(i < n ? x[r * n + i] : T(1), false, all);
+      const T value = i < n ? x[r * n + i] : T(1);
+      zeros += zero_or_worse(value);
+      const T others = others_of_warp(value, false, all);
       if (i < n) dx[r * n + i] = before * others;
       before *= all;
     }
+    for (int reach = 16; reach > 0; reach /= 2) zeros += __shfl_xor_sync(0xffffffffu, zeros, reach);
     for (std::int64_t tile = tiles - 1; tile >= 0; --tile) {
       const std::int64_t i = tile * 32 + threadIdx.x;
-      const T others = others_of_warp(i < n ? x[r * n + i] : T(1), true, all);
-      if (i < n) dx[r * n + i] *= others * behind;  // which this thread has written itself
+      const T value = i < n ? x[r * n + i] : T(1);
+      const T others = others_of_warp(value, true, all);
+      if (i < n) {  // dx, which this thread has written itself
+        const T product = dx[r * n + i] * (others * behind);
+        dx[r * n + i] = others_vanish(zeros, value) ? T(0) : product;
+      }
       behind *= all;
     }
   }
@@ -87,13 +107,17 @@ __global__ void prod_columns_backward_kernel(T* dx, const T* dy, const T* x, std
        c += step) {
     const std::int64_t first = c / inner * n * inner + c % inner;
     T before = dy[c], behind = 1;
+    std::uint64_t zeros = before - before == 0 ? 0u : std::uint64_t{1} << 48;
     for (std::int64_t i = 0; i < n; ++i) {
+      const T value = x[first + i * inner];
       dx[first + i * inner] = before;
-      before *= x[first + i * inner];
+      before *= value;
+      zeros += zero_or_worse(value);
     }
     for (std::int64_t i = n - 1; i >= 0; --i) {
-      dx[first + i * inner] *= behind;
-      behind *= x[first + i * inner];
+      const T value = x[first + i * inner], product = dx[first + i * inner] * behind;
+      dx[first + i * inner] = others_vanish(zeros, value) ? T(0) : product;
+      behind *= value;
     }
   }
 }

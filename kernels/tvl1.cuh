@@ -2,7 +2,7 @@
 /// What the kernels of TV-L1 work on: numbers that are rounded one by one, the planes of a batch,
 /// and where each pair is in its iterations.
 
-#include "common.cuh"
+#include "rounded.cuh"
 #include "tandem/flow/median_network.hpp"
 #include "tandem/flow/pyramid.hpp"
 #include "tandem/flow/tvl1_options.hpp"
@@ -11,37 +11,6 @@ namespace tandem_kernels {
 
 namespace tvl1 = tandem::flow::detail;
 
-/// A number whose products and sums round one by one: nvcc makes no fma of them. So the flow has the
-/// bits of the CPU's portable instruction set.
-template <class T>
-struct Rounded {
-  T v;
-  __device__ Rounded() {}
-  __device__ Rounded(T x) : v(x) {}
-  friend __device__ Rounded operator*(Rounded a, Rounded b) {
-#if defined(__CUDA_ARCH__)
-    if constexpr (sizeof(T) == 4) {
-      return __fmul_rn(a.v, b.v);
-    } else {
-      return __dmul_rn(a.v, b.v);
-    }
-#else
-    return a.v * b.v;
-#endif
-  }
-  friend __device__ Rounded operator+(Rounded a, Rounded b) {
-#if defined(__CUDA_ARCH__)
-    if constexpr (sizeof(T) == 4) {
-      return __fadd_rn(a.v, b.v);
-    } else {
-      return __dadd_rn(a.v, b.v);
-    }
-#else
-    return a.v + b.v;
-#endif
-  }
-  friend __device__ Rounded operator-(Rounded a, Rounded b) { return a + Rounded(-b.v); }
-};
 using F = Rounded<float>;
 
 /// The smaller and the larger one, b if either is NaN, as cpu/simd.hpp has them.

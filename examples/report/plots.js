@@ -116,5 +116,12 @@ const Plots = (() => {
     return out;
   };
 
-  return {niceTicks, card, lines, bars};
+  /** Rows of texts; what reads as a number stands to the right. */
+  const table = (title, header, rows, marked = -1) => element('section', {class: 'card wide'}, element('h2', {}, title),
+    element('div', {class: 'scroll'}, element('table', {}, element('thead', {}, element('tr', {}, ...header.map((h, i) =>
+      element('th', i > 0 ? {class: 'number'} : {}, h)))),
+    element('tbody', {}, ...rows.map((row, at) => element('tr', at === marked ? {class: 'marked'} : {}, ...row.map((cell, i) =>
+      element('td', i > 0 && /^[\s+±−–-]*[\d.]|^[–—]?$/.test(cell) ? {class: 'number'} : {}, cell))))))));
+
+  return {niceTicks, card, lines, bars, table};
 })();

@@ -7,39 +7,15 @@ const Run = (() => {
   const {find, all, clock, set, element, svg, lanesOf, percent, stepPath, timeAxis, segmentBar, clamp, Player} = Shared;
   const data = JSON.parse(document.getElementById('data').textContent);
   const state = {fusion: data.trained, cls: null, subset: '', search: '', video: null, round: 0};
-  const names = {cbp: 'CBP', vlp: 'VLP', mean: 'mean', weighted: `weighted ${data.cbpWeight}`,
-    'geometric-mean': 'geometric mean', 'normalized-mean': 'normalised mean'};
-  const nameOf = (fusion) => names[fusion] ?? fusion;
+  const nameOf = (fusion) => Scores.nameOf(fusion, data.cbpWeight);
   const colourOf = (fusion) => fusion === 'cbp' || fusion === 'vlp' ? fusion : 'fused';
   const per = (x, digits = 1) => (100 * x).toFixed(digits);
   const result = (fusion = state.fusion) => data.results[fusion];
 
   // ---- scores: the branches' are given, the fusions are made of them here as fuse() makes them
 
-  const bytes = (text) => {
-    const letters = atob(text), out = new Uint8Array(letters.length);
-    for (let i = 0; i < out.length; ++i) out[i] = letters.charCodeAt(i);
-    return out;
-  };
-  const floats = (text) => new Float32Array(bytes(text).buffer);
-  const f = Math.fround;
-  const minMax = (x) => {
-    let low = Infinity, high = -Infinity;
-    for (const p of x) low = Math.min(low, p), high = Math.max(high, p);
-    return x.map((p) => high > low ? (p - low) / (high - low) : 0);
-  };
-  const mix = (a, b, w) => a.map((p, i) => f(f(p * f(w)) + f(b[i] * f(1 - w))));
-  /** Of one class in one video: the scores that a fusion makes of those of both branches, in single precision. */
-  const fuse = (fusion, cbp, vlp, frames = true) => {
-    if (fusion === 'cbp') return cbp;
-    if (fusion === 'vlp') return vlp;
-    if (!cbp || !vlp) return null;
-    if (fusion === 'geometric-mean') return cbp.map((p, i) => Math.sqrt(f(p * vlp[i])));
-    if (fusion === 'normalized-mean' && frames) return mix(minMax(cbp), minMax(vlp), 0.5);
-    return mix(cbp, vlp, fusion === 'weighted' ? data.cbpWeight : 0.5);
-  };
-  const slices = (values, rows) => values && Array.from({length: values.length / rows},
-    (_, k) => values.slice(k * rows, k * rows + rows));
+  const {bytes, floats, slices} = Scores;
+  const fuse = (fusion, cbp, vlp, frames = true) => Scores.fuse(fusion, cbp, vlp, data.cbpWeight, frames);
   /** The branches' scores of each class that a video shows; of a training video those after a round. */
   let decoded = {};  // the last ones, since a long video's take a while
   const scoresOf = (video, round = state.round) => {
@@ -274,5 +250,5 @@ const Run = (() => {
     drawVideo();
   };
 
-  return {data, state, names, nameOf, colourOf, per, result, fuse, fused, listed, drawList, drawVideo, choose, player, bars: () => bars};
+  return {data, state, nameOf, colourOf, per, result, fuse, fused, listed, drawList, drawVideo, choose, player, bars: () => bars};
 })();

@@ -3,14 +3,9 @@
 (() => {
   const {data, state, nameOf, colourOf, per, result, listed, drawList, drawVideo, choose, player} = Run;
   const {find, all, set, element} = Shared;
+  const {table} = Plots;
 
-  /** The average that papers report first, and the thresholds that it is over. */
-  const primary = (of) => {
-    const range = '0.3:0.7' in of.averages ? '0.3:0.7' : Object.keys(of.averages)[0];
-    const [low, high] = range.includes(':') ? range.split(':').map(Number) : [0, 1];
-    return {range, value: of.averages[range],
-      over: data.tiou.map((t, i) => i).filter((i) => data.tiou[i] >= low - 1e-9 && data.tiou[i] <= high + 1e-9)};
-  };
+  const primary = (of) => Scores.primary(of, data.tiou);
   const kindColours = ['k0', 'k1', 'k2', 'k3', 'k4', 'k5'];
 
   const summary = () => {
@@ -29,12 +24,6 @@
     if (data.training.steps > 0) parts.push(` · ${data.training.steps.toLocaleString('en')} steps`);
     find('#summary').replaceChildren(...parts);
   };
-
-  const table = (title, header, rows, marked = -1) => element('section', {class: 'card wide'}, element('h2', {}, title),
-    element('div', {class: 'scroll'}, element('table', {}, element('thead', {}, element('tr', {}, ...header.map((h, i) =>
-      element('th', i > 0 ? {class: 'number'} : {}, h)))),
-    element('tbody', {}, ...rows.map((row, at) => element('tr', at === marked ? {class: 'marked'} : {}, ...row.map((cell, i) =>
-      element('td', i > 0 && /^[\s+±−–-]*[\d.]|^[–—]?$/.test(cell) ? {class: 'number'} : {}, cell))))))));
 
   const mapTable = () => {
     const shown = data.fusions.filter((one) => data.results[one]);

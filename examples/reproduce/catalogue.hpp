@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "measure.hpp"
 #include "presets.hpp"
 
 namespace reproduce {
@@ -16,6 +17,7 @@ struct Row {
   std::string name;
   Settings settings;
   std::string baseline = {};  ///< the row of the same table that it is compared with; "": none
+  bool chance = false;        ///< each video gets what was found in another
 };
 
 struct Table {
@@ -305,12 +307,17 @@ class Catalogue {
   /// Each method alone, with CLIP rows beside its own (the paper's naive combination), and in CBP's
   /// place.
   void other_methods() {
-    Table t{.name = "methods",
-            .title = "Other methods: alone, with CLIP rows beside the I3D rows, in CBP's place",
-            .against_cbp = true,
-            .notes = {"alone: the method's own loss, batches and inference, for as many steps as "
-                      "the warm-up has. Differences are to this row of the same method.",
-                      "CO2-Net reads two streams and no third: it has no row with CLIP's."}};
+    Table t{
+        .name = "methods",
+        .title = "Other methods: alone, with CLIP rows beside the I3D rows, in CBP's place",
+        .against_cbp = true,
+        .notes = {"alone: the method's own loss, batches and inference, for as many steps as "
+                  "the warm-up has. Differences are to this row of the same method, of this row "
+                  "to chance.",
+                  concat("chance: the same detections, each video having those of another; the "
+                         "mean of ",
+                         chance_draws, " draws."),
+                  "CO2-Net reads CLIP's rows as part of its RGB stream."}};
     const auto add = [&](const std::string& method, const std::string& name) {
       const bool transformer = method == "transformer";
       Settings own{{"cbp", method}};
@@ -324,12 +331,13 @@ class Catalogue {
       const Row by_dcl = with(warm_up(), first, own, "");
       const Row row =
           with(by_dcl, first, transformer ? Settings() : Settings{{"method-inference", "own"}}, "");
-      t.rows.push_back(row);
+      Row chance = with(row, first + ", chance", {}, "");
+      chance.chance = true;
+      t.rows.push_back(with(row, first, {}, chance.name));
+      t.rows.push_back(std::move(chance));
       if (!transformer) t.rows.push_back(with(by_dcl, name + " alone, DCL's inference", {}, first));
-      if (method != "co2") {
-        t.rows.push_back(
-            with(row, name + ", I3D and CLIP side by side", {{"concat-clip", true}}, first));
-      }
+      t.rows.push_back(
+          with(row, name + ", I3D and CLIP side by side", {{"concat-clip", true}}, first));
       if (!transformer) own.pop_back();
       for (const std::string& rule : rules()) {
         t.rows.push_back(

@@ -70,6 +70,14 @@ inline std::string digest(const io::Json& key) {
   return io::hexadecimal(io::checksum(text, io::checksum(text)));
 }
 
+/// What is asked of a cell beside its options.
+struct Judging {
+  bool chance = false;  ///< each video gets what was found in another
+  /// Steps between measurements of which the best one counts, which the test videos choose; 0: what
+  /// the last step has counts.
+  std::int64_t best_every = 0;
+};
+
 struct Cell {
   std::size_t world = 0;
   std::uint64_t seed = 0;
@@ -79,6 +87,7 @@ struct Cell {
   std::string file = {};      ///< digest of the key
   /// Judged in another way than the preset's: after the last round only, without its labels.
   bool judged_elsewise = false;
+  Judging judging = {};
 };
 
 /// What determines the branches after training. Paths say where something is, not what.
@@ -122,8 +131,8 @@ inline std::vector<InferenceOptions> ways_of(const dcl::Options& o) {
 }
 
 inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::uint64_t seed,
-                      const Settings& settings) {
-  Cell cell{.world = world, .seed = seed, .options = worlds[world].options};
+                      const Settings& settings, const Judging& judging = {}) {
+  Cell cell{.world = world, .seed = seed, .options = worlds[world].options, .judging = judging};
   apply(cell.options, settings);
   cell.options.train.seed = seed;
   dcl::finish_options(cell.options);
@@ -142,6 +151,9 @@ inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::
     judged["fusions"].push_back(std::string(fusion_name(way.fusion)));
   judged["protocol"] = worlds[world].protocol;
   judged["row_seconds"] = worlds[world].row_seconds;
+  if (judging.chance) judged["chance_draws"] = chance_draws;
+  if (judging.best_every > 0) judged["best_of_test_every"] = judging.best_every;
+  cell.judged_elsewise = cell.judged_elsewise || judging.chance || judging.best_every > 0;
   cell.key = io::Json::object();
   cell.key["format"] = 1;
   cell.key["training"] = training;
@@ -183,6 +195,7 @@ inline io::Json to_json(const Measurement& m) {
     io::Json averages = io::Json::object();
     for (const AverageMap& a : score.averages) averages[a.range] = a.value;
     one["averages"] = std::move(averages);
+    if (score.step >= 0) one["step"] = score.step;
     scores[score.fusion] = std::move(one);
   }
   out["map"] = std::move(scores);
@@ -210,6 +223,7 @@ inline Measurement measurement_from(const io::JsonRef& from) {
     const io::JsonRef one = scores.of(value), map = one.at("map"), at = one.at("thresholds"),
                       averages = one.at("averages");
     Score score{.fusion = name};
+    if (const auto step = one.find("step")) score.step = step->integer(0);
     for (const auto& x : map.array()) score.map.push_back(map.of(x).number());
     for (const auto& x : at.array()) score.thresholds.push_back(at.of(x).number());
     for (const auto& [range, x] : averages.members())

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tandem/wtal/detect/evaluation.hpp"
@@ -39,6 +40,7 @@ struct Score {
   std::string fusion;
   std::vector<double> thresholds = {}, map = {};  ///< tIoU and mAP there
   std::vector<AverageMap> averages = {};
+  std::int64_t step = -1;  ///< after which step; -1: after the round's last one
   /// What papers report: the mean over tIoU 0.3 to 0.7 (THUMOS14) or over all (ActivityNet).
   double main() const {
     for (const AverageMap& a : averages) {
@@ -68,8 +70,42 @@ struct Measure {
   const TrainerOptions& train;
   std::vector<InferenceOptions> ways;  ///< one score each
   EvaluationOptions evaluation;
-  bool labels = true;  ///< of the training videos too
+  bool labels = true;   ///< of the training videos too
+  bool chance = false;  ///< each video gets what was found in another
 };
+
+/// Chance: what was found in each video is said of another, in a random circle through all of them.
+/// The scores are those of the method, as many and as long, and know nothing of the video; a class
+/// that is frequent stays frequent.
+inline DetectionSet of_other_videos(const DetectionSet& found, Generator& random) {
+  const auto count = static_cast<std::int64_t>(found.videos.size());
+  const std::vector<std::int64_t> order = randperm(count, random);
+  DetectionSet out{.classes = found.classes, .videos = found.videos};
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    out.videos[static_cast<std::size_t>(order[i])].detections =
+        found.videos[static_cast<std::size_t>(order[(i + 1) % order.size()])].detections;
+  }
+  return out;
+}
+
+/// Draws of of_other_videos(), of which a chance is the mean.
+inline constexpr int chance_draws = 10;
+
+/// The mean mAP of evaluations by the same protocol.
+inline Score mean_score(std::string name, const std::vector<Evaluation>& all) {
+  Score out{.fusion = std::move(name),
+            .thresholds = all.at(0).thresholds,
+            .map = std::vector<double>(all[0].map.size()),
+            .averages = all[0].averages};
+  for (AverageMap& a : out.averages) a.value = 0;
+  const auto count = static_cast<double>(all.size());
+  for (const Evaluation& e : all) {
+    for (std::size_t i = 0; i < e.map.size(); ++i) out.map[i] += e.map[i] / count;
+    for (std::size_t i = 0; i < e.averages.size(); ++i)
+      out.averages[i].value += e.averages[i].value / count;
+  }
+  return out;
+}
 
 /// Measures branches, of which one may be null where none of the ways asks it. `shares` is what
 /// calibrated pseudo-labels keep, undefined before. `visit()` before each video.
@@ -111,13 +147,32 @@ Measurement measure(Branch<float>* cbp, Branch<float>* vlp, const VideoSource& t
       detect<float>(cbp, vlp, test, std::span(what.ways.data(), what.ways.size()),
                     [&](std::size_t, std::size_t) { visit(); });
   for (std::size_t i = 0; i < found.size(); ++i) {
-    const Evaluation e = evaluate(test.truth(), found[i], what.evaluation);
-    out.scores.push_back({.fusion = std::string(fusion_name(what.ways[i].fusion)),
-                          .thresholds = e.thresholds,
-                          .map = e.map,
-                          .averages = e.averages});
+    std::vector<Evaluation> all;
+    Generator random(0);
+    for (int draw = 0; draw < (what.chance ? chance_draws : 1); ++draw) {
+      all.push_back(evaluate(test.truth(),
+                             what.chance ? of_other_videos(found[i], random) : found[i],
+                             what.evaluation));
+    }
+    out.scores.push_back(mean_score(std::string(fusion_name(what.ways[i].fusion)), all));
   }
   return out;
+}
+
+/// Keeps of each way the score with the higher mAP: the best of a run by the test videos.
+inline void keep_best(Measurement& best, const Measurement& now, std::int64_t step) {
+  best.round = now.round;
+  for (const Score& score : now.scores) {
+    Score candidate = score;
+    candidate.step = step;
+    bool known = false;
+    for (Score& kept : best.scores) {
+      if (kept.fusion != score.fusion) continue;
+      known = true;
+      if (score.main() > kept.main()) kept = candidate;
+    }
+    if (!known) best.scores.push_back(std::move(candidate));
+  }
 }
 
 /// Makes the steps that are left. `tick(phase, report)` after every step, `closed(round)` when the

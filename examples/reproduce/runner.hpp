@@ -29,6 +29,8 @@ struct Job {
   bool keep = false;  ///< the branches: some table judges them in several ways
 
   const Cell& first() const { return *cells.front(); }
+  /// Steps between the measurements of which the best one counts; 0: the end counts.
+  std::int64_t best_every() const { return first().judging.best_every; }
   /// The cell that is measured after every round, null where all are of the end only.
   const Cell* followed() const {
     for (const Cell* cell : cells) {
@@ -64,7 +66,8 @@ class Run {
         {.train = options_.train,
          .ways = ways_of(cell.options),
          .evaluation = {.protocol = data_.protocol, .seconds_per_row = data_.index_seconds},
-         .labels = labels},
+         .labels = labels,
+         .chance = cell.judging.chance},
         trainer_.calibration(), std::forward<Visit>(visit));
     out.round = round;
     return out;
@@ -106,6 +109,11 @@ class Runner {
       if (trained(job)) continue;
       const std::vector<Phase> phases = training_phases(first.options.train);
       if (phases.empty()) continue;
+      if (const std::int64_t every = job.best_every(); every > 0) {
+        out.steps += phases.back().end;
+        out.measurements += phases.back().end / every;
+        continue;
+      }
       const std::int64_t shared = shared_steps(first);
       out.steps += phases.back().end - shared;
       if (job.followed() != nullptr) out.measurements += phases.back().round;
@@ -126,7 +134,7 @@ class Runner {
     std::set<std::string> seen;
     for (const Job& job : jobs) {
       const Cell& first = job.first();
-      if (shared_steps(first) > 0 && !trained(job) &&
+      if (shared_steps(first) > 0 && !trained(job) && job.best_every() == 0 &&
           seen.insert(store_.warm_up(key(first))).second)
         warm_ups.push_back(&first);
     }
@@ -192,7 +200,8 @@ class Runner {
   }
   /// Whether the branches are there, which is enough where nothing is measured on the way.
   bool trained(const Job& job) const {
-    return job.followed() == nullptr && io::is_file(store_.model(job.first()));
+    return job.followed() == nullptr && job.best_every() == 0 &&
+           io::is_file(store_.model(job.first()));
   }
 
   std::string note(const Cell& cell, const std::string& what) const {
@@ -273,6 +282,7 @@ class Runner {
     const Cell* const followed = job.followed();
     const auto visit = [this] { stop_.check(); };
     Run run(first.options);
+    if (job.best_every() > 0) return best_of_run(job, run, seconds);
     const io::Json training = training_key(worlds_[first.world], first.options);
     if (trained(job)) {
       load(run, store_.model(first), training);
@@ -309,6 +319,27 @@ class Runner {
       store_.write(*cell, {run.measure(*cell, last_round(*cell), false, visit)}, seconds());
       advance(10, note(*cell, "judged in another way"));
     }
+  }
+  /// Measures on the test videos every few steps of the whole run, warm-up included, and keeps the
+  /// best. A run of its own: shared warm-ups were not measured on the way.
+  template <class Seconds>
+  void best_of_run(const Job& job, Run& run, const Seconds& seconds) {
+    const Cell& cell = job.first();
+    Measurement best;
+    const auto judge = [&] {
+      const Measurement now = run.measure(cell, last_round(cell), false, [this] { stop_.check(); });
+      keep_best(best, now, run.trainer().steps());
+      advance(10, note(cell, concat("after step ", run.trainer().steps())));
+    };
+    if (run.trainer().finished()) judge();  // nothing to train: the only step is none
+    run.finish(
+        [&](const Phase&, const StepReport& report) {
+          stop_.check();
+          advance(1, note(cell, concat("loss ", cli::fixed(report.total, 3))));
+          if (run.trainer().steps() % job.best_every() == 0 || run.trainer().finished()) judge();
+        },
+        [](std::int64_t) {});
+    store_.write(cell, {best}, seconds());
   }
   static std::int64_t last_round(const Cell& cell) {
     const std::vector<Phase> phases = training_phases(cell.options.train);

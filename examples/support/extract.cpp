@@ -69,9 +69,10 @@ struct Stream {
 
 Stream open_i3d(const Options& o, bool rgb, io::Json& weights) {
   const std::int64_t channels = rgb ? 3 : 2;
+  const bool kept = o.bfloat16 && o.device == "cpu";  // a GPU rounds what it multiplies
   if (!o.random()) {
     const std::string& path = rgb ? o.i3d_rgb : o.i3d_flow;
-    const auto loaded = i3d::load<float>(path, {.bfloat16 = o.bfloat16});
+    const auto loaded = i3d::load<float>(path, {.bfloat16 = kept});
     check_weights(*loaded.model, path);
     TANDEM_CHECK(loaded.model->config().channels == channels, "extract_features", path, " is the ",
                  rgb ? "flow" : "RGB", " stream of I3D (", loaded.model->config().channels,
@@ -84,7 +85,7 @@ Stream open_i3d(const Options& o, bool rgb, io::Json& weights) {
       i3d::Config{.channels = channels}.narrowed(o.random_narrow), random);
   const NoGrad no_grad;
   draw_for_relu(*model);
-  model->prepare({.bfloat16 = o.bfloat16});
+  model->prepare({.bfloat16 = kept});
   return {model, {}};
 }
 
@@ -176,12 +177,12 @@ Extractor::Extractor(const Options& options) : parts_(std::make_unique<Parts>())
   }
   prepare_pictures(o, rgb, flow);
   const Device device = cli::open_device("extract_features", o.device);
-  if (rgb.model) rgb.model->to(device);
-  if (flow.model) flow.model->to(device);
-  if (parts_->encoders.clip) {
-    if (device.is_cpu()) nn::pack_weights(*parts_->encoders.clip);
-    parts_->encoders.clip->to(device);
-  }
+  if (parts_->encoders.clip && device.is_cpu()) nn::pack_weights(*parts_->encoders.clip);
+  cli::saying_what_takes_less("fewer --streams at a time and --device cpu take less", [&] {
+    if (rgb.model) rgb.model->to(device);
+    if (flow.model) flow.model->to(device);
+    if (parts_->encoders.clip) parts_->encoders.clip->to(device);
+  });
   parts_->encoders.rgb = rgb.model;
   parts_->encoders.flow = flow.model;
 }
@@ -209,8 +210,9 @@ VideoFeatures Extractor::extract(const std::string& path, const std::vector<std:
     if (!wants("clip")) encoders.clip = {};
     extractor = std::make_unique<FeatureExtractor>(std::move(encoders), parts_->options.extraction);
   }
-  return cli::saying_what_takes_less("fewer --streams at a time take less",
-                                     [&] { return extractor->extract(path, progress); });
+  return cli::saying_what_takes_less(
+      "fewer --streams at a time, a smaller --flow-size and --precision bf16 take less",
+      [&] { return extractor->extract(path, progress); });
 }
 
 }  // namespace extract

@@ -16,17 +16,28 @@
 ///   Tensor<T> cube(const Tensor<T>& x) {
 ///     return extend::saving_input<CubeGradient>("cube", Cube(), x);
 ///   }
+///   cube(tensor<float>({2, -1}));   // → [8., -1.]
 ///
 /// Any other op checks its arguments (the door), computes on plain pointers, and calls record():
 ///
-///   extend::require_defined("energy", "x", x);
-///   TANDEM_CHECK(x.rank() == 2, "energy", "x must be (n, d), got ", x.shape());
-///   const Tensor<T> xs = x.detach().contiguous(), y(Shape{x.size(0)});
-///   extend::parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) { … });
-///   return extend::record("energy", y,
-///       [xs = extend::save(xs)](const Tensor<T>& dy, extend::Needs need) {
-///         return std::tuple(…dx…);
-///       }, x);
+///   template <FloatingElement T>
+///   Tensor<T> energy(const Tensor<T>& x) {     // y[i] = Σ x[i, ·]²
+///     extend::require_defined("energy", "x", x);
+///     TANDEM_CHECK(x.rank() == 2, "energy", "x must be (n, d), got ", x.shape());
+///     const Tensor<T> xs = x.detach().contiguous();
+///     const std::int64_t n = xs.size(0), d = xs.size(1);
+///     Tensor<T> y = zeros<T>({n});
+///     T* out = y.mutable_data();
+///     extend::parallel_for(n, 4096, [&, in = xs.data()](std::int64_t begin, std::int64_t end) {
+///       for (std::int64_t i = begin * d; i < end * d; ++i) out[i / d] += in[i] * in[i];
+///     });
+///     return extend::record("energy", y,
+///         [xs = extend::save(xs)](const Tensor<T>& dy, extend::Needs) {
+///           return std::tuple(2.0 * xs.get() * dy.unsqueeze(1));
+///         }, x);
+///   }
+///   energy(tensor<float>({{1, 2}, {3, 4}}));   // → [5., 25.]
+///   extend::gradcheck([](const auto& x) { return energy(x[0]); }, {ones<double>({2, 3})});
 ///
 ///   the graph        record, record_list, save, Saved, Needs, needs_grad, refuse_grad
 ///   its check        gradcheck, make_strided

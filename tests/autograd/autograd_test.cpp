@@ -131,6 +131,32 @@ TEST_CASE("record: an input given as the result is refused, what shares its memo
   CHECK(reversed(x, x).is_same(x));  // nothing is recorded
 }
 
+TEST_CASE("record: a backward that gives gradients of a wrong shape is named") {
+  const auto message = [](auto backward) {
+    Tensor<float> x = ones<float>({3});
+    x.requires_grad_();
+    const Tensor<float> y = autograd::record("mine", x.detach().clone(), backward, x);
+    return check::message([&] { y.backward(ones<float>({3})); });
+  };
+  CHECK(message([](const Tensor<float>&, autograd::Needs) {
+          return std::tuple(ones<float>({2}));
+        }) == "[mine] backward gave a gradient of shape (2,) for input 0, whose shape is (3,)");
+  CHECK(message([](const Tensor<float>&, autograd::Needs) {
+          return std::tuple(Tensor<float>());
+        }) == "[mine] backward gave no gradient for input 0");
+  const auto of_list = [](std::vector<Tensor<float>> gradients) {
+    Tensor<float> x = ones<float>({3});
+    x.requires_grad_();
+    const Tensor<float> y = autograd::record_list(
+        "list", x.detach().clone(),
+        [gradients](const Tensor<float>&, autograd::Needs) { return gradients; }, {x, x});
+    return check::message([&] { y.backward(ones<float>({3})); });
+  };
+  CHECK(of_list({ones<float>({3})}) == "[list] backward gave 1 gradients for 2 inputs");
+  CHECK(of_list({ones<float>({3}), ones<float>({1})}) ==
+        "[list] backward gave a gradient of shape (1,) for input 1, whose shape is (3,)");
+}
+
 TEST_CASE("NoGrad, EnableGrad, detach") {
   const Tensor<double> x = tensor<double>({2});
   x.requires_grad_();

@@ -32,7 +32,7 @@ constexpr T nan = std::numeric_limits<T>::quiet_NaN();
     static W reference(W x) {                                                \
       return wide;                                                           \
     }                                                                        \
-    static constexpr const char* name = #ours;                               \
+    [[maybe_unused]] static constexpr const char* name = #ours;              \
   };
 FUNCTION(Exp, exp, std::exp(x))
 FUNCTION(ExpNormal, exp_normal, std::exp(x))

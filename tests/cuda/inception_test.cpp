@@ -147,6 +147,33 @@ TEST_CASE("I3D: nothing waits in evaluation or training; what stays on the CPU s
   const auto low = network<float>(c);
   low->prepare({.bfloat16 = true});
   CHECK(check::message([&] { (void)low->features(x); }) ==
-        "[i3d] the weights are kept as bfloat16, which stay on the CPU: the clips are on cuda:0");
+        "[i3d] the weights are kept as bfloat16, which stay on the CPU: the clips are on cuda:0, "
+        "where a PrecisionScope of bfloat16 does as much");
+}
+
+TEST_CASE("I3D: in bfloat16 a GPU's features are the CPU's that keeps bfloat16, and not float's") {
+  const auto c = config(64);
+  const Tensor<float> x = check::cast<float>(clip({1, 3, 9, 33, 33}));
+  const auto kept = network<float>(c), folded = network<float>(c);
+  kept->prepare({.bfloat16 = true});
+  folded->prepare();
+  const NoGrad no_grad;
+  const Tensor<float> here = kept->features(x), full = folded->features(x);
+  folded->to(Device::cuda());
+  const auto got = devices::same_in_every_order([&](Device device) {
+    const PrecisionScope products(Precision::bfloat16);
+    const std::int64_t waited = waits();
+    const std::vector<Tensor<float>> out{folded->features(x.to(device))};
+    CHECK(waits() == waited);
+    return out;
+  });
+  // Both round the same factors to 8 bits; the CPU's sums are rounded once more where they are kept,
+  // a rounding of 2⁻⁹ of each element before the mean, and a sum within float's roundings of the middle
+  // between two is now one, now the other, which 22 layers pass on: 2⁻⁸ at most each, at random.
+  CHECK(relative(got[0], here) < 4 * 0x1p-8);
+  // Against float: factors are off by up to 2⁻⁹ each in 22 layers in a row.
+  const double low = relative(got[0], full);
+  CHECK(low > 1e-5);
+  CHECK(low < 22 * 0x1p-8);
 }
 }  // namespace inception_test

@@ -47,6 +47,33 @@ TEST_CASE("prod: gradients on every device; integers, none, bfloat16") {
   });
 }
 
+TEST_CASE("prod: beside a 0 where the others overflow, the CPU's gradient on every device") {
+  const Tensor<float> rows = ones<float>({5, 67});
+  for (std::int64_t i = 0; i < 5 * 67; i += 3) rows.mutable_data()[i] = 1e30F;
+  rows.set({1, 40}, 0);
+  rows.set({2, 3}, 0);
+  rows.set({2, 66}, 0);
+  rows.set({3, 10}, 0);
+  rows.set({3, 11}, NAN);
+  const auto gradient = [](const Tensor<float>& x, int dim) {
+    const Tensor<float> leaf = x.clone();
+    leaf.requires_grad_();
+    const Tensor<float> y = prod(leaf, dim);
+    y.backward(ones<float>(y.shape(), x.device()));
+    return leaf.grad().to(Device::cpu());
+  };
+  devices::each([&](Device device) {
+    for (const auto& [x, dim] :
+         {std::pair<Tensor<float>, int>{rows, 1}, {rows.transpose(0, 1).contiguous(), 0}}) {
+      const Tensor<float> there = gradient(x.to(device), dim), here = gradient(x, dim);
+      // Rows with a 0 and nothing infinite or NaN have 0 but at that 0, whatever the order.
+      for (const std::int64_t r : {1, 2}) {
+        CHECK(check::same(there.select(1 - dim, r), here.select(1 - dim, r)));
+      }
+    }
+  });
+}
+
 TEST_CASE("prod: the same bits in every order of the threads") {
   devices::same_in_every_order([](Device device) {
     const Tensor<float> x = check::cast<float>(factors({7, 197})).to(device);

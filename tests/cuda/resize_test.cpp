@@ -6,6 +6,7 @@
 #include "devices.hpp"
 #include "tandem/clip/preprocess.hpp"
 #include "tandem/i3d/preprocess.hpp"
+#include "tandem/image/gray.hpp"
 
 using namespace tandem;
 namespace resize_test {
@@ -104,4 +105,47 @@ TEST_CASE("preprocess: CLIP's and I3D's floats have the CPU's bits, and launch t
   (void)clip::preprocess(there, {.size = 19, .crop = 17});
   CHECK(kernel_launches() - launched == 3);
 }
+TEST_CASE("rgb_to_gray: the CPU's bytes, views, and none") {
+  const auto gray = [](const Image& x) { return flow::rgb_to_gray(x); };
+  for (const std::int64_t n : devices::sizes)
+    same_everywhere(gray, tandem_test::picture(n, 3, 3, static_cast<std::uint32_t>(n)));
+  same_everywhere(gray, tandem_test::picture(2 * 17, 9, 3, 5).reshape({2, 17, 9, 3}));
+  same_everywhere([&](const Image& x) { return gray(x.transpose(0, 1)); },
+                  tandem_test::picture(13, 40, 3, 6));
+  same_everywhere(gray, Image({0, 4, 3}));
+}
+
+TEST_CASE("preprocess_flow: the CPU's bits, resized, only cropped, one axis of both") {
+  for (const Case& c : cases) {
+    for (const io::ResizeFilter filter : {io::ResizeFilter::bicubic, io::ResizeFilter::bilinear}) {
+      const std::int64_t least = std::min(c.height, c.width);
+      for (const std::int64_t size : {least, 2 * least + 1, (least + 1) / 2}) {
+        CAPTURE(c.height);
+        CAPTURE(c.width);
+        CAPTURE(size);
+        const Tensor<float> field =
+            check::cast<float>(check::normal({3, c.height, c.width, 2}, 4)) * 3.0F;
+        const i3d::PreprocessOptions o{
+            .size = size, .crop = size > 3 ? size - 2 : size, .filter = filter, .bound = 5};
+        const Tensor<float> expected = i3d::preprocess_flow(field, o);
+        devices::each([&](Device device) {
+          const std::int64_t waited = waits();
+          const Tensor<float> got = i3d::preprocess_flow(field.to(device), o);
+          CHECK(waits() == waited);
+          CHECK(got.device() == device);
+          CHECK(check::same(got.to(Device::cpu()), expected));
+        });
+      }
+    }
+  }
+  Tensor<float> field = zeros<float>({1, 6, 6, 2});
+  field.set({0, 2, 3, 1}, NAN);
+  field.set({0, 2, 4, 0}, INFINITY);
+  const Tensor<float> got =
+      i3d::preprocess_flow(field.to(Device::cuda()), {.size = 6, .crop = 6}).to(Device::cpu());
+  CHECK(std::isnan(got.at({1, 0, 2, 3})));  // the CPU refuses it
+  CHECK(got.at({0, 0, 2, 4}) == 1);
+  CHECK(got.at({0, 0, 2, 3}) == 0);
+}
+
 }  // namespace resize_test

@@ -1,11 +1,12 @@
 """The code in README.md and docs/ compiles without a warning on GCC and Clang, its programs run, and the options
 it shows exist.
 
-usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [FLAG…] [--executor OBJECT…]
-Flags (include folders of the packages) come from CMake. The other compiler, where there is one, checks each piece too.
+usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [--optimized] [FLAG…] [--executor OBJECT…]
+--optimized: instead of that, all of it as few files, at -O2 and at -O3, by both compilers; nothing is run (a long test). Flags (include folders of the packages) come from CMake. The other compiler, where there is one, checks each piece too.
 """
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ COMPILER, PROGRAMS = sys.argv[1], pathlib.Path(sys.argv[2])
 # The objects of the executor and of tandem's kernels, which run kernels without a GPU.
 EXECUTOR = sys.argv[sys.argv.index("--executor") + 1:] if "--executor" in sys.argv else []
 sys.argv = sys.argv[: len(sys.argv) - len(EXECUTOR) - bool(EXECUTOR)]
+OPTIMIZED = "--optimized" in sys.argv
+if OPTIMIZED:
+    sys.argv.remove("--optimized")
 # The compilers look into /usr/include by themselves; named, it would be searched too early.
 FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f not in ("", "-I/usr/include", "-I/usr/local/include")]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
@@ -98,6 +102,50 @@ def wrapped(page, code):
     return "\n".join(['#include "tandem/tandem.hpp"', *includes, "using namespace tandem;",
                       f"void fragment({', '.join(variables)}) {{ {{", *body, "} }", "int main() {}"])
 
+
+def all_in_one():
+    """The code of all pages as one file: each piece in a namespace of its own, programs without a main of theirs."""
+    includes, pieces = ['#include "tandem/tandem.hpp"'], []
+    for page in PAGES:
+        for line, code in blocks(page, "cpp") if page.name != "adding_an_op.md" else ():
+            is_program = "int main(" in code
+            lines = (code.replace("int main(", "int program(") if is_program else wrapped(page, code)).splitlines()
+            includes += [text for text in lines if text.startswith("#include") and text not in includes]
+            place = str(page.relative_to(ROOT))
+            pieces.append(f"namespace piece_{len(pieces)} {{\n#line {line} \"{place}\"\n" + "\n".join(
+                "" if text.startswith("#include") else text for text in lines if text != "int main() {}") + "\n}\n")
+    return "\n".join(includes) + "\n" + "\n".join(pieces), len(pieces)
+
+
+def optimized():
+    """Compiles all pieces, and the ops of adding_an_op.md, in each lane; returns how many pieces that were."""
+    source, count = all_in_one()
+    formula, *ops = [code for _, code in blocks(ROOT / "docs" / "adding_an_op.md", "cpp")]
+    (work / "tandem/formula").mkdir(parents=True)
+    (work / "tandem/formula/cube.hpp").write_text("#pragma once\n" + formula)
+    files = {"pieces.cpp": source, "op.cpp": "\n".join(
+        ['#include "tandem/tandem.hpp"', "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN", "#include <doctest/doctest.h>",
+         "using namespace tandem;", *ops])}
+    for name, text in files.items():
+        (work / name).write_text(text)
+        for compiler in (COMPILER, *([OTHER] if OTHER else [])):
+            for level in ("-O2", "-O3"):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
+                result = subprocess.run([compiler, "-std=c++20", level, *WARNINGS, "-I", ROOT / "include", "-I",
+                                         ROOT / "benchmarks", "-I", work, *FLAGS, "-c", work / name, "-o", work / "code.o"],
+                                        capture_output=True, text=True)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                print(f"{name} {compiler} {level}: {after.ru_utime - before.ru_utime:.0f} s of user time", flush=True)
+                if result.returncode != 0:
+                    failures.append(f"{name} does not compile with {compiler} {level}:\n{result.stderr[:4000]}")
+    return count + 1 + len(ops)
+
+
+if OPTIMIZED:
+    pieces = optimized()
+    print("\n".join([*failures, f"{pieces} pieces of code at -O2 and -O3 with {COMPILER} and {OTHER or 'no other compiler'}, "
+                     f"{len(failures)} failures"]))
+    sys.exit(1 if failures or pieces < 5 else 0)
 
 checked = 0
 for page in PAGES:

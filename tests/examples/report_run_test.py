@@ -264,9 +264,131 @@ def check_page(work, b, data):
     assert b.errors == [], b.errors
 
 
+def check_beside(work, browser):
+    """Two runs side by side: what either page says, once; runs of other data are refused by a sentence."""
+    run(programs / "train_dcl", "--data", work / "sim", "--out", work / "run2", *OPTIONS, "--variant", "warm-up", "--seed", 1,
+        "--fusion", "cbp")
+    run(programs / "report", "--run", work / "run2", "--page", work / "page2.html")
+    said = run(programs / "report", "--run", work / "run", "--beside", work / "run2", "--page", work / "pair.html")
+    assert said.count("mAP %") == 2 and "page: " in said, said
+    text, data = (work / "pair.html").read_text(), data_of(work / "pair.html")
+    assert not re.search(r"(src|href)=\"?(http|//)", text) and "<img" not in text and "\u202e" not in text
+    pages = [data_of(work / "page.html"), data_of(work / "page2.html")]
+    assert data["title"] == "run beside run2" and [r["name"] for r in data["runs"]] == ["run", "run2"]
+    assert [r["fusions"] for r in data["runs"]] == [p["fusions"] for p in pages] and pages[1]["fusions"] == ["cbp"]
+    changed = {name: (a, b) for name, a, b in data["differences"]}
+    assert changed["variant"] == ("both", "warm-up") and changed["seed"] == ("0", "1") and "width" not in changed, changed
+    for r, page in zip(data["runs"], pages):
+        for key in ("results", "training", "trained", "facts", "cbpWeight"):
+            assert r[key] == page[key], key
+    for k, video in enumerate(data["videos"]):
+        for of, page in zip(video["runs"], pages):
+            one = [v for v in page["videos"] if v["kind"] == "test"][k]
+            for key in ("id", "truth", "labels", "subset"):
+                assert video[key] == one[key], key
+            for key in ("rows", "shown", "cbp", "detections", "videoScores", "more", "secondsPerRow"):
+                assert of[key] == one[key], key
+    assert len(data["videos"]) == 5
+    if browser:
+        check_pair_page(work, browser, data)
+
+    # other classes, other videos, other segments
+    other = annotations()
+    other["database"]["video 9"]["annotations"][0]["segment"][1] += 1
+    (work / "other.json").write_text(json.dumps(other))
+    fewer = annotations()
+    del fewer["database"]["video 12"]
+    (work / "fewer.json").write_text(json.dumps(fewer))
+    for name, expected in (("other", "segments or durations"), ("fewer", "'video 12' is not among them")):
+        run(programs / "simulate_features", "--annotations", work / (name + ".json"), "--out", work / name,
+            "--prompt-vectors", 1, "--i3d-width", 32, "--clip-width", 16)
+        run(programs / "train_dcl", "--data", work / name, "--out", work / ("run_" + name), *OPTIONS, "--variant", "warm-up",
+            "--fusion", "cbp")
+        said = run(programs / "report", "--run", work / "run", "--beside", work / ("run_" + name), "--page", work / "no.html", status=1)
+        assert "of different data sets and cannot stand side by side" in said and expected in said, said
+        assert not (work / "no.html").exists()
+    # other rows of the same videos may be compared
+    run(programs / "simulate_features", "--annotations", work / "truth.json", "--out", work / "rows", "--prompt-vectors", 1,
+        "--i3d-width", 24, "--clip-width", 16)
+    run(programs / "train_dcl", "--data", work / "rows", "--out", work / "run_rows", *OPTIONS, "--variant", "warm-up", "--fusion", "cbp")
+    run(programs / "report", "--run", work / "run2", "--beside", work / "run_rows", "--page", work / "rows.html")
+    assert [v["runs"][1]["rows"] > 0 for v in data_of(work / "rows.html")["videos"]] == [True] * 5
+    run(programs / "train_dcl", "--data", work / "sim", "--out", work / "run_index", *OPTIONS, "--variant", "warm-up", "--fusion", "cbp",
+        "--protocol", "activitynet")
+    said = run(programs / "report", "--run", work / "run", "--beside", work / "run_index", "--page", work / "no.html", status=1)
+    assert "judged by different protocols" in said, said
+    said = run(programs / "report", "--run", work / "run", "--beside", work / "run2", "--page", work / "no.html", "--table",
+               work / "table.md", status=1)
+    assert "--table is of the page of one run" in said, said
+
+
+def check_pair_page(work, b, data):
+    b.open((work / "pair.html").as_uri())
+    assert b.wait_for("document.querySelectorAll('.plot svg').length >= 3"), b.errors
+    assert b.errors == [], b.errors
+    value = lambda text: b.value("(() => { %s })()" % text)
+    texts = lambda selector: b.value("[...document.querySelectorAll(%s)].map(e => e.textContent)" % json.dumps(selector))
+    per = lambda x: "%.1f" % (100 * x)
+    trained = [r["results"][r["trained"]] for r in data["runs"]]
+    rows = [[c for c in row.split("\n")] for row in b.value(
+        "[...document.querySelectorAll('#plots table')[0].querySelectorAll('tbody tr')].map(r => [...r.children].map(c => c.textContent).join('\\n'))")]
+    assert rows[0][0] == "run: mean" and rows[1][0] == "run2: CBP" and rows[2][0] == "difference", rows
+    for k, row in enumerate(rows[:2]):
+        assert row[1:1 + len(data["tiou"])] == [per(m) for m in trained[k]["map"]], row
+    for i, cell in enumerate(rows[2][1:1 + len(data["tiou"])]):
+        change = trained[1]["map"][i] - trained[0]["map"][i]
+        assert cell == ("+" if change >= 0 else "−") + per(abs(change)), (cell, change)
+    assert len(rows) == 3 + 5 + 0 and texts(".entry-name") == [v["id"] for v in data["videos"]]
+    assert "+" in texts("#summary")[0] or "−" in texts("#summary")[0]
+
+    # Both runs' detections and scores under one annotation, at the right places
+    for at, video in enumerate(data["videos"]):
+        b.value("Pair.choose(Pair.data.videos[%d])" % at)
+        for r, of in enumerate(video["runs"]):
+            drawn = b.value("[...document.querySelectorAll('.segment.found[data-run=\"%d\"]')].map((e) => [+e.dataset.score, "
+                            "e.classList.contains('false')])" % r)
+            wanted = of["detections"][data["runs"][r]["trained"]]
+            hidden = sum(int(t.split()[0]) for t in texts(".of-run.run-%s .none" % "ab"[r]) if t != "nothing found")
+            assert len(drawn) + hidden == len(wanted), (video["id"], r, len(drawn), hidden, len(wanted))
+            assert all([d[3], d[4] != 0] in drawn for d in wanted) or hidden > 0, (video["id"], drawn, wanted)
+        shown = set(video["labels"]) | {d[0] for r, of in enumerate(video["runs"]) for d in of["detections"][data["runs"][r]["trained"]]}
+        assert len(texts("#tracks .row")) == len(shown), (texts("#tracks .name"), shown)
+        assert value("return document.querySelectorAll('.segment.truth').length") == len(video["truth"])
+    wrong = value("""const end = Pair.state.video.duration;
+      return [...document.querySelectorAll('.segment')].filter((e) => {
+        const box = e.getBoundingClientRect(), lane = e.parentElement.getBoundingClientRect(),
+          axis = document.querySelector('.axis').getBoundingClientRect();
+        return Math.abs((box.left - lane.left) / lane.width - e.dataset.start / end) > 0.004 || Math.abs(lane.left - axis.left) > 0.5;
+      }).map((e) => e.outerHTML)""")
+    assert wrong == [], wrong
+    made = b.value("Pair.scoresOf(Pair.data.videos[0], 0).map((s) => s.video)")
+    of = data["videos"][0]["runs"][0]["videoScores"]
+    assert max(abs(m - (c + v) / 2) for m, c, v in zip(made, of["cbp"], of["vlp"])) < 1e-6, (made, of)
+
+    # A switch changes the run's scores, everywhere
+    value("const s = document.querySelector('#fusion-a'); s.value = 'vlp'; s.dispatchEvent(new Event('change'))")
+    row = b.value("[...document.querySelector('#plots tbody tr').children].map(c => c.textContent)")
+    assert row[0] == "run: VLP" and row[1] == per(data["runs"][0]["results"]["vlp"]["map"][0]), row
+    value("const s = document.querySelector('#order'); s.value = 'b'; s.dispatchEvent(new Event('change'))")
+    assert sorted(texts(".entry-name")) == sorted(v["id"] for v in data["videos"])
+    value("const s = document.querySelector('#search'); s.value = 'video 9'; s.dispatchEvent(new Event('input'))")
+    assert texts(".entry-name") == ["video 9"]
+    value("const s = document.querySelector('#search'); s.value = ''; s.dispatchEvent(new Event('input'))")
+    shown = NASTY.replace("\u202e", "\\u202e")
+    assert shown in texts("option") and value("return document.querySelectorAll('img').length") == 0
+    for width in (1280, 390, 360):
+        b.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        b.value("new Promise((done) => setTimeout(done, 200))")
+        assert b.value("document.documentElement.scrollWidth <= innerWidth"), "the pair's page scrolls sideways at %d" % width
+        if len(sys.argv) > 2:
+            b.screenshot(str(pathlib.Path(sys.argv[2]) / ("pair_%d.png" % width)))
+    b.call("Emulation.setDeviceMetricsOverride", width=1180, height=1000, deviceScaleFactor=1, mobile=False)
+    assert b.errors == [], b.errors
+
+
 OPTIONS = ["--prompt-vectors", 1, "--width", 32, "--heads", 4, "--temporal-heads", 2, "--crop", 60, "--batch", 4,
            "--warm-up-steps", 40, "--b-steps", 6, "--f-steps", 4, "--learning-rate", 0.003, "--fusion", "mean",
-           "--theta-cls", 0.4, "--theta-loc", 0.3, 0.6, "--cbp-weight", 0.3]
+           "--theta-cls", 0.4, "--theta-loc", 0.3, 0.6, "--cbp-weight", 0.3, "--pseudo-labels", "thresholds"]
 
 
 def main():
@@ -293,12 +415,14 @@ def main():
         if not chromium:
             check_videos(work, None)
             check_missing(work, None)
+            check_beside(work, None)
             print("the page's numbers are right; without Chromium it was not looked at")
             return
         with Browser(chromium) as b:
             check_page(work, b, data)
             check_videos(work, b)
             check_missing(work, b)
+            check_beside(work, b)
     print("the page's numbers are right, and a browser shows them")
 
 

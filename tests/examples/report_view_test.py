@@ -67,6 +67,17 @@ def check_run_example(b, path):
     check(count(".curve-line") == 2 and count(".segment.found") == 0, "the switch does not show CBP alone")
 
 
+def check_pair_example(b, path):
+    """And that of two runs: both curves and detections under one annotation."""
+    b.open(path.resolve().as_uri())
+    check(b.wait_for("document.querySelectorAll('.plot svg').length >= 2"), "there are no plots: %s" % b.errors)
+    check(b.errors == [], "the browser reported: %s" % b.errors)
+    count = lambda what: b.value("document.querySelectorAll('%s').length" % what)
+    for what, number in ((".entry", 1), (".chart .series", 2), (".segment.truth", 1), (".segment.found", 2), (".segment.false", 1),
+                         (".of-run", 2), ("#tables table", 2)):
+        check(count(what) == number, "the example of two runs has %d %s, not %d" % (count(what), what, number))
+
+
 def check_places(page):
     page.show(track("Dive", videoScore=0.25, scores=[0, 1], threshold=0.5,
                     predicted=[segment(5, 10, 0.25), segment(18, 30, 0.75)]))
@@ -152,6 +163,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tandem-view-") as name, Browser(chromium) as b:
         check_example(b, path)
         check_run_example(b, path.parent / "run.html")
+        check_pair_example(b, path.parent / "pair.html")
         page = Page(b, pathlib.Path(name), path)
         for part in (check_places, check_lanes, check_nothing, check_axis, check_texts):
             part(page)

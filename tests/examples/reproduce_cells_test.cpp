@@ -95,6 +95,60 @@ TEST_CASE("cells: how a run is judged is not what trains it") {
   CHECK_FALSE(plain.judged_elsewise);
   CHECK(alone.training == plain.training);
   CHECK(cell({{"lambda", 0}}).training != plain.training);
+  const auto all = worlds();
+  const Cell chance = make_cell(all, 0, 0, {{"variant", "both"}}, {.chance = true}),
+             best = make_cell(all, 0, 0, {{"variant", "both"}}, {.best_every = 10}),
+             seldom = make_cell(all, 0, 0, {{"variant", "both"}}, {.best_every = 20});
+  for (const Cell* other : {&chance, &best, &seldom}) {
+    CHECK(other->training == plain.training);
+    CHECK(other->judged_elsewise);
+  }
+  CHECK(std::set<std::string>{plain.file, chance.file, best.file, seldom.file}.size() == 4);
+}
+
+TEST_CASE("measurements: chance gives each video what was found in another") {
+  DetectionSet found;
+  for (int v = 0; v < 7; ++v) {
+    found.videos.push_back({.id = concat("v", v), .detections = {}});
+    found.videos.back().detections.push_back({{0, 1}, 0, static_cast<double>(v)});
+  }
+  Generator random(3);
+  std::set<std::string> seen;
+  for (int draw = 0; draw < 5; ++draw) {
+    const DetectionSet others = of_other_videos(found, random);
+    std::set<double> given;
+    std::string order;
+    for (std::size_t v = 0; v < 7; ++v) {
+      CHECK(others.videos[v].id == found.videos[v].id);
+      REQUIRE(others.videos[v].detections.size() == 1);
+      const double from = others.videos[v].detections[0].score;
+      CHECK(from != static_cast<double>(v));
+      given.insert(from);
+      order += concat(from, " ");
+    }
+    CHECK(given.size() == 7);
+    seen.insert(order);
+  }
+  CHECK(seen.size() > 1);
+}
+
+TEST_CASE("measurements: the best of a run is that of one step, each way by itself") {
+  const auto at = [](double a, double b) {
+    Measurement m;
+    m.scores = {{.fusion = "cbp", .map = {a}, .averages = {{"0.3:0.7", a}}},
+                {.fusion = "vlp", .map = {b}, .averages = {{"0.3:0.7", b}}}};
+    return m;
+  };
+  Measurement best;
+  keep_best(best, at(0.2, 0.5), 10);
+  keep_best(best, at(0.4, 0.3), 20);
+  keep_best(best, at(0.4, 0.5), 30);  // no better: the first one stays
+  CHECK(best.find("cbp")->main() == 0.4);
+  CHECK(best.find("cbp")->step == 20);
+  CHECK(best.find("vlp")->map == std::vector<double>{0.5});
+  CHECK(best.find("vlp")->step == 10);
+  const io::JsonDocument document("cell", to_json(best));
+  CHECK(measurement_from(document.root()).find("vlp")->step == 10);
 }
 
 TEST_CASE("cells: strategies of one world and seed share their warm-up") {
@@ -160,7 +214,7 @@ TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes
       for (const Row& row : table.rows) {
         INFO(row.name);
         CHECK(rows.insert(row.name).second);
-        CHECK_NOTHROW(make_cell(all, 0, 0, row.settings));
+        CHECK_NOTHROW(make_cell(all, 0, 0, row.settings, {.chance = row.chance}));
       }
       for (const Row& row : table.rows)
         CHECK((row.baseline.empty() || rows.contains(row.baseline)));

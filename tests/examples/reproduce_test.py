@@ -158,13 +158,44 @@ assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == 
 SMALL = ["--method-width", 8, "--method-rows", 12, "--method-learning-rate", 0.001]
 reproduce("methods", *SMALL, tables="methods", each=1)
 rows = {row[0]: row[1:] for row in json.loads(tables("methods")["methods.json"])["rows"]}
-assert len(rows) == 23, sorted(rows)
+assert len(rows) == 29, sorted(rows)
 for name in ("BaS-Net", "CO2-Net", "UM", "W-TALC"):
     assert all(cell == "–" for cell in rows[f"{name} alone"][1:]), rows  # without VLP nothing is fused
     assert all(cell != "–" for cell in rows[f"{name} as CBP in DCL, ranked"]), rows
-    assert (f"{name}, I3D and CLIP side by side" in rows) == (name != "CO2-Net")
+    assert rows[f"{name}, I3D and CLIP side by side"][0] != "–" != rows[f"{name} alone, chance"][0], rows
+compared = [row[0] for row in json.loads(tables("methods")["methods-differences.json"])["rows"]]
+assert "CO2-Net alone − CO2-Net alone, chance" in compared and "UM as CBP in DCL, ranked − UM alone" in compared, compared
+few = reproduce("methods", *SMALL, "--rows", "UM alone,ranked", tables="methods", each=1).stdout
+wanted = [[name, *cells] for name, cells in rows.items() if "UM alone" in name or "ranked" in name]
+assert " 0 trainings to do" in few and len(wanted) == 8 and json.loads(tables("methods")["methods.json"])["rows"] == wanted
+assert "has no row" in reproduce("methods", *SMALL, "--rows", "UN alone", tables="methods", each=1, good=False).stderr
 again = reproduce("methods", *SMALL, tables="methods", each=1).stdout
 assert " 0 trainings to do" in again, again
+
+# ---- the best of a run by the test videos: a table of its own that says so, never in place of the last step's numbers
+plain = {row[0]: row for row in json.loads(tables("steps")["main.json"])["rows"]}
+said = reproduce("steps", "--best-of-test", 3, tables="main").stdout
+assert "CHOSEN BY THE TEST VIDEOS" in said, said
+chosen = json.loads(tables("steps")["main-best-of-test.json"])
+assert {row[0]: row for row in json.loads(tables("steps")["main.json"])["rows"]} == plain
+assert "CHOSEN BY THE TEST VIDEOS" in chosen["title"] and "It is no result" in chosen["notes"][0], chosen
+assert "CHOSEN BY THE TEST VIDEOS" in (work / "steps/report.md").read_text()
+for row in chosen["rows"]:
+    assert row[1] != "CBP" or row[2] == plain[row[0]][1], (row, plain[row[0]])  # beside the same number as ever
+    assert float(row[3].split()[0]) >= float(row[2].split()[0]) and row[4].startswith("+"), row
+for cell in cells("steps").values():
+    if "best_of_test_every" not in cell["key"]["judged"]:
+        continue
+    end = [c for c in cells("steps").values() if c["key"]["training"] == cell["key"]["training"] and c is not cell
+           and c["key"]["judged"] == {k: v for k, v in cell["key"]["judged"].items() if k != "best_of_test_every"}]
+    assert len(end) == 1
+    for way, score in cell["rounds"][-1]["map"].items():
+        total = cell["key"]["training"]["warm-up-steps"] if cell["key"]["training"]["variant"] == "warm-up" else 16
+        assert score["step"] % 3 == 0 or score["step"] == total, score
+        last = end[0]["rounds"][-1]["map"][way]["averages"]["0.3:0.7"]
+        assert score["averages"]["0.3:0.7"] >= last and (score["step"] < total or score["averages"]["0.3:0.7"] == last), (score, last)
+again = reproduce("steps", "--best-of-test", 3, tables="main").stdout
+assert " 0 trainings to do" in again and json.loads(tables("steps")["main-best-of-test.json"]) == chosen
 listed = reproduce("methods", *SMALL, "--cbp", "wtalc", "--list", tables="main").stdout
 assert "both, ranked" in listed and "methods" not in listed, listed
 

@@ -108,5 +108,38 @@ assert "the run cannot go on with another --rows: it had 24" in refused("--resum
 assert "no checkpoint" in refused("--resume", out="nowhere")
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")
+# The best by the test videos stands beside the last, and the run is the same without it.
+every = train("every", "--evaluate-every", "2", "--steps", "10")
+assert every.returncode == 0 and contents("every")["detections.json"] == contents("long")["detections.json"], every.stderr
+assert contents("every")["checkpoint.safetensors"] != b""
+evaluations = [json.loads(line) for line in (work / "every/metrics.jsonl").read_text().splitlines() if "evaluation" in line]
+assert [(e["step"], e["evaluation"]) for e in evaluations] == [(2, "step 2"), (4, "step 4"), (6, "step 6"), (8, "step 8"), (10, "final")]
+best = max(e["average_map"]["0.3:0.7"] for e in evaluations)
+assert "CHOSEN BY THE TEST VIDEOS" in every.stdout and "mAP@0.3:0.7 %.2f %%" % (100 * best) in every.stdout, every.stdout
+assert "CHOSEN BY THE TEST VIDEOS" not in whole.stdout
+
+# The code for ActivityNet, with its numbers where no others are given; resumed it has them still.
+anet = [word for i in range(0, len(OPTIONS), 2) if OPTIONS[i] not in ("--rows", "--prompt-vectors", "--steps") for word in OPTIONS[i:i + 2]]
+done = subprocess.run([str(word) for word in [programs / "train_boosting", *anet, "--out", work / "anet", "--activitynet", "--steps", "3"]],
+                      capture_output=True, text=True)
+assert done.returncode == 0, done.stderr
+options = json.loads((work / "anet/options.json").read_text())
+assert (options["activitynet"], options["rows"], options["prompt-vectors"], options["sentence-words"], options["learning-rate"],
+        options["weight-decay"], options["steps"]) == (True, 60, 3, 10, 3e-5, 5e-4, 3), options
+more = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "anet"), "--resume", "--steps", "4"], capture_output=True, text=True)
+assert more.returncode == 0 and json.loads((work / "anet/options.json").read_text()) == {**options, "steps": 4}, more.stderr
+assert "another --activitynet" in refused("--resume", "--activitynet", "--steps", "10", "--rows", "24")
+# A checkpoint of another method is refused by name, and so is this one by the programs that do not know it.
+subprocess.run([str(word) for word in [programs / "train_dcl", "--data", work / "sim", "--out", work / "dcl", "--variant", "warm-up",
+                                       "--warm-up-steps", 2, "--cbp", "wtalc", "--method-batch", 6]], check=True, capture_output=True)
+assert "is not of Boosting-WTAL" in refused("--resume", out="dcl")
+for words in (["detect", "--checkpoint", work / "one/checkpoint.safetensors", "--data", work / "sim", "--out", work / "d"],
+              ["report", "--run", work / "one", "--page", work / "page.html"],
+              ["localize", "--checkpoint", work / "one/checkpoint.safetensors", "--features", work / "sim", "--id", sorted(tests)[0],
+               "--out", work / "one.json"]):
+    if not (programs / words[0]).exists():
+        continue
+    result = subprocess.run([str(word) for word in [programs / words[0], *words[1:]]], capture_output=True, text=True)
+    assert result.returncode == 1 and "is of Boosting-WTAL, which this program does not know" in result.stderr, result.stderr
 assert train("masked", "--real-masking", "--blank-joined-names", "--steps", "2").returncode == 0
 print(f"same bytes after {kills} kills and on 1 and 2 threads; one run {elapsed:.2f} s")

@@ -35,9 +35,9 @@ OFFERED = {
     "cpu/column_sums.hpp": "column_sums column_sums_kernel column_sums_on_cpu",
     "cpu/conv3d_loops.hpp": "ConvShape conv_forward conv_forward_tiles conv_input_gradient conv_weight_gradient",
     "cpu/dim_split.hpp": "DimSplit grain_for split_at",
-    "cpu/pool3d_rows.hpp": "TapRange each_plane padded_volume pool_row pool_window pooled_shape",
+    "cpu/pool3d_rows.hpp": "TapRange each_plane padded_volume pool_row pool_window pooled_shape require_pool",
     "cpu/sum.hpp": "SumDense",
-    "cpu/window3d.hpp": "Window3d WindowAxis as_volume window3d",
+    "cpu/window3d.hpp": "Window3d WindowAxis as_volume require_window window3d",
     # What several ops are made of.
     "ops/parts/common.hpp": "require_cpu require_each_defined require_kernels require_same_device",
     "ops/parts/elementwise.hpp":
@@ -50,6 +50,8 @@ OFFERED = {
     "ops/linear_bf16.hpp": "rounded_rows",
     "ops/max_pool3d.hpp": "MaxPoolPlane",
     "nn/module.hpp": "copy_all",
+    "i3d/flow_axis.hpp": "FlowAxis FlowJob",
+    "image/gray.hpp": "gray_level",
     "image/levels.hpp": "ByteLevels BytePlanes byte_planes",
     "image/resize_axis.hpp": "ResizeAxis ResizeJob ResizeTaps resize_bits resize_half",
     "image/resize_and_crop.hpp": "crop_axis",

@@ -16,12 +16,16 @@ FAMILIES = {  # headers of several ops that share all but one expression or one 
 }
 KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "adam": "optim/adam.hpp",
+    "clamped_bce": "wtal/rivals/losses.hpp",
     "clip_grad": "optim/clip_grad.hpp",
     "column_sums": "cpu/column_sums.hpp",
     "copy": "tensor/device_copy.hpp",
+    "flow_planes": "i3d/preprocess.hpp",
     "graph": "cuda/graph.hpp",
+    "gray": "image/gray.hpp",
     "label_memory": "wtal/train/label_memory.hpp",
     "levels": "image/levels.hpp",
+    "log_odds": "wtal/rivals/log_odds.hpp",
     "loss_fb": "wtal/train/contrast.hpp",
     "loss_kd": "wtal/train/losses.hpp",
     "memory": "tensor/device.hpp",

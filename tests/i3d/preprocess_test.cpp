@@ -98,7 +98,7 @@ TEST_CASE("preprocess says what is wrong") {
         "and 8");
   CHECK(check::message([&] {
           i3d::preprocess_flow(zeros<float>({2, 8, 8, 3}));
-        }) == "[preprocess_flow] expected flow (T, H, W, 2) on the CPU, got (2, 8, 8, 3)");
+        }) == "[preprocess_flow] expected flow (T, H, W, 2), got (2, 8, 8, 3)");
   CHECK(check::message([&] {
           i3d::preprocess_flow(zeros<float>({2, 0, 8, 2}));
         }) == "[preprocess_flow] the flow (2, 0, 8, 2) has no pixels");

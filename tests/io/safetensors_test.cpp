@@ -4,6 +4,8 @@
 
 #include <fstream>
 
+#include "tandem/io/npy.hpp"
+#include "tandem/io/npz.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "temp_dir.hpp"
 #include "util.hpp"
@@ -277,4 +279,25 @@ TEST_CASE("safetensors: a model in several files is read through its index") {
   // The same tensor in both files.
   one.save(dir.path("m-00002-of-00002.safetensors"));
   CHECK(contains(with(a + b + c), "is also in"));
+}
+
+TEST_CASE("safetensors: a name that is all prefix, and an undefined tensor") {
+  const TempDir dir;
+  const std::string path = dir.path("x.safetensors");
+  io::save_safetensors(path, std::vector<nn::Named<float>>{{"head", ones<float>({1})},
+                                                           {"head.w", ones<float>({2})}});
+  CHECK(io::load_safetensors<float>(path, "head.").size() == 1);
+  CHECK(io::load_safetensors<float>(path).size() == 2);
+  CHECK(contains(error_of([&] { io::load_safetensors<float>(path, "head"); }),
+                 ": a tensor is called \"head\", which is all prefix: no name is left"));
+  CHECK(error_of([&] {
+          io::save_safetensors(path, std::vector<nn::Named<float>>{{"w", Tensor<float>()}});
+        }) == "[safetensors] argument 'w' is an undefined tensor (default-constructed)");
+  CHECK(error_of([&] { io::save_npy(dir.path("x.npy"), Tensor<float>()); }) ==
+        "[save_npy] argument x is an undefined tensor (default-constructed)");
+  CHECK(error_of([] { (void)io::npy_bytes(Tensor<float>()); }) ==
+        "[npy_bytes] argument x is an undefined tensor (default-constructed)");
+  io::NpzWriter npz(dir.path("x.npz"));
+  CHECK(error_of([&] { npz.add("w", Tensor<float>()); }) ==
+        "[npz] argument 'w' is an undefined tensor (default-constructed)");
 }

@@ -5,9 +5,13 @@
 #include "tandem/nn/batch_norm.hpp"
 #include "tandem/nn/conv1d.hpp"
 #include "tandem/nn/conv2d.hpp"
+#include "tandem/nn/conv3d.hpp"
+#include "tandem/nn/embedding.hpp"
 #include "tandem/nn/group_norm.hpp"
+#include "tandem/nn/layer_norm.hpp"
 #include "tandem/nn/pool1d.hpp"
 #include "tandem/nn/pool2d.hpp"
+#include "tandem/nn/pool3d.hpp"
 #include "tandem/nn/rms_norm.hpp"
 #include "tandem/nn/sequential.hpp"
 #include "tandem/ops/relu.hpp"
@@ -96,6 +100,63 @@ TEST_CASE("Conv1d and Conv2d: states load from double; errors name the module an
         "[conv1d] 3 and 4 channels do not divide into 2 groups");
   CHECK(check::message([&] { nn::Conv2d<float>(4, 3, 2, random, {.groups = 2}); }) ==
         "[conv2d] 4 and 3 channels do not divide into 2 groups");
+}
+
+TEST_CASE("layers refuse wrong numbers when they are made") {
+  Generator random(3);
+  const auto kernel = [&](std::int64_t k) {
+    return check::message([&] { nn::Conv1d<float>(3, 4, k, random); });
+  };
+  CHECK(kernel(0) == "[conv1d] the kernel's width must be from 1 to 2^31 - 1, it is 0");
+  CHECK(kernel(-2) == "[conv1d] the kernel's width must be from 1 to 2^31 - 1, it is -2");
+  CHECK(check::message([&] { nn::Conv1d<float>(3, 4, 2, random, {.stride = 0}); }) ==
+        "[conv1d] the stride along the width must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([&] { nn::Conv1d<float>(3, 4, 2, random, {.padding = -1}); }) ==
+        "[conv1d] the padding along the width must be from 0 to 2^31 - 1, it is -1 and -1");
+  CHECK(check::message([&] { nn::Conv1d<float>(3, 4, 2, random, {.dilation = 0}); }) ==
+        "[conv1d] the dilation along the width must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([&] { nn::Conv1d<float>(-3, 4, 2, random); }) ==
+        "[conv1d] channels must not be negative, they are -3 and 4");
+  CHECK(check::message([&] { nn::Conv2d<float>(3, 4, Pair(2, 0), random); }) ==
+        "[conv2d] the kernel's width must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([&] { nn::Conv2d<float>(3, 4, 2, random, {.stride = Pair(0, 1)}); }) ==
+        "[conv2d] the stride along the height must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([&] {
+          nn::Conv3d<float>(3, 4, {0, 1, 1}, random);
+        }) == "[conv3d] the kernel's depth must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([&] { nn::Conv3d<float>(3, 4, {}, random, {.groups = 0}); }) ==
+        "[conv3d] 3 and 4 channels do not divide into 0 groups");
+  CHECK(check::message([] { nn::MaxPool1d<float>({.kernel = 0}); }) ==
+        "[max_pool1d] the kernel's width must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([] { nn::MaxPool2d<float>({.kernel = 2, .padding = 2}); }) ==
+        "[max_pool2d] the padding along the height, 2 and 2, must be smaller than the kernel, 2");
+  CHECK(check::message([] { nn::MaxPool2d<float>({.kernel = 2, .padding_value = NAN}); }) ==
+        "[max_pool2d] the padding value is NaN");
+  CHECK(check::message([] { nn::AvgPool1d<float>({.kernel = 2, .stride = -1}); }) ==
+        "[avg_pool1d] the stride along the width must be from 1 to 2^31 - 1, it is -1");
+  CHECK(check::message([] { nn::AvgPool2d<float>({.kernel = 0}); }) ==
+        "[avg_pool2d] the kernel's height must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([] { nn::MaxPool3d<float>({.kernel = Triple::all(0)}); }) ==
+        "[max_pool3d] the kernel's depth must be from 1 to 2^31 - 1, it is 0");
+  CHECK(check::message([] {
+          nn::AvgPool3d<float>({.kernel = {1, 1, 0}});
+        }) == "[avg_pool3d] the kernel's width must be from 1 to 2^31 - 1, it is 0");
+  // As before: a stride of 0 is the kernel, "same" fits itself.
+  CHECK(nn::MaxPool2d<float>({.kernel = 2, .padding = Padding2d::same()})
+            .forward(zeros<float>({1, 1, 5, 4}))
+            .shape() == Shape{1, 1, 3, 2});
+  for (const double bad : {0.0, -1.0, 1e-60, static_cast<double>(NAN)}) {
+    CAPTURE(bad);
+    const auto said = [](auto&& f) { return check::message(f).find("epsilon must be positive"); };
+    CHECK(said([&] { nn::BatchNorm1d<float>(3, {.epsilon = bad}); }) == 13);
+    CHECK(said([&] { nn::LayerNorm<float>(3, bad); }) == 13);
+    CHECK(said([&] { nn::GroupNorm<float>(1, 3, bad); }) == 13);
+    CHECK(said([&] { nn::RMSNorm<float>(3, bad); }) == 11);
+  }
+  CHECK(check::message([&] { nn::Embedding<float>(3, 4, random, NAN); }) ==
+        "[normal] the deviation must be finite and not negative, it is nan");
+  CHECK(check::message([] { nn::BatchNorm2d<float>(3, {.momentum = 1.5}); }) ==
+        "[batch_norm] the momentum must be from 0 to 1, it is 1.5");
 }
 
 TEST_CASE("BatchNorm2d and 1d, GroupNorm, RMSNorm and the pools in a Sequential") {

@@ -65,3 +65,21 @@ TEST_CASE("renamed: what cannot be meant is said") {
   CHECK(renamed({"a.b"}, {{"a", "x."}}) == dots + "\"a\" and \"x.\"");
   CHECK(renamed({"a.b"}, {{"a", ""}}) == dots + "\"a\" and \"\"");
 }
+
+TEST_CASE("with_prefix, without_prefix: one is the other backwards; a name that is all prefix") {
+  const std::vector<nn::Named<float>> state{{"w", zeros<float>({1})}, {"a.b", zeros<float>({2})}};
+  const auto all = nn::with_prefix("net.", state);
+  CHECK(all[1].name == "net.a.b");
+  const auto back = nn::without_prefix("net.", all);
+  REQUIRE(back.size() == 2);
+  CHECK(back[0].name == "w");
+  CHECK(nn::without_prefix("other.", all).empty());
+  CHECK(nn::without_prefix("", state).size() == 2);
+  try {
+    (void)nn::without_prefix("net.w", all);
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(std::string(error.what()) ==
+          "[without_prefix] a tensor is called \"net.w\", which is all prefix: no name is left");
+  }
+}

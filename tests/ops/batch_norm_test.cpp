@@ -154,4 +154,16 @@ TEST_CASE("batch_norm says what is wrong") {
   learning.requires_grad_();
   CHECK(message(x, none, none, learning, three, train) ==
         "[batch_norm] running statistics have no gradient, but one of them collects one");
+  // What is wrong with the second statistic is found before the first is changed.
+  const Tensor<float> mean = zeros<float>({3}), expanded = ones<float>({1}).expand({3});
+  CHECK(message(ones<float>({2, 3, 4}), none, none, mean, expanded, train) ==
+        "[batch_norm] dimension 0 of shape (3,) was expanded, so its elements share memory: "
+        "clone() it first");
+  CHECK(check::same(mean, zeros<float>({3})));
+  CHECK(message(x, none, none, mean, mean, train) ==
+        "[batch_norm] the running mean and variance are one tensor");
+  const Tensor<float> both = zeros<float>({3, 2});  // beside each other is well
+  CHECK(message(ones<float>({2, 3, 4}), none, none, both.select(1, 0), both.select(1, 1), train) ==
+        "");
+  CHECK(both.at({2, 0}) == 0.1F);
 }

@@ -24,6 +24,24 @@ TEST_CASE("prod: gradients along every dimension, any layout") {
   }
 }
 
+TEST_CASE("prod: the gradient beside a 0 where the others overflow") {
+  const auto gradient = [](const Shape& shape, int dim, const std::vector<float>& values) {
+    Tensor<float> x = from_vector<float>(values, shape);
+    x.requires_grad_();
+    const Tensor<float> y = prod(x, dim);
+    y.backward(ones<float>(y.shape()));
+    return x.grad();
+  };
+  const float big = 1e30F;
+  // Elements before and behind the 0; two; all finite without one; NaN stays what it is.
+  CHECK(check::same(gradient({4}, 0, {big, big, 0, 2}), tensor<float>({0, 0, INFINITY, 0})));
+  CHECK(check::same(gradient({4}, 0, {2, 0, big, big}), tensor<float>({0, INFINITY, 0, 0})));
+  CHECK(check::same(gradient({4}, 0, {big, big, 0, 0}), zeros<float>({4})));
+  CHECK(check::same(gradient({4, 2}, 0, {big, 2, big, 0, 0, 3, 2, 5}),
+                    tensor<float>({{0, 0}, {0, 30}, {INFINITY, 0}, {0, 0}})));
+  CHECK(check::same(gradient({3}, 0, {NAN, 0, 2}), tensor<float>({0, NAN, NAN})));
+}
+
 TEST_CASE("prod: integers wrap around, bits, none, bfloat16, threads") {
   const Tensor<std::int64_t> all = prod(tensor<std::int32_t>({{1 << 30, 4, -3}, {5, 6, 7}}), 1);
   CHECK(all.to_vector() == std::vector<std::int64_t>{-3 * (std::int64_t{1} << 32), 210});

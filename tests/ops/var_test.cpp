@@ -29,6 +29,19 @@ TEST_CASE("var, stddev: gradients over every choice of dimensions, any layout") 
   check::gradients([](const auto& v) { return stddev(v[0], {0, -1}, {.keepdim = true}); }, {x});
 }
 
+TEST_CASE("var, stddev: of equal numbers exactly 0; overflow as in PyTorch") {
+  for (const float value : {0.1F, 123.456F, 1e8F, -3.3e-20F}) {
+    CAPTURE(value);
+    CHECK(stddev(full<float>({100003}, value)).item() == 0);
+    CHECK(check::same(var(full<float>({1000, 7}, value), 0), zeros<float>({7})));
+    CHECK(check::same(stddev(full<float>({7, 1000}, value), 1), zeros<float>({7})));
+  }
+  // (3e19)² is no float; a mean that overflows; an infinity has no deviation.
+  CHECK(var(tensor<float>({3e19F, -3e19F})).item() == INFINITY);
+  CHECK(stddev(tensor<float>({3.3e38F, 3.3e38F})).item() == INFINITY);
+  CHECK(std::isnan(var(tensor<float>({1, INFINITY})).item()));
+}
+
 TEST_CASE("var: far from 0, one term, shapes, bfloat16, threads") {
   // Numbers that float holds around 2¹⁸, ⅛ apart: their squares would lose them.
   const Tensor<float> far(Shape{1000});
@@ -39,8 +52,8 @@ TEST_CASE("var: far from 0, one term, shapes, bfloat16, threads") {
   const double exact = (334 * mean * mean + 333 * (0.125 - mean) * (0.125 - mean) +
                         333 * (0.25 - mean) * (0.25 - mean)) /
                        999;
-  // The mean rounds to 2⁻⁶ (float has 2⁻⁵ there): (2⁻⁶)² is added to the squares' mean.
-  CHECK(std::fabs(static_cast<double>(var(far).item()) - exact) <= 0x1p-12 + exact * 1e-6);
+  // The mean rounds to 2⁻⁶ (float has 2⁻⁵ there), the second mean takes that back.
+  CHECK(std::fabs(static_cast<double>(var(far).item()) - exact) <= exact * 1e-6);
   CHECK(var(tensor<float>({5}), 0, {.unbiased = false}).item() == 0);
   CHECK(var(zeros<float>({2, 0, 3}), 0).shape() == Shape{0, 3});
   CHECK(var(ones<float>({2, 3}), 1, {.keepdim = true}).shape() == Shape{2, 1});

@@ -276,7 +276,7 @@ TEST_CASE("adam: a weight decay that is set counts from the next step on, as one
   CHECK(check::same(run(0.5, 0), run(0, 0)));
   CHECK_FALSE(check::same(run(0, 0.5), run(0, 0)));
   CHECK(check::message([&] { run(0, -1); }) ==
-        "[adam] epsilon and weight decay must not be negative");
+        "[adam] weight decay must not be negative, it is -1");
 }
 
 TEST_CASE("schedule: warm-up and cosine") {
@@ -314,6 +314,45 @@ TEST_CASE("clip_grad_norm: PyTorch's values, and bad norms") {
   CHECK(check::message([&] { optim::clip_grad_norm<float>({p}, 1); }) ==
         "[clip_grad_norm] the norm of the gradients is not finite");
   CHECK(check::message([&] { optim::clip_grad_norm<float>({p}, 0); }) != "");
+}
+
+TEST_CASE("optimizers: numbers that are negative, infinite or NaN are refused, wherever given") {
+  Tensor<float> p = zeros<float>({3});
+  p.requires_grad_();
+  optim::Sgd<float> sgd({p}, {.learning_rate = 0.5});
+  optim::Adam<float> adam({p});
+  const std::vector<nn::Named<float>> named{{"p", p}};
+  for (const double bad : {-1.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
+    CAPTURE(bad);
+    const auto refuses = [&](const char* op, const char* what, auto&& f) {
+      const std::string why = bad < 0 ? "must not be negative" : "must be finite";
+      CHECK(check::message(f).rfind(concat("[", op, "] ", what, " ", why), 0) == 0);
+    };
+    refuses("optimizer", "the learning rate", [&] { sgd.set_learning_rate(bad); });
+    refuses("optimizer", "the learning rate",
+            [&] { optim::Adam<float> a({p}, {.learning_rate = bad}); });
+    refuses("optimizer", "a factor of the learning rate", [&] {
+      optim::Sgd<float> s(std::vector<optim::ParameterGroup<float>>{
+          {.parameters = named, .learning_rate_factor = bad}});
+    });
+    refuses("optimizer", "a weight decay", [&] {
+      optim::Sgd<float> s(
+          std::vector<optim::ParameterGroup<float>>{{.parameters = named, .weight_decay = bad}});
+    });
+    refuses("adam", "epsilon", [&] { optim::Adam<float> a({p}, {.epsilon = bad}); });
+    refuses("adam", "weight decay", [&] { optim::AdamW<float> a({p}, {.weight_decay = bad}); });
+    refuses("adam", "weight decay", [&] { adam.set_weight_decay(bad); });
+    refuses("sgd", "momentum", [&] { optim::Sgd<float> s({p}, {.momentum = bad}); });
+    refuses("sgd", "weight decay", [&] { optim::Sgd<float> s({p}, {.weight_decay = bad}); });
+    CHECK(check::message([&] { optim::Adam<float> a({p}, {.beta1 = bad}); }) != "");
+    CHECK(check::message([&] { optim::Adam<float> a({p}, {.beta2 = bad}); }) != "");
+    CHECK(check::message([&] { optim::Ema<float> e(named, {.decay = bad}); }) != "");
+  }
+  CHECK(check::message([&] { optim::Sgd<float> s({p}, {.dampening = NAN}); }) ==
+        "[sgd] dampening must be finite, it is nan");
+  CHECK(sgd.learning_rate() == 0.5);
+  sgd.set_learning_rate(0);
+  CHECK(sgd.learning_rate() == 0);
 }
 
 TEST_CASE("optimizers: wrong use is refused") {
@@ -423,6 +462,9 @@ TEST_CASE("load_state: by name, in any order, all or nothing") {
         "[optimizer] the saved state has 'second.momentum_buffer' twice");
   CHECK(refused([](auto& state) { state[0].tensor = zeros<double>({3}); }) ==
         "[optimizer] 'second.momentum_buffer' has shape (2,) here and (3,) in the saved state");
+  CHECK(
+      refused([](auto& state) { state[0].tensor = {}; }) ==
+      "[optimizer] argument 'second.momentum_buffer' is an undefined tensor (default-constructed)");
   for (const double bad : {-1.0, 0.5, 1e300, static_cast<double>(NAN)}) {
     CHECK(refused([&](auto& state) {
             state[3].tensor = tensor<double>(bad);

@@ -103,6 +103,27 @@ TEST_CASE("schedules: the ends, NaN, wrong numbers") {
         "either side");
   CHECK(check::message([] { optim::Plateau({.factor = 1}); }) ==
         "[plateau] the factor must lie between 0 and 1, it is 1");
+  // Numbers of which a rate would become negative, infinite, NaN, or grow at a plateau.
+  for (const double bad : {-0.5, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
+    CAPTURE(bad);
+    const auto refused = [](auto&& f) { return check::message(f) != ""; };
+    CHECK(refused([&] { (void)optim::StepSchedule{.gamma = bad}.factor(1); }));
+    CHECK(refused([&] { (void)optim::ExponentialSchedule{.gamma = bad}.factor(0); }));
+    CHECK(refused([&] { (void)optim::CosineRestarts{.final_factor = bad}.factor(0); }));
+    CHECK(refused([&] {
+      (void)optim::Schedule{optim::Schedule::Kind::cosine, 0, 20, bad}.factor(0);
+    }));
+    CHECK(refused([&] { optim::Plateau({.min_factor = bad}); }));
+    CHECK(refused([&] { optim::Plateau({.threshold = bad}); }));
+    CHECK(refused([&] { optim::Plateau().load_state({.factor = bad}); }));
+  }
+  CHECK(check::message([] { optim::Plateau({.min_factor = 2}); }) ==
+        "[plateau] the smallest factor must be from 0 to 1, it is 2");
+  CHECK(check::message([] { (void)optim::OneCycle{.total = 40, .div = 1e-320}.factor(1); }) != "");
+  CHECK(check::message([] { (void)optim::OneCycle{.total = 40, .rise = NAN}.factor(1); }) != "");
+  // A period that would pass 64 bits stays the last.
+  constexpr std::int64_t late = std::numeric_limits<std::int64_t>::max();
+  CHECK(optim::CosineRestarts{.period = 1, .growth = 1 << 30}.factor(late) <= 1);
 }
 
 TEST_CASE("optimizers: groups with rates and decays of their own, as PyTorch's") {
@@ -222,4 +243,13 @@ TEST_CASE("Ema: warm-up; wrong use") {
   CHECK(check::message([&] {
           optim::Ema<double>({{"p", p}}, {.decay = 1.5});
         }) == "[ema] the decay must be from 0 to 1, it is 1.5");
+  // An expanded parameter cannot be written: that is found before the first exchange.
+  const Tensor<double> q = ones<double>({1}).expand({2});
+  optim::Ema<double> two({{"p", p}, {"q", q}});
+  p.fill_(9);
+  CHECK(check::message([&] { two.swap(); }) ==
+        "[ema] dimension 0 of shape (2,) was expanded, so its elements share memory: clone() it "
+        "first");
+  CHECK(p.item() == 9);
+  CHECK_FALSE(two.swapped());
 }

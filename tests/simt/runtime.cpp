@@ -273,8 +273,9 @@ cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   Runtime& runtime = Runtime::instance();
   const Guard guard(runtime.mutex);
-  *total = simt::arena_bytes;
-  *free = simt::arena_bytes - runtime.current().used;
+  const std::size_t used = runtime.current().used;
+  *total = simt::device_bytes();
+  *free = used < *total ? *total - used : 0;
   return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned) {

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -50,6 +51,17 @@ struct SimtStream {
 namespace simt {
 
 inline constexpr std::size_t arena_bytes = std::size_t{256} << 20, red_zone = 256, alignment = 256;
+/// What a device has: less where SIMT_DEVICE_MIB in the environment says so, for tests of programs
+/// that run out of it.
+inline std::size_t device_bytes() {
+  static const std::size_t bytes = [] {
+    const char* const given = std::getenv("SIMT_DEVICE_MIB");
+    const std::size_t wanted =
+        given == nullptr ? arena_bytes : std::strtoull(given, nullptr, 10) << 20;
+    return wanted < arena_bytes ? wanted : arena_bytes;
+  }();
+  return bytes;
+}
 
 struct Allocation {
   std::size_t bytes, room;
@@ -187,7 +199,8 @@ class Runtime {
     }
     if (block == nullptr) {
       if (device.used == 0) device.used = red_zone;
-      if (bytes > arena_bytes || device.used + room > arena_bytes) return cudaErrorMemoryAllocation;
+      if (bytes > arena_bytes || device.used + room > device_bytes())
+        return cudaErrorMemoryAllocation;
       block = device.arena + device.used;
       device.used += room;
       const Open open(device);

@@ -118,8 +118,7 @@ void compare_tsm(const std::string& path) {
   golden.compare("tsm.out.tokens1", text.attended.transpose(1, 2));
   golden.compare("tsm.out.text", text.after.select(1, 0));
 
-  const TsmLosses<T> loss =
-      tsm_losses(out, in.x, in.y, in.valid, golden.get<T>("vlc.out.gauss_weight"));
+  const TsmLosses<T> loss = tsm_losses(out, in.y, in.valid, golden.get<T>("vlc.out.gauss_weight"));
   golden.compare("tsm.out.cas_supp", loss.co2.suppressed);
   golden.compare("tsm.loss.mil_orig_per_video", loss.co2.mil);
   golden.compare("tsm.loss.mil_supp_per_video", loss.co2.mil_suppressed);
@@ -171,7 +170,7 @@ void compare_vlc(const std::string& path, const std::string& tsm_path) {
     const HeldGradients<T> held(vlc->language_parameters());
     const VlcOutput<T> out = vlc->forward(in.x, in.frames, s.words, s.counted);
     const VlcLosses<T> loss = vlc_losses(out, s.ids, s.counted);
-    const Tensor<T> ae = autoencoder_loss(out.rgb, out.flow, in.x, in.valid),
+    const Tensor<T> ae = autoencoder_loss(out, in.valid),
                     mutual =
                         mul(BoostingTrainer<T>::attention_mse(
                                 out.attention, golden.get<T>("tsm.out.attn").squeeze(2), in.valid),
@@ -269,6 +268,94 @@ std::string little_glove(const TempDir& folder) {
 }
 
 }  // namespace
+
+namespace {
+
+template <class T>
+void compare_activity_net() {
+  Golden golden(TANDEM_GOLDEN_DIR "/boosting_activitynet.npz");
+  const auto state = golden.state<T>("state.");
+  const Tensor<T> x = golden.get<T>("in.x"), words = golden.get<T>("in.words");
+  const Tensor<bool> valid = ones<bool>({x.size(0), x.size(1)});
+  TsmOptions o = TsmOptions::activity_net(x.size(2) / 2);
+  o.word_width = words.size(2);
+  o.prompts = golden.integer("in.n_pro");
+  o.pool = golden.integer("in.window");
+  CHECK(o.heads == golden.integer("in.heads"));
+  for (const auto& [name, tensor] : state) {
+    if (name == "vAttn.attention.0.weight") o.streams.hidden = tensor.size(0);
+    if (name == "mlp.0.bias") o.mlp_hidden = tensor.size(0);
+  }
+  Generator random(1);
+  const auto tsm = make_ref<Tsm<T>>(o, words, random);
+  tsm->load_state_dict(state);
+  tsm->eval();
+  const TsmOutput<T> out = tsm->forward(x, valid);
+  golden.compare("out.feat", out.features);
+  golden.compare("out.cas", out.cas);
+  golden.compare("out.attn", out.attention);
+  golden.compare("out.v_atn", out.rgb_attention);
+  golden.compare("out.f_atn", out.flow_attention);
+  golden.compare("out.n_rfeat", out.rgb);
+  golden.compare("out.n_ffeat", out.flow);
+  golden.compare("out.o_rfeat", out.rgb_main);
+  golden.compare("out.o_ffeat", out.flow_main);
+  const TsmLosses<T> loss = tsm_losses(out, golden.get<T>("in.label"), valid,
+                                       golden.get<T>("in.vlc"), TsmLossOptions::activity_net());
+  golden.compare("loss.contrastive", loss.co2.pair);
+  golden.compare("loss.ae", loss.autoencoder);
+  golden.compare("loss.mutual", loss.attention);
+  golden.compare("loss.criterion", loss.co2.total);
+  golden.compare("loss.total", loss.total);
+  loss.total.backward();
+  for (const auto& p : tsm->named_parameters()) {
+    if (p.name != "MHA.key.bias") golden.compare("grad." + p.name, p.tensor.grad());
+  }
+  golden.finish();
+}
+
+}  // namespace
+
+TEST_CASE("Boosting-WTAL on ActivityNet-1.3: TSM by a PyTorch form written from the description") {
+  compare_activity_net<double>();
+  compare_activity_net<float>();
+  const TsmOptions o = TsmOptions::activity_net();
+  CHECK(o.streams.encoded == 1024);
+  CHECK(o.prompts == 3);
+  CHECK(o.pool == 13);
+  const BoostingOptions b = BoostingOptions::activity_net();
+  CHECK(b.steps == 50001);
+  CHECK(b.tsm_learning_rate == 3e-5);
+  CHECK(b.vlc_autoencoder == 0.15);
+  CHECK(b.vlc_attention == 0.25);
+  CHECK(check::message([] {
+          Generator random(1);
+          CrossModal<float>({.stream = 4, .hidden = 4, .gated_main = true}, random);
+        }) == "[cross_modal] only the module with an auto-encoder gates its main stream");
+}
+
+TEST_CASE("ActivityNet's class names: five words and zeros; sentences of whole names") {
+  CHECK(class_words("Playing water polo") == std::vector<std::string>{"playing", "water", "polo"});
+  const std::vector<std::string> names{"Playing water polo", "Diving"};
+  CHECK(sentence_words(names, true, true) ==
+        std::vector<std::string>{"one", "video", "of", "playing", "water", "poloanddiving", "."});
+  const TempDir folder;
+  const GloveVectors glove =
+      GloveVectors::load(little_glove(folder), {"cliff", "diving", "the"}, 7);
+  const Tensor<float> vectors = class_words_vectors<float>(glove, {"CliffZebraDiving"}, 4);
+  CHECK(vectors.shape() == Shape{1, 4, 2});
+  CHECK(vectors.at({0, 0, 1}) == glove.vector("cliff")[1]);
+  CHECK(vectors.at({0, 1, 0}) == 0);  // a word without a vector
+  CHECK(vectors.at({0, 2, 1}) == glove.vector("diving")[1]);
+  CHECK(vectors.at({0, 3, 1}) == 0);
+  CHECK(class_words_vectors<float>(glove, {"CliffZebraDiving"}, 2).at({0, 0, 1}) ==
+        glove.vector("cliff")[1]);
+  const Sentences<float> s =
+      make_sentences<float>(glove, {"Diving"}, {{0}}, {.longest = 6, .whole_names = true});
+  // of "one video of diving ." the words that are among the frequent ones of the file
+  CHECK(s.lengths[0] == 5);
+  CHECK(s.weights.to_vector() == std::vector<float>{1, 1, 1, 2, 1, 0});
+}
 
 TEST_CASE("GloVe: the words asked for, the frequent ones by their line, faults by theirs") {
   const TempDir folder;

@@ -194,6 +194,83 @@ TEST_CASE("CO2-Net in DCL: P and the background share each frame; padding change
   }
 }
 
+TEST_CASE("CO2-Net with CLIP's columns: they are part of the RGB stream, whatever else is so") {
+  Co2Options options = tiny();
+  options.clip = 5;
+  const auto net = tiny_co2<double>(options);
+  CHECK(net->fusion.weight.size(1) == 29);
+  // By hand: the modules on [rgb; clip] and flow
+  const Tensor<double> x = check::normal({2, 9, 29}, 7);
+  const Tensor<bool> all = ones<bool>({2, 9});
+  const Tensor<double> pictures = cat(
+                           std::vector<Tensor<double>>{x.slice(2, 0, 12), x.slice(2, 24, 29)}, 2),
+                       motion = x.slice(2, 12, 24);
+  const auto pass = net->classify(x, all);
+  CHECK(check::same(pass.rgb.filtered, net->rgb.forward(pictures, motion, all).filtered));
+  CHECK(check::same(pass.flow.filtered, net->flow.forward(motion, pictures, all).filtered));
+  CHECK(pass.rgb.filtered.shape() == Shape{2, 9, 17});
+  CHECK(pass.scores.features.shape() == Shape{2, 9, 29});
+
+  // Without weights from CLIP's columns it says what CO2-Net says without them
+  const auto plain = tiny_co2<double>(tiny());
+  const auto copy = [](const Tensor<double>& from, const Tensor<double>& to,
+                       std::int64_t clip_from) {
+    // Dimensions that have CLIP's columns get those of plain around them, and zeros in them.
+    const NoGrad no_grad;
+    to.fill_(0);
+    const auto parts = [clip_from](std::int64_t n, std::int64_t wide) {
+      std::vector<std::int64_t> at;  // where plain's index lies
+      for (std::int64_t i = 0; i < n; ++i)
+        at.push_back(n == wide || i < clip_from ? i : i + wide - n);
+      return at;
+    };
+    const auto out = parts(from.size(0), to.size(0)), in = parts(from.size(1), to.size(1));
+    for (std::int64_t o = 0; o < from.size(0); ++o) {
+      for (std::int64_t i = 0; i < from.size(1); ++i) {
+        for (std::int64_t k = 0; k < from.size(2); ++k)
+          to.set({out[static_cast<std::size_t>(o)], in[static_cast<std::size_t>(i)], k},
+                 from.at({o, i, k}));
+      }
+    }
+  };
+  const auto copy_layer = [&](const auto& from, const auto& to) {
+    copy(from.weight, to.weight, 12);
+    const NoGrad no_grad;
+    const Tensor<double>& bias = to.bias;
+    bias.fill_(0);
+    const std::int64_t n = from.bias.size(0), wide = bias.size(0);
+    for (std::int64_t i = 0; i < n; ++i)
+      bias.set({n == wide || i < 12 ? i : i + wide - n}, from.bias.at({i}));
+  };
+  for (const bool rgb : {true, false}) {
+    const auto &from = rgb ? plain->rgb : plain->flow, &to = rgb ? net->rgb : net->flow;
+    copy_layer(from.local, to.local);
+    copy_layer(from.global, to.global);
+    copy_layer(from.attention0, to.attention0);
+    copy_layer(from.attention3, to.attention3);
+    copy_layer(from.attention5, to.attention5);
+  }
+  copy_layer(plain->fusion, net->fusion);
+  copy_layer(plain->classifier_1, net->classifier_1);
+  copy_layer(plain->classifier_4, net->classifier_4);
+  const auto same = plain->classify(x.slice(2, 0, 24), all), with = net->classify(x, all);
+  CHECK(check::distance(with.scores.cas, same.scores.cas) < 1e-12);
+  CHECK(check::distance(with.scores.attention, same.scores.attention) < 1e-12);
+  // and with them the columns are read, with a gradient of their own
+  const Tensor<double> leaf = x.clone().requires_grad_();
+  Tensor<double> y = zeros<double>({2, 4});
+  y.set({0, 1}, 1), y.set({1, 1}, 1);
+  tiny_co2<double>(options)->own_loss(leaf, all, y).backward();
+  CHECK(sum(square(leaf.grad().slice(2, 24, 29))).item() > 0);
+  CHECK(check::message([&] {
+          Co2Options wrong = options;
+          wrong.streams.aux = 3;
+          tiny_co2<double>(wrong);
+        }) ==
+        "[co2] expected clip >= 0 columns of CLIP and no streams.aux, which follows from them; got "
+        "5 and 3");
+}
+
 TEST_CASE("CO2-Net: its loss learns every parameter, with dropout; its inference is in seconds") {
   Co2Options options = tiny(1, 0, 0.7);
   const auto net = tiny_co2<double>(options);

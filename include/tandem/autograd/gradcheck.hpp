@@ -29,7 +29,8 @@ struct GradcheckOptions {
 /// gradient of Σ softmax(x) is zero and proves nothing, that of Σ v·softmax(x) is not. Throws Error
 /// naming input, element, both values, or when all gradients are zero.
 ///
-///   gradcheck([](const std::vector<Tensor<double>>& x) { return matmul(x[0], x[1]); }, {a, b});
+///   gradcheck([](const std::vector<Tensor<double>>& x) { return matmul(x[0], x[1]); },
+///             {randn<double>({2, 3}, random), randn<double>({3, 4}, random)});
 template <class F>
 void gradcheck(const F& f, const std::vector<Tensor<double>>& inputs,
                const GradcheckOptions& options = {}) {

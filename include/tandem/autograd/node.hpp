@@ -140,6 +140,10 @@ class TypedNode : public Node {
   TypedNode(const char* op, const Shape& shape, Device device)
       : Node(op), shape_(shape), device_(device) {}
 
+  /// Of the op's result.
+  const Shape& shape() const { return shape_; }
+  Device device() const { return device_; }
+
   /// Adds `g`: in place when nobody else can see the sum so far.
   void accumulate(Tensor<T> g) {
     check(g.shape(), g.device());

@@ -2,11 +2,11 @@
 /// How an op enters the graph: `record(name, result, backward, inputs…)` and `save(tensor)`.
 ///
 ///   template <FloatingElement T>
-///   Tensor<T> square(const Tensor<T>& x) {
-///     Tensor<T> y = …;                                        // forward
-///     return autograd::record("square", y,
+///   Tensor<T> cube(const Tensor<T>& x) {
+///     const Tensor<T> y = pow(x.detach(), 3);                   // forward
+///     return autograd::record("cube", y,
 ///         [x = autograd::save(x)](const Tensor<T>& dy, autograd::Needs) {
-///           return std::tuple(…2·x.get()·dy…);                // backward, right under it
+///           return std::tuple(3.0 * square(x.get()) * dy);      // backward, right under it
 ///         }, x);
 ///   }
 
@@ -118,7 +118,13 @@ class OpNode final : public InnerNode<T> {
     if (anomaly_mode()) {
       check_finite(this->op(), "gradient", this->module_path(), gradient);
     }
-    static_cast<TypedNode<U>&>(*this->inputs_[i]).accumulate(static_cast<Tensor<U>&&>(gradient));
+    auto& input = static_cast<TypedNode<U>&>(*this->inputs_[i]);
+    TANDEM_CHECK(gradient.shape() == input.shape(), this->op(),
+                 "backward gave a gradient of shape ", gradient.shape(), " for input ", i,
+                 ", whose shape is ", input.shape());
+    TANDEM_CHECK(gradient.device() == input.device(), this->op(), "backward gave a gradient on ",
+                 gradient.device(), " for input ", i, ", which is on ", input.device());
+    input.accumulate(static_cast<Tensor<U>&&>(gradient));
   }
   template <class... In>
   void hand_out(std::tuple<In...>& gradients) {
@@ -130,6 +136,8 @@ class OpNode final : public InnerNode<T> {
     (std::index_sequence_for<In...>());
   }
   void hand_out(std::vector<Tensor<T>>& gradients) {
+    TANDEM_CHECK(gradients.size() == this->inputs_.size(), this->op(), "backward gave ",
+                 gradients.size(), " gradients for ", this->inputs_.size(), " inputs");
     for (std::size_t i = 0; i < gradients.size(); ++i) give(i, std::move(gradients[i]));
   }
 

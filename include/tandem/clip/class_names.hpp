@@ -19,7 +19,7 @@ namespace clip {
 ///   - Everything else stays: "Ping-pong", "Shotput". A digit needs no space before it, because the
 ///     tokenizer parts letters and digits anyway.
 ///
-///     clip::readable_class_name("GolfSwing");   // "golf swing"
+///     clip::readable_class_name("GolfSwing");   // → "golf swing"
 inline std::string readable_class_name(std::string_view name) {
   const std::u32string text = compose_characters(decode_text(name));  // a mark alone is no letter
   const auto is_capital = [&](std::size_t i) { return lower_character(text[i]) != text[i]; };

@@ -4,7 +4,7 @@
 ///
 ///   const auto model = clip::load<float>("ViT-B-16.safetensors");
 ///   std::puts(model.report.str().c_str());
-///   auto picture = io::read_image("cat.jpg", {.alpha = true});
+///   auto picture = io::read_image("cat.png", {.alpha = true});
 ///   auto pixels = clip::preprocess(picture, model.preprocessing);
 ///   auto images = normalize(model.image->forward(pixels.unsqueeze(0)), -1);
 ///   auto texts = normalize(model.text->encode(token_ids), -1);

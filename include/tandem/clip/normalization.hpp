@@ -130,7 +130,7 @@ inline std::uint32_t combining_class(char32_t c) {
 
 /// unicodedata.normalize("NFC", text).
 ///
-///     clip::compose_characters(U"cafe\u0301");   // U"café"
+///     clip::compose_characters(U"cafe\u0301") == U"café";   // → true
 inline std::u32string compose_characters(std::u32string_view text) {
   // No character below U+0300 takes part but as the first of a pair.
   if (std::none_of(text.begin(), text.end(), [](char32_t c) { return c >= 0x300; }))

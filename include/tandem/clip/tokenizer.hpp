@@ -2,7 +2,7 @@
 /// The byte-pair tokenizer of the CLIP release (simple_tokenizer.py).         [Radford et al. 2021]
 ///
 ///   const auto tokenizer = clip::Tokenizer::load("bpe_simple_vocab_16e6.txt.gz");
-///   tokenizer.encode("a photo of a cat");          // {320, 1125, 539, 320, 2368}
+///   tokenizer.encode("a photo of a cat");          // → {320, 1125, 539, 320, 2368}
 ///   tokenizer.tokenize({"a photo of a cat"});      // (1, 77): 49406, the ids, 49407, zeros
 ///
 /// Text is cleaned (clean_text), cut into pieces, and every piece, as UTF-8, is merged pair by pair
@@ -121,7 +121,7 @@ void for_each_piece(std::u32string_view text, F&& f) {
 /// ends removed, every other run of spaces made one, lower case. UTF-8 that is not valid becomes
 /// U+FFFD.
 ///
-///     clip::clean_text("  Salt &amp;amp;\n “Pepper” ");   // "salt & \"pepper\""
+///     clip::clean_text("  Salt &amp;amp;\n “Pepper” ");   // → "salt & \"pepper\""
 inline std::string clean_text(std::string_view text) {
   return encode_text(detail::clean_characters(text));
 }
@@ -129,7 +129,8 @@ inline std::string clean_text(std::string_view text) {
 /// One sentence for people where a text holds what may be the trace of a wrong encoding, which
 /// OpenAI's code might repair and the tokenizer does not; else empty.
 ///
-///     clip::mojibake_note("cafÃ©");
+///     clip::mojibake_note("café").empty();    // → true
+///     clip::mojibake_note("cafÃ©").empty();   // → false
 inline std::string mojibake_note(std::string_view text) {
   const auto found = find_mojibake(unescape_html(unescape_html(detail::decode_loosely(text))));
   if (!found) return "";

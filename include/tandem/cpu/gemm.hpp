@@ -8,8 +8,9 @@
 /// reads C, alpha = 0 never reads A and B, and k = 0 gives beta·C.
 /// The bits of the result do not depend on the number of threads.
 ///
-///   float x[2 * 3] = {…}, w[4 * 3] = {…}, y[2 * 4];       // y = x·wᵀ, as in a Linear layer
-///   tandem::cpu::gemm<float, float>(Trans::no, Trans::yes, 2, 4, 3, 1.0F, x, 3, w, 3, 0.0F, y, 4);
+///   float x[2 * 3] = {1, 2, 3}, w[4 * 3] = {1, 1, 1}, y[2 * 4];   // y = x·wᵀ, as in Linear
+///   gemm<float, float>(Trans::no, Trans::yes, 2, 4, 3, 1.0F, x, 3, w, 3, 0.0F, y, 4);
+///   y[0];                                                         // → 6
 ///
 /// How it works: gemm_blocking.hpp (loops, caches, threads), gemm_pack.hpp (packing),
 /// gemm_micro_body.hpp (the kernels), gemm_kernels_*.hpp (their instruction sets).

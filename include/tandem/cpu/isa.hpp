@@ -37,7 +37,7 @@ inline constexpr int isa_count = 5;
 
 /// The name that TANDEM_ISA takes and that logs print.
 ///
-///   std::puts(tandem::cpu::name(tandem::cpu::isa()));  // avx512_bf16
+///   std::puts(tandem::cpu::name(tandem::cpu::isa()));  // as "avx512_bf16"
 constexpr const char* name(Isa isa) {
   switch (isa) {
     case Isa::portable:
@@ -166,7 +166,7 @@ inline std::atomic<Isa>& isa_setting() {
 /// The instruction set in use: the best that CPU and operating system offer, or what TANDEM_ISA
 /// names. Throws Error if that name is unknown or the CPU lacks it.
 ///
-///   if (tandem::cpu::isa() >= tandem::cpu::Isa::avx512) { … }
+///   const bool wide = tandem::cpu::isa() >= tandem::cpu::Isa::avx512;
 inline Isa isa() { return detail::isa_setting().load(std::memory_order_relaxed); }
 
 /// Every instruction set that this machine can run, in increasing order; portable is always there.
@@ -183,7 +183,8 @@ inline std::vector<Isa> supported_isas() {
 /// Forces an instruction set, for the whole process, until the end of the scope: for tests and
 /// benchmarks. Throws Error if this machine lacks it. Scopes nest; do not open them concurrently.
 ///
-///   { tandem::cpu::IsaScope scope(tandem::cpu::Isa::portable); run(); }
+///   const tandem::cpu::IsaScope scope(tandem::cpu::Isa::portable);
+///   tandem::cpu::name(tandem::cpu::isa());   // → "portable"
 class IsaScope {
  public:
   explicit IsaScope(Isa isa) : outer_(cpu::isa()) {

@@ -27,9 +27,14 @@ namespace wtal {
 
 /// At most `capacity` values on their way from one or more threads to one or more others.
 ///
-///   producer: while (…) if (!queue.push(value)) return;
-///             queue.close();
-///   consumer: while (auto value = queue.pop()) …
+///   BoundedQueue<int> queue(4);
+///   std::jthread producer([&] {
+///     for (int i = 0; i < 9; ++i) if (!queue.push(i)) return;
+///     queue.close();
+///   });
+///   int sum = 0;
+///   while (auto value = queue.pop()) sum += *value;
+///   sum;   // → 36
 template <class V>
 class BoundedQueue {
  public:
@@ -113,8 +118,9 @@ class BoundedQueue {
 /// How many threads may compute at a time, over all stages. Who waits is served in the order of
 /// coming.
 ///
-///   { const auto lease = budget.acquire(); … }            one thread
-///   { const auto lease = budget.acquire(2, 8); set_num_threads(lease.threads()); … }
+///   { const auto lease = budget.acquire(); work(); }   // one thread
+///   const auto lease = budget.acquire(2, 8);           // as many as there are of 2 to 8
+///   lease.threads();                                   // → 4
 ///
 /// Never wait for a queue while holding a lease.
 class ThreadBudget {
@@ -197,8 +203,9 @@ class StageThread {
 /// OrderedStage — out = f(in) by several threads at a time, handed out in the order in which `in`
 /// came. At most `window` results wait. Each call of f has one thread of the budget.
 ///
-///   OrderedStage<Pair, Flow> stage(pairs, budget, 4, 8, [](Pair p) { return flow_of(p); });
-///   while (auto flow = stage.pop()) …
+///   OrderedStage<int, double> stage(numbers, budget, 4, 8, [](int n) { return std::sqrt(n); });
+///   double sum = 0;
+///   while (auto root = stage.pop()) sum += *root;
 template <class In, class Out>
 class OrderedStage {
  public:

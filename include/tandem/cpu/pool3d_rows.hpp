@@ -12,18 +12,27 @@
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
+/// Throws unless these are numbers of a pool, whatever it moves over: what a layer asks when it is
+/// made.
+inline void require_pool(const char* op, const Triple& kernel, const Triple& stride,
+                         const Padding3d& padding) {
+  const bool none = stride.depth == 0 && stride.height == 0 && stride.width == 0;
+  require_window(op, kernel, none ? kernel : stride, padding);
+  for (int a = 0; a < 3; ++a) {
+    const Margin& margin = padding[a];
+    TANDEM_CHECK(padding.automatic || (margin.before < kernel[a] && margin.after < kernel[a]), op,
+                 "the padding along the ", axis_names[a], ", ", margin.before, " and ",
+                 margin.after, ", must be smaller than the kernel, ", kernel[a]);
+  }
+}
+
 /// The window of a pool. Every output must see an element of x, so the padding is smaller than the
 /// kernel.
 inline Window3d pool_window(const char* op, const Shape& shape, const Triple& kernel,
                             const Triple& stride, const Padding3d& padding) {
   const bool none = stride.depth == 0 && stride.height == 0 && stride.width == 0;
   const Window3d window = window3d(op, shape, kernel, none ? kernel : stride, padding);
-  for (int a = 0; a < 3; ++a) {
-    const WindowAxis& axis = window[a];
-    TANDEM_CHECK(axis.front < axis.kernel && axis.back < axis.kernel, op, "the padding along the ",
-                 axis_names[a], ", ", axis.front, " and ", axis.back,
-                 ", must be smaller than the kernel, ", axis.kernel);
-  }
+  require_pool(op, kernel, stride, padding);
   return window;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// Precision — how exactly linear layers and attention multiply floats, for a scope of the program.
+/// Precision — how exactly linear layers, attention and, on a GPU, convolutions multiply floats, for a
+/// scope of the program.
 ///
 ///   {
 ///     const PrecisionScope products(Precision::bfloat16);
@@ -15,6 +16,9 @@
 ///
 /// tf32: on a GPU the factors of linear's products have 10 bits of fraction (kernels/matmul.cu), so
 /// that an element is off by at most 2⁻¹⁰·Σ|aᵢ·bᵢ|; attention, and everything on the CPU, is full.
+///
+/// Convolutions take part on a GPU only, and forward only: bfloat16 on tensor cores, tf32 where the
+/// kernel is one tap (kernels/conv3d.cu); their gradients are products of floats.
 ///
 /// full: every factor is the float that it is, on a GPU too. Precision concerns float only: double,
 /// matmul and all other ops are as ever.

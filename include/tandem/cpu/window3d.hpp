@@ -146,24 +146,40 @@ struct Window3d {
 
 inline constexpr const char* axis_names[3] = {"depth", "height", "width"};
 
+inline constexpr std::int64_t window_limit = std::int64_t{1} << 31;  // no sum of them overflows
+
+/// Throws unless these are numbers of a window, whatever it moves over: what a layer asks when it is
+/// made.
+inline void require_window(const char* op, const Triple& kernel, const Triple& stride,
+                           const Padding3d& padding, const Triple& dilation = {}) {
+  for (int a = 0; a < 3; ++a) {
+    const auto require = [&](const char* what, std::int64_t n) {
+      TANDEM_CHECK(n >= 1 && n < window_limit, op, what, axis_names[a],
+                   " must be from 1 to 2^31 - 1, it is ", n);
+    };
+    require("the kernel's ", kernel[a]);
+    require("the stride along the ", stride[a]);
+    require("the dilation along the ", dilation[a]);
+    const Margin& margin = padding[a];
+    TANDEM_CHECK(padding.automatic || (margin.before >= 0 && margin.before < window_limit &&
+                                       margin.after >= 0 && margin.after < window_limit),
+                 op, "the padding along the ", axis_names[a], " must be from 0 to 2^31 - 1, it is ",
+                 margin.before, " and ", margin.after);
+  }
+}
+
 /// The window over the last three dimensions of `shape`; throws unless everything fits.
 inline Window3d window3d(const char* op, const Shape& shape, const Triple& kernel,
                          const Triple& stride, const Padding3d& padding,
                          const Triple& dilation = {}) {
-  constexpr std::int64_t most = std::int64_t{1} << 31;  // no sum below overflows
   TANDEM_CHECK(shape.rank() == 5, op, "expected x of shape (N, C, depth, height, width), got ",
                shape);
+  require_window(op, kernel, stride, padding, dilation);
   Window3d window{};
   for (int a = 0; a < 3; ++a) {
     const std::int64_t in = shape[a + 2], k = kernel[a], s = stride[a], gap = dilation[a];
     const char* const name = axis_names[a];
     TANDEM_CHECK(in >= 1, op, "the ", name, " of x is 0: ", shape);
-    TANDEM_CHECK(k >= 1 && k < most, op, "the kernel's ", name,
-                 " must be from 1 to 2^31 - 1, it is ", k);
-    TANDEM_CHECK(s >= 1 && s < most, op, "the stride along the ", name,
-                 " must be from 1 to 2^31 - 1, it is ", s);
-    TANDEM_CHECK(gap >= 1 && gap < most, op, "the dilation along the ", name,
-                 " must be from 1 to 2^31 - 1, it is ", gap);
     const std::int64_t extent = (k - 1) * gap + 1;
     WindowAxis& axis = window.axis[a];
     axis = {in, k, s, padding[a].before, padding[a].after, 0, gap};
@@ -173,9 +189,6 @@ inline Window3d window3d(const char* op, const Shape& shape, const Triple& kerne
       axis.front = total > 0 ? total / 2 : 0;
       axis.back = total > 0 ? total - axis.front : 0;
     } else {
-      TANDEM_CHECK(axis.front >= 0 && axis.front < most && axis.back >= 0 && axis.back < most, op,
-                   "the padding along the ", name, " must be from 0 to 2^31 - 1, it is ",
-                   axis.front, " and ", axis.back);
       const std::int64_t padded = in + axis.front + axis.back;
       TANDEM_CHECK(extent <= padded, op, "the kernel's ", name, ", ", extent,
                    ", is larger than that of x with its padding, ", padded);

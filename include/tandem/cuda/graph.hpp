@@ -2,7 +2,7 @@
 /// Graph: the work that a function puts into a queue, recorded once and started again and again by
 /// one call.
 ///
-///   adam.step() …                                        // a few as usual: all memory exists
+///   adam.step();                                         // a few as usual: all memory exists
 ///   const Graph step = Graph::capture(queue, [&] {
 ///     adam.zero_grad();
 ///     loss = mse(model.forward(x), y);

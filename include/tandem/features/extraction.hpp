@@ -7,7 +7,11 @@
 ///
 /// One thread decodes and resizes, several compute flow, each a pair of frames, and the calling
 /// thread runs the networks on as many threads as are free: all of them when flow is ahead, one
-/// when it is behind. The rows do not depend on the number of threads. Link tandem::video.
+/// when it is behind. The rows do not depend on the number of threads.
+///
+/// Where the networks are on a GPU, one thread decodes, and the calling one puts everything else into
+/// two queues of the GPU: pictures and flow of the frames to come into one, the networks of the row
+/// before into the other. Rows come to the host two behind. Link tandem::video.
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +26,9 @@
 
 #include "tandem/clip/captured_encoder.hpp"
 #include "tandem/cpu/pipeline.hpp"
+#include "tandem/cuda/host_copy.hpp"
+#include "tandem/cuda/memory.hpp"
+#include "tandem/features/device_frames.hpp"
 #include "tandem/features/flow_stage.hpp"
 #include "tandem/features/frame_source.hpp"
 #include "tandem/features/row_assembler.hpp"
@@ -34,27 +41,43 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The frozen networks; a stream without one is not extracted. Each runs on the device that it is on;
-/// frames are decoded and resized, and flow is computed, on the CPU.
+/// The frozen networks; a stream without one is not extracted. Each runs on the device that it is on.
+/// Where all are on one GPU, frames are resized and flow is computed there, else on the CPU.
 struct FeatureEncoders {
   Ref<i3d::InceptionI3d<float>> rgb, flow;
   Ref<clip::ImageEncoder<float>> clip;
 
   /// Which streams there is a network for.
   Streams streams() const { return {bool(rgb), bool(flow), bool(clip)}; }
+  /// The GPU that all of them are on, or the CPU.
+  Device device() const {
+    std::vector<Device> devices;
+    for (const auto* i3d : {&rgb, &flow}) {
+      if (*i3d) devices.push_back((*i3d)->logits.conv3d.weight.device());
+    }
+    if (clip) devices.push_back(clip->class_embedding.device());
+    for (const Device& d : devices) {
+      if (d != devices[0]) return Device::cpu();
+    }
+    return devices.empty() ? Device::cpu() : devices[0];
+  }
 };
 
 namespace detail {
 
-/// Rows of features as they come.
+/// Rows of features as they come. Those of a GPU are taken two later, so that it goes on meanwhile.
 class RowCollector {
  public:
   void add(const Tensor<float>& row) {
     const Tensor<float> dense = row.contiguous();
     columns_ = dense.numel();
-    values_.insert(values_.end(), dense.data(), dense.data() + columns_);
+    take(turn_);
+    copies_[turn_].start(dense);
+    if (dense.device().is_cpu()) return take(turn_);
+    turn_ = 1 - turn_;
   }
-  Tensor<float> rows() const {
+  Tensor<float> rows() {
+    for (const std::size_t turn : {turn_, 1 - turn_}) take(turn);
     if (values_.empty()) return {};
     const Tensor<float> out({static_cast<std::int64_t>(values_.size()) / columns_, columns_});
     std::memcpy(out.mutable_data(), values_.data(), values_.size() * sizeof(float));
@@ -62,8 +85,17 @@ class RowCollector {
   }
 
  private:
+  /// What the copy brought, if there is one.
+  void take(std::size_t turn) {
+    if (!copies_[turn].started()) return;
+    const std::vector<float>& row = copies_[turn].get();
+    values_.insert(values_.end(), row.begin(), row.end());
+  }
+
   std::vector<float> values_;
   std::int64_t columns_ = 0;
+  HostCopy<float> copies_[2];
+  std::size_t turn_ = 0;  // of the older one
 };
 
 /// What the networks make of rows.
@@ -79,6 +111,7 @@ class RowEncoder {
 
   /// Runs the networks on one row, by `threads` threads.
   void add(const FrameRow<ExtractionFrame>& row, int threads) {
+    const PrecisionScope products(o_.precision);
     if (encoders_.rgb) {
       const StageTimer timer(clock_.i3d_rgb, threads);
       std::vector<Tensor<std::uint8_t>> crops;
@@ -88,22 +121,22 @@ class RowEncoder {
       prepared.size = prepared.crop;
       const Device device = device_of(*encoders_.rgb);
       const Tensor<float> clip = i3d::preprocess_rgb(stack(crops, 0).to(device), prepared);
-      rgb_.add(encoders_.rgb->features(clip.unsqueeze(0)).to(Device::cpu()));
+      rgb_.add(encoders_.rgb->features(clip.unsqueeze(0)));
     }
     if (encoders_.flow) {
       const StageTimer timer(clock_.i3d_flow, threads);
       const Tensor<float> clip = row_flow(row, o_.i3d.crop).to(device_of(*encoders_.flow));
-      flow_.add(encoders_.flow->features(clip).to(Device::cpu()));
+      flow_.add(encoders_.flow->features(clip));
     }
     if (encoders_.clip) {
       const StageTimer timer(clock_.clip, threads);
       std::vector<Tensor<float>> images;
       for (const std::int64_t offset : offsets_) images.push_back(row[offset].clip);
-      clip_.add(mean(clip_encoder_->forward(stack(images, 0)), 0).to(Device::cpu()));
+      clip_.add(mean(clip_encoder_->forward(stack(images, 0)), 0));
     }
   }
 
-  void write(VideoFeatures& out) const {
+  void write(VideoFeatures& out) {
     out.rgb = rgb_.rows();
     out.flow = flow_.rows();
     out.clip = clip_.rows();
@@ -111,8 +144,7 @@ class RowEncoder {
 
  private:
   static Device device_of(const i3d::InceptionI3d<float>& network) {
-    for (const Tensor<float>& p : network.parameters()) return p.device();
-    return Device::cpu();  // kept as bfloat16
+    return network.logits.conv3d.weight.device();
   }
 
   const FeatureEncoders& encoders_;
@@ -150,7 +182,11 @@ class FeatureExtractor {
     StageClock clock;
     RowAssembler<Frame> rows(o_.snippets);
     detail::RowEncoder encoder(encoders_, o_, clock);
-    flow_through(reader, clock, rows, encoder, progress);
+    if (const Device device = encoders_.device(); device.is_cpu()) {
+      flow_through(reader, clock, rows, encoder, progress);
+    } else {
+      flow_through_device(device, reader, clock, rows, encoder, progress);
+    }
     VideoFeatures out = facts(path, reader, rows);
     encoder.write(out);
     out.stages = clock.read();
@@ -200,6 +236,58 @@ class FeatureExtractor {
     rows.finish(emit);
   }
 
+  /// The same on a GPU.
+  void flow_through_device(Device device, io::VideoReader& reader, StageClock& clock,
+                           RowAssembler<Frame>& rows, detail::RowEncoder& encoder,
+                           const Progress& progress) {
+    const NoGrad no_grad;
+    const Queue pictures = current_queue(device);
+    if (networks_.device != device) networks_ = new_queue(device);
+    FrameSource source(
+        o_, encoders_.streams(), reader.info().fps, clock,
+        [&reader](io::VideoFrame& frame) { return reader.next(frame); },
+        FrameSource::Pictures::whole);
+    BoundedQueue<Frame> decoded(2 * DeviceFrames::batch);
+    const StageThread decoder([&] { decode(source, decoded); });
+    const tandem::detail::AtExit stop([&] { decoded.stop(); });
+    DeviceFrames stage(o_, encoders_.streams(), device);
+    Event ready;
+    const auto emit = [&](const FrameRow<Frame>& row) {
+      ready.record(pictures);
+      ready.wait(networks_);
+      const QueueScope scope(networks_);
+      encoder.add(row, 1);
+      // What the other queue has made must stay until this one has read it.
+      for (std::int64_t i = -1; i < row.size(); ++i) {
+        const Frame* const frame = i < 0 ? row.before() : &row[i];
+        if (frame == nullptr) continue;
+        if (frame->crop.defined()) record_use(frame->crop, networks_);
+        if (frame->flow.defined()) record_use(frame->flow, networks_);
+        if (frame->clip.defined()) record_use(frame->clip, networks_);
+      }
+    };
+    for (bool more = true; more;) {
+      std::vector<Frame> frames;
+      while (more && frames.size() < DeviceFrames::batch) {
+        std::optional<Frame> frame = decoded.pop();
+        more = frame.has_value();
+        if (more) frames.push_back(std::move(*frame));
+      }
+      std::vector<Frame> complete;
+      {
+        const StageTimer timer(encoders_.flow ? clock.flow : clock.prepare);
+        complete = stage.add(std::move(frames));
+      }
+      for (Frame& frame : complete) {
+        const double seconds = frame.seconds, next_seconds = frame.next_seconds;
+        const bool last = frame.last;
+        rows.add(std::move(frame), seconds, next_seconds, last, emit);
+        if (progress) progress(rows.frames());
+      }
+    }
+    rows.finish(emit);
+  }
+
   /// The decoder's thread.
   void decode(FrameSource& source, BoundedQueue<Frame>& queue) {
     try {
@@ -243,6 +331,7 @@ class FeatureExtractor {
   FeatureEncoders encoders_;
   ExtractionOptions o_;
   ThreadBudget budget_;
+  Queue networks_;  // of a GPU
 };
 
 }  // namespace wtal

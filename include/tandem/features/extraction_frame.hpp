@@ -24,8 +24,9 @@ struct ExtractionFrame {
   Tensor<std::uint8_t> crop;             ///< (crop, crop, 3) for the RGB stream
   Tensor<std::uint8_t> gray;             ///< (h, w), for flow
   Tensor<std::uint8_t> next_gray;        ///< of the frame behind; undefined for the last
-  Tensor<std::uint8_t> picture;          ///< the whole frame, where CLIP may need it later
-  Tensor<float> clip;                    ///< (3, 224, 224)
+  /// The whole frame, where CLIP may need it later or a GPU prepares it
+  Tensor<std::uint8_t> picture;
+  Tensor<float> clip;  ///< (3, 224, 224)
   /// (2, 1, crop, crop), prepared: to the frame behind; undefined for the last
   Tensor<float> flow;
   bool last = false;

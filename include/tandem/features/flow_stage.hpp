@@ -7,12 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "tandem/features/extraction_frame.hpp"
 #include "tandem/features/row_assembler.hpp"
 #include "tandem/features/snippets.hpp"
 #include "tandem/flow/tvl1.hpp"
 #include "tandem/i3d/preprocess.hpp"
+#include "tandem/ops/cat.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -45,25 +47,21 @@ class FlowStage {
   StageClock& clock_;
 };
 
-/// The flow of a row as I3D takes it, (1, 2, stack, crop, crop); where a frame has none, that of
-/// the frame before it, at the very beginning zeros.
+/// The flow of a row as I3D takes it, (1, 2, stack, crop, crop), where the frames' flow is; where a
+/// frame has none, that of the frame before it, at the very beginning zeros.
 inline Tensor<float> row_flow(const FrameRow<ExtractionFrame>& row, std::int64_t crop) {
-  const std::int64_t pixels = crop * crop;
-  const Tensor<float> out({1, 2, row.size(), crop, crop});
-  const ExtractionFrame* before = row.before();
-  const float* known = before != nullptr && before->flow.defined() ? before->flow.data() : nullptr;
+  const ExtractionFrame* const before = row.before();
+  Tensor<float> known = before != nullptr ? before->flow : Tensor<float>();
+  Device device = known.defined() ? known.device() : Device::cpu();
   for (std::int64_t i = 0; i < row.size(); ++i) {
-    if (row[i].flow.defined()) known = row[i].flow.data();
-    for (std::int64_t c = 0; c < 2; ++c) {
-      float* to = out.mutable_data() + (c * row.size() + i) * pixels;
-      if (known != nullptr) {
-        std::memcpy(to, known + c * pixels, static_cast<std::size_t>(pixels) * sizeof(float));
-      } else {
-        std::memset(to, 0, static_cast<std::size_t>(pixels) * sizeof(float));
-      }
-    }
+    if (row[i].flow.defined()) device = row[i].flow.device();
   }
-  return out;
+  std::vector<Tensor<float>> flows;
+  for (std::int64_t i = 0; i < row.size(); ++i) {
+    if (row[i].flow.defined()) known = row[i].flow;
+    flows.push_back(known.defined() ? known : zeros<float>({2, 1, crop, crop}, device));
+  }
+  return cat(flows, 1).unsqueeze(0);
 }
 
 }  // namespace wtal

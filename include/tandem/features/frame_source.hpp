@@ -25,20 +25,25 @@ namespace wtal {
 /// leads to, and its time. So a frame is given when the next one has come, or the end.
 class FrameSource {
  public:
+  /// What frames are given as: cut and resized for each stream, or the decoded picture alone, for a
+  /// GPU to do the rest (device_frames.hpp).
+  enum class Pictures { prepared, whole };
+
   /// Fills in the next decoded frame; false at the end. It is asked no more then.
   using Decode = std::function<bool(io::VideoFrame&)>;
 
   /// `fps` is the video's own rate, which says how long the last frame is shown where the frames
   /// are not resampled; 0: unknown, it ends when it begins.
   FrameSource(const ExtractionOptions& options, Streams streams, double fps, StageClock& clock,
-              Decode decode)
+              Decode decode, Pictures pictures = Pictures::prepared)
       : o_(options),
         s_(options.snippets),
         streams_(streams),
         fps_(s_.fps > 0 ? s_.fps : fps),
         offsets_(clip_offsets(s_.stack, options.clip_frames)),
         clock_(clock),
-        decode_(std::move(decode)) {}
+        decode_(std::move(decode)),
+        whole_(pictures == Pictures::whole) {}
 
   /// The next frame, nothing at the end. Errors: those of decoding.
   std::optional<ExtractionFrame> next() {
@@ -68,6 +73,10 @@ class FrameSource {
     ExtractionFrame frame;
     frame.index = picture.index;
     frame.seconds = picture.seconds;
+    if (whole_) {
+      frame.picture = picture.rgb;
+      return frame;
+    }
     if (streams_.rgb && frame_is_used(frame.index, s_)) {
       frame.crop = io::resize_and_crop(picture.rgb, o_.i3d.size, o_.i3d.crop, o_.i3d.filter);
     }
@@ -95,9 +104,9 @@ class FrameSource {
     } else {
       frame.next_seconds = frame.seconds + (fps_ > 0 ? 1 / fps_ : 0);
       // What repeats at the end is the last frame, which CLIP may see then.
-      if (frame.picture.defined()) frame.clip = clip::preprocess(frame.picture, o_.clip);
+      if (frame.picture.defined() && !whole_) frame.clip = clip::preprocess(frame.picture, o_.clip);
     }
-    frame.picture = {};
+    if (!whole_) frame.picture = {};
   }
 
   const ExtractionOptions o_;
@@ -107,6 +116,7 @@ class FrameSource {
   const std::vector<std::int64_t> offsets_;
   StageClock& clock_;
   const Decode decode_;
+  const bool whole_;
   io::VideoFrame picture_;
   std::optional<ExtractionFrame> held_;
   bool ended_ = false;

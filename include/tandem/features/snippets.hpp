@@ -61,7 +61,8 @@ inline void check_snippets(const SnippetOptions& o) {
 }  // namespace detail
 
 /// Rows of a video of `frames` frames.
-///   snippet_count(451, {.stack = 24, .step = 24}) == 18;  snippet_count(15) == 0
+///   snippet_count(451, {.stack = 24, .step = 24});   // → 18
+///   snippet_count(15);                               // → 0
 inline std::int64_t snippet_count(std::int64_t frames, const SnippetOptions& o = {}) {
   detail::check_snippets(o);
   TANDEM_CHECK(frames >= 0, "snippets", "a video cannot have ", frames, " frames");
@@ -91,7 +92,8 @@ inline bool frame_is_used(std::int64_t frame, const SnippetOptions& o) {
 /// The frames of a row, counted from its first, that CLIP sees: the middles of `count` equal parts,
 /// ⌊(2i + 1)·stack/(2·count)⌋; one is the middle frame.
 /// (reading)
-///   clip_offsets(16, 1) == {8};  clip_offsets(16, 4) == {2, 6, 10, 14}
+///   clip_offsets(16, 1);   // → {8}
+///   clip_offsets(16, 4);   // → {2, 6, 10, 14}
 inline std::vector<std::int64_t> clip_offsets(std::int64_t stack, std::int64_t count = 1) {
   TANDEM_CHECK(count >= 1 && count <= stack, "snippets", "CLIP sees 1 to ", stack,
                " frames of a row of ", stack, ", not ", count);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tandem/clip/preprocess.hpp"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/features/snippets.hpp"
 #include "tandem/flow/tvl1.hpp"
 #include "tandem/i3d/preprocess.hpp"
@@ -22,9 +23,10 @@ struct ExtractionOptions {
   /// Frames of a row that CLIP sees; the row is the mean of theirs  (reading)
   std::int64_t clip_frames = 1;
   flow::TvL1Options tvl1 = {};
-  std::int64_t flow_size = 256;  ///< short side of the frames that flow is computed on
-  int threads = 0;               ///< over all stages; 0: cpu::num_threads()
-  int decoding_threads = 1;      ///< of the decoder itself
+  std::int64_t flow_size = 256;           ///< short side of the frames that flow is computed on
+  int threads = 0;                        ///< over all stages; 0: cpu::num_threads()
+  Precision precision = Precision::full;  ///< of the networks' products (cpu/precision.hpp)
+  int decoding_threads = 1;               ///< of the decoder itself
 };
 
 /// Seconds that threads were held by each stage, added up over the threads, without waiting.

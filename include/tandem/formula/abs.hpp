@@ -1,5 +1,5 @@
 #pragma once
-/// |x|;  dx = dy·sign(x), 0 at 0.
+/// |x|;  dx = dy·sign(x), 0 at 0 and at NaN.
 
 #include "tandem/formula/arithmetic.hpp"
 
@@ -20,7 +20,7 @@ struct AbsGradient {
   template <class V>
   TANDEM_FORMULA V operator()(V dy, V x) const {
     const V zero(element_t<V>(0));
-    return select(x == zero, zero, select(x < zero, -dy, dy));
+    return select(x > zero, dy, select(x < zero, -dy, zero));
   }
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-/// min(max(x, low), high), NaN stays;  dx = dy where low ≤ x ≤ high (and where x is NaN), else 0.
+/// min(max(x, low), high), NaN stays;  dx = dy where low ≤ x ≤ high, else (and at NaN) 0.
 
 #include "tandem/formula/number.hpp"
 
@@ -21,11 +21,11 @@ struct Clamp {
 template <class C>
 struct ClampGradient {
   C low, high;
-  TANDEM_FORMULA C operator()(C dy, C x) const { return x < low || x > high ? C(0) : dy; }
+  TANDEM_FORMULA C operator()(C dy, C x) const { return x >= low && x <= high ? dy : C(0); }
   template <class V>
   TANDEM_FORMULA auto vectors() const {
     return [least = V(low), most = V(high)](V dy, V x)
-               TANDEM_INLINE_LAMBDA { return select((x < least) | (x > most), V(C(0)), dy); };
+               TANDEM_INLINE_LAMBDA { return select((x >= least) & (x <= most), dy, V(C(0))); };
   }
 };
 

@@ -165,7 +165,7 @@ class InceptionI3d final : public nn::Module<T> {
                    "the weights are kept as bfloat16, through which no gradient flows");
       TANDEM_CHECK(!low_, "i3d",
                    "the weights are kept as bfloat16, which stay on the CPU: the clips are on ",
-                   clips.device());
+                   clips.device(), ", where a PrecisionScope of bfloat16 does as much");
       pooled =
           avg_pool3d(run_layers(clips, see), {.kernel = config_.window, .stride = Triple::all(1)});
     }
@@ -186,7 +186,8 @@ class InceptionI3d final : public nn::Module<T> {
   /// the joint tensor and nothing is packed again. With bfloat16 (float only), weights and
   /// activations are kept in it and the weights of the module are released: no gradient flows to
   /// clips any more. What is packed is for the CPU; on a GPU the folded module runs, which is also
-  /// what a prepared one does there after to(), and prepare() there is fold().
+  /// what a prepared one does there after to(), and prepare() there is fold(). In a PrecisionScope of
+  /// bfloat16 a GPU's convolutions round their factors on the way, the weights of a folded model too.
   /// Errors: bfloat16 on a GPU.
   void prepare(const InferenceOptions& options = {}) {
     const Device device = logits.conv3d.weight.device();

@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/cuda/kernel.hpp"
+#include "tandem/i3d/flow_axis.hpp"
 #include "tandem/image/levels.hpp"
 #include "tandem/image/resize_and_crop.hpp"
 
@@ -43,35 +45,35 @@ inline void check_options(const char* op, const PreprocessOptions& o) {
   TANDEM_CHECK(o.bound > 0, op, "the bound of the flow must be positive, it is ", o.bound);
 }
 
-/// One axis of a picture, resized and cropped.
-struct FlowAxis {
-  io::detail::ResizeTaps taps;
-  bool identity;
-  std::int64_t first;  ///< of the resized picture
-  double factor;       ///< of the vectors
-
-  FlowAxis(std::int64_t in, std::int64_t out, std::int64_t crop, ResizeFilter filter)
-      : taps(in, out, io::detail::crop_axis(out, crop).first, crop, filter),
-        identity(in == out),
-        first(io::detail::crop_axis(out, crop).first),
-        factor(static_cast<double>(out) / static_cast<double>(in)) {}
-  std::int64_t low() const { return identity ? first : taps.begin.front(); }
-  std::int64_t high() const {
-    return identity ? first + taps.count : taps.begin.back() + taps.taps.back();
-  }
-  /// Output i from inputs that lie `step` apart, the first of which is number `base`; added up in
-  /// double and rounded, as in Pillow.
-  float at(std::int64_t i, const float* in, std::int64_t step, std::int64_t base) const {
-    if (identity) return in[(first + i - base) * step];
-    const std::size_t n = static_cast<std::size_t>(i);
-    const double* w = taps.weights.data() + i * taps.width;
-    double sum = 0;
-    for (std::int64_t k = 0; k < taps.taps[n]; ++k) {
-      sum += static_cast<double>(in[(taps.begin[n] - base + k) * step]) * w[k];
+inline void flow_planes_on_cpu(float* to, const float* from, const FlowJob& job) {
+  const FlowAxis &rows = job.rows, &columns = job.columns;
+  const std::int64_t crop = job.crop, low = rows.low(), lines = rows.high() - low;
+  const float bound = job.bound;
+  cpu::parallel_for(job.count * 2, 1, [&](std::int64_t begin, std::int64_t end) {
+    const Tensor<float> between({lines, crop});
+    float* middle = between.mutable_data();
+    for (std::int64_t plane = begin; plane < end; ++plane) {
+      const std::int64_t c = plane / job.count, t = plane % job.count;
+      const float* picture = from + t * job.height * job.width * 2 + c;
+      for (std::int64_t y = 0; y < lines; ++y) {
+        const float* line = picture + (low + y) * job.width * 2;
+        for (std::int64_t x = 0; x < crop; ++x) middle[y * crop + x] = columns.at(x, line, 2, 0);
+      }
+      const float scale = static_cast<float>((c == 0 ? columns : rows).factor);
+      float* result = to + plane * crop * crop;
+      for (std::int64_t y = 0; y < crop; ++y) {
+        for (std::int64_t x = 0; x < crop; ++x) {
+          const float v = rows.at(y, middle + x, crop, low) * scale;
+          TANDEM_CHECK(v == v, "preprocess_flow", "the flow of frame ", t, " holds NaN");
+          result[y * crop + x] = (v < -bound ? -bound : v > bound ? bound : v) / bound;
+        }
+      }
     }
-    return static_cast<float>(sum);
-  }
-};
+  });
+}
+/// to (2, count, crop, crop) from (count, height, width, 2).
+inline const Kernel<void(Queue&, float* to, const float* from, const FlowJob& job)> flow_planes{
+    "flow_planes", flow_planes_on_cpu};
 
 }  // namespace detail
 
@@ -98,45 +100,35 @@ inline Tensor<float> preprocess_rgb(const Tensor<std::uint8_t>& frames,
 }
 
 /// Flow as the flow stream takes it; u and v, in pixels, are the last axis.
-///   (T, H, W, 2) → (2, T, crop, crop).  Errors: a vector that is NaN.
+///   (T, H, W, 2) → (2, T, crop, crop), on the device of the flow, with the same bits.
+/// Errors: on the CPU, a vector that is NaN (on a GPU it stays NaN).
 inline Tensor<float> preprocess_flow(const Tensor<float>& flow,
                                      const PreprocessOptions& options = {}) {
   const char* const op = "preprocess_flow";
   detail::check_options(op, options);
-  TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2 && flow.device().is_cpu(), op,
-               "expected flow (T, H, W, 2) on the CPU, got ", flow.shape());
+  TANDEM_CHECK(flow.rank() == 4 && flow.size(3) == 2, op, "expected flow (T, H, W, 2), got ",
+               flow.shape());
+  const Device device = flow.device();
+  TANDEM_CHECK(detail::flow_planes.runs_on(device), op, "has no CUDA kernel (the flow is on ",
+               device, ")");
   const std::int64_t count = flow.size(0), height = flow.size(1), width = flow.size(2),
                      crop = options.crop;
   TANDEM_CHECK(height > 0 && width > 0, op, "the flow ", flow.shape(), " has no pixels");
+  const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop}, device);
+  if (count == 0) return out;
   const io::ImageSize to_size = io::resized_size(height, width, options.size);
-  const detail::FlowAxis rows(height, to_size.height, crop, options.filter);
-  const detail::FlowAxis columns(width, to_size.width, crop, options.filter);
-  const Tensor<float> given = flow.detach().contiguous(), out({2, count, crop, crop});
-  const float* from = given.data();
-  float* to = out.mutable_data();
-  const float bound = options.bound;
-  const std::int64_t low = rows.low(), lines = rows.high() - low;
-  cpu::parallel_for(count * 2, 1, [&](std::int64_t begin, std::int64_t end) {
-    const Tensor<float> between({lines, crop});
-    float* middle = between.mutable_data();
-    for (std::int64_t plane = begin; plane < end; ++plane) {
-      const std::int64_t c = plane / count, t = plane % count;
-      const float* picture = from + t * height * width * 2 + c;
-      for (std::int64_t y = 0; y < lines; ++y) {
-        const float* line = picture + (low + y) * width * 2;
-        for (std::int64_t x = 0; x < crop; ++x) middle[y * crop + x] = columns.at(x, line, 2, 0);
-      }
-      const float scale = static_cast<float>((c == 0 ? columns : rows).factor);
-      float* result = to + plane * crop * crop;
-      for (std::int64_t y = 0; y < crop; ++y) {
-        for (std::int64_t x = 0; x < crop; ++x) {
-          const float v = rows.at(y, middle + x, crop, low) * scale;
-          TANDEM_CHECK(v == v, op, "the flow of frame ", t, " holds NaN");
-          result[y * crop + x] = (v < -bound ? -bound : v > bound ? bound : v) / bound;
-        }
-      }
-    }
-  });
+  const auto axis = [&](std::int64_t in, std::int64_t resized) {
+    return detail::FlowAxis(in, resized, io::detail::crop_axis(resized, crop).first, crop,
+                            options.filter);
+  };
+  const detail::FlowJob job{count,
+                            height,
+                            width,
+                            crop,
+                            options.bound,
+                            axis(height, to_size.height),
+                            axis(width, to_size.width)};
+  detail::flow_planes(device, out.mutable_device_data(), given.device_data(), job);
   return out;
 }
 

@@ -2,8 +2,9 @@
 /// What is written down about files, to know them again: of what something was made, and whether it
 /// still is what was written.
 ///
-///     root["video"] = io::record_of({"a.mp4"});                 // bytes, stamp, checksum
-///     io::compare_record(root.at("video"), {"a.mp4"}) == io::Same::yes    // later
+///     const io::Json record = io::record_of({"a.mp4"});   // bytes, stamp, checksum
+///     const io::JsonDocument read("record.json", record);
+///     io::compare_record(read.root(), {"a.mp4"}) == io::Same::yes;   // → true
 
 #include <sys/stat.h>
 

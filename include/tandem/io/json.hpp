@@ -28,7 +28,7 @@ namespace io {
 ///     io::Json j = io::Json::object();
 ///     j["name"] = "cbp";
 ///     j["scores"].push_back(0.5);
-///     io::json_text(j);                // {"name":"cbp","scores":[0.5]}
+///     io::json_text(j) == R"({"name":"cbp","scores":[0.5]})";   // → true
 ///
 /// Values are made with parentheses: Json{x} is an array of x.
 using Json = nlohmann::ordered_json;

@@ -202,7 +202,7 @@ class JsonRef {
 ///
 ///     const auto doc = io::JsonDocument::load("config.json");
 ///     doc.root().only_keys({"epochs", "seed"});
-///     const int epochs = doc.root().get("epochs", 10);
+///     const int epochs = doc.root().get("epochs", 10);   // → 3
 class JsonDocument {
  public:
   JsonDocument(std::string name, Json json) : name_(std::move(name)), json_(std::move(json)) {}

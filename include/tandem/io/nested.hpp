@@ -106,7 +106,7 @@ class Nested {
 /// An npy file of any element type, opened as nested lists.
 ///
 ///     const io::NestedFile file("segments.npy");
-///     file.root()[0][2][1].number();
+///     file.root()[0][2][1].number();   // → 1.5
 class NestedFile {
  public:
   explicit NestedFile(const std::string& path) : path_(path), array_(load_npy(path)) {

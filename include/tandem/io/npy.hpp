@@ -252,6 +252,7 @@ constexpr const char* npy_descr() {
 /// The bytes of an npy file, as NumPy writes them.
 template <Element T>
 std::string npy_bytes(const Tensor<T>& x) {
+  tandem::detail::require_defined("npy_bytes", "x", x);
   const Tensor<T> dense = x.detach().contiguous();
   const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
   std::string out = npy_header(npy_descr<T>(), shape);
@@ -263,6 +264,7 @@ std::string npy_bytes(const Tensor<T>& x) {
 /// Writes a tensor as an npy file, atomically.
 template <Element T>
 void save_npy(const std::string& path, const Tensor<T>& x) {
+  tandem::detail::require_defined("save_npy", "x", x);
   const Tensor<T> dense = x.detach().contiguous();
   const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
   AtomicFile out(path);

@@ -315,7 +315,7 @@ inline PickleValue Pickle::root() const { return {*this, root_}; }
 /// The objects of an npy object array: `root()` is the array.
 ///
 ///     auto objects = io::load_npy_objects("segments.npy");
-///     objects->root()[0][2][1].number();
+///     objects->root()[0][2][1].number();   // → 1.5
 inline Ref<Pickle> parse_npy_objects(const Array& array) {
   TANDEM_CHECK(array.kind == ElementKind::object, "npy", array.name,
                ": expected an array of objects, found ", kind_name(array.kind), " elements");

@@ -303,10 +303,14 @@ std::vector<nn::Named<T>> load_safetensors(const std::string& path, std::string_
   std::vector<nn::Named<T>> out;
   bool any_floating = false;
   for (const std::string& name : file.names()) {
-    if (!name.starts_with(prefix) || name.size() == prefix.size()) continue;
+    if (!name.starts_with(prefix)) continue;
     const bool floating = file.is_floating(name);
     if (!floating && !detail::is_count(name)) continue;
     any_floating = any_floating || floating;
+    if (name.size() == prefix.size() && !prefix.empty()) {
+      fail("load_safetensors", path, ": a tensor is called \"", name,
+           "\", which is all prefix: no name is left");
+    }
     out.push_back({name.substr(prefix.size()), file.get_as<T>(name)});
   }
   if (!any_floating) {
@@ -334,6 +338,7 @@ class SafetensorsWriter {
 
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
+    tandem::detail::require_defined("safetensors", concat("'", name, "'"), x);
     TANDEM_CHECK(name != "__metadata__", "safetensors", "a tensor cannot be named __metadata__");
     TANDEM_CHECK(x.device().is_cpu(), "safetensors", "tensor \"", name, "\" is on ", x.device(),
                  ": move it to the CPU to save it");

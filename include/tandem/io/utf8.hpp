@@ -59,7 +59,7 @@ inline std::size_t decode_utf8(std::string_view text, std::uint32_t& code) {
 /// be printed: what a terminal would obey instead of show is written out. Control characters (C0,
 /// DEL, C1) and bytes that are not UTF-8 become \n, \t, \r or \x1b; marks that turn the direction
 /// of writing and separate lines become \u202e.
-///   printable("a\x1b[2Jb\xff") == "a\\x1b[2Jb\\xff"
+///   io::printable("a\x1b[2Jb\xff") == "a\\x1b[2Jb\\xff";   // → true
 /// A backslash stays as it is: this is for reading, not for turning back. `lines` keeps new lines:
 /// for text of ours that has several.
 inline std::string printable(std::string_view text, bool lines = false) {

@@ -28,8 +28,10 @@ struct AttendOptions {
 ///   torch.nn.MultiheadAttention and of CLIP. In training, dropout zeroes probabilities (and needs a
 ///   RandomScope); then, and with a bias, the matrix of them is in memory (ops/biased_attention.hpp).
 ///
-///   nn::MultiHeadAttention<float> cross(512, 8, random);
-///   y = cross.attend(frames, words, words, {.key_mask = valid});
+///   const nn::MultiHeadAttention<float> attention(16, 2, random);   // 2 heads of 8
+///   const auto frames = ones<float>({3, 7, 16}), words = ones<float>({3, 5, 16});
+///   attention.forward(frames);                                      // → (3, 7, 16)
+///   attention.attend(frames, words, words);                         // → (3, 7, 16)
 template <FloatingElement T>
 class MultiHeadAttention final : public Module<T> {
  public:

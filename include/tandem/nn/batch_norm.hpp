@@ -4,6 +4,7 @@
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/batch_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
@@ -14,7 +15,12 @@ namespace nn {
 ///   In training mode the batch's statistics are used and the running ones follow them; in
 ///   evaluation mode the running ones are used. The options' `training` follows the mode.
 ///
-///   nn::BatchNorm2d<float> norm(64);
+///   nn::BatchNorm2d<float> norm(2);
+///   nn::BatchNorm1d<float> of_rows(2);
+///   nn::BatchNorm3d<float>(8).forward(ones<float>({4, 8, 2, 3, 3}));   // → (4, 8, 2, 3, 3)
+///   norm.eval();                                                      // by the running statistics
+///   norm.forward(full<float>({1, 2, 1, 1}, 7));                       // → [[[[7.]], [[7.]]]]
+///   of_rows.forward(tensor<float>({{1, 10}, {3, 20}}));               // → [[-1., -1.], [1., 1.]]
 template <FloatingElement T, int axes>
 class BatchNormBase final : public Layer<T> {
  public:
@@ -25,6 +31,10 @@ class BatchNormBase final : public Layer<T> {
         running_var(ones<T>({channels})),
         num_batches_tracked(zeros<T>({})),
         options_(options) {
+    TANDEM_CHECK(static_cast<T>(options.epsilon) > 0 && is_finite(options.epsilon), "batch_norm",
+                 "epsilon must be positive, it is ", options.epsilon);
+    TANDEM_CHECK(options.momentum >= 0 && options.momentum <= 1, "batch_norm",
+                 "the momentum must be from 0 to 1, it is ", options.momentum);
     this->add("weight", weight);
     this->add("bias", bias);
     this->add_buffer("running_mean", running_mean);
@@ -39,6 +49,7 @@ class BatchNormBase final : public Layer<T> {
                  "expected x of shape ", forms[axes - 1], ", got ", x.shape());
     BatchNormOptions options = options_;
     options.training = this->training();
+    if (options.training) num_batches_tracked.require_target("batch_norm", "num_batches_tracked");
     const Tensor<T> y = batch_norm(x, weight, bias, running_mean, running_var, options);
     if (options.training) num_batches_tracked += T(1);
     return y;

@@ -9,9 +9,11 @@ namespace nn {
 
 /// Conv1d — a convolution with a learned weight.   x (N, in, L) → (N, out, L′).
 ///   weight (out, in/groups, k), bias (out,); both start as U(−1/√fan, 1/√fan) with fan =
-///   in/groups·k, as in PyTorch.  Errors: groups that do not divide in or out.
+///   in/groups·k, as in PyTorch.  Errors: groups that do not divide
+///   in or out; a kernel, stride or dilation below 1; negative padding.
 ///
-///   nn::Conv1d<float> conv(1024, 512, 3, random, {.padding = 1});
+///   const nn::Conv1d<float> conv(4, 6, 3, random, {.padding = 1});
+///   conv.forward(ones<float>({2, 4, 50}));   // → (2, 6, 50)
 template <FloatingElement T>
 class Conv1d final : public Layer<T> {
  public:
@@ -19,6 +21,9 @@ class Conv1d final : public Layer<T> {
          const Conv1dOptions& options = {}, bool with_bias = true)
       : options_(options) {
     const std::int64_t seen = detail::group_channels("conv1d", in, out, options.groups);
+    tandem::detail::require_window("conv1d", {1, 1, kernel}, {1, 1, options.stride},
+                                   tandem::detail::as_volume(options.padding),
+                                   {1, 1, options.dilation});
     weight = kaiming_uniform<T>({out, seen, kernel}, seen * kernel, random);
     this->add("weight", weight);
     if (with_bias) {

@@ -9,6 +9,10 @@ namespace nn {
 
 /// Dropout — in training, zeroes elements with probability p and scales the rest by 1/(1 − p); the
 /// identity otherwise. Draws from the RandomScope's generator and needs one when p > 0.
+///
+///   const nn::Dropout<float> dropout(0.5);
+///   const nn::RandomScope scope(random);   // what it draws from
+///   dropout.forward(ones<float>({8}));     // → [0., 2., 2., 2., 2., 0., 2., 0.]
 template <FloatingElement T>
 class Dropout final : public Layer<T> {
  public:

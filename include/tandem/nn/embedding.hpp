@@ -10,6 +10,9 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// Embedding — row `ids` of a table.   ids (…) in [0, count) → (…, size); the table starts N(0, 1).
+///
+///   const nn::Embedding<float> words(1000, 16, random);
+///   words.forward(tensor<std::int64_t>({{3, 1}, {4, 1}}));   // → (2, 2, 16)
 template <FloatingElement T>
 class Embedding final : public Module<T> {
  public:

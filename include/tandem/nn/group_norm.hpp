@@ -3,13 +3,15 @@
 
 #include "tandem/nn/module.hpp"
 #include "tandem/ops/group_norm.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// GroupNorm over groups of the channels of x (N, C, …), with scale and shift.   x → same shape.
 ///                                                                            [Wu & He 2018, eq. 7]
-///   nn::GroupNorm<float> norm(32, 256);
+///   const nn::GroupNorm<float> norm(2, 4);           // 2 groups of 2 channels
+///   norm.forward(tensor<float>({{1, 3, 10, 30}}));   // → [[-1., 1., -1., 1.]]
 template <FloatingElement T>
 class GroupNorm final : public Layer<T> {
  public:
@@ -20,6 +22,8 @@ class GroupNorm final : public Layer<T> {
         epsilon_(epsilon) {
     TANDEM_CHECK(groups >= 1 && channels % groups == 0, "group_norm", channels,
                  " channels do not divide into ", groups, " groups");
+    TANDEM_CHECK(static_cast<T>(epsilon) > 0 && is_finite(epsilon), "group_norm",
+                 "epsilon must be positive, it is ", epsilon);
     this->add("weight", weight);
     this->add("bias", bias);
   }

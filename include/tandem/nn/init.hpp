@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "tandem/tensor/finite.hpp"
 #include "tandem/tensor/random.hpp"
 #include "tandem/tensor/restore.hpp"
 
@@ -14,7 +15,8 @@ namespace nn {
 /// refuses to be written.
 ///
 ///   const nn::SkipInit skip;
-///   auto encoder = make_ref<clip::TextEncoder<float>>(options, unused);
+///   const nn::Linear<float> layer(1 << 20, 1 << 20, random);   // four terabytes of nothing
+///   layer.weight.tensor().shape();                             // → (1048576, 1048576)
 class SkipInit {
  public:
   /// True inside such a scope on this thread.
@@ -35,9 +37,11 @@ class SkipInit {
   const tandem::detail::Restore<bool> outer_{active(), true};
 };
 
-/// N(0, deviation²).
+/// N(0, deviation²).  Errors: a deviation that is negative or not finite.
 template <FloatingElement T>
 Tensor<T> normal(const Shape& shape, Generator& random, double deviation) {
+  TANDEM_CHECK(deviation >= 0 && is_finite(deviation), "normal",
+               "the deviation must be finite and not negative, it is ", deviation);
   if (SkipInit::active()) return SkipInit::placeholder<T>(shape);
   return randn<T>(shape, random, 0, deviation);
 }

@@ -9,6 +9,10 @@ namespace nn {
 
 /// Linear — y = x·Wᵀ + b.   x (…, in) → (…, out).
 ///   weight (out, in), bias (out,); both start as U(−1/√in, 1/√in), as in PyTorch.
+///
+///   const nn::Linear<float> layer(784, 10, random);
+///   layer.forward(ones<float>({64, 784}));                     // → (64, 10)
+///   layer.forward(ones<float>({64, 784}), Activation::relu);   // → (64, 10)
 template <FloatingElement T>
 class Linear final : public Layer<T> {
  public:

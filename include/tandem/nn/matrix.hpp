@@ -12,8 +12,11 @@ namespace nn {
 /// Matrix — tensor() or, where it is kept as bfloat16, bf16(): one of the two is defined. An
 /// Embedding has one for its rows; those that are multiplied by are Weights (weight.hpp).
 ///
-///   out.weight = table.weight;          // ties the two, in whatever form
-///   net.table.weight.tensor().grad();   // as of any parameter
+///   nn::Embedding<float> table(10, 4, random);
+///   nn::Linear<float> out(4, 10, random);
+///   out.weight = table.weight;      // ties the two
+///   sum(out.forward(ones<float>({4}))).backward();
+///   table.weight.tensor().grad();   // → (10, 4)
 ///
 /// It stays where it is, as the module that it is added to does: it is neither copied nor moved.
 /// Where it is kept as bfloat16 it is no parameter and not part of the state dict.

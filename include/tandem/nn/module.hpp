@@ -11,6 +11,9 @@
 ///     }
 ///     nn::Linear<float> hidden, out;
 ///   };
+///   Net net(random);
+///   net.named_parameters().at(0).name;    // → "hidden.weight"
+///   net.forward(ones<float>({5, 784}));   // → (5, 10)
 ///
 /// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module refers to the
 /// variables that it registered, so `out.weight = embedding.weight` ties two of them at any time; a
@@ -137,6 +140,9 @@ inline Generator*& current_generator() {
 /// Makes random layers draw from `generator` for a scope. A trainer gives every step a stream of
 /// its own (`generator.split(step)`), so a resumed run draws what the uninterrupted one would have
 /// drawn.
+///
+///   const nn::RandomScope scope(random);
+///   nn::Dropout<float>(0.5).forward(ones<float>({8}));   // → [0., 2., 2., 2., 2., 0., 2., 0.]
 class RandomScope {
  public:
   explicit RandomScope(Generator& generator) : outer_(current_generator(), &generator) {}
@@ -219,6 +225,7 @@ class Module : public RefCounted {
         TANDEM_CHECK(state[i].tensor.shape() == target.tensor.shape(), "load_state_dict", "'",
                      target.name, "' has shape ", target.tensor.shape(), " here and ",
                      state[i].tensor.shape(), " in the state dict");
+        target.tensor.refuse_shared_elements("load_state_dict");
         copies.emplace_back(target.tensor, state[i].tensor);
         taken[i] = found = true;
       }
@@ -418,7 +425,8 @@ class Module : public RefCounted {
 /// in eval mode, and this thread records no graph. At the end each has the mode that it had before.
 /// What is null is left out; the others outlive the scope.
 ///
-///     const nn::Evaluating<float> evaluating{&net};
+///   const nn::Evaluating<float> evaluating{&net};
+///   net.training();   // → false
 template <FloatingElement T>
 class Evaluating {
  public:

@@ -16,6 +16,7 @@ namespace nn {
 /// sequences begin with, then the others of sequence 0, of sequence 1 …
 ///
 ///   const nn::PackedRows packed({7, 5, 9}, 3);   // 3 + 4 + 2 + 6 = 15 rows instead of 27
+///   packed.rows;                                 // → 15
 ///
 /// In a causal network a row depends on those before it only, so the common rows are the same in
 /// all sequences and are computed once; a gradient gathers there from all of them.

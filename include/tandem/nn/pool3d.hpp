@@ -9,12 +9,16 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// MaxPool3d — max_pool3d as a layer.
-///   nn::MaxPool3d<float> pool({.kernel = {1, 3, 3}, .stride = {1, 2, 2}, .padding =
-///   Padding3d::same()});
+///   const nn::MaxPool3d<float> pool({.kernel = {1, 2, 2}});
+///   pool.forward(ones<float>({1, 2, 8, 6, 6}));   // → (1, 2, 8, 3, 3)
 template <FloatingElement T>
 class MaxPool3d final : public Layer<T> {
  public:
-  explicit MaxPool3d(const MaxPool3dOptions& options) : options_(options) {}
+  explicit MaxPool3d(const MaxPool3dOptions& options) : options_(options) {
+    tandem::detail::require_pool("max_pool3d", options.kernel, options.stride, options.padding);
+    TANDEM_CHECK(options.padding_value == options.padding_value, "max_pool3d",
+                 "the padding value is NaN");
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return max_pool3d(x, options_);
@@ -25,11 +29,14 @@ class MaxPool3d final : public Layer<T> {
 };
 
 /// AvgPool3d — avg_pool3d as a layer.
-///   nn::AvgPool3d<float> pool({.kernel = {2, 7, 7}, .stride = Triple::all(1)});
+///   const nn::AvgPool3d<float> pool({.kernel = {2, 7, 7}, .stride = Triple::all(1)});
+///   pool.forward(ones<float>({1, 2, 3, 7, 7}));   // → (1, 2, 2, 1, 1)
 template <FloatingElement T>
 class AvgPool3d final : public Layer<T> {
  public:
-  explicit AvgPool3d(const AvgPool3dOptions& options) : options_(options) {}
+  explicit AvgPool3d(const AvgPool3dOptions& options) : options_(options) {
+    tandem::detail::require_pool("avg_pool3d", options.kernel, options.stride, options.padding);
+  }
   Tensor<T> forward(const Tensor<T>& x) const override {
     const ModuleScope scope = this->scope();
     return avg_pool3d(x, options_);

@@ -8,7 +8,9 @@ namespace nn {
 
 /// The table of sinusoidal positions, (length, width): PE(t, 2i) = sin(t/base^{2i/width}),
 /// PE(t, 2i+1) = cos(t/base^{2i/width}).                                [Vaswani et al. 2017, §3.5]
-///   x = add(x, nn::sinusoidal_positions<float>(x.size(1), x.size(2)));   // (B, T, width)
+///   const auto x = zeros<float>({3, 2, 4});   // (B, T, width)
+///   (x + nn::sinusoidal_positions<float>(x.size(1), x.size(2)))[0];
+///   // → [[0., 1., 0., 1.], [0.8415, 0.5403, 0.01, 0.9999]]
 /// Errors: a negative size; base not positive.
 template <FloatingElement T>
 Tensor<T> sinusoidal_positions(std::int64_t length, std::int64_t width, double base = 10000) {

@@ -7,7 +7,9 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// A layer made of a function: `Sequential` holds activations this way.
-///   nn::make_function<float>([](const Tensor<float>& x) { return relu(x); })
+///
+///   const auto layer = nn::make_function<float>([](const auto& x) { return relu(x); });
+///   layer->forward(tensor<float>({-1, 2}));   // → [0., 2.]
 template <FloatingElement T, class F>
 class Function final : public Layer<T> {
  public:
@@ -26,6 +28,8 @@ Ref<Layer<T>> make_function(F function) {
 ///   nn::Sequential<float> net;
 ///   net.push(make_ref<nn::Linear<float>>(784, 128, random));
 ///   net.push(nn::make_function<float>([](const auto& x) { return relu(x); }));
+///   net.forward(ones<float>({5, 784}));   // → (5, 128)
+///   net.named_parameters().at(0).name;    // → "0.weight"
 template <FloatingElement T>
 class Sequential final : public Layer<T> {
  public:

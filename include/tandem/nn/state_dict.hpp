@@ -22,20 +22,24 @@ struct Named {
 ///
 ///   auto all = nn::with_prefix("net.", net.state_dict());
 ///   for (auto& named : nn::with_prefix("adam.", adam.state())) all.push_back(std::move(named));
-///   …
+///   all.front().name;   // → "net.weight"
 ///   net.load_state_dict(nn::without_prefix("net.", all));
+///   adam.load_state(nn::without_prefix("adam.", all));
 template <FloatingElement T>
 std::vector<Named<T>> with_prefix(std::string_view prefix, std::vector<Named<T>> state) {
   for (Named<T>& named : state) named.name.insert(0, prefix);
   return state;
 }
-/// Those whose names start with a prefix, without it.
+/// Those whose names start with a prefix, without it.  Errors: a name that is the prefix itself, so
+/// that none would be left.
 template <FloatingElement T>
 std::vector<Named<T>> without_prefix(std::string_view prefix, const std::vector<Named<T>>& state) {
   std::vector<Named<T>> out;
   for (const Named<T>& named : state) {
-    if (named.name.size() > prefix.size() && named.name.starts_with(prefix))
-      out.push_back({named.name.substr(prefix.size()), named.tensor});
+    if (!named.name.starts_with(prefix)) continue;
+    TANDEM_CHECK(named.name.size() > prefix.size() || prefix.empty(), "without_prefix",
+                 "a tensor is called \"", prefix, "\", which is all prefix: no name is left");
+    out.push_back({named.name.substr(prefix.size()), named.tensor});
   }
   return out;
 }

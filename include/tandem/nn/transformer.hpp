@@ -11,6 +11,9 @@ TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
 /// The two-layer perceptron of a transformer block: c_proj(act(c_fc(x))).
+///
+///   const nn::Mlp<float> mlp(16, 64, Activation::gelu, random);
+///   mlp.forward(ones<float>({2, 5, 16}));   // → (2, 5, 16)
 template <FloatingElement T>
 class Mlp final : public Module<T> {
  public:
@@ -55,6 +58,9 @@ struct TransformerBlockOptions {
 /// TransformerBlock — pre-LN: x += attn(ln_1(x)); x += mlp(ln_2(x)).
 ///   x (B, T, width), key_mask (B, T) optional, causal → (B, T, width). Names are CLIP's
 ///   (ln_1, attn, ln_2, mlp.c_fc, mlp.c_proj).                 [Radford et al. 2021, released code]
+///
+///   const nn::TransformerBlock<float> block(16, 2, random);      // 2 heads of 8
+///   block.forward(randn<float>({3, 7, 16}, random), {}, true);   // → (3, 7, 16)
 template <FloatingElement T>
 class TransformerBlock final : public Module<T> {
  public:

@@ -72,7 +72,10 @@ class Weight final : public Matrix<T> {
 
 /// Freezes a module and keeps every matrix that it can compute with as bfloat16 that way: half the
 /// memory, faster products, results within bfloat16's rounding.
-///   nn::keep_bfloat16(text_encoder);   // gradients still flow through it to its inputs
+///   nn::Linear<float> frozen(2, 3, random);
+///   nn::keep_bfloat16(frozen);
+///   frozen.weight.is_bfloat16();   // → true
+///   frozen.parameters().size();    // → 1
 inline void keep_bfloat16(Module<float>& module) {
   module.freeze();
   std::vector<std::pair<Tensor<float>, Tensor<bfloat16>>> rounded;  // tied matrices stay tied
@@ -89,7 +92,9 @@ inline void keep_bfloat16(Module<float>& module) {
 /// Freezes a module and packs every weight that it multiplies by, for the passes to come that
 /// record nothing: with few rows a tenth faster, results as before (Weight::pack). What is not in a
 /// mapped file is there twice.
-///   nn::pack_weights(*clip::load_image_encoder<float>(path));
+///   nn::Linear<float> frozen(2, 3, random);
+///   nn::pack_weights(frozen);
+///   frozen.weight.is_packed();   // → true
 /// Errors: a module on another device than the CPU.
 template <FloatingElement T>
 void pack_weights(Module<T>& module) {

@@ -1,9 +1,10 @@
 #pragma once
 /// abs — y = |x|.
-///   dx = dy·sign(x), 0 at 0
+///   dx = dy·sign(x), 0 at 0 and, as in PyTorch, at NaN
 ///   x (…) → same shape.  Saves x.  Integers too: |most negative| wraps to itself.
 ///
-///   Tensor<float> l1 = sum(abs(x - target));
+///   abs(tensor<float>({-2, 0, 3}));                           // → [2., 0., 3.]
+///   Tensor<float> l1 = sum(abs(tensor<float>({1, 5}) - 3));   // → 4.
 
 #include "tandem/formula/abs.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

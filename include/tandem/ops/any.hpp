@@ -4,8 +4,9 @@
 ///   x (…, n, …) of bool → without that dimension, or with size 1 there (keepdim); any(x) → ().
 ///   Composed of to, max and min.  Of no bits: any is false, all is true.
 ///
-///   if (any(isnan(x)).item()) …
-///   Tensor<bool> valid = all(mask, -1);
+///   const Tensor<float> x = tensor<float>({{1, NAN}, {2, 3}});
+///   any(isnan(x));    // → True
+///   all(x > 0, -1);   // → [False, True]
 ///
 /// Errors: a dimension out of range.
 

@@ -2,7 +2,9 @@
 /// argmax, argmin — where the largest or smallest element along a dimension is.
 ///   x (…, n, …) → int64, without that dimension or with size 1 there (keepdim).
 ///
-///   Tensor<std::int64_t> predicted = argmax(logits, -1);
+///   const Tensor<float> logits = tensor<float>({{1, 5, 2}, {7, 0, 7}});
+///   argmax(logits, -1);   // → [1, 0]
+///   argmin(logits, 0);    // → [0, 1, 0]
 ///
 /// The first of equal elements; the first NaN wins over everything. There is no derivative: under
 /// recording, an x that needs a gradient is refused (detach() it). Errors: as max.

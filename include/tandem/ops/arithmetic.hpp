@@ -6,8 +6,11 @@
 ///   a, b of shapes that broadcast → the common shape.  mul saves both operands, div b and the
 ///   quotient; add, sub and scalars save nothing.
 ///
-///   Tensor<float> y = (x - mean) / deviation * 2 + bias;
-///   { NoGrad guard; weight -= rate * gradient; }          // in place
+///   Tensor<float> x = tensor<float>({1, 2, 3}), y = (x - 2) / 0.5 * 2 + 1;
+///   y;                                // → [-3., 1., 5.]
+///   { NoGrad guard; x -= 0.5 * y; }   // in place
+///   add(x, neg(x));                   // → [0., 0., 0.]
+///   div(mul(x, y), sub(y, -5));       // → [-3.75, 0.25, 0.25]
 ///
 /// A scalar operand is converted to the element type first. Integers wrap around; integer division
 /// truncates as in C++ and throws when a divisor is zero. bfloat16 is computed in float.

@@ -16,8 +16,11 @@
 ///   give zeros, take no gradient and cost nothing. causal: query i sees keys 0 … i.
 ///   A query that sees no key, or only keys whose scores are −∞, gives zeros and takes no gradient.
 ///
-///   Tensor<float> o = scaled_dot_product_attention(q, k, v, {.causal = true});
-///   Tensor<float> y = self_attention(linear(x, in_weight, in_bias), heads, valid);
+///   const auto q = tensor<float>({{1, 0}, {0, 1}}), v = tensor<float>({{1, 2}, {3, 4}});
+///   scaled_dot_product_attention(q, q, v, {.causal = true, .scale = 1});
+///   // → [[1., 2.], [2.4621, 3.4621]]
+///   const auto qkv = randn<float>({2, 5, 3 * 8}, random);   // of 2 heads of 4
+///   self_attention(qkv, 2);                                 // → (2, 5, 8)
 ///
 /// How it works on the CPU: tiles of 48 queries × 256 keys stay in the cache; each tile of scores
 /// is turned into weights under a running maximum and sum, and multiplied by V at once

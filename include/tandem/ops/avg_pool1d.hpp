@@ -4,7 +4,9 @@
 ///   m: the taps of the kernel, padding counted (PyTorch's default), or only those inside x.
 ///   x (N, C, L) → (N, C, L'), sizes in window3d.hpp.  Saves sizes only.
 ///
-///   Tensor<float> y = avg_pool1d(x, {.kernel = 3, .stride = 2, .padding = 1});
+///   const auto x = tensor<float>({1, 2, 3, 4, 5, 6}).reshape({1, 1, 6});
+///   avg_pool1d(x, {.kernel = 2});                              // → [[[1.5, 3.5, 5.5]]]
+///   avg_pool1d(x, {.kernel = 3, .stride = 2, .padding = 1});   // → [[[1., 3., 5.]]]
 ///
 /// It is avg_pool3d of flat volumes. Errors: a kernel that does not fit, padding not below the
 /// kernel.

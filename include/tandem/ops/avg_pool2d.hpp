@@ -4,7 +4,9 @@
 ///   m: the taps of the kernel, padding counted (PyTorch's default), or only those inside x.
 ///   x (N, C, H, W) → (N, C, H', W'), sizes in window3d.hpp.  Saves sizes only.
 ///
-///   Tensor<float> y = avg_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
+///   const auto x = arange<float>(16).reshape({1, 1, 4, 4});
+///   avg_pool2d(x, {.kernel = 2});                              // → [[[[2.5, 4.5], [10.5, 12.5]]]]
+///   avg_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});   // → (1, 1, 2, 2)
 ///
 /// It is avg_pool3d of flat volumes. Errors: a kernel that does not fit, padding not below the
 /// kernel.

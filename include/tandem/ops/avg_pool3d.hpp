@@ -4,9 +4,11 @@
 ///   m: the taps of the kernel, padding counted (PyTorch's default), or only those inside x.
 ///   x (N, C, D, H, W) → (N, C, D', H', W'), sizes in window3d.hpp.  Saves sizes only.
 ///
-///   Tensor<float> y = avg_pool3d(x, {.kernel = {2, 7, 7}, .stride = Triple::all(1)});
-///   y = avg_pool3d(x, {.kernel = Triple::all(3), .padding = Padding3d::same(), .count_padding =
-///   false});
+///   const auto x = ones<float>({1, 3, 4, 7, 7});
+///   avg_pool3d(x, {.kernel = {2, 7, 7}, .stride = Triple::all(1)});   // → (1, 3, 3, 1, 1)
+///   AvgPool3dOptions same{.kernel = Triple::all(3), .padding = Padding3d::same()};
+///   same.count_padding = false;                                       // as TensorFlow
+///   min(avg_pool3d(x, same));                                         // → 1.
 ///
 /// A row of the result is summed over depth and height for every column, then over width; the
 /// backward goes the other way. Errors: a kernel that does not fit, padding not below the kernel.

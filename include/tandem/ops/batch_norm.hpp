@@ -9,10 +9,15 @@
 ///   and 0), the running ones too in training.  n: the elements of a channel.
 ///   Saves x, γ and, per channel, μ and s.  μ first, then σ² around it: no cancellation.
 ///
-///   Tensor<float> y = batch_norm(x, weight, bias, mean, variance, {.training = true});
+///   const auto x = tensor<float>({{1, 10}, {3, 20}});            // 2 samples, 2 channels
+///   Tensor<float> mean = zeros<float>({2}), variance = ones<float>({2});
+///   batch_norm(x, {}, {}, mean, variance, {.training = true});   // → [[-1., -1.], [1., 1.]]
+///   mean;                                                        // → [0.2, 1.5]
 ///
-/// The running tensors are changed in place. Errors: shapes, ε not positive, training on one
-/// element per channel, no running tensors outside training.
+/// The running tensors are changed in place; whatever is wrong is found before. Deviations whose
+/// squares overflow T make y 0, as in PyTorch. Errors: shapes, ε not positive, training on one
+/// element per channel, no running tensors outside training, running tensors that are read-only,
+/// expanded or one tensor.
 
 #include <cstdint>
 #include <tuple>
@@ -204,6 +209,15 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> batch_norm(const Tensor<T>& x,
   TANDEM_CHECK(training || running_mean.defined(), op, "needs running statistics outside training");
   TANDEM_CHECK(!running_mean.defined() || !autograd::needs_grad(running_mean, running_variance), op,
                "running statistics have no gradient, but one of them collects one");
+  if (training && running_mean.defined()) {
+    // Both are changed: what can be wrong with either is found before the first.
+    for (const Tensor<T>& running : {running_mean, running_variance}) {
+      running.require_target(op, "a running statistic");
+    }
+    TANDEM_CHECK(running_mean.storage() != running_variance.storage() ||
+                     running_mean.offset() != running_variance.offset() || s.n == 0,
+                 op, "the running mean and variance are one tensor");
+  }
   const std::int64_t n = s.outer * s.inner;
   TANDEM_CHECK(!training || n != 1, op, "training on one element per channel, x is ", x.shape());
 

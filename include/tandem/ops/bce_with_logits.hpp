@@ -6,8 +6,9 @@
 ///   Saves x, t, weight and mask.
 ///   No exponential of a positive number: finite for every finite x.
 ///
-///   bce_with_logits(logits, labels).backward();
-///   bce_with_logits(logits, pseudo_labels, {.mask = confident});   // the mean over confident ones
+///   const auto logits = tensor<float>({0, 2, -1}), labels = tensor<float>({1, 1, 0});
+///   bce_with_logits(logits, labels);                         // → 0.3778
+///   bce_with_logits(logits, labels, {.mask = logits > 1});   // → 0.1269
 ///
 /// Where the mask is false the element has loss and gradient 0 and does not count in the mean; its
 /// x and t may be anything, NaN included. Targets are constants: one that needs a gradient is

@@ -6,8 +6,9 @@
 ///   with up to two leading dimensions (B, heads). Masks as scaled_dot_product_attention's: a query
 ///   that sees no key gives zeros. b may hold −∞ where a key is not to be seen.
 ///
-///   Tensor<float> o = biased_attention(q, k, v, relative, {.causal = true});
-///   o = biased_attention(q, k, v, {}, {.dropout = 0.1, .random = &random});
+///   const auto x = eye<float>(2), bias = tensor<float>({{0, -INFINITY}, {0, 0}});
+///   biased_attention(x, x, x, bias, {.scale = 1});               // → [[1., 0.], [0.2689, 0.7311]]
+///   biased_attention(x, x, x, {}, {.dropout = 0.1, .random = &random});   // → (2, 2)
 ///
 /// Composed of matmul, add, softmax and dropout: unlike scaled_dot_product_attention it has the
 /// matrix of size T_q × T_k in memory. Use it where there is a bias, or where probabilities are

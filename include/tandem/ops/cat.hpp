@@ -3,7 +3,9 @@
 ///   dxᵢ = the slice of dy that xᵢ became (a view, not a copy).
 ///   xᵢ (…, nᵢ, …), equal in every other dimension → (…, Σ nᵢ, …).  Saves nothing but sizes.
 ///
-///   Tensor<float> joint = cat<float>({rgb, flow}, -1);
+///   const auto rgb = tensor<float>({{1}, {2}}), flow = tensor<float>({{3}, {4}});
+///   cat<float>({rgb, flow}, -1);   // → [[1., 3.], [2., 4.]]
+///   cat<float>({rgb, flow});       // → (4, 1)
 ///
 /// Errors: an empty list; numbers of dimensions, sizes other than the joined one, or devices that
 /// differ.

@@ -3,10 +3,13 @@
 ///   dx = dy where low ≤ x ≤ high, 0 elsewhere.
 ///   x (…) → same shape.  Saves x.
 ///
-///   clamp(p, 1e-6, 1 - 1e-6)
+///   const auto x = tensor<float>({-3, 0.5, 2});
+///   clamp(x, 0, 1);     // → [0., 0.5, 1.]
+///   clamp_min(x, -1);   // → [-1., 0.5, 2.]
+///   clamp_max(x, 0);    // → [-3., 0., 0.]
 ///
-/// NaN stays NaN (and passes its gradient on). For integers the bounds mean what they say: between
-/// 0.5 and 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
+/// NaN stays NaN; its gradient is 0, as in PyTorch. For integers the bounds mean what they say:
+/// between 0.5 and 300 lie the bytes 1 to 255. For floating types they are rounded to nearest.
 /// Errors: low above high, a bound that is NaN, bounds between which the type has no value.
 
 #include <limits>

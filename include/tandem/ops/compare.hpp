@@ -2,7 +2,12 @@
 /// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b, element by element →
 /// Tensor<bool>, with NumPy's broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
 ///
-///   Tensor<bool> confident = logical_or(gt(p, 0.3), lt(p, 0.1));
+///   const auto p = tensor<float>({0.05, 0.2, 0.9});
+///   logical_or(gt(p, 0.3), lt(p, 0.1));                 // → [True, False, True]
+///   (p >= 0.2) & !(p == 0.9);                           // or with functions:
+///   logical_and(ge(p, 0.2), logical_not(eq(p, 0.9)));   // → [False, True, False]
+///   le(p, 0.2);                                         // → [True, True, False]
+///   ne(p, p);                                           // → [False, False, False]
 ///
 /// A comparison with NaN is false, except ne. A scalar is compared by its value, also one that the
 /// element type does not hold: ge(x, 0.5), lt(x, UINT64_MAX) and gt(x, 1e300) mean what they say.

@@ -6,8 +6,9 @@
 ///   x (N, C, L), W (O, C/groups, k), b (O) → (N, O, L'), sizes in window3d.hpp; b may be undefined.
 ///   Saves as conv3d.
 ///
-///   Tensor<float> y = conv1d(x, weight, bias, {.padding = Padding1d::same()});
-///   y = conv1d(x, weight, {}, {.padding = {6, 0}, .dilation = 3});  // sees no later position
+///   const auto x = tensor<float>({1, 2, 3, 4}).reshape({1, 1, 4}), w = ones<float>({1, 1, 3});
+///   conv1d(x, w, {}, {.padding = Padding1d::same()});   // → [[[3., 6., 9., 7.]]]
+///   conv1d(x, w, {}, {.padding = {2, 0}});              // → [[[1., 3., 6., 9.]]]   nothing later
 ///
 /// It is conv3d of volumes of depth and height 1, with its loops: a matrix product, whose right
 /// factor is packed from x; tiles of windows with groups or dilation. Errors: as conv3d.

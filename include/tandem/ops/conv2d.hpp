@@ -6,8 +6,10 @@
 ///   x (N, C, H, W), W (O, C/groups, kh, kw), b (O) → (N, O, H', W'), sizes in window3d.hpp; b may be
 ///   undefined.  Saves as conv3d.
 ///
-///   Tensor<float> y = conv2d(x, weight, bias, {.stride = 2, .padding = 1});
-///   y = conv2d(x, weight, {}, {.padding = Padding2d::same(), .dilation = {1, 2}, .groups = 4});
+///   const auto x = ones<float>({1, 1, 3, 3}), w = ones<float>({1, 1, 3, 3});
+///   conv2d(x, w, {}, {.padding = 1});          // → [[[[4., 6., 4.], [6., 9., 6.], [4., 6., 4.]]]]
+///   conv2d(ones<float>({2, 8, 5, 5}), ones<float>({8, 2, 3, 3}), {},
+///          {.padding = Padding2d::same(), .dilation = {1, 2}, .groups = 4});   // → (2, 8, 5, 5)
 ///
 /// It is conv3d of images of depth 1, with its loops: Winograd's tiles for 3 × 3 kernels (the
 /// accuracy is told there), tiles of windows with groups or dilation. Errors: as conv3d.

@@ -9,12 +9,15 @@
 ///   in their order.  With relu, y = max(0, …) and dy is cut off where y = 0.
 ///   Saves x (when W needs a gradient), W (when x does) and, with relu, y.
 ///
-///   Tensor<float> y = conv3d(x, weight, bias);
-///   y = conv3d(x, weight, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same(), .relu = true});
+///   const auto x = ones<float>({1, 3, 8, 6, 6}), w = ones<float>({4, 3, 3, 3, 3});
+///   conv3d(x, w, zeros<float>({4}));                                         // → (1, 4, 6, 4, 4)
+///   conv3d(x, w, {}, {.stride = {1, 2, 2}, .padding = Padding3d::same()});   // → (1, 4, 8, 3, 3)
 ///
 /// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
 /// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile; on a GPU each sum
-/// is direct, and they reach the outputs that see them. The fast loops are those of one group
+/// is direct, and they reach the outputs that see them. There y of floats is made under
+/// PrecisionScope(Precision::bfloat16) of factors that are rounded to it, under tf32 where the kernel
+/// is one tap; gradients are products of floats. The fast loops are those of one group
 /// without dilation; others are products of tiles of x's windows, on every thread. Errors: shapes
 /// that do not fit, groups that do not divide the channels, a kernel larger than the padded x.
 
@@ -24,6 +27,7 @@
 
 #include "tandem/cpu/channel_sums.hpp"
 #include "tandem/cpu/conv3d_loops.hpp"
+#include "tandem/cpu/precision.hpp"
 #include "tandem/formula/relu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"
 #include "tandem/ops/parts/volume.hpp"
@@ -42,7 +46,7 @@ struct Conv3dOptions {
 namespace detail {
 
 template <class T>
-void conv3d_on_cpu(T* y, const T* x, const T* weight, const T* bias, bool relu,
+void conv3d_on_cpu(Precision, T* y, const T* x, const T* weight, const T* bias, bool relu,
                    const Window3d& window, std::int64_t samples, std::int64_t in, std::int64_t out,
                    std::int64_t groups) {
   const ConvShape shape{window, samples, in, out, groups};
@@ -75,13 +79,13 @@ void conv3d_bias_on_cpu(T* db, const T* dz, std::int64_t samples, std::int64_t o
   channel_sums(db, dz, DimSplit{samples, out, positions});
 }
 
-/// y = the convolution + bias, cut off at 0 with relu;  dx and dW of dz, the gradient before the
+/// y = the convolution + bias, cut off at 0 with relu, `precision` a GPU's;  dx and dW of dz, the gradient before the
 /// relu;  db. `in` and `out` are channels of one group, the bias gradient's `out` all of them; bias
 /// may be null.
 template <class T>
-inline const Kernel<void(Queue&, T* y, const T* x, const T* weight, const T* bias, bool relu,
-                         const Window3d& window, std::int64_t samples, std::int64_t in,
-                         std::int64_t out, std::int64_t groups)>
+inline const Kernel<void(Queue&, Precision precision, T* y, const T* x, const T* weight,
+                         const T* bias, bool relu, const Window3d& window, std::int64_t samples,
+                         std::int64_t in, std::int64_t out, std::int64_t groups)>
     conv3d_forward{"conv3d_forward", conv3d_on_cpu<T>};
 template <class T>
 inline const Kernel<void(Queue&, T* dx, const T* dz, const T* weight, const Window3d& window,
@@ -118,9 +122,9 @@ Tensor<T> convolution(const char* op, const Tensor<T>& x, const Tensor<T>& weigh
   const Tensor<T> xs = x.detach().contiguous(), ws = weight.detach().contiguous();
   const Tensor<T> b = bias.defined() ? bias.detach().contiguous() : Tensor<T>();
   const Tensor<T> y({samples, k[0], window[0].out, window[1].out, window[2].out}, device);
-  conv3d_forward<T>(device, y.mutable_device_data(), xs.device_data(), ws.device_data(),
-                    b.defined() ? b.device_data() : nullptr, options.relu, window, samples, in, out,
-                    groups);
+  conv3d_forward<T>(device, product_precision(), y.mutable_device_data(), xs.device_data(),
+                    ws.device_data(), b.defined() ? b.device_data() : nullptr, options.relu, window,
+                    samples, in, out, groups);
   const auto keep = [](bool wanted, const Tensor<T>& t) {
     return autograd::save(wanted ? t : Tensor<T>());
   };

@@ -1,10 +1,11 @@
 #pragma once
 /// cosine_similarity — y = Σ x̂·ẑ along a dimension, x̂ = x/max(‖x‖, ε), ẑ = z/max(‖z‖, ε).
 ///   dx = (ẑ − x̂·y)/‖x‖·dy where ‖x‖ > ε, ẑ/ε·dy elsewhere;   dz likewise
-///   x, z (…, n, …), which broadcast → that shape without the dimension.  Composed of normalize, mul
-///   and sum.
+///   x, z (…, n, …) of as many dimensions, which broadcast → that shape without the dimension.
+///   Composed of normalize, mul and sum.
 ///
-///   Tensor<float> y = cosine_similarity(video, text, -1);
+///   cosine_similarity(tensor<float>({{1, 0}, {3, 4}}), tensor<float>({{2, 0}}), -1);
+///   // → [1., 0.6]
 ///
 /// The dimension is 1 by default, as PyTorch's (whose gradient below ε is not that of its value).
 /// Errors: shapes that do not broadcast, ε not positive.

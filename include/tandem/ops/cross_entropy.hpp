@@ -6,9 +6,11 @@
 ///   x (…, C), ids int64 (…) or probabilities (…, C) → () or, with Reduction::none, (…).
 ///   Saves x, the targets and lse per row.
 ///
-///   cross_entropy(logits, labels).backward();
-///   cross_entropy(logits, labels, {.ignore_index = -100});   // rows with that id have no loss
-///   cross_entropy(logits, labels, {.weight = class_weights, .label_smoothing = 0.1});
+///   const auto logits = tensor<float>({{2, 0}, {0, 3}});
+///   const auto ids = tensor<std::int64_t>({0, 1});
+///   cross_entropy(logits, ids);                                                // → 0.0878
+///   cross_entropy(logits, ids, {.ignore_index = 1, .label_smoothing = 0.1});   // → 0.2269
+///   cross_entropy(logits, softmax(logits));                                    // → 0.2781
 ///
 /// With weights of the classes or label smoothing it is nll_loss(log_softmax(x)), whose formula
 /// nll_loss.hpp has (rows whose logits are NaN then have a NaN gradient, ignored or not).

@@ -3,7 +3,7 @@
 ///   dxⱼ = Σ_{i ≥ j} dyᵢ: the same sum from the other end.
 ///   x (…, n, …) → same shape.  Saves nothing.  Sums of floats are kept in double; integers wrap.
 ///
-///   Tensor<float> integral = cumsum(scores, 1);
+///   cumsum(tensor<float>({{1, 2, 3}, {4, 5, 6}}), 1);   // → [[1., 3., 6.], [4., 9., 15.]]
 ///
 /// Errors: a dimension out of range.
 

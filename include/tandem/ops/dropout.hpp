@@ -4,9 +4,9 @@
 ///   dx = dy·m
 ///   x (…) → same shape.  Saves three integers: the mask is drawn again in backward.
 ///
-///   Generator random(seed);
-///   Tensor<float> y = dropout(x, 0.1, random);              // training
-///   Tensor<float> z = dropout(x, 0.1, random, false);       // evaluation: x itself
+///   const auto x = ones<float>({8});
+///   dropout(x, 0.5, random);          // → [0., 2., 2., 2., 2., 0., 2., 0.]
+///   dropout(x, 0.5, random, false);   // evaluation: x itself
 ///
 /// Element i (in row-major order) is dropped when word i mod 4 of Philox block position + i/4 of
 /// the generator is below p·2³²: the mask depends on seed, stream and position only, not on the

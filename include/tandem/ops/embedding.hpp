@@ -3,7 +3,8 @@
 ///   dweight[i, :] = Σ dy[…, :] over the places where ids = i, in their order: same bits always
 ///   ids int64 (…), weight (V, d) → (…, d).  Saves ids.
 ///
-///   Tensor<float> tokens = embedding(ids, table);   // ids (77), table (49408, 512) → (77, 512)
+///   const auto table = tensor<float>({{0, 0}, {1, 10}, {2, 20}});
+///   embedding(tensor<std::int64_t>({2, 0, 2}), table);   // → [[2., 20.], [0., 0.], [2., 20.]]
 ///
 /// Errors: weight not two-dimensional, an id outside [0, V) (on a GPU: a row of NaN, as in
 /// index_select).

@@ -3,7 +3,7 @@
 ///   dx = dy·y
 ///   x (…) → same shape.  Saves y.  Within 1 unit in the last place: cpu/vmath.hpp.
 ///
-///   Tensor<float> weights = exp(scores - max(scores, -1, true).values);
+///   exp(tensor<float>({0, 1, -INFINITY}));   // → [1., 2.7183, 0.]
 
 #include "tandem/formula/exp.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

@@ -3,8 +3,9 @@
 ///   dx = dy, reversed in the same way.   Composed of index_select.
 ///   x (…) → same shape, a copy.  Saves the places.
 ///
-///   Tensor<float> mirrored = flip(image, -1);
-///   flip(x, {0, 1});
+///   const auto x = tensor<float>({{1, 2}, {3, 4}});
+///   flip(x, -1);       // → [[2., 1.], [4., 3.]]
+///   flip(x, {0, 1});   // → [[4., 3.], [2., 1.]]
 ///
 /// Errors: no dimension, one out of range or given twice.
 

@@ -5,8 +5,11 @@
 ///   W (O, …), b, γ, β, μ, σ² (O) → W′ of the same shape, b′ (O); b, γ and β may be undefined (0,
 ///   1, 0).
 ///
+///   const auto x = ones<float>({1, 2, 3, 3, 3}), w = randn<float>({4, 2, 1, 1, 1}, random);
+///   auto gamma = ones<float>({4}), beta = gamma, mean = gamma, variance = gamma;
 ///   const FoldedConv<float> folded = fold_batch_norm(w, {}, gamma, beta, mean, variance, 1e-3);
-///   conv3d(x, folded.weight, folded.bias);   // = batch_norm(conv3d(x, w), …)
+///   const auto y = batch_norm(conv3d(x, w), gamma, beta, mean, variance, {.epsilon = 1e-3});
+///   allclose(conv3d(x, folded.weight, folded.bias), y, {.atol = 1e-5});   // → true
 ///
 /// For inference: it has no backward. Computed in double. Errors: shapes, ε not positive.
 

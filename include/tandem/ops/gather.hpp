@@ -4,7 +4,8 @@
 ///   x (…, n, …), index int64 of the same rank, no larger than x outside d → shape of index.
 ///   Saves index.
 ///
-///   Tensor<float> of_label = gather(scores, -1, labels.unsqueeze(-1));
+///   const auto scores = tensor<float>({{1, 2}, {3, 4}});
+///   gather(scores, -1, tensor<std::int64_t>({{1}, {0}}));   // → [[2.], [3.]]
 ///
 /// Errors: ranks differ, index larger than x outside d, an index outside [0, n); on a GPU such an
 /// index gives NaN (0 for integers) and no gradient.

@@ -3,8 +3,8 @@
 ///   dx = dy·(Φ(x) + x·φ(x)),  φ(x) = e^(−x²/2)/√(2π)
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> h = gelu(linear(x, w, b));
-///   Tensor<float> as_gpt2 = gelu(x, GeluForm::tanh);
+///   gelu(tensor<float>({-1, 0, 1}));                   // → [-0.1587, 0., 0.8413]
+///   gelu(tensor<float>({-1, 0, 1}), GeluForm::tanh);   // → [-0.1588, 0., 0.8412]   as GPT-2
 ///
 /// GeluForm::tanh has σ(2u) = (1 + tanh u)/2, u = √(2/π)·(x + 0.044715·x³), in the place of Φ(x):
 /// at most 0.0005 away, for models that were trained with it (PyTorch's approximate="tanh").

@@ -5,7 +5,8 @@
 ///   x (N, C, …), γ (C), β (C) → same shape; γ and β may be undefined (1 and 0); σ² and the means
 ///   are those of the C/groups channels together.                               [Wu & He 2018, eq. 7]
 ///
-///   Tensor<float> y = group_norm(x, 32, weight, bias);   // groups = C: instance norm
+///   const auto x = tensor<float>({{1, 3, 10, 30}});          // 1 sample, 4 channels
+///   group_norm(x, 2, ones<float>({4}), zeros<float>({4}));   // → [[-1., 1., -1., 1.]]
 ///
 /// Errors: groups that do not divide the channels; γ or β not of shape (C); ε not positive.
 

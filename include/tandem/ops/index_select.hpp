@@ -4,7 +4,8 @@
 ///   x (…, n, …), ids int64 (m) → (…, m, …).  Saves ids.
 ///   The sum runs over j in increasing order whatever the thread count: same bits.
 ///
-///   Tensor<float> two_rows = index_select(x, 0, tensor<std::int64_t>({4, 1}));
+///   const auto x = tensor<float>({{0, 1}, {10, 11}, {20, 21}});
+///   index_select(x, 0, tensor<std::int64_t>({2, 0}));   // → [[20., 21.], [0., 1.]]
 ///
 /// Errors: ids not one-dimensional, an id outside [0, n). On a GPU, where looking at the ids would
 /// mean to wait, such an id selects NaN (0 for integers) and gets no gradient.

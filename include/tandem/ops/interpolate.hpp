@@ -7,12 +7,14 @@
 ///   x (N, C, …), size (…) → (N, C, size).  Composed of index_select, mul and add; along two axes
 ///   linear is bilinear, along three trilinear.
 ///
-///   Tensor<float> y = interpolate(x, {2 * x.size(2), 2 * x.size(3)}, {.mode = Interpolation::linear});
+///   const auto x = tensor<float>({{1, 2}, {3, 4}}).reshape({1, 1, 2, 2});
+///   interpolate(x, {2, 4});   // → [[[[1., 1., 2., 2.], [3., 3., 4., 4.]]]]
+///   interpolate(x, {2, 3}, {.mode = Interpolation::linear, .align_corners = true});
+///   // → [[[[1., 1.5, 2.], [3., 3.5, 4.]]]]
 ///
 /// A position is computed in double, a nearest one exactly (PyTorch's rounds in float, which shows
-/// at a few sizes). Errors: sizes that do not fit or are 0, an empty axis, align_corners of nearest.
-
-#include <vector>
+/// at a few sizes). The result never shares x's memory: at the same size it is a copy.
+/// Errors: sizes that do not fit or are 0, an empty axis, align_corners of nearest.
 
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/index_select.hpp"
@@ -37,11 +39,26 @@ Tensor<T> interpolate_along(const Tensor<T>& x, int dim, std::int64_t to,
                             const InterpolateOptions& options) {
   const std::int64_t n = x.size(dim);
   const auto on_device = [&](const auto& tensor) { return tensor.to(x.device()); };
-  std::vector<std::int64_t> low, high;
-  std::vector<T> weight, rest;
+  const bool nearest = options.mode == Interpolation::nearest;
+  Shape shape{to};
+  for (int a = dim + 1; a < x.rank(); ++a) shape.push_back(1);
+  // Tensors, not vectors: a size beyond all memory is refused by their storage before the loop.
+  const Tensor<std::int64_t> low({to}), high({nearest ? 0 : to});
+  const Shape weights = nearest ? Shape{0} : shape;
+  const Tensor<T> weight(weights), rest(weights);
+  std::int64_t* const first_at = low.mutable_data();
+  std::int64_t* const second_at = high.mutable_data();
+  T *const second_weight = weight.mutable_data(), *const first_weight = rest.mutable_data();
+  std::int64_t floor = 0, over = 0;  // j·n = floor·to + over, without the product
   for (std::int64_t j = 0; j < to; ++j) {
-    if (options.mode == Interpolation::nearest) {
-      low.push_back(j * n / to);
+    if (nearest) {
+      first_at[j] = floor;
+      floor += n / to;
+      over += n % to;
+      if (over >= to) {
+        over -= to;
+        ++floor;
+      }
       continue;
     }
     const auto at = static_cast<double>(j), from = static_cast<double>(n);
@@ -52,19 +69,16 @@ Tensor<T> interpolate_along(const Tensor<T>& x, int dim, std::int64_t to,
       p = at * (from - 1) / static_cast<double>(to - 1);
     }
     const std::int64_t i = p > 0 ? static_cast<std::int64_t>(p) : 0;
-    low.push_back(i < n ? i : n - 1);
-    high.push_back(i + 1 < n ? i + 1 : n - 1);
+    first_at[j] = i < n ? i : n - 1;
+    second_at[j] = i + 1 < n ? i + 1 : n - 1;
     const double w = p > 0 ? p - static_cast<double>(i) : 0;
-    weight.push_back(static_cast<T>(w));
-    rest.push_back(static_cast<T>(1 - w));
+    second_weight[j] = static_cast<T>(w);
+    first_weight[j] = static_cast<T>(1 - w);
   }
-  const Tensor<T> first = index_select(x, dim, on_device(from_vector<std::int64_t>(low)));
-  if (options.mode == Interpolation::nearest) return first;
-  Shape shape{to};
-  for (int a = dim + 1; a < x.rank(); ++a) shape.push_back(1);
-  const Tensor<T> second = index_select(x, dim, on_device(from_vector<std::int64_t>(high)));
-  return add(mul(first, on_device(from_vector<T>(rest, shape))),
-             mul(second, on_device(from_vector<T>(weight, shape))));
+  const Tensor<T> first = index_select(x, dim, on_device(low));
+  if (nearest) return first;
+  const Tensor<T> second = index_select(x, dim, on_device(high));
+  return add(mul(first, on_device(rest)), mul(second, on_device(weight)));
 }
 
 }  // namespace detail
@@ -79,13 +93,18 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> interpolate(
                x.shape(), " and ", size);
   TANDEM_CHECK(options.mode == Interpolation::linear || !options.align_corners, op,
                "align_corners is for linear interpolation only");
-  Tensor<T> y = x;
+  Shape shape = x.shape();
   for (int a = 0; a < size.rank(); ++a) {
     TANDEM_CHECK(size[a] >= 1 && x.size(a + 2) >= 1, op, "sizes must be at least 1, got ", size,
                  " for x of shape ", x.shape());
+    shape[a + 2] = size[a];
+  }
+  (void)shape.numel();  // too many elements are refused before anything is computed
+  Tensor<T> y = x;
+  for (int a = 0; a < size.rank(); ++a) {
     if (size[a] != x.size(a + 2)) y = detail::interpolate_along(y, a + 2, size[a], options);
   }
-  return y;
+  return shape == x.shape() ? y.clone() : y;
 }
 
 TANDEM_NAMESPACE_END

@@ -2,7 +2,10 @@
 /// isnan, isinf, isfinite — x is NaN, x = ±∞, x is neither, element by element → Tensor<bool>.
 ///   x (…) → bool of the same shape.
 ///
-///   TANDEM_CHECK(all(isfinite(loss.detach())).item(), "training", "the loss is not finite");
+///   const auto x = tensor<float>({1, NAN, -INFINITY});
+///   isnan(x);      // → [False, True, False]
+///   isinf(x);      // → [False, False, True]
+///   isfinite(x);   // → [True, False, False]
 ///
 /// There is no derivative: under recording, an x that needs a gradient is refused (detach() it).
 

@@ -4,7 +4,8 @@
 ///   dx = −t·g;   dt = (log t + 1 − x)·g, −x·g where t = 0;   g = dl, or dl/n for the mean
 ///   x, t of one shape → () or, with Reduction::none, that shape.  Composed of where, log, mul, sum.
 ///
-///   const Tensor<float> d = kl_div(log_softmax(student), softmax(teacher), {.reduction = Reduction::sum}) / rows;
+///   const auto student = tensor<float>({{0, 0}}), teacher = tensor<float>({{0.9, 0.1}});
+///   kl_div(log_softmax(student), teacher, {.reduction = Reduction::sum});   // → 0.3681
 ///
 /// The mean is over all elements, as PyTorch's "mean"; the divergence of distributions is the sum
 /// over them ("batchmean" is the sum divided by the rows). Errors: shapes differ.

@@ -3,7 +3,7 @@
 ///   dx = sign(x − t)·g;   dt = −dx;   g = dl, or dl/n for the mean;  sign(0) = 0
 ///   x, t of one shape → () or, with Reduction::none, that shape.  Composed of sub, abs and sum.
 ///
-///   l1_loss(prediction, target).backward();
+///   l1_loss(tensor<float>({1, 2}), tensor<float>({0, 5}));   // → 2.
 ///
 /// Errors: shapes differ (losses do not broadcast).
 

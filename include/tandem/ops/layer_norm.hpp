@@ -6,8 +6,10 @@
 ///   Saves x, γ and, per row, μ and s.  μ first, then σ² around it: no cancellation.
 ///   dγ and dβ are added up in blocks of 128 rows: same bits for any thread count.
 ///
-///   Tensor<float> y = layer_norm(x, weight, bias);
+///   const auto x = tensor<float>({{1, 3}, {0, 100}});
+///   layer_norm(x, tensor<float>({1, 1}), tensor<float>({0, 10}));   // → [[-1., 11.], [-1., 11.]]
 ///
+/// Deviations whose squares overflow T, for float from 1.8e19 on, make x̂ 0, as in PyTorch.
 /// Errors: γ or β not of shape (n), ε not positive.
 
 #include <cstdint>

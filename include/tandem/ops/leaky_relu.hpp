@@ -3,7 +3,7 @@
 ///   dx = dy where x > 0, slope·dy elsewhere (at 0, too)
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> h = leaky_relu(x, 0.2);
+///   leaky_relu(tensor<float>({-5, 0, 5}), 0.2);   // → [-1., 0., 5.]
 
 #include "tandem/formula/leaky_relu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

@@ -7,8 +7,10 @@
 ///   Under PrecisionScope(Precision::bfloat16) the three products round x, W and dz
 ///   (cpu/precision.hpp).
 ///
-///   Tensor<float> h = linear(x, weight, bias, Activation::gelu);
-///   Tensor<float> y = linear(h, weight2, bias2, Activation::none, x);   // + x
+///   const auto x = tensor<float>({{1, 2}}), w = tensor<float>({{1, 1}, {1, -1}, {2, 0}});
+///   linear(x, w, tensor<float>({0, 0, 1}));                  // → [[3., -1., 3.]]
+///   const auto y = linear(x, w, {}, Activation::relu);       // → [[3., 0., 2.]]
+///   linear(y, w.transpose(0, 1), {}, Activation::none, x);   // → [[8., 5.]]   + x
 ///
 /// Errors: shapes that do not fit; tensors on different devices.
 

@@ -6,8 +6,8 @@
 ///   b and r may be undefined.  Saves W; x̃ only when W needs a gradient; z when there is an
 ///   activation.  With W frozen an upstream gradient costs one product.
 ///
-///   Tensor<bfloat16> w = weight.to<bfloat16>();                        // once: half the memory
-///   Tensor<float> y = linear_bf16(x, w, bias, Activation::quick_gelu);
+///   const auto x = tensor<float>({{1, 2}}), w = tensor<float>({{1, 1}, {-1, 0}});
+///   linear_bf16(x, w.to<bfloat16>(), {}, Activation::relu);   // → [[3., 0.]]
 ///
 /// Errors: shapes that do not fit; tensors on different devices.
 

@@ -5,8 +5,8 @@
 ///   rows and columns are more than 24, else up to the order of sums.  No derivative: a packed
 ///   weight is for passes that record nothing.
 ///
-///   const PackedWeight<float> packed(weight);            // a second copy of the weight
-///   Tensor<float> y = linear_packed(x, packed, bias, Activation::gelu);
+///   const PackedWeight<float> packed(tensor<float>({{1, 1}, {-1, 0}}));     // a second copy
+///   linear_packed(tensor<float>({{1, 2}}), packed, {}, Activation::relu);   // → [[3., 0.]]
 ///
 /// Every product has to bring its weight into the order in which the kernel reads it
 /// (cpu/gemm_pack.hpp). With 200 rows that is a tenth of the time.

@@ -3,7 +3,7 @@
 ///   dx = dy / x
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> entropy = -sum(p * log(clamp_min(p, 1e-12)), -1);
+///   log(tensor<float>({1, M_E, 0, -1}));   // → [0., 1., -inf, nan]
 
 #include "tandem/formula/log.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

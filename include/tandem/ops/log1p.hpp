@@ -3,7 +3,7 @@
 ///   dx = dy/(1 + x)
 ///   x (…) → same shape.  Saves x.  −∞ at −1, NaN below.
 ///
-///   Tensor<float> compressed = log1p(counts);
+///   log1p(tensor<float>({-1, 0, 1}));   // → [-inf, 0., 0.6931]
 
 #include "tandem/formula/log1p.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

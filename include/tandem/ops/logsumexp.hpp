@@ -4,7 +4,7 @@
 ///   dx = dy·e^(x−y)
 ///   x (…, n, …) → without that dimension, or with size 1 there (keepdim).  Saves x and y.
 ///
-///   Tensor<float> smooth_max = logsumexp(scores, 1);
+///   logsumexp(tensor<float>({{1000, 1000}}), 1);   // → [1000.6932]
 ///
 /// A row of −∞ (everything masked), or an empty one, gives −∞ and gradient 0; +∞ gives +∞, and NaN
 /// gives NaN. Errors: a dimension out of range.

@@ -3,7 +3,8 @@
 ///   dx = 0 where the mask holds, dy elsewhere.   Composed of where.
 ///   x (…), mask that broadcasts to x's shape, a number → shape of x.  Saves the mask.
 ///
-///   Tensor<float> scores = masked_fill(x, padding, -1e9);
+///   const auto x = tensor<float>({1, 2, 3});
+///   masked_fill(x, x > 2, -1);   // → [1., 2., -1.]
 ///
 /// Errors: the mask does not broadcast to x's shape; a number that the element type does not hold.
 

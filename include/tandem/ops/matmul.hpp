@@ -5,7 +5,10 @@
 ///   column, and that dimension is dropped from the result.  Saves a and b.
 ///   bfloat16 inputs are multiplied exactly and added up in float: the result is float.
 ///
-///   Tensor<float> s = matmul(q, k.transpose(-1, -2));   // no copy: GEMM reads k transposed
+///   const auto a = tensor<float>({{1, 2}, {3, 4}});
+///   matmul(a, tensor<float>({{1}, {10}}));                  // → [[21.], [43.]]
+///   matmul(a, a.transpose(-1, -2));                         // → [[5., 11.], [11., 25.]]   no copy
+///   matmul(ones<float>({8, 1, 3, 4}), ones<float>({5, 4, 2}));   // → (8, 5, 3, 2)
 ///
 /// Errors: inner dimensions differ, batch dimensions do not broadcast, a scalar.
 

@@ -4,7 +4,9 @@
 ///   x (…, n, …) → {values, indices}, both without that dimension or with size 1 there (keepdim);
 ///   max(x) alone takes all elements → ().  Saves the indices.
 ///
-///   auto [values, indices] = max(scores, 1);
+///   const auto x = tensor<float>({{1, 5, 5}, {7, 0, 2}});
+///   auto [values, indices] = max(x, 1);   // → [5., 7.], [1, 0]
+///   max(x);                               // → 7.
 ///
 /// The first of equal elements is chosen, and gets the whole gradient; NaN wins over everything.
 /// Errors: a dimension out of range, or an empty one.

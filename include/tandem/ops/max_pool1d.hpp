@@ -3,7 +3,9 @@
 ///   dx[n, c, q] = Σ dy over the windows that chose q: the first of equals, as max_pool3d.
 ///   x (N, C, L) → (N, C, L'), sizes in window3d.hpp.  Saves where each maximum was.
 ///
-///   Tensor<float> y = max_pool1d(x, {.kernel = 3, .stride = 2, .padding = 1});
+///   const auto x = tensor<float>({1, 3, 2, 0, 5, 4}).reshape({1, 1, 6});
+///   max_pool1d(x, {.kernel = 2});                              // → [[[3., 2., 5.]]]
+///   max_pool1d(x, {.kernel = 3, .stride = 2, .padding = 1});   // → [[[3., 3., 5.]]]
 ///
 /// It is max_pool3d of flat volumes. Errors: a kernel that does not fit, padding not below the
 /// kernel.

@@ -3,7 +3,9 @@
 ///   dx[n, c, q] = Σ dy over the windows that chose q: the first of equals, as max_pool3d.
 ///   x (N, C, H, W) → (N, C, H', W'), sizes in window3d.hpp.  Saves where each maximum was.
 ///
-///   Tensor<float> y = max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});
+///   const auto x = arange<float>(16).reshape({1, 1, 4, 4});
+///   max_pool2d(x, {.kernel = 2});                              // → [[[[5., 7.], [13., 15.]]]]
+///   max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1});   // → (1, 1, 2, 2)
 ///
 /// It is max_pool3d of flat volumes. Errors: a kernel that does not fit, padding not below the
 /// kernel.

@@ -5,9 +5,10 @@
 ///   height, width; what padding wins is lost. The first NaN wins over everything.
 ///   x (N, C, D, H, W) → (N, C, D', H', W'), sizes in window3d.hpp.  Saves where each maximum was.
 ///
-///   Tensor<float> y = max_pool3d(x, {.kernel = Triple::all(2)});                    // stride 2
-///   y = max_pool3d(x, {.kernel = Triple::all(3), .stride = Triple::all(1),
-///                      .padding = Padding3d::same(), .padding_value = 0});          // as I3D pads
+///   const auto x = arange<float>(64).reshape({1, 1, 4, 4, 4});
+///   max_pool3d(x, {.kernel = Triple::all(4)});                           // → [[[[[63.]]]]]
+///   max_pool3d(x, {.kernel = Triple::all(3), .stride = Triple::all(1),
+///                  .padding = Padding3d::same(), .padding_value = 0});   // → (1, 1, 4, 4, 4)
 ///
 /// With −∞, the default, padding never wins; after a ReLU, 0 gives the same values.
 /// Each row of the result takes the maximum over depth and height for every column first, vectors

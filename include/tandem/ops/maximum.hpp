@@ -5,7 +5,9 @@
 ///   each summed over the dimensions in which its operand was broadcast.
 ///   a, b of shapes that broadcast → the common shape.  Saves both.
 ///
-///   Tensor<float> overlap = maximum(minimum(end_a, end_b) - maximum(begin_a, begin_b), zero);
+///   const auto a = tensor<float>({1, 5, NAN}), b = tensor<float>({2, 3, 0});
+///   maximum(a, b);   // → [2., 5., nan]
+///   minimum(a, b);   // → [1., 3., nan]
 ///
 /// Equal elements share the gradient, half each, as in PyTorch. NaN wins over every number, and
 /// both operands then have the whole gradient. With a number in place of b: clamp_min and

@@ -3,8 +3,9 @@
 ///   dx = dy / n, repeated.   Composed of sum and div.
 ///   x (…) → the shape without those dimensions, or with size 1 there (keepdim).
 ///
-///   mean(x)                // everything → ()
-///   mean(x, -1, true)      // the last dimension, kept as size 1
+///   const auto x = tensor<float>({{1, 2}, {3, 6}});
+///   mean(x);             // → 3.
+///   mean(x, -1, true);   // → [[1.5], [4.5]]
 ///
 /// Errors: a dimension out of range or given twice; no elements to average.
 

@@ -4,7 +4,9 @@
 ///   x (…, n, …) → {values, indices}, both without that dimension or with size 1 there (keepdim);
 ///   min(x) alone takes all elements → ().  Saves the indices.
 ///
-///   auto [values, indices] = min(scores, 1);
+///   const auto x = tensor<float>({{1, 5, 1}, {7, 0, 2}});
+///   auto [values, indices] = min(x, 1);   // → [1., 0.], [0, 1]
+///   min(x);                               // → 0.
 ///
 /// The first of equal elements is chosen, and gets the whole gradient; NaN wins over everything.
 /// Errors: a dimension out of range, or an empty one.

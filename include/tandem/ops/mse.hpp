@@ -3,7 +3,7 @@
 ///   dx = 2 (x − t)·g;   dt = −dx;   g = dl, or dl/n for the mean
 ///   x, t of one shape → () or, with Reduction::none, that shape.  Saves x and t.
 ///
-///   mse(prediction, target).backward();
+///   mse(tensor<float>({1, 2}), tensor<float>({0, 5}));   // → 5.
 ///
 /// Errors: shapes differ (losses do not broadcast).
 

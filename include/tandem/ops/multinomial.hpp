@@ -3,8 +3,9 @@
 ///   weights (n) or (rows, n), count → int64 (count) or (rows, count).  On the CPU only.
 ///   The numbers are those of the generator, row after row: same seed, same draws.
 ///
-///   Generator random(7);
-///   Tensor<std::int64_t> next = multinomial(softmax(logits, -1), 1, random);
+///   const auto weights = tensor<float>({0, 1, 3});
+///   multinomial(weights, 8, random, true);   // → [2, 2, 1, 2, 2, 2, 2, 2]
+///   multinomial(weights, 2, random);         // → [2, 1]
 ///
 /// Without replacement an index is drawn once, each with the probabilities of those that are left:
 /// the smallest eᵢ/wᵢ for exponential eᵢ come first.               [Efraimidis & Spirakis 2006]

@@ -5,7 +5,8 @@
 ///   x (…, C), ids int64 (…), w (C) or undefined (1) → () or, with Reduction::none, (…).
 ///   Composed of gather, index_select, where, mul and sum.
 ///
-///   nll_loss(log_softmax(logits), labels, {.weight = class_weights, .label_smoothing = 0.1});
+///   const auto logits = tensor<float>({{2, 0}, {0, 3}}), weight = tensor<float>({1, 2});
+///   nll_loss(log_softmax(logits), tensor<std::int64_t>({0, 1}), {.weight = weight});   // → 0.0747
 ///
 /// Rows with the id `ignore_index` have loss and gradient 0 and do not count in the mean, which is 0
 /// without any. w is a constant: one that needs a gradient is refused. Errors: shapes that do not
@@ -55,6 +56,8 @@ void require_class_loss(const char* op, const char* what, const Tensor<T>& x,
   TANDEM_CHECK(ids.shape() == rows, op, what, " of shape ", x.shape(), " need class ids of shape ",
                rows, ", these are ", ids.shape());
   const std::int64_t classes = x.size(-1);
+  TANDEM_CHECK(classes > 0 || ids.numel() == 0, op, what, " of shape ", x.shape(),
+               " have no classes");
   TANDEM_CHECK(!options.weight.defined() || options.weight.shape() == Shape{classes}, op,
                "the weights of the classes must have shape (", classes, ",), they have ",
                options.weight.defined() ? options.weight.shape() : Shape());

@@ -3,7 +3,7 @@
 ///   x (…) of k dimensions → int64 (m, k), a row for each of the m elements.  On the CPU only: m is
 ///   known when all elements have been looked at.
 ///
-///   Tensor<std::int64_t> places = nonzero(x > 0.5);       // of the true ones
+///   nonzero(tensor<float>({{0.2, 0.7}, {0.9, 0.1}}) > 0.5);   // → [[0, 1], [1, 0]]
 ///
 /// NaN is not 0. There is no derivative: under recording, an x that needs a gradient is refused
 /// (detach() it).

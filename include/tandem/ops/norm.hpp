@@ -4,9 +4,10 @@
 ///   x (…) → the shape without those dimensions, or with size 1 there (keepdim).
 ///   p = 1 and ∞ are composed of abs, sum and max; p = 2 has the loops of normalize.  Saves x/y.
 ///
-///   norm(gradient)                          // of all elements, p = 2
-///   norm(x, 1, -1, true)                    // Σ |x| over the last dimension, kept as size 1
-///   norm(x, INFINITY, {0, 1})
+///   const auto x = tensor<float>({{3, 4}, {0, -7}});
+///   norm(x);                     // → 8.6023   p = 2
+///   norm(x, 1, -1, true);        // → [[7.], [7.]]
+///   norm(x, INFINITY, {0, 1});   // → 7.
 ///
 /// The 2-norm is exact to rounding for every magnitude (normalize.hpp): no square overflows or
 /// vanishes. bfloat16 is computed in float and rounded once. Errors: another p; a dimension out of

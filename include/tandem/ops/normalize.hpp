@@ -5,7 +5,7 @@
 ///   The norm is exact to rounding for every magnitude: when Σx² leaves the range of T the row is
 ///   scaled by its largest |x| first. A NaN in a row makes all of it NaN.
 ///
-///   Tensor<float> cosines = matmul(normalize(video), normalize(text).transpose(0, 1));
+///   normalize(tensor<float>({{3, 4}, {0, 0}}));   // → [[0.6, 0.8], [0., 0.]]
 ///
 /// Errors: ε not positive.
 

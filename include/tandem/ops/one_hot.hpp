@@ -2,7 +2,7 @@
 /// one_hot — y[…, c] = 1 where c = id, else 0.
 ///   ids int64 (…) → (…, classes) of T, int64 if it is left out.   Composed of eq and to.
 ///
-///   Tensor<float> targets = one_hot<float>(labels, 20);
+///   one_hot<float>(tensor<std::int64_t>({2, 0}), 3);   // → [[0., 0., 1.], [1., 0., 0.]]
 ///
 /// Ids have no gradient. Errors: fewer than 0 classes, an id outside [0, classes); on a GPU, where
 /// looking at the ids would mean to wait, such an id has a row of zeros.

@@ -4,8 +4,9 @@
 ///   x (n₀, n₁, …) → (b₀ + n₀ + a₀, b₁ + n₁ + a₁, …): one pair {before, after} per dimension, in
 ///   order, as numpy.pad takes them.  Saves nothing but sizes.
 ///
-///   pad(x, {{0, 0}, {1, 2}});           // one column before, two after, zeros
-///   pad(x, {{0, 1}, {0, 0}}, 0.25);     // one row of 0.25 below
+///   const auto x = tensor<float>({{1, 2}, {3, 4}});
+///   pad(x, {{0, 0}, {1, 2}});         // → [[0., 1., 2., 0., 0.], [0., 3., 4., 0., 0.]]
+///   pad(x, {{0, 1}, {0, 0}}, 0.25);   // → [[1., 2.], [3., 4.], [0.25, 0.25]]
 ///
 /// Errors: not one pair per dimension; a negative margin.
 

@@ -3,7 +3,8 @@
 ///   dx = dy·p·xᵖ⁻¹, and 0 for p = 0
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> focal = pow(1.0 - p, 2.5) * loss;
+///   pow(tensor<float>({1, 2, 3}), 2);   // → [1., 4., 9.]
+///   pow(tensor<float>({4, 9}), -0.5);   // → [0.5, 0.3333]
 ///
 /// Whole p from −4 to 4 multiply; others call the C library's pow, so a negative x gives NaN.
 

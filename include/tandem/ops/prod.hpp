@@ -1,11 +1,14 @@
 #pragma once
 /// prod — y = Π x along a dimension, or over all elements.
 ///   dxᵢ = dy·Π_{j ≠ i} xⱼ, as the product of those before and of those behind: no division by xᵢ,
-///   so that it is right where elements are 0.
+///   so that it is right where elements are 0; also where the product of the others overflows, if
+///   all are finite: with one 0 only its own element has a gradient, with more none.
 ///   x (…, n, …) → without that dimension, or with size 1 there (keepdim); prod(x) → ().
 ///   Saves x.  Integers and bool are multiplied as int64 and wrap around.
 ///
-///   Tensor<double> joint = prod(probabilities, -1);
+///   const auto x = tensor<float>({{1, 2}, {3, 4}});
+///   prod(x, -1);   // → [2., 12.]
+///   prod(x);       // → 24.
 ///
 /// The product of none is 1. bfloat16 is computed in float and rounded once.
 /// Errors: a dimension out of range.
@@ -59,19 +62,28 @@ void prod_backward_on_cpu(T* dx, const T* dy, const T* x, std::int64_t outer, st
   each_run_of_columns(outer, n, inner,
                       [=](std::int64_t first, std::int64_t column, std::int64_t count) {
                         T products[64];
-                        for (std::int64_t k = 0; k < count; ++k) products[k] = dy[column + k];
+                        std::int64_t zeros[64];  // -1 where something is not finite
+                        for (std::int64_t k = 0; k < count; ++k) {
+                          products[k] = dy[column + k];
+                          zeros[k] = products[k] - products[k] == 0 ? 0 : -1;
+                        }
                         for (std::int64_t i = 0; i < n; ++i) {  // dy times those before
                           const std::int64_t at = first + i * inner;
                           for (std::int64_t k = 0; k < count; ++k) {
+                            const T value = x[at + k];
                             dx[at + k] = products[k];
-                            products[k] *= x[at + k];
+                            products[k] *= value;
+                            if (!(value - value == 0)) zeros[k] = -1;
+                            if (zeros[k] >= 0 && value == 0) ++zeros[k];
                           }
                         }
                         for (std::int64_t k = 0; k < count; ++k) products[k] = 1;
                         for (std::int64_t i = n - 1; i >= 0; --i) {  // times those behind
                           const std::int64_t at = first + i * inner;
                           for (std::int64_t k = 0; k < count; ++k) {
-                            dx[at + k] *= products[k];
+                            // A 0 among the others makes the product 0, whatever overflows.
+                            const bool none = zeros[k] > 1 || (zeros[k] == 1 && !(x[at + k] == 0));
+                            dx[at + k] = none ? T(0) : dx[at + k] * products[k];
                             products[k] *= x[at + k];
                           }
                         }

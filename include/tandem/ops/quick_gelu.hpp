@@ -3,7 +3,7 @@
 ///   dx = dy·(s + 1.702x·s·(1 − s)),  s = σ(1.702x)
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> h = quick_gelu(linear(x, w, b));
+///   quick_gelu(tensor<float>({-1, 0, 1}));   // → [-0.1542, 0., 0.8458]
 
 #include "tandem/formula/quick_gelu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

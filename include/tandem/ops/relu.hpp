@@ -3,7 +3,7 @@
 ///   dx = dy where y > 0, 0 elsewhere (0 at 0)
 ///   x (…) → same shape.  Saves y.
 ///
-///   Tensor<float> h = relu(linear(x, w, b));
+///   relu(tensor<float>({-2, 0, 3}));   // → [0., 0., 3.]
 
 #include "tandem/formula/relu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

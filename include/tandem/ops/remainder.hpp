@@ -3,7 +3,7 @@
 ///   da = dy,  db = −dy·⌊a/b⌋; each summed over the dimensions in which its operand was broadcast.
 ///   a, b of shapes that broadcast → the common shape; b may be a number.  Saves both.
 ///
-///   Tensor<float> phase = remainder(t, 2.0);              // in [0, 2): remainder(-0.5, 2) is 1.5
+///   remainder(tensor<float>({-0.5, 2.5}), 2);   // → [1.5, 0.5]
 ///
 /// C's fmod, which is exact, and + b where the signs differ: a tiny a of the other sign may round
 /// up to b. A divisor of 0 gives NaN, among integers it throws. bfloat16 is computed in float.

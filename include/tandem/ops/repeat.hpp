@@ -4,8 +4,9 @@
 ///   x (n₀, n₁, …), times (t₀, t₁, …) → (t₀·n₀, t₁·n₁, …).  Saves nothing.  Where there are more
 ///   times than dimensions, x gets leading ones of size 1.
 ///
-///   repeat(row, {5, 1});           // (n) → (5, n)
-///   repeat(x, {1, 2, 1});          // twice along dimension 1 of three
+///   repeat(tensor<float>({1, 2}), {2, 3});
+///   // → [[1., 2., 1., 2., 1., 2.], [1., 2., 1., 2., 1., 2.]]
+///   repeat(ones<float>({3, 4, 5}), {1, 2, 1});   // → (3, 8, 5)
 ///
 /// expand() repeats dimensions of size 1 without a copy. Errors: fewer times than dimensions, one
 /// that is negative.
@@ -30,7 +31,8 @@ Tensor<T> repeat(const Tensor<T>& x, const Shape& times) {
     if (times[d] == 1) continue;
     const detail::DimSplit s = detail::split_at(shape, d);
     const std::int64_t behind = s.n * s.inner;
-    shape[d] *= times[d];
+    TANDEM_CHECK(!__builtin_mul_overflow(shape[d], times[d], &shape[d]), "repeat", "dimension ", d,
+                 " of shape ", x.shape(), " cannot be repeated ", times[d], " times");
     y = y.reshape({s.outer, 1, behind}).expand({s.outer, times[d], behind}).reshape(shape);
   }
   return y.storage() == x.storage() ? y.clone() : y;  // repeated once: still a view

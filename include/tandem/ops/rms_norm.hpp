@@ -4,7 +4,8 @@
 ///   x (…, n), γ (n) → (…, n); γ may be undefined (1).   Composed of square, mean, pow and mul.
 ///   Without ε it is T's, numeric_limits<T>::epsilon(), as in PyTorch.
 ///
-///   Tensor<float> y = rms_norm(x, weight, 1e-6);
+///   rms_norm(tensor<float>({{1, 7}, {0, 100}}), tensor<float>({1, 10}), 1e-6);
+///   // → [[0.2, 14.], [0., 14.1421]]
 ///
 /// Errors: no last axis, or an empty one; γ not of shape (n); ε not positive.
 

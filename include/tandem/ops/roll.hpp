@@ -4,8 +4,9 @@
 ///   dx = dy, rolled back.   Composed of slices and cat.
 ///   x (…, n, …) → same shape, a copy.  Saves nothing but sizes.
 ///
-///   roll(x, 1, -1);                // 0 1 2 3 → 3 0 1 2
-///   roll(x, {2, -1}, {0, 1});      // two dimensions
+///   roll(tensor<float>({0, 1, 2, 3}), 1, -1);   // → [3., 0., 1., 2.]
+///   roll(tensor<float>({{0, 1}, {2, 3}, {4, 5}}), {2, 1}, {0, 1});
+///   // → [[3., 2.], [5., 4.], [1., 0.]]
 ///
 /// Errors: a dimension out of range, not one shift for each dimension.
 

@@ -7,8 +7,9 @@
 ///   or with `interleaved` (2i, 2i + 1), as in the paper and GPT-J.  Composed of mul, sub, add and
 ///   cat or stack. Scalar products of turned queries and keys depend on the distance alone.
 ///
-///   q = rotary(q); k = rotary(k);             // (B, heads, T, d)
-///   k = rotary(k, {.first = cached});         // the next keys of a sequence
+///   const auto q = ones<float>({1, 1, 3, 2});   // (B, heads, T, d)
+///   rotary(q);                           // → [[[[1., 1.], [-0.3012, 1.3818], [-1.3254, 0.4932]]]]
+///   rotary(q.slice(2, 0, 1), {.first = 2});   // → [[[[-1.3254, 0.4932]]]]   the next one
 ///
 /// Angles are computed in double. Errors: fewer than two dimensions, an odd d, base not positive.
 

@@ -3,7 +3,7 @@
 ///   dx = −½·dy·y³
 ///   x (…) → same shape.  Saves y.  ∞ at 0, NaN below.
 ///
-///   Tensor<float> scaled = x * rsqrt(variance + 1e-5);
+///   rsqrt(tensor<float>({4, 0.25}));   // → [0.5, 2.]
 
 #include "tandem/formula/rsqrt.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

@@ -5,7 +5,8 @@
 ///   x (…, n, …), index int64 and src of one shape, no larger than x outside d → shape of x.
 ///   Saves index.  The order of the sum is fixed: same bits for any thread count.
 ///
-///   Tensor<float> counts = scatter_add(zeros<float>({5}), 0, ids, ones<float>({ids.numel()}));
+///   const auto ids = tensor<std::int64_t>({0, 3, 0});
+///   scatter_add(zeros<float>({4}), 0, ids, ones<float>({3}));   // → [2., 0., 0., 1.]
 ///
 /// Errors: index and src differ in shape, either does not fit x, an index outside [0, n); on a GPU
 /// nothing is added for such an index, and its gradient is NaN.

@@ -4,7 +4,7 @@
 ///   dx = dy·y·(1 − y)
 ///   x (…) → same shape.  Saves y.
 ///
-///   Tensor<float> p = sigmoid(logits);
+///   sigmoid(tensor<float>({-INFINITY, 0, 1}));   // → [0., 0.5, 0.7311]
 ///
 /// For the loss of a sigmoid use bce_with_logits, which stays exact where y rounds to 1.
 

@@ -3,7 +3,7 @@
 ///   dx = dy·s·(1 + x·(1 − s)),  s = σ(x)
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> h = silu(linear(x, w, b));
+///   silu(tensor<float>({-1, 0, 1}));   // → [-0.2689, 0., 0.7311]
 
 #include "tandem/formula/silu.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

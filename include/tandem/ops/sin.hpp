@@ -3,7 +3,9 @@
 ///   sin: dx = dy·cos x          cos: dx = −dy·sin x
 ///   x (…) in radians → same shape.  Saves x.
 ///
-///   Tensor<float> position = cat<float>({sin(angles), cos(angles)}, -1);
+///   const auto angles = tensor<float>({0, M_PI / 6});
+///   sin(angles);   // → [0., 0.5]
+///   cos(angles);   // → [1., 0.866]
 ///
 /// Within one unit in the last place for every x (cpu/vmath.hpp), large ones included: up to 2²³
 /// (float) and 2²⁰ (double) multiples of π/2 are taken off in more digits than T has; beyond, the C

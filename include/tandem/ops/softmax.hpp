@@ -8,8 +8,10 @@
 ///   A row in which nothing takes part gives zeros (−∞ for the logarithm) and zero gradient.
 ///   An entry of −∞ counts as masked.
 ///
-///   Tensor<float> p = softmax(scores);                            // over the last dimension
-///   Tensor<float> q = softmax(scores, 1, valid.unsqueeze(-1));    // over time; (B, T, 1) there
+///   const auto scores = tensor<float>({{1, 1}, {0, 1}});
+///   softmax(scores);                  // → [[0.5, 0.5], [0.2689, 0.7311]]
+///   softmax(scores, 1, scores < 1);   // → [[0., 0.], [1., 0.]]   of those only
+///   log_softmax(scores);              // → [[-0.6931, -0.6931], [-1.3133, -0.3133]]
 ///
 /// Errors: a mask that does not broadcast to x, or is on another device.
 

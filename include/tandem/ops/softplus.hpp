@@ -3,7 +3,7 @@
 ///   dx = dy·σ(x)
 ///   x (…) → same shape.  Saves x.
 ///
-///   Tensor<float> scale = softplus(raw);     // positive
+///   softplus(tensor<float>({-1, 0, 100}));   // → [0.3133, 0.6931, 100.]
 
 #include "tandem/formula/softplus.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

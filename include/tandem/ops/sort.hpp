@@ -4,8 +4,9 @@
 ///   dx is dy at the places from which the values came.   Composed of topk.
 ///   x (…, n, …) → {values, indices int64} of the same shape.  Saves the indices.
 ///
-///   auto [values, indices] = sort(scores, -1, true);      // the largest first
-///   Tensor<std::int64_t> order = argsort(x, 0);
+///   const auto x = tensor<float>({3, 1, 2});
+///   auto [values, indices] = sort(x, -1, true);   // → [3., 2., 1.], [0, 2, 1]
+///   argsort(x);                                   // → [1, 2, 0]
 ///
 /// Always stable: of equal elements the lower index comes first, in falling order too. NaN counts
 /// as larger than every number. argsort has no derivative: under recording, an x that needs a

@@ -3,7 +3,7 @@
 ///   dx = dy / (2y), which is infinite at 0
 ///   x (…) → same shape.  Saves y.
 ///
-///   Tensor<float> deviation = sqrt(variance + 1e-5);
+///   sqrt(tensor<float>({4, 2, -1}));   // → [2., 1.4142, nan]
 
 #include "tandem/formula/sqrt.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

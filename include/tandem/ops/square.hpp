@@ -3,7 +3,7 @@
 ///   dx = 2·x·dy
 ///   x (…) → same shape.  Saves x.  Integers wrap around.
 ///
-///   Tensor<float> energy = sum(square(x), -1);
+///   square(tensor<float>({-3, 0.5}));   // → [9., 0.25]
 
 #include "tandem/formula/square.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

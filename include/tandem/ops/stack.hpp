@@ -3,7 +3,8 @@
 ///   dxᵢ = dy at index i of that dimension.   Composed of unsqueeze and cat.
 ///   n tensors of (…) → (…, n, …).
 ///
-///   Tensor<float> batch = stack<float>({a, b, c}, 0);      // (3, …)
+///   const auto a = tensor<float>({1, 2}), b = tensor<float>({3, 4});
+///   stack<float>({a, b}, 1);   // → [[1., 3.], [2., 4.]]
 ///
 /// Errors: an empty list; shapes or devices that differ.
 

@@ -4,9 +4,10 @@
 ///   x (…) → the shape without the summed dimensions, or with size 1 there (keepdim).
 ///   Saves nothing but the shape.  Integers and bool are summed as int64.
 ///
-///   sum(x)                 // everything → (); sum(x, {}) too
-///   sum(x, {0, -1})        // two dimensions
-///   sum(x, 1, true)        // keepdim
+///   const auto x = tensor<float>({{1, 2}, {3, 4}});
+///   sum(x);            // → 10.
+///   sum(x, {0, -1});   // → 10.
+///   sum(x, 1, true);   // → [[3.], [7.]]
 ///
 /// Same bits for every thread count; how the terms are added, and the error: cpu/sum.hpp. bfloat16
 /// is summed in float and rounded once. Errors: a dimension out of range or given twice.

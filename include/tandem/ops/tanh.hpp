@@ -3,7 +3,7 @@
 ///   dx = dy·(1 − y²)
 ///   x (…) → same shape.  Saves y.
 ///
-///   Tensor<float> gate = tanh(linear(x, w, b));
+///   tanh(tensor<float>({-INFINITY, 0, 1}));   // → [-1., 0., 0.7616]
 
 #include "tandem/formula/tanh.hpp"
 #include "tandem/ops/parts/elementwise.hpp"

@@ -3,8 +3,8 @@
 ///   dx = dy converted back.
 ///   x (…) → same shape.  Saves nothing.  When nothing changes, the result is x itself.
 ///
-///   Tensor<bfloat16> half = x.to<bfloat16>();
-///   Tensor<float> there = x.to(Device::cuda());
+///   tensor<float>({1, 0.1}).to<bfloat16>().to<double>();          // → [1., 0.1001]
+///   Tensor<float> there = tensor<float>({1}).to(Device::cpu());   // or Device::cuda()
 ///
 /// Floating to integer cuts off the fraction; out of range gives the nearest value and NaN gives 0;
 /// bool is "not zero"; bfloat16 rounds to nearest, ties to even. Between floating types the

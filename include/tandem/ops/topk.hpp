@@ -6,7 +6,7 @@
 ///   On the CPU a selection in O(n) (nth_element), then O(k log k); a GPU sorts, with the same
 ///   result.
 ///
-///   auto [values, indices] = topk(scores, 8, 1);   // along time of (B, T, C)
+///   auto [values, indices] = topk(tensor<float>({3, 9, 1, 7}), 2);   // → [9., 7.], [1, 3]
 ///
 /// `largest = false` gives the k smallest in rising order (NaN last, lower index first).
 /// Errors: k outside [0, n].

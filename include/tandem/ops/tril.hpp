@@ -3,8 +3,9 @@
 ///   dx = dy in the same triangle, 0 elsewhere.   Composed of where.
 ///   x (…, rows, columns) → same shape.  Saves the mask of the triangle.
 ///
-///   tril(ones<float>({n, n}))      // what each of n positions sees of those before it
-///   triu(x, 1)                     // without the diagonal
+///   const auto x = ones<float>({3, 3});
+///   tril(x);      // → [[1., 0., 0.], [1., 1., 0.], [1., 1., 1.]]
+///   triu(x, 1);   // → [[0., 1., 1.], [0., 0., 1.], [0., 0., 0.]]
 ///
 /// Element (i, j) is on diagonal j − i: 0 is the main one, 1 the one above it. What is left out has
 /// no influence, even where it is NaN. Errors: fewer than two dimensions.

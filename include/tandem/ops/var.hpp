@@ -2,14 +2,17 @@
 /// var, stddev — y = Σ (x − μ)²/(n − 1), √var over all or the given dimensions, n terms each.
 ///   var: dx = dy·2(x − μ)/(n − 1)     stddev: dx = dy·(x − μ)/((n − 1)·y), 0 where y = 0
 ///   x (…) → the shape without those dimensions, or with size 1 there (keepdim).
-///   Saves x − μ, stddev also y.  Two passes: the mean first.
+///   Saves x − μ, stddev also y.  Three passes: the mean, the mean of what remains (μ's rounding),
+///   the squares. So equal elements have exactly 0.
 ///
-///   var(x)                                  // everything → ()
-///   var(x, -1, {.keepdim = true})           // the last dimension, kept as size 1
-///   stddev(x, {0, 2}, {.unbiased = false})  // two dimensions, divided by n
+///   const auto x = tensor<float>({{1, 3}, {2, 6}});
+///   var(x);                                   // → 4.6667
+///   var(x, -1, {.keepdim = true});            // → [[2.], [8.]]
+///   stddev(x, {0, 1}, {.unbiased = false});   // → 1.8708
 ///
 /// stddev is what NumPy and PyTorch call std, which is a namespace here. Its gradient at constant x
-/// is 0, as in PyTorch (it has no limit there). bfloat16 is computed in float and rounded once.
+/// is 0, as in PyTorch (it has no limit there). Both are infinite where the sum of the squares is
+/// beyond T, for float from |x − μ| ≈ 1.8e19 on. bfloat16 is computed in float and rounded once.
 /// Errors: a dimension out of range or given twice; fewer than two terms for the unbiased form,
 /// none for the other.
 
@@ -17,6 +20,7 @@
 #include <tuple>
 
 #include "tandem/ops/compare.hpp"
+#include "tandem/ops/isnan.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/sqrt.hpp"
 #include "tandem/ops/square.hpp"
@@ -49,7 +53,9 @@ Tensor<T> spread(const char* op, const Tensor<T>& x, const Shape& dims, const Va
   } else {
     const double divisor = static_cast<double>(options.unbiased ? n - 1 : n);
     const Shape kept = reduced_shape(x.shape(), bits, true);
-    const Tensor<T> xs = x.detach(), centred = sub(xs, mean(xs, dims, true));
+    const Tensor<T> xs = x.detach(), rough = sub(xs, mean(xs, dims, true)),
+                    rest = mean(rough, dims, true);
+    const Tensor<T> centred = sub(rough, where(isfinite(rest), rest, 0));
     Tensor<T> y = div(sum(square(centred), dims, options.keepdim), divisor);
     if (root) y = sqrt(y);
     return autograd::record(

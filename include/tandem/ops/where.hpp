@@ -4,8 +4,9 @@
 ///   each summed over the dimensions in which its operand was broadcast.
 ///   condition, a, b of shapes that broadcast → the common shape.  Saves the condition.
 ///
-///   where(gt(x.detach(), 0.0), x, 0.1 * x)
-///   where(mask, scores, -1e9)              // either side may be a number
+///   const auto x = tensor<float>({-2, 3});
+///   where(x > 0, x, 0.1 * x);   // → [-0.2, 3.]
+///   where(x > 0, 1, x);         // → [-2., 1.]
 ///
 /// The branch not taken has no influence, even where it is NaN. Errors: shapes do not broadcast; a
 /// number that the element type does not hold.

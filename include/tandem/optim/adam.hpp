@@ -80,6 +80,12 @@ inline const Kernel<void(Queue&, const AdamTensor<T>* tensors, std::int64_t coun
 /// Weight decay adds wd·θ to the gradient (L2), as torch.optim.Adam does.
 /// AdamW — decoupled: θ ← θ·(1 − lr·wd) first, the gradient stays as it is.
 ///                                                                       [Loshchilov & Hutter 2019]
+///
+///   Tensor<float> w = tensor<float>({1, 2}).requires_grad_();
+///   optim::AdamW<float> adam({w}, {.learning_rate = 0.1, .weight_decay = 0.01});
+///   sum(square(w)).backward();
+///   adam.step();
+///   w;   // → [0.899, 1.898]
 template <FloatingElement T, bool decoupled>
 class AdamBase final : public Optimizer<T> {
  public:
@@ -92,8 +98,8 @@ class AdamBase final : public Optimizer<T> {
     TANDEM_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
                  "adam", "betas must lie in [0, 1), they are ", options.beta1, " and ",
                  options.beta2);
-    TANDEM_CHECK(options.epsilon >= 0 && options.weight_decay >= 0, "adam",
-                 "epsilon and weight decay must not be negative");
+    detail::require_number("adam", "epsilon", options.epsilon);
+    detail::require_number("adam", "weight decay", options.weight_decay);
     first_ = this->zeros_like_parameters();
     second_ = this->zeros_like_parameters();
   }
@@ -124,7 +130,7 @@ class AdamBase final : public Optimizer<T> {
   }
   /// For the steps from here on; a phase of training may decay otherwise than another.
   void set_weight_decay(double weight_decay) {
-    TANDEM_CHECK(weight_decay >= 0, "adam", "epsilon and weight decay must not be negative");
+    detail::require_number("adam", "weight decay", weight_decay);
     options_.weight_decay = weight_decay;
   }
   double weight_decay() const { return options_.weight_decay; }

@@ -174,6 +174,11 @@ double grad_norm(const std::vector<Tensor<T>>& parameters) {
 /// Returns the norm before clipping; throws when it is not finite, and leaves the gradients alone.
 /// A gradient that somebody else holds, as x.grad() or as another parameter's, does not change
 /// under him.
+///
+///   Tensor<float> w = tensor<float>({3, 4}).requires_grad_();
+///   sum(square(w)).backward();
+///   optim::clip_grad_norm<float>({w}, 1.0);   // → 10   before
+///   w.grad();                                 // → [0.6, 0.8]
 template <FloatingElement T>
 double clip_grad_norm(const std::vector<Tensor<T>>& parameters, double max_norm) {
   TANDEM_CHECK(max_norm > 0, "clip_grad_norm", "the largest norm must be positive, it is ",

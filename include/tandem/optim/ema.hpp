@@ -22,8 +22,9 @@ struct EmaOptions {
 /// Ema — a ← d·a + (1 − d)·θ for every parameter θ at each update; a starts as θ.
 ///                                                     [Polyak & Juditsky 1992; Tarvainen & Valpola 2017]
 ///   optim::Ema<float> ema(net.named_parameters());
-///   adam.step(); ema.update();
-///   { const optim::EmaScope<float> scope(ema); evaluate(net); }   // with the averages in the module
+///   adam.step();
+///   ema.update();
+///   { const optim::EmaScope<float> scope(ema); net.forward(x); }      // with the averages
 ///
 /// Given as state_dict(), buffers are averaged too. The averages stand on the devices of their
 /// parameters, as these are when the Ema is made. Errors: no parameters, two that share memory, a
@@ -73,8 +74,11 @@ class Ema {
   }
 
   /// Exchanges the values of the parameters and of the averages. EmaScope does it for a scope.
+  /// Errors, which change nothing: a parameter that is read-only or expanded.
   void swap() {
     const NoGrad no_grad;
+    for (const nn::Named<T>& p : parameters_)
+      p.tensor.require_target("ema", concat("'", p.name, "'"));
     for (std::size_t i = 0; i < averages_.size(); ++i) {
       const Tensor<T> p = parameters_[i].tensor.detach(), before = p.clone();
       p.copy_(averages_[i].tensor);

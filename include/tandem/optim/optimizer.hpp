@@ -63,19 +63,16 @@ class Optimizer {
       : learning_rate_(learning_rate) {
     std::vector<nn::Named<T>> parameters;
     for (const ParameterGroup<T>& group : groups) {
-      TANDEM_CHECK(group.learning_rate_factor >= 0, "optimizer",
-                   "a factor of the learning rate must not be negative, it is ",
-                   group.learning_rate_factor);
-      TANDEM_CHECK(group.weight_decay.value_or(0) >= 0, "optimizer",
-                   "a weight decay must not be negative, it is ", group.weight_decay.value_or(0));
+      detail::require_number("optimizer", "a factor of the learning rate",
+                             group.learning_rate_factor);
+      detail::require_number("optimizer", "a weight decay", group.weight_decay.value_or(0));
       for (const nn::Named<T>& p : group.parameters) {
         parameters.push_back(p);
         group_of_.push_back(numbers_.size());
       }
       numbers_.push_back({group.learning_rate_factor, group.weight_decay});
     }
-    TANDEM_CHECK(learning_rate >= 0, "optimizer", "the learning rate must not be negative, it is ",
-                 learning_rate);
+    detail::require_number("optimizer", "the learning rate", learning_rate);
     TANDEM_CHECK(
         !parameters.empty(), "optimizer",
         "no parameters: the list is empty, so no step would change anything (a module that "
@@ -112,9 +109,13 @@ class Optimizer {
   void zero_grad() const {
     for (const Tensor<T>& p : parameters_) p.zero_grad();
   }
-  /// What the next step takes; set it before each, as a schedule says.
+  /// What the next step takes; set it before each, as a schedule says.  Errors: a rate that is
+  /// negative or not finite.
   double learning_rate() const { return learning_rate_; }
-  void set_learning_rate(double value) { learning_rate_ = value; }
+  void set_learning_rate(double value) {
+    detail::require_number("optimizer", "the learning rate", value);
+    learning_rate_ = value;
+  }
   /// The parameters, in the order given.
   const std::vector<Tensor<T>>& parameters() const { return parameters_; }
   /// Updates done so far: those of the parameter that has had the most.
@@ -153,6 +154,7 @@ class Optimizer {
                    "', which this optimizer does not have");
       TANDEM_CHECK(sources[i] == nullptr, "optimizer", "the saved state has '", from.name,
                    "' twice");
+      tandem::detail::require_defined("optimizer", concat("'", from.name, "'"), from.tensor);
       TANDEM_CHECK(from.tensor.shape() == own[i].tensor.shape(), "optimizer", "'", from.name,
                    "' has shape ", own[i].tensor.shape(), " here and ", from.tensor.shape(),
                    " in the saved state");

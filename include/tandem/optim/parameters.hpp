@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tandem/nn/module.hpp"
+#include "tandem/tensor/finite.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
@@ -47,6 +48,12 @@ std::vector<ParameterGroup<T>> decay_matrices_only(const std::vector<nn::Named<T
 }
 
 namespace detail {
+
+/// Throws unless an option is a number from 0 on: neither negative nor infinite nor NaN.
+inline void require_number(const char* op, const char* what, double value) {
+  TANDEM_CHECK(!(value < 0), op, what, " must not be negative, it is ", value);
+  TANDEM_CHECK(is_finite(value), op, what, " must be finite, it is ", value);
+}
 
 /// Throws when two of the parameters are one tensor, or share memory: two threads would update it
 /// at once, and it would be updated twice.

@@ -49,6 +49,12 @@ inline const Kernel<void(Queue&, const SgdTensor<T>* tensors, std::int64_t count
 /// SGD with momentum, as PyTorch defines it:                       [Sutskever et al. 2013, §2]
 ///   g ← g + wd·θ;   b ← g at a parameter's first step, then μ·b + (1 − dampening)·g;
 ///   g ← g + μ·b (Nesterov) or b;   θ ← θ − lr·g.
+///
+///   Tensor<float> w = tensor<float>({1, 2}).requires_grad_();
+///   optim::Sgd<float> sgd({w}, {.learning_rate = 0.1, .momentum = 0.9});
+///   sum(square(w)).backward();
+///   sgd.step();
+///   w;   // → [0.8, 1.6]
 template <FloatingElement T>
 class Sgd final : public Optimizer<T> {
  public:
@@ -58,8 +64,10 @@ class Sgd final : public Optimizer<T> {
       : Sgd(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
   explicit Sgd(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : Optimizer<T>(groups, options.learning_rate), options_(options) {
-    TANDEM_CHECK(options.momentum >= 0 && options.weight_decay >= 0, "sgd",
-                 "momentum and weight decay must not be negative");
+    detail::require_number("sgd", "momentum", options.momentum);
+    detail::require_number("sgd", "weight decay", options.weight_decay);
+    TANDEM_CHECK(is_finite(options.dampening), "sgd", "dampening must be finite, it is ",
+                 options.dampening);
     TANDEM_CHECK(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "sgd",
                  "Nesterov momentum needs momentum > 0 and no dampening");
     if (options.momentum > 0) momentum_ = this->zeros_like_parameters();

@@ -78,8 +78,9 @@ class CpuAllocator {
   }
 
   void* allocate(std::int64_t bytes) {
-    TANDEM_CHECK(bytes >= 0 && bytes < (std::int64_t{1} << 60), "allocate", "a block of ", bytes,
-                 " bytes was asked for");
+    // What no address space holds is not asked for: sanitizers would end the program.
+    TANDEM_CHECK(bytes >= 0 && bytes < (std::int64_t{1} << 47), "allocate", "cannot allocate ",
+                 bytes, " bytes: the system does not have them");
     const std::int64_t size = rounded(bytes);
     {
       SpinGuard guard(lock_);
@@ -92,7 +93,8 @@ class CpuAllocator {
       block =
           std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(size));
     }
-    TANDEM_CHECK(block != nullptr, "allocate", "the system has no ", bytes, " bytes left");
+    TANDEM_CHECK(block != nullptr, "allocate", "cannot allocate ", bytes,
+                 " bytes: the system does not have them");
     SpinGuard guard(lock_);
     note_use(size);
     return block;

@@ -1,8 +1,9 @@
 #pragma once
 /// DLPack: tensors given to other libraries, and taken from them, without a copy.
 ///
-///   dlpack::ManagedTensor* given = to_dlpack(x);              // PyTorch, NumPy, JAX, TVM … take this
+///   dlpack::ManagedTensor* given = to_dlpack(x);           // PyTorch, NumPy, JAX, TVM … take this
 ///   const Tensor<float> taken = from_dlpack<float>(theirs);   // calls their deleter when it goes
+///   taken.shape();                                         // → (2, 3)
 ///
 /// The structures are those of DLPack 1.0 (dmlc.github.io/dlpack, "C API"): DLManagedTensor, which
 /// every library knows, and DLManagedTensorVersioned, which can say that memory is read-only. A

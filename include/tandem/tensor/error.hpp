@@ -154,7 +154,7 @@ template <class... Pieces>
 /// What is done with a warning: a line on the standard error stream, unless a program puts its own
 /// function here (null: nothing is done). Set it before other threads run.
 ///
-///   warning_handler() = [](const std::string& message) { log(message); };
+///   warning_handler() = [](const std::string& message) { std::puts(message.c_str()); };
 inline void (*&warning_handler())(const std::string&) {
   static void (*handler)(const std::string&) = [](const std::string& message) {
     std::fprintf(stderr, "tandem: warning: %s\n", message.c_str());

@@ -13,6 +13,8 @@ TANDEM_NAMESPACE_BEGIN
 
 /// A tensor of `shape` with every element `value`, a number that T holds: not 300 for uint8, nor
 /// 0.5 for an integer, nor 1e300 for float.
+///
+///   full<float>({2, 2}, 7);   // → [[7., 7.], [7., 7.]]
 template <Element T, class S>
 requires(std::is_arithmetic_v<S> ||
          std::is_same_v<S, T>) Tensor<T> full(const Shape& shape, S value,
@@ -38,6 +40,10 @@ Tensor<T> empty(const Shape& shape, Device device = Device::cpu()) {
   return Tensor<T>(shape, device);
 }
 /// Of the shape and on the device of `like`: uninitialised, all 0, all 1.
+///
+///   zeros<float>({2});                 // → [0., 0.]
+///   ones<std::int64_t>({2});           // → [1, 1]
+///   ones_like(zeros<float>({1, 2}));   // → [[1., 1.]]
 template <Element T>
 Tensor<T> empty_like(const Tensor<T>& like) {
   return Tensor<T>(like.shape(), like.device());
@@ -53,6 +59,9 @@ Tensor<T> ones_like(const Tensor<T>& like) {
 
 /// begin, begin + step, … below end: ⌈(end − begin)/step⌉ elements. An integer type drops
 /// fractions; the first and the last must lie in its range.
+///
+///   arange<float>(1, 2, 0.25);   // → [1., 1.25, 1.5, 1.75]
+///   arange<std::int64_t>(5);     // → [0, 1, 2, 3, 4]
 template <Element T>
 Tensor<T> arange(double begin, double end, double step = 1) {
   TANDEM_CHECK(step != 0 && (end - begin) / step < 9e18, "arange", "bad range: ", begin, " to ",
@@ -75,6 +84,8 @@ Tensor<T> arange(std::int64_t n) {
   return arange<T>(0.0, static_cast<double>(n));
 }
 /// `count` evenly spaced values from `first` to `last`, both included and both in T's range.
+///
+///   linspace<float>(0, 1, 5);   // → [0., 0.25, 0.5, 0.75, 1.]
 template <Element T>
 Tensor<T> linspace(double first, double last, std::int64_t count) {
   if (count > 0) detail::require_in_range<T>("linspace", first);
@@ -89,6 +100,8 @@ Tensor<T> linspace(double first, double last, std::int64_t count) {
   return out;
 }
 /// The n × n identity.
+///
+///   eye<float>(2);   // → [[1., 0.], [0., 1.]]
 template <Element T>
 Tensor<T> eye(std::int64_t n) {
   Tensor<T> out = zeros<T>({n, n});
@@ -98,6 +111,8 @@ Tensor<T> eye(std::int64_t n) {
 }
 
 /// The elements of `values` in row-major order.
+///
+///   from_vector<float>(std::vector<int>{1, 2, 3, 4}, {2, 2});   // → [[1., 2.], [3., 4.]]
 template <Element T, class V>
 Tensor<T> from_vector(const std::vector<V>& values, const Shape& shape) {
   TANDEM_CHECK(shape.numel() == static_cast<std::int64_t>(values.size()), "from_vector", "shape ",

@@ -1,6 +1,8 @@
 #pragma once
 /// Printing as NumPy prints: aligned columns, nested brackets, large arrays shortened.
-///   std::cout << x;   std::string text = to_string(x);
+///
+///   std::cout << x << "\n";
+///   to_string(tensor<float>({1, 2.5}));   // → "[1. , 2.5]"
 
 #include <cstdint>
 #include <cstdio>

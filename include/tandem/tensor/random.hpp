@@ -40,6 +40,10 @@ struct Philox {
 };
 
 /// A seeded stream of random numbers that can be split into independent streams.
+///
+///   Generator generator(7), other = generator.split(1);   // of seed 7
+///   generator.next_below(6);                              // → 5
+///   other.next_below(6);                                  // → 0
 class Generator {
  public:
   explicit Generator(std::uint64_t seed = 0, std::uint64_t stream = 0)
@@ -126,6 +130,8 @@ void for_each_random_word(std::int64_t n, Generator& random, F&& fill) {
 /// Uniform in [low, high): element i is low + (high − low)·(word i ≫ 8)·2⁻²⁴, rounded to T; for
 /// [0, 1) that is exact in float, while other bounds, and bfloat16, may round the last step up to
 /// high.
+///
+///   rand<float>({3}, random, -1, 1);   // → [-0.2019, 0.761, 0.4714]
 template <FloatingElement T>
 Tensor<T> rand(const Shape& shape, Generator& random, double low = 0, double high = 1) {
   Tensor<T> out(shape);
@@ -137,6 +143,8 @@ Tensor<T> rand(const Shape& shape, Generator& random, double low = 0, double hig
 }
 
 /// Normal with the given mean and standard deviation: elements 4i … 4i+3 are two Box–Muller pairs.
+///
+///   randn<float>({3}, random);   // → [0.9911, -0.9247, -0.6176]
 template <FloatingElement T>
 Tensor<T> randn(const Shape& shape, Generator& random, double mean = 0, double deviation = 1) {
   Tensor<T> out(shape);
@@ -153,6 +161,8 @@ Tensor<T> randn(const Shape& shape, Generator& random, double mean = 0, double d
 }
 
 /// Integers uniform in [low, high).
+///
+///   randint<std::int64_t>({4}, 0, 10, random);   // → [3, 9, 0, 7]
 template <Element T>
 Tensor<T> randint(const Shape& shape, std::int64_t low, std::int64_t high, Generator& random) {
   TANDEM_CHECK(low < high, "randint", "the range [", low, ", ", high, ") is empty");
@@ -168,6 +178,8 @@ Tensor<T> randint(const Shape& shape, std::int64_t low, std::int64_t high, Gener
 }
 
 /// A random order of 0 … n − 1 (Fisher–Yates).
+///
+///   randperm(5, random);   // → {2, 4, 0, 3, 1}
 inline std::vector<std::int64_t> randperm(std::int64_t n, Generator& random) {
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);

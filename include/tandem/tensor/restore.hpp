@@ -9,8 +9,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
 /// Sets a variable for a scope; then it has the value that it had before.
-///   const Restore outer(grad_mode(), false);
-///   const Restore before(cuda_interface());   // the scope itself changes it
+///   const Restore outer(recording, false);
+///   const Restore before(depth);   // the scope itself changes it
 template <class T>
 class Restore {
  public:

@@ -7,6 +7,7 @@
 #include "tandem/tensor/allocator.hpp"
 #include "tandem/tensor/device.hpp"
 #include "tandem/tensor/ref.hpp"
+#include "tandem/tensor/shape.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
@@ -66,5 +67,18 @@ class Storage final : public RefCounted {
   bool writable_ = true;
   std::uint64_t version_ = 0;
 };
+
+namespace detail {
+/// The memory of a new tensor.  Errors: there is not so much, which names the shape too.
+TANDEM_NOINLINE inline Ref<Storage> storage_for(const Shape& shape, std::int64_t bytes,
+                                                Device device) {
+  if (!device.is_cpu()) return make_ref<Storage>(bytes, device);
+  try {
+    return make_ref<Storage>(bytes, device);
+  } catch (const Error& error) {
+    throw Error(concat(error.what(), " (for a tensor of shape ", shape, ")"));
+  }
+}
+}  // namespace detail
 
 TANDEM_NAMESPACE_END

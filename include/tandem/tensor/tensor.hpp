@@ -1,16 +1,16 @@
 #pragma once
 /// Tensor<T>: a strided n-dimensional array with shared memory and, when asked, a gradient.
 ///
-///   Tensor<float> x = tensor<float>({{1, 2, 3}, {4, 5, 6}});   // (2, 3)
-///   Tensor<float> column = x.select(1, 0);                     // a view: (2,)
-///   Tensor<float> y = x.transpose(0, 1).contiguous();          // a copy: (3, 2)
+///   Tensor<float> x = tensor<float>({{1, 2, 3}, {4, 5, 6}});   // → (2, 3)
+///   Tensor<float> column = x.select(1, 0);                     // → [1., 4.]   a view
+///   Tensor<float> y = x.transpose(0, 1).contiguous();          // → (3, 2)     a copy
 ///
 /// Only the element type is a template parameter; shapes are run-time values. Copying a Tensor
 /// copies a reference: both see the same elements. Views share memory too. `data()` reads,
 /// `mutable_data()` writes and counts as an in-place change, so that backward notices when a saved
 /// tensor changed.
 ///
-///   x[0].copy_(y);            // writes into x; `x[0] = y` would rename a temporary: does not compile
+///   x[0].copy_(y);   // writes into x; `x[0] = y` would rename a temporary: does not compile
 
 #include <cstdint>
 #include <initializer_list>
@@ -101,7 +101,7 @@ class Tensor {
     TANDEM_CHECK(!__builtin_mul_overflow(n, static_cast<std::int64_t>(sizeof(T)), &bytes), "tensor",
                  "too many bytes for shape ", shape);
     impl_ = make_ref<detail::TensorImpl<T>>();
-    impl_->storage = make_ref<Storage>(bytes, device);
+    impl_->storage = detail::storage_for(shape, bytes, device);
     impl_->layout = {shape, contiguous_strides(shape), 0};
     impl_->numel = n;
   }
@@ -215,9 +215,11 @@ class Tensor {
 
   // --- views (no copy; gradients flow through) ---------------------------------------------------
   /// Elements begin, begin+step, … below end along `dim`; negative positions count from the end.
-  ///   x.slice(0, 1, -1)            // all rows but the first and the last
-  ///   x.slice(0, -3)               // the last three: without `end`, to the end
-  ///   x.slice(0, 1, to_end, 2)     // rows 1, 3, 5 …
+  ///
+  ///   const auto x = arange<float>(6);
+  ///   x.slice(0, 1, -1);          // → [1., 2., 3., 4.]   all but the first and the last
+  ///   x.slice(0, -3);             // → [3., 4., 5.]   without `end`, to the end
+  ///   x.slice(0, 1, to_end, 2);   // → [1., 3., 5.]
   Tensor slice(Dim dim, std::int64_t begin, std::int64_t end = to_end,
                std::int64_t step = 1) const {
     const int d = normalize_dim("slice", dim, rank_for("slice"));
@@ -436,6 +438,12 @@ class Tensor {
     TANDEM_CHECK(!detail::overlaps_itself(shape(), strides()), op,
                  "the elements of a tensor of shape ", shape(), " and strides ", strides(),
                  " share memory: clone() it first");
+  }
+  /// For what writes to several tensors: throws where writing to this one would.
+  void require_target(const char* op, std::string_view name) const {
+    TANDEM_CHECK(impl(op).storage->writable(), op, name,
+                 " lies in read-only memory, such as a mapped file: nothing was changed");
+    refuse_shared_elements(op);
   }
   /// Copies without the gradient's checks of copy_ (optimizers and loaders run under NoGrad).
   void copy_elements(const Tensor& from) const {

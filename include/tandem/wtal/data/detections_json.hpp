@@ -75,6 +75,7 @@ inline DetectionSet detections_from_json(const io::JsonDocument& document) {
 
 /// read_detections — an ActivityNet JSON file. Errors name the file and the place in it:
 ///   [json] out.json: results.video_3[2].segment: expected two numbers, got an array of 3
+///
 ///   const DetectionSet detections = read_detections("detections.json");
 inline DetectionSet read_detections(const std::string& path) {
   return detections_from_json(io::JsonDocument::load(path));

@@ -156,6 +156,34 @@ Tensor<T> class_word_vectors(const GloveVectors& glove, const std::vector<std::s
   return out;
 }
 
+/// The words of a class name as the code for ActivityNet reads them: all of its readable name, of
+/// which class_words_vectors takes the first ones.                                                [C]
+inline std::vector<std::string> class_words(const std::string& name) {
+  std::vector<std::string> words = split_words(clip::readable_class_name(name));
+  TANDEM_CHECK(!words.empty(), "class_words", "the class name \"", name, "\" has no words");
+  return words;
+}
+
+/// The vectors of the first `count` words of every class, (C, count, width), zeros behind the last
+/// one. A word without a vector has zeros too (reading: the code takes whatever word its file has in
+/// a certain line).
+template <FloatingElement T>
+Tensor<T> class_words_vectors(const GloveVectors& glove, const std::vector<std::string>& classes,
+                              std::int64_t count) {
+  const Tensor<T> out = zeros<T>({static_cast<std::int64_t>(classes.size()), count, glove.width()});
+  for (std::size_t c = 0; c < classes.size(); ++c) {
+    const std::vector<std::string> words = class_words(classes[c]);
+    for (std::size_t i = 0; i < words.size() && static_cast<std::int64_t>(i) < count; ++i) {
+      if (!glove.has(words[i])) continue;
+      T* to = out.mutable_data() +
+              (static_cast<std::int64_t>(c) * count + static_cast<std::int64_t>(i)) * glove.width();
+      std::transform(glove.vector(words[i]), glove.vector(words[i]) + glove.width(), to,
+                     [](float x) { return T(x); });
+    }
+  }
+  return out;
+}
+
 /// What Boosting-WTAL completes.
 struct SentenceOptions {
   std::int64_t longest = 14;  ///< n: words of a sentence  [C]
@@ -163,18 +191,28 @@ struct SentenceOptions {
   /// "divingandcliff diving", whose first word is unknown and lost [C]; false: with blanks
   /// (reading)
   bool joined_names = true;
+  /// "one video of " and whole names, as the code for ActivityNet has it; false: "one video of the "
+  /// and two words a name
+  bool whole_names = false;
 };
 
 /// The words of the sentence of a video: "one video of the " and its class names and ".".
 inline std::vector<std::string> sentence_words(const std::vector<std::string>& names,
-                                               bool joined = true) {
+                                               bool joined = true, bool whole = false) {
   std::string all;
   for (const std::string& name : names) {
-    const std::vector<std::string> pair = class_word_pair(name);
     if (!all.empty()) all += joined ? "and" : " and ";
+    if (whole) {
+      std::string text;
+      for (const std::string& word : class_words(name)) text += (text.empty() ? "" : " ") + word;
+      all += text;
+      continue;
+    }
+    const std::vector<std::string> pair = class_word_pair(name);
     all += pair[0] == pair[1] ? pair[0] : concat(pair[0], " ", pair[1]);
   }
-  std::vector<std::string> words{"one", "video", "of", "the"};
+  std::vector<std::string> words{"one", "video", "of"};
+  if (!whole) words.emplace_back("the");
   for (std::string& word : split_words(all)) words.push_back(std::move(word));
   words.emplace_back(".");
   return words;
@@ -212,7 +250,9 @@ Sentences<T> make_sentences(const GloveVectors& glove, const std::vector<std::st
     std::vector<std::string> names;
     for (const int c : labels[static_cast<std::size_t>(b)])
       names.push_back(classes.at(static_cast<std::size_t>(c)));
-    const std::vector<std::string> words = sentence_words(names, options.joined_names);
+    const std::vector<std::string> words =
+        sentence_words(names, options.joined_names, options.whole_names);
+    const std::size_t before = options.whole_names ? 3 : 4;  // words in front of the names
     std::int64_t l = 0;
     for (std::size_t i = 0; i < words.size() && l < n; ++i) {
       const std::int64_t id = glove.id(words[i]);
@@ -221,7 +261,7 @@ Sentences<T> make_sentences(const GloveVectors& glove, const std::vector<std::st
                      out.words.mutable_data() + (b * (n + 1) + l + 1) * width,
                      [](float x) { return T(x); });
       out.ids.mutable_data()[b * n + l] = id;
-      out.weights.mutable_data()[b * n + l] = T(i >= 4 && i + 1 < words.size() ? 2 : 1);
+      out.weights.mutable_data()[b * n + l] = T(i >= before && i + 1 < words.size() ? 2 : 1);
       ++l;
     }
     TANDEM_CHECK(l > 0, "make_sentences", "none of the words of sentence ", b,

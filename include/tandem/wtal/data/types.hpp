@@ -31,7 +31,7 @@ struct Segment {
 ///   inter = max(0, min(end) − max(start)),  union = len(a) + len(b) − inter.
 /// 0 when they do not overlap, so an empty or reversed segment has IoU 0 with everything, itself
 /// included (the Python evaluators compute 0/0 there).
-///   temporal_iou({0, 10}, {5, 10}) == 0.5
+///   temporal_iou({0, 10}, {5, 10});   // → 0.5
 inline double temporal_iou(const Segment& a, const Segment& b) {
   const double inter = std::min(a.end, b.end) - std::max(a.start, b.start);
   if (!(inter > 0)) return 0;

@@ -96,7 +96,7 @@ inline DetectionKind false_positive_kind(const Segment& detection, std::size_t c
 /// mAP that evaluate() reports (reading). Errors: those of evaluate(); thresholds that are not
 /// 0 ≤ β ≤ α.
 ///   const FalsePositives f = find_false_positives(truth, detections, {.protocol = p});
-///   f.counts[static_cast<std::size_t>(DetectionKind::background)]
+///   f.counts[static_cast<std::size_t>(DetectionKind::background)];   // → 0
 inline FalsePositives find_false_positives(const GroundTruth& truth, const DetectionSet& detected,
                                            const EvaluationOptions& evaluation,
                                            const FalsePositiveOptions& options = {}) {

@@ -52,7 +52,8 @@ struct RowRun {
 };
 
 /// runs_above — the maximal runs of rows with curve > threshold, in order.
-///   runs_above(std::vector<double>{0, 1, 1, 0, 1}, 0.5) == {{1, 2}, {4, 4}}
+///   const auto runs = runs_above(std::vector<double>{0, 1, 1, 0, 1}, 0.5);
+///   runs == std::vector<RowRun>{{1, 2}, {4, 4}};   // → true
 inline std::vector<RowRun> runs_above(std::span<const double> curve, double threshold) {
   std::vector<RowRun> runs;
   for (std::size_t t = 0; t < curve.size(); ++t) {

@@ -103,7 +103,7 @@ inline std::vector<Detection> basnet_detections(std::span<const double> scores,
 ///   L = BCE(p_base, ȳ_base) + BCE(p_supp, ȳ_supp) + α·mean_b Σ_t w
 ///   In DCL (reading): P = softmax_{C+1}(S_supp) without its last column, which is the background;
 ///   f = what the classifier's dropout reads in the suppressed pass; the label-free term is the norm.
-/// Names of the state are those of the public checkpoints. Runs on the CPU.
+/// Names of the state are those of the public checkpoints.
 template <FloatingElement T>
 class BasNetBranch final : public Branch<T> {
  public:
@@ -172,7 +172,8 @@ class BasNetBranch final : public Branch<T> {
   Loss loss(const Tensor<T>& w, const Pass& base, const Pass& supp, const Tensor<T>& y,
             const Tensor<bool>& valid) const {
     const auto with_background = [&y](double b) {
-      const Tensor<T> all = cat(std::vector<Tensor<T>>{y, full<T>({y.size(0), 1}, T(b))}, 1);
+      const Tensor<T> all =
+          cat(std::vector<Tensor<T>>{y, full<T>({y.size(0), 1}, T(b), y.device())}, 1);
       return rivals::shared_labels(all);
     };
     Loss out;
@@ -199,12 +200,13 @@ class BasNetBranch final : public Branch<T> {
     const nn::ModuleScope scope("basnet");
     const PrecisionScope products(options_.precision);
     const std::int64_t n = x.size(0);
+    const Device device = conv_1.weight.device();
     const Tensor<std::int64_t> rows =
         from_vector<std::int64_t>(rivals::uniform_rows(n, options_.recipe.frames));
-    const Tensor<T> taken = index_select(x, 0, rows).template to<T>().unsqueeze(0);
-    const Pass supp = classify(mul(filter(taken), taken), ones<bool>({1, taken.size(1)}));
+    const Tensor<T> taken = index_select(x, 0, rows).template to<T>().unsqueeze(0).to(device);
+    const Pass supp = classify(mul(filter(taken), taken), ones<bool>({1, taken.size(1)}, device));
     const auto doubles = [](const Tensor<T>& t) {
-      return t.contiguous().template to<double>().to_vector();
+      return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
     };
     return basnet_detections(doubles(supp.scores), doubles(supp.video), n, seconds_per_row,
                              options_);

@@ -14,7 +14,6 @@
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/exp.hpp"
 #include "tandem/ops/log.hpp"
-#include "tandem/ops/pad.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/softmax.hpp"
 #include "tandem/wtal/model/branches.hpp"
@@ -30,7 +29,10 @@ namespace wtal {
 /// The sizes and numbers of CO2-Net; all [C] unless marked.
 struct Co2Options {
   rivals::CrossModalOptions streams = {};  ///< 1024 columns each
-  std::int64_t classes = 20;               ///< C
+  /// Columns of CLIP behind those of RGB and flow: they join the RGB stream, since both are of what
+  /// is seen in a picture, and flow stays the other modality. 0: none.  (reading)
+  std::int64_t clip = 0;
+  std::int64_t classes = 20;  ///< C
   double dropout = 0.7;
   rivals::Co2LossOptions loss = {};
   /// The code for ActivityNet pools S and the attentions over so many frames before the losses, zeros
@@ -144,15 +146,17 @@ inline std::vector<Detection> co2_detections(std::span<const double> cas,
 ///   The loss is rivals::co2_losses, on pairs of videos of one class.
 ///   In DCL (reading): P_c = a·softmax_{C+1}(S)_c, the background has the rest, 1 − Σ_c P_c; f = h;
 ///   the label-free terms are L_mut, norm and guide.
-/// x (B, T, 2·stream), columns RGB then flow. Names of the state are those of the public checkpoints,
-/// which also have a `feat_encoder` that nothing reads: load them with strict = false. Runs on the
-/// CPU.
+/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip],
+/// and the fusion and the classifier are as much wider (reading). Names of the state are those of
+/// the public checkpoints, which also have a `feat_encoder` that nothing reads: load them with
+/// strict = false.
 template <FloatingElement T>
 class Co2Branch final : public Branch<T> {
  public:
   Co2Branch(const Co2Options& options, Generator& random)
-      : rgb(options.streams, random),
-        flow(options.streams, random),
+      : rgb(module(options, options.streams.stream + options.clip, options.streams.stream), random),
+        flow(module(options, options.streams.stream, options.streams.stream + options.clip),
+             random),
         fusion(width(options), width(options), 1, random, true, options.streams.init),
         classifier_1(width(options), width(options), 3, random, true, options.streams.init),
         classifier_4(width(options), options.classes + 1, 1, random, true, options.streams.init),
@@ -163,6 +167,9 @@ class Co2Branch final : public Branch<T> {
     TANDEM_CHECK(!options.streams.autoencoder, "co2", "CO2-Net has no auto-encoder");
     TANDEM_CHECK(options.pool >= 0 && (options.pool == 0 || options.pool % 2 == 1), "co2",
                  "the window of the pooling must be odd, or 0 for none; it is ", options.pool);
+    TANDEM_CHECK(options.clip >= 0 && options.streams.aux == 0, "co2",
+                 "expected clip >= 0 columns of CLIP and no streams.aux, which follows from them; ",
+                 "got ", options.clip, " and ", options.streams.aux);
     this->add("vAttn", rgb);
     this->add("fAttn", flow);
     this->add("fusion.0", fusion);
@@ -178,10 +185,14 @@ class Co2Branch final : public Branch<T> {
     rivals::Co2Scores<T> scores;            ///< h, S, a, a_v, a_f
     rivals::CrossModalOutput<T> rgb, flow;  ///< of the two modules
   };
-  /// The network on rows x (B, T, 2·stream).
+  /// The network on rows x (B, T, 2·stream + clip).
   Pass classify(const Tensor<T>& x, const Tensor<bool>& valid) const {
     const std::int64_t stream = options_.streams.stream;
-    const Tensor<T> v = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
+    const Tensor<T> rgb_rows = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
+    const Tensor<T> v =
+        options_.clip == 0
+            ? rgb_rows
+            : cat(std::vector<Tensor<T>>{rgb_rows, x.slice(2, 2 * stream, width(options_))}, -1);
     Pass out;
     out.rgb = rgb.forward(v, f, valid);
     out.flow = flow.forward(f, v, valid);
@@ -236,12 +247,13 @@ class Co2Branch final : public Branch<T> {
     const NoGrad no_grad;
     const nn::ModuleScope scope("co2");
     const PrecisionScope products(options_.precision);
-    const Tensor<T> rows = x.template to<T>().unsqueeze(0);
-    const Tensor<bool> valid = ones<bool>({1, rows.size(1)});
+    const Device device = fusion.weight.device();
+    const Tensor<T> rows = x.template to<T>().unsqueeze(0).to(device);
+    const Tensor<bool> valid = ones<bool>({1, rows.size(1)}, device);
     detail::check_frames("co2", rows, width(options_), valid);
     const rivals::Co2Scores<T> s = pooled(classify(rows, valid).scores);
     const auto doubles = [](const Tensor<T>& t) {
-      return t.contiguous().template to<double>().to_vector();
+      return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
     };
     std::vector<Detection> out = co2_detections(doubles(s.cas), doubles(s.attention), options_);
     for (Detection& d : out) {
@@ -269,20 +281,20 @@ class Co2Branch final : public Branch<T> {
   rivals::Dropout<T> drop_fusion, drop_0, drop_3;              ///< fusion.2, classifier.0 and .3
 
  private:
-  static std::int64_t width(const Co2Options& o) { return 2 * o.streams.stream; }
+  static std::int64_t width(const Co2Options& o) { return 2 * o.streams.stream + o.clip; }
+  static rivals::CrossModalOptions module(const Co2Options& o, std::int64_t main,
+                                          std::int64_t aux) {
+    rivals::CrossModalOptions out = o.streams;
+    out.stream = main;
+    out.aux = aux;
+    return out;
+  }
   rivals::Co2LossOptions loss_options() const {
     rivals::Co2LossOptions o = options_.loss;
     o.pairs = options_.recipe.pairs;
     return o;
   }
-  /// The mean over a window of frames, stride 1, zeros beyond the ends counted.
-  Tensor<T> pool(const Tensor<T>& x) const {
-    const std::int64_t k = options_.pool, frames = x.size(1);
-    const Tensor<T> wide = tandem::pad(x, {{0, 0}, {k / 2, k / 2}, {0, 0}});
-    Tensor<T> total = wide.slice(1, 0, frames);
-    for (std::int64_t j = 1; j < k; ++j) total = add(total, wide.slice(1, j, j + frames));
-    return mul(total, T(1 / static_cast<double>(k)));
-  }
+  Tensor<T> pool(const Tensor<T>& x) const { return rivals::pooled_over_time(x, options_.pool); }
   /// Logits whose softmax is P and, in the last column, the background: with p = softmax_{C+1}(S),
   /// P_c = a·p_c and background = a·p_{C+1} + (1 − a), in logarithms.
   Tensor<T> frame_logits(const Pass& pass) const {

@@ -141,7 +141,7 @@ inline std::vector<Detection> um_detections(const UmVideo& video, std::int64_t n
 ///       ‖mean f on bkg‖)²
 ///   In DCL (reading): P_c = M·softmax_C(S)_c with M = min(n_t, 100)/100; the background has the
 ///   rest, 1 − Σ_c P_c = 1 − M; f as above; no label-free term.
-/// Names of the state are those of the public checkpoints. Runs on the CPU.
+/// Names of the state are those of the public checkpoints.
 template <FloatingElement T>
 class UmBranch final : public Branch<T> {
  public:
@@ -263,12 +263,13 @@ class UmBranch final : public Branch<T> {
     const std::int64_t n = x.size(0);
     const Tensor<std::int64_t> rows =
         from_vector<std::int64_t>(rivals::uniform_rows(n, std::min(n, options_.recipe.frames)));
-    const Tensor<T> taken = index_select(x, 0, rows).template to<T>().unsqueeze(0);
-    const Tensor<bool> valid = ones<bool>({1, taken.size(1)});
+    const Device device = conv.weight.device();
+    const Tensor<T> taken = index_select(x, 0, rows).template to<T>().unsqueeze(0).to(device);
+    const Tensor<bool> valid = ones<bool>({1, taken.size(1)}, device);
     detail::check_frames("um", taken, options_.input, valid);
     const Pass pass = classify(taken, valid);
     const auto doubles = [](const Tensor<T>& t) {
-      return t.contiguous().template to<double>().to_vector();
+      return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
     };
     return um_detections(
         {.scores = doubles(pass.p_act),

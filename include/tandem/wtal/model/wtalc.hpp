@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "tandem/nn/linear.hpp"
+#include "tandem/ops/any.hpp"
 #include "tandem/ops/arithmetic.hpp"
+#include "tandem/ops/compare.hpp"
 #include "tandem/ops/relu.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/wtal/model/branches.hpp"
@@ -45,9 +47,17 @@ struct WtalcOptions {
 /// pads with zeros, knows a video's length. None: 1 (reading).
 template <FloatingElement T>
 std::vector<std::int64_t> rows_with_content(const Tensor<T>& x) {
+  std::vector<std::int64_t> out;
+  if (!x.device().is_cpu()) {  // the rows stay there
+    const Tensor<bool> real = any(ne(x.detach(), T(0)), -1).to(Device::cpu());
+    for (std::int64_t b = 0; b < real.size(0); ++b) {
+      const bool* const first = real.data() + b * real.size(1);
+      out.push_back(std::max<std::int64_t>(1, std::count(first, first + real.size(1), true)));
+    }
+    return out;
+  }
   const Tensor<T> dense = x.detach().contiguous();
   const std::int64_t frames = x.size(1), columns = x.size(2);
-  std::vector<std::int64_t> out;
   for (std::int64_t b = 0; b < x.size(0); ++b) {
     std::int64_t n = 0;
     for (std::int64_t t = 0; t < frames; ++t) {
@@ -105,8 +115,7 @@ inline std::vector<Detection> wtalc_detections(std::span<const double> scores, s
 ///   L_mil = mean_b −Σ_c (y/Σy)_c log softmax_C(mean of the ⌈n/8⌉ largest S of the first n rows)_c
 ///   L = ½·L_mil + ½·L_pair on x (after dropout) and S                      (rivals/losses.hpp)
 ///   In DCL (reading): P = σ(S), f = x; no term is free of labels.
-/// Names of the state are those of the public checkpoints; `fc1` is in them and takes no part. Runs
-/// on the CPU.
+/// Names of the state are those of the public checkpoints; `fc1` is in them and takes no part.
 template <FloatingElement T>
 class WtalcBranch final : public Branch<T> {
  public:
@@ -165,8 +174,10 @@ class WtalcBranch final : public Branch<T> {
   std::vector<Detection> own_detections(const Tensor<float>& x,
                                         double seconds_per_row) const override {
     const NoGrad no_grad;
+    const Device device = fc.bias.device();
     const Tensor<T> logits =
-        forward(x.template to<T>().unsqueeze(0), ones<bool>({1, x.size(0)})).logits;
+        forward(x.template to<T>().unsqueeze(0).to(device), ones<bool>({1, x.size(0)}, device))
+            .logits.to(Device::cpu());
     return wtalc_detections(logits.contiguous().template to<double>().to_vector(),
                             static_cast<std::size_t>(options_.classes), seconds_per_row, options_);
   }

@@ -25,6 +25,30 @@ struct TsmOptions {
   std::int64_t heads = 8;         ///< of the attention among the tokens
   std::int64_t mlp_hidden = 8192;
   double stochastic_depth = 0.1;  ///< how often a class leaves a residual branch out, in training
+  std::int64_t fusion_kernel = 3;
+  double fusion_dropout = 0.7;       ///< of h0 and h1
+  double added_deviation = 0.03125;  ///< of the table that is added to the tokens, at the start
+  double position_scale = 1;         ///< of the sinusoid
+  std::int64_t pool = 0;  ///< S and the attentions are means over so many frames; 0: as they are
+
+  /// The numbers of its code for ActivityNet-1.3, for five words a class (the first of its name, and
+  /// zeros) and 60 rows a video: encoders as wide as a stream, gated streams, an h0 of single rows.
+  ///                                                                                           [C]
+  static TsmOptions activity_net(std::int64_t stream = 1024) {
+    TsmOptions o;
+    o.streams.stream = stream;
+    o.streams.encoded = stream;
+    o.streams.gated_main = true;
+    o.streams.attention_dropout = 0.7;
+    o.prompts = 3;
+    o.heads = 2;
+    o.fusion_kernel = 1;
+    o.fusion_dropout = 0.5;
+    o.added_deviation = 0.01;
+    o.position_scale = 1 / __builtin_sqrt(2.0 * static_cast<double>(stream));
+    o.pool = 13;
+    return o;
+  }
 };
 
 /// What TSM says.
@@ -35,7 +59,8 @@ struct TsmOutput {
   Tensor<T> cas;                            ///< S (B, T, C + 1), the last column is the background
   Tensor<T> attention;                      ///< a (B, T, 1)
   Tensor<T> rgb_attention, flow_attention;  ///< a_v, a_f (B, T, 1)
-  Tensor<T> rgb, flow;  ///< d_v, d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> rgb, flow;            ///< d_v, d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> rgb_main, flow_main;  ///< and what they were to decode
 };
 
 /// The tokens of the classes, (C + 1, n_p + 2, D): before, between and after their two residual
@@ -50,17 +75,17 @@ struct TsmText {
 ///   h0 = Drop(.7)(LReLU(.2)(Conv₃([r_v; r_f]))), h1 = Drop(.7)(LReLU(.2)(Conv₃(h0)))
 ///   z = Drop(.5)(LReLU(.2)(Conv₁(prompts of the class, its two words))) + add_weight + sinusoid
 ///   z += s₁⊙MHA(z);  z += s₂⊙MLP(z)        no layer norm; s start at 1e-4
-///   S_{t,c} = h1_t·z_c[token 0]
+///   S_{t,c} = h1_t·z_c[token 0];  S and the attentions pooled over time where that is asked for
 /// x (B, T, 2·stream) → S (B, T, C + 1), D = 2·stream. The word vectors of the classes are given and
-/// do not learn; those of the background class, two of them, do, and start as 0.
+/// do not learn; those of the background class, as many, do, and start as 0.
 template <FloatingElement T>
 class Tsm final : public nn::Module<T> {
  public:
-  /// `words` (C, 2, word_width): the vectors of the two words of each class.
+  /// `words` (C, n, word_width): the vectors of the n words of each class, two on THUMOS14.
   Tsm(const TsmOptions& o, const Tensor<T>& words, Generator& random)
       : rgb(o.streams, random),
         flow(o.streams, random),
-        fusion(width(o), width(o), 3, random, true, ConvInit::kaiming),
+        fusion(width(o), width(o), o.fusion_kernel, random, true, ConvInit::kaiming),
         fusion2(width(o), width(o), 3, random, true, ConvInit::kaiming),
         embed(o.word_width, width(o), 1, random, true, ConvInit::kaiming),
         key(width(o), width(o), 1, random, true, ConvInit::kaiming),
@@ -69,22 +94,24 @@ class Tsm final : public nn::Module<T> {
         project(width(o), width(o), 1, random, true, ConvInit::kaiming),
         mlp0(width(o), o.mlp_hidden, 1, random, true, ConvInit::kaiming),
         mlp3(o.mlp_hidden, width(o), 1, random, true, ConvInit::kaiming),
+        drop_fusion(o.fusion_dropout),
+        drop_fusion2(o.fusion_dropout),
         words_(words.detach()),
         options_(o) {
-    TANDEM_CHECK(words.rank() == 3 && words.size(1) == 2 && words.size(2) == o.word_width, "tsm",
-                 "expected the words of the classes as (C, 2, ", o.word_width, "), got ",
+    TANDEM_CHECK(words.rank() == 3 && words.size(1) >= 1 && words.size(2) == o.word_width, "tsm",
+                 "expected the words of the classes as (C, n, ", o.word_width, "), got ",
                  words.shape());
     TANDEM_CHECK(o.prompts >= 1 && o.heads >= 1 && width(o) % o.heads == 0, "tsm", o.prompts,
                  " prompts and ", o.heads, " heads for a width of ", width(o),
                  ": there must be a prompt, and the heads must divide the width");
-    const std::int64_t classes = words.size(0) + 1, tokens = o.prompts + 2;
+    const std::int64_t classes = words.size(0) + 1, tokens = o.prompts + words.size(1);
     const double bound = __builtin_sqrt(6 / static_cast<double>(o.word_width * o.prompts));
     prompts = rand<T>({classes, o.word_width, o.prompts}, random, -bound, bound);
-    background = zeros<T>({1, 2, o.word_width});
-    added = randn<T>({classes, width(o), tokens}, random, 0, 0.03125);
+    background = zeros<T>({1, words.size(1), o.word_width});
+    added = randn<T>({classes, width(o), tokens}, random, 0, o.added_deviation);
     attention_scale = full<T>({1, width(o), 1}, 1e-4);
     mlp_scale = full<T>({1, width(o), 1}, 1e-4);
-    positions_ = halves_sinusoid<T>(tokens, width(o));
+    positions_ = mul(halves_sinusoid<T>(tokens, width(o)), T(o.position_scale));
     this->add("weight", prompts);
     this->add("b_enc", background);
     this->add("add_weight", added);
@@ -120,18 +147,21 @@ class Tsm final : public nn::Module<T> {
     const CrossModalOutput<T> from_rgb = rgb.forward(v, f, valid),
                               from_flow = flow.forward(f, v, valid);
     TsmOutput<T> out;
-    out.rgb_attention = from_rgb.attention;
-    out.flow_attention = from_flow.attention;
-    out.attention = mul(add(from_rgb.attention, from_flow.attention), T(0.5));
+    const auto pool = [this](const Tensor<T>& y) { return pooled_over_time(y, options_.pool); };
+    out.rgb_attention = pool(from_rgb.attention);
+    out.flow_attention = pool(from_flow.attention);
+    out.attention = mul(add(out.rgb_attention, out.flow_attention), T(0.5));
     out.rgb = from_rgb.decoded;
     out.flow = from_flow.decoded;
+    out.rgb_main = from_rgb.main;
+    out.flow_main = from_flow.main;
     out.features = drop_fusion.forward(leaky_relu(
         fusion.forward(cat(std::vector<Tensor<T>>{from_rgb.filtered, from_flow.filtered}, -1),
                        valid),
         0.2));
     out.final_features =
         drop_fusion2.forward(leaky_relu(fusion2.forward(out.features, valid), 0.2));
-    out.cas = matmul(out.final_features, text().after.select(1, 0).transpose(0, 1));
+    out.cas = pool(matmul(out.final_features, text().after.select(1, 0).transpose(0, 1)));
     return out;
   }
 
@@ -157,10 +187,10 @@ class Tsm final : public nn::Module<T> {
   TemporalConv<T> fusion, fusion2, embed;  ///< embed: txt_emb
   TemporalConv<T> key, query, value, project, mlp0, mlp3;
   Tensor<T> prompts;                     ///< `weight` (C + 1, word_width, n_p)
-  Tensor<T> background;                  ///< `b_enc` (1, 2, word_width)
-  Tensor<T> added;                       ///< `add_weight` (C + 1, D, n_p + 2)
+  Tensor<T> background;                  ///< `b_enc` (1, n, word_width)
+  Tensor<T> added;                       ///< `add_weight` (C + 1, D, n_p + n)
   Tensor<T> attention_scale, mlp_scale;  ///< s₁, s₂ (1, D, 1)
-  Dropout<T> drop_fusion{0.7}, drop_fusion2{0.7}, drop_embed{0.5}, drop_mlp{0.1}, drop_mlp_out{0.1};
+  Dropout<T> drop_fusion, drop_fusion2, drop_embed{0.5}, drop_mlp{0.1}, drop_mlp_out{0.1};
 
  private:
   static std::int64_t width(const TsmOptions& o) { return 2 * o.streams.stream; }
@@ -190,13 +220,12 @@ class Tsm final : public nn::Module<T> {
 };
 
 /// autoencoder_loss — L_ae = MSE(d_v, rgb) + MSE(d_f, flow) over the frames: what is decoded from
-/// flow is RGB and the other way round.                                               [rivals §5, C]
-template <FloatingElement T>
-Tensor<T> autoencoder_loss(const Tensor<T>& rgb, const Tensor<T>& flow, const Tensor<T>& x,
-                           const Tensor<bool>& valid) {
-  const std::int64_t stream = rgb.size(2);
-  return add(masked_mean(square(sub(rgb, x.slice(2, 0, stream))), valid),
-             masked_mean(square(sub(flow, x.slice(2, stream, 2 * stream))), valid));
+/// flow is RGB and the other way round, both gated where the modules gate them. `out`: what TSM or
+/// VLC says.                                                                          [rivals §5, C]
+template <class Output>
+auto autoencoder_loss(const Output& out, const Tensor<bool>& valid) {
+  return add(masked_mean(square(sub(out.rgb, out.rgb_main)), valid),
+             masked_mean(square(sub(out.flow, out.flow_main)), valid));
 }
 
 /// The weights of TSM's terms.
@@ -204,6 +233,11 @@ struct TsmLossOptions {
   Co2LossOptions co2 = {.mutual = 0};
   double autoencoder = 1.5;
   double attention = 1.5;  ///< of the MSE to VLC's attention
+
+  /// The numbers of its code for ActivityNet-1.3.                                              [C]
+  static TsmLossOptions activity_net() {
+    return {.co2 = {.divisor = 5, .mutual = 0}, .autoencoder = 0.15, .attention = 0.25};
+  }
 };
 
 /// The loss of TSM and its terms.
@@ -218,9 +252,8 @@ struct TsmLosses {
 /// tsm_losses — CO2-Net's loss without L_mut + 1.5·L_ae + 1.5·MSE(a, stop(a_vlc)).     [rivals §5, C]
 ///   vlc_attention (B, T); undefined: without that term, TSM alone.
 template <FloatingElement T>
-TsmLosses<T> tsm_losses(const TsmOutput<T>& out, const Tensor<T>& x, const Tensor<T>& y,
-                        const Tensor<bool>& valid, const Tensor<T>& vlc_attention,
-                        const TsmLossOptions& o = {}) {
+TsmLosses<T> tsm_losses(const TsmOutput<T>& out, const Tensor<T>& y, const Tensor<bool>& valid,
+                        const Tensor<T>& vlc_attention, const TsmLossOptions& o = {}) {
   TsmLosses<T> l;
   l.co2 = co2_losses<T>({.features = out.features,
                          .cas = out.cas,
@@ -228,7 +261,7 @@ TsmLosses<T> tsm_losses(const TsmOutput<T>& out, const Tensor<T>& x, const Tenso
                          .rgb_attention = out.rgb_attention,
                          .flow_attention = out.flow_attention},
                         y, valid, o.co2);
-  l.autoencoder = autoencoder_loss(out.rgb, out.flow, x, valid);
+  l.autoencoder = autoencoder_loss(out, valid);
   l.total = add(l.co2.total, mul(l.autoencoder, T(o.autoencoder)));
   if (vlc_attention.defined()) {
     l.attention =

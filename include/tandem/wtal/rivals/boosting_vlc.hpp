@@ -164,11 +164,12 @@ struct VlcOptions {
 /// What VLC says. Logits (B, n, V): row j is about word j + 1.
 template <FloatingElement T>
 struct VlcOutput {
-  Tensor<T> positive;   ///< frames weighted by g
-  Tensor<T> easy;       ///< easy negative: by 1 − g
-  Tensor<T> hard;       ///< hard negative: all frames alike
-  Tensor<T> attention;  ///< g (B, T)
-  Tensor<T> rgb, flow;  ///< d_v and d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> positive;             ///< frames weighted by g
+  Tensor<T> easy;                 ///< easy negative: by 1 − g
+  Tensor<T> hard;                 ///< hard negative: all frames alike
+  Tensor<T> attention;            ///< g (B, T)
+  Tensor<T> rgb, flow;            ///< d_v and d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> rgb_main, flow_main;  ///< and what they were to decode
 };
 
 /// VLC — the sentence of a video from its frames.                                   [rivals §5, C]
@@ -281,6 +282,8 @@ class Vlc final : public nn::Module<T> {
     const CrossModalOutput<T> from_rgb = rgb.forward(v, f), from_flow = flow.forward(f, v);
     out.rgb = from_rgb.decoded;
     out.flow = from_flow.decoded;
+    out.rgb_main = from_rgb.main;
+    out.flow_main = from_flow.main;
     out.attention = mul(add(from_rgb.attention, from_flow.attention), T(0.5)).squeeze(2);
     return frame_fc.forward(
         drop.forward(cat(std::vector<Tensor<T>>{from_rgb.filtered, from_flow.filtered}, -1)));

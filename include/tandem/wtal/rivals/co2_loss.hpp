@@ -9,6 +9,7 @@
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/min.hpp"
+#include "tandem/ops/pad.hpp"
 #include "tandem/ops/softmax.hpp"
 #include "tandem/ops/square.hpp"
 #include "tandem/ops/sum.hpp"
@@ -45,6 +46,20 @@ template <FloatingElement T>
 Tensor<T> suppressed_cas(const Tensor<T>& cas, const Tensor<T>& attention) {
   const Tensor<T> lowest = min(cas, -1, true).values;
   return add(mul(attention, sub(cas, lowest)), lowest);
+}
+
+/// pooled_over_time — the mean over a window of frames, stride 1, zeros beyond the ends counted.
+///   x (B, T, n), window odd, or 0: x as it is.                                       [rivals §2, C]
+template <FloatingElement T>
+Tensor<T> pooled_over_time(const Tensor<T>& x, std::int64_t window) {
+  if (window == 0) return x;
+  TANDEM_CHECK(window > 0 && window % 2 == 1, "pooled_over_time",
+               "the window of the pooling must be odd, or 0 for none; it is ", window);
+  const std::int64_t frames = x.size(1);
+  const Tensor<T> wide = pad(x, {{0, 0}, {window / 2, window / 2}, {0, 0}});
+  Tensor<T> total = wide.slice(1, 0, frames);
+  for (std::int64_t j = 1; j < window; ++j) total = add(total, wide.slice(1, j, j + frames));
+  return mul(total, T(1 / static_cast<double>(window)));
 }
 
 /// The labels (B, C) and, as a last column, that of the background class.

@@ -19,11 +19,16 @@ namespace rivals {
 
 /// The sizes of a CrossModal.
 struct CrossModalOptions {
-  std::int64_t stream = 1024;  ///< columns of each of the two streams
+  std::int64_t stream = 1024;  ///< columns of main
+  std::int64_t aux = 0;        ///< columns of aux; 0: as many
   std::int64_t hidden = 512;   ///< inside the attention
   std::int64_t encoded = 512;  ///< e of the auto-encoder, where there is one
   bool autoencoder = false;    ///< Boosting-WTAL's module A; false: CO2-Net's module M
+  /// Boosting-WTAL's code for ActivityNet: sigmoid(g)⊙main takes the place of main, in r and as what
+  /// the auto-encoder must decode.
+  bool gated_main = false;
   double dropout = 0.5;
+  double attention_dropout = -1;  ///< of a's hidden layer and logit; below 0: dropout
   ConvInit init = ConvInit::kaiming;
 };
 
@@ -34,6 +39,7 @@ struct CrossModalOutput {
   Tensor<T> raw;            ///< its logit, after the last dropout (B, T, 1)
   Tensor<T> filtered = {};  ///< r (B, T, stream)
   Tensor<T> decoded = {};   ///< d (B, T, stream), with an auto-encoder
+  Tensor<T> main = {};      ///< what d is to be (B, T, stream): main, gated where that is asked for
 };
 
 /// CrossModal — the stream `main`, filtered by what `aux` has to say, and its attention.
@@ -43,8 +49,9 @@ struct CrossModalOutput {
 ///   a = sigmoid(Drop(.5)(Conv₁(LReLU(.2)(Conv₃(Drop(.5)(LReLU(.2)(Conv₃(r))))))))
 /// With an auto-encoder (Boosting-WTAL):
 ///   e = Drop(.5)(LReLU(.2)(Conv₃(aux))), d = Drop(.5)(LReLU(.2)(Conv₃(e))), l is of e, and
-///   r = sigmoid(l⊙cos(l_t, g))⊙main
-///   main, aux (B, T, stream); a (B, T, 1), r and d (B, T, stream).                  [rivals §2, §5, C]
+///   r = sigmoid(l⊙cos(l_t, g))⊙main; with gated_main main is sigmoid(g)⊙main there and behind.
+///   main (B, T, stream), aux (B, T, aux); a (B, T, 1), r and d (B, T, stream).      [rivals §2, §5, C]
+/// The public codes have aux = stream; another number of columns is a reading.
 /// Padded frames (valid (B, T) false) enter the convolutions as zeros and the mean over time not at
 /// all; without `valid` all frames are real.  (reading)
 /// The last dropout is on the attention's logit: in training half of the frames have a = ½ exactly
@@ -54,9 +61,9 @@ class CrossModal final : public nn::Module<T> {
  public:
   CrossModal(const CrossModalOptions& o, Generator& random)
       : options_(o),
-        encode(o.stream, o.encoded, 3, random, true, o.init),
+        encode(aux_columns(o), o.encoded, 3, random, true, o.init),
         decode(o.encoded, o.stream, 3, random, true, o.init),
-        local(o.autoencoder ? o.encoded : o.stream, o.stream, 3, random, true, o.init),
+        local(o.autoencoder ? o.encoded : aux_columns(o), o.stream, 3, random, true, o.init),
         global(o.stream, o.stream, 3, random, true, o.init),
         attention0(o.stream, o.hidden, 3, random, true, o.init),
         attention3(o.hidden, o.hidden, 3, random, true, o.init),
@@ -65,8 +72,10 @@ class CrossModal final : public nn::Module<T> {
         drop_decode(o.dropout),
         drop_local(o.dropout),
         drop_global(o.dropout),
-        drop_hidden(o.dropout),
-        drop_logit(o.dropout) {
+        drop_hidden(attention_dropout(o)),
+        drop_logit(attention_dropout(o)) {
+    TANDEM_CHECK(o.autoencoder || !o.gated_main, "cross_modal",
+                 "only the module with an auto-encoder gates its main stream");
     if (o.autoencoder) {
       this->add("AE_e.0", encode);
       this->add("AE_e.2", drop_encode);
@@ -91,6 +100,7 @@ class CrossModal final : public nn::Module<T> {
     CrossModalOutput<T> out;
     const Tensor<T> g = drop_global.forward(activated(global.forward(time_mean(main, valid))));
     Tensor<T> l, gate;
+    out.main = options_.gated_main ? mul(sigmoid(g), main) : main;
     if (options_.autoencoder) {
       const Tensor<T> e = drop_encode.forward(activated(encode.forward(aux, valid)));
       out.decoded = drop_decode.forward(activated(decode.forward(e, valid)));
@@ -100,7 +110,7 @@ class CrossModal final : public nn::Module<T> {
       l = drop_local.forward(activated(local.forward(aux, valid)));
       gate = mul(l, g);
     }
-    out.filtered = mul(sigmoid(gate), main);
+    out.filtered = mul(sigmoid(gate), out.main);
     const Tensor<T> hidden = activated(attention3.forward(
         drop_hidden.forward(activated(attention0.forward(out.filtered, valid))), valid));
     out.raw = drop_logit.forward(attention5.forward(hidden));
@@ -109,6 +119,12 @@ class CrossModal final : public nn::Module<T> {
   }
 
  private:
+  static double attention_dropout(const CrossModalOptions& o) {
+    return o.attention_dropout < 0 ? o.dropout : o.attention_dropout;
+  }
+  static std::int64_t aux_columns(const CrossModalOptions& o) {
+    return o.aux > 0 ? o.aux : o.stream;
+  }
   /// cos(l_t, g) of every frame, (B, T, 1); 0 where one of the two is 0  (reading).
   static Tensor<T> cosine(const Tensor<T>& l, const Tensor<T>& g) {
     const auto norm = [](const Tensor<T>& x) {

@@ -12,13 +12,11 @@ TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 namespace rivals {
 
-/// The valid frames of each video, valid (B, T).  Errors: a mask with a hole, or on a GPU, where
-/// reading it would have to wait.
+/// The valid frames of each video, valid (B, T). A mask on a GPU is copied to the host, which waits.
+/// Errors: a mask with a hole; a graph is captured.
 inline std::vector<std::int64_t> lengths_of(const Tensor<bool>& valid) {
   TANDEM_CHECK(valid.rank() == 2, "lengths_of", "expected valid (B, T), got ", valid.shape());
-  TANDEM_CHECK(valid.device().is_cpu(), "lengths_of", "the lengths of videos are read on the CPU, ",
-               "the mask is on ", valid.device());
-  const Tensor<bool> dense = valid.contiguous();
+  const Tensor<bool> dense = valid.contiguous().to(Device::cpu());
   const std::int64_t frames = valid.size(1);
   std::vector<std::int64_t> out;
   for (std::int64_t b = 0; b < valid.size(0); ++b) {
@@ -44,9 +42,11 @@ inline Tensor<bool> mask_of(const std::vector<std::int64_t>& lengths, std::int64
 template <FloatingElement T>
 Tensor<T> without_padding(const Tensor<T>& x, const Tensor<bool>& valid) {
   if (!valid.defined()) return x;
+  const auto zeroed = [&] { return mul(x, valid.template to<T>().unsqueeze(2)); };
+  if (!valid.device().is_cpu()) return zeroed();  // nothing need be known of it
   bool all = true;
   for (const std::int64_t n : lengths_of(valid)) all = all && n == valid.size(1);
-  return all ? x : mul(x, valid.template to<T>().unsqueeze(2));
+  return all ? x : zeroed();
 }
 
 }  // namespace rivals

@@ -167,7 +167,7 @@ Tensor<T> pair_loss(const Tensor<T>& features, const Tensor<T>& scores, const Te
     total = total.defined() ? add(total, part) : part;
     shared += count;
   }
-  return total.defined() ? mul(total, T(1 / shared)) : zeros<T>(Shape{});
+  return total.defined() ? mul(total, T(1 / shared)) : zeros<T>(Shape{}, scores.device());
 }
 
 }  // namespace rivals

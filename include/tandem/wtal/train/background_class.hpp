@@ -15,15 +15,17 @@ TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
 /// background_labels — h_b = 1 on confident background frames, 0 on foreground frames, −1 elsewhere.
-///   h (B, T, C) in {1, 0, −1}, valid (B, T) → (B, T, 1).
+///   h (B, T, C) in {1, 0, −1}, valid (B, T) → (B, T, 1). Made on the CPU; of a GPU's labels, which
+///   it waits for, too.
 inline Tensor<std::int32_t> background_labels(const Tensor<std::int32_t>& h,
                                               const Tensor<bool>& valid) {
   const Tensor<std::int32_t> out(Shape{h.size(0), h.size(1), 1});
   std::int32_t* to = out.mutable_data();
-  for (const FrameState state : frame_states(h, valid)) {
+  const Device cpu = Device::cpu();
+  for (const FrameState state : frame_states(h.to(cpu), valid.to(cpu))) {
     *to++ = state == FrameState::background ? 1 : state == FrameState::foreground ? 0 : -1;
   }
-  return out;
+  return out.to(h.device());
 }
 
 /// attention_loss — mean BCE(w, 1 − h_b) over the frames with h_b ≠ −1; 0 where there is none.
@@ -35,15 +37,16 @@ Tensor<T> attention_loss(const Tensor<T>& attention, const Tensor<std::int32_t>&
                h_b.shape());
   std::vector<std::int64_t> frames;
   std::vector<T> foreground;
-  for (std::int64_t i = 0; i < h_b.numel(); ++i) {
-    if (h_b.data()[i] == -1) continue;
+  const Tensor<std::int32_t> labels = h_b.to(Device::cpu());
+  for (std::int64_t i = 0; i < labels.numel(); ++i) {
+    if (labels.data()[i] == -1) continue;
     frames.push_back(i);
-    foreground.push_back(T(1 - h_b.data()[i]));
+    foreground.push_back(T(1 - labels.data()[i]));
   }
   if (frames.empty()) return mul(sum(attention), T(0));
-  const Tensor<T> chosen =
-      index_select(attention.reshape({attention.numel()}), 0, from_vector<std::int64_t>(frames));
-  return rivals::clamped_bce(chosen, from_vector<T>(foreground));
+  const Tensor<T> chosen = index_select(attention.reshape({attention.numel()}), 0,
+                                        from_vector<std::int64_t>(frames).to(attention.device()));
+  return rivals::clamped_bce(chosen, from_vector<T>(foreground).to(attention.device()));
 }
 
 }  // namespace wtal

@@ -93,7 +93,11 @@ class Trainer {
   /// The same without waiting for a GPU: branches that were moved to one before the trainer was made
   /// take their steps there. One report taken late keeps it busy:
   ///   PendingReport<float> before = trainer.start_step(batch(0));
-  ///   for (…) { auto now = trainer.start_step(batch(i)); use(before.get()); before = now; }
+  ///   for (std::int64_t i = 1; i < steps; ++i) {
+  ///     PendingReport<float> now = trainer.start_step(batch(i));
+  ///     use(before.get());
+  ///     before = now;
+  ///   }
   PendingReport<T> start_step(const Batch<T>& batch) {
     const Phase& phase = current_phase();
     if (step_ == phase.begin) {
@@ -101,8 +105,15 @@ class Trainer {
       device_memory_.clear();
       if (phase.kind != Phase::Kind::warm_up)  // which does not come again
         captured_.forget(static_cast<int>(Phase::Kind::warm_up));
-      teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
-                                                 : std::vector<nn::Named<T>>();
+      if (phase.kind == Phase::Kind::self && !teacher_.empty()) {
+        const NoGrad no_grad;  // in place: graphs have it by address
+        const std::vector<nn::Named<T>> now = cbp_->branch.state_dict();
+        for (std::size_t i = 0; i < now.size(); ++i)
+          teacher_[i].tensor.copy_elements(now[i].tensor);
+      } else {
+        teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
+                                                   : std::vector<nn::Named<T>>();
+      }
     }
     const Rates rates = learning_rates(step_);
     if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(rates.cbp);
@@ -127,8 +138,11 @@ class Trainer {
       const nn::RandomScope random(noise);
       report = PendingReport<T>(make(inputs_of(batch, phase.kind)).report());
     } else {
+      // The methods with a training of their own count frames on the host: their steps are not graphs.
+      const bool counts = cbp_ && cbp_->branch.recipe() != nullptr;
+      const std::int64_t frames = batch.valid.size(1);
       StepInputs<T> padded = inputs_of(
-          batch.padded_to(CapturedSteps<T>::padded_frames(batch.valid.size(1), options_.crop)),
+          batch.padded_to(counts ? frames : CapturedSteps<T>::padded_frames(frames, options_.crop)),
           phase.kind);
       std::vector<Tensor<T>> weights = student.branch.parameters();
       student.branch.refresh(false);
@@ -149,10 +163,11 @@ class Trainer {
         teacher.branch.refresh(true);
       }
       Tensor<std::uint8_t> numbers;
-      // A step of self-training exchanges CBP's parameters: not captured.
-      if (options_.graphs && !autograd::anomaly_mode() && phase.kind != Phase::Kind::self) {
+      if (options_.graphs && !autograd::anomaly_mode() && !counts) {
         std::vector<const void*> addresses{device_memory_.address()};
         for (const Tensor<T>& p : weights) addresses.push_back(p.device_data());
+        for (const nn::Named<T>& named : teacher_)  // of self-training
+          addresses.push_back(named.tensor.device_data());
         numbers = captured_.step(
             static_cast<int>(phase.kind), padded, device, addresses, *student.adam, noise,
             [&](const StepInputs<T>& inputs) { return make(inputs).packed(); });
@@ -229,7 +244,9 @@ class Trainer {
   std::vector<nn::Named<T>> state() const {
     std::vector<nn::Named<T>> out;
     const auto append = [&out](const char* prefix, std::vector<nn::Named<T>> part) {
-      for (nn::Named<T>& named : part) out.push_back({concat(prefix, named.name), named.tensor});
+      for (nn::Named<T>& named : nn::with_prefix(prefix, std::move(part))) {
+        out.push_back(std::move(named));
+      }
     };
     if (cbp_) append("cbp.", cbp_->branch.state_dict());
     if (vlp_) append("vlp.", vlp_->branch.state_dict());
