@@ -19,6 +19,7 @@ namespace dcl {
 /// older program did not know has its default. Errors: an option that this program does not know, a
 /// wrong type or range.
 inline cli::OptionTable read_options(Options& o, const std::string& text, const std::string& path) {
+  o.pseudo_labels = "thresholds";  // of a run from before there was a choice
   cli::OptionTable table = option_table(o);
   const std::string name = path + " (options)";
   const auto document = io::JsonDocument::parse(text, name);

@@ -43,7 +43,7 @@ struct Options {
   // training
   TrainerOptions train;
   std::string variant = "both", cbp_reading = "sigmoid", vlp_reading = "sigmoid",
-              schedule = "constant", pseudo_labels = "thresholds";
+              schedule = "constant", pseudo_labels = "ranked";
   bool no_foreground = false, no_background = false, random_temporal = false, concat_clip = false;
   // inference
   InferenceOptions inference;
@@ -209,11 +209,13 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("kd-every-entry", o.train.every_entry,
         "L_kd on every decided entry, not on confident frames only");
   t.add("vlp-learning-rate", o.train.vlp_learning_rate, "VLP's; 0: --learning-rate").from(0, 1e6);
-  t.add("pseudo-labels", o.pseudo_labels,
-        "How a teacher's scores become labels: thresholds (the paper's), calibrated (the same with "
-        "each video's share of foreground as after the warm-up), ranked (fixed shares of each "
-        "video), min-max (thresholds on scores normalised per video), oracle (a ceiling: the "
-        "annotated segments of the training videos teach)")
+  t.add(
+       "pseudo-labels", o.pseudo_labels,
+       "How a teacher's scores become labels: ranked (fixed shares of each video, which the rounds "
+       "cannot shift: what was measured to hold, docs/reproduction.md), thresholds (the paper's), "
+       "calibrated (the thresholds with each video's share of foreground as after the warm-up), "
+       "min-max (thresholds on scores normalised per video), oracle (a ceiling: the annotated "
+       "segments of the training videos teach)")
       .words({"thresholds", "calibrated", "ranked", "min-max", "oracle"});
   t.add("high", o.train.pseudo.high, "Pseudo-labels, thresholds and calibrated: foreground above")
       .from(0, 1);
@@ -267,6 +269,35 @@ inline cli::OptionTable option_table(Options& o) {
       .from(0, 3600);
   t.add("nms-sigma", o.inference.localization.nms.sigma, "Gaussian soft-NMS").from(1e-6, 1e6);
   return t;
+}
+
+/// Which rule makes the pseudo-labels of a run, in a sentence; "" where none are made.
+inline std::string labels_sentence(const Options& o) {
+  const TrainerOptions& t = o.train;
+  if (t.variant == Variant::warm_up || t.variant == Variant::vanilla_vlp) return "";
+  const PseudoLabelOptions& p = t.pseudo;
+  const auto thresholds = [](double high, double low) {
+    return concat("foreground above ", cli::number_text(high), ", background below ",
+                  cli::number_text(low));
+  };
+  switch (p.rule) {
+    case PseudoLabelRule::thresholds:
+      return concat("the paper's thresholds, ", thresholds(p.high, p.low));
+    case PseudoLabelRule::calibrated:
+      return concat("calibrated, ", thresholds(p.high, p.low),
+                    " once each video has the share of foreground that it had after the warm-up");
+    case PseudoLabelRule::ranked:
+      return concat("ranked, the first ", cli::number_text(100 * p.ranked_foreground),
+                    " % of a video's frames are foreground, the last ",
+                    cli::number_text(100 * p.ranked_background),
+                    " % background (the paper's: --pseudo-labels thresholds)");
+    case PseudoLabelRule::min_max:
+      return concat("min-max, ", thresholds(p.min_max_high, p.min_max_low),
+                    " of the scores normalised per video");
+    case PseudoLabelRule::oracle:
+      return "the annotated segments of the training videos: a ceiling, not a result";
+  }
+  return "";
 }
 
 /// What does not go together is refused, before anything is read.

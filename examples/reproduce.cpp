@@ -29,7 +29,7 @@ struct Options {
   bool simulate = false, list = false;
   std::int64_t seeds = 3, first_seed = 0, worlds = 1, first_world = 0, jobs = 0, threads = 0,
                best_of_test = 0;
-  double clip_norm = -1;  // below 0: the preset's
+  double clip_norm = 0;  // 0: VLP's rows are scaled as the preset or --vlp-scale says
   SimulationOptions simulation{.i3d_width = 128, .clip_width = 64};
   dcl::Options train;  // what is given of train_dcl's
 };
@@ -118,6 +118,7 @@ class Program {
 
   void open_worlds(const Preset& preset) {
     dcl::Options base;
+    base.pseudo_labels = "thresholds";  // a row that makes labels names its rule
     apply(base, preset.settings);
     base.device = o_.train.device;
     if (o_.simulate) base.train.crop = o_.simulation.rows_high;  // whole videos
@@ -140,8 +141,8 @@ class Program {
       if (option->given() && !of_methods(option->name()))
         table.find(option->name())->set(option->json());
     }
-    const bool scaled = given_.given("vlp-scale");
-    const double norm = scaled ? 0 : o_.clip_norm >= 0 ? o_.clip_norm : preset.clip_norm;
+    TANDEM_CHECK(o_.clip_norm == 0 || !given_.given("vlp-scale"), "reproduce",
+                 "--clip-norm and --vlp-scale both say how VLP's rows are scaled: give one");
     const bool files = !o_.train.data.empty() || !o_.train.annotations.empty();
     TANDEM_CHECK((o_.simulate ? 1 : 0) + (o_.folders.empty() ? 0 : 1) + (files ? 1 : 0) == 1,
                  "reproduce",
@@ -163,7 +164,7 @@ class Program {
               .parent_path()
               .filename()
               .string();
-      worlds_.push_back(open_world(name.empty() ? folder : name, here, norm));
+      worlds_.push_back(open_world(name.empty() ? folder : name, here, o_.clip_norm));
       for (std::size_t w = 0; w + 1 < worlds_.size(); ++w) {
         TANDEM_CHECK(
             worlds_[w].data != worlds_.back().data || worlds_[w].text != worlds_.back().text,
@@ -430,8 +431,9 @@ int main(int argc, char** argv) {
   app.add_option("--baseline", o.baseline, "Row that all others are compared with")
       ->default_str("each table's own");
   app.add_option("--clip-norm", o.clip_norm,
-                 "Mean norm that the rows of VLP are scaled to; 0: as they are, or by --vlp-scale")
-      ->default_str("the preset's")
+                 "Mean norm that the rows of VLP are scaled to, in each world by its own; 0: by "
+                 "--vlp-scale")
+      ->capture_default_str()
       ->check(cli::range(0, 1e6));
   app.add_option("--jobs", o.jobs,
                  "Trainings at a time; 0: as many as there are threads, on a GPU one")

@@ -122,6 +122,8 @@ class Session {
                 cli::printable(branches_.description(), true).c_str(),
                 static_cast<long long>(trainer_.total_steps()), o_.fusion.c_str(),
                 cpu::num_threads(), o_.device == "cpu" ? "" : (", " + o_.device).c_str());
+    if (const std::string labels = labels_sentence(o_); !labels.empty())
+      std::printf("pseudo-labels: %s\n", labels.c_str());
     if (!branches_.text().note.empty())
       std::printf("%s\n", cli::printable(branches_.text().note, true).c_str());
   }

@@ -72,4 +72,8 @@ for ((seed = 0; seed < worlds; ++seed)); do
 done
 [ $features_only = no ] || exit 0
 echo "4. The strategies, compared"
+# These videos are longer than the rendered ones: whole, as a crop may be without the action that its label says. The rows
+# of this CLIP have a norm of their own.
+[[ " ${more[*]} " == *" --crop "* ]] || more=(--crop 1000 "${more[@]}")
+[[ " ${more[*]} " == *" --clip-norm "* || " ${more[*]} " == *" --vlp-scale "* ]] || more=(--clip-norm 2.4 "${more[@]}")
 "$programs/reproduce" --world "$list" --seeds "$seeds" --out "$out/study" "${more[@]}"

@@ -90,10 +90,23 @@ with tempfile.TemporaryDirectory() as work:
     run("extract_features", world / "videos", "--out", world, "--config", weights / "extract.json",
         "--i3d-rgb", weights / "i3d_rgb.safetensors", "--i3d-flow", weights / "i3d_flow.safetensors",
         "--clip-weights", weights / "clip.safetensors")
-    said = run("train_dcl", "--data", world, "--clip-weights", weights / "clip.safetensors", "--vocabulary",
-               weights / "merges.txt", "--config", weights / "train.json", "--warm-up-steps", "120", "--rounds", "1",
-               "--out", work / "run")
+    short = ["--data", world, "--clip-weights", weights / "clip.safetensors", "--vocabulary", weights / "merges.txt", "--config",
+             weights / "train.json", "--warm-up-steps", "120", "--rounds", "1"]
+    said = run("train_dcl", *short, "--out", work / "run")
     assert re.search(r"24 .*12 ", said) and "0.64" in said, said
+    # All of it a second time, on one thread: the same videos, rows, detections, to the byte.
+    run("render_world", "--out", work / "again", "--train", "24", "--test", "12", "--rows", "32", "--seed", "5", threads="1")
+    run("extract_features", work / "again/videos", "--out", work / "again", "--config", weights / "extract.json",
+        "--i3d-rgb", weights / "i3d_rgb.safetensors", "--i3d-flow", weights / "i3d_flow.safetensors",
+        "--clip-weights", weights / "clip.safetensors", threads="1")
+    for pattern, count in (("videos/*.mp4", 36), ("features/*.npy", 36), ("clip/*.npy", 36), ("gt.json", 1)):
+        made = sorted(p.relative_to(world) for p in world.glob(pattern))
+        assert len(made) == count, (pattern, made)
+        for name in made:
+            assert (work / "again" / name).read_bytes() == (world / name).read_bytes(), f"{name}: one thread and two threads differ"
+    run("train_dcl", *short, "--data", work / "again", "--out", work / "run_again", threads="1")
+    for name in ("detections.json", *(f"rounds/{n:02}.safetensors" for n in range(2))):
+        assert (work / "run_again" / name).read_bytes() == (work / "run" / name).read_bytes(), name
     evaluation = [json.loads(line) for line in (work / "run/metrics.jsonl").read_text().splitlines()]
     final = [e for e in evaluation if e.get("evaluation") == "final"][-1]
     # An untrained localizer is near 0; a short training must be far above it.

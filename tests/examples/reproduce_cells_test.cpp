@@ -163,7 +163,7 @@ TEST_CASE("cells: strategies of one world and seed share their warm-up") {
     CHECK(warm_up_of(s) == shared);
   for (const Settings& s : std::vector<Settings>{{{"cbp-reading", "softmax"}},
                                                  {{"concat-clip", true}},
-                                                 {{"prompt-vectors", 4}},
+                                                 {{"prompt-vectors", 8}},
                                                  {{"learning-rate", 1e-3}},
                                                  {{"batch", 8}},
                                                  {{"schedule", "cosine"}}})
@@ -173,6 +173,32 @@ TEST_CASE("cells: strategies of one world and seed share their warm-up") {
   // A rate that falls over the whole run: runs of other lengths have other warm-ups.
   CHECK(warm_up_of({{"schedule", "cosine"}}) !=
         warm_up_of({{"schedule", "cosine"}, {"variant", "only-b"}}));
+}
+
+TEST_CASE(
+    "preset miniature: what make demo trains with, weights/mini/train.json, option by option") {
+  dcl::Options demo, preset;
+  cli::OptionTable of_demo = dcl::option_table(demo);
+  const std::string path = TANDEM_SOURCE_DIR "/weights/mini/train.json";
+  const auto document = io::JsonDocument::load(path);
+  const io::JsonRef root = document.root();
+  for (const auto& [name, value] : root.members()) {
+    INFO(name);
+    REQUIRE(of_demo.find(name) != nullptr);
+    of_demo.find(name)->set(root.of(value));
+  }
+  apply(preset, find_preset("miniature").settings);
+  const cli::OptionTable of_preset = dcl::option_table(preset);
+  // A row says its rule and its fusion itself.
+  const std::set<std::string> elsewhere{"pseudo-labels", "fusion"};
+  std::size_t compared = 0;
+  for (const auto& option : of_demo.options()) {
+    if (!option->decides() || elsewhere.contains(option->name())) continue;
+    INFO(option->name());
+    CHECK(io::json_text(option->json()) == io::json_text(of_preset.find(option->name())->json()));
+    ++compared;
+  }
+  CHECK(compared > 40);
 }
 
 TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes, and baselines") {

@@ -83,6 +83,14 @@ assert first.returncode == 0, first.stderr
 elapsed = time.monotonic() - started
 expected = contents("one")
 check_metrics("one", begin, elapsed)
+# Which rule makes the pseudo-labels is said; without an option it is not the paper's.
+assert "pseudo-labels: ranked, the first 12.5 % of a video's frames" in first.stdout, first.stdout
+assert json.loads((work / "one/options.json").read_text())["pseudo-labels"] == "ranked"
+for rule, sentence in (("thresholds", "the paper's thresholds, foreground above 0.3, background below 0.1"),
+                       ("calibrated", "calibrated, foreground above 0.3"), ("min-max", "min-max, foreground above 0.6")):
+    said = train("rule", "--pseudo-labels", rule, "--fresh").stdout
+    assert f"pseudo-labels: {sentence}" in said, said
+assert "pseudo-labels:" not in train("rule", "--variant", "warm-up", "--fresh").stdout
 # The summary: instances as the annotations count them, and the AP of each class, whose mean is the mAP.
 truth = json.loads((work / "sim/gt.json").read_text())["database"]
 counts = {}
