@@ -85,7 +85,9 @@ def joined(tokens):
 
 
 class Reader:
-    def __init__(self, text, header):
+    def __init__(self, text, header, private=False):
+        """`private`: also what stands in private namespaces."""
+        self.with_private = private
         text, macros = without_preprocessor(text)
         self.tokens, self.at, self.header = tokens_of(text), 0, header
         self.doc, self.found, self.orphans, self.qualified = [], [], [], []
@@ -118,7 +120,7 @@ class Reader:
     def scope(self, namespaces, owner, access):
         """Declarations up to the } of this scope."""
         doc, section, last, newlines, joins = [], "", None, 0, False
-        private = any(is_private_namespace(n) for n in namespaces)
+        private = not self.with_private and any(is_private_namespace(n) for n in namespaces)
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
             if token.kind == "newline":
@@ -333,5 +335,5 @@ class Reader:
         return Declaration("variable", match[1], code, line) if match else None
 
 
-def header_of(path, name):
-    return Reader(path.read_text(), name)
+def header_of(path, name, private=False):
+    return Reader(path.read_text(), name, private)

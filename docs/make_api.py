@@ -358,6 +358,25 @@ class Page:
             self.heading(3, ", ".join(f"`{t}`" for t in titles), titles)
             self.code([line for d in functions[entry] for line in signature(d.signature)])
             self.lines += markdown(doc.split("\n")) + [""] if doc else []
+        if name == "extend.hpp":
+            self.borrowed(name)
+
+    def borrowed(self, name):
+        """What `using detail::…` of a header makes public: signatures and comments stand where it is declared."""
+        text = (HEADERS / name).read_text()
+        wanted = re.findall(r"^using detail::(\w+);", text, re.M)
+        read = [cpp_comments.header_of(HEADERS / part, part, private=True)
+                for part in re.findall(r'#include "tandem/([\w/]+\.hpp)"', text) + ["tensor/absent.hpp"]]
+        for word in wanted:
+            found = [(r, d) for r in read for d in r.found if d.name == word and d.namespace == "detail" and d.doc]
+            if not found:
+                self.note_missing(name, f"extend::{word}")
+                continue
+            title = f"extend::{word}"
+            self.heading(3, f"`{title}`", [title])
+            self.code([line for _, d in found for line in signature(d.signature)])
+            for _, d in found:
+                self.lines += markdown(d.doc) + [""]
 
     def group(self, declarations, doc, header_doc, functions):
         """Functions and other names that share a comment; overloads without one go to those that have one."""

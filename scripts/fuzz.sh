@@ -90,8 +90,9 @@ if [ "$mutations" = yes ]; then
   # A single allocation above 1 GiB or 2 GiB in all can only come from an unchecked size.
   ASAN_OPTIONS=max_allocation_size_mb=1024:hard_rss_limit_mb=2048 exec "$build/fuzz_mutations" --seconds "$seconds" --seed "$(date +%s)"
 fi
-# Stacks of allocations are two thirds of the time, and a repeated finding can have them.
-export ASAN_OPTIONS=malloc_context_size=2:quarantine_size_mb=16
+# What is left out while inputs are sought is most of the time, and looked for afterwards in what was found: stacks of
+# allocations, and use after return, whose fake stack is swept after every exception. Likewise libFuzzer's entropic schedule.
+asan=malloc_context_size=2:quarantine_size_mb=16
 
 rm -rf "$build/seeds"
 TANDEM_FUZZ_SEEDS=$build/seeds "$build/fuzz_coverage" >"$build/targets"
@@ -110,9 +111,12 @@ while read -r name slow; do
   count=$runs
   [ "$slow" = 1 ] && [ "$runs" -gt 0 ] && count=$((runs / 100))
   found=none
-  if ! TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -max_total_time="$seconds" -runs="$count" -timeout=25 \
-    -rss_limit_mb=2048 -malloc_limit_mb=512 -use_value_profile=1 -print_final_stats=1 -artifact_prefix="$build/findings/$name-" \
-    "$corpus" "${kept[@]}" "$build/seeds/$name" >"$log" 2>&1; then
+  watched=(-timeout=25 -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix="$build/findings/$name-")
+  if ! { ASAN_OPTIONS=$asan:detect_stack_use_after_return=0 TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" \
+    -max_total_time="$seconds" -runs="$count" -use_value_profile=1 -entropic=0 -print_final_stats=1 "${watched[@]}" \
+    "$corpus" "${kept[@]}" "$build/seeds/$name" >"$log" 2>&1 &&
+    ASAN_OPTIONS=detect_stack_use_after_return=1 TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -runs=0 "${watched[@]}" \
+      "$corpus" "${kept[@]}" "$build/seeds/$name" >>"$log" 2>&1; }; then
     found=$(grep -oE "findings/$name-[a-z]+-[0-9a-f]+" "$log" | head -n 1 || true)
     found=$build/${found:-log/$name} failed=1
   fi
@@ -125,7 +129,7 @@ while read -r name slow; do
     merged=$build/merged/$name
     rm -rf "$merged"
     mkdir -p "$merged" "tests/fuzz/corpus/$name"
-    TANDEM_FUZZ_TARGET=$name "$build/fuzz_coverage" -merge=1 -timeout=25 "$merged" "$corpus" "${kept[@]}" >>"$log" 2>&1 || true
+    TANDEM_FUZZ_TARGET=$name ASAN_OPTIONS=$asan "$build/fuzz_coverage" -merge=1 -timeout=25 "$merged" "$corpus" "${kept[@]}" >>"$log" 2>&1 || true
     find "tests/fuzz/corpus/$name" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
     find "$merged" -type f -size -2049c -printf '%s %p\n' | sort -n |
       awk '{ path[NR] = $2 } END { n = NR < 24 ? NR : 24; for (i = 0; i < n; ++i) print path[int((i + 0.5) * NR / n) + 1] }' |

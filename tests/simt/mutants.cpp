@@ -12,7 +12,7 @@
 namespace mutants {
 
 int chosen = 0;
-unsigned char reached[65536] = {};
+unsigned char reached[1 << 20] = {};  // a thousand for each file of kernels
 
 namespace {
 

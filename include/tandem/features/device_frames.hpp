@@ -3,7 +3,7 @@
 /// one by one on the CPU, for some at a time.                                      [method §2, §9]
 ///
 ///   DeviceFrames stage(options, {.flow = true}, Device::cuda());
-///   for (ExtractionFrame& frame : stage.add(pictures)) …  // frames with whole pictures of the host
+///   for (ExtractionFrame& frame : stage.add(pictures)) use(frame);   // pictures: whole, of the host
 ///
 /// Pictures are uploaded as they were decoded; resizing, cropping, grey, TV-L1 of all pairs at once and
 /// what I3D and CLIP take are made there. Resized bytes are the CPU's, flow that of the CPU's portable
@@ -23,6 +23,7 @@
 #include "tandem/image/gray.hpp"
 #include "tandem/ops/cat.hpp"
 #include "tandem/ops/index_select.hpp"
+#include "tandem/ops/to.hpp"
 #include "tandem/tensor/factory.hpp"
 
 TANDEM_NAMESPACE_BEGIN
