@@ -76,7 +76,9 @@ void compute(const clip::Clip<float>& model, const Options& o, Stage& stage) {
 void run(const Options& o) {
   Stage stage;
   stage.done("start");
-  const auto model = clip::load<float>(o.weights, clip_cli::load_options(o));
+  const Precision precision =
+      cli::open_precision("clip_inspect", o.precision, o.bfloat16, Device());
+  const auto model = clip::load<float>(o.weights, clip_cli::load_options(o, precision));
   stage.done("load");
   const clip::ImageEncoderOptions& image = model.image->options();
   const clip::TextEncoderOptions& text = model.text->options();

@@ -28,8 +28,6 @@ class Branches {
     if (need.vlp) check_prompts(o);
     const auto classes = static_cast<std::int64_t>(train.classes());
     const std::int64_t input = i3d + (o.concat_clip ? clip : 0);
-    TANDEM_CHECK(device_.is_cpu() || o.cbp_method == "transformer", "train_dcl", "--cbp ",
-                 o.cbp_method, " trains on the CPU only, expected --device cpu, got ", o.device);
     if (device_.is_cpu()) check_memory(data, input, classes, need);
     if (need.cbp) cbp_ = make_cbp(o, input, input - i3d, classes, random);
     if (need.vlp) {
