@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """What including each public header costs in compile time, beyond an empty file.
 
-CPU time of the compiler (-O2, nothing but the include), the fastest of --repeat rounds, for other work
-on the machine only ever adds to it; a round compiles the empty file and then every header once, so
+User time and peak memory of the compiler (-O2, nothing but the include), the fastest of --repeat rounds, for
+other work on the machine only ever adds to it; a round compiles the empty file and then every header once, so
 that all see the same machine."""
 
 import argparse
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,13 +16,14 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def cpu_seconds(command):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run = subprocess.run(command, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if run.returncode != 0:
-        return None, run.stderr.strip().splitlines()[0] if run.stderr else "failed"
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, None
+def cost(command):
+    """(user seconds, MiB at most) and None, or None and what the compiler said."""
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    errors = child.stderr.read().strip()
+    _, status, used = os.wait4(child.pid, 0)
+    if status != 0:
+        return None, errors.splitlines()[0] if errors else "failed"
+    return (used.ru_utime, used.ru_maxrss / 1024), None
 
 
 def main():
@@ -51,26 +51,27 @@ def main():
         for _ in range(args.repeat):
             for name, times in samples.items():
                 unit.write_text(f'#include "{name}"\n' if name else "")
-                seconds, problem = cpu_seconds(command)
+                measured, problem = cost(command)
                 if problem:
                     problems[name] = problem
                 else:
-                    times.append(seconds)
+                    times.append(measured)
 
-    empty = min(samples.pop(""))
-    cost = {name: min(times) - empty for name, times in samples.items() if times}
+    empty = min(samples.pop(""))[0]
+    seconds = {name: min(times)[0] - empty for name, times in samples.items() if times}
+    memory = {name: round(max(megabytes for _, megabytes in times)) for name, times in samples.items() if times}
     width = max(len(name) for name in names)
     print(f"{args.compiler}, empty file {empty:.3f} s, the fastest of {args.repeat}")
-    for name in sorted(cost, key=cost.get, reverse=True):
-        print(f"{name:<{width}}  {cost[name]:6.3f} s")
+    for name in sorted(seconds, key=seconds.get, reverse=True):
+        print(f"{name:<{width}}  {seconds[name]:6.3f} s  {memory[name]:5d} MiB")
     for name, problem in problems.items():
         print(f"{name:<{width}}  does not compile: {problem}")
     if args.json:
         args.json.write_text(json.dumps({"compiler": args.compiler, "empty_seconds": empty,
-                                         "repeat": args.repeat, "seconds": cost}, indent=1) + "\n")
-    too_slow = [f"{name} costs {cost[name]:.2f} s, more than {limit} s"
+                                         "repeat": args.repeat, "seconds": seconds, "mebibytes": memory}, indent=1) + "\n")
+    too_slow = [f"{name} costs {seconds[name]:.2f} s, more than {limit} s"
                 for name, limit in (("tandem/tensor.hpp", 0.5), ("tandem/tandem.hpp", 1.5))
-                if args.check and cost.get(name, 0) > limit]
+                if args.check and seconds.get(name, 0) > limit]
     for line in too_slow:
         print(line, file=sys.stderr)
     return 1 if problems or too_slow else 0

@@ -4,6 +4,7 @@
 /// pair.html says by its example what the keys are; pair.js makes the page of them in the browser.
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>

@@ -109,7 +109,9 @@ def all_in_one():
     for page in PAGES:
         for line, code in blocks(page, "cpp") if page.name != "adding_an_op.md" else ():
             is_program = "int main(" in code
-            lines = (code.replace("int main(", "int program(") if is_program else wrapped(page, code)).splitlines()
+            if is_program:  # main is last, and may end without a return
+                code = code.replace("int main(", "int program(").rstrip().removesuffix("}") + "  return 0;\n}"
+            lines = (code if is_program else wrapped(page, code)).splitlines()
             includes += [text for text in lines if text.startswith("#include") and text not in includes]
             place = str(page.relative_to(ROOT))
             pieces.append(f"namespace piece_{len(pieces)} {{\n#line {line} \"{place}\"\n" + "\n".join(
