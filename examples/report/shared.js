@@ -1,5 +1,5 @@
 'use strict';
-/* What page.html (one video) and run.html (a run) share: elements made of data, times, curves, lanes, the player. */
+/* What page.html (one video), run.html (a run) and pair.html (two) share: elements made of data, times, curves, lanes, the player. */
 const Shared = (() => {
   const find = (what, on = document) => on.querySelector(what);
   const all = (what, on = document) => [...on.querySelectorAll(what)];
