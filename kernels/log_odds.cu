@@ -23,28 +23,26 @@ struct OddsOfRow {
   /// −log of the smallest sum that the CPU knows.
   static constexpr T most = T(690.77552789821368);
 
-  template <class Threads, class R>
-  __device__ void read(const R& row, std::int64_t n, int rank, int size, T* partial) {
-    top = second = -INFINITY;
+  template <class Team, class R>
+  __device__ void read(const Team& team, const R& row) {
+    top = team.top(row);
+    second = -INFINITY;
     tops = below = 0;
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
-    top = Threads::max(top, partial);
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
+    const auto look = [&](std::int64_t, T s) {
       if (s == top) {
         tops += 1;
       } else {
         second = formula::max_nan(second, s);
       }
-    });
-    tops = Threads::sum(tops, partial);
-    second = Threads::max(second, partial);
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
+    };
+    team.each(look, row);
+    tops = team.sum(tops);
+    second = team.max(second);
+    const auto add = [&](std::int64_t, T s) {
       if (s != top && s > -INFINITY) below += formula::exp(s - second);
-    });
-    below = Threads::sum(below, partial);
+    };
+    team.each(add, row);
+    below = team.sum(below);
     small = below > 0 ? below * formula::exp(second - top) : T(0);
   }
   /// Whether s is the only largest one.
@@ -64,52 +62,43 @@ struct OddsOfRow {
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     log_odds_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
     OddsOfRow<T> odds;
-    odds.template read<Threads>(row, n, rank, size, partial);
-    row.write(y + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
+    odds.read(team, row);
+    const auto result = [&](std::int64_t, T s) {
       return odds.alone(s) ? odds.lead() : s - odds.top - formula::log(odds.rest(s));
-    });
-  }
+    };
+    team.write(y, r, result, row);
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     log_odds_backward_kernel(T* dx, const T* x, const T* dy, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row, g;
-    row.load(x + r * n, n, rank, size);
-    g.load(dy + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r), g = team.load(dy, r);
     OddsOfRow<T> odds;
-    odds.template read<Threads>(row, n, rank, size, partial);
+    odds.read(team, row);
     T shares = 0, of_top = 0;  // Σ g_c/r_c of those that are not alone; g of the one that is
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot), d = g.get(i, slot);
+    const auto add = [&](std::int64_t, T s, T d) {
       if (odds.alone(s)) {
         of_top += d;
       } else {
         shares += d / odds.rest(s);
       }
-    });
-    shares = Threads::sum(shares, partial);
-    of_top = Threads::sum(of_top, partial);
+    };
+    team.each(add, row, g);
+    shares = team.sum(shares);
+    of_top = team.sum(of_top);
     const T by_top = odds.tops == 1 && odds.lead() < odds.most ? of_top / odds.below : T(0);
-    row.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot), d = g.get(i, slot);
+    const auto gradient = [&](std::int64_t, T s, T d) {
       if (odds.alone(s)) return d - shares;
       const T pull = by_top == 0 ? T(0) : formula::exp(s - odds.second) * by_top;
       return d - formula::exp(s - odds.top) * (shares - d / odds.rest(s)) - pull;
-    });
-  }
+    };
+    team.write(dx, r, gradient, row, g);
+  });
 }
 
 template <class T>
