@@ -8,6 +8,7 @@
 #include "../io/temp_dir.hpp"
 #include "rivals_golden.hpp"
 #include "tandem/ops/compare.hpp"
+#include "tandem/wtal/model/tsm.hpp"
 #include "tandem/wtal/train/boosting_trainer.hpp"
 #include "test_data.hpp"
 
@@ -458,6 +459,44 @@ std::vector<nn::Named<double>> copied(std::vector<nn::Named<double>> state) {
 }
 
 }  // namespace
+
+TEST_CASE("TsmBranch: P is a·softmax and the rest is background; its inference is CO2-Net's") {
+  Generator random(6);
+  const TsmOptions o{
+      .streams = tiny_streams(ConvInit::kaiming), .word_width = 6, .prompts = 3, .mlp_hidden = 40};
+  TsmBranch<double> branch(o, check::normal({4, 2, 6}, 8), random);
+  branch.eval();
+  CHECK((branch.localizes() && branch.recipe() == nullptr));
+  const Tensor<double> x = check::normal({2, 9, 24}, 9);
+  const Tensor<bool> valid = mask_of({9, 5}, 9);
+  const NoGrad no_grad;
+  const TsmOutput<double> tsm = branch.tsm.forward(x, valid);
+  const BranchOutput<double> out = branch.forward(x, valid);
+  const Tensor<double> p = sigmoid(out.logits);
+  CHECK(check::distance(p, mul(tsm.attention, softmax(tsm.cas, -1).slice(2, 0, 4))) < 1e-14);
+  CHECK(check::distance(add(sum(p, -1, true), sigmoid(out.background)), ones<double>({2, 9, 1})) <
+        1e-14);
+  CHECK(check::same(out.features, tsm.features));
+  CHECK(check::same(out.attention, tsm.attention));
+  // The second video, without its padding
+  const Tensor<double> five = x.slice(0, 1, 2).slice(1, 0, 5).contiguous();
+  CHECK(check::distance(branch.forward(five, ones<bool>({1, 5})).logits,
+                        out.logits.slice(0, 1, 2).slice(1, 0, 5)) < 1e-12);
+  const Tensor<float> rows = check::cast<float>(five.squeeze(0));
+  const TsmOutput<double> alone =
+      branch.tsm.forward(rows.to<double>().unsqueeze(0), ones<bool>({1, 5}));
+  const auto expected =
+                 co2_detections(alone.cas.to_vector(), alone.attention.to_vector(), Co2Options()),
+             found = branch.own_detections(rows, 0.5);
+  REQUIRE(found.size() == expected.size());
+  REQUIRE(!found.empty());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(found[i].cls == expected[i].cls);
+    CHECK(found[i].score == expected[i].score);
+    CHECK(found[i].segment.start == expected[i].segment.start * 0.5);
+    CHECK(found[i].segment.end == expected[i].segment.end * 0.5);
+  }
+}
 
 TEST_CASE("BoostingTrainer: dropout on, every parameter that is read learns") {
   for (const bool real_masking : {false, true}) {
