@@ -94,8 +94,9 @@ constexpr double layer(double weights, double rows, bool input = true) {
   return 2 * weights * rows * (input ? 3 : 2);
 }
 constexpr double basnet_rows = 16 * 750;
+/// The first convolution multiplies the rows once for both passes.
 constexpr double basnet = layer(w * h + h, basnet_rows, false) +
-                          layer(3 * w * w, basnet_rows, false) + layer(3 * w * w, basnet_rows) +
+                          layer(3 * w * w, basnet_rows, false) +
                           2 * layer(3 * w * w + w * (classes + 1), basnet_rows);
 constexpr double attention = 3 * s * h + 3 * h * h + h;  // behind the filtered rows
 constexpr double co2_rows = 10 * 500;

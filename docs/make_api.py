@@ -93,8 +93,8 @@ PAGES = {
         wtal/train/pseudo_labels.hpp wtal/train/label_memory.hpp wtal/train/oracle_labels.hpp
         wtal/train/captured_steps.hpp wtal/train/background_class.hpp wtal/train/training_sampler.hpp"""),
     "wtal_methods": ("wtal: other methods", "Other methods in CBP's place, and what they are made of (`docs/adding_a_method.md`).",
-                     """wtal/model/basnet.hpp wtal/model/co2.hpp wtal/model/um.hpp wtal/model/wtalc.hpp wtal/rivals/boosting_tsm.hpp
-        wtal/rivals/boosting_vlc.hpp wtal/train/boosting_trainer.hpp wtal/data/glove.hpp wtal/rivals/cross_modal.hpp
+                     """wtal/model/basnet.hpp wtal/model/co2.hpp wtal/model/um.hpp wtal/model/wtalc.hpp wtal/model/tsm.hpp
+        wtal/rivals/boosting_tsm.hpp wtal/rivals/boosting_vlc.hpp wtal/train/boosting_trainer.hpp wtal/data/glove.hpp wtal/rivals/cross_modal.hpp
         wtal/rivals/co2_loss.hpp wtal/rivals/text_positions.hpp wtal/rivals/temporal_conv.hpp wtal/rivals/lengths.hpp
         wtal/rivals/dropout.hpp wtal/rivals/sampling.hpp wtal/rivals/losses.hpp wtal/rivals/log_odds.hpp
         wtal/rivals/proposals.hpp"""),

@@ -1,17 +1,20 @@
 #pragma once
-/// A checkpoint of train_dcl opened for use: its options, class names and branches.
+/// A checkpoint of train_dcl or train_boosting opened for use: its options, class names and branches.
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "boosting_options.hpp"
 #include "dcl_cbp.hpp"
 #include "dcl_data.hpp"
 #include "dcl_identity.hpp"
 #include "tandem/io/checkpoint.hpp"
+#include "tandem/wtal/model/tsm.hpp"
 
 namespace dcl {
 
@@ -62,56 +65,40 @@ class Model {
   Model(const std::string& path, std::vector<std::string> classes,
         const std::string& precision = "")
       : path_(path), checkpoint_(io::load_checkpoint<float>(path)), classes_(std::move(classes)) {
-    if (const auto method = checkpoint_.notes.find("method"); method != checkpoint_.notes.end())
-      fail("checkpoint", path, " is of ", method->second, ", which this program does not know");
-    read_options(options_, checkpoint_.options, path);
+    const auto method = checkpoint_.notes.find("method");
+    const bool boosting = method != checkpoint_.notes.end();
+    TANDEM_CHECK(!boosting || method->second == boosting::method_name, "checkpoint", path,
+                 " is of ", method->second, ", which this program does not know");
+    if (boosting) {
+      read_boosting_options();
+    } else {
+      read_options(options_, checkpoint_.options, path);
+    }
     if (!precision.empty()) {
       options_.precision = precision;
       finish_options(options_);
     }
-    if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
-      const auto document = io::JsonDocument::parse(named->second, path + " (classes)");
-      const std::vector<std::string> given = std::exchange(classes_, {});
-      for (const auto& name : document.root().array())
-        classes_.push_back(document.root().of(name).string());
-      const std::string other =
-          given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
-      TANDEM_CHECK(other.empty(), "checkpoint", path,
-                   " was trained with other classes than --classes names: ", other);
+    name_classes();
+    if (boosting) {
+      open_tsm();
+    } else {
+      open_cbp();
     }
-    TANDEM_CHECK(!classes_.empty(), "checkpoint", path,
-                 " does not name its classes (it was written by an older ",
-                 "train_dcl): give the annotations it was trained with, --classes");
-    TANDEM_CHECK(has("cbp.") || has("vlp."), "checkpoint", path,
-                 " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
-    if (!has("cbp.")) return;
-    const CbpShape shape = cbp_shape(options_.cbp_method);
-    const Tensor<float>& columns = tensor(path, concat("cbp.", shape.columns));
-    const std::int64_t scored =
-        tensor(path, concat("cbp.", shape.classes)).size(0) - shape.background;
-    TANDEM_CHECK(scored == static_cast<std::int64_t>(classes_.size()), "checkpoint", path,
-                 " scores ", scored, " classes, ", classes_.size(), " are named");
-    Generator random(0);
-    input_ = columns.size(1);
-    const std::int64_t clip =
-        shape.half_i3d == nullptr
-            ? 0
-            : input_ - 2 * tensor(path, concat("cbp.", shape.half_i3d)).size(0);
-    cbp_ = make_cbp(options_, input_, clip, scored, random);
-    cbp_->load_state_dict(part("cbp."));
-    cbp_->eval();
+    if (cbp_) cbp_->eval();
   }
 
   /// Makes VLP ready to speak, which needs the text encoder.
   void open_vlp(const TextFiles& files) {
-    TANDEM_CHECK(has("vlp."), "checkpoint", path_, " has no VLP, since --variant ",
-                 options_.variant, " does not train it: its scores are --fusion cbp");
+    TANDEM_CHECK(has("vlp."), "checkpoint", path_, " has no VLP, since ",
+                 is_boosting() ? concat("it is of ", boosting::method_name)
+                               : concat("--variant ", options_.variant, " does not train it"),
+                 ": its scores are --fusion cbp");
     options_.data = files.data;
     options_.clip_weights = files.clip_weights;
     options_.vocabulary = files.vocabulary;
     options_.tokens = files.tokens;
     // Prompts have the width of an untrained text encoder; a trained one has its own.
-    text_ = open_text(options_, classes_, tensor(path_, "vlp.prompts.before").size(-1));
+    text_ = open_text(options_, classes_, tensor("vlp.prompts.before").size(-1));
     options_.vlp.width = text_.encoder->options().output;
     check_text(checkpoint_.notes, text_, path_);
     PromptLearner<float>::Options prompts = options_.prompts;
@@ -145,6 +132,14 @@ class Model {
   const Options& options() const { return options_; }
   const std::vector<std::string>& classes() const { return classes_; }
   bool has_cbp() const { return cbp_ != nullptr; }
+  /// A run of train_boosting, of which TSM speaks in CBP's place.
+  bool is_boosting() const { return boosting_.has_value(); }
+  /// "Boosting-WTAL", "basnet" …; "" for the transformer of the paper.
+  std::string method() const {
+    return is_boosting()                          ? boosting::method_name
+           : options_.cbp_method == "transformer" ? ""
+                                                  : options_.cbp_method;
+  }
   /// Columns of CBP's rows.
   std::int64_t input() const { return input_; }
   /// Seconds of a row in training; 0: not said, or not the same in all videos.
@@ -198,16 +193,97 @@ class Model {
   }
 
  private:
+  /// What of train_boosting's options the programs ask for: where its data are, how it is judged, and
+  /// that it speaks by its own inference unless another is given.
+  void read_boosting_options() {
+    boosting_.emplace();
+    cli::OptionTable table = boosting::option_table(*boosting_);
+    table.read(io::JsonDocument::parse(checkpoint_.options, path_ + " (options)").root());
+    const Options& of = boosting_->data;
+    options_.data = of.data;
+    options_.annotations = of.annotations;
+    options_.i3d = of.i3d;
+    options_.train_subset = of.train_subset;
+    options_.test_subset = of.test_subset;
+    options_.seconds_per_row = of.seconds_per_row;
+    options_.protocol = of.protocol;
+    options_.cbp_method = "boosting";  // none of --cbp: what is only the transformer's is refused
+    options_.method.inference = "own";
+    options_.variant = "warm-up";
+    options_.train.warm_up_steps = boosting_->train.steps;
+    options_.train.rounds = 0;
+    options_.train.batch = boosting_->recipe.batch;
+    options_.train.learning_rate = boosting_->train.tsm_learning_rate;
+    options_.train.seed = boosting_->train.seed;
+    finish_options(options_);
+  }
+
+  /// The classes of the checkpoint; those that were given must be the same.
+  void name_classes() {
+    if (const auto named = checkpoint_.notes.find("classes"); named != checkpoint_.notes.end()) {
+      const auto document = io::JsonDocument::parse(named->second, path_ + " (classes)");
+      const std::vector<std::string> given = std::exchange(classes_, {});
+      for (const auto& name : document.root().array())
+        classes_.push_back(document.root().of(name).string());
+      const std::string other =
+          given.empty() ? "" : DataFingerprint::class_difference(classes_, given);
+      TANDEM_CHECK(other.empty(), "checkpoint", path_,
+                   " was trained with other classes than --classes names: ", other);
+    }
+    TANDEM_CHECK(!classes_.empty(), "checkpoint", path_,
+                 " does not name its classes (it was written by an older ",
+                 is_boosting() ? "train_boosting): train_boosting --resume writes it anew"
+                               : "train_dcl): give the annotations it was trained with, --classes");
+  }
+
+  void open_cbp() {
+    TANDEM_CHECK(has("cbp.") || has("vlp."), "checkpoint", path_,
+                 " is not a checkpoint of train_dcl: it has neither CBP nor VLP");
+    if (!has("cbp.")) return;
+    const CbpShape shape = cbp_shape(options_.cbp_method);
+    input_ = tensor(concat("cbp.", shape.columns)).size(1);
+    const std::int64_t scored = tensor(concat("cbp.", shape.classes)).size(0) - shape.background;
+    check_class_count(scored);
+    Generator random(0);
+    const std::int64_t clip =
+        shape.half_i3d == nullptr ? 0 : input_ - 2 * tensor(concat("cbp.", shape.half_i3d)).size(0);
+    cbp_ = make_cbp(options_, input_, clip, scored, random);
+    cbp_->load_state_dict(part("cbp."));
+  }
+
+  /// TSM of Boosting-WTAL, which reads the word vectors of its classes.
+  void open_tsm() {
+    const Tensor<float>& words = tensor(boosting::class_words_name);
+    TANDEM_CHECK(words.rank() == 3, "checkpoint", path_, " has ", words.shape(),
+                 " as word vectors of its classes, expected (classes, words, width)");
+    check_class_count(words.size(0));
+    const std::int64_t stream = tensor("tsm.fAttn.channel_conv.0.weight").size(0);
+    Generator random(0);
+    input_ = 2 * stream;
+    auto branch =
+        std::make_unique<TsmBranch<float>>(boosting::tsm_options(*boosting_, stream, words.size(2)),
+                                           words, random, options_.cbp.precision);
+    branch->tsm.load_state_dict(part("tsm."));
+    cbp_ = std::move(branch);
+  }
+
+  void check_class_count(std::int64_t scored) const {
+    TANDEM_CHECK(scored == static_cast<std::int64_t>(classes_.size()), "checkpoint", path_,
+                 " scores ", scored, " classes, ", classes_.size(), " are named");
+  }
+
   bool has(const std::string& prefix) const {
     return std::any_of(checkpoint_.tensors.begin(), checkpoint_.tensors.end(),
                        [&](const auto& named) { return named.name.starts_with(prefix); });
   }
-  const Tensor<float>& tensor(const std::string& path, const std::string& name) const {
+  const Tensor<float>& tensor(const std::string& name) const {
     for (const auto& named : checkpoint_.tensors) {
       if (named.name == name) return named.tensor;
     }
-    fail("checkpoint", path, " has no tensor ", name,
-         ": it is not a checkpoint of train_dcl, or not of --cbp ", options_.cbp_method);
+    fail("checkpoint", path_, " has no tensor ", name,
+         is_boosting()
+             ? ": it is not a checkpoint of train_boosting"
+             : ": it is not a checkpoint of train_dcl, or not of --cbp " + options_.cbp_method);
   }
   std::vector<nn::Named<float>> part(const std::string& prefix) const {
     return nn::without_prefix(prefix, checkpoint_.tensors);
@@ -216,6 +292,7 @@ class Model {
   std::string path_;
   io::Checkpoint<float> checkpoint_;
   Options options_;
+  std::optional<boosting::Options> boosting_;  ///< of a run of train_boosting
   std::vector<std::string> classes_;
   Text text_;
   std::int64_t input_ = 0;

@@ -3,6 +3,7 @@
 /// and how that is held against what a program is given now.
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common_cli.hpp"
@@ -27,6 +28,19 @@ inline std::string text_fingerprint(const Text& text) {
                                : tensor_checksum(slot.matrix->bf16().to(Device::cpu())));
   }
   return io::hexadecimal(sum);
+}
+
+/// What a checkpoint says of its data, so that who uses it can name what it finds: its classes,
+/// seconds of a row where they are the same everywhere, and what the numbers are worth.
+inline io::Metadata data_notes(const Data& data) {
+  io::Json::array_t classes;
+  for (const std::string& name : data.train->truth().classes) classes.emplace_back(name);
+  io::Metadata out;
+  out["classes"] = io::json_text(io::Json(std::move(classes)));
+  if (!data.note.empty()) out["data"] = data.note;
+  if (const double seconds = data.all->row_lengths().uniform(); seconds > 0)
+    out["seconds_per_row"] = io::json_text(io::Json(seconds));
+  return out;
 }
 
 /// Refuses a text encoder or class tokens other than the checkpoint's.

@@ -74,7 +74,8 @@ class Metrics {
         const bool of_changes = root.find("changed_options").has_value();
         // The checkpoint does not have these changes, so they were written and then lost to a kill.
         if (step == steps && of_changes && !changes.empty()) continue;
-        if (unjudged && step == steps && !of_a_step && !of_changes) continue;
+        const bool of_a_round = !root.get("evaluation", "").starts_with("step ");
+        if (unjudged && step == steps && !of_a_step && !of_changes && of_a_round) continue;
         lines += of_a_step;
         before_ = std::max(before_, root.get("seconds", 0.0));
         kept += line + "\n";

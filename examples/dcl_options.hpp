@@ -32,7 +32,8 @@ struct Options {
   // run
   std::string out = "out", protocol, device = "cpu";
   bool resume = false, fresh = false;
-  std::int64_t checkpoint_every = 100, evaluate_every = 0, record_videos = 60, threads = 0;
+  std::int64_t checkpoint_every = 100, evaluate_every = 0, best_of_test = 0, record_videos = 60,
+               threads = 0;
   // model
   std::string cbp_method = "transformer";
   MethodOptions method;
@@ -50,6 +51,15 @@ struct Options {
   double seconds_per_row = 0;  // 0: as the features say
   std::string fusion = "cbp";
 };
+
+/// How often a training program measures itself, to tell the best step beside the last.
+inline void add_best_of_test(cli::OptionTable& t, std::int64_t& steps) {
+  t.add("best-of-test", steps,
+        "Steps between measurements on the test videos: the best of them is told at the end beside "
+        "the last step's number, CHOSEN BY THE TEST VIDEOS as many papers report; what is kept is "
+        "the last step all the same; 0: none")
+      .from(0, 1e9);
+}
 
 /// Every option of a run of train_dcl. The variables are those of `o`, which must outlive the
 /// table.
@@ -95,6 +105,7 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("evaluate-every", o.evaluate_every,
         "Rounds between evaluations on the test subset; 0: at the end only")
       .from(0, most_rounds);
+  add_best_of_test(t, o.best_of_test);
   t.add("record-videos", o.record_videos,
         "Training videos whose scores and pseudo-labels are kept after each round, for report; 0: "
         "none")

@@ -131,6 +131,11 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   Start start;
   if (o.resume) {
     start.saved = io::load_checkpoint<float>(checkpoint);
+    if (const auto method = start.saved->notes.find("method"); method != start.saved->notes.end())
+      fail("train_dcl", checkpoint, " is of ", method->second,
+           method->second == boosting::method_name
+               ? ", so it cannot go on here: train_boosting --resume goes on with it"
+               : ", which this program does not know");
     start.changes = resume_options(o, table, *start.saved, checkpoint);
   } else {
     finish_options(o);

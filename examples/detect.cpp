@@ -346,9 +346,9 @@ int run(Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "Detections of a whole subset by a checkpoint of train_dcl, for one or several ways of "
-      "inference\n"
-      "at once, without training again.\n\n"
+      "Detections of a whole subset by a checkpoint of train_dcl or train_boosting, for one or "
+      "several\n"
+      "ways of inference at once, without training again.\n\n"
       "  detect --checkpoint run1/checkpoint.safetensors                     # as train_dcl did\n"
       "  detect --checkpoint run1/checkpoint.safetensors --data thumos --out found \\\n"
       "      --fusion cbp,vlp,mean --theta-loc 0.3,0.45,0.3+0.45 --theta-cls 0.7,0.85\n"

@@ -2,13 +2,16 @@
 /// What an evaluation found, for people (tables) and for programs (JSON).
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli_table.hpp"
+#include "tandem/io/file.hpp"
 #include "tandem/io/json.hpp"
+#include "tandem/io/json_reader.hpp"
 #include "tandem/wtal/detect/evaluation.hpp"
 
 namespace results {
@@ -30,6 +33,42 @@ inline void print_map(const Evaluation& e) {
     std::printf("average mAP %-9s %s %%\n", average.range.c_str(),
                 cli::percent(average.value).c_str());
   }
+}
+
+/// "map" and "average_map" of a line of metrics.jsonl.
+inline void add_to_line(io::Json& line, const Evaluation& e) {
+  line["protocol"] = std::string(protocol_name(e.protocol));
+  io::Json map = io::Json::object(), averages = io::Json::object();
+  for (std::size_t i = 0; i < e.map.size(); ++i) map[cli::fixed(e.thresholds[i], 2)] = e.map[i];
+  for (const AverageMap& a : e.averages) averages[a.range] = a.value;
+  line["map"] = std::move(map);
+  line["average_map"] = std::move(averages);
+}
+
+/// The best of the evaluations in a run's metrics.jsonl, which the test videos choose, beside the
+/// last. Prints nothing where there is only one.
+inline void print_best(const std::string& path) {
+  const std::string text = io::read_text(path);
+  std::string range;
+  double best = -1, last = 0;
+  std::int64_t at = 0;
+  std::size_t count = 0;
+  for (std::size_t from = 0, end = 0; (end = text.find('\n', from)) != text.npos; from = end + 1) {
+    const io::JsonDocument document(path, io::parse_json(text.substr(from, end - from), path));
+    const auto averages = document.root().find("average_map");
+    if (!averages) continue;
+    // As papers report it: tIoU 0.3 to 0.7, or ActivityNet's only average.
+    range = averages->find("0.3:0.7") ? "0.3:0.7" : averages->members().begin()->first;
+    last = averages->at(range).number();
+    ++count;
+    if (last > best) best = last, at = document.root()["step"].integer();
+  }
+  if (count < 2) return;
+  std::printf(
+      "\nCHOSEN BY THE TEST VIDEOS, as many papers report: the best of %zu measurements, mAP@%s %s "
+      "%% after step %lld; the last step, whose checkpoint this is, has %s %%\n",
+      count, range.c_str(), cli::percent(best).c_str(), static_cast<long long>(at),
+      cli::percent(last).c_str());
 }
 
 /// Instances, detections and AP of every class.

@@ -35,7 +35,8 @@ struct InferenceCli {
   void add_to(CLI::App& app, std::span<const std::string_view> several = {}) {
     app.add_option("videos", inputs, "Videos, or folders of them")->check(outputs::existing_entry);
     app.add_flag("--recursive", recursive, "Look into the folders below as well");
-    app.add_option("--checkpoint", checkpoint, "checkpoint.safetensors of train_dcl")
+    app.add_option("--checkpoint", checkpoint,
+                   "checkpoint.safetensors of train_dcl or train_boosting")
         ->required()
         ->check(CLI::ExistingFile);
     app.add_option("--classes", classes,

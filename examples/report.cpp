@@ -1,4 +1,4 @@
-/// report — one page over a whole run of train_dcl: results, videos with timelines, training, errors.
+/// report — one page over a whole run of train_dcl or train_boosting: results, videos with timelines, training, errors.
 ///
 ///   report --run run1 --page run1.html
 ///   report --run run1 --data thumos --videos thumos_videos --page run1.html --table ablation.md
@@ -41,7 +41,8 @@ struct Options {
 /// The options of the run; --data replaces all that says where its data were.
 dcl::Options run_options(const Options& o, const dcl::Model& model) {
   dcl::Options out = model.options();
-  if (const std::string file = io::join_path(o.run, "options.json"); io::is_file(file)) {
+  const std::string file = io::join_path(o.run, "options.json");
+  if (!model.is_boosting() && io::is_file(file)) {
     cli::OptionTable table = dcl::option_table(out);
     const io::JsonDocument document = io::JsonDocument::load(file);
     const io::JsonDocument typed(file, table.translated(document.root()));
@@ -347,7 +348,8 @@ class Report {
       results[std::string(fusion_name(one.fusion))] = report::result_json(one);
     }
     page["results"] = std::move(results);
-    page["training"] = report::training_json(record_, training_phases(run_.train));
+    page["training"] = report::training_json(
+        record_, model_.is_boosting() ? std::vector<Phase>() : training_phases(run_.train));
     page["tables"] = tables_json();
     page["videos"] = videos_json();
     page["hidden"] = hidden_;
@@ -387,7 +389,7 @@ class Report {
           static_cast<std::size_t>(o_.show_classes), files_.find(video.id)));
     }
     hidden_ = test_.videos.size() - shown.size();
-    if (tests_only_) return io::Json(std::move(out));
+    if (tests_only_ || model_.is_boosting()) return io::Json(std::move(out));
     const std::vector<dcl::RecordedRound> rounds = dcl::read_rounds(o_.run);
     if (rounds.empty()) {
       warnings_.push_back(concat("Pseudo-labels of the rounds are missing: ", o_.run,
@@ -412,9 +414,12 @@ class Report {
     add("steps", concat(model_.steps()));
     add("data", run_.data);
     if (data_) add("rows", data_->all->row_lengths().description());
-    add("variant", run_.variant);
-    add("pseudo-labels", run_.pseudo_labels);
-    add("rounds", concat(run_.train.rounds));
+    add("method", model_.method());
+    if (!model_.is_boosting()) {
+      add("variant", run_.variant);
+      add("pseudo-labels", run_.pseudo_labels);
+      add("rounds", concat(run_.train.rounds));
+    }
     add("batch", concat(run_.train.batch));
     add("learning rate", concat(run_.train.learning_rate));
     if (run_.train.vlp_learning_rate > 0)
@@ -459,9 +464,10 @@ class Report {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "One page over a run of train_dcl: mAP by the scores of either branch and fused, test videos "
-      "with\n"
-      "annotation, frame scores and detections on timelines, training videos with the "
+      "One page over a run of train_dcl or train_boosting: mAP by the scores of either branch and "
+      "fused,\n"
+      "test videos with annotation, frame scores and detections on timelines, training videos with "
+      "the "
       "pseudo-labels "
       "of\n"
       "each round, losses, AP by class, and what kind of mistakes false positives are.\n\n"
@@ -476,7 +482,7 @@ int main(int argc, char** argv) {
       "that loads nothing but videos that are too large to lie inside.",
       "report");
   Options o;
-  app.add_option("--run", o.run, "The --out folder of train_dcl")
+  app.add_option("--run", o.run, "The --out folder of train_dcl or train_boosting")
       ->required()
       ->check(CLI::ExistingDirectory);
   app.add_option("--beside", o.beside,

@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
   CLI::App app(
       "Writes a simulated data set: annotations (gt.json, or W-TALC's own files), I3D-like and "
       "CLIP-like feature rows per video,\n"
-      "a text encoder and class tokens. The I3D-like rows show the discriminative core of an "
+      "a text encoder and class tokens, and word vectors for train_boosting. The I3D-like rows "
+      "show the discriminative core of an "
       "action, the\n"
       "CLIP-like rows the action and its surroundings: the premise of the paper. For trying the "
       "programs;\n"

@@ -1,14 +1,17 @@
 #pragma once
 /// A simulated data set as files, in the field's own layout.
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common_cli.hpp"
 #include "tandem/io/lock.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/wtal/data/datasets.hpp"
+#include "tandem/wtal/data/glove.hpp"
 #include "tandem/wtal/data/ground_truth_json.hpp"
 #include "tandem/wtal/data/simulate.hpp"
 #include "tandem/wtal/data/text_files.hpp"
@@ -28,7 +31,29 @@ struct SimulatedFolder {
   std::int64_t context = 0;  ///< its positions; 0: what these prompts take
 };
 
-/// Writes annotations, rows, a text encoder and class tokens; SIMULATED.txt last, so that a folder
+/// A text file of made-up word vectors, 50 numbers each, for train_boosting: of what sentences and
+/// class names are made of.
+inline void write_word_vectors(const std::string& path, const std::vector<std::string>& classes,
+                               Generator& random) {
+  std::vector<std::string> words;
+  for (const std::string& name : classes) {
+    for (const bool whole : {false, true}) {
+      for (std::string& word : sentence_words({name}, true, whole)) {
+        if (std::find(words.begin(), words.end(), word) == words.end())
+          words.push_back(std::move(word));
+      }
+    }
+  }
+  std::string text;
+  for (const std::string& word : words) {
+    text += word;
+    for (int i = 0; i < 50; ++i) text += " " + cli::fixed(random.next_normal(), 4);
+    text += "\n";
+  }
+  io::write_text(path, text);
+}
+
+/// Writes annotations, rows, a text encoder, class tokens and word vectors; SIMULATED.txt last, so that a folder
 /// that has it is complete. Returns the annotations.  Errors: the folder is complete already.
 inline GroundTruth write_simulated(SimulatedFolder o) {
   TANDEM_CHECK(!o.out.empty(), "simulate_features", "--out is empty: name a folder");
@@ -92,12 +117,14 @@ inline GroundTruth write_simulated(SimulatedFolder o) {
   } else {
     io::save_json(io::join_path(o.out, "gt.json"), ground_truth_json(truth));
   }
+  Generator of_words(o.simulation.seed + 2);
+  write_word_vectors(io::join_path(o.out, "glove.txt"), truth.classes, of_words);
   lock.check();
   // Last, so that a folder that has it is complete.
-  io::write_text(
-      io::join_path(o.out, "SIMULATED.txt"),
-      "The features and the text encoder in this folder are simulated (simulate_features).\n"
-      "Numbers measured on them say nothing about real videos.\n");
+  io::write_text(io::join_path(o.out, "SIMULATED.txt"),
+                 "The features, the text encoder and the word vectors in this folder are simulated "
+                 "(simulate_features).\n"
+                 "Numbers measured on them say nothing about real videos.\n");
   return truth;
 }
 

@@ -75,7 +75,7 @@ class Session {
       throw;
     }
     try {
-      const std::optional<Evaluation> result = evaluate_now(metrics, "final", true);
+      const std::optional<Evaluation> result = evaluate_now(metrics, "final", When::end);
       write_metrics_csv(lines, columns);
       print(result);
     } catch (const cli::Stopped& stop) {
@@ -91,6 +91,9 @@ class Session {
   }
 
  private:
+  /// What an evaluation is for: the best step, a round, the result.
+  enum class When { step, round, end };
+
   /// A resumed run must be of the same data and class texts, and in a state that the schedule
   /// knows.
   void resume(const io::Checkpoint<float>& saved, const DataFingerprint& data,
@@ -148,6 +151,7 @@ class Session {
         if (trainer_.needs_calibration()) trainer_.calibrate(train_rows_);
         const Phase phase = trainer_.current_phase();
         take_step(metrics, progress, phase);
+        measure(metrics);
         const bool round_over =
             trainer_.finished() || trainer_.current_phase().round != phase.round;
         if (round_over) close_round(metrics, progress, phase.round);
@@ -195,6 +199,15 @@ class Session {
                cli::fixed(report.total, 4)));
   }
 
+  /// For the best by the test videos. Before the end of a round, so that a saved step has it.
+  void measure(Metrics& metrics) {
+    const std::int64_t step = trainer_.steps();
+    if (o_.best_of_test == 0 || step % o_.best_of_test != 0 || trainer_.finished() ||
+        !data_.no_map.empty())
+      return;
+    evaluate_now(metrics, concat("step ", step), When::step);
+  }
+
   /// Judges the pseudo-labels after a round and, where that is due, evaluates.
   void close_round(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     unjudged_ = round;  // until all of this is done
@@ -203,7 +216,7 @@ class Session {
         o_.evaluate_every > 0 && round % o_.evaluate_every == 0 && data_.no_map.empty();
     if (due && !trainer_.finished()) {
       const std::optional<Evaluation> result =
-          evaluate_now(metrics, concat("round ", round), false);
+          evaluate_now(metrics, concat("round ", round), When::round);
       progress.print(concat("after round ", round, ": ", summary(*result)));
     }
     unjudged_ = -1;
@@ -290,34 +303,29 @@ class Session {
   }
 
   /// Detections of the test videos and, where these have segments, what they are worth.
-  std::optional<Evaluation> evaluate_now(Metrics& metrics, const std::string& when, bool final) {
-    cli::Progress progress("localizing", data_.test->size());
+  std::optional<Evaluation> evaluate_now(Metrics& metrics, const std::string& name, When when) {
+    std::optional<cli::Progress> progress;
+    if (when != When::step) progress.emplace("localizing", data_.test->size());
     const DetectionSet detections =
         branches_.detect(test_rows_, [&](std::size_t done, std::size_t) {
+          if (!progress) return;  // not stopped: a saved step has its measurement
           stop_->check();
-          progress.update(done);
+          progress->update(done);
         });
-    progress.finish();
-    if (final)
+    if (progress) progress->finish();
+    if (when == When::end)
       write_detections(io::join_path(o_.out, "detections.json"), detections,
                        {.details = data_.note});
     io::Json line = io::Json::object();
     line["step"] = trainer_.steps();
-    line["evaluation"] = when;
+    line["evaluation"] = name;
     if (!data_.no_map.empty()) {
       line["no_map"] = data_.no_map;
       metrics.add(line);
       return std::nullopt;
     }
     const Evaluation result = evaluate(data_.test->truth(), detections, data_.options());
-    line["protocol"] = std::string(protocol_name(result.protocol));
-    io::Json map = io::Json::object();
-    for (std::size_t i = 0; i < result.map.size(); ++i)
-      map[cli::fixed(result.thresholds[i], 2)] = result.map[i];
-    line["map"] = std::move(map);
-    io::Json averages = io::Json::object();
-    for (const AverageMap& a : result.averages) averages[a.range] = a.value;
-    line["average_map"] = std::move(averages);
+    results::add_to_line(line, result);
     metrics.add(line);
     return result;
   }
@@ -341,26 +349,21 @@ class Session {
                 data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
     results::print_map(result);
     results::print_classes(result);
+    results::print_best(io::join_path(o_.out, "metrics.jsonl"));
     std::printf("\ndetections: %s\n",
                 cli::printable(io::join_path(o_.out, "detections.json")).c_str());
   }
 
   /// What localize needs to name what it finds, and to say what the numbers are worth.
   io::Metadata notes() const {
-    io::Json::array_t classes;
-    for (const std::string& name : data_.train->truth().classes) classes.emplace_back(name);
-    io::Metadata out = identity_;
-    out["classes"] = io::json_text(io::Json(std::move(classes)));
+    io::Metadata out = data_notes(data_);
+    out.insert(identity_.begin(), identity_.end());
     if (unjudged_ >= 0) out["unjudged_round"] = concat(unjudged_);
     if (after_warm_up_) {
       out["labels_after_warm_up"] =
           io::json_text(io::Json({after_warm_up_->first, after_warm_up_->second}));
     }
-    if (!data_.note.empty()) out["data"] = data_.note;
     if (!branches_.text().note.empty()) out["text"] = branches_.text().note;
-    if (const double seconds = data_.all->row_lengths().uniform(); seconds > 0) {
-      out["seconds_per_row"] = io::json_text(io::Json(seconds));
-    }
     return out;
   }
 

@@ -56,6 +56,7 @@ inline TrainingRecord read_training(const std::string& path, std::int64_t rounds
     } else if (root.find("evaluation") && root.find("map")) {
       out.protocol = root["protocol"].string();
       const std::string when = root["evaluation"].string();
+      if (when.starts_with("step ")) continue;  // between rounds, to choose the best by
       io::Json one = io::Json::object();
       one["round"] = when == "final" ? rounds : std::atoll(when.c_str() + when.find(' ') + 1);
       one["map"] = root["map"].json();

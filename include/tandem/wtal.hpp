@@ -26,6 +26,7 @@
 #include "tandem/wtal/model/basnet.hpp"
 #include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/model/co2.hpp"
+#include "tandem/wtal/model/tsm.hpp"
 #include "tandem/wtal/model/um.hpp"
 #include "tandem/wtal/model/wtalc.hpp"
 #include "tandem/wtal/rivals/proposals.hpp"

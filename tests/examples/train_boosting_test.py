@@ -1,5 +1,6 @@
 """train_boosting as a user runs it: a run that is killed and resumed has the bytes of one that went through, on one thread
-and on two; its detections are those of its data; what is missing or cannot change is named.
+and on two; its detections are those of its data; what is missing or cannot change is named. Its checkpoint in detect, localize
+and report gives what the training found; in train_dcl it is refused by name.
 
 usage: train_boosting_test.py FOLDER_WITH_THE_PROGRAMS
 """
@@ -109,7 +110,7 @@ assert "no checkpoint" in refused("--resume", out="nowhere")
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")
 # The best by the test videos stands beside the last, and the run is the same without it.
-every = train("every", "--evaluate-every", "2", "--steps", "10")
+every = train("every", "--best-of-test", "2", "--steps", "10")
 assert every.returncode == 0 and contents("every")["detections.json"] == contents("long")["detections.json"], every.stderr
 assert contents("every")["checkpoint.safetensors"] != b""
 evaluations = [json.loads(line) for line in (work / "every/metrics.jsonl").read_text().splitlines() if "evaluation" in line]
@@ -129,17 +130,54 @@ assert (options["activitynet"], options["rows"], options["prompt-vectors"], opti
 more = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "anet"), "--resume", "--steps", "4"], capture_output=True, text=True)
 assert more.returncode == 0 and json.loads((work / "anet/options.json").read_text()) == {**options, "steps": 4}, more.stderr
 assert "another --activitynet" in refused("--resume", "--activitynet", "--steps", "10", "--rows", "24")
-# A checkpoint of another method is refused by name, and so is this one by the programs that do not know it.
+# A checkpoint of another program is refused by name.
 subprocess.run([str(word) for word in [programs / "train_dcl", "--data", work / "sim", "--out", work / "dcl", "--variant", "warm-up",
                                        "--warm-up-steps", 2, "--cbp", "wtalc", "--method-batch", 6]], check=True, capture_output=True)
-assert "is not of Boosting-WTAL" in refused("--resume", out="dcl")
-for words in (["detect", "--checkpoint", work / "one/checkpoint.safetensors", "--data", work / "sim", "--out", work / "d"],
-              ["report", "--run", work / "one", "--page", work / "page.html"],
-              ["localize", "--checkpoint", work / "one/checkpoint.safetensors", "--features", work / "sim", "--id", sorted(tests)[0],
-               "--out", work / "one.json"]):
-    if not (programs / words[0]).exists():
-        continue
-    result = subprocess.run([str(word) for word in [programs / words[0], *words[1:]]], capture_output=True, text=True)
-    assert result.returncode == 1 and "is of Boosting-WTAL, which this program does not know" in result.stderr, result.stderr
+assert "is not of Boosting-WTAL, so it cannot go on here: train_dcl --resume" in refused("--resume", out="dcl")
+other = subprocess.run([str(programs / "train_dcl"), "--out", str(work / "one"), "--resume"], capture_output=True, text=True)
+assert other.returncode == 1 and "is of Boosting-WTAL, so it cannot go on here: train_boosting --resume" in other.stderr, other.stderr
+
+# ---------------------------------------------------------------- its checkpoint in the other programs: TSM speaks there
+
+
+def run(program, *words, fails=False):
+    result = subprocess.run([str(word) for word in [programs / program, *words]], capture_output=True, text=True, cwd=work)
+    assert result.returncode == (1 if fails else 0), f"{program} {words}:\n{result.stdout}{result.stderr}"
+    return result.stderr if fails else result.stdout
+
+
+def results(path):
+    return json.loads((work / path).read_text())["results"]
+
+
+for out in ("long", "anet"):
+    checkpoint = work / out / "checkpoint.safetensors"
+    trained = results(f"{out}/detections.json")
+    assert sum(map(len, trained.values())) > 0, f"{out} finds nothing"
+    run("detect", "--checkpoint", checkpoint, "--out", out + "_d")
+    assert results(f"{out}_d/own.json") == trained, "detect finds other things than the training did"
+    combination = json.loads((work / f"{out}_d/evaluation.json").read_text())["combinations"][0]
+    final = json.loads((work / out / "metrics.jsonl").read_text().splitlines()[-1])
+    assert combination["map"] == list(final["map"].values()), (combination, final)
+    run("detect", "--checkpoint", checkpoint, "--out", out + "_by_dcl", "--method-inference", "dcl", "--theta-cls", "0")
+    [by_dcl] = [path for path in (work / f"{out}_by_dcl").glob("cbp_*.json")]
+    assert sum(map(len, results(by_dcl).values())) > 0 and results(by_dcl) != trained
+    for video, wanted in trained.items():
+        words = ["--checkpoint", checkpoint, "--features", "sim", "--id", video, "--out", "one.json"]
+        said = run("localize", *words, "--page", "one.html")
+        assert results("one.json").get(video, []) == wanted, "localize finds other things than the training did"
+        assert "simulated data" in said, said
+        run("localize", *words, "--method-inference", "dcl", "--theta-cls", "0")
+        assert results("one.json").get(video, []) == results(by_dcl).get(video, [])
+    assert "Boosting-WTAL" in run("localize", "--checkpoint", checkpoint, "--features", "sim", "--method-inference", "dcl",
+                                  "--fusion", "vlp", fails=True)
+    said = run("report", "--run", out, "--page", "page.html")
+    assert "holds other detections" not in said and "missing" not in said, said
+    assert "Boosting-WTAL" in (work / "page.html").read_text()
+run("report", "--run", "long", "--beside", "dcl", "--page", "both.html")
+run("simulate_features", "--out", "wide", "--classes", 3, "--train-videos", 6, "--test-videos", 2, "--i3d-width", 20,
+    "--clip-width", 8, "--prompt-vectors", 2)
+assert "the rows have 20 columns, the model reads 16" in run("detect", "--checkpoint", work / "long/checkpoint.safetensors", "--data", "wide",
+                                                             "--out", "wide_d", fails=True)
 assert train("masked", "--real-masking", "--blank-joined-names", "--steps", "2").returncode == 0
 print(f"same bytes after {kills} kills and on 1 and 2 threads; one run {elapsed:.2f} s")

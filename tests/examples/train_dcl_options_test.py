@@ -76,7 +76,7 @@ def small(*words):
 draw = random.Random(11)
 DOMAIN = {  # flags need no line: they are drawn from true and false
     "data": lambda: str(work / "sim"), "checkpoint-every": lambda: draw.choice([1, 3, 100]),
-    "evaluate-every": lambda: draw.choice([0, 1]),
+    "evaluate-every": lambda: draw.choice([0, 1]), "best-of-test": lambda: draw.choice([0, 2]),
     "protocol": lambda: draw.choice(["", "activitynet", "thumos-seconds"]),
     "record-videos": lambda: draw.choice([0, 1, 60]),
     "threads": lambda: draw.choice([0, 1, 2]), "device": lambda: "cpu", "clip-activation": lambda: draw.choice(["", "quick_gelu"]),

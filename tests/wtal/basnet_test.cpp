@@ -56,6 +56,13 @@ void check_basnet_network(RivalsGolden& golden) {
     golden.compare("loss.total", net->own_loss(x, valid, y));
     loss.total.backward();
     golden.compare_gradients("grad.", *net);
+    // In training both passes share the products of the first convolution.
+    const auto trained = golden_basnet<T>(golden, alpha);
+    const auto both = trained->classify_both(x, trained->filter(x), valid);
+    golden.compare("out.cas_base", both.base.scores);
+    golden.compare("out.cas_supp", both.supp.scores);
+    trained->own_loss(x, valid, y).backward();
+    golden.compare_gradients("grad.", *trained);
   }
   {
     const auto net = golden_basnet<T>(golden, 1);

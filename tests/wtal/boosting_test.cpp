@@ -5,16 +5,15 @@
 
 #include <optional>
 
-#include "../io/temp_dir.hpp"
 #include "rivals_golden.hpp"
 #include "tandem/ops/compare.hpp"
+#include "tandem/wtal/model/tsm.hpp"
 #include "tandem/wtal/train/boosting_trainer.hpp"
 #include "test_data.hpp"
 
 using namespace tandem;
 using namespace tandem::wtal;
 using namespace tandem::wtal::rivals;
-using tandem_test::TempDir;
 using Golden = tandem_test::RivalsGolden;
 
 namespace {
@@ -236,41 +235,6 @@ void compare_vlc(const std::string& path, const std::string& tsm_path) {
   golden.finish();
 }
 
-}  // namespace
-
-TEST_CASE("Boosting: a PyTorch form written from the description") {
-  const std::string tsm = TANDEM_GOLDEN_DIR "/boosting_tsm.npz";
-  compare_tsm<double>(tsm);
-  compare_tsm<float>(tsm);
-  compare_vlc<double>(TANDEM_GOLDEN_DIR "/boosting_vlc.npz", tsm);
-  compare_vlc<float>(TANDEM_GOLDEN_DIR "/boosting_vlc.npz", tsm);
-}
-
-TEST_CASE("Boosting: the public code") {
-  const std::string tsm = tandem_test::test_data("rivals/boosting_tsm.npz"),
-                    vlc = tandem_test::test_data("rivals/boosting_vlc.npz");
-  if (vlc.empty() || tsm.empty()) return;
-  compare_tsm<double>(tsm);
-  compare_tsm<float>(tsm);
-  compare_vlc<double>(vlc, tsm);
-  compare_vlc<float>(vlc, tsm);
-}
-
-namespace {
-
-/// A GloVe file of nine words and two numbers each.
-std::string little_glove(const TempDir& folder) {
-  const std::string path = folder.path("glove.txt");
-  io::write_text(path,
-                 "the 1 2\n. 3 -4e-1\none 5 6\nof 7 8\nvideo 9 10\ncliff 11 12\ndiving 13 14\r\n"
-                 "clean 15 16\njerk 17 18\nthe 0 0\n");
-  return path;
-}
-
-}  // namespace
-
-namespace {
-
 template <class T>
 void compare_activity_net() {
   Golden golden(TANDEM_GOLDEN_DIR "/boosting_activitynet.npz");
@@ -314,118 +278,6 @@ void compare_activity_net() {
   golden.finish();
 }
 
-}  // namespace
-
-TEST_CASE("Boosting-WTAL on ActivityNet-1.3: TSM by a PyTorch form written from the description") {
-  compare_activity_net<double>();
-  compare_activity_net<float>();
-  const TsmOptions o = TsmOptions::activity_net();
-  CHECK(o.streams.encoded == 1024);
-  CHECK(o.prompts == 3);
-  CHECK(o.pool == 13);
-  const BoostingOptions b = BoostingOptions::activity_net();
-  CHECK(b.steps == 50001);
-  CHECK(b.tsm_learning_rate == 3e-5);
-  CHECK(b.vlc_autoencoder == 0.15);
-  CHECK(b.vlc_attention == 0.25);
-  CHECK(check::message([] {
-          Generator random(1);
-          CrossModal<float>({.stream = 4, .hidden = 4, .gated_main = true}, random);
-        }) == "[cross_modal] only the module with an auto-encoder gates its main stream");
-}
-
-TEST_CASE("ActivityNet's class names: five words and zeros; sentences of whole names") {
-  CHECK(class_words("Playing water polo") == std::vector<std::string>{"playing", "water", "polo"});
-  const std::vector<std::string> names{"Playing water polo", "Diving"};
-  CHECK(sentence_words(names, true, true) ==
-        std::vector<std::string>{"one", "video", "of", "playing", "water", "poloanddiving", "."});
-  const TempDir folder;
-  const GloveVectors glove =
-      GloveVectors::load(little_glove(folder), {"cliff", "diving", "the"}, 7);
-  const Tensor<float> vectors = class_words_vectors<float>(glove, {"CliffZebraDiving"}, 4);
-  CHECK(vectors.shape() == Shape{1, 4, 2});
-  CHECK(vectors.at({0, 0, 1}) == glove.vector("cliff")[1]);
-  CHECK(vectors.at({0, 1, 0}) == 0);  // a word without a vector
-  CHECK(vectors.at({0, 2, 1}) == glove.vector("diving")[1]);
-  CHECK(vectors.at({0, 3, 1}) == 0);
-  CHECK(class_words_vectors<float>(glove, {"CliffZebraDiving"}, 2).at({0, 0, 1}) ==
-        glove.vector("cliff")[1]);
-  const Sentences<float> s =
-      make_sentences<float>(glove, {"Diving"}, {{0}}, {.longest = 6, .whole_names = true});
-  // of "one video of diving ." the words that are among the frequent ones of the file
-  CHECK(s.lengths[0] == 5);
-  CHECK(s.weights.to_vector() == std::vector<float>{1, 1, 1, 2, 1, 0});
-}
-
-TEST_CASE("GloVe: the words asked for, the frequent ones by their line, faults by theirs") {
-  const TempDir folder;
-  const std::string path = little_glove(folder);
-  const GloveVectors glove = GloveVectors::load(path, {"cliff", "diving", "zebra"}, 5);
-  CHECK(glove.width() == 2);
-  CHECK(glove.vector(".")[1] == -0.4f);
-  CHECK(glove.vector("diving")[1] == 14);
-  CHECK(glove.vector("the")[0] == 1);  // the first of two
-  CHECK(glove.id("video") == 5);
-  CHECK(glove.id("diving") == 0);  // has a vector, but is not frequent
-  CHECK(!glove.has("zebra"));
-  CHECK(check::message([&] { glove.vector("zebra"); }) ==
-        "[glove] the word vectors have no \"zebra\"");
-  CHECK(
-      check::message([&] { class_word_vectors<float>(glove, {"CleanAndJerk"}); }) ==
-      "[class_word_vectors] the word vectors have no \"clean\", a word of the class CleanAndJerk");
-  const auto fault = [&](const std::string& text) {
-    io::write_text(path, text);
-    const std::string said = check::message([&] { GloveVectors::load(path, {"b"}); });
-    const std::size_t at = said.find("line");
-    return at == std::string::npos ? said : said.substr(at);
-  };
-  CHECK(fault("a 1 2\nb 1 x\n") == "line 2: number 2 is not a finite number");
-  CHECK(fault("b 1  2\n") == "line 1: number 2 is not a finite number");
-  CHECK(fault("b inf 2\n") == "line 1: number 1 is not a finite number");
-  CHECK(fault("b\n") == "line 1: expected a word and its numbers with a space between them");
-  CHECK(fault("b \n") ==
-        "line 1: the word has 0 numbers, 1 are expected, as of the word before it");
-  CHECK(fault("a 1 2\n") ==
-        concat("[glove] ", path, ": none of the 1 words asked for is in the file"));
-  io::write_text(path, "b 1 2\nc 1\n");
-  CHECK(check::message([&] {
-          GloveVectors::load(path, {"b", "c"});
-        }).ends_with("the word has 1 numbers, 2 are expected, as of the word before it"));
-}
-
-TEST_CASE("class words and sentences, with the joined names of the public code and without") {
-  CHECK(class_word_pair("BaseballPitch") == std::vector<std::string>{"baseball", "pitch"});
-  CHECK(class_word_pair("CleanAndJerk") == std::vector<std::string>{"clean", "jerk"});
-  CHECK(class_word_pair("Diving") == std::vector<std::string>{"diving", "diving"});
-  CHECK(class_word_pair("Shotput") == std::vector<std::string>{"shot", "put"});
-  CHECK(class_word_pair("Playing water polo") == std::vector<std::string>{"playing", "polo"});
-  const std::vector<std::string> names{"Diving", "CliffDiving"};
-  CHECK(sentence_words(names) ==
-        std::vector<std::string>{"one", "video", "of", "the", "divingandcliff", "diving", "."});
-  CHECK(sentence_words(names, false) == std::vector<std::string>{"one", "video", "of", "the",
-                                                                 "diving", "and", "cliff", "diving",
-                                                                 "."});
-  const TempDir folder;
-  const std::string path = little_glove(folder);
-  const GloveVectors glove = GloveVectors::load(path, {}, 7);
-  const Sentences<double> s = make_sentences<double>(glove, names, {{0, 1}, {1}}, {.longest = 8});
-  CHECK(s.lengths == std::vector<std::int64_t>{6, 7});
-  CHECK(s.ids.to_vector() ==
-        std::vector<std::int64_t>{3, 5, 4, 1, 7, 2, 0, 0, 3, 5, 4, 1, 6, 7, 2, 0});
-  CHECK(s.words.shape() == Shape{2, 9, 2});
-  CHECK(s.words.at({1, 5, 1}) == 12);
-  CHECK(s.words.at({0, 0, 0}) == 0);
-  CHECK(s.counted.select(0, 0).to_vector() == std::vector<bool>{1, 1, 1, 1, 1, 1, 1, 0});
-  CHECK(s.counted.select(0, 1).to_vector() == std::vector<bool>(8, true));
-  CHECK(s.weights.select(0, 1).to_vector() == std::vector<double>{1, 1, 1, 1, 2, 2, 1, 0});
-  CHECK(make_sentences<double>(glove, names, {{1}}, {.longest = 2}).lengths[0] == 2);
-  CHECK(check::message([&] {
-          make_sentences<double>(GloveVectors::load(path, {"jerk"}), names, {{1}});
-        }) == "[make_sentences] none of the words of sentence 0 is among the frequent ones");
-}
-
-namespace {
-
 /// Two networks, a batch and its sentences, of random numbers.
 struct TinyRun {
   explicit TinyRun(bool real_masking = false)
@@ -458,6 +310,80 @@ std::vector<nn::Named<double>> copied(std::vector<nn::Named<double>> state) {
 }
 
 }  // namespace
+
+TEST_CASE("Boosting: a PyTorch form written from the description") {
+  const std::string tsm = TANDEM_GOLDEN_DIR "/boosting_tsm.npz";
+  compare_tsm<double>(tsm);
+  compare_tsm<float>(tsm);
+  compare_vlc<double>(TANDEM_GOLDEN_DIR "/boosting_vlc.npz", tsm);
+  compare_vlc<float>(TANDEM_GOLDEN_DIR "/boosting_vlc.npz", tsm);
+}
+
+TEST_CASE("Boosting: the public code") {
+  const std::string tsm = tandem_test::test_data("rivals/boosting_tsm.npz"),
+                    vlc = tandem_test::test_data("rivals/boosting_vlc.npz");
+  if (vlc.empty() || tsm.empty()) return;
+  compare_tsm<double>(tsm);
+  compare_tsm<float>(tsm);
+  compare_vlc<double>(vlc, tsm);
+  compare_vlc<float>(vlc, tsm);
+}
+
+TEST_CASE("Boosting-WTAL on ActivityNet-1.3: TSM by a PyTorch form written from the description") {
+  compare_activity_net<double>();
+  compare_activity_net<float>();
+  const TsmOptions o = TsmOptions::activity_net();
+  CHECK(o.streams.encoded == 1024);
+  CHECK(o.prompts == 3);
+  CHECK(o.pool == 13);
+  const BoostingOptions b = BoostingOptions::activity_net();
+  CHECK(b.steps == 50001);
+  CHECK(b.tsm_learning_rate == 3e-5);
+  CHECK(b.vlc_autoencoder == 0.15);
+  CHECK(b.vlc_attention == 0.25);
+  CHECK(check::message([] {
+          Generator random(1);
+          CrossModal<float>({.stream = 4, .hidden = 4, .gated_main = true}, random);
+        }) == "[cross_modal] only the module with an auto-encoder gates its main stream");
+}
+
+TEST_CASE("TsmBranch: P is a·softmax and the rest is background; its inference is CO2-Net's") {
+  Generator random(6);
+  const TsmOptions o{
+      .streams = tiny_streams(ConvInit::kaiming), .word_width = 6, .prompts = 3, .mlp_hidden = 40};
+  TsmBranch<double> branch(o, check::normal({4, 2, 6}, 8), random);
+  branch.eval();
+  CHECK((branch.localizes() && branch.recipe() == nullptr));
+  const Tensor<double> x = check::normal({2, 9, 24}, 9);
+  const Tensor<bool> valid = mask_of({9, 5}, 9);
+  const NoGrad no_grad;
+  const TsmOutput<double> tsm = branch.tsm.forward(x, valid);
+  const BranchOutput<double> out = branch.forward(x, valid);
+  const Tensor<double> p = sigmoid(out.logits);
+  CHECK(check::distance(p, mul(tsm.attention, softmax(tsm.cas, -1).slice(2, 0, 4))) < 1e-14);
+  CHECK(check::distance(add(sum(p, -1, true), sigmoid(out.background)), ones<double>({2, 9, 1})) <
+        1e-14);
+  CHECK(check::same(out.features, tsm.features));
+  CHECK(check::same(out.attention, tsm.attention));
+  // The second video, without its padding
+  const Tensor<double> five = x.slice(0, 1, 2).slice(1, 0, 5).contiguous();
+  CHECK(check::distance(branch.forward(five, ones<bool>({1, 5})).logits,
+                        out.logits.slice(0, 1, 2).slice(1, 0, 5)) < 1e-12);
+  const Tensor<float> rows = check::cast<float>(five.squeeze(0));
+  const TsmOutput<double> alone =
+      branch.tsm.forward(rows.to<double>().unsqueeze(0), ones<bool>({1, 5}));
+  const auto expected =
+                 co2_detections(alone.cas.to_vector(), alone.attention.to_vector(), Co2Options()),
+             found = branch.own_detections(rows, 0.5);
+  REQUIRE(found.size() == expected.size());
+  REQUIRE(!found.empty());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(found[i].cls == expected[i].cls);
+    CHECK(found[i].score == expected[i].score);
+    CHECK(found[i].segment.start == expected[i].segment.start * 0.5);
+    CHECK(found[i].segment.end == expected[i].segment.end * 0.5);
+  }
+}
 
 TEST_CASE("BoostingTrainer: dropout on, every parameter that is read learns") {
   for (const bool real_masking : {false, true}) {

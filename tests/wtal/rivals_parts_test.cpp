@@ -177,6 +177,15 @@ TEST_CASE("rivals: TemporalConv is the sum over its taps, padding enters as zero
       }
       check::gradients([&](const std::vector<Tensor<double>>& in) { return conv.forward(in[0]); },
                        {x});
+      // The same from the products of its taps, also where a tap reaches over the whole video
+      const auto by_taps = [&conv](const Tensor<double>& rows, const Tensor<bool>& valid) {
+        return conv.gathered(conv.products(rows, valid));
+      };
+      CHECK(check::distance(by_taps(x, mask_of(lengths, 4)).detach(), y) < 1e-13);
+      const Tensor<double> one = x.slice(1, 0, 1);
+      CHECK(check::distance(by_taps(one, {}).detach(), conv.forward(one).detach()) < 1e-13);
+      check::gradients([&](const std::vector<Tensor<double>>& in) { return by_taps(in[0], {}); },
+                       {x});
     }
   }
   Generator random(1);

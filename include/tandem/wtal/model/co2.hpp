@@ -12,8 +12,6 @@
 #include <vector>
 
 #include "tandem/ops/cat.hpp"
-#include "tandem/ops/exp.hpp"
-#include "tandem/ops/log.hpp"
 #include "tandem/ops/sigmoid.hpp"
 #include "tandem/ops/softmax.hpp"
 #include "tandem/wtal/model/branches.hpp"
@@ -138,6 +136,22 @@ inline std::vector<Detection> co2_detections(std::span<const double> cas,
   return rivals::soft_nms(proposals, options.sigma);
 }
 
+/// The same of tensors (1, T, C + 1) and (1, T, 1), segments in seconds; `seconds_per_row` is how long
+/// a row lasts.
+template <FloatingElement T>
+std::vector<Detection> co2_detections(const Tensor<T>& cas, const Tensor<T>& attention,
+                                      const Co2Options& options, double seconds_per_row) {
+  const auto doubles = [](const Tensor<T>& t) {
+    return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
+  };
+  std::vector<Detection> out = co2_detections(doubles(cas), doubles(attention), options);
+  for (Detection& d : out) {
+    d.segment.start *= seconds_per_row;
+    d.segment.end *= seconds_per_row;
+  }
+  return out;
+}
+
 /// CO2-Net — RGB filtered by what flow says and flow by what RGB says; the attention of either is the
 /// target of the other.
 ///   (a_v, r_v) = M_v(rgb, flow),  (a_f, r_f) = M_f(flow, rgb)      (rivals/cross_modal.hpp)
@@ -252,15 +266,7 @@ class Co2Branch final : public Branch<T> {
     const Tensor<bool> valid = ones<bool>({1, rows.size(1)}, device);
     detail::check_frames("co2", rows, width(options_), valid);
     const rivals::Co2Scores<T> s = pooled(classify(rows, valid).scores);
-    const auto doubles = [](const Tensor<T>& t) {
-      return t.to(Device::cpu()).contiguous().template to<double>().to_vector();
-    };
-    std::vector<Detection> out = co2_detections(doubles(s.cas), doubles(s.attention), options_);
-    for (Detection& d : out) {
-      d.segment.start *= seconds_per_row;
-      d.segment.end *= seconds_per_row;
-    }
-    return out;
+    return co2_detections(s.cas, s.attention, options_, seconds_per_row);
   }
   /// The options it was made with.
   const Co2Options& options() const { return options_; }
@@ -295,20 +301,14 @@ class Co2Branch final : public Branch<T> {
     return o;
   }
   Tensor<T> pool(const Tensor<T>& x) const { return rivals::pooled_over_time(x, options_.pool); }
-  /// Logits whose softmax is P and, in the last column, the background: with p = softmax_{C+1}(S),
-  /// P_c = a·p_c and background = a·p_{C+1} + (1 − a), in logarithms.
+  /// Logits whose softmax is P and, in the last column, the background.
   Tensor<T> frame_logits(const Pass& pass) const {
     const rivals::Co2Scores<T>& s = pass.scores;
     if (options_.suppressed_frames) return rivals::suppressed_cas(s.cas, s.attention);
-    const std::int64_t c = options_.classes;
-    const Tensor<T> p = log_softmax(s.cas, -1);
     // 1 − a from the logits, so that it is not rounded to 0 where a is nearly 1
     const Tensor<T> rest =
         mul(add(sigmoid(neg(pass.rgb.raw)), sigmoid(neg(pass.flow.raw))), T(0.5));
-    const Tensor<T> background =
-        log(add(add(mul(s.attention, exp(p.slice(2, c, c + 1))), rest), T(1e-30)));
-    const Tensor<T> classes = add(p.slice(2, 0, c), log(add(s.attention, T(1e-30))));
-    return cat(std::vector<Tensor<T>>{classes, background}, 2);
+    return rivals::attended_logits(s.cas, s.attention, rest);
   }
 
   Co2Options options_;

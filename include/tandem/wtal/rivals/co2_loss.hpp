@@ -7,6 +7,8 @@
 
 #include "tandem/ops/abs.hpp"
 #include "tandem/ops/cat.hpp"
+#include "tandem/ops/exp.hpp"
+#include "tandem/ops/log.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/min.hpp"
 #include "tandem/ops/pad.hpp"
@@ -46,6 +48,20 @@ template <FloatingElement T>
 Tensor<T> suppressed_cas(const Tensor<T>& cas, const Tensor<T>& attention) {
   const Tensor<T> lowest = min(cas, -1, true).values;
   return add(mul(attention, sub(cas, lowest)), lowest);
+}
+
+/// attended_logits — logits whose softmax is P_c = a·p_c for the classes and a·p_{C+1} + (1 − a) for
+/// the background, the last column; p = softmax_{C+1}(S).
+///   S (B, T, C + 1), a (B, T, 1), rest = 1 − a (B, T, 1) as exactly as it is known → (B, T, C + 1).
+///                                                                                      (reading)
+template <FloatingElement T>
+Tensor<T> attended_logits(const Tensor<T>& cas, const Tensor<T>& attention, const Tensor<T>& rest) {
+  const std::int64_t c = cas.size(2) - 1;
+  const Tensor<T> p = log_softmax(cas, -1);
+  const Tensor<T> background =
+      log(add(add(mul(attention, exp(p.slice(2, c, c + 1))), rest), T(1e-30)));
+  const Tensor<T> classes = add(p.slice(2, 0, c), log(add(attention, T(1e-30))));
+  return cat(std::vector<Tensor<T>>{classes, background}, 2);
 }
 
 /// pooled_over_time — the mean over a window of frames, stride 1, zeros beyond the ends counted.

@@ -1,6 +1,7 @@
 #pragma once
 /// TemporalConv, the convolution over time that the other methods are made of.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -59,6 +60,34 @@ class TemporalConv final : public nn::Module<T> {
     for (std::int64_t j = 0; j < kernel_; ++j) taps.push_back(wide.slice(1, j, j + frames));
     const Tensor<T> by_tap = weight.transpose(1, 2).contiguous().reshape({out, kernel_ * in});
     return linear(cat(taps, 2), by_tap, bias);
+  }
+
+  /// p_j,t = W_j x_t of every tap j, (B, T, out) each. Rows that are weighed by one number a frame,
+  /// w ⊙ x, have w ⊙ p_j, so that several weighings of the same rows share the products.
+  std::vector<Tensor<T>> products(const Tensor<T>& x, const Tensor<bool>& valid = {}) const {
+    const nn::ModuleScope scope = this->scope();
+    TANDEM_CHECK(x.rank() == 3 && x.size(2) == weight.size(1), "temporal_conv",
+                 "expected rows (B, T, ", weight.size(1), "), got ", x.shape());
+    const Tensor<T> rows = kernel_ == 1 ? x : without_padding(x, valid),
+                    by_tap = weight.permute({2, 0, 1}).contiguous();
+    std::vector<Tensor<T>> out;
+    for (std::int64_t j = 0; j < kernel_; ++j) out.push_back(linear(rows, by_tap.select(0, j)));
+    return out;
+  }
+  /// y_t = b + Σ_j p_{j, t + j − (k−1)/2}: forward() of the rows that the products are of.
+  Tensor<T> gathered(const std::vector<Tensor<T>>& products) const {
+    const std::int64_t margin = (kernel_ - 1) / 2;
+    Tensor<T> out;
+    for (std::int64_t j = 0; j < kernel_; ++j) {
+      const Tensor<T>& p = products[static_cast<std::size_t>(j)];
+      const std::int64_t frames = p.size(1), ahead = j - margin;
+      const std::int64_t left = std::min(frames, std::max<std::int64_t>(0, -ahead)),
+                         right = std::min(frames, std::max<std::int64_t>(0, ahead));
+      const Tensor<T> moved =
+          ahead == 0 ? p : pad(p.slice(1, right, frames - left), {{0, 0}, {left, right}, {0, 0}});
+      out = out.defined() ? add(out, moved) : moved;
+    }
+    return bias.defined() ? add(out, bias) : out;
   }
 
   Tensor<T> weight, bias;  ///< bias: undefined without
