@@ -1,6 +1,7 @@
 /// Convolutions in bfloat16 on every device, against the CPU's double of factors that are rounded to it.
 
 #include "devices.hpp"
+#include "tandem/ops/abs.hpp"
 #include "tandem/ops/conv1d.hpp"
 #include "tandem/ops/conv3d.hpp"
 

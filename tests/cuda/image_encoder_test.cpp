@@ -162,6 +162,7 @@ TEST_CASE(
       CHECK(check::same(captured.forward(x).to(Device::cpu()),
                         made->forward(x.to(Device::cuda())).to(Device::cpu())));
       CHECK(captured.graphs() == 2);
+      const auto held = made->class_embedding.storage();  // it comes to lie elsewhere
       made->to(Device::cpu());
       const Tensor<float> on_cpu = captured.forward(x);
       CHECK(check::same(on_cpu, made->forward(x)));

@@ -7,6 +7,7 @@
 #include "tandem/clip/preprocess.hpp"
 #include "tandem/i3d/preprocess.hpp"
 #include "tandem/image/gray.hpp"
+#include "tandem/ops/arithmetic.hpp"
 
 using namespace tandem;
 namespace resize_test {

@@ -193,6 +193,7 @@ TEST_CASE("text encoder: captured for each layout, the bits of the usual forward
       text->text_projection *= 2;
       CHECK(same(one));
       CHECK(captured.graphs() == 2);
+      const auto held = text->positional_embedding.storage();  // it comes to lie elsewhere
       text->to(Device::cpu()), one.to(Device::cpu());
       CHECK(same(one));
       text->to(Device::cuda()), one.to(Device::cuda());
