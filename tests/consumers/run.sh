@@ -4,11 +4,14 @@
 set -euo pipefail
 kind=$1 source=$2 build=$3 work=$4 cxx=$5 version=$6 video=$7
 here=$source/tests/consumers
+# Several consumers compile the same files by the same options: the first one does (once.sh).
+launcher="$here/once.sh;${work%/*}/objects"
+find "${work%/*}/objects" -type f -mtime +1 -delete 2>/dev/null || true  # of earlier sources
 rm -rf "$work"
 mkdir -p "$work"
 
 configure_build_run() {
-  cmake -S "$here/$kind" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" "$@"
+  cmake -S "$here/$kind" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" "$@"
   cmake --build "$work/build"
   "$work/build/consumer"
   [ "$kind" = find_package_cuda ] && return  # a consumer of the kernels alone
@@ -62,11 +65,11 @@ case $kind in
     ;;
   install_first)
     # `cmake --install` right after configuring, without tests: it builds what it installs, optimized.
-    cmake -S "$source" -B "$work/tandem" -DCMAKE_CXX_COMPILER="$cxx" -DTANDEM_TESTS=OFF -DTANDEM_EXAMPLES=OFF \
+    cmake -S "$source" -B "$work/tandem" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" -DTANDEM_TESTS=OFF -DTANDEM_EXAMPLES=OFF \
       -DTANDEM_CUDA=OFF -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
     optimized "$work/tandem"
     cmake --install "$work/tandem" --prefix "$work/prefix"
-    cmake -S "$here/find_package" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" \
+    cmake -S "$here/find_package" -B "$work/build" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" \
       -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
     cmake --build "$work/build" --target consumer_image
     "$work/build/consumer_image" "$work"

@@ -1,8 +1,11 @@
 """The code in README.md and docs/ compiles without a warning on GCC and Clang, its programs run, and the options
 it shows exist.
 
-usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [--optimized] [FLAG…] [--executor OBJECT…]
---optimized: instead of that, all of it as few files, at -O2 and at -O3, by both compilers; nothing is run (a long test). Flags (include folders of the packages) come from CMake. The other compiler, where there is one, checks each piece too.
+usage: code_in_pages_test.py COMPILER FOLDER_WITH_THE_PROGRAMS [--optimized [--only LANE]] [FLAG…] [--executor OBJECT…]
+Flags (include folders of the packages) come from CMake. Each piece is compiled alone, so that it names what it needs; the
+other compiler, where there is one, sees all of them in one file, for what a piece includes is the same for both.
+--optimized: instead of that, all of it and the examples of the headers' comments, as few files, at -O2 and at -O3, by both
+compilers; nothing is run (a long test). --only: lanes (as it prints them) with these words.
 """
 import pathlib
 import re
@@ -20,6 +23,10 @@ sys.argv = sys.argv[: len(sys.argv) - len(EXECUTOR) - bool(EXECUTOR)]
 OPTIMIZED = "--optimized" in sys.argv
 if OPTIMIZED:
     sys.argv.remove("--optimized")
+ONLY = ""
+if "--only" in sys.argv:
+    ONLY = sys.argv.pop(sys.argv.index("--only") + 1)
+    sys.argv.remove("--only")
 # The compilers look into /usr/include by themselves; named, it would be searched too early.
 FLAGS = [re.sub("^-I", "-isystem", f) for f in sys.argv[3:] if f not in ("", "-I/usr/include", "-I/usr/local/include")]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
@@ -66,16 +73,54 @@ def blocks(page, language):
         yield page.read_text()[: match.start()].count("\n") + 2, match[1]
 
 
+def command(compiler, *options):
+    return [compiler, "-std=c++20", "-pthread", *options, *WARNINGS, "-I", ROOT / "include", "-I", ROOT / "benchmarks", "-I", work,
+            *FLAGS]
+
+
+def first_include(source):
+    return re.search(r'^#include [<"]([^>"]*)', source, re.M)[1]
+
+
+def precompiled(source, made={}):
+    """Options with which COMPILER reads the header that `source` includes first from a precompiled one (GCC looks beside the header,
+    Clang is told), made when first asked for. It stands for that #include alone: a piece that lacks one is still refused."""
+    header = first_include(source)
+    if header not in ("tandem/tandem.hpp", "tandem/io.hpp"):
+        return []
+    place = work / "precompiled" / header
+    if header not in made:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f'#include "{ROOT / "include" / header}"\n')  # in a header itself GCC warns of #pragma once
+        result = subprocess.run([*command(COMPILER, "-O0"), "-x", "c++-header", place, "-o", f"{place}.gch"], capture_output=True,
+                                text=True)
+        if result.returncode != 0:
+            failures.append(f"{header} does not compile on {COMPILER}:\n{result.stderr[:2000]}")
+        made[header] = result.returncode == 0
+    if not made[header]:
+        return []
+    return ["-include-pch", f"{place}.gch"] if is_clang(COMPILER) else ["-I", work / "precompiled"]
+
+
 def compiles(name, source, *more):
     path = work / "code.cpp"
     path.write_text(source)
-    for compiler, last in [(COMPILER, more)] + ([(OTHER, ["-fsyntax-only"])] if OTHER else []):
-        result = subprocess.run([compiler, "-std=c++20", "-O0", *WARNINGS, "-I", ROOT / "include", "-I",
-                                 ROOT / "benchmarks", "-I", work, *FLAGS, path, *last], capture_output=True, text=True)
-        if result.returncode != 0:
-            failures.append(f"{name} does not compile on {compiler}:\n{result.stderr[:2000]}")
-            return False
-    return True
+    first, *others = command(COMPILER, "-O0")
+    result = subprocess.run([first, *precompiled(source), *others, path, *more], capture_output=True, text=True)
+    if result.returncode != 0:
+        failures.append(f"{name} does not compile on {COMPILER}:\n{result.stderr[:2000]}")
+    return result.returncode == 0
+
+
+def seen_by_other(name, source):
+    """What the other compiler's front end says."""
+    if not OTHER:
+        return
+    path = work / "seen.cpp"
+    path.write_text(source)
+    result = subprocess.run([*command(OTHER, "-O0"), "-fsyntax-only", path], capture_output=True, text=True)
+    if result.returncode != 0:
+        failures.append(f"{name} does not compile on {OTHER}:\n{result.stderr[:4000]}")
 
 
 def runs(name, program):
@@ -120,7 +165,8 @@ def all_in_one():
 
 
 def optimized():
-    """Compiles all pieces, and the ops of adding_an_op.md, in each lane; returns how many pieces that were."""
+    """Compiles all pieces, the ops of adding_an_op.md and the examples of the headers in each lane; returns how many pieces of
+    code the pages have."""
     source, count = all_in_one()
     formula, *ops = [code for _, code in blocks(ROOT / "docs" / "adding_an_op.md", "cpp")]
     (work / "tandem/formula").mkdir(parents=True)
@@ -130,17 +176,26 @@ def optimized():
          "using namespace tandem;", *ops])}
     for name, text in files.items():
         (work / name).write_text(text)
+    # Examples shadow names and leave values unused on purpose (tests/CMakeLists.txt).
+    subprocess.run([sys.executable, ROOT / "tests/docs/make_examples.py", work], check=True, stdout=subprocess.DEVNULL)
+    parts = sorted(path.name for path in work.glob("examples_*.cpp"))
+    of_examples = ["-Wno-shadow", "-Wno-unused", "-Wno-unused-result", "-I", ROOT / "tests/docs", f'-DTANDEM_SOURCE_DIR="{ROOT}"',
+                   f'-DTANDEM_GOLDEN_DIR="{ROOT}/tests/golden"']
+    compiled = 0
+    for name in [*files, *parts]:
         for compiler in (COMPILER, *([OTHER] if OTHER else [])):
             for level in ("-O2", "-O3"):
+                if any(word not in f"{name} {compiler} {level}" for word in ONLY.split()):
+                    continue
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                result = subprocess.run([compiler, "-std=c++20", level, *WARNINGS, "-I", ROOT / "include", "-I",
-                                         ROOT / "benchmarks", "-I", work, *FLAGS, "-c", work / name, "-o", work / "code.o"],
-                                        capture_output=True, text=True)
+                result = subprocess.run([*command(compiler, level), *(of_examples if name in parts else []), "-c", work / name, "-o",
+                                         work / "code.o"], capture_output=True, text=True)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                compiled += 1
                 print(f"{name} {compiler} {level}: {after.ru_utime - before.ru_utime:.0f} s of user time", flush=True)
                 if result.returncode != 0:
                     failures.append(f"{name} does not compile with {compiler} {level}:\n{result.stderr[:4000]}")
-    return count + 1 + len(ops)
+    return count + 1 + len(ops) if compiled else 0
 
 
 if OPTIMIZED:
@@ -173,7 +228,8 @@ for page in PAGES:
                 failures.append(f"{page.name}: kernel {i} does not compile for the executor:\n{result.stderr[:2000]}")
             objects.append(path.with_suffix(".o"))
         with_executor = [*objects, *EXECUTOR, "-ldl"] if EXECUTOR and not is_clang(COMPILER) else []
-        if compiles(page.name, source, *with_executor, "-o", work / "op", "-pthread"):
+        seen_by_other(page.name, source)
+        if compiles(page.name, source, *with_executor, "-o", work / "op"):
             runs(page.name, work / "op")
         checked += len(found) + len(kernels)
         continue
@@ -183,9 +239,10 @@ for page in PAGES:
             compiles(name, wrapped(page, code), "-fsyntax-only")
         elif "harness.hpp" in code:
             compiles(name, code, "-fsyntax-only")
-        elif compiles(name, code, "-o", work / "program", "-pthread", *(["-lz"] if "tandem/io.hpp" in code else [])):
+        elif compiles(name, code, "-o", work / "program", *(["-lz"] if "tandem/io.hpp" in code else [])):
             runs(name, work / "program")
         checked += 1
+seen_by_other("The code of the pages together", all_in_one()[0])
 
 # Options: in code, every --option after a program's name, up to the next program or the end of the command.
 programs = {path.name: path for path in PROGRAMS.iterdir() if path.is_file() and path.stat().st_mode & 0o100}
