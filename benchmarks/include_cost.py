@@ -32,13 +32,15 @@ def main():
     parser.add_argument("--include", type=pathlib.Path, default=ROOT / "include")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--only", default="", help="headers whose path contains this")
+    parser.add_argument("--umbrellas", action="store_true", help="only the headers of include/tandem itself")
+    parser.add_argument("--compiled", action="store_true", help="as a program that links tandem::compiled")
     parser.add_argument("--json", type=pathlib.Path, help="also write the numbers here")
     parser.add_argument("--check", action="store_true",
                         help="fail when tandem/tensor.hpp costs 0.5 s or tandem/tandem.hpp 1.5 s")
     args = parser.parse_args()
 
     names = sorted(h.relative_to(args.include).as_posix()
-                   for h in args.include.glob("tandem/**/*.hpp")
+                   for h in args.include.glob("tandem/*.hpp" if args.umbrellas else "tandem/**/*.hpp")
                    if args.only in h.relative_to(args.include).as_posix()
                    and h.name != "launch.hpp")  # for CUDA sources only
     if not names:
@@ -48,6 +50,8 @@ def main():
         unit, out = pathlib.Path(folder, "unit.cpp"), pathlib.Path(folder, "unit.o")
         command = [args.compiler, "-std=c++20", "-O2", "-pthread", f"-I{args.include}", "-c",
                    str(unit), "-o", str(out)]
+        if args.compiled:
+            command.insert(1, "-DTANDEM_COMPILED=1")
         for _ in range(args.repeat):
             for name, times in samples.items():
                 unit.write_text(f'#include "{name}"\n' if name else "")

@@ -13,24 +13,30 @@ STYLE = """
 html { scroll-padding-top: 4.5rem }
 body { margin: 0; font: 16px/1.55 system-ui, sans-serif; color: var(--text); background: var(--back) }
 a { color: var(--link); text-decoration: none } a:hover { text-decoration: underline }
-header { position: sticky; top: 0; z-index: 1; display: flex; gap: 1rem; align-items: center; padding: .6rem 1rem;
-  background: var(--back); border-bottom: 1px solid var(--line) }
+header { position: sticky; top: 0; z-index: 1; background: var(--back); border-bottom: 1px solid var(--line) }
+header div { display: grid; grid-template-columns: 15rem minmax(0, 36rem); gap: 2.5rem; align-items: center; max-width: 74rem;
+  margin: 0 auto; padding: .6rem 1rem }
 header a { font-weight: 650; white-space: nowrap }
-header input { flex: 1; max-width: 36rem; min-width: 0; padding: .45rem .7rem; font: inherit; color: inherit; background: var(--code);
+header input { min-width: 0; padding: .45rem .7rem; font: inherit; color: inherit; background: var(--code);
   border: 1px solid var(--line); border-radius: 6px }
-#found { position: fixed; z-index: 2; top: 3.4rem; left: 0; right: 0; max-height: 75vh; overflow: auto; margin: 0; padding: .5rem 1rem;
-  list-style: none; background: var(--back); border-bottom: 1px solid var(--line); box-shadow: 0 6px 18px #0003 }
+#found { position: fixed; z-index: 2; top: 3.8rem; left: max(18.5rem, 50vw - 18.9rem); width: 46rem; max-width: calc(100vw - 2rem);
+  max-height: 75vh; overflow: auto; margin: 0; padding: .5rem 1rem; list-style: none; background: var(--back);
+  border: 1px solid var(--line); border-top: 0; border-radius: 0 0 6px 6px; box-shadow: 0 6px 18px #0003 }
 #found:empty { display: none }
 #found a { display: block; padding: .3rem 0; overflow-wrap: anywhere } #found small { color: var(--soft) }
 .columns { display: grid; grid-template-columns: 15rem minmax(0, 52rem) ; gap: 2.5rem; max-width: 74rem; margin: 0 auto; padding: 0 1rem }
-nav { position: sticky; top: 3.6rem; max-height: calc(100vh - 3.6rem); overflow: auto; font-size: .93rem; padding: 1.2rem 0; align-self: start }
- nav summary { font-weight: 650; cursor: pointer } nav h2 { font-size: .85rem; margin: 1rem 0 .2rem; padding: 0; border: 0; color: var(--soft) } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
+nav { position: sticky; top: 3.6rem; max-height: calc(100vh - 3.6rem); overflow: auto; font-size: .93rem; padding: 1.2rem 0; align-self: start;
+  scrollbar-width: thin; scrollbar-color: var(--line) transparent }
+nav summary { font-weight: 650; cursor: pointer } nav h2 { font-size: .85rem; margin: 1rem 0 .2rem; padding: 0; border: 0; color: var(--soft) } nav ul { list-style: none; padding: 0; margin: .5rem 0 }
 nav li { margin: .28rem 0 } nav .here { font-weight: 650; color: var(--text) }
+nav li ul { margin: .2rem 0 .5rem; padding-left: .7rem; border-left: 2px solid var(--line); font-size: .9rem }
 main { padding: .5rem 0 4rem; overflow-wrap: break-word; min-width: 0 }
 h1 { line-height: 1.2 } h2 { margin-top: 2.6rem; padding-bottom: .25rem; border-bottom: 1px solid var(--line) }
 h3 { margin: 2.2rem 0 .6rem } h4 { margin: 1.6rem 0 .4rem }
 code, pre { font: .88em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
-code { padding: .1em .3em; background: var(--code); border-radius: 4px; overflow-wrap: anywhere }
+code { padding: .1em .25em; background: var(--code); border-radius: 4px; overflow-wrap: anywhere; box-decoration-break: clone;
+  -webkit-box-decoration-break: clone }
+.short { white-space: nowrap; overflow-wrap: normal }
 h2 code, h3 code, h4 code { padding: 0; background: none; font-weight: 650; font-size: .95em }
 pre { padding: .7rem .9rem; background: var(--code); border-radius: 6px; overflow-x: auto } pre code { padding: 0; background: none;
   font-size: 1em; overflow-wrap: normal }
@@ -39,8 +45,8 @@ pre.text { background: none; border-left: 3px solid var(--line); border-radius: 
 th, td { text-align: left; vertical-align: top; padding: .4rem .7rem .4rem 0; border-bottom: 1px solid var(--line) } th { color: var(--soft) }
 .remark { color: var(--soft) }
 .anchor { margin-left: .4rem; color: var(--soft); opacity: 0; font-weight: 400 } :is(h2, h3, h4):hover .anchor, .anchor:focus { opacity: 1 }
-@media (max-width: 800px) { .columns { display: block } nav { position: static; max-height: none; padding: .8rem 0; border-bottom: 1px solid var(--line) }
-  h2 { font-size: 1.2rem } pre { font-size: .8em; white-space: pre-wrap } .gap { display: none }
+@media (max-width: 800px) { header div { grid-template-columns: auto minmax(0, 1fr); gap: 1rem } #found { left: 1rem } .columns { display: block } nav { position: static; max-height: none; padding: .8rem 0; border-bottom: 1px solid var(--line) }
+  h1 { font-size: 1.6rem } h2 { font-size: 1.2rem } pre { font-size: .8em; white-space: pre-wrap } .gap { display: none }
   .remark::before { content: "\\A    "; white-space: pre } th, td { padding-right: .5rem; font-size: .92em } }
 """
 SCRIPT = """
@@ -68,9 +74,13 @@ box.addEventListener('keydown', e => {
 list.addEventListener('click', () => { box.value = ''; search(); });
 document.addEventListener('keydown', e => { if (e.key === '/' && document.activeElement !== box) { e.preventDefault(); box.focus(); } });
 if (matchMedia('(max-width: 800px)').matches) document.querySelector('nav details').open = false;
+const pages = document.querySelector('nav'), here = pages.querySelector('.here');
+if (here && pages.scrollHeight > pages.clientHeight) pages.scrollTop = here.offsetTop - pages.clientHeight / 3;
 """
 
 
+# The part of the reference's first page that tells of the site, which does not show itself.
+ABOUT = "## The reference as a site"
 # Pages of docs/ that are part of the site, as guide_NAME.html.
 GUIDES = ["for_pytorch_users", "modules", "adding_an_op", "threads", "data", "features", "video", "flow", "i3d", "cuda", "method",
           "architecture"]
@@ -84,6 +94,10 @@ def slug_of(heading, seen):
     return slug if count == 0 else f"{slug}-{count}"
 
 
+# Code of at most so many signs stays on one line; a phone's half, a cell of a table there, holds so many.
+LONGEST_UNBROKEN = 18
+
+
 def inline_html(text):
     """Code spans, links, strong words and escaped signs."""
     code = []
@@ -93,7 +107,8 @@ def inline_html(text):
         return f"\x01{len(code) - 1};"
 
     def span(match):
-        made = f"<code>{html.escape(match[1])}</code>"
+        short = ' class="short"' if len(match[1]) <= LONGEST_UNBROKEN else ""
+        made = f"<code{short}>{html.escape(match[1])}</code>"
         guide = re.fullmatch(r"(?:docs/)?(\w+)\.md", match[1])
         if guide and guide[1] in GUIDES:
             return kept(f'<a href="guide_{guide[1]}.html">{made}</a>')
@@ -232,12 +247,23 @@ def guide_names(stem, text):
     return names
 
 
+def parts_html(text):
+    """The parts of a page, for the list beside it."""
+    seen, out = {}, []
+    for heading in re.findall(r"^#+ .*", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M):
+        level, _, title = heading.partition(" ")
+        slug, title = slug_of(title, seen), title.replace("`", "").removeprefix("tandem/")
+        if level == "##":
+            out.append(f'<li><a href="#{slug}">{html.escape(title)}</a></li>')
+    return f"<ul>{''.join(out)}</ul>" if out else ""
+
+
 def page_html(title, items, body):
     return (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\n'
             '<link rel="stylesheet" href="style.css"></head>\n'
-            '<body><header><a href="index.html">tandem</a><input type="search" placeholder="Find a name (/)" '
-            'aria-label="Find a name"></header>\n<ul id="found"></ul>\n<div class="columns"><nav><details open><summary>Pages'
+            '<body><header><div><a href="index.html">tandem</a><input type="search" placeholder="Find a name (/)" '
+            'aria-label="Find a name"></div></header>\n<ul id="found"></ul>\n<div class="columns"><nav><details open><summary>Pages'
             f"</summary>{items}</details></nav>\n<main>\n{body}\n</main></div>\n"
             '<script src="names.js"></script><script src="search.js"></script></body></html>\n')
 
@@ -258,11 +284,11 @@ def write(folder, pages, texts, order, guides):
 
     def items(here):
         def links(stems):
-            return "<ul>" + "".join(f'<li><a{" class=here" if s == here else ""} href="{s}.html">{html.escape(titles[s])}</a></li>'
-                                    for s in stems) + "</ul>"
+            return "<ul>" + "".join(f'<li><a{" class=here" if s == here else ""} href="{s}.html">{html.escape(titles[s])}</a>'
+                                    f'{parts_html(all_texts[s]) if s == here else ""}</li>' for s in stems) + "</ul>"
         return f'<h2>Guides</h2>{links([f"guide_{s}" for s in guides])}<h2>Reference</h2>{links(order)}'
 
-    all_texts = {name.removesuffix(".md").replace("README", "index"): text for name, text in texts.items()}
+    all_texts = {name.removesuffix(".md").replace("README", "index"): text.split(ABOUT)[0] for name, text in texts.items()}
     all_texts |= {f"guide_{stem}": guide_text(text) for stem, text in guides.items()}
     for stem, text in all_texts.items():
         title = "tandem: API reference" if stem == "index" else f"{titles[stem]} – tandem"

@@ -78,7 +78,7 @@ PAGES = {
         image/gray.hpp image/video.hpp image/video_writer.hpp"""),
     "flow": ("Optical flow", "TV-L1, formula by formula (`docs/flow.md`).", """flow/tvl1.hpp flow/tvl1_options.hpp flow/flo.hpp flow/color.hpp"""),
     "clip": ("CLIP", "Both encoders, the tokenizer, weights.", """clip/load.hpp clip/image_encoder.hpp clip/captured_encoder.hpp clip/text_encoder.hpp
-        clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
+        clip/captured_text_encoder.hpp         clip/transformer.hpp clip/preprocess.hpp clip/tokenizer.hpp clip/class_names.hpp clip/weights.hpp"""),
     "i3d": ("I3D", "Inception-v1 inflated (`docs/i3d.md`).", """i3d/load.hpp i3d/inception.hpp i3d/inference.hpp i3d/config.hpp
         i3d/preprocess.hpp"""),
     "features": ("Features of videos", "From videos to rows (`docs/features.md`).", """features/extraction.hpp
@@ -113,7 +113,7 @@ PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction
     |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
-    |image/levels\.hpp|clip/(?:config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
+    |image/levels\.hpp|clip/(?:captured_forwards|config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables
     |unicode|unicode_tables)\.hpp|i3d/(?:flow_axis|neighbour_max)\.hpp|wtal/train/saved_gradient\.hpp
     |features/(?:device_frames|extraction_frame|flow_stage|frame_source|row_assembler)\.hpp""", re.X)
 
@@ -493,6 +493,13 @@ def index(pages):
             names = {n: s for n, s in reversed(page.tops)}  # the first place of each
             links = ", ".join(f"[`{n}`]({stem}.md#{s})" for n, s in reversed(names.items()))
             out += textwrap.wrap(links, WIDTH, break_long_words=False, break_on_hyphens=False) + [""]
+    out += [api_site.ABOUT, "",
+            "`make docs` makes plain HTML of these pages and of the guides and prints where it is, `build/docs/index.html`. Beside",
+            "each page is a list of all of them and of its own parts; the box above finds names, also what PyTorch calls them (`/`",
+            "leads there). It needs no server and loads nothing from elsewhere.", "",
+            "![An op's place in the reference](../images/site_op.png)", "",
+            "![The table of what PyTorch's names are here](../images/site_pytorch.png)", "",
+            "Pictures: [a guide](../images/site_guide.png), [the table on a phone](../images/site_phone.png)."]
     return "\n".join(out).rstrip() + "\n"
 
 
@@ -550,7 +557,7 @@ def problems(pages, texts):
     for name, text in texts.items():
         prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
         for target, anchor in re.findall(r"(?<!\\)\]\(([^)#\s]*)(?:#([^)\s]*))?\)", prose):
-            if target and target not in texts:
+            if target and target not in texts and not (OUT / target).is_file():
                 found.append(f"docs/api/{name}: there is no {target}")
             elif anchor and anchor not in anchors[target or name]:
                 found.append(f"docs/api/{name}: {target or name} has no #{anchor}")

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
+#include "report/beside.hpp"
 #include "report/pair_html.hpp"  // made of report/pair.html by the build
-#include "report/pair_page.hpp"
 #include "report/run_html.hpp"
 #include "report/run_page.hpp"
 #include "report/run_training.hpp"
@@ -77,12 +77,13 @@ class Report {
 
   /// One page over this run and another on the same data, whose videos this one shows.
   void write_beside(Report& other) {
-    check_same_data(other);
+    const report::ComparedRun a = compared(), b = other.compared();
+    report::check_same_data(a, b);
     tests_only_ = other.tests_only_ = true;
-    std::string mine = name_of(o_.run), its = name_of(other.o_.run);
-    if (mine == its) mine = o_.run, its = other.o_.run;
-    const io::Json page = report::pair_json(
-        {.name = mine, .page = made()}, {.name = its, .page = other.made()}, differences(other));
+    const auto [mine, its] = report::names_of(a, b);
+    const io::Json page =
+        report::pair_json({.name = mine, .page = made()}, {.name = its, .page = other.made()},
+                          report::differences(a, b));
     const std::string text = report::run_page(page, files_.embedded(), report::pair_html);
     io::write_text(o_.page, text);
     for (const Report* one : {this, &other}) {
@@ -93,6 +94,7 @@ class Report {
   }
 
  private:
+  report::ComparedRun compared() { return {.folder = o_.run, .model = model_, .options = run_}; }
   /// The data of the page.
   io::Json made() {
     open_branches();
@@ -111,45 +113,6 @@ class Report {
                 cli::fixed(static_cast<double>(text.size()) / 1e6, 1).c_str(),
                 page.at("videos").size(), files_.shown());
   }
-  static std::string name_of(const std::string& run) {
-    std::string folder = std::filesystem::absolute(run).lexically_normal().string();
-    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-    return std::filesystem::path(folder).filename().string();
-  }
-
-  /// Runs whose annotations differ are not compared. What rows they read of these videos may differ.
-  void check_same_data(const Report& other) const {
-    std::optional<DataFingerprint> mine = model_.data(), its = other.model_.data();
-    std::string what;
-    if (mine && its) {
-      for (DataFingerprint* one : {&*mine, &*its}) {
-        for (VideoFingerprint& v : one->videos) v.rows = 0, v.i3d.clear(), v.clip.clear();
-      }
-      what = mine->difference(*its);
-    } else {
-      what = DataFingerprint::class_difference(model_.classes(), other.model_.classes());
-    }
-    TANDEM_CHECK(what.empty(), "report", "the runs in ", o_.run, " and ", other.o_.run,
-                 " are of different data sets and cannot stand side by side: ", what);
-    TANDEM_CHECK(run_.protocol == other.run_.protocol, "report", "the runs in ", o_.run, " and ",
-                 other.o_.run, " are judged by different protocols: '", run_.protocol, "' and '",
-                 other.run_.protocol, "'");
-  }
-
-  /// Options that decide a run and are not the same in both.
-  std::vector<report::OptionDifference> differences(Report& other) {
-    std::vector<report::OptionDifference> out;
-    const cli::OptionTable mine = dcl::option_table(run_), its = dcl::option_table(other.run_);
-    const auto text = [](const io::Json& value) {
-      return value.is_string() ? value.get<std::string>() : io::json_text(value);
-    };
-    for (const auto& option : mine.options()) {
-      const io::Json a = option->json(), b = its.find(option->name())->json();
-      if (option->decides() && a != b) out.push_back({option->name(), text(a), text(b)});
-    }
-    return out;
-  }
-
   /// The branches that can speak, and in which ways.
   void open_branches() {
     for (const std::string& note : model_.notes()) warnings_.push_back(note);
@@ -353,7 +316,7 @@ class Report {
 
   io::Json page_json() {
     io::Json page = io::Json::object();
-    page["title"] = name_of(o_.run);
+    page["title"] = report::name_of(o_.run);
     page["classes"] = model_.classes();
     io::Json::array_t fusions;
     for (const InferenceOptions& way : ways_)

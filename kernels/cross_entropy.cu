@@ -13,37 +13,25 @@ namespace tandem_kernels {
 namespace formula = tandem::formula;
 
 /// log Σ eˣ of the row, in all of its threads.
-template <class Threads, class T, int W>
-__device__ T row_lse(const Row<T, W, row_packs>& row, std::int64_t n, T* partial) {
-  const int rank = Threads::rank(), size = Threads::size();
-  T top = -INFINITY, sum = 0;
-  row.each(n, rank, size,
-           [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
-  top = Threads::max(top, partial);
-  const T shift = top == -INFINITY ? T(0) : top;
-  row.each(n, rank, size,
-           [&](std::int64_t i, int slot) { sum += formula::exp(row.get(i, slot) - shift); });
-  return shift + formula::log(Threads::sum(sum, partial));
+template <class T, int W, bool block>
+__device__ T row_lse(const RowTeam<T, W, block>& team, const Row<T, W, row_packs>& row) {
+  const T top = team.top(row), shift = top == -INFINITY ? T(0) : top;
+  return shift + formula::log(team.exponentials(row, shift));
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     cross_entropy_ids_kernel(T* losses, T* lse, bool* mask, const T* x, const std::int64_t* ids,
                              std::int64_t ignore, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
-    const T norm = row_lse<Threads>(row, n, partial);
-    if (rank != 0) continue;
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const T norm = row_lse(team, team.load(x, r));
+    if (!team.leads()) return;
     const std::int64_t id = ids[r];
     const bool takes_part = mask == nullptr || id != ignore;
     if (mask != nullptr) mask[r] = takes_part;
     lse[r] = norm;
     losses[r] = !takes_part ? T(0) : id >= 0 && id < n ? norm - x[r * n + id] : missing<T>();
-  }
+  });
 }
 
 template <class T, int W, bool block>
@@ -52,70 +40,60 @@ __global__ void __launch_bounds__(Team<block>::most)
                                       const std::int64_t* ids, const bool* mask, std::int64_t rows,
                                       std::int64_t n, Reduction reduction,
                                       const std::int64_t* counted) {
-  using Threads = Team<block>;
-  const int rank = Threads::rank(), size = Threads::size();
   const bool each = reduction == Reduction::none;
   T common = 0;
   if (!each) common = reduced_loss(*dy, counted != nullptr ? *counted : rows, reduction);
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
     const std::int64_t id = ids[r];
     const bool skip = mask != nullptr && !mask[r];
     const T norm = lse[r], g = id < 0 || id >= n ? missing<T>() : each ? dy[r] : common;
-    row.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T p = formula::exp(row.get(i, slot) - norm) * g;
+    const auto gradient = [&](std::int64_t i, T v) {
+      const T p = formula::exp(v - norm) * g;
       return skip ? T(0) : i == id ? p - g : p;
-    });
-  }
+    };
+    team.write(dx, r, gradient, team.load(x, r));
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     cross_entropy_soft_kernel(T* losses, T* lse, const T* x, const T* t, std::int64_t rows,
                               std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
-    const T norm = row_lse<Threads>(row, n, partial);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
+    const T norm = row_lse(team, row);
     T loss = 0;
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
+    const auto add = [&](std::int64_t i, T v) {
       const T weight = t[r * n + i];
-      loss += weight != 0 ? weight * (norm - row.get(i, slot)) : T(0);  // 0·∞ is 0 here
-    });
-    loss = Threads::sum(loss, partial);
-    if (rank == 0) {
+      loss += weight != 0 ? weight * (norm - v) : T(0);  // 0·∞ is 0 here
+    };
+    team.each(add, row);
+    loss = team.sum(loss);
+    if (team.leads()) {
       lse[r] = norm;
       losses[r] = loss;
     }
-  }
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     cross_entropy_soft_backward_kernel(T* dx, const T* dy, const T* x, const T* lse, const T* t,
                                        std::int64_t rows, std::int64_t n, Reduction reduction) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
   const bool each = reduction == Reduction::none;
   T common = 0;
   if (!each) common = reduced_loss(*dy, rows, reduction);
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row, target;
-    row.load(x + r * n, n, rank, size);
-    target.load(t + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r), target = team.load(t, r);
     T total = 0;
-    target.each(n, rank, size, [&](std::int64_t i, int slot) { total += target.get(i, slot); });
-    total = Threads::sum(total, partial);
+    team.each([&](std::int64_t, T weight) { total += weight; }, target);
+    total = team.sum(total);
     const T norm = lse[r], g = each ? dy[r] : common;
-    row.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      return (formula::exp(row.get(i, slot) - norm) * total - target.get(i, slot)) * g;
-    });
-  }
+    const auto gradient = [&](std::int64_t, T v, T weight) {
+      return (formula::exp(v - norm) * total - weight) * g;
+    };
+    team.write(dx, r, gradient, row, target);
+  });
 }
 
 template <class T>

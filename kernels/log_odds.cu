@@ -1,115 +1,64 @@
 /// log_odds — l_c = s_c − log Σ_{j≠c} e^{s_j} of a row, and ds_j = g_j − e_j·Σ_{c≠j} g_c/r_c
 /// (include/tandem/wtal/rivals/log_odds.hpp).
 ///
-/// A warp or a block has a row in its registers, which is read once. The CPU adds in double what a float
-/// of the kernel does not hold: so the sum without the largest entry is kept beside the entry that is
-/// largest then, L = s₂ + log Σ_{j≠top} e^{s_j − s₂}, and the others' sums contain the largest
-/// one's 1. Where several are largest, all sums do. Bound by memory.
+/// A warp or a block has a row in its registers, which is read once. The formula is the CPU's
+/// (formula/log_odds.hpp), in T. Bound by memory.
 
 #include "reduce.cuh"
-#include "tandem/formula/number.hpp"
+#include "tandem/formula/log_odds.hpp"
 
 namespace tandem_kernels {
 
-namespace formula = tandem::formula;
-
 /// What the entries of a row have in common.
-template <class T>
-struct OddsOfRow {
-  T top, tops;      ///< the largest, and how many are
-  T second, below;  ///< the largest of the others, and their Σ e^{s − second}
-  T small;          ///< the same, Σ e^{s − top}
-
-  /// −log of the smallest sum that the CPU knows.
-  static constexpr T most = T(690.77552789821368);
-
-  template <class Threads, class R>
-  __device__ void read(const R& row, std::int64_t n, int rank, int size, T* partial) {
-    top = second = -INFINITY;
-    tops = below = 0;
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
-    top = Threads::max(top, partial);
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
-      if (s == top) {
-        tops += 1;
-      } else {
-        second = formula::max_nan(second, s);
-      }
-    });
-    tops = Threads::sum(tops, partial);
-    second = Threads::max(second, partial);
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
-      if (s != top && s > -INFINITY) below += formula::exp(s - second);
-    });
-    below = Threads::sum(below, partial);
-    small = below > 0 ? below * formula::exp(second - top) : T(0);
-  }
-  /// Whether s is the only largest one.
-  __device__ bool alone(T s) const { return s == top && tops == 1; }
-  /// Its log odds: log Σ of the others is `top` less this.
-  __device__ T lead() const {
-    if (!(below > 0)) return most;
-    const T odds = top - second - formula::log(below);
-    return odds > most ? most : odds;
-  }
-  /// Σ_{i≠c} e^{s_i − top} of an entry s that is not alone.
-  __device__ T rest(T s) const {
-    return s == top ? tops - 1 + small : tops + small - formula::exp(s - top);
-  }
-};
+template <class T, int W, bool block>
+__device__ tandem::formula::LogOdds<T> odds_of(const RowTeam<T, W, block>& team,
+                                               const Row<T, W, row_packs>& row) {
+  tandem::formula::LogOdds<T> odds;
+  odds.top = team.top(row);
+  team.each([&](std::int64_t, T s) { odds.look(s); }, row);
+  odds.tops = team.sum(odds.tops);
+  odds.second = team.max(odds.second);
+  T below = 0;
+  team.each([&](std::int64_t, T s) { below += odds.share(s); }, row);
+  odds.below = team.sum(below);
+  odds.finish();
+  return odds;
+}
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     log_odds_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
-    OddsOfRow<T> odds;
-    odds.template read<Threads>(row, n, rank, size, partial);
-    row.write(y + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot);
-      return odds.alone(s) ? odds.lead() : s - odds.top - formula::log(odds.rest(s));
-    });
-  }
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
+    const auto odds = odds_of(team, row);
+    team.write(
+        y, r, [&](std::int64_t, T s) { return odds.odds(s, odds.share(s)); }, row);
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     log_odds_backward_kernel(T* dx, const T* x, const T* dy, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row, g;
-    row.load(x + r * n, n, rank, size);
-    g.load(dy + r * n, n, rank, size);
-    OddsOfRow<T> odds;
-    odds.template read<Threads>(row, n, rank, size, partial);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r), g = team.load(dy, r);
+    auto odds = odds_of(team, row);
     T shares = 0, of_top = 0;  // Σ g_c/r_c of those that are not alone; g of the one that is
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot), d = g.get(i, slot);
+    const auto add = [&](std::int64_t, T s, T d) {
       if (odds.alone(s)) {
         of_top += d;
       } else {
-        shares += d / odds.rest(s);
+        shares += d / odds.rest(s, odds.share(s));
       }
-    });
-    shares = Threads::sum(shares, partial);
-    of_top = Threads::sum(of_top, partial);
-    const T by_top = odds.tops == 1 && odds.lead() < odds.most ? of_top / odds.below : T(0);
-    row.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T s = row.get(i, slot), d = g.get(i, slot);
-      if (odds.alone(s)) return d - shares;
-      const T pull = by_top == 0 ? T(0) : formula::exp(s - odds.second) * by_top;
-      return d - formula::exp(s - odds.top) * (shares - d / odds.rest(s)) - pull;
-    });
-  }
+    };
+    team.each(add, row, g);
+    shares = team.sum(shares);
+    of_top = team.sum(of_top);
+    if (odds.below > 0) odds.pull = of_top / odds.below;
+    const auto gradient = [&](std::int64_t, T s, T d) {
+      return odds.gradient(s, odds.share(s), d, shares);
+    };
+    team.write(dx, r, gradient, row, g);
+  });
 }
 
 template <class T>

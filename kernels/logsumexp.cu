@@ -16,23 +16,14 @@ namespace formula = tandem::formula;
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     logsumexp_rows_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
-    T top = -INFINITY, sum = 0;
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
-    top = Threads::max(top, partial);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
+    const T top = team.top(row);
     const bool finite = top - top == 0;
     const T shift = finite ? top : T(0);  // without a finite one the sum is not used
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { sum += formula::exp(row.get(i, slot) - shift); });
-    const T result = shift + formula::log(Threads::sum(sum, partial));
-    if (rank == 0) y[r] = finite ? result : top;
-  }
+    const T result = shift + formula::log(team.exponentials(row, shift));
+    if (team.leads()) y[r] = finite ? result : top;
+  });
 }
 
 template <class T>

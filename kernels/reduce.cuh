@@ -7,6 +7,7 @@
 /// its columns: slices of rows in parallel, then the slices in their order. Bound by memory.
 
 #include "common.cuh"
+#include "tandem/formula/number.hpp"
 
 namespace tandem_kernels {
 
@@ -108,6 +109,71 @@ struct RowPlan {
   dim3 grid, threads;
 };
 inline constexpr int row_packs = 4;  ///< K of the Row of all row kernels
+
+/// The threads that have a row of n numbers together, as for_rows() hands them to a row kernel.
+template <class T, int W, bool block>
+class RowTeam {
+ public:
+  using Threads = Team<block>;
+  using Held = Row<T, W, row_packs>;
+
+  /// `partial`: 32 values of shared memory.
+  __device__ RowTeam(std::int64_t n, T* partial)
+      : n_(n), partial_(partial), rank_(Threads::rank()), size_(Threads::size()) {}
+  /// Whether this is the thread that writes what there is once in a row.
+  __device__ bool leads() const { return rank_ == 0; }
+  /// Row r of a matrix (rows, n).
+  __device__ Held load(const T* matrix, std::int64_t r) const {
+    Held row;
+    row.load(matrix + r * n_, n_, rank_, size_);
+    return row;
+  }
+  /// Calls f(i, x…) for the elements of this thread, x… the element i of each of the rows.
+  template <class F, class... More>
+  __device__ void each(const F& f, const Held& row, const More&... more) const {
+    row.each(n_, rank_, size_,
+             [&](std::int64_t i, int slot) { f(i, row.get(i, slot), more.get(i, slot)...); });
+  }
+  /// Row r of matrix (rows, n): element i is f(i, x…).
+  template <class F, class... More>
+  __device__ void write(T* matrix, std::int64_t r, const F& f, const Held& row,
+                        const More&... more) const {
+    row.write(matrix + r * n_, n_, rank_, size_, [&](std::int64_t i, int slot) {
+      return f(i, row.get(i, slot), more.get(i, slot)...);
+    });
+  }
+  /// Of what each thread gives, the same in all of them.
+  __device__ T sum(T value) const { return Threads::sum(value, partial_); }
+  __device__ T max(T value) const { return Threads::max(value, partial_); }
+
+  /// The largest element, NaN if one is; −∞ where there is none above.
+  __device__ T top(const Held& row) const {
+    T most = -INFINITY;
+    each([&](std::int64_t, T x) { most = tandem::formula::max_nan(most, x); }, row);
+    return max(most);
+  }
+  /// Σ e^(x − shift).
+  __device__ T exponentials(const Held& row, T shift) const {
+    T total = 0;
+    each([&](std::int64_t, T x) { total += tandem::formula::exp(x - shift); }, row);
+    return sum(total);
+  }
+
+ private:
+  std::int64_t n_;
+  T* partial_;
+  int rank_, size_;
+};
+
+/// What all row kernels do, with launch bounds Team<block>::most: calls f(team, r) in the threads that
+/// have row r, for each of the rows.
+template <class T, int W, bool block, class F>
+__device__ void for_rows(std::int64_t rows, std::int64_t n, const F& f) {
+  TANDEM_SHARED(T, partial, 32);
+  const RowTeam<T, W, block> team(n, partial);
+  for (std::int64_t r = Team<block>::first_row(); r < rows; r += Team<block>::row_step())
+    f(team, r);
+}
 
 /// `packs`: rows of n elements of T may be read 16 bytes at a time, if n is a multiple of that.
 template <class T>

@@ -16,50 +16,34 @@ namespace formula = tandem::formula;
 template <bool Log, class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     softmax_rows_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
-    T top = -INFINITY, sum = 0;
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { top = formula::max_nan(top, row.get(i, slot)); });
-    top = Threads::max(top, partial);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
+    T top = team.top(row);
     if (top == -INFINITY) top = 0;  // nothing takes part
-    row.each(n, rank, size,
-             [&](std::int64_t i, int slot) { sum += formula::exp(row.get(i, slot) - top); });
-    sum = Threads::sum(sum, partial);
+    const T sum = team.exponentials(row, top);
     const T factor = Log ? (sum == 0 ? T(0) : formula::log(sum)) : sum == 0 ? T(0) : 1 / sum;
-    row.write(y + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T v = row.get(i, slot) - top;
-      return Log ? v - factor : formula::exp(v) * factor;
-    });
-  }
+    const auto result = [&](std::int64_t, T v) {
+      return Log ? v - top - factor : formula::exp(v - top) * factor;
+    };
+    team.write(y, r, result, row);
+  });
 }
 
 template <bool Log, class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     softmax_rows_backward_kernel(T* dx, const T* y, const T* dy, std::int64_t rows,
                                  std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> p, g;
-    p.load(y + r * n, n, rank, size);
-    g.load(dy + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto p = team.load(y, r), g = team.load(dy, r);
     T sum = 0;
-    p.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T v = p.get(i, slot), d = g.get(i, slot);
-      sum += Log ? (v > -INFINITY ? d : T(0)) : v * d;
-    });
-    sum = Threads::sum(sum, partial);
-    p.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T v = p.get(i, slot), d = g.get(i, slot);
+    team.each([&](std::int64_t, T v, T d) { sum += Log ? (v > -INFINITY ? d : T(0)) : v * d; }, p,
+              g);
+    sum = team.sum(sum);
+    const auto gradient = [&](std::int64_t, T v, T d) {
       return Log ? (v > -INFINITY ? d - formula::exp(v) * sum : T(0)) : v * (d - sum);
-    });
-  }
+    };
+    team.write(dx, r, gradient, p, g);
+  });
 }
 
 template <bool Log, class T>

@@ -2,7 +2,7 @@
 /* Two runs side by side: pair.html, opened in a browser, shows the example in its element "data"; the program report puts
    two runs' data in its place (pair_page.hpp). The first run is a, blue, the second b, orange, in every plot. */
 const Pair = (() => {
-  const {find, all, clock, set, element, svg, lanesOf, percent, stepPath, timeAxis, segmentBar, clamp, Player} = Shared;
+  const {find, element, svg, lanesOf, stepPath} = Shared;
   const {table, lines, bars: barPlot} = Plots;
   const data = JSON.parse(document.getElementById('data').textContent);
   const sides = [0, 1], colours = ['run-a', 'run-b'];
@@ -29,85 +29,27 @@ const Pair = (() => {
   };
   const detectionsOf = (video, r, cls = state.cls) =>
     (video.runs[r].detections[state.fusion[r]] ?? []).filter((d) => cls === null || d[0] === cls);
-  const segmentsOf = (video, cls = state.cls) => video.truth.filter((s) => cls === null || s[0] === cls);
-  const classesOf = (video) => [...new Set([...video.labels, ...video.truth.map((s) => s[0])])];
 
   // ---- the index
 
-  const listed = () => data.videos.filter((video) =>
-    (state.cls === null || classesOf(video).includes(state.cls) || sides.some((r) => detectionsOf(video, r).length > 0)) &&
-    (state.search === '' || [video.id, ...classesOf(video).map((c) => data.classes[c])]
-      .some((text) => text.toLowerCase().includes(state.search))));
   /** How much more of the annotation a run finds than it says wrong: the scores of its true positives, less those of others. */
   const worth = (video, r) => detectionsOf(video, r).reduce((sum, d) => sum + (d[4] === 0 ? d[3] : -d[3] / 4), 0);
-  const ordered = () => {
-    const shown = listed();
+  const listed = () => {
+    const shown = data.videos.filter(viewer.matches);
     if (state.order === '') return shown;
     const sign = state.order === 'a' ? 1 : -1;
     return shown.map((video) => [sign * (worth(video, 1) - worth(video, 0)), video]).sort((x, y) => x[0] - y[0]).map((x) => x[1]);
   };
-  const thumb = (video) => {
-    const mark = (s, y, kind) => svg('rect', {class: kind, x: s[1], y, height: 4,
-      width: Math.max(0, Math.min(s[2], video.duration) - s[1])});
-    return svg('svg', {class: 'thumb', viewBox: `0 0 ${video.duration} 15`, preserveAspectRatio: 'none', 'aria-hidden': 'true'},
-      ...segmentsOf(video).map((s) => mark(s, 0.5, 'truth')),
-      ...sides.flatMap((r) => detectionsOf(video, r).map((d) => mark(d, 5.5 + 5 * r, colours[r]))));
-  };
-  const drawList = () => {
-    const shown = ordered();
-    find('#list').replaceChildren(...shown.map((video) => {
-      const now = video === state.video;
-      const button = element('button', {type: 'button', class: 'entry', tabindex: now ? 0 : -1, title: video.id,
-        ...(now ? {'aria-current': 'true'} : {})},
-      element('span', {class: 'entry-name isolate'}, video.id),
-      element('span', {class: 'entry-classes isolate'}, classesOf(video).map((c) => data.classes[c]).join(', ')), thumb(video));
-      button.addEventListener('click', () => choose(video));
-      return element('li', {}, button);
-    }));
-    const first = find('.entry');
-    if (first && !find('.entry[tabindex="0"]')) first.tabIndex = 0;
-    find('#count').textContent = `${shown.length} of ${data.videos.length} ${data.videos.length === 1 ? 'video' : 'videos'}` +
-      (data.hidden > 0 ? `; ${data.hidden} more are not on this page` : '');
-  };
-  find('#list').addEventListener('keydown', (event) => {
-    const entries = all('.entry'), at = entries.indexOf(document.activeElement);
-    const to = {ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1}[event.key];
-    if (to === undefined || at < 0) return;
-    event.preventDefault();
-    const target = entries[clamp(to, 0, entries.length - 1)];
-    entries.forEach((e) => { e.tabIndex = e === target ? 0 : -1; });
-    target.focus();
-  });
 
   // ---- one video
 
-  let live = [], bars = [];
-  const player = new Player(find('video'), (time) => {
-    find('.head').style.left = 100 * time / player.duration + '%';
-    find('#now').textContent = clock(time);
-    set(find('.axis'), {'aria-valuenow': time.toFixed(1), 'aria-valuetext': `${clock(time)} of ${clock(player.duration)}`});
-    for (const [cell, frames, seconds] of live) {
-      const row = Math.floor(time / seconds);
-      cell.textContent = row < frames.length ? frames[row].toFixed(2) : '–';
-    }
-    for (const bar of bars) bar.classList.toggle('playing', time >= +bar.dataset.start && time < +bar.dataset.end);
-  });
-  player.failed = () => { find('#unplayable').hidden = false; };
-
-  const bar = (video, s, kind, text, what, extra = {}) => {
-    const out = segmentBar('segment ' + kind, {start: s[1], end: s[2]}, video.duration,
-      `${data.classes[s[0]]}, ${what}, ${clock(s[1])} to ${clock(s[2])}`, text, '', extra);
-    out.addEventListener('click', () => player.seek(s[1]));
-    bars.push(out);
-    return out;
-  };
   const lanesOfRun = (video, cls, r) => {
     const found = detectionsOf(video, r, cls).sort((a, b) => b[3] - a[3]);
     const places = lanesOf(found.map((d) => ({start: d[1], end: d[2]})));
     const out = element('div', {class: 'of-run ' + colours[r], role: 'group', 'aria-label': `Detections of ${runName(r)}`});
     for (let lane = 0; lane < 3 && places.includes(lane); ++lane) {
       out.append(element('div', {class: 'lane'}, ...found.filter((_, i) => places[i] === lane).map((d) =>
-        bar(video, d, d[4] === 0 ? 'found' : 'found false', d[3].toFixed(2),
+        viewer.bar(video, d, d[4] === 0 ? 'found' : 'found false', d[3].toFixed(2),
           `${runName(r)}: ${data.kinds[d[4]]}, score ${d[3].toFixed(3)}`, {'data-score': d[3], 'data-run': r}))));
     }
     const beyond = places.filter((lane) => lane >= 3).length;
@@ -119,65 +61,32 @@ const Pair = (() => {
     const lanes = element('div', {class: 'lanes'}), name = element('div', {class: 'name isolate'}, data.classes[cls]);
     const known = sides.map((r) => scores[r][video.runs[r].shown.indexOf(cls)]);
     if (known.some((s) => s?.frames)) {
-      const out = svg('svg', {class: 'chart', preserveAspectRatio: 'none', role: 'img',
-        viewBox: `0 -0.05 ${video.duration.toFixed(3)} 1.1`, 'aria-label': `Frame scores of ${data.classes[cls]}`});
-      for (const s of segmentsOf(video, cls)) out.append(svg('rect', {class: 'truth', x: s[1], y: -0.05, height: 1.1,
-        width: Math.max(0, Math.min(s[2], video.duration) - s[1])}));
+      const out = viewer.chart(video, cls);
       const of = element('small', {}, 'video '), now = element('small', {}, 'now ');
       for (const r of sides) {
         if (!known[r]?.frames) continue;
-        out.append(svg('path', {class: 'series ' + colours[r], d: stepPath(known[r].frames, video.runs[r].secondsPerRow)}));
-        of.append(element('span', {class: colours[r] + '-ink'}, known[r].video.toFixed(2)), ' ');
-        const cell = element('span', {class: colours[r] + '-ink'}, '–');
-        live.push([cell, known[r].frames, video.runs[r].secondsPerRow]);
-        now.append(cell, ' ');
+        const {frames, video: score} = known[r], step = video.runs[r].secondsPerRow, ink = colours[r] + '-ink';
+        out.append(svg('path', {class: 'series ' + colours[r], d: stepPath(frames, step)}));
+        of.append(element('span', {class: ink}, score.toFixed(2)), ' ');
+        now.append(viewer.live(ink, frames, step), ' ');
       }
       name.append(of, now);
-      lanes.append(element('div', {class: 'chart-box'}, out, element('span', {class: 'y top'}, '1'), element('span', {class: 'y'}, '0')));
+      lanes.append(viewer.chartBox(out));
     }
-    const truth = segmentsOf(video, cls);
-    if (truth.length > 0) lanes.append(element('div', {class: 'lane'}, ...truth.map((s) => bar(video, s, 'truth', '', 'annotated'))));
-    lanes.append(...sides.map((r) => lanesOfRun(video, cls, r)));
-    player.seeksOn(lanes);
-    return element('div', {class: 'row'}, name, lanes);
+    lanes.append(...viewer.truthLane(video, cls), ...sides.map((r) => lanesOfRun(video, cls, r)));
+    return viewer.row(name, lanes);
   };
-  const drawVideo = () => {
-    const video = state.video;
-    live = [], bars = [];
-    if (!video) {
-      find('#tracks').replaceChildren(element('p', {class: 'small'}, 'There is no video to show.'));
-      return;
-    }
-    const scores = sides.map((r) => scoresOf(video, r));
-    const classes = [...new Set([...classesOf(video), ...sides.flatMap((r) => detectionsOf(video, r).map((d) => d[0]))])]
-      .filter((c) => state.cls === null || c === state.cls);
-    find('#tracks').replaceChildren(...classes.map((c) => track(video, c, scores)),
-      ...(classes.length === 0 ? [element('p', {class: 'small'}, 'Nothing of this class is here.')] : []));
-    player.show(player.time);
-  };
-  const choose = (video) => {
-    state.video = video;
-    find('#stage').hidden = !video?.video;
-    find('#unplayable').hidden = true;
-    find('#timeline').classList.toggle('empty', !video);
-    find('#video-title').textContent = video?.id ?? '';
-    if (video) {
-      find('#video-facts').textContent = `test video (${video.subset}) · ` +
-        [...new Set(video.runs.map((of) => `${of.rows} rows of ${+of.secondsPerRow.toFixed(3)} s`))].join(' and ');
-      find('#video-name').textContent = video.videoName || 'the video';
-      find('#end').textContent = '/ ' + clock(video.duration);
-      const source = video.video.startsWith('#') ? document.getElementById(video.video.slice(1)).textContent : video.video;
-      timeAxis(find('.axis'), video.duration);
-      player.load(source, video.duration, Math.min(...video.runs.map((of) => of.secondsPerRow)));
-      try { history.replaceState(null, '', '#video=' + encodeURIComponent(video.id)); } catch { /* a page without a place */ }
-    }
-    all('.entry').forEach((e) => {
-      const now = e.title === video?.id;
-      e.tabIndex = now ? 0 : -1;
-      if (now) set(e, {'aria-current': 'true'}); else e.removeAttribute('aria-current');
-    });
-    drawVideo();
-  };
+  const viewer = Viewer({data, state, listed, height: 15, found: (video) => sides.flatMap((r) => detectionsOf(video, r)),
+    marks: (video) => sides.flatMap((r) => detectionsOf(video, r).map((d) => [d, 5.5 + 5 * r, colours[r]])),
+    chosen: () => {},
+    facts: (video) => `test video (${video.subset}) · ` +
+      [...new Set(video.runs.map((of) => `${of.rows} rows of ${+of.secondsPerRow.toFixed(3)} s`))].join(' and '),
+    seconds: (video) => Math.min(...video.runs.map((of) => of.secondsPerRow)),
+    rows: (video) => {
+      const scores = sides.map((r) => scoresOf(video, r));
+      return [...new Set([...viewer.classesOf(video), ...sides.flatMap((r) => detectionsOf(video, r).map((d) => d[0]))])]
+        .filter((c) => state.cls === null || c === state.cls).map((c) => track(video, c, scores));
+    }});
 
   // ---- the whole runs
 
@@ -264,9 +173,6 @@ const Pair = (() => {
     find('#plots').replaceChildren(...[mapTable(), mapPlot(), classPlot(), ...errorPlots()].filter(Boolean), ...training);
   };
 
-  document.title = data.title + ' – two runs of DCL';
-  find('#title').textContent = data.title;
-  find('#warnings').append(...data.warnings.map((text) => element('p', {class: 'note', role: 'note'}, text)));
   const header = ['', ...sides.map(runName)];
   find('#tables').append(...(data.differences.length > 0 ? [table('Options that differ', header, data.differences)] : [
     element('section', {class: 'card'}, element('h2', {}, 'Options that differ'), element('p', {class: 'small'}, 'None.'))]));
@@ -279,46 +185,16 @@ const Pair = (() => {
     pick.value = state.fusion[r];
     pick.addEventListener('change', () => {
       state.fusion[r] = pick.value;
-      drawList();
-      drawVideo();
+      viewer.drawList();
+      viewer.drawVideo();
       drawPlots();
     });
   }
-  find('#class').append(...data.classes.map((name, c) => element('option', {value: c}, name)));
-  find('#class').addEventListener('change', (event) => {
-    state.cls = event.target.value === '' ? null : +event.target.value;
-    if (!listed().includes(state.video) && listed().length > 0) choose(ordered()[0]);
-    drawList();
-    drawVideo();
-  });
   find('#order').addEventListener('change', (event) => {
     state.order = event.target.value;
-    drawList();
+    viewer.drawList();
   });
-  find('#search').addEventListener('input', (event) => {
-    state.search = event.target.value.trim().toLowerCase();
-    drawList();
-  });
-  find('#search').addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && listed().length > 0) choose(ordered()[0]);
-    if (event.key === 'ArrowDown') { event.preventDefault(); find('.entry')?.focus(); }
-  });
-  const starts = () => bars.filter((b) => b.classList.contains('found')).map((b) => +b.dataset.start);
-  const beside = (by) => {
-    const list = ordered(), at = list.indexOf(state.video), next = list[at < 0 ? 0 : at + by];
-    if (next) choose(next);
-  };
-  find('#previous').addEventListener('click', () => player.jump(starts(), false));
-  find('#next').addEventListener('click', () => player.jump(starts(), true));
-  player.seeksOn(find('.axis'), true);
-  player.keys({n: () => player.jump(starts(), true), p: () => player.jump(starts(), false), j: () => beside(1),
-    i: () => beside(-1), '/': () => find('#search').focus()});
-  Shared.themeButton(find('#theme'));
   drawPlots();
-  drawList();
-  let wanted = '';
-  try { wanted = decodeURIComponent(location.hash.replace(/^#video=/, '')); } catch { /* an address of another's making */ }
-  choose(data.videos.find((v) => v.id === wanted) ?? data.videos[0] ?? null);
-  if (data.videos.length === 0) find('.viewer').classList.add('none');
-  return {data, state, scoresOf, detectionsOf, choose};
+  viewer.start('two runs of DCL');
+  return {data, state, scoresOf, choose: viewer.choose};
 })();

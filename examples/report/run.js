@@ -4,7 +4,7 @@
    Texts of the data are set as text, never read as HTML. What depends on which scores are shown is drawn again when
    another fusion is chosen; what is wider than a screen is cut to it. */
 const Run = (() => {
-  const {find, all, clock, set, element, svg, lanesOf, percent, stepPath, timeAxis, segmentBar, clamp, Player} = Shared;
+  const {find, set, element, svg, lanesOf, percent, stepPath} = Shared;
   const data = JSON.parse(document.getElementById('data').textContent);
   const state = {fusion: data.trained, cls: null, subset: '', search: '', video: null, round: 0};
   const nameOf = (fusion) => Scores.nameOf(fusion, data.cbpWeight);
@@ -34,69 +34,14 @@ const Run = (() => {
       video: fuse(fusion, one(video.videoScores?.cbp?.[k]), one(video.videoScores?.vlp?.[k]), false)?.[0]}));
   };
 
-  // ---- the index
-
-  const segmentsOf = (video, cls = state.cls) => video.truth.filter((s) => cls === null || s[0] === cls);
   const detectionsOf = (video, cls = state.cls) =>
     (video.detections?.[state.fusion] ?? []).filter((d) => cls === null || d[0] === cls);
-  const classesOf = (video) => [...new Set([...video.labels, ...video.truth.map((s) => s[0])])];
-  const matches = (video) => (!state.subset || video.kind === state.subset) &&
-    (state.cls === null || classesOf(video).includes(state.cls) || detectionsOf(video).length > 0) &&
-    (state.search === '' || [video.id, ...classesOf(video).map((c) => data.classes[c])]
-      .some((text) => text.toLowerCase().includes(state.search)));
-  const listed = () => data.videos.filter(matches);
-
-  const thumb = (video) => {
-    const mark = (s, y, kind) => svg('rect', {class: kind, x: s[1], y, height: 4,
-      width: Math.max(0, Math.min(s[2], video.duration) - s[1])});
-    return svg('svg', {class: 'thumb', viewBox: `0 0 ${video.duration} 10`, preserveAspectRatio: 'none', 'aria-hidden': 'true'},
-      ...segmentsOf(video).map((s) => mark(s, 0.5, 'truth')), ...detectionsOf(video).map((d) => mark(d, 5.5, 'fused')));
-  };
-  const drawList = () => {
-    const shown = listed();
-    find('#list').replaceChildren(...shown.map((video) => {
-      const now = video === state.video, where = classesOf(video).map((c) => data.classes[c]).join(', ');
-      const button = element('button', {type: 'button', class: 'entry', tabindex: now ? 0 : -1, title: video.id,
-        ...(now ? {'aria-current': 'true'} : {})},
-      element('span', {class: 'entry-name isolate'}, video.id), element('span', {class: 'entry-classes isolate'}, where),
-      thumb(video));
-      button.addEventListener('click', () => choose(video));
-      return element('li', {}, button);
-    }));
-    const first = find('.entry');
-    if (first && !find('.entry[tabindex="0"]')) first.tabIndex = 0;
-    const one = data.videos.length === 1;
-    find('#count').textContent = `${shown.length} of ${data.videos.length} ${one ? 'video' : 'videos'}` +
-      (data.hidden > 0 ? `; ${data.hidden} more are not on this page` : '');
-  };
-  find('#list').addEventListener('keydown', (event) => {
-    const entries = all('.entry'), at = entries.indexOf(document.activeElement);
-    const to = {ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: entries.length - 1}[event.key];
-    if (to === undefined || at < 0) return;
-    event.preventDefault();
-    const target = entries[clamp(to, 0, entries.length - 1)];
-    entries.forEach((e) => { e.tabIndex = e === target ? 0 : -1; });
-    target.focus();
-  });
+  const listed = () => data.videos.filter((video) => (!state.subset || video.kind === state.subset) && viewer.matches(video));
 
   // ---- one video
 
-  let live = [], bars = [];
-  const player = new Player(find('video'), (time) => {
-    find('.head').style.left = 100 * time / player.duration + '%';
-    find('#now').textContent = clock(time);
-    set(find('.axis'), {'aria-valuenow': time.toFixed(1), 'aria-valuetext': `${clock(time)} of ${clock(player.duration)}`});
-    const row = Math.floor(time / player.row);
-    for (const [cell, frames] of live) cell.textContent = row < frames.length ? frames[row].toFixed(2) : '–';
-    for (const bar of bars) bar.classList.toggle('playing', time >= +bar.dataset.start && time < +bar.dataset.end);
-  });
-  player.failed = () => { find('#unplayable').hidden = false; };
-
   const chart = (video, cls, scores) => {
-    const out = svg('svg', {class: 'chart', preserveAspectRatio: 'none', role: 'img',
-      viewBox: `0 -0.05 ${video.duration.toFixed(3)} 1.1`, 'aria-label': `Frame scores of ${data.classes[cls]}`});
-    for (const s of segmentsOf(video, cls)) out.append(svg('rect', {class: 'truth', x: s[1], y: -0.05, height: 1.1,
-      width: Math.max(0, Math.min(s[2], video.duration) - s[1])}));
+    const out = viewer.chart(video, cls);
     const rule = (at, kind) => out.append(svg('line', {class: kind, x1: 0, x2: video.duration, y1: 1 - at, y2: 1 - at}));
     for (const branch of ['vlp', 'cbp']) {
       if (scores[branch]) out.append(svg('path', {class: 'curve-line ' + branch, d: stepPath(scores[branch], video.secondsPerRow)}));
@@ -112,7 +57,7 @@ const Run = (() => {
       rule(data.high, 'theta');
       rule(data.low, 'theta');
     }
-    return element('div', {class: 'chart-box'}, out, element('span', {class: 'y top'}, '1'), element('span', {class: 'y'}, '0'));
+    return viewer.chartBox(out);
   };
 
   /** The video's score of the class in each branch and fused, against θ_cls. */
@@ -153,14 +98,6 @@ const Run = (() => {
           `${branch.toUpperCase()}'s pseudo-labels of ${data.classes[video.shown[k]]} after ${what}`))));
   }));
 
-  const bar = (video, s, kind, text, what, extra = {}) => {
-    const out = segmentBar('segment ' + kind, {start: s[1], end: s[2]}, video.duration,
-      `${data.classes[s[0]]}, ${what}, ${clock(s[1])} to ${clock(s[2])}`, text, '', extra);
-    out.addEventListener('click', () => player.seek(s[1]));
-    bars.push(out);
-    return out;
-  };
-
   const track = (video, cls, k, scores) => {
     const lanes = element('div', {class: 'lanes'}), name = element('div', {class: 'name isolate'}, data.classes[cls]);
     if (k >= 0 && (scores.cbp || scores.vlp)) {
@@ -168,43 +105,35 @@ const Run = (() => {
       const now = element('small', {}, 'now ');
       for (const [key, frames] of [['cbp', scores.cbp], ['vlp', scores.vlp],
         ...(colourOf(state.fusion) === 'fused' ? [['fused', scores.frames]] : [])]) {
-        if (!frames) continue;
-        const cell = element('span', {class: key + '-ink'}, '–');
-        live.push([cell, frames]);
-        now.append(cell, ' ');
+        if (frames) now.append(viewer.live(key + '-ink', frames, video.secondsPerRow), ' ');
       }
       name.append(now);
       lanes.append(chart(video, cls, scores));
     }
-    const truth = segmentsOf(video, cls);
-    if (truth.length > 0) lanes.append(element('div', {class: 'lane'}, ...truth.map((s) => bar(video, s, 'truth', '', 'annotated'))));
+    lanes.append(...viewer.truthLane(video, cls));
     const found = detectionsOf(video, cls).sort((a, b) => b[3] - a[3]);
     const places = lanesOf(found.map((d) => ({start: d[1], end: d[2]})));
     for (let lane = 0; lane < 6 && places.includes(lane); ++lane) {
       lanes.append(element('div', {class: 'lane'}, ...found.filter((_, i) => places[i] === lane).map((d) =>
-        bar(video, d, 'found k' + d[4], d[3].toFixed(2), `${data.kinds[d[4]]}, score ${d[3].toFixed(3)}`, {'data-score': d[3]}))));
+        viewer.bar(video, d, 'found k' + d[4], d[3].toFixed(2), `${data.kinds[d[4]]}, score ${d[3].toFixed(3)}`, {'data-score': d[3]}))));
     }
     const beyond = places.filter((lane) => lane >= 6).length;
     if (beyond > 0) lanes.append(element('p', {class: 'small'}, `${beyond} weaker overlapping detections`));
     if (video.kind !== 'test' && video.rounds.length > 0) lanes.append(strips(video, k));
-    player.seeksOn(lanes);
-    return element('div', {class: 'row'}, name, lanes);
+    return viewer.row(name, lanes);
   };
 
-  const drawVideo = () => {
-    const video = state.video;
-    live = [], bars = [];
-    if (!video) {
-      find('#tracks').replaceChildren(element('p', {class: 'small'}, 'There is no video to show.'));
-      return;
-    }
+  const rows = (video) => {
     const scores = fused(video);
     const classes = [...new Set([...video.shown, ...video.truth.map((s) => s[0])])]
       .filter((c) => state.cls === null || c === state.cls);
-    find('#tracks').replaceChildren(...classes.map((c) => {
+    return classes.map((c) => {
       const k = video.shown.indexOf(c);
       return track(video, c, k, k < 0 ? {} : scores[k]);
-    }), ...(classes.length === 0 ? [element('p', {class: 'small'}, 'Nothing of this class is here.')] : []));
+    });
+  };
+  /** What the signs of a video mean, and which round it shows. */
+  const explain = (video) => {
     const kinds = [...new Set(detectionsOf(video).map((d) => d[4]))].sort((a, b) => a - b);
     const more = video.more?.[state.fusion] ?? 0;
     const thresholds = video.kind === 'test'
@@ -217,38 +146,19 @@ const Run = (() => {
       ...(video.rounds.length > 0 ? ['Pseudo-labels: ', ...[['front', 'foreground'], ['ground', 'background'], ['open', 'undecided']]
         .map(([kind, text]) => element('span', {}, element('i', {class: 'box ' + kind}), text))] : []));
     find('#round-name').textContent = video.rounds.length > 0 ? roundName(video.rounds[state.round].round) : '';
-    player.show(player.time);
   };
 
-  const choose = (video) => {
-    state.video = video;
-    state.round = Math.max(0, (video?.rounds.length ?? 0) - 1);
-    const has = Boolean(video?.video);
-    find('#stage').hidden = !has;
-    find('#unplayable').hidden = true;
-    find('#round-pick').hidden = !(video?.rounds.length > 1);
-    set(find('#round'), {max: state.round});
-    find('#round').value = state.round;
-    find('#timeline').classList.toggle('empty', !video);
-    find('#video-title').textContent = video?.id ?? '';
-    if (video) {
-      find('#video-facts').textContent = [`${video.kind} video (${video.subset})`, `${video.rows} rows of ${+video.secondsPerRow.toFixed(3)} s`,
-        ...(video.note ? [video.note] : [])].join(' · ');
-      find('#video-name').textContent = video.videoName || 'the video';
-      find('#end').textContent = '/ ' + clock(video.duration);
-      const source = video.video.startsWith('#') ? document.getElementById(video.video.slice(1)).textContent : video.video;
-      timeAxis(find('.axis'), video.duration);
-      player.load(source, video.duration, video.secondsPerRow);
-      try { history.replaceState(null, '', '#video=' + encodeURIComponent(video.id)); } catch { /* a page without a place */ }
-    }
-    all('.entry').forEach((e) => {
-      const now = e.title === video?.id;
-      e.tabIndex = now ? 0 : -1;
-      if (now) set(e, {'aria-current': 'true'}); else e.removeAttribute('aria-current');
-      if (now) e.parentElement.parentElement.scrollTop = Math.max(0, e.offsetTop - e.parentElement.parentElement.offsetTop - 80);
-    });
-    drawVideo();
-  };
+  const viewer = Viewer({data, state, listed, height: 10, found: (video) => detectionsOf(video), rows, after: explain,
+    marks: (video) => detectionsOf(video).map((d) => [d, 5.5, 'fused']),
+    chosen: (video) => {
+      state.round = Math.max(0, (video?.rounds.length ?? 0) - 1);
+      find('#round-pick').hidden = !(video?.rounds.length > 1);
+      set(find('#round'), {max: state.round});
+      find('#round').value = state.round;
+    },
+    facts: (video) => [`${video.kind} video (${video.subset})`, `${video.rows} rows of ${+video.secondsPerRow.toFixed(3)} s`,
+      ...(video.note ? [video.note] : [])].join(' · '),
+    seconds: (video) => video.secondsPerRow});
 
-  return {data, state, nameOf, colourOf, per, result, fuse, fused, listed, drawList, drawVideo, choose, player, bars: () => bars};
+  return {data, state, nameOf, colourOf, per, result, fused, viewer, choose: viewer.choose};
 })();

@@ -1,7 +1,7 @@
 'use strict';
 /* What run.html shows of the whole run: the summary, the switches, plots and tables. */
 (() => {
-  const {data, state, nameOf, colourOf, per, result, listed, drawList, drawVideo, choose, player} = Run;
+  const {data, state, nameOf, colourOf, per, result, viewer} = Run;
   const {find, all, set, element} = Shared;
   const {table} = Plots;
 
@@ -96,17 +96,14 @@
     find('#plots').replaceChildren(...[mapTable(), mapPlot(), classPlot(), ...errorPlots()].filter(Boolean), ...training);
   };
   const draw = () => {
-    drawList();
-    drawVideo();
+    viewer.drawList();
+    viewer.drawVideo();
     drawPlots();
   };
 
   // ---- the switches
 
-  document.title = data.title + ' – a run of DCL';
-  find('#title').textContent = data.title;
   summary();
-  find('#warnings').append(...data.warnings.map((text) => element('p', {class: 'note', role: 'note'}, text)));
   find('.facts').append(...data.facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
   find('#tables').append(...data.tables.map((t) => table(t.title, t.header, t.rows)));
   find('#fusions').append(...data.fusions.map((fusion) => {
@@ -115,21 +112,6 @@
     return element('label', {class: colourOf(fusion)}, input, element('span', {}, nameOf(fusion)));
   }));
   if (data.fusions.length < 2) find('#fusions').hidden = true;
-  find('#class').append(...data.classes.map((name, c) => element('option', {value: c}, name)));
-  find('#class').addEventListener('change', (event) => {
-    state.cls = event.target.value === '' ? null : +event.target.value;
-    if (!listed().includes(state.video) && listed().length > 0) choose(listed()[0]);
-    drawList();
-    drawVideo();
-  });
-  find('#search').addEventListener('input', (event) => {
-    state.search = event.target.value.trim().toLowerCase();
-    drawList();
-  });
-  find('#search').addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && listed().length > 0) choose(listed()[0]);
-    if (event.key === 'ArrowDown') { event.preventDefault(); find('.entry')?.focus(); }
-  });
   const kinds = [['', 'all'], ['test', 'test'], ['training', 'training']]
     .filter(([kind]) => kind === '' || data.videos.some((v) => v.kind === kind));
   if (kinds.length > 2) {
@@ -138,30 +120,13 @@
       button.addEventListener('click', () => {
         state.subset = kind;
         all('#subsets button').forEach((b) => set(b, {'aria-pressed': b === button}));
-        drawList();
+        viewer.drawList();
       });
       return button;
     }));
   }
-  find('#round').addEventListener('input', (event) => { state.round = +event.target.value; drawVideo(); });
-
-  const starts = () => Run.bars().filter((b) => b.classList.contains('found')).map((b) => +b.dataset.start);
-  const beside = (by) => {
-    const list = listed(), at = list.indexOf(state.video);
-    const next = list[at < 0 ? 0 : at + by];
-    if (next) choose(next);
-  };
-  find('#previous').addEventListener('click', () => player.jump(starts(), false));
-  find('#next').addEventListener('click', () => player.jump(starts(), true));
-  player.seeksOn(find('.axis'), true);
-  player.keys({n: () => player.jump(starts(), true), p: () => player.jump(starts(), false), j: () => beside(1),
-    i: () => beside(-1), '/': () => find('#search').focus()});
-  Shared.themeButton(find('#theme'));
+  find('#round').addEventListener('input', (event) => { state.round = +event.target.value; viewer.drawVideo(); });
 
   drawPlots();
-  drawList();
-  let wanted = '';
-  try { wanted = decodeURIComponent(location.hash.replace(/^#video=/, '')); } catch { /* an address of another's making */ }
-  choose(data.videos.find((v) => v.id === wanted) ?? data.videos[0] ?? null);
-  if (data.videos.length === 0) find('.viewer').classList.add('none');
+  viewer.start('a run of DCL');
 })();

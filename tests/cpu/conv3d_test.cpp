@@ -222,7 +222,7 @@ TEST_CASE("conv3d: as a matrix product, bfloat16 to float and to bfloat16") {
 }
 
 TEST_CASE("conv3d: AMX on emulated tiles") {
-  const auto kernels = gemm_detail::amx::make_emulated_kernels();
+  const auto kernels = gemm_detail::amx::make_emulated_kernels<bfloat16>();
   check_all<bfloat16, float>(shapes(), Conv3dMethod::direct, &kernels);
 }
 

@@ -289,17 +289,60 @@ TEST_CASE("gemm: floats that are rounded on the way give the bits of bfloat16 op
 }
 
 TEST_CASE("gemm: AMX on emulated tiles") {
-  auto kernels = gemm_detail::amx::make_emulated_kernels();
+  auto kernels = gemm_detail::amx::make_emulated_kernels<bfloat16>();
   check_all<bfloat16, float>(&kernels);
 #if TANDEM_X86
   if (supported_isas().back() >= Isa::avx512_bf16) {  // with the packing of the real kernels
-    const auto real = gemm_detail::amx::make_kernels();
+    const auto real = gemm_detail::amx::make_kernels<bfloat16>();
+    kernels.pack_a_along_k = real.pack_a_along_k;
+    kernels.pack_a_across_k = real.pack_a_across_k;
     kernels.pack_b_along_k = real.pack_b_along_k;
     kernels.pack_b_across_k = real.pack_b_across_k;
     check_all<bfloat16, float>(&kernels);
   }
 #endif
 }
+
+#if TANDEM_X86
+TEST_CASE(
+    "gemm: AMX's packing, in vectors and one by one, of bfloat16 and of floats that it rounds") {
+  using namespace gemm_detail::amx;
+  if (supported_isas().back() < Isa::avx512_bf16) return;
+  const auto real = make_kernels<bfloat16>(), plain = make_emulated_kernels<bfloat16>();
+  const auto real_rounded = make_kernels<Rounded>(),
+             plain_rounded = make_emulated_kernels<Rounded>();
+  Random random(77);
+  for (const std::int64_t count : {1, 15, 16, 17, 31, 32}) {
+    for (const std::int64_t k : {1, 2, 31, 32, 33, 64, 95}) {
+      CAPTURE(count);
+      CAPTURE(k);
+      const std::int64_t ld = (k > width ? k : width) + 3;
+      std::vector<float> x(static_cast<std::size_t>(ld * ld));
+      for (float& value : x) value = static_cast<float>(random.number());
+      const std::vector<bfloat16> low(x.begin(), x.end());
+      const auto packed = [&](auto pack, const auto* source) {
+        std::vector<std::uint16_t> to(
+            static_cast<std::size_t>(gemm_detail::round_up(k, tile_k) * width), 0xABCD);
+        pack(source, ld, count, k, to.data());
+        return to;
+      };
+      const Rounded* floats = rounded(x.data());
+      const auto same = [&](auto member, auto rounded_member) {
+        const auto want = packed(plain.*member, low.data());
+        CHECK(packed(real.*member, low.data()) == want);
+        CHECK(packed(real_rounded.*rounded_member, floats) == want);
+        CHECK(packed(plain_rounded.*rounded_member, floats) == want);
+      };
+      using Low = gemm_detail::Kernels<bfloat16, float>;
+      using Wide = gemm_detail::Kernels<Rounded, float>;
+      same(&Low::pack_a_along_k, &Wide::pack_a_along_k);
+      same(&Low::pack_a_across_k, &Wide::pack_a_across_k);
+      same(&Low::pack_b_along_k, &Wide::pack_b_along_k);
+      same(&Low::pack_b_across_k, &Wide::pack_b_across_k);
+    }
+  }
+}
+#endif
 
 TEST_CASE("gemm: emulated tiles insist on their configuration") {
   using Tiles = gemm_detail::amx::EmulatedTiles;

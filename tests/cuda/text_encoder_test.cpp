@@ -2,6 +2,8 @@
 
 #include "tandem/clip/text_encoder.hpp"
 
+#include "tandem/clip/captured_text_encoder.hpp"
+#include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/model/prompts.hpp"
 #include "whole_models.hpp"
 
@@ -146,5 +148,86 @@ TEST_CASE("text encoder: nothing waits, forward or backward, and the launches ar
   CHECK(back.waits == 0);
   CHECK(there.launches <= 40);
   CHECK(back.launches <= 60);
+}
+
+TEST_CASE("text encoder: captured for each layout, the bits of the usual forward, in every order") {
+  const auto o = small();
+  for (int order = 0; order < backend::orders; ++order) {
+    backend::set_order(order);
+    CAPTURE(order);
+    for (const bool low : {false, true}) {
+      CAPTURE(low);
+      const auto text = encoder<float>(o, low);
+      text->to(Device::cuda());
+      Generator random(8);
+      using Prompts = wtal::PromptLearner<float>;
+      Prompts one({{2, 3}, {4}, {5, 6, 7}}, o.width,
+                  {.vectors = 3, .deviation = 0.1, .start_token = 0, .end_token = 1}, random);
+      Prompts other(
+          {{8, 3}, {4, 9}}, o.width,
+          {.vectors = 2, .deviation = 0.1, .per_class = true, .start_token = 0, .end_token = 1},
+          random);
+      one.to(Device::cuda()), other.to(Device::cuda());
+      clip::CapturedTextEncoder<float> captured(text);
+      const auto same = [&](const Prompts& prompts) {
+        const NoGrad no_grad;
+        const Tensor<float> x = prompts.forward(text->token_embedding);
+        const Tensor<float> expected = text->forward_packed(x, prompts.packed()),
+                            got = captured.forward_packed(x, prompts.packed());
+        CHECK(got.device() == expected.device());
+        return check::same(got.to(Device::cpu()), expected.to(Device::cpu()));
+      };
+      // Layouts in turn, each time with other vectors; both come three times or more.
+      for (int i = 0; i < 7; ++i) {
+        CAPTURE(i);
+        const Prompts& prompts = i % 2 == 0 ? one : other;
+        {
+          const NoGrad no_grad;
+          prompts.before *= 1.25F;
+        }
+        CHECK(same(prompts));
+      }
+      CHECK(captured.graphs() == 2);
+      CHECK(captured.graph_bytes() > 0);
+      // Weights that change in place are seen; an encoder that moves is captured anew.
+      text->text_projection *= 2;
+      CHECK(same(one));
+      CHECK(captured.graphs() == 2);
+      text->to(Device::cpu()), one.to(Device::cpu());
+      CHECK(same(one));
+      text->to(Device::cuda()), one.to(Device::cuda());
+      CHECK(same(one));
+      CHECK(captured.graphs() == 0);
+    }
+  }
+  backend::set_order(0);
+  CHECK(check::message([] { clip::CapturedTextEncoder<float> none({}); }) ==
+        "[captured_text_encoder] there is no encoder");
+}
+
+TEST_CASE("text encoder: a branch encodes the names of its classes anew by one replay") {
+  const auto o = small();
+  const auto text = encoder<float>(o);
+  Generator random(8);
+  wtal::VlpBranch<float> branch({.width = o.output, .layers = 0, .table = 30}, text,
+                                {{2, 3}, {4}, {5, 6, 7}},
+                                {.vectors = 3, .start_token = 0, .end_token = 1}, random);
+  text->to(Device::cuda()), branch.to(Device::cuda());
+  const NoGrad no_grad;  // it is evaluated
+  for (int i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    branch.prompts.before *= 1.25F;
+    Tensor<float> y;
+    const whole_models::Cost cost = whole_models::cost_of([&] { y = branch.text_features(); });
+    CHECK(cost.waits == 0);
+    const Tensor<float> expected =
+        normalize(text->forward_packed(branch.prompts.forward(text->token_embedding),
+                                       branch.prompts.packed()),
+                  -1);
+    CHECK(check::same(y.to(Device::cpu()), expected.to(Device::cpu())));
+    // The embeddings and the norms; the encoder itself has more than twenty.
+    if (i >= 2) CHECK(cost.launches <= 8);
+    CHECK(whole_models::cost_of([&] { (void)branch.text_features(); }).launches == 0);
+  }
 }
 }  // namespace text_encoder_test

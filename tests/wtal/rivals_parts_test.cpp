@@ -2,6 +2,7 @@
 /// convolution, log odds. What golden files of the public code say of them is in basnet_test.cpp and
 /// wtalc_branch_test.cpp.
 
+#include <limits>
 #include <map>
 #include <set>
 
@@ -337,11 +338,26 @@ TEST_CASE("rivals: log_odds are the logits of a softmax, where it saturates too"
   CHECK(odds.at({0, 2}) == doctest::Approx(60).epsilon(1e-14));
   CHECK(odds.at({1, 2}) == doctest::Approx(200 - std::log(std::exp(2.0) + std::exp(3.0))));
   CHECK(odds.at({0, 0}) == doctest::Approx(-60).epsilon(1e-14));
-  const Tensor<float> large = values<float>({1e4F, -1e4F}, {1, 2});
+  // However far the others lie behind: the odds of one are its distance, and its gradient goes to them
+  // by their softmax among themselves, theirs to it.
+  const Tensor<float> large = values<float>({1e4F, -1e4F, -1e4F, 3}, {2, 2});
   large.requires_grad_();
   const Tensor<float> y = log_odds(large);
-  CHECK(std::isfinite(y.at({0, 0})));
-  sum(y).backward();
-  for (const float g : large.grad().to_vector()) CHECK(std::isfinite(g));
+  CHECK(y.to_vector() == std::vector<float>{2e4F, -2e4F, -10003, 10003});
+  y.backward(values<float>({2, 3, 5, 7}, {2, 2}));
+  CHECK(large.grad().to_vector() == std::vector<float>{-1, 1, -2, 2});
+  const Tensor<double> far = values<double>({900, 0, std::log(3.0)}, {1, 3});
+  far.requires_grad_();
+  const Tensor<double> z = log_odds(far);
+  CHECK(z.at({0, 0}) == doctest::Approx(900 - std::log(4.0)).epsilon(1e-15));
+  z.backward(values<double>({4, 0, 0}, {1, 3}));
+  const std::vector<double> pulled = far.grad().to_vector();
+  CHECK(pulled[0] == 4);
+  CHECK(pulled[1] == doctest::Approx(-1).epsilon(1e-14));
+  CHECK(pulled[2] == doctest::Approx(-3).epsilon(1e-14));
+  // Only beside those that take no part at all are they infinite.
+  const double none = -std::numeric_limits<double>::infinity();
+  CHECK(log_odds(values<double>({1, none}, {1, 2})).to_vector() ==
+        std::vector<double>{-none, none});
   CHECK_THROWS_WITH_AS(log_odds(ones<float>({3, 1})), doctest::Contains("two classes"), Error);
 }

@@ -117,14 +117,13 @@ class TileProduct {
     if constexpr (std::is_same_v<T, float>) {
       rounds_ = precision == Precision::bfloat16;
       if (!rounds_) return;
-      const auto& pairs = cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::isa());
-      micro_ = pairs.micro;
-      rows_ = pairs.rows;
-      cols_ = pairs.cols;
-      unit_ = pairs.k_unit;
+      const auto& rounding = rounding_kernels();
+      micro_ = rounding.micro;
+      rows_ = rounding.rows;
+      cols_ = rounding.cols;
+      unit_ = rounding.k_unit;
       pack_ = [](const float* x, std::int64_t ld, std::int64_t count, std::int64_t k, float* to) {
-        cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::isa())
-            .pack_b_along_k(cpu::rounded(x), ld, count, k, to);
+        rounding_kernels().pack_b_along_k(cpu::rounded(x), ld, count, k, to);
       };
     }
   }
@@ -222,6 +221,14 @@ class TileProduct {
   }
 
  private:
+  /// The kernels whose factors are rounded. AMX wants its tiles otherwise than attention lays them
+  /// out, and where there is AMX, products of pairs take longer than those of rounded floats (Xeon,
+  /// Emerald Rapids: 1.6 times).
+  static const cpu::gemm_detail::Kernels<cpu::Rounded, float>& rounding_kernels() {
+    const cpu::Isa isa = cpu::isa();
+    return cpu::gemm_detail::kernels<cpu::Rounded, float>(
+        isa == cpu::Isa::amx_bf16 ? cpu::Isa::avx512 : isa);
+  }
   /// to[i] = x[i] rounded to bfloat16, as a float.
   struct RoundRow {
     template <class V>

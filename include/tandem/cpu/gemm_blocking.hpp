@@ -12,7 +12,7 @@
 ///
 /// With few rows (≤ 32 panels) B is not packed ahead: each column panel is packed by the thread
 /// that needs it, just before. Small or hardly reused operands are read in place, and products with
-/// a side of at most 24 along two contiguous inner dimensions are dot products (dot_gemm).
+/// a side of at most 24 (AMX: 4) along two contiguous inner dimensions are dot products (dot_gemm).
 ///
 /// An element of C is a sum over k blocks in increasing order, each the result of one micro kernel
 /// that adds in increasing order (or one dot kernel's sum over all of k). Neither depends on the
@@ -117,13 +117,14 @@ class BlockedGemm {
   explicit BlockedGemm(const Problem<In, Out>& problem)
       : p_(problem), kernels_(problem.kernels), k_blocks_(problem.k, problem.kernels.k_block) {
     const bool a_along_k = p_.trans_a == Trans::no;
-    a_ = {p_.a,
-          p_.lda,
-          a_along_k,
-          a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
-          kernels_.rows,
-          kernels_.k_multiple,
-          Panels::even(p_.m, kernels_.rows)};
+    a_ = {
+        p_.a,
+        p_.lda,
+        a_along_k,
+        a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
+        kernels_.rows,
+        kernels_.k_multiple,
+        kernels_.even_rows ? Panels::even(p_.m, kernels_.rows) : Panels::full(p_.m, kernels_.rows)};
     b_ = source_of_b(kernels_, p_.trans_b, p_.n, p_.b, p_.ldb);
     // Packing pays by repeated use.
     const bool small = p_.k * p_.n <= in_place_size;
@@ -338,9 +339,6 @@ class BlockedGemm {
   std::byte *packed_a_ = nullptr, *packed_b_ = nullptr;
 };
 
-/// Products of which one side has at most this many rows or columns take the dot kernels.
-inline constexpr std::int64_t narrow = 24;
-
 /// C = alpha·A·Bᵀ + beta·C with few rows or few columns: the wide operand is read once, in place.
 template <class In, class Out>
 void dot_gemm(const Problem<In, Out>& p) {
@@ -384,7 +382,7 @@ template <class In, class Out>
 void run(Problem<In, Out> p) {
   if (p.m <= 0 || p.n <= 0) return;
   if (p.alpha == Out(0)) p.k = 0;  // A and B are not read
-  const bool is_narrow = p.m <= narrow || p.n <= narrow;
+  const bool is_narrow = p.m <= p.kernels.dot_side || p.n <= p.kernels.dot_side;
   if (p.kernels.dot[0] != nullptr && p.packed_b == nullptr && is_narrow && p.k > 0 &&
       p.trans_a == Trans::no && p.trans_b == Trans::yes) {
     dot_gemm(p);

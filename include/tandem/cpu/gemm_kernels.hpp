@@ -39,11 +39,9 @@ const Kernels<In, Out>& kernels(Isa isa) {
     return on_any;
   } else {
 #if TANDEM_X86
-    if constexpr (std::is_same_v<In, bfloat16>) {
-      static const Kernels<In, Out> on_amx = amx::make_kernels();
-      if (isa >= Isa::amx_bf16) return on_amx;
-    }
     if constexpr (!std::is_same_v<In, float>) {
+      static const Kernels<In, Out> on_amx = amx::make_kernels<In>();
+      if (isa >= Isa::amx_bf16) return on_amx;
       static const Kernels<In, Out> on_avx512_bf16 =
           avx512_bf16::make_kernels<avx512_bf16::Pairs, In>("avx512_bf16", bf16_k_block,
                                                             Heights<12>{}, Heights<6>{});

@@ -141,6 +141,8 @@ struct EmulatedTiles {
 
 /// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. Packed A is [k / 32][32 rows][32 k], so that a
 /// tile is 1 KB in one piece; packed B is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
+/// A step of 32 k multiplies for 64 cycles and loads 4 KB. What it asks for meanwhile: two rows of
+/// C, to be written when the sums are there, and its share of the next panel of B.
 template <class Tiles, int rows>
 TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   constexpr bool two = rows > tile_rows;
@@ -153,28 +155,47 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   constexpr std::int64_t b_stride = width * 4, a_bytes = width * tile_bytes;
   const char* a = static_cast<const char*>(t.a);
   const char* b = static_cast<const char*>(t.b);
-  for (std::int64_t step = 0; step < t.steps; step += tile_k / 2) {
+  const char* next = t.prefetch;
+  const std::int64_t next_step = t.prefetch_step * (tile_k / 2);
+  const std::int64_t k_steps = t.steps / (tile_k / 2);
+  const std::int64_t together = k_steps >= tile_rows ? ceil_div(t.rows, tile_rows) : t.rows;
+  std::int64_t row = 0;
+  for (std::int64_t step = 0; step < k_steps; ++step) {
     Tiles::template load<6>(b, b_stride);
-    Tiles::template load<7>(b + tile_bytes, b_stride);
     Tiles::template load<4>(a, tile_bytes);
+    Tiles::template load<7>(b + tile_bytes, b_stride);
     Tiles::template multiply<0, 4, 6>();
+    if constexpr (two) Tiles::template load<5>(a + tile_rows * tile_bytes, tile_bytes);
     Tiles::template multiply<1, 4, 7>();
     if constexpr (two) {
-      Tiles::template load<5>(a + tile_rows * tile_bytes, tile_bytes);
       Tiles::template multiply<2, 5, 6>();
       Tiles::template multiply<3, 5, 7>();
     }
+    for (std::int64_t i = 0; i < together && row < t.rows; ++i, ++row) {
+      const float* c = t.c + row * t.ldc;
+      __builtin_prefetch(c, 1);
+      __builtin_prefetch(c + (t.cols - 1), 1);
+    }
+    for (std::int64_t line = 0; line < next_step; line += tile_bytes) {
+      __builtin_prefetch(next + line, 0, 2);
+    }
+    next += next_step;
     a += a_bytes;
     b += tile_k / 2 * b_stride;
   }
+  // Whole tiles go where they belong; others, and sums with C, by way of memory of our own.
+  const bool direct = t.rows == rows && t.cols == width && t.alpha == 1 && t.beta == 0;
   alignas(64) float sums[width][width];
-  constexpr std::int64_t stride = sizeof sums[0];
-  Tiles::template store<0>(&sums[0][0], stride);
-  Tiles::template store<1>(&sums[0][tile_rows], stride);
+  float* to = direct ? t.c : &sums[0][0];
+  const std::int64_t ld = direct ? t.ldc : width;
+  const std::int64_t stride = ld * static_cast<std::int64_t>(sizeof(float));
+  Tiles::template store<0>(to, stride);
+  Tiles::template store<1>(to + tile_rows, stride);
   if constexpr (two) {
-    Tiles::template store<2>(&sums[tile_rows][0], stride);
-    Tiles::template store<3>(&sums[tile_rows][tile_rows], stride);
+    Tiles::template store<2>(to + tile_rows * ld, stride);
+    Tiles::template store<3>(to + tile_rows * ld + tile_rows, stride);
   }
+  if (direct) return;
   using X = Vec<float, 16>;
   for (std::int64_t i = 0; i < t.rows; ++i) {
     for (std::int64_t j = 0; j < t.cols; j += X::size) {
@@ -198,17 +219,19 @@ void emulated_kernel(const MicroArgs<float>& t) {
   tile_product<EmulatedTiles, rows>(t);
 }
 
+inline bfloat16 narrowed(bfloat16 x) { return x; }
+inline bfloat16 narrowed(Rounded x) { return bfloat16(x.value); }
+
 /// A, contiguous along k or across it: [k / 32][32][32], zeros where there is no row or no k.
-template <bool along_k>
-void pack_a(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
-            void* packed) {
+template <bool along_k, class In>
+void pack_a(const In* source, std::int64_t ld, std::int64_t count, std::int64_t k, void* packed) {
   bfloat16* out = static_cast<bfloat16*>(packed);
   for (std::int64_t p = 0; p < k; p += tile_k) {
     const std::int64_t length = k - p < tile_k ? k - p : tile_k;
     for (std::int64_t w = 0; w < width; ++w, out += tile_k) {
       const std::int64_t have = w < count ? length : 0;
       for (std::int64_t q = 0; q < have; ++q) {
-        out[q] = along_k ? source[w * ld + p + q] : source[(p + q) * ld + w];
+        out[q] = narrowed(along_k ? source[w * ld + p + q] : source[(p + q) * ld + w]);
       }
       for (std::int64_t q = have; q < tile_k; ++q) out[q] = bfloat16();
     }
@@ -216,23 +239,76 @@ void pack_a(const bfloat16* source, std::int64_t ld, std::int64_t count, std::in
 }
 
 /// B in pairs of k, [k / 2][32][2], on any CPU.
-template <bool along_k>
-void pack_b(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
-            void* packed) {
+template <bool along_k, class In>
+void pack_b(const In* source, std::int64_t ld, std::int64_t count, std::int64_t k, void* packed) {
   bfloat16* out = static_cast<bfloat16*>(packed);
   for (std::int64_t p = 0; p < k; p += 2) {
     for (std::int64_t w = 0; w < width; ++w) {
       for (std::int64_t q = p; q < p + 2; ++q, ++out) {
         const bool have = w < count && q < k;
-        *out = have ? (along_k ? source[w * ld + q] : source[q * ld + w]) : bfloat16();
+        *out = have ? narrowed(along_k ? source[w * ld + q] : source[q * ld + w]) : bfloat16();
       }
     }
   }
 }
 
+#if TANDEM_X86
+/// pack_a<true> in vectors: a row of a tile is one of them.
+template <class In>
+TANDEM_TARGET_AVX512_BF16 void pack_rows(const In* source, std::int64_t ld, std::int64_t count,
+                                         std::int64_t k, void* packed) {
+  using avx512_bf16::Pairs;
+  std::uint32_t* out = static_cast<std::uint32_t*>(packed);
+  constexpr std::int64_t ahead = 4 * tile_k;  // as in B: more streams than the hardware follows
+  for (std::int64_t p = 0; p < k; p += tile_k) {
+    const std::int64_t length = k - p;
+    for (std::int64_t w = 0; w < width; ++w, out += Pairs::lanes) {
+      const In* from = source + w * ld + p;
+      if (w >= count) {
+        Pairs::store(out, Pairs::zero());
+      } else if (length >= tile_k) {
+        Pairs::store(out, Pairs::load(from));
+        __builtin_prefetch(from + ahead);
+      } else {
+        Pairs::store(out, Pairs::load(from, length));
+      }
+    }
+  }
+}
+
+/// pack_a<false> in vectors: pairs of two rows of the source, 16 × 16 of them transposed.
+template <class In>
+TANDEM_TARGET_AVX512_BF16 void pack_columns(const In* source, std::int64_t ld, std::int64_t count,
+                                            std::int64_t k, void* packed) {
+  using avx512_bf16::Pairs;
+  std::uint32_t* out = static_cast<std::uint32_t*>(packed);
+  for (std::int64_t p = 0; p < k; p += tile_k) {
+    for (std::int64_t w = 0; w < width; w += Pairs::lanes, out += Pairs::lanes * Pairs::lanes) {
+      const std::int64_t have = count - w < Pairs::lanes ? count - w : Pairs::lanes;
+      Pairs::Vec block[Pairs::lanes];
+      TANDEM_UNROLL for (int i = 0; i < Pairs::lanes; ++i) {
+        const std::int64_t at = p + 2 * i;
+        const In *first = source + at * ld + w, *second = at + 1 < k ? first + ld : nullptr;
+        if (at >= k || have <= 0) {
+          block[i] = Pairs::zero();
+        } else if (have == Pairs::lanes && second != nullptr) {
+          block[i] = Pairs::combine(first, second);
+        } else {
+          block[i] = Pairs::combine(first, second, have);
+        }
+      }
+      Pairs::transpose(block);
+      TANDEM_UNROLL for (int i = 0; i < Pairs::lanes; ++i) {
+        Pairs::store(out + i * Pairs::lanes, block[i]);
+      }
+    }
+  }
+}
+#endif
+
 /// `pack` with zeros after it, up to a whole number of tiles.
-template <PackFunction<bfloat16> pack>
-void pack_b_padded(const bfloat16* source, std::int64_t ld, std::int64_t count, std::int64_t k,
+template <class In, PackFunction<In> pack>
+void pack_b_padded(const In* source, std::int64_t ld, std::int64_t count, std::int64_t k,
                    void* packed) {
   pack(source, ld, count, k, packed);
   const std::int64_t row = width * 4, have = ceil_div(k, 2), want = round_up(k, tile_k) / 2;
@@ -249,8 +325,9 @@ void end() {
   Tiles::release();
 }
 
-/// What both tables have in common.
-inline Kernels<bfloat16, float> common_kernels(const char* name) {
+/// What both tables have in common. In: bfloat16 or Rounded.
+template <class In>
+Kernels<In, float> common_kernels(const char* name) {
   return {.name = name,
           .rows = width,
           .cols = width,
@@ -259,20 +336,23 @@ inline Kernels<bfloat16, float> common_kernels(const char* name) {
           .element_size = 4,
           .k_block = 1024,
           .reads_unpacked = false,
+          .even_rows = false,
           .micro = {},
-          .pack_a_along_k = pack_a<true>,
-          .pack_a_across_k = pack_a<false>,
-          .pack_b_along_k = pack_b_padded<pack_b<true>>,
-          .pack_b_across_k = pack_b_padded<pack_b<false>>,
+          .pack_a_along_k = pack_a<true, In>,
+          .pack_a_across_k = pack_a<false, In>,
+          .pack_b_along_k = pack_b_padded<In, pack_b<true, In>>,
+          .pack_b_across_k = pack_b_padded<In, pack_b<false, In>>,
           .dot = {},
+          .dot_side = 4,  // a tile of 16 rows takes no longer than one of 5
           .finish = portable::finish_tile<Vec<float, 4>>,
           .begin = nullptr,
           .end = nullptr};
 }
 
 /// The kernels on emulated tiles, which run on any CPU, slowly: for tests.
-inline Kernels<bfloat16, float> make_emulated_kernels() {
-  Kernels<bfloat16, float> kernels = common_kernels("amx_bf16 (emulated)");
+template <class In>
+Kernels<In, float> make_emulated_kernels() {
+  Kernels<In, float> kernels = common_kernels<In>("amx_bf16 (emulated)");
   for (int i = 0; i < width; ++i) {
     kernels.micro[i] = i < tile_rows ? emulated_kernel<tile_rows> : emulated_kernel<width>;
   }
@@ -282,14 +362,23 @@ inline Kernels<bfloat16, float> make_emulated_kernels() {
 }
 
 #if TANDEM_X86
-inline Kernels<bfloat16, float> make_kernels() {
+template <class In, int... d>
+void use_dots(Kernels<In, float>& kernels, std::integer_sequence<int, d...>) {
+  ((kernels.dot[d] = avx512_bf16::dot_kernel<avx512_bf16::Pairs, In, d + 1>), ...);
+}
+
+template <class In>
+Kernels<In, float> make_kernels() {
   using avx512_bf16::Pairs;
-  Kernels<bfloat16, float> kernels = common_kernels("amx_bf16");
+  Kernels<In, float> kernels = common_kernels<In>("amx_bf16");
   for (int i = 0; i < width; ++i) {
     kernels.micro[i] = i < tile_rows ? hardware_kernel<tile_rows> : hardware_kernel<width>;
   }
-  kernels.pack_b_along_k = pack_b_padded<avx512_bf16::pack_along_k<Pairs, bfloat16, width>>;
-  kernels.pack_b_across_k = pack_b_padded<avx512_bf16::pack_across_k<Pairs, bfloat16, width>>;
+  kernels.pack_a_along_k = pack_rows<In>;
+  kernels.pack_a_across_k = pack_columns<In>;
+  kernels.pack_b_along_k = pack_b_padded<In, avx512_bf16::pack_along_k<Pairs, In, width>>;
+  kernels.pack_b_across_k = pack_b_padded<In, avx512_bf16::pack_across_k<Pairs, In, width>>;
+  use_dots(kernels, std::make_integer_sequence<int, max_dot_rows>{});
   kernels.finish = avx512::finish_tile<Vec<float, 16>>;
   kernels.begin = begin<HardwareTiles>;
   kernels.end = end<HardwareTiles>;

@@ -7,8 +7,7 @@
 
 #if TANDEM_X86
 
-#define TANDEM_GEMM_TARGET \
-  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")))
+#define TANDEM_GEMM_TARGET TANDEM_TARGET_AVX512_BF16
 #define TANDEM_AVX512 static TANDEM_ALWAYS_INLINE TANDEM_GEMM_TARGET
 
 #if !defined(__clang__)

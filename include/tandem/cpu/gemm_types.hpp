@@ -96,10 +96,12 @@ struct Kernels {
   int element_size;      // bytes of a packed element
   std::int64_t k_block;  // inner indices per pass over C
   bool reads_unpacked;   // micro kernels may also read A and B in place
+  bool even_rows;        // lower tiles take less time: rows are cut evenly
   void (*micro[max_micro_rows])(const MicroArgs<Out>&);  // [rows − 1]
   // "along_k": the source is contiguous along the inner dimension (A, or B transposed).
   PackFunction<In> pack_a_along_k, pack_a_across_k, pack_b_along_k, pack_b_across_k;
   void (*dot[max_dot_rows])(const DotArgs<In, Out>&);  // [rows − 1], null: none
+  std::int64_t dot_side;  // products with at most so many rows or columns take them
   void (*finish)(const Epilogue<Out>& epilogue, std::int64_t row, std::int64_t col,
                  std::int64_t rows, std::int64_t cols, Out* c, std::int64_t ldc);
   void (*begin)();  // around a run of micro kernels; null: nothing to do

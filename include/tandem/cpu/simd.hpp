@@ -50,6 +50,8 @@
 
 // Clang 16 inlines a function with assembly only into one of exactly the same target.
 #define TANDEM_TARGET_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define TANDEM_TARGET_AVX512_BF16 \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,avx512bf16")))
 #define TANDEM_TARGET_AVX2 __attribute__((target("avx2,fma")))
 
 #if defined(__has_feature)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tandem/clip/captured_text_encoder.hpp"
 #include "tandem/clip/text_encoder.hpp"
 #include "tandem/nn/linear.hpp"
 #include "tandem/nn/positions.hpp"
@@ -307,6 +308,7 @@ class VlpBranch final : public Branch<T> {
       : prompts(std::move(names), text->options().width, prompt_options, random),
         position(randn<T>({options.table, options.width}, random, 0, 0.01)),
         text_(std::move(text)),
+        captured_text_(text_),
         options_(options) {
     TANDEM_CHECK(text_->options().output == options.width, "vlp", "the text encoder gives ",
                  text_->options().output, " columns, the CLIP rows have ", options.width);
@@ -351,8 +353,12 @@ class VlpBranch final : public Branch<T> {
     TANDEM_CHECK(device == prompts.before.device(), "vlp", "the text encoder is on ", device,
                  ", the prompts are on ", prompts.before.device(),
                  ": the encoder is not the branch's own, move it too");
-    const Tensor<T> features = normalize(
-        text_->forward_packed(prompts.forward(text_->token_embedding), prompts.packed()), -1);
+    const Tensor<T> embedded = prompts.forward(text_->token_embedding);
+    // While they learn, it is the step that is captured (train/captured_steps.hpp).
+    const Tensor<T> features =
+        normalize(learns ? text_->forward_packed(embedded, prompts.packed())
+                         : captured_text_.forward_packed(embedded, prompts.packed()),
+                  -1);
     if (!learns) {
       cached_ = features;
       cached_version_ = version;
@@ -411,6 +417,7 @@ class VlpBranch final : public Branch<T> {
   };
 
   Ref<clip::TextEncoder<T>> text_;
+  mutable clip::CapturedTextEncoder<T> captured_text_;
   VlpOptions options_;
   std::vector<Ref<nn::TransformerBlock<T>>> blocks_;
   mutable detail::PositionTables<T> tables_;

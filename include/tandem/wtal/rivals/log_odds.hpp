@@ -2,18 +2,18 @@
 /// log_odds — of a softmax, the logits whose sigmoids are its probabilities:
 ///   l_c = s_c − log Σ_{j≠c} exp(s_j),   σ(l_c) = softmax(s)_c.
 ///   ds_j = g_j − e_j·Σ_{c≠j} g_c/r_c,   e_j = exp(s_j), r_c = Σ_{i≠c} e_i.
-///   s (…, K) → (…, K), K ≥ 2.  Saves s.  O(K) a row, in double: only the largest e can hide the
-///   rest in a sum, so what is without it is summed without it (on a GPU in the type of s, that sum
-///   relative to the second largest).
+///   s (…, K) → (…, K), K ≥ 2.  Saves s.  O(K) a row, in double (on a GPU in the type of s): only the
+///   largest e can hide the rest in a sum, so what is without it is summed without it, relative to the
+///   second largest (formula/log_odds.hpp).
 ///
 /// So a method that says its P by a softmax over C + 1 classes teaches and learns with DCL's
 /// Bernoulli losses as a branch with a sigmoid does: no probability is rounded to 1 on the way.
 
-#include <algorithm>
 #include <cstdint>
 #include <tuple>
 #include <vector>
 
+#include "tandem/formula/log_odds.hpp"
 #include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
@@ -21,27 +21,23 @@ namespace wtal {
 namespace rivals {
 namespace detail {
 
-/// exp(s − max) of a row, where the largest is, and the sum of the others.
-struct OddsRow {
+/// What the entries of a row have in common, and the share of each.
+struct OddsRow : tandem::formula::LogOdds<double> {
   template <class T>
   void read(const T* s, std::int64_t n) {
-    top = std::max_element(s, s + n) - s;
-    e.resize(static_cast<std::size_t>(n));
-    others = 0;
+    tandem::formula::LogOdds<double>::operator=({});
+    shares.resize(static_cast<std::size_t>(n));
+    for (std::int64_t j = 0; j < n; ++j)
+      top = tandem::formula::max_nan(top, static_cast<double>(s[j]));
+    for (std::int64_t j = 0; j < n; ++j) look(static_cast<double>(s[j]));
     for (std::int64_t j = 0; j < n; ++j) {
-      const double value = __builtin_exp(static_cast<double>(s[j]) - static_cast<double>(s[top]));
-      e[static_cast<std::size_t>(j)] = value;
-      if (j != top) others += value;
+      double& own = shares[static_cast<std::size_t>(j)];
+      own = share(static_cast<double>(s[j]));
+      below += own;
     }
-    others = std::max(others, 1e-300);
+    finish();
   }
-  /// Σ_{i≠c} e_i
-  double rest(std::int64_t c) const {
-    return c == top ? others : std::max(1 + others - e[static_cast<std::size_t>(c)], 1e-300);
-  }
-  std::vector<double> e;
-  std::int64_t top = 0;
-  double others = 0;
+  std::vector<double> shares;
 };
 
 template <class T>
@@ -49,10 +45,8 @@ void log_odds_on_cpu(T* y, const T* s, std::int64_t rows, std::int64_t n) {
   OddsRow row;
   for (std::int64_t r = 0; r < rows; ++r, s += n, y += n) {
     row.read(s, n);
-    for (std::int64_t c = 0; c < n; ++c) {
-      y[c] = T(static_cast<double>(s[c]) - static_cast<double>(s[row.top]) -
-               __builtin_log(row.rest(c)));
-    }
+    for (std::int64_t c = 0; c < n; ++c)
+      y[c] = T(row.odds(static_cast<double>(s[c]), row.shares[static_cast<std::size_t>(c)]));
   }
 }
 template <class T>
@@ -60,12 +54,18 @@ void log_odds_backward_on_cpu(T* ds, const T* s, const T* dy, std::int64_t rows,
   OddsRow row;
   for (std::int64_t r = 0; r < rows; ++r, s += n, dy += n, ds += n) {
     row.read(s, n);
-    double all = 0;  // Σ g_c/r_c without the largest
-    const auto share = [&](std::int64_t c) { return static_cast<double>(dy[c]) / row.rest(c); };
-    for (std::int64_t c = 0; c < n; ++c) all += c == row.top ? 0 : share(c);
+    double all = 0;  // Σ g_c/r_c of those that are not alone
+    for (std::int64_t c = 0; c < n; ++c) {
+      const double score = static_cast<double>(s[c]), g = static_cast<double>(dy[c]);
+      if (!row.alone(score)) {
+        all += g / row.rest(score, row.shares[static_cast<std::size_t>(c)]);
+      } else if (row.below > 0) {
+        row.pull = g / row.below;
+      }
+    }
     for (std::int64_t j = 0; j < n; ++j) {
-      const double others = j == row.top ? all : all - share(j) + share(row.top);
-      ds[j] = T(static_cast<double>(dy[j]) - row.e[static_cast<std::size_t>(j)] * others);
+      ds[j] = T(row.gradient(static_cast<double>(s[j]), row.shares[static_cast<std::size_t>(j)],
+                             static_cast<double>(dy[j]), all));
     }
   }
 }
