@@ -16,7 +16,8 @@ TEST_CASE("clamped_bce: loss and gradient on every device, one part and several,
     std::vector<double> p, y;
     for (std::int64_t i = 0; i < n; ++i) {
       const double x = static_cast<double>(i * 37 % 101) / 100;  // 0 and 1 among them
-      p.push_back(i % 50 == 3 ? 1e-30 : x);
+      // Logarithms of −69, −100.5 and −99.5 among them, around the end at −100.
+      p.push_back(i % 50 == 3 ? 1e-30 : i % 50 == 4 ? 2.2e-44 : i % 50 == 5 ? 6.2e-44 : x);
       y.push_back(i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 0.25);
     }
     const Tensor<double> labels = check::cast<double>(check::cast<float>(from_vector<double>(y)));

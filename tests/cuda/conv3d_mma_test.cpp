@@ -37,6 +37,7 @@ TEST_CASE("conv3d in bfloat16: the double's of rounded factors but for float's s
       // Terms in several steps, and around 32; outputs and positions in several tiles
       {{1, 31, 1, 1, 3}, {2, 31, 1, 1, 1}, {}},
       {{1, 33, 1, 2, 3}, {17, 33, 1, 1, 1}, {}},
+      {{1, 2, 1, 5, 13}, {3, 2, 1, 1, 1}, {}},
       {{2, 5, 3, 6, 7}, {67, 5, 3, 3, 3}, {.padding = Padding3d::same()}},
       {{2, 70, 1, 5, 7}, {66, 70, 1, 1, 1}, {.relu = true}},
       {{1, 34, 1, 1, 70}, {134, 17, 1, 1, 3}, {.dilation = {1, 1, 2}, .groups = 2}}};
@@ -72,6 +73,21 @@ TEST_CASE("conv3d in bfloat16: the double's of rounded factors but for float's s
     });
     CHECK(another);
   }
+}
+
+TEST_CASE("conv3d in bfloat16: of no channels the bias is left") {
+  const Tensor<float> x = zeros<float>({2, 0, 3, 4, 5}), w = zeros<float>({70, 0, 2, 1, 1}),
+                      b = check::cast<float>(numbers({70}, 1));
+  devices::each([&](Device device) {
+    const PrecisionScope products(Precision::bfloat16);
+    const Tensor<float> y =
+        conv3d(x.to(device), w.to(device), b.to(device)).to(Device::cpu()).contiguous();
+    REQUIRE(y.shape() == Shape{2, 70, 2, 4, 5});
+    std::int64_t wrong = 0;
+    for (std::int64_t i = 0; i < y.numel(); ++i)
+      wrong += y.data()[i] == b.data()[i / 40 % 70] ? 0 : 1;
+    CHECK(wrong == 0);
+  });
 }
 
 TEST_CASE("conv3d in bfloat16: gradients are float's; other types and one tap in tf32") {

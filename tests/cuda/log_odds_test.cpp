@@ -16,7 +16,7 @@ TEST_CASE("log_odds: the CPU's double and its gradients on every device, rows of
   for (const std::int64_t n : devices::sizes) {
     if (n < 2) continue;
     CAPTURE(n);
-    const std::vector<Tensor<double>> x{devices::normal({3, n}, 5) * 4.0};
+    const std::vector<Tensor<double>> x{devices::normal({n == 33 ? 1 : 3, n}, 5) * 4.0};
     const auto odds = [](const auto& v) { return wtal::rivals::log_odds(v[0]); };
     devices::each([&](Device device) {
       // n terms of a sum that lies within e^30 of the largest; y up to 40, dy·e/r below |dy|·n.
@@ -25,6 +25,16 @@ TEST_CASE("log_odds: the CPU's double and its gradients on every device, rows of
       if (n <= 33) devices::gradients(device, odds, x);
     });
   }
+}
+TEST_CASE("log_odds: of no rows on every device") {
+  devices::each([](Device device) {
+    const Tensor<float> none = zeros<float>({0, 3}, device);
+    none.requires_grad_();
+    const Tensor<float> y = wtal::rivals::log_odds(none);
+    CHECK(y.shape() == Shape{0, 3});
+    y.backward(zeros<float>({0, 3}, device));
+    CHECK(none.grad().shape() == Shape{0, 3});
+  });
 }
 TEST_CASE("log_odds: saturated rows, several largest ones, what takes no part") {
   const std::vector<std::vector<double>> rows = {{200, 0, -3, 1},
