@@ -35,7 +35,8 @@ __global__ void __launch_bounds__(Team<block>::most)
 }
 
 template <class T, int W, bool block>
-__global__ void __launch_bounds__(Team<block>::most)
+__global__ void __launch_bounds__(Team<block>::most,
+                                  sizeof(T) == 8 ? Team<block>::least_of_double : 0)
     cross_entropy_ids_backward_kernel(T* dx, const T* dy, const T* x, const T* lse,
                                       const std::int64_t* ids, const bool* mask, std::int64_t rows,
                                       std::int64_t n, Reduction reduction,

@@ -14,7 +14,8 @@ namespace tandem_kernels {
 namespace formula = tandem::formula;
 
 template <class T, int W, bool block>
-__global__ void __launch_bounds__(Team<block>::most)
+__global__ void __launch_bounds__(Team<block>::most,
+                                  sizeof(T) == 8 ? Team<block>::least_of_double : 0)
     logsumexp_rows_kernel(T* y, const T* x, std::int64_t rows, std::int64_t n) {
   for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
     const auto row = team.load(x, r);

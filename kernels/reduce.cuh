@@ -15,6 +15,9 @@ namespace tandem_kernels {
 template <bool block>
 struct Team {
   static constexpr int most = block ? 512 : 128;  ///< threads of a block of such kernels
+  /// The second number of the launch bounds where ptxas would rather spill doubles than take more than
+  /// 64 registers: so many blocks leave a thread 128.
+  static constexpr int least_of_double = 512 / most;
   static __device__ int rank() { return threadIdx.x; }
   static __device__ int size() { return block ? blockDim.x : 32; }
   static __device__ std::int64_t first_row() {
