@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +44,25 @@ inline void add_to_line(io::Json& line, const Evaluation& e) {
   for (const AverageMap& a : e.averages) averages[a.range] = a.value;
   line["map"] = std::move(map);
   line["average_map"] = std::move(averages);
+}
+
+/// The detections judged as the authors of a method judge on THUMOS14, where that is another
+/// protocol than the one chosen: W-TALC and CO2-Net count in rows, BaS-Net, UM and Boosting-WTAL in
+/// seconds. Nothing for DCL's own branch, on ActivityNet, and where rows are not equally long.
+/// `method`: --cbp's name, or "boosting".
+inline std::optional<Evaluation> by_authors(const std::string& method, const GroundTruth& truth,
+                                            const DetectionSet& found, EvaluationOptions chosen) {
+  const bool rows = method == "co2" || method == "wtalc";
+  if (method == "transformer" || chosen.protocol == Protocol::activitynet) return std::nullopt;
+  const Protocol theirs = rows ? Protocol::thumos_index : Protocol::thumos_seconds;
+  if (theirs == chosen.protocol || (rows && chosen.seconds_per_row <= 0)) return std::nullopt;
+  chosen.protocol = theirs;
+  return evaluate(truth, found, chosen);
+}
+inline void print_by_authors(const Evaluation& e) {
+  std::printf("\nas its authors judge, protocol %s:\n",
+              std::string(protocol_name(e.protocol)).c_str());
+  print_map(e);
 }
 
 /// The best of the evaluations in a run's metrics.jsonl, which the test videos choose, beside the

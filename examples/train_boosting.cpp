@@ -237,11 +237,15 @@ class Session {
     } else {
       const Evaluation result = evaluate(truth, found, data_.options());
       results::add_to_line(line, result);
+      std::optional<Evaluation> by_authors;
+      if (final) by_authors = results::by_authors("boosting", truth, found, data_.options());
+      if (by_authors) results::add_to_line(line["by_authors"] = io::Json::object(), *by_authors);
       metrics.add(std::move(line));
       if (!final) return;
       std::printf("\nprotocol %s, %zu test videos\n",
                   std::string(protocol_name(result.protocol)).c_str(), data_.test->size());
       results::print_map(result);
+      if (by_authors) results::print_by_authors(*by_authors);
       results::print_best(io::join_path(o_.out, "metrics.jsonl"));
     }
     std::printf("\ndetections: %s\n", cli::printable(path).c_str());

@@ -326,6 +326,11 @@ class Session {
     }
     const Evaluation result = evaluate(data_.test->truth(), detections, data_.options());
     results::add_to_line(line, result);
+    if (when == When::end) {
+      by_authors_ =
+          results::by_authors(o_.cbp_method, data_.test->truth(), detections, data_.options());
+      if (by_authors_) results::add_to_line(line["by_authors"] = io::Json::object(), *by_authors_);
+    }
     metrics.add(line);
     return result;
   }
@@ -348,6 +353,7 @@ class Session {
                 std::string(protocol_name(result.protocol)).c_str(), data_.test->size(),
                 data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
     results::print_map(result);
+    if (by_authors_) results::print_by_authors(*by_authors_);
     results::print_classes(result);
     results::print_best(io::join_path(o_.out, "metrics.jsonl"));
     std::printf("\ndetections: %s\n",
@@ -374,6 +380,7 @@ class Session {
   std::int64_t unjudged_ = -1;  // the round whose end is reached but not judged
   // What CBP called foreground then, and the share of its videos that were all or none
   std::optional<std::pair<double, double>> after_warm_up_;
+  std::optional<Evaluation> by_authors_;  // of the last step, where they judge otherwise
   std::optional<cli::StopSignals> stop_;
   Data data_;
   ConcatSource train_rows_, test_rows_;  // what the branches read of the data
