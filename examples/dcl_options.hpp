@@ -370,7 +370,8 @@ inline void check_method(const Options& o) {
                "--method-weight-decay must not be negative, or be -1: it is ",
                cli::number_text(m.weight_decay));
   TANDEM_CHECK(m.inference != "own" || o.fusion == "cbp", "train_dcl",
-               "--method-inference own is of CBP alone, not of --fusion ", o.fusion);
+               "--method-inference own is of CBP alone, not of --fusion ", o.fusion,
+               "; --fusion cbp goes with it");
 }
 
 /// Turns the words into the enums, shares what two parts need, and refuses what does not go

@@ -242,8 +242,9 @@ class Session {
       if (by_authors) results::add_to_line(line["by_authors"] = io::Json::object(), *by_authors);
       metrics.add(std::move(line));
       if (!final) return;
-      std::printf("\nprotocol %s, %zu test videos\n",
-                  std::string(protocol_name(result.protocol)).c_str(), data_.test->size());
+      std::printf("\nprotocol %s, %zu test videos%s\n",
+                  std::string(protocol_name(result.protocol)).c_str(), data_.test->size(),
+                  data_.note.empty() ? "" : (" — " + cli::printable(data_.note, true)).c_str());
       results::print_map(result);
       if (by_authors) results::print_by_authors(*by_authors);
       results::print_best(io::join_path(o_.out, "metrics.jsonl"));

@@ -19,7 +19,7 @@ def declared():
     sources = {p: p.read_text() for p in sorted(ROOT.glob("kernels/*.cu*"))}
     everything = "\n".join(sources.values())
     for path, text in sources.items():
-        for name in re.findall(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(", text):
+        for name in re.findall(r"__global__\s+void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s+)?(\w+)\s*\(", text):
             names.add(name)
             if not re.search(rf"launch\(\s*\"[^\"]*\",[^;]*\b{name}<", everything):
                 wrong.append(f"{name}: no launch found")
