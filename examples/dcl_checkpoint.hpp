@@ -232,7 +232,7 @@ class Model {
     }
     TANDEM_CHECK(!classes_.empty(), "checkpoint", path_,
                  " does not name its classes (it was written by an older ",
-                 is_boosting() ? "train_boosting): train_boosting --resume writes it anew"
+                 is_boosting() ? "train_boosting): train it anew with --fresh"
                                : "train_dcl): give the annotations it was trained with, --classes");
   }
 
