@@ -129,10 +129,16 @@ inline bool same_value(const io::Json& a, const io::Json& b) {
   return a.is_boolean() == b.is_boolean() && a == b;
 }
 
+/// config_rules, parsed once.
+inline const io::Json& parsed_config_rules() {
+  static const io::Json rules = io::Json::parse(config_rules);
+  return rules;
+}
+
 /// Refuses every key of a configuration that config_rules does not list, or whose value it does
 /// not.
 inline void check_config(const io::JsonDocument& document, const char* file) {
-  static const io::Json rules = io::Json::parse(config_rules);
+  const io::Json& rules = parsed_config_rules();
   for (const auto& [where, section] : rules[file].items()) {
     const io::Json* at = &document.json();
     for (std::string_view path = where; !path.empty() && at != nullptr;) {

@@ -383,7 +383,7 @@ class WeightFile {
     const auto format = file_.metadata().find("format");
     const bool converted = format != file_.metadata().end() && format->second.starts_with("tandem");
     io::Json header = io::Json::object();
-    const io::Json rules = io::Json::parse(detail::config_rules)["header of the file"][""];
+    const io::Json& rules = detail::parsed_config_rules().at("header of the file").at("");
     for (const auto& [key, value] : file_.metadata()) {
       if (converted || (rules.contains(key) && key != "format")) header[key] = value;
     }
