@@ -59,7 +59,8 @@ class Progress {
         total_(total),
         first_(first),
         file_(file),
-        terminal_(::isatty(::fileno(file)) != 0) {}
+        terminal_(::isatty(::fileno(file)) != 0),
+        done_(first) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { leave_line(); }
@@ -107,7 +108,7 @@ class Progress {
   std::size_t first_;
   std::FILE* file_;
   bool terminal_;
-  std::size_t done_ = 0;
+  std::size_t done_;
   std::string note_;
   bool open_ = false;  // a bar stands on the current line of the terminal
   Clock::time_point start_ = Clock::now();

@@ -52,7 +52,7 @@ inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t in
   }
   if (o.cbp_method == "co2") {
     const std::int64_t i3d = input - clip;
-    TANDEM_CHECK(i3d % 2 == 0, "train_dcl", "--cbp co2 reads RGB and flow, of equally many ",
+    TANDEM_CHECK(i3d % 2 == 0, "rows", "--cbp co2 reads RGB and flow, of equally many ",
                  "columns each; the I3D rows have ", i3d);
     Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
     n.streams.stream = i3d / 2;

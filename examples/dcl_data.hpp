@@ -76,7 +76,7 @@ inline std::vector<std::string> label_notes(const Data& data) {
     if (videos[c] > 0 || ++count > 3) continue;
     unseen += concat(unseen.empty() ? "" : ", ", train.classes[c]);
   }
-  TANDEM_CHECK(count < videos.size(), "train_dcl", "none of the ", train.videos.size(),
+  TANDEM_CHECK(count < videos.size(), "labels", "none of the ", train.videos.size(),
                " training videos has a label: there is nothing to learn");
   std::vector<std::string> notes;
   if (count > 0) {
@@ -136,7 +136,7 @@ inline void choose_protocol(const std::string& name, const GroundTruth& test,
 inline DatasetOptions find_files(const Options& o, const Reads& need) {
   TANDEM_CHECK(!o.data.empty() || (!o.annotations.empty() && (!o.i3d.empty() || !need.i3d) &&
                                    (!o.clip.empty() || !need.clip)),
-               "train_dcl", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
+               "data", "give --data DIR, or --annotations", need.i3d ? " and --i3d" : "",
                need.clip ? " and --clip" : "",
                " one by one; simulate_features makes a folder to try the program on");
   DatasetOptions where{.annotations = o.annotations,
@@ -199,10 +199,10 @@ inline Data open_data(const Options& o) {
                            others == 1 ? " videos is" : " videos are", " of other subsets (", list,
                            ") and left out"));
   }
-  check_subset(truth, subsets.train, "train_dcl");
+  check_subset(truth, subsets.train, "data");
   where.subsets = {subsets.train};
   if (subsets.has_test) {
-    check_subset(truth, subsets.test, "train_dcl");
+    check_subset(truth, subsets.test, "data");
     where.subsets.push_back(subsets.test);
   }
   Data data;
@@ -269,12 +269,12 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
   const std::string vocabulary = find(o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
   const std::string tokens =
       o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
-  TANDEM_CHECK(!weights.empty(), "train_dcl",
+  TANDEM_CHECK(!weights.empty(), "class texts",
                "there are no CLIP weights: name them with --clip-weights, or put ",
                "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes "
                "--random-text-encoder, which ",
                "needs none)");
-  TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "train_dcl",
+  TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "class texts",
                "there is neither a vocabulary nor a file of token ids: name one with --vocabulary "
                "or --tokens");
   // Frozen matrices that products round anyway are kept rounded.
@@ -287,11 +287,11 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
     return text;
   }
   const auto tokenizer = clip::Tokenizer::load(vocabulary);
-  TANDEM_CHECK(tokenizer.vocabulary() == known, "train_dcl", vocabulary, " has ",
+  TANDEM_CHECK(tokenizer.vocabulary() == known, "class texts", vocabulary, " has ",
                tokenizer.vocabulary(), " tokens, the text encoder in ", weights, " ", known);
   for (const std::string& name : classes) {
     if (const std::string note = clip::mojibake_note(name); !note.empty()) {
-      std::fprintf(stderr, "train_dcl: the class name \"%s\": %s\n", cli::printable(name).c_str(),
+      std::fprintf(stderr, "note: the class name \"%s\": %s\n", cli::printable(name).c_str(),
                    cli::printable(note).c_str());
     }
   }

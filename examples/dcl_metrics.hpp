@@ -107,10 +107,10 @@ class Metrics {
     line["seconds"] = rounded(before_ + spent.count(), 3);
     line["time"] = iso_time();
     const std::string text = tandem::io::json_text(line) + "\n";
-    TANDEM_CHECK(tandem::io::detail::is_named(fd_.get(), path_), "train_dcl", path_,
+    TANDEM_CHECK(tandem::io::detail::is_named(fd_.get(), path_), "metrics", path_,
                  ": the file was removed or replaced while the run was writing it");
     struct stat info {};
-    TANDEM_CHECK(::fstat(fd_.get(), &info) == 0 && info.st_size == size_, "train_dcl", path_,
+    TANDEM_CHECK(::fstat(fd_.get(), &info) == 0 && info.st_size == size_, "metrics", path_,
                  ": the file was changed ", "while the run was writing it: it has ", info.st_size,
                  " bytes, ", size_, " were written");
     for (std::size_t at = 0; at < text.size();) {
@@ -126,7 +126,7 @@ class Metrics {
 
  private:
   [[noreturn]] void give_up(const char* what, int code) const {
-    tandem::fail("train_dcl", path_, ": ", what, ": ", tandem::io::detail::system_message(code));
+    tandem::fail("metrics", path_, ": ", what, ": ", tandem::io::detail::system_message(code));
   }
 
   std::string path_, note_;

@@ -36,6 +36,7 @@ struct Start {
   std::vector<Change> changes;                 ///< that a resumed run makes
   std::string checkpoint_options;              ///< for the checkpoint: what decides the result
   std::string file_options;                    ///< for options.json: everything
+  std::string idle;                            ///< what was given without effect, or ""
 };
 
 /// True if the first `steps` steps of both schedules are of the same kinds and rounds.
@@ -69,7 +70,7 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
     option_table(checked).read(typed.root());
     written = typed.json();
   }
-  std::vector<Change> changes, refused;
+  std::vector<Change> changes, refused, written_over;
   for (const auto& option : table.options()) {
     if (!option->recorded()) continue;
     const io::Json before = old_table.find(option->name())->json();
@@ -83,9 +84,16 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
     }
     if (!option->decides() || option->json() == before) continue;
     const bool more = option->grows() && option->json() > before;
-    (more || option->part() == cli::Part::inference ? changes : refused)
+    const bool may = more || option->part() == cli::Part::inference;
+    (may               ? changes
+     : option->given() ? refused
+                       : written_over)
         .push_back({.name = option->name(), .before = before, .after = option->json()});
   }
+  TANDEM_CHECK(written_over.empty(), "train_dcl", file, " and ", path,
+               " disagree, so one of them is not of this run: ", list_changes(written_over),
+               " from the checkpoint to the file. Without the file --resume goes on as the "
+               "checkpoint says, given --data");
   TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out,
                " cannot go on with other options: ", list_changes(refused),
                ". Leave them out to resume it, or start another with --out");
@@ -113,7 +121,6 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
 /// The options of this run, complete, and the checkpoint that it goes on from. The folder is
 /// locked, so it can be written to.
 inline Start start_run(Options& o, cli::OptionTable& table) {
-  TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
   const bool exists = io::is_file(checkpoint);
   TANDEM_CHECK(!o.resume || exists, "train_dcl", "there is no checkpoint in ", o.out,
@@ -151,6 +158,7 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   }
   start.checkpoint_options = io::json_text(table.json(true), 2);
   start.file_options = io::json_text(table.json(), 2) + "\n";
+  start.idle = table.idle();
   return start;
 }
 

@@ -24,7 +24,7 @@
 #include "evaluation_results.hpp"
 #include "inference_cli.hpp"
 #include "inference_grid.hpp"
-#include "tandem/io/lock.hpp"
+#include "output_folder.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
 #include "video_truth.hpp"
 
@@ -111,6 +111,8 @@ class Session {
     const std::vector<videos::Found> found =
         dcl::find_inputs(o_, dcl::needed_rows(model_, ways_), failures_, "detect");
     videos_ = found.size() + failures_.size();
+    std::optional<GroundTruth> annotated;  // before the work: it may not fit
+    if (!o_.annotations.empty()) annotated = read_annotations();
     dcl::RowReader reader = o_.open_rows(model_, ways_);
     std::printf("%zu video%s\n", found.size(), found.size() == 1 ? "" : "s");
     cli::flush_output();
@@ -145,14 +147,21 @@ class Session {
       std::printf("%s\n", cli::printable(warning).c_str());
       out.note += (out.note.empty() ? "" : " ") + warning;
     }
-    if (!o_.annotations.empty()) add_truth(found, lengths, out);
+    if (annotated) add_truth(*annotated, found, lengths, out);
+    return out;
+  }
+
+  GroundTruth read_annotations() const {
+    std::vector<std::string> notes;
+    GroundTruth out = read_ground_truth(o_.annotations, &notes);
+    for (const std::string& note : notes) std::printf("note: %s\n", cli::printable(note).c_str());
+    note_unknown_classes(out);
     return out;
   }
 
   /// What annotations say of the videos of a folder; those without an annotation are not judged.
-  void add_truth(const std::vector<videos::Found>& found, const RowLengths& lengths, Results& out) {
-    std::vector<std::string> notes;
-    const GroundTruth all = read_ground_truth(o_.annotations, &notes);
+  void add_truth(const GroundTruth& all, const std::vector<videos::Found>& found,
+                 const RowLengths& lengths, Results& out) {
     GroundTruth truth;
     truth.classes = all.classes;
     std::size_t unknown = 0;
@@ -165,7 +174,6 @@ class Session {
       truth.videos.push_back(*one);
       truth.videos.back().id = video.id;
     }
-    for (const std::string& note : notes) std::printf("note: %s\n", cli::printable(note).c_str());
     if (unknown > 0) {
       std::printf("note: %zu of %zu videos are not annotated%s, and not judged\n", unknown,
                   found.size(), o_.subset.empty() ? "" : " in this subset");
@@ -173,7 +181,6 @@ class Session {
     dcl::choose_protocol(o_.options.protocol, truth, lengths, out.judged);
     for (const std::string& note : dcl::test_notes(truth, out.judged))
       std::printf("note: %s\n", cli::printable(note).c_str());
-    note_unknown_classes(truth);
     out.subset = o_.subset;
     out.truth = std::move(truth);
   }
@@ -186,10 +193,19 @@ class Session {
                  " columns, the model reads ", model_.input());
   }
 
+  /// Says which annotated classes the model does not know; refuses annotations that share none.
   void note_unknown_classes(const GroundTruth& truth) const {
+    const auto& known = model_.classes();
+    const auto knows = [&known](const std::string& name) {
+      return std::find(known.begin(), known.end(), name) != known.end();
+    };
+    const bool shared = std::any_of(truth.classes.begin(), truth.classes.end(), knows);
+    TANDEM_CHECK(truth.classes.empty() || shared, "detect", "the model knows none of the ",
+                 truth.classes.size(), " annotated classes ('", truth.classes[0],
+                 "' …): its own are ", known.size(), " others ('", known[0],
+                 "' …), so nothing that it finds could be right");
     for (const std::string& name : truth.classes) {
-      const auto& known = model_.classes();
-      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      if (knows(name)) continue;
       std::printf("note: '%s' is annotated, which the model does not know%s\n",
                   cli::printable(name).c_str(), did_you_mean(name, known).c_str());
     }
@@ -336,8 +352,7 @@ int run(Options& o) {
   o.annotations = given.annotations;
   dcl::Model model = o.open_model();
   std::vector<dcl::Combination> combinations = dcl::combinations(model.options(), o.table);
-  io::make_directories(o.out);
-  const io::FolderLock lock(o.out, "detect");
+  const cli::OutputFolder output(o.out, "detect");
   Session session(o, model, std::move(combinations));
   return session.run();
 }

@@ -25,9 +25,9 @@
 #include "miniature/merges.hpp"
 #include "miniature/pretraining.hpp"
 #include "miniature/samples.hpp"
+#include "output_folder.hpp"
 #include "tandem/clip/load.hpp"
 #include "tandem/clip/tokenizer.hpp"
-#include "tandem/io/lock.hpp"
 #include "tandem/ops/argmax.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/clamp.hpp"
@@ -315,8 +315,7 @@ void run(PretrainOptions o) {
     const clip::Clip<float> model = clip::load<float>(weights);
     result = measure(o, source, *model.image, *model.text, clip::Tokenizer::load(vocabulary));
   } else {
-    io::make_directories(o.out);
-    const io::FolderLock lock(o.out, "pretrain_clip");
+    const cli::OutputFolder output(o.out, "pretrain_clip");
     const std::string merges = learn_merges(source.words, 512);
     const clip::Tokenizer tokenizer = clip::Tokenizer::parse(merges, vocabulary);
     Generator random = draws(o, Draw::start);
@@ -327,7 +326,7 @@ void run(PretrainOptions o) {
                                             [&](std::int64_t i) { return of_sample(o, step, i); }));
     });
     result = measure(o, source, model.image, model.text, tokenizer);
-    lock.check();
+    output.lock().check();
     io::write_text(vocabulary, merges);
     io::Json training = recipe(o);
     training["pictures"] = source.about;

@@ -21,8 +21,8 @@
 
 #include "miniature/pretraining.hpp"
 #include "miniature/samples.hpp"
+#include "output_folder.hpp"
 #include "tandem/i3d/load.hpp"
-#include "tandem/io/lock.hpp"
 #include "tandem/ops/argmax.hpp"
 #include "tandem/ops/cross_entropy.hpp"
 #include "tandem/ops/softmax.hpp"
@@ -262,11 +262,10 @@ void run(PretrainOptions o) {
     measure(*i3d::load<float>(weights_path(o, true)).model,
             *i3d::load<float>(weights_path(o, false)).model);
   } else {
-    io::make_directories(o.out);
-    const io::FolderLock lock(o.out, "pretrain_i3d");
+    const cli::OutputFolder output(o.out, "pretrain_i3d");
     const auto rgb = train_stream(o, source, true), flow = train_stream(o, source, false);
     measure(*rgb, *flow);
-    lock.check();
+    output.lock().check();
     write(o, source, *rgb, true, right[0], right[2]);
     write(o, source, *flow, false, right[1], right[2]);
   }

@@ -18,6 +18,7 @@
 #include "miniature/world.hpp"
 #include "tandem/image/image.hpp"
 #include "tandem/image/video_writer.hpp"
+#include "word_vectors.hpp"
 
 namespace {
 
@@ -89,21 +90,24 @@ void render_video(const std::string& path, const Scene& scene) {
 
 void run(const Options& o) {
   const World world = make_world(o.world, o.train, o.test);
-  VideoFolder folder{.program = "render_world",
-                     .out = o.out,
-                     .making = "rendering",
-                     .made = "rendered",
-                     .about = world_json(o, world),
-                     .truth = world.truth,
-                     .frames = {},
-                     .write_video = [&](const std::string& path,
-                                        std::size_t v) { render_video(path, world.scenes[v]); },
-                     .others = {"contact_sheet.png"},
-                     .write_others =
-                         [&](const std::string& out) {
-                           io::write_png(io::join_path(out, "contact_sheet.png"),
-                                         contact_sheet(world));
-                         }};
+  VideoFolder folder{
+      .program = "render_world",
+      .out = o.out,
+      .making = "rendering",
+      .made = "rendered",
+      .about = world_json(o, world),
+      .truth = world.truth,
+      .frames = {},
+      .write_video = [&](const std::string& path,
+                         std::size_t v) { render_video(path, world.scenes[v]); },
+      .others = {"contact_sheet.png", "glove.txt"},
+      .write_others =
+          [&](const std::string& out) {
+            io::write_png(io::join_path(out, "contact_sheet.png"), contact_sheet(world));
+            // Made up: what Boosting-WTAL reads of the class names.
+            Generator random(static_cast<std::uint64_t>(o.world.seed));
+            cli::write_word_vectors(io::join_path(out, "glove.txt"), world.truth.classes, random);
+          }};
   for (const Scene& scene : world.scenes) folder.frames.push_back(scene.frames);
   const std::size_t kept = write_video_folder(folder);
   if (kept > 0) std::printf("%zu videos were there already\n", kept);

@@ -5,7 +5,6 @@
 ///   report --run run1 --beside run2 --page both.html
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
@@ -24,7 +23,7 @@
 #include "report/run_videos.hpp"
 #include "report/tables.hpp"
 #include "report/video_url.hpp"
-#include "tandem/wtal/data/detections_json.hpp"
+#include "report/written_detections.hpp"
 
 namespace {
 
@@ -65,7 +64,11 @@ class Report {
       : o_(o),
         model_(io::join_path(o.run, "checkpoint.safetensors"), {}),
         run_(run_options(o, model_)),
-        files_(o.videos, o.page, o.embed_kib << 10) {}
+        files_(o.videos, o.page, o.embed_kib << 10),
+        trained_(model_.data()) {
+    for (std::size_t v = 0; trained_ && v < trained_->videos.size(); ++v)
+      trained_at_.emplace(trained_->videos[v].id, v);
+  }
 
   void write() {
     const io::Json page = made();
@@ -105,7 +108,7 @@ class Report {
   void say() const {
     for (const std::string& warning : warnings_)
       std::printf("note: %s\n", cli::printable(warning).c_str());
-    print_map();
+    report::print_map(results_);
   }
   void say_page(const io::Json& page, const std::string& text) const {
     std::printf("page: %s (%s MB, %zu videos, %zu with a player)\n",
@@ -153,9 +156,10 @@ class Report {
       test_ = data_->test->truth();
       options_ = {.protocol = data_->protocol, .seconds_per_row = data_->index_seconds};
       no_map_ = data_->no_map;
-      check_classes(truth_);
+      check_annotations(truth_);
       detect();
     } catch (const Error& error) {
+      if (!other_data_.empty()) throw;
       data_.reset();
       warnings_.push_back(
           concat("Frame scores of test videos are missing, since their features or the branches "
@@ -165,10 +169,28 @@ class Report {
     }
   }
 
-  void check_classes(const GroundTruth& truth) const {
-    const std::string other = DataFingerprint::class_difference(model_.classes(), truth.classes);
-    TANDEM_CHECK(other.empty(), "report", "the data are not those of the run in ", o_.run,
-                 ", its classes are others: ", other);
+  /// Data that are not those of the run are refused: what it found says nothing about them.
+  void check_annotations(const GroundTruth& truth) {
+    refuse(trained_ ? trained_->annotation_difference(truth)
+                    : DataFingerprint::class_difference(model_.classes(), truth.classes));
+  }
+  /// The same of the rows of test video v, where the run read them and they are read here.
+  void check_rows(std::size_t v, const Tensor<float>& i3d, const Tensor<float>& clip) {
+    const auto was = trained_at_.find(test_.videos[v].id);
+    if (was == trained_at_.end()) return;
+    const VideoFingerprint& before = trained_->videos[was->second];
+    const auto check = [&](const char* kind, const std::string& sum, const Tensor<float>& now) {
+      const bool same =
+          sum.empty() || !now.defined() || sum == io::hexadecimal(tensor_checksum(now));
+      refuse(same ? "" : concat("the ", kind, " rows of '", before.id, "' are not what they were"));
+    };
+    check("I3D", before.i3d, i3d);
+    check("CLIP", before.clip, clip);
+  }
+  void refuse(const std::string& difference) {
+    other_data_ = difference;
+    TANDEM_CHECK(difference.empty(), "report", "the data are not those of the run in ", o_.run,
+                 ": ", difference, "; detect --data finds and judges on other data");
   }
 
   void detect() {
@@ -183,6 +205,7 @@ class Report {
     for (std::size_t v = 0; v < test_.videos.size(); ++v) {
       const Tensor<float> i3d = cbp_ ? data_->test->i3d(v) : Tensor<float>(),
                           clip = vlp_ || run_.concat_clip ? data_->test->clip(v) : Tensor<float>();
+      check_rows(v, i3d, clip);
       const BranchScores scores = model_.score(i3d, clip, ways_);
       const std::vector<std::vector<Detection>> found =
           model_.localize(i3d, clip, scores, ways_, data_->test->seconds_per_row(v));
@@ -195,50 +218,16 @@ class Report {
     compare_with_run();
   }
 
-  /// Says so when the detections that the run wrote are others. Another processor or build rounds
-  /// scores otherwise in the last digits, so one in a hundred may have no counterpart.
+  /// Says so when the detections that the run wrote are others.
   void compare_with_run() {
-    const std::string file = io::join_path(o_.run, "detections.json");
     const report::FusionResult* trained = find_result(run_.inference.fusion);
-    if (!io::is_file(file) || trained == nullptr) return;
-    const DetectionSet wrote = read_detections(file);
-    const std::vector<int> place = class_places(wrote.classes);
-    std::map<std::string_view, const std::vector<Detection>*> by_id;
-    for (const VideoDetections& video : wrote.videos) by_id[video.id] = &video.detections;
-    std::size_t unmatched = 0;
-    for (const VideoDetections& video : trained->detections.videos) {
-      const auto found = by_id.find(video.id);
-      for (const Detection& one : video.detections) {
-        const auto same = [&](const Detection& other) {
-          return place[static_cast<std::size_t>(other.cls)] == one.cls &&
-                 std::fabs(other.score - one.score) < 1e-3 &&
-                 std::fabs(other.segment.start - one.segment.start) < 1e-6 &&
-                 std::fabs(other.segment.end - one.segment.end) < 1e-6;
-        };
-        if (found == by_id.end() ||
-            std::none_of(found->second->begin(), found->second->end(), same))
-          ++unmatched;
-      }
-    }
-    const std::size_t all = trained->detections.size();
-    if (100 * unmatched > all || wrote.size() * 100 > all * 101 || all * 100 > wrote.size() * 101) {
-      warnings_.push_back(concat(file,
-                                 " holds other detections than the checkpoint gives on these "
-                                 "data: the data, or the checkpoint, are not those of its "
-                                 "last evaluation"));
-    }
-  }
-
-  /// Positions in the model's classes.
-  std::vector<int> class_places(const std::vector<std::string>& names) const {
-    std::vector<int> out;
-    for (const std::string& name : names) {
-      const auto found = std::find(model_.classes().begin(), model_.classes().end(), name);
-      TANDEM_CHECK(found != model_.classes().end(), "report", "the run in ", o_.run,
-                   " detected the class '", name, "', which is none of its checkpoint's");
-      out.push_back(static_cast<int>(found - model_.classes().begin()));
-    }
-    return out;
+    if (trained == nullptr) return;
+    const std::optional<DetectionSet> wrote = report::read_written(o_.run, model_.classes());
+    if (!wrote || report::same_detections(*wrote, trained->detections)) return;
+    warnings_.push_back(concat(report::detections_file(o_.run),
+                               " holds other detections than the checkpoint gives on these data: "
+                               "the checkpoint is not that of its last evaluation, or videos "
+                               "came in"));
   }
 
   void read_detections_of_run() {
@@ -251,32 +240,28 @@ class Report {
     try {
       TANDEM_CHECK(!annotations.empty(), "report", "--data names no folder");
       GroundTruth read = read_ground_truth(annotations);
-      check_classes(read);
+      check_annotations(read);
       truth_ = std::move(read);
       const SubsetNames subsets = find_subsets(truth_);
       const std::string& named = run_.test_subset.empty() ? subsets.test : run_.test_subset;
       test_ = truth_.only(named);
     } catch (const Error& error) {
+      if (!other_data_.empty()) throw;
       warnings_.push_back(concat("Annotations are missing: ", error.what()));
       test_ = {.classes = model_.classes(), .videos = {}};
     }
-    const std::string file = io::join_path(o_.run, "detections.json");
-    if (!io::is_file(file)) {
-      warnings_.push_back(concat("Detections are missing: there is no ", file));
+    std::optional<DetectionSet> wrote = report::read_written(o_.run, model_.classes());
+    if (!wrote) {
+      warnings_.push_back(
+          concat("Detections are missing: there is no ", report::detections_file(o_.run)));
       return;
     }
-    DetectionSet wrote = read_detections(file);
-    const std::vector<int> place = class_places(wrote.classes);
     report::FusionResult& one = results_.emplace_back();
     one.fusion = run_.inference.fusion;
     one.detections.classes = model_.classes();
     ways_ = {run_.inference};
-    const auto known = test_.index();
     std::map<std::string, std::vector<Detection>> by_id;
-    for (VideoDetections& video : wrote.videos) {
-      for (Detection& d : video.detections) d.cls = place[static_cast<std::size_t>(d.cls)];
-      by_id[video.id] = std::move(video.detections);
-    }
+    for (VideoDetections& video : wrote->videos) by_id[video.id] = std::move(video.detections);
     if (test_.videos.empty()) {
       for (const auto& [id, list] : by_id) test_.videos.push_back({.id = id, .subset = "test"});
     }
@@ -350,27 +335,12 @@ class Report {
     page["results"] = std::move(results);
     page["training"] = report::training_json(
         record_, model_.is_boosting() ? std::vector<Phase>() : training_phases(run_.train));
-    page["tables"] = tables_json();
+    page["tables"] = report::tables_json(o_.tables);
     page["videos"] = videos_json();
     page["hidden"] = hidden_;
     page["facts"] = facts_json();
     page["warnings"] = warnings_;
     return page;
-  }
-
-  io::Json tables_json() const {
-    io::Json::array_t out;
-    for (const std::string& path : o_.tables) {
-      for (report::Table& table : report::read_tables(path)) {
-        io::Json one = io::Json::object();
-        one["title"] = table.title.empty() ? std::filesystem::path(path).stem().string()
-                                           : std::move(table.title);
-        one["header"] = std::move(table.header);
-        one["rows"] = std::move(table.rows);
-        out.push_back(std::move(one));
-      }
-    }
-    return io::Json(std::move(out));
   }
 
   io::Json videos_json() {
@@ -428,25 +398,13 @@ class Report {
     return io::Json(std::move(out));
   }
 
-  void print_map() const {
-    if (results_.empty() || !results_.front().evaluation) return;
-    std::vector<std::string> header{"mAP %"};
-    for (const double t : results_.front().evaluation->thresholds) header.push_back(concat(t));
-    for (const AverageMap& a : results_.front().evaluation->averages) header.push_back(a.range);
-    cli::Table table(std::move(header));
-    for (const report::FusionResult& one : results_) {
-      std::vector<std::string> row{std::string(fusion_name(one.fusion))};
-      for (const double map : one.evaluation->map) row.push_back(cli::percent(map));
-      for (const AverageMap& a : one.evaluation->averages) row.push_back(cli::percent(a.value));
-      table.row(std::move(row));
-    }
-    table.print();
-  }
-
   const Options& o_;
   dcl::Model model_;
   dcl::Options run_;
   report::VideoFolder files_;
+  std::optional<DataFingerprint> trained_;  // the data of the run; nothing in older checkpoints
+  std::map<std::string_view, std::size_t> trained_at_;  // id → its video
+  std::string other_data_;                              // in what other data differ
   std::vector<std::string> warnings_;
   bool cbp_ = false, vlp_ = false, tests_only_ = false;
   std::vector<InferenceOptions> ways_;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "option_table.hpp"
+#include "output_folder.hpp"
 #include "reproduce/comparison.hpp"
 #include "reproduce/runner.hpp"
 #include "reproduce/worlds.hpp"
@@ -25,7 +26,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> folders, tables{"main"}, rows;
-  std::string out = "reproduction", preset, stable = "ranked", baseline;
+  std::string out = "reproduction", preset, stable = "ranked", baseline, glove;
   bool simulate = false, list = false;
   std::int64_t seeds = 3, first_seed = 0, worlds = 1, first_world = 0, jobs = 0, threads = 0,
                best_of_test = 0;
@@ -67,8 +68,7 @@ class Program {
   Program(Options& o, const cli::OptionTable& given) : o_(o), given_(given) {}
 
   void run() {
-    io::make_directories(o_.out);
-    const io::FolderLock lock(o_.out, "reproduce");
+    const cli::OutputFolder output(o_.out, "reproduce");
     store_.emplace(o_.out);
     const Preset& preset = find_preset(
         !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
@@ -84,8 +84,11 @@ class Program {
     std::int64_t most_prompts = worlds_[0].most_prompts;
     for (const World& world : worlds_) most_prompts = std::min(most_prompts, world.most_prompts);
     const bool transformer = worlds_[0].options.cbp_method == "transformer";
+    const bool words = std::all_of(worlds_.begin(), worlds_.end(),
+                                   [](const World& world) { return !world.glove.empty(); });
     const Catalogue catalogue(worlds_[0].options, o_.stable, most_prompts,
-                              transformer ? &methods_ : nullptr);
+                              transformer ? &methods_ : nullptr,
+                              words ? &preset.boosting : nullptr);
     plan(catalogue);
     const std::vector<Job> jobs = missing(catalogue);
     Runner runner(worlds_, *store_, worlds_[0].options.train.warm_up_steps);
@@ -109,7 +112,7 @@ class Program {
       }
       progress.finish();
     }
-    lock.check();
+    output.lock().check();
     write(preset);
   }
 
@@ -164,7 +167,7 @@ class Program {
               .parent_path()
               .filename()
               .string();
-      worlds_.push_back(open_world(name.empty() ? folder : name, here, o_.clip_norm));
+      worlds_.push_back(open_world(name.empty() ? folder : name, here, o_.clip_norm, o_.glove));
       for (std::size_t w = 0; w + 1 < worlds_.size(); ++w) {
         TANDEM_CHECK(
             worlds_[w].data != worlds_.back().data || worlds_[w].text != worlds_.back().text,
@@ -176,9 +179,14 @@ class Program {
 
   // ---------------------------------------------------------------- cells
 
-  std::size_t add_cell(std::size_t world, std::uint64_t seed, const Settings& settings,
+  Cell cell_for(std::size_t world, std::uint64_t seed, const Row& row,
+                const Judging& judging) const {
+    return (row.boosting ? make_boosting_cell : make_cell)(worlds_, world, seed, row.settings,
+                                                           judging);
+  }
+  std::size_t add_cell(std::size_t world, std::uint64_t seed, const Row& row,
                        const Judging& judging) {
-    Cell cell = make_cell(worlds_, world, seed, settings, judging);
+    Cell cell = cell_for(world, seed, row, judging);
     const auto [found, fresh] = cell_of_.emplace(cell.file, cells_.size());
     if (fresh) cells_.push_back(std::move(cell));
     return found->second;
@@ -213,8 +221,8 @@ class Program {
         const auto add_row = [&](std::vector<std::size_t>& to, const Judging& judging) {
           for (std::size_t w = 0; w < worlds_.size(); ++w) {
             for (std::int64_t s = 0; s < o_.seeds; ++s)
-              to.push_back(add_cell(w, static_cast<std::uint64_t>(o_.first_seed + s), row.settings,
-                                    judging));
+              to.push_back(
+                  add_cell(w, static_cast<std::uint64_t>(o_.first_seed + s), row, judging));
           }
         };
         add_row(planned.cells.emplace_back(), {.chance = row.chance});
@@ -236,6 +244,7 @@ class Program {
     std::set<std::string> judged_again;
     for (const Table& table : catalogue.tables()) {
       for (const Row& row : table.rows) {
+        if (row.boosting) continue;  // trained anew: its rows are judged together
         for (std::size_t w = 0; w < worlds_.size(); ++w) {
           const Cell cell = make_cell(worlds_, w, 0, row.settings, {.chance = row.chance});
           // The same for every seed, which is part of the digest
@@ -267,15 +276,21 @@ class Program {
 
   void list(const Catalogue& catalogue, const Runner& runner, const Work& work, std::size_t jobs,
             int workers) const {
-    for (const Table& table : catalogue.tables()) {
-      const bool chosen = std::any_of(planned_.begin(), planned_.end(),
-                                      [&](const Planned& p) { return p.table.name == table.name; });
-      std::printf("\n%s%s: %s\n", table.name.c_str(), chosen ? " (chosen)" : "",
-                  table.title.c_str());
-      cli::Table lines({"  row", "train_dcl"});
-      for (const Row& row : table.rows) lines.row({"  " + row.name, words(row.settings)});
+    std::printf("tables, for --tables:\n");
+    for (const Table& table : catalogue.tables())
+      std::printf("  %-11s %s\n", table.name.c_str(), table.title.c_str());
+    for (const Planned& planned : planned_) {
+      const Table& table = planned.table;
+      std::printf("\n%s: %s\n", table.name.c_str(), table.title.c_str());
+      cli::Table lines({"  row", "beside every row's"});
+      for (const Row& row : table.rows) {
+        lines.row({"  " + row.name, (row.boosting ? "train_boosting " : "") + words(row.settings)});
+      }
       lines.print();
     }
+    std::printf(
+        "\nevery row, where it does not say otherwise: train_dcl --data WORLD --seed N %s\n",
+        words(set_everywhere()).c_str());
     const auto [step, measurement] = runner.probe(worlds_[0]);
     const double seconds = (static_cast<double>(work.steps) * step +
                             static_cast<double>(work.measurements) * measurement) /
@@ -286,6 +301,19 @@ class Program {
         cells_.size(), jobs, static_cast<long long>(work.steps),
         static_cast<long long>(work.measurements), cli::duration(seconds).c_str(),
         cli::duration(step).c_str(), cli::duration(measurement).c_str(), workers);
+  }
+
+  /// What preset and command line set in all rows, where train_dcl by itself would not.
+  Settings set_everywhere() const {
+    dcl::Options usual, ours = worlds_[0].options;
+    const cli::OptionTable from = dcl::option_table(usual), to = dcl::option_table(ours);
+    Settings out;
+    for (const auto& option : to.options()) {
+      const bool of_rows = option->name() == "pseudo-labels";
+      if (option->decides() && !of_rows && option->json() != from.find(option->name())->json())
+        out.push_back({option->name(), option->json()});
+    }
+    return out;
   }
 
   std::vector<std::string> notes(const Preset& preset) const {
@@ -415,7 +443,8 @@ int main(int argc, char** argv) {
       ->type_name("TEXTS")
       ->delimiter(',')
       ->default_str("all");
-  app.add_flag("--list", o.list, "Show the tables, their rows and how long the chosen ones take");
+  app.add_flag("--list", o.list,
+               "Show the tables, the rows of the chosen ones as commands, and how long these take");
   app.add_option("--out", o.out, "Folder for cells, tables and report.md")->capture_default_str();
   cli::add_choice(app, "--preset", o.preset, presets, help)
       ->default_str("miniature, or simulated with --simulate");
@@ -430,6 +459,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--baseline", o.baseline, "Row that all others are compared with")
       ->default_str("each table's own");
+  app.add_option("--glove", o.glove,
+                 "Word vectors for Boosting-WTAL in the table methods, a text file such as "
+                 "glove.6B.300d.txt")
+      ->default_str("glove.txt of each world, if it is there")
+      ->check(CLI::ExistingFile);
   app.add_option("--clip-norm", o.clip_norm,
                  "Mean norm that the rows of VLP are scaled to, in each world by its own; 0: by "
                  "--vlp-scale")

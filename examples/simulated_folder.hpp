@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "common_cli.hpp"
-#include "tandem/io/lock.hpp"
+#include "output_folder.hpp"
 #include "tandem/io/npy.hpp"
 #include "tandem/wtal/data/datasets.hpp"
-#include "tandem/wtal/data/glove.hpp"
 #include "tandem/wtal/data/ground_truth_json.hpp"
 #include "tandem/wtal/data/simulate.hpp"
 #include "tandem/wtal/data/text_files.hpp"
 #include "tandem/wtal/model/branches.hpp"
+#include "word_vectors.hpp"
 
 namespace simulated {
 
@@ -31,34 +31,11 @@ struct SimulatedFolder {
   std::int64_t context = 0;  ///< its positions; 0: what these prompts take
 };
 
-/// A text file of made-up word vectors, 50 numbers each, for train_boosting: of what sentences and
-/// class names are made of.
-inline void write_word_vectors(const std::string& path, const std::vector<std::string>& classes,
-                               Generator& random) {
-  std::vector<std::string> words;
-  for (const std::string& name : classes) {
-    for (const bool whole : {false, true}) {
-      for (std::string& word : sentence_words({name}, true, whole)) {
-        if (std::find(words.begin(), words.end(), word) == words.end())
-          words.push_back(std::move(word));
-      }
-    }
-  }
-  std::string text;
-  for (const std::string& word : words) {
-    text += word;
-    for (int i = 0; i < 50; ++i) text += " " + cli::fixed(random.next_normal(), 4);
-    text += "\n";
-  }
-  io::write_text(path, text);
-}
-
 /// Writes annotations, rows, a text encoder, class tokens and word vectors; SIMULATED.txt last, so that a folder
 /// that has it is complete. Returns the annotations.  Errors: the folder is complete already.
 inline GroundTruth write_simulated(SimulatedFolder o) {
   TANDEM_CHECK(!o.out.empty(), "simulate_features", "--out is empty: name a folder");
-  io::make_directories(o.out);
-  const io::FolderLock lock(o.out, "simulate_features");
+  const cli::OutputFolder output(o.out, "simulate_features");
   TANDEM_CHECK(!io::is_file(io::join_path(o.out, "SIMULATED.txt")), "simulate_features", o.out,
                " holds a data set already; name another folder with --out");
   GroundTruth truth;
@@ -118,8 +95,8 @@ inline GroundTruth write_simulated(SimulatedFolder o) {
     io::save_json(io::join_path(o.out, "gt.json"), ground_truth_json(truth));
   }
   Generator of_words(o.simulation.seed + 2);
-  write_word_vectors(io::join_path(o.out, "glove.txt"), truth.classes, of_words);
-  lock.check();
+  cli::write_word_vectors(io::join_path(o.out, "glove.txt"), truth.classes, of_words);
+  output.lock().check();
   // Last, so that a folder that has it is complete.
   io::write_text(io::join_path(o.out, "SIMULATED.txt"),
                  "The features, the text encoder and the word vectors in this folder are simulated "

@@ -24,8 +24,8 @@
 #include "dcl_rounds.hpp"
 #include "dcl_start.hpp"
 #include "evaluation_results.hpp"
+#include "output_folder.hpp"
 #include "tandem/io/checkpoint.hpp"
-#include "tandem/io/lock.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
 #include "tandem/wtal/detect/evaluation.hpp"
 
@@ -65,6 +65,7 @@ class Session {
                             : trainer_.finished() ? o_.train.rounds + 1
                                                   : trainer_.current_phase().round);
     describe();
+    if (!start_.idle.empty()) std::printf("note: %s\n", cli::printable(start_.idle).c_str());
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
@@ -326,7 +327,7 @@ class Session {
     }
     const Evaluation result = evaluate(data_.test->truth(), detections, data_.options());
     results::add_to_line(line, result);
-    if (when == When::end) {
+    if (when == When::end && branches_.cbp() != nullptr) {
       by_authors_ =
           results::by_authors(o_.cbp_method, data_.test->truth(), detections, data_.options());
       if (by_authors_) results::add_to_line(line["by_authors"] = io::Json::object(), *by_authors_);
@@ -418,17 +419,20 @@ int main(int argc, char** argv) {
   dcl::Options o;
   cli::OptionTable table = dcl::option_table(o);
   table.add_to(app);
-  cli::add_config(app, [&](const tandem::io::JsonRef& root) { return table.translated(root); });
+  cli::add_config(app, [&](const tandem::io::JsonRef& root) {
+    table.command_line_ends();
+    return table.translated(root);
+  });
   return cli::run(app, argc, argv, [&] {
+    TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
     TANDEM_CHECK(!o.resume || tandem::io::is_directory(o.out), "train_dcl",
                  "there is no checkpoint in ", o.out,
                  " to resume from; leave --resume out to start");
-    tandem::io::make_directories(o.out);
-    const tandem::io::FolderLock lock(o.out, "train_dcl");
+    const cli::OutputFolder output(o.out, "train_dcl");
     dcl::Start start = dcl::start_run(o, table);
     if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));
     cli::saying_what_takes_less("a smaller --batch, --crop, --width or --layers takes less", [&] {
-      dcl::Session session(o, std::move(start), lock);
+      dcl::Session session(o, std::move(start), output.lock());
       session.run();
     });
   });

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "../common_cli.hpp"
+#include "../output_folder.hpp"
 #include "tandem/cpu/threads.hpp"
 #include "tandem/image/video.hpp"
 #include "tandem/io/json.hpp"
-#include "tandem/io/lock.hpp"
 #include "tandem/wtal/data/ground_truth_json.hpp"
 
 namespace miniature {
@@ -61,8 +61,7 @@ inline std::size_t write_video_folder(const VideoFolder& folder) {
   TANDEM_CHECK(!out.empty(), program, "--out is empty: name a folder");
   const std::string videos = io::join_path(out, "videos"), done = io::join_path(out, "world.json"),
                     begun = io::join_path(out, folder.making + ".json");  // for `done` until then
-  io::make_directories(videos);
-  const io::FolderLock lock(out, program);
+  const cli::OutputFolder output(out, program);
   const std::string text = io::json_text(folder.about) + "\n";
   const bool known = io::is_file(done) || io::is_file(begun);
   for (const std::string& path : {done, begun}) {
@@ -77,6 +76,7 @@ inline std::size_t write_video_folder(const VideoFolder& folder) {
                  " is there and was not ", folder.made, " here; name another folder with --out");
   }
   if (!known) io::write_text(begun, text);
+  io::make_directories(videos);
   const auto count = static_cast<std::int64_t>(folder.frames.size());
   cli::Progress progress(folder.making, folder.frames.size());
   std::atomic<std::size_t> kept = 0;
@@ -98,7 +98,7 @@ inline std::size_t write_video_folder(const VideoFolder& folder) {
   progress.finish();
   if (folder.write_others) folder.write_others(out);
   io::save_json(io::join_path(out, "gt.json"), wtal::ground_truth_json(folder.truth));
-  lock.check();
+  output.lock().check();
   io::write_text(done, text);  // last: a folder that has it is complete
   std::filesystem::remove(begun);
   return kept;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "../cli_table.hpp"
 #include "../dcl_rounds.hpp"
 #include "run_page.hpp"
 #include "tandem/wtal/detect/false_positives.hpp"
@@ -30,6 +31,22 @@ struct FusionResult {
   std::optional<Evaluation> evaluation;
   std::optional<FalsePositives> errors;
 };
+
+/// The table of mAP that report prints.
+inline void print_map(const std::vector<FusionResult>& results) {
+  if (results.empty() || !results.front().evaluation) return;
+  std::vector<std::string> header{"mAP %"};
+  for (const double t : results.front().evaluation->thresholds) header.push_back(concat(t));
+  for (const AverageMap& a : results.front().evaluation->averages) header.push_back(a.range);
+  cli::Table table(std::move(header));
+  for (const FusionResult& one : results) {
+    std::vector<std::string> row{std::string(fusion_name(one.fusion))};
+    for (const double map : one.evaluation->map) row.push_back(cli::percent(map));
+    for (const AverageMap& a : one.evaluation->averages) row.push_back(cli::percent(a.value));
+    table.row(std::move(row));
+  }
+  table.print();
+}
 
 /// About `most` of `all` numbers from 0, spread evenly: all of them where there are no more.
 inline std::vector<std::size_t> spread(std::size_t all, std::size_t most) {

@@ -1,6 +1,7 @@
 #pragma once
 /// Tables that a page shows beside its own: from Markdown, or from JSON.
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -131,6 +132,22 @@ inline std::vector<Table> read_tables(const std::string& path) {
     }
   }
   return out;
+}
+
+/// Those of several files, as the page has them; a table without a title has its file's name.
+inline io::Json tables_json(const std::vector<std::string>& paths) {
+  io::Json::array_t out;
+  for (const std::string& path : paths) {
+    for (Table& table : read_tables(path)) {
+      io::Json one = io::Json::object();
+      one["title"] = table.title.empty() ? std::filesystem::path(path).stem().string()
+                                         : std::move(table.title);
+      one["header"] = std::move(table.header);
+      one["rows"] = std::move(table.rows);
+      out.push_back(std::move(one));
+    }
+  }
+  return io::Json(std::move(out));
 }
 
 }  // namespace report

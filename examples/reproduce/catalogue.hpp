@@ -12,12 +12,13 @@
 
 namespace reproduce {
 
-/// A line of a table: train_dcl with these options on top of the preset's.
+/// A line of a table: train_dcl with these options on top of the preset's, or train_boosting.
 struct Row {
   std::string name;
   Settings settings;
   std::string baseline = {};  ///< the row of the same table that it is compared with; "": none
   bool chance = false;        ///< each video gets what was found in another
+  bool boosting = false;      ///< of train_boosting, whose options `settings` are
 };
 
 struct Table {
@@ -50,12 +51,14 @@ class Catalogue {
   /// `stable`: the rule that stands beside the published thresholds outside the table main.
   /// `most_prompts`: learned vectors that the text encoder has room for. `methods`: what the rows of
   /// other methods in CBP's place are set to; without them, since CBP is such a method already, null.
+  /// `boosting`: likewise of Boosting-WTAL; null where its word vectors are missing.
   Catalogue(const dcl::Options& base, std::string stable, std::int64_t most_prompts,
-            const Settings* methods = nullptr)
+            const Settings* methods = nullptr, const Settings* boosting = nullptr)
       : base_(base),
         stable_(std::move(stable)),
         most_prompts_(most_prompts),
-        method_settings_(methods) {
+        method_settings_(methods),
+        boosting_settings_(boosting) {
     strategies();
     losses();
     features();
@@ -349,6 +352,20 @@ class Catalogue {
     add("co2", "CO2-Net");
     add("um", "UM");
     add("wtalc", "W-TALC");
+    if (boosting_settings_ == nullptr) {
+      t.notes.push_back(
+          "Boosting-WTAL is not there: it needs word vectors, --glove or glove.txt in every "
+          "world.");
+    } else {
+      Settings own{{"steps", base_.train.warm_up_steps}};
+      own.insert(own.end(), boosting_settings_->begin(), boosting_settings_->end());
+      const std::string name = "Boosting-WTAL alone", chance = name + ", chance";
+      t.rows.push_back({.name = name, .settings = own, .baseline = chance, .boosting = true});
+      t.rows.push_back({.name = chance, .settings = own, .chance = true, .boosting = true});
+      t.notes.push_back(
+          "Boosting-WTAL is trained by train_boosting, two networks with text of which TSM is "
+          "tested; it is no branch that could stand in CBP's place.");
+    }
     tables_.push_back(std::move(t));
   }
 
@@ -358,6 +375,7 @@ class Catalogue {
   std::string stable_;
   std::int64_t most_prompts_;
   const Settings* method_settings_;
+  const Settings* boosting_settings_;
   std::vector<Table> tables_;
 };
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../boosting_run.hpp"
 #include "../dcl_identity.hpp"
 #include "measure.hpp"
 #include "presets.hpp"
@@ -22,6 +24,8 @@ struct World {
   std::string name;                  ///< of the folder, for the reader
   dcl::Options options = {};         ///< the preset's and the command line's, on this data
   std::string data = {}, text = {};  ///< fingerprints
+  std::string glove = {};            ///< the file of word vectors, or ""
+  std::string words = {};            ///< its checksum
   std::string note = {};             ///< "simulated data", or ""
   std::string protocol = {};         ///< how detections are judged
   double row_seconds = 0;            ///< of Protocol::thumos_index
@@ -81,10 +85,11 @@ struct Judging {
 struct Cell {
   std::size_t world = 0;
   std::uint64_t seed = 0;
-  dcl::Options options = {};  ///< complete
-  io::Json key = {};          ///< all that determines the result
-  std::string training = {};  ///< digest of what determines the branches
-  std::string file = {};      ///< digest of the key
+  dcl::Options options = {};                       ///< complete
+  std::optional<boosting::Options> boosting = {};  ///< of a run of train_boosting instead
+  io::Json key = {};                               ///< all that determines the result
+  std::string training = {};                       ///< digest of what determines the branches
+  std::string file = {};                           ///< digest of the key
   /// Judged in another way than the preset's: after the last round only, without its labels.
   bool judged_elsewise = false;
   Judging judging = {};
@@ -130,14 +135,65 @@ inline std::vector<InferenceOptions> ways_of(const dcl::Options& o) {
   return out;
 }
 
+/// What determines the result of a cell beside its training and its own options of judging.
+inline void add_judging(io::Json& judged, const World& world, const Judging& judging) {
+  judged["protocol"] = world.protocol;
+  judged["row_seconds"] = world.row_seconds;
+  if (judging.chance) judged["chance_draws"] = chance_draws;
+  if (judging.best_every > 0) judged["best_of_test_every"] = judging.best_every;
+}
+/// Names a cell by what determines it.
+inline void seal(Cell& cell, const io::Json& training, io::Json judged) {
+  cell.training = digest(training);
+  cell.judged_elsewise = cell.judged_elsewise || cell.judging.chance || cell.judging.best_every > 0;
+  cell.key = io::Json::object();
+  cell.key["format"] = 1;
+  cell.key["training"] = training;
+  cell.key["judged"] = std::move(judged);
+  cell.file = digest(cell.key);
+}
+
+/// A run of train_boosting.
+inline Cell make_boosting_cell(const std::vector<World>& worlds, std::size_t world,
+                               std::uint64_t seed, const Settings& settings,
+                               const Judging& judging) {
+  Cell cell{.world = world, .seed = seed, .options = worlds[world].options, .judging = judging};
+  boosting::Options& o = cell.boosting.emplace();
+  o.data = cell.options;
+  o.glove = worlds[world].glove;
+  o.train.seed = seed;
+  cli::OptionTable table = boosting::option_table(o);
+  const auto set = [&](const Setting& s) {
+    cli::TableOption* option = table.find(s.name);
+    TANDEM_CHECK(option != nullptr, "reproduce", "train_boosting has no option --", s.name);
+    option->set(s.value);
+  };
+  for (const Setting& s : settings) {
+    if (s.name == "activitynet") set(s);
+  }
+  if (o.activitynet) boosting::take_activity_net(table);
+  for (const Setting& s : settings) set(s);
+  io::Json training = io::Json::object();
+  training["version"] = TANDEM_VERSION_STRING;
+  training["method"] = boosting::method_name;
+  training["data"] = worlds[world].data;
+  training["words"] = worlds[world].words;
+  for (const auto& option : table.options()) {
+    if (option->decides() && option->name() != "protocol")
+      training[option->name()] = option->json();
+  }
+  io::Json judged = io::Json::object();
+  add_judging(judged, worlds[world], judging);
+  seal(cell, training, std::move(judged));
+  return cell;
+}
+
 inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::uint64_t seed,
                       const Settings& settings, const Judging& judging = {}) {
   Cell cell{.world = world, .seed = seed, .options = worlds[world].options, .judging = judging};
   apply(cell.options, settings);
   cell.options.train.seed = seed;
   dcl::finish_options(cell.options);
-  const io::Json training = training_key(worlds[world], cell.options);
-  cell.training = digest(training);
   io::Json judged = io::Json::object();
   dcl::Options usual = worlds[world].options;
   const cli::OptionTable table = dcl::option_table(cell.options),
@@ -149,16 +205,8 @@ inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::
   }
   for (const InferenceOptions& way : ways_of(cell.options))
     judged["fusions"].push_back(std::string(fusion_name(way.fusion)));
-  judged["protocol"] = worlds[world].protocol;
-  judged["row_seconds"] = worlds[world].row_seconds;
-  if (judging.chance) judged["chance_draws"] = chance_draws;
-  if (judging.best_every > 0) judged["best_of_test_every"] = judging.best_every;
-  cell.judged_elsewise = cell.judged_elsewise || judging.chance || judging.best_every > 0;
-  cell.key = io::Json::object();
-  cell.key["format"] = 1;
-  cell.key["training"] = training;
-  cell.key["judged"] = std::move(judged);
-  cell.file = digest(cell.key);
+  add_judging(judged, worlds[world], judging);
+  seal(cell, training_key(worlds[world], cell.options), std::move(judged));
   return cell;
 }
 

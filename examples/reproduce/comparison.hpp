@@ -120,6 +120,8 @@ class Comparison {
         return "alone " + alone("UM");
       case M::wtalc:
         return "alone, tIoU 0.3 to 0.7: " + alone("W-TALC");
+      case M::boosting:
+        return "alone " + alone("Boosting-WTAL");
     }
     return "";
   }

@@ -107,6 +107,16 @@ inline Score mean_score(std::string name, const std::vector<Evaluation>& all) {
   return out;
 }
 
+/// What detections are worth; by chance: as those of other videos, the mean of several draws.
+inline Score judge(std::string name, const DetectionSet& found, const GroundTruth& truth,
+                   const EvaluationOptions& options, bool chance) {
+  std::vector<Evaluation> all;
+  Generator random(0);
+  for (int draw = 0; draw < (chance ? chance_draws : 1); ++draw)
+    all.push_back(evaluate(truth, chance ? of_other_videos(found, random) : found, options));
+  return mean_score(std::move(name), all);
+}
+
 /// Measures branches, of which one may be null where none of the ways asks it. `shares` is what
 /// calibrated pseudo-labels keep, undefined before. `visit()` before each video.
 template <class Visit>
@@ -147,14 +157,8 @@ Measurement measure(Branch<float>* cbp, Branch<float>* vlp, const VideoSource& t
       detect<float>(cbp, vlp, test, std::span(what.ways.data(), what.ways.size()),
                     [&](std::size_t, std::size_t) { visit(); });
   for (std::size_t i = 0; i < found.size(); ++i) {
-    std::vector<Evaluation> all;
-    Generator random(0);
-    for (int draw = 0; draw < (what.chance ? chance_draws : 1); ++draw) {
-      all.push_back(evaluate(test.truth(),
-                             what.chance ? of_other_videos(found[i], random) : found[i],
-                             what.evaluation));
-    }
-    out.scores.push_back(mean_score(std::string(fusion_name(what.ways[i].fusion)), all));
+    out.scores.push_back(judge(std::string(fusion_name(what.ways[i].fusion)), found[i],
+                               test.truth(), what.evaluation, what.chance));
   }
   return out;
 }

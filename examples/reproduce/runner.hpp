@@ -106,6 +106,12 @@ class Runner {
     for (const Job& job : jobs) {
       const Cell& first = job.first();
       out.measurements += static_cast<std::int64_t>(job.cells.size());
+      if (first.boosting) {
+        const std::int64_t every = job.best_every(), steps = first.boosting->train.steps;
+        out.steps += steps;
+        if (every > 0) out.measurements += steps / every;
+        continue;
+      }
       if (trained(job)) continue;
       const std::vector<Phase> phases = training_phases(first.options.train);
       if (phases.empty()) continue;
@@ -134,7 +140,7 @@ class Runner {
     std::set<std::string> seen;
     for (const Job& job : jobs) {
       const Cell& first = job.first();
-      if (shared_steps(first) > 0 && !trained(job) && job.best_every() == 0 &&
+      if (!first.boosting && shared_steps(first) > 0 && !trained(job) && job.best_every() == 0 &&
           seen.insert(store_.warm_up(key(first))).second)
         warm_ups.push_back(&first);
     }
@@ -279,6 +285,7 @@ class Runner {
   template <class Seconds>
   void run(const Job& job, std::vector<Measurement>& rounds, const Seconds& seconds) {
     const Cell& first = job.first();
+    if (first.boosting) return boosting_run(job, seconds);
     const Cell* const followed = job.followed();
     const auto visit = [this] { stop_.check(); };
     Run run(first.options);
@@ -341,7 +348,37 @@ class Runner {
         [](std::int64_t) {});
     store_.write(cell, {best}, seconds());
   }
+  /// A training of Boosting-WTAL, judged at its end in every way that is asked for, or on the way.
+  template <class Seconds>
+  void boosting_run(const Job& job, const Seconds& seconds) {
+    const Cell& first = job.first();
+    const dcl::Data data = boosting::open_data(*first.boosting);
+    boosting::Run run(*first.boosting, data);
+    const auto measured = [&](const Cell& cell) {
+      const DetectionSet found = run.detect([this](std::size_t) { stop_.check(); });
+      Measurement out;
+      out.scores.push_back(
+          judge("cbp", found, data.test->truth(), data.options(), cell.judging.chance));
+      return out;
+    };
+    Measurement best;
+    const std::int64_t every = job.best_every();
+    while (!run.trainer().finished()) {
+      stop_.check();
+      const BoostingReport report = run.step();
+      const std::int64_t step = run.trainer().steps();
+      advance(1, note(first, concat("Boosting-WTAL, loss ", cli::fixed(report.tsm, 3))));
+      if (every == 0 || (step % every != 0 && !run.trainer().finished())) continue;
+      keep_best(best, measured(first), step);
+      advance(10, note(first, concat("after step ", step)));
+    }
+    for (const Cell* cell : job.cells) {
+      store_.write(*cell, {every > 0 ? best : measured(*cell)}, seconds());
+      if (every == 0) advance(10, note(*cell, "Boosting-WTAL"));
+    }
+  }
   static std::int64_t last_round(const Cell& cell) {
+    if (cell.boosting) return 0;
     const std::vector<Phase> phases = training_phases(cell.options.train);
     return phases.empty() ? 0 : phases.back().round;
   }

@@ -58,7 +58,9 @@ inline double mean_clip_norm(const VideoSource& train) {
 /// Reads a world once: what its data and text encoder are, and what its options lack. With
 /// `clip_norm` > 0 VLP's rows are scaled to that mean norm, to three digits.
 /// Errors: data that train_dcl would refuse, or in which no mAP can be computed.
-inline World open_world(std::string name, const dcl::Options& given, double clip_norm) {
+/// `glove`: word vectors for Boosting-WTAL, else those in the data's folder, if there are any.
+inline World open_world(std::string name, const dcl::Options& given, double clip_norm,
+                        const std::string& glove) {
   World out{.name = std::move(name), .options = given};
   dcl::Options& o = out.options;
   o.fusion = "mean";  // both branches, unless a row needs one alone
@@ -71,6 +73,12 @@ inline World open_world(std::string name, const dcl::Options& given, double clip
   out.data = io::hexadecimal(io::checksum(rows, io::checksum(rows)));
   out.text = dcl::text_fingerprint(text);
   out.note = data.note;
+  boosting::Options words;
+  words.data.data = o.data;
+  words.glove = glove;
+  out.glove = boosting::glove_path(words);
+  if (!out.glove.empty())
+    out.words = io::hexadecimal(io::checksum(io::MappedFile::open(out.glove)->text()));
   out.protocol = std::string(protocol_name(data.protocol));
   out.row_seconds = data.index_seconds;
   std::size_t longest = 0;

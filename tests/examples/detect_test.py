@@ -215,8 +215,17 @@ for words, part, status in (
           ",".join(f"{i / 1000}" for i in range(101))], "more than 10000 combinations", 1)):
     said = refused(*words, "--out", "nothing", status=status)
     assert part in said and len(said) < 600, said
-    left = files("nothing") if (work / "nothing").exists() else []
-    assert not [n for n in left if n.endswith(".json") or n.endswith(".csv")], left
+    assert "train_dcl" not in said.replace("train_dcl.", ""), said  # the user runs detect
+    assert not (work / "nothing").exists(), "a run that was refused left its folder"
+# Annotations that share no class with the model cannot judge it.
+shutil.copytree(work / "sim", work / "alien")
+alien = (work / "sim/gt.json").read_text()
+for i, name in enumerate(sorted({a["label"] for video in TRUTH.values() for a in video["annotations"]})):
+    alien = alien.replace(json.dumps(name), json.dumps(f"other {i}"))
+(work / "alien/gt.json").write_text(alien)
+for words in (["--data", "alien"], ["--features", "sim", "--annotations", "alien/gt.json"]):
+    said = refused(*CHECKPOINT, *words, "--out", "nothing")
+    assert "the model knows none of the 3 annotated classes ('other 0' …)" in said and not (work / "nothing").exists(), said
 shutil.copy(work / "plain/checkpoint.safetensors", work / "lonely.safetensors")
 assert "name what to look into" in refused("--checkpoint", "lonely.safetensors", "--out", "nothing")
 (work / "blocked" / f"{name}.json").mkdir(parents=True)

@@ -30,7 +30,9 @@ struct Program {
     table.add("quiet", quiet, "Say less");
     table.add("steps", steps, "Steps").from(1, 1e9).may_grow();
     table.add("seed", seed, "Seed");
-    table.add("rate", rate, "Rate").from(0, 1e6);
+    table.add("rate", rate, "Rate").from(0, 1e6).only({"--steps above 0", [this] {
+                                                         return steps > 1;
+                                                       }});
     table.part(cli::Part::inference);
     table.add("no-min-max", normalize, "Scores as they are").opposite();
     table.add("kind", kind, "How").words({"mean", "sum", ""});
@@ -41,8 +43,10 @@ struct Program {
     table.part(cli::Part::running);
     table.add("fresh", fresh, "Anew").not_recorded();
     table.add_to(app);
-    cli::add_config(app,
-                    [this](const tandem::io::JsonRef& root) { return table.translated(root); });
+    cli::add_config(app, [this](const tandem::io::JsonRef& root) {
+      table.command_line_ends();
+      return table.translated(root);
+    });
   }
 
   /// Parses as cli::run does. What is wrong, or "".
@@ -62,6 +66,30 @@ struct Program {
 std::string wrong(std::vector<std::string> words) { return Program().parse(std::move(words)); }
 
 }  // namespace
+
+TEST_CASE(
+    "option_table: what the command line says without effect is told, a config file's is not") {
+  Program p;
+  REQUIRE(p.parse({"--steps", "1", "--rate", "0.5", "--kind", "sum"}) == "");
+  CHECK(p.table.idle() == "given, but of no effect in this run: --rate 0.5 (with --steps above 0)");
+  Program usual;
+  REQUIRE(usual.parse({"--steps", "1", "--rate", "0.001"}) == "");  // what it is anyway
+  CHECK(usual.table.idle().empty());
+  Program used;
+  REQUIRE(used.parse({"--steps", "7", "--rate", "0.5"}) == "");
+  CHECK(used.table.idle().empty());
+  tandem_test::TempDir dir;
+  const std::string file = dir.path("options.json");
+  tandem::io::write_text(file, R"({"steps": 1, "rate": 0.5})");
+  Program configured;
+  REQUIRE(configured.parse({"--config", file}) == "");
+  CHECK(configured.rate == 0.5);
+  CHECK(configured.table.idle().empty());
+  Program both;
+  REQUIRE(both.parse({"--config", file, "--rate", "0.25"}) == "");
+  CHECK(both.table.idle() ==
+        "given, but of no effect in this run: --rate 0.25 (with --steps above 0)");
+}
 
 TEST_CASE(
     "option_table: several values are tried one by one, and held to the same type and range") {

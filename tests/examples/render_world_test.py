@@ -30,7 +30,7 @@ with tempfile.TemporaryDirectory() as work:
     run(work / "b")
     videos = sorted(p.name for p in (work / "a/videos").iterdir())
     assert videos == [f"{s}_{i:04}.mp4" for s in ("test", "train") for i in range(1, 13)], videos
-    for name in ["gt.json", "world.json", "contact_sheet.png", *(f"videos/{v}" for v in videos)]:
+    for name in ["gt.json", "world.json", "contact_sheet.png", "glove.txt", *(f"videos/{v}" for v in videos)]:
         assert (work / "a" / name).read_bytes() == (work / "b" / name).read_bytes(), name
     truth = json.loads((work / "a/gt.json").read_text())["database"]
     assert len(truth) == 24 and all(v["duration"] == 20.48 for v in truth.values())

@@ -196,6 +196,44 @@ def check_missing(work, browser):
             assert browser.errors == [] and browser.value("document.querySelectorAll('.entry').length") == 9, (page, browser.errors)
 
 
+def check_other_data(work):
+    """Data that are not those of the run are refused, with their features and without."""
+    truth = json.loads((work / "truth.json").read_text())
+    features = work / "sim"
+    others = {"moved": ("segments or durations of 1 of 13 videos", lambda t: t["database"]["video 9"]["annotations"][0]["segment"].__setitem__(0, 4.25)),
+              "renamed": ("class 3 of 3 was 'Row' and is 'Swim'", None),
+              "fewer": ("the video 'video 10' is not among them", lambda t: t["database"].pop("video 10"))}
+    for name, (part, change) in others.items():
+        text = json.dumps(truth)
+        changed = json.loads(text.replace('"Row"', '"Swim"')) if change is None else json.loads(text)
+        if change:
+            change(changed)
+        for kind in ("bare", "whole"):
+            folder = work / ("other_%s_%s" % (name, kind))
+            if kind == "whole":
+                shutil.copytree(features, folder)
+            else:
+                folder.mkdir()
+            (folder / "gt.json").write_text(json.dumps(changed))
+            said = run(programs / "report", "--run", work / "run", "--data", folder, "--page", work / "no.html", status=1)
+            assert "the data are not those of the run" in said and part in said and "detect --data" in said, said
+            assert not (work / "no.html").exists()
+    rows = work / "other_rows"
+    shutil.copytree(features, rows)
+    file = next(p for p in (rows / "i3d").rglob("*.npy") if p.stem == "video 11")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    said = run(programs / "report", "--run", work / "run", "--data", rows, "--page", work / "no.html", status=1)
+    assert "the I3D rows of 'video 11' are not what they were" in said, said
+    # Videos that came in do not keep the run from being shown.
+    truth["database"]["new"] = {"subset": "test", "duration": 32, "annotations": []}
+    more = work / "other_more"
+    more.mkdir()
+    (more / "gt.json").write_text(json.dumps(truth))
+    run(programs / "report", "--run", work / "run", "--data", more, "--page", work / "more.html")
+
+
 def check_page(work, b, data):
     """What the browser shows."""
     b.open((work / "page.html").as_uri())
@@ -415,6 +453,7 @@ def main():
         if not chromium:
             check_videos(work, None)
             check_missing(work, None)
+            check_other_data(work)
             check_beside(work, None)
             print("the page's numbers are right; without Chromium it was not looked at")
             return
@@ -422,6 +461,7 @@ def main():
             check_page(work, b, data)
             check_videos(work, b)
             check_missing(work, b)
+            check_other_data(work)
             check_beside(work, b)
     print("the page's numbers are right, and a browser shows them")
 

@@ -205,7 +205,8 @@ TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes
   const auto all = worlds();
   for (const char* stable : {"calibrated", "ranked", "min-max"}) {
     const Settings methods{{"method-width", 8}, {"method-rows", 12}};
-    const Catalogue catalogue(all[0].options, stable, 16, &methods);
+    const Settings words{{"rows", 12}, {"width", 8}};
+    const Catalogue catalogue(all[0].options, stable, 16, &methods, &words);
     std::set<std::string> tables;
     for (const Table& table : catalogue.tables()) {
       INFO(table.name);
@@ -214,7 +215,8 @@ TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes
       for (const Row& row : table.rows) {
         INFO(row.name);
         CHECK(rows.insert(row.name).second);
-        CHECK_NOTHROW(make_cell(all, 0, 0, row.settings, {.chance = row.chance}));
+        const auto make = row.boosting ? make_boosting_cell : make_cell;
+        CHECK_NOTHROW(make(all, 0, 0, row.settings, {.chance = row.chance}));
       }
       for (const Row& row : table.rows)
         CHECK((row.baseline.empty() || rows.contains(row.baseline)));
@@ -222,6 +224,30 @@ TEST_CASE("catalogue: rows have names of their own, options that train_dcl takes
     CHECK(tables.contains("main"));
     CHECK(tables.contains("methods"));
   }
+}
+
+TEST_CASE("cells: a run of Boosting-WTAL is named by its data, its words and its own options") {
+  const std::vector<World> all = worlds();
+  const Settings settings{{"steps", 5}, {"width", 8}};
+  const Cell cell = make_boosting_cell(all, 0, 3, settings, {}),
+             chance = make_boosting_cell(all, 0, 3, settings, {.chance = true});
+  REQUIRE(cell.boosting);
+  CHECK(cell.boosting->train.steps == 5);
+  CHECK(cell.boosting->train.seed == 3);
+  CHECK(chance.training == cell.training);
+  CHECK(chance.file != cell.file);
+  CHECK(make_boosting_cell(all, 0, 4, settings, {}).file != cell.file);
+  CHECK(make_boosting_cell(all, 0, 3, {{"steps", 6}, {"width", 8}}, {}).file != cell.file);
+  std::vector<World> elsewhere = all;
+  elsewhere[0].glove = "elsewhere/glove.txt";  // where a file is says nothing
+  CHECK(make_boosting_cell(elsewhere, 0, 3, settings, {}).file == cell.file);
+  elsewhere[0].words = "others";
+  CHECK(make_boosting_cell(elsewhere, 0, 3, settings, {}).file != cell.file);
+  const Cell published = make_boosting_cell(all, 0, 0, {{"steps", 9}, {"activitynet", true}}, {});
+  CHECK(published.boosting->recipe.frames == 60);
+  CHECK(published.boosting->train.steps == 9);
+  CHECK_THROWS_WITH_AS(make_boosting_cell(all, 0, 0, {{"crop", 5}}, {}),
+                       doctest::Contains("train_boosting has no option --crop"), Error);
 }
 
 TEST_CASE("cells: a measurement comes back from its file as it was") {

@@ -107,6 +107,15 @@ assert "holds a run already" in refused()
 assert "the run cannot go on with another --steps: it had 10" in refused("--resume")
 assert "the run cannot go on with another --rows: it had 24" in refused("--resume", "--rows", "30", "--steps", "10")
 assert "no checkpoint" in refused("--resume", out="nowhere")
+# Other data are named as such, whatever else is wrong with them.
+subprocess.run([programs / "simulate_features", "--out", work / "other", "--classes", "4", "--train-videos", "9", "--test-videos", "3",
+                "--i3d-width", "16", "--clip-width", "8", "--prompt-vectors", "2"], check=True, capture_output=True)
+said = refused("--resume", "--data", work / "other", "--steps", "10", out="one")
+assert "checkpoint.safetensors belongs to other data" in said, said
+finished = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "one"), "--resume"], capture_output=True, text=True)
+assert finished.returncode == 0 and "starting" not in finished.stderr, finished.stderr
+assert contents("one")["detections.json"] == contents("long")["detections.json"]
+assert "no videos" in refused("--train-subset", "trian", out="nothing") and not (work / "nothing").exists()
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")
 # The best by the test videos stands beside the last, and the run is the same without it.

@@ -292,6 +292,32 @@ for garbage, part in ((b"{garbage}\n", "metrics.jsonl:3:2 (byte %d)" % (len(whol
     said = refused("--resume", "--out", "garbled")
     assert part in said, said
 
+# ---- options.json and checkpoint of two runs: which of them is wrong is not for the program to guess
+shutil.copytree(work / "before", work / "mixed")
+(work / "mixed" / FILES[3]).write_text(json.dumps({**options_of("mixed"), "lambda": 0.5}))
+said = refused("--resume", "--out", "mixed")
+assert "disagree" in said and "--lambda 0.05 → 0.5" in said and "checkpoint.safetensors" in said and "options.json" in said, said
+(work / "mixed" / FILES[3]).unlink()  # as the message says
+good("train_dcl", "--resume", "--out", "mixed", "--data", "sim")
+
+# ---- what is given and has no effect is told, whatever it is; what a config file holds for other runs is not
+for words, part in {
+    ("--variant", "warm-up", "--rounds", 3, "--lambda", 0.5): "--rounds 3, --lambda 0.5 (with a variant that has rounds)",
+    ("--variant", "warm-up", "--vlp-temperature", 0.5): "--prompt-vectors 2, --vlp-temperature 0.5 (with a variant or --fusion that asks VLP)",
+    ("--variant", "vanilla-vlp", "--cbp", "wtalc"): "--cbp wtalc, --warm-up-steps 3 (with a variant that trains CBP)",
+    ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3, --heads 2 (with --cbp transformer)",
+    ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (with --variant both or only-b)",
+    ("--pseudo-labels", "thresholds", "--ranked-foreground", 0.2): "--ranked-foreground 0.2 (with --pseudo-labels ranked)",
+    ("--pseudo-labels", "ranked", "--high", 0.4): "--high 0.4 (with --pseudo-labels thresholds or calibrated)",
+    ("--lambda", 0, "--contrast-temperature", 0.5): "--contrast-temperature 0.5 (with rounds and --lambda above 0)",
+}.items():
+    said = good("train_dcl", *small("--out", "idle", "--fresh", *words))
+    assert "note: given, but of no effect in this run: " in said and part in said, (words, said)
+(work / "part.json").write_text(json.dumps({"rounds": 3, "layers": 3}))
+said = good("train_dcl", "--config", "part.json", "--data", "sim", "--out", "idle", "--fresh", "--variant", "warm-up", "--warm-up-steps", 2,
+            "--cbp", "wtalc", "--method-batch", 6)
+assert "no effect" not in said and "no effect" not in good("train_dcl", *small("--out", "idle", "--fresh")), said
+
 # ---- what is wrong is said before the first step, and nothing is left behind
 for words, part in {
     ("--lambda", "nan"): "--lambda", ("--lambda", "inf"): "--lambda", ("--lambda", "-1"): "from 0 to",
@@ -310,6 +336,10 @@ for words, part in {
 }.items():
     said = refused(*small("--out", "none", *words))
     assert part in said, f"{words}: {said}"
+    assert not (work / "none").exists(), f"{words}: a run that was refused left its folder"
+(work / "there").mkdir()
+refused(*small("--out", "there/a/b", "--train-subset", "trian"))
+assert list((work / "there").iterdir()) == [], "the parents that a refused run made are left"
 assert "/dev/null" in refused(*small("--out", "/dev/null/run"))
 shutil.copytree(work / "sim", work / "bad")
 video = next((work / "bad" / "clip").rglob("*.npy"))

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "tandem/tensor/factory.hpp"
 
 using namespace tandem;
@@ -113,6 +115,29 @@ TEST_CASE("fingerprint: each kind of other data is one sentence") {
   CHECK(said([](Source& s) {
           s.data.videos[0].duration = 10;
         }).starts_with("the segments or durations"));
+}
+
+TEST_CASE("fingerprint: annotations alone are held against it, without their rows") {
+  const DataFingerprint saved = of(example());
+  CHECK(saved.annotation_difference(example().data).empty());
+  const auto said = [&saved](const auto& change) {
+    GroundTruth truth = example().data;
+    change(truth);
+    return saved.annotation_difference(truth);
+  };
+  CHECK(said([](GroundTruth& t) { t.videos.push_back({.id = "new", .subset = "test"}); }).empty());
+  CHECK(said([](GroundTruth& t) { std::swap(t.videos[0], t.videos[3]); }).empty());
+  CHECK(said([](GroundTruth& t) { t.classes[1] = "Row"; }) ==
+        "class 2 of 2 was 'Shotput' and is 'Row'");
+  CHECK(said([](GroundTruth& t) { t.videos.erase(t.videos.begin() + 1); }) ==
+        "the video 'video_1' is not among them");
+  CHECK(said([](GroundTruth& t) { t.videos[3].subset = "train"; }) ==
+        "the video 'video_3' was in the subset 'test' and is in 'train'");
+  CHECK(said([](GroundTruth& t) { t.videos[2].labels = {1}; }) ==
+        "the video 'video_2' was labelled 'Diving' and is labelled 'Shotput'");
+  CHECK(said([](GroundTruth& t) { t.videos[2].instances[0].segment.end = 3; }) ==
+        "the segments or durations of 1 of 4 videos are not what they were, first those of "
+        "'video_2'");
 }
 
 TEST_CASE("fingerprint: a damaged one is an error, not a crash") {

@@ -118,6 +118,25 @@ struct DataFingerprint {
                  "begins a new one");
   }
 
+  /// What annotations say of these videos and not these: classes, and of each video its subset,
+  /// labels, duration and segments. Rows are not asked, and videos that are none of these neither.
+  /// "" when there is none.
+  std::string annotation_difference(const GroundTruth& truth) const {
+    DataFingerprint mine = *this, its{.classes = truth.classes, .videos = {}};
+    const auto places = truth.index();
+    for (VideoFingerprint& v : mine.videos) {
+      v.rows = 0, v.i3d.clear(), v.clip.clear();
+      const auto at = places.find(v.id);
+      if (at == places.end()) continue;
+      const VideoTruth& video = truth.videos[at->second];
+      its.videos.push_back({.id = video.id,
+                            .subset = video.subset,
+                            .labels = video.labels,
+                            .segments = io::hexadecimal(segments_of(video))});
+    }
+    return mine.difference(its);
+  }
+
   /// "" when there is none.
   std::string difference(const DataFingerprint& now) const {
     if (std::string text = class_difference(classes, now.classes); !text.empty()) return text;

@@ -1,0 +1,149 @@
+#pragma once
+/// Boosting-WTAL on a data set: its networks, its trainer and what TSM finds.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "boosting_options.hpp"
+#include "dcl_data.hpp"
+#include "tandem/wtal/data/fingerprint.hpp"
+#include "tandem/wtal/data/glove.hpp"
+#include "tandem/wtal/model/tsm.hpp"
+
+namespace boosting {
+
+/// The data that a run reads: annotations and I3D rows.
+inline dcl::Data open_data(const Options& o) {
+  dcl::Options of = o.data;
+  of.train.variant = Variant::warm_up;  // which reads I3D rows alone
+  of.fusion = "cbp";
+  of.inference.fusion = Fusion::cbp;
+  of.concat_clip = false;
+  return dcl::open_data(of);
+}
+
+/// What a checkpoint remembers of them.
+inline DataFingerprint fingerprint_of(const dcl::Data& data) {
+  struct Rows {
+    const dcl::SubsetSource& source;
+    const GroundTruth& truth() const { return source.truth(); }
+    Tensor<float> i3d(std::size_t v) const { return source.i3d(v); }
+    Tensor<float> clip(std::size_t) const { return {}; }
+  };
+  DataFingerprint out;
+  out.add(Rows{*data.train});
+  out.add(Rows{*data.test});
+  return out;
+}
+
+/// The file of word vectors: the one that is named, else glove.txt in --data; "" where there is none.
+inline std::string glove_path(const Options& o) {
+  if (!o.glove.empty()) return o.glove;
+  const std::string path = o.data.data.empty() ? "" : io::join_path(o.data.data, "glove.txt");
+  return io::is_file(path) ? path : "";
+}
+
+/// The networks of a run and their trainer. `o` and `data` must outlive it.
+class Run {
+ public:
+  Run(const Options& o, const dcl::Data& data) : o_(o), data_(data), random_(o.train.seed) {
+    const std::vector<std::string>& classes = data.train->truth().classes;
+    TANDEM_CHECK(data.all->i3d_columns() % 2 == 0, "Boosting-WTAL", "the I3D rows have ",
+                 data.all->i3d_columns(), " columns; two streams of equal width are needed");
+    std::vector<std::string> words;
+    for (const std::string& name : classes) {
+      for (std::string& word : o.activitynet ? class_words(name) : class_word_pair(name))
+        words.push_back(std::move(word));
+    }
+    const std::string glove = glove_path(o);
+    TANDEM_CHECK(!glove.empty(), "Boosting-WTAL",
+                 "there are no word vectors: name a GloVe text file with --glove, or put glove.txt "
+                 "into --data");
+    glove_ = GloveVectors::load(glove, words, o.frequent);
+    const std::int64_t stream = data.all->i3d_columns() / 2;
+    const rivals::TsmOptions tsm = tsm_options(o, stream, glove_.width());
+    class_words_ = o.activitynet ? class_words_vectors<float>(glove_, classes, 5)
+                                 : class_word_vectors<float>(glove_, classes);
+    tsm_ = std::make_unique<TsmBranch<float>>(tsm, class_words_, random_);
+    rivals::CrossModalOptions of_vlc = tsm.streams;
+    of_vlc.init = rivals::ConvInit::standard;
+    vlc_ = make_ref<rivals::Vlc<float>>(rivals::VlcOptions{.streams = of_vlc,
+                                                           .width = o.width,
+                                                           .hidden = o.decoder_hidden,
+                                                           .word_width = glove_.width(),
+                                                           .vocabulary = o.frequent + 1,
+                                                           .real_masking = o.real_masking},
+                                        random_);
+    BoostingOptions train = o.train;
+    if (o.activitynet) {
+      const BoostingOptions published = BoostingOptions::activity_net();
+      train.tsm = published.tsm;
+      train.vlc_autoencoder = published.vlc_autoencoder;
+      train.vlc_attention = published.vlc_attention;
+    }
+    train.tsm.co2.pairs = o.recipe.pairs;
+    trainer_.emplace(train, tsm_->tsm, *vlc_);
+    std::vector<std::vector<int>> labels;
+    for (const VideoTruth& video : data.train->truth().videos) labels.push_back(video.labels);
+    sampler_.emplace(o.recipe, data.train_lengths, labels, random_.split(crop_stream));
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  BoostingTrainer<float>& trainer() { return *trainer_; }
+  const BoostingTrainer<float>& trainer() const { return *trainer_; }
+  const TsmBranch<float>& tsm() const { return *tsm_; }
+  const rivals::Vlc<float>& vlc() const { return *vlc_; }
+  /// The word vectors of the classes, which do not learn.
+  const Tensor<float>& class_words_tensor() const { return class_words_; }
+
+  /// The next iteration, on the next batch.
+  BoostingReport step() {
+    const std::vector<Crop> crops = sampler_->crops(trainer_->steps());
+    const Batch<float> batch = make_batch<float>(*data_.train, crops);
+    return trainer_->step(batch.i3d, batch.labels, batch.valid, sentences(crops));
+  }
+
+  /// What TSM alone finds in the test videos, by CO2-Net's rule. `visit(v)` before each. [rivals §5, C]
+  template <class Visit>
+  DetectionSet detect(Visit&& visit) {
+    const nn::Evaluating<float> evaluating{tsm_.get()};
+    const GroundTruth& truth = data_.test->truth();
+    DetectionSet found;
+    found.classes = truth.classes;
+    for (std::size_t v = 0; v < data_.test->size(); ++v) {
+      visit(v);
+      double seconds = data_.test->seconds_per_row(v);
+      if (seconds == 0) seconds = conventional_seconds_per_row;
+      found.videos.push_back({.id = truth.videos[v].id,
+                              .detections = tsm_->own_detections(data_.test->i3d(v), seconds)});
+    }
+    return found;
+  }
+
+ private:
+  static constexpr std::uint64_t crop_stream = 5;
+  Sentences<float> sentences(const std::vector<Crop>& crops) const {
+    std::vector<std::vector<int>> labels;
+    for (const Crop& crop : crops) labels.push_back(data_.train->truth().videos[crop.video].labels);
+    return make_sentences<float>(
+        glove_, data_.train->truth().classes, labels,
+        {.longest = o_.longest, .joined_names = !o_.blank_joined, .whole_names = o_.activitynet});
+  }
+
+  const Options& o_;
+  const dcl::Data& data_;
+  Generator random_;
+  GloveVectors glove_;
+  Tensor<float> class_words_;
+  std::unique_ptr<TsmBranch<float>> tsm_;
+  Ref<rivals::Vlc<float>> vlc_;
+  std::optional<BoostingTrainer<float>> trainer_;
+  std::optional<rivals::RecipeSampler> sampler_;
+};
+
+}  // namespace boosting
