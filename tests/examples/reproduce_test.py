@@ -158,7 +158,7 @@ assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == 
 SMALL = ["--method-width", 8, "--method-rows", 12, "--method-learning-rate", 0.001]
 reproduce("methods", *SMALL, tables="methods", each=1)
 rows = {row[0]: row[1:] for row in json.loads(tables("methods")["methods.json"])["rows"]}
-assert len(rows) == 29, sorted(rows)
+assert len(rows) == 31, sorted(rows)
 for name in ("BaS-Net", "CO2-Net", "UM", "W-TALC"):
     assert all(cell == "–" for cell in rows[f"{name} alone"][1:]), rows  # without VLP nothing is fused
     assert all(cell != "–" for cell in rows[f"{name} as CBP in DCL, ranked"]), rows
@@ -171,6 +171,22 @@ assert " 0 trainings to do" in few and len(wanted) == 8 and json.loads(tables("m
 assert "has no row" in reproduce("methods", *SMALL, "--rows", "UN alone", tables="methods", each=1, good=False).stderr
 again = reproduce("methods", *SMALL, tables="methods", each=1).stdout
 assert " 0 trainings to do" in again, again
+
+# Boosting-WTAL: what train_boosting finds on the same world with the same options.
+assert rows["Boosting-WTAL alone"][0] != "–" != rows["Boosting-WTAL alone, chance"][0], rows
+assert "Boosting-WTAL alone − Boosting-WTAL alone, chance" in compared
+[boosting] = [c for c in cells("methods").values() if c["key"]["training"].get("method") == "Boosting-WTAL" and
+              "chance_draws" not in c["key"]["judged"]]
+options = {name: boosting["key"]["training"][name] for name in ("rows", "width", "decoder-hidden", "learning-rate", "steps", "seed")}
+assert options["steps"] == 6 and options["rows"] == 64, options
+[world] = (work / "methods/worlds").iterdir()
+subprocess.run(command(programs / "train_boosting", "--data", world, "--out", work / "boosting",
+                       *[word for name, value in options.items() for word in ("--" + name, value)]), check=True, capture_output=True)
+final = json.loads((work / "boosting/metrics.jsonl").read_text().splitlines()[-1])
+assert boosting["rounds"][-1]["map"]["cbp"]["averages"] == final["average_map"], (boosting, final)
+reproduce("methods", *SMALL, "--rows", "Boosting", "--best-of-test", 4, tables="methods", each=1)
+best = json.loads(tables("methods")["methods-best-of-test.json"])["rows"]
+assert [row[0] for row in best] == ["Boosting-WTAL alone"] and float(best[0][3].split()[0]) >= float(best[0][2].split()[0]), best
 
 # ---- the best of a run by the test videos: a table of its own that says so, never in place of the last step's numbers
 plain = {row[0]: row for row in json.loads(tables("steps")["main.json"])["rows"]}
