@@ -56,7 +56,7 @@ def without_preprocessor(text):
                 for name, value in zip(names, use[2].split(", ", len(names) - 1)):
                     body = re.sub(rf"##\s*{name}\b|\b{name}\b(?:\s*##)?", lambda _, v=value: v, body)
                 line = body
-            elif re.match(r"\s*(?:TANDEM_NAMESPACE_(?:BEGIN|END)|__extension__)$", line):
+            elif re.match(r"\s*(?:TANDEM_NAMESPACE_(?:BEGIN|END)|TANDEM_\w+_ONLY\(\w+\)|__extension__)$", line):
                 line = ""
             out.append(line)
             comment = comment + [line.strip()[3:]] if line.startswith("///") and not line.startswith("///<") else []
@@ -318,6 +318,8 @@ class Reader:
             return Declaration("function", returns_pointer[1], code, line)
         if pointer := re.search(r"\(\*(\w+)\)\(", code):
             return Declaration("variable", pointer[1], code, line)
+        if owner is None and code.rstrip("; ").endswith("= delete"):  # only says what is wrong
+            return None
         if is_function:
             operator = re.search(r"\boperator ?(\(\)|\[\]|[^\w\s]+|[\w:&<> ]+)$", before)
             sign = operator[1].strip() if operator else ""

@@ -71,7 +71,9 @@ TEST_CASE("backward: all views, gradients by differences") {
 TEST_CASE("backward: what cannot work is refused") {
   const Tensor<double> x = tensor<double>({1, 2});
   CHECK(check::message([&] { x.backward(x); }) ==
-        "[backward] this tensor does not depend on anything that requires a gradient");
+        "[backward] this tensor does not depend on anything that requires a gradient (or was "
+        "computed "
+        "under NoGrad)");
   x.requires_grad_();
   CHECK(check::message([&] { mul(x, x).backward(); }) ==
         "[backward] a tensor of shape (2,) is not one number: give the gradient to start from");

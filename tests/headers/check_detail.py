@@ -39,7 +39,9 @@ OFFERED = {
     "cpu/sum.hpp": "SumDense",
     "cpu/window3d.hpp": "Window3d WindowAxis as_volume require_window window3d",
     # What several ops are made of.
-    "ops/parts/common.hpp": "require_cpu require_each_defined require_kernels require_same_device",
+    "ops/parts/common.hpp":
+        "element_types_differ_convert_one ids_are_int64_convert_by_to_int64 require_cpu require_each_defined "
+        "require_kernels require_same_device these_are_not_floats_convert_by_to_float",
     "ops/parts/elementwise.hpp":
         "copy_into each_element each_into elementwise_loop map map_into require_map saving_input saving_output",
     "ops/parts/extremum.hpp": "extremum find_extremum",

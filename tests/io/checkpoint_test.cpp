@@ -85,6 +85,11 @@ TEST_CASE("checkpoint: what is saved is read back, and its checksums agree") {
   view.tensors[0].tensor = view.tensors[0].tensor.transpose(0, 1);
   save_checkpoint(dir.path("view"), view);
   CHECK(load_checkpoint<float>(dir.path("view")).tensors[0].tensor.at({6, 4}) == 34);
+  // Another element type.
+  save_checkpoint(dir.path("double"), Checkpoint<double>{{{"w", ones<double>({2})}}, {}, ""});
+  CHECK(message_of(dir.path("double")) ==
+        "[checkpoint] " + dir.path("double") +
+            ": \"w\" has float64 elements, float32 was asked for: call load_checkpoint<double>");
 }
 
 TEST_CASE("checkpoint: each flipped bit is noticed, and the tensor named where it is in one") {

@@ -42,6 +42,7 @@ TEST_CASE("a reader that was given another format says which") {
       {write("p.html", "<!DOCTYPE html><html>"s), "an HTML page: was the download refused?"},
       {write("lfs", "version https://git-lfs.github.com/spec/v1\n"s),
        "a pointer of Git LFS: `git lfs pull`"},
+      {write("labels.txt", "0 walk\n1 run\n2 jump\n"s), "a text file"},
   };
   for (const auto& [path, what] : cases) {
     CAPTURE(path);
@@ -50,6 +51,8 @@ TEST_CASE("a reader that was given another format says which") {
     CHECK(contains(message, "; it looks like " + what));
   }
   CHECK_FALSE(contains(as_safetensors(write("x", std::string(90, '\1'))), "looks like"));
+  CHECK(
+      contains(as_safetensors(write("x", std::string(90, 'x'))), ", so it is no safetensors file"));
   CHECK(contains(as_safetensors(write("e", "short")), "the file has 5 bytes, expected at least 8"));
   CHECK(contains(error_of([&] { io::load_npy(dir.path("x.safetensors")); }),
                  "; it looks like a safetensors file, which io::load_safetensors reads"));

@@ -78,5 +78,20 @@ TEST_CASE("cross_entropy: thread counts and messages") {
         }) == "[cross_entropy] class id 3 of row 1 is out of range: there are 3 classes");
   CHECK(check::message([] {
           cross_entropy(zeros<float>({2, 3}), zeros<float>({3}));
-        }) == "[cross_entropy] shapes must be equal: logits (2, 3), target (3,)");
+        }) ==
+        "[cross_entropy] the logits have shape (2, 3), the target has shape (3,): floating targets "
+        "are "
+        "probabilities of every class, class ids are int64");
+  CHECK(check::message([] {
+          cross_entropy(zeros<float>({2, 3}), tensor<std::int64_t>({0, -100}));
+        }) ==
+        "[cross_entropy] class id -100 of row 1 is out of range: there are 3 classes (rows are "
+        "left out "
+        "by the option ignore_index)");
+  CHECK(
+      check::message([] {
+        cross_entropy(zeros<float>({2, 3, 5}), zeros<std::int64_t>({2, 5}));
+      }) ==
+      "[cross_entropy] logits of shape (2, 3, 5) need class ids of shape (2, 3), these are (2, 5): "
+      "classes lie along the last axis, permute() them there");
 }

@@ -153,7 +153,8 @@ template <Element T>
 void Tensor<T>::backward(const Tensor& cotangent, bool retain_graph, NeedsAutograd) const {
   tandem::detail::require_defined("backward", "cotangent", cotangent);
   TANDEM_CHECK(impl("backward").node, "backward",
-               "this tensor does not depend on anything that requires a gradient");
+               "this tensor does not depend on anything that requires a gradient (or was computed "
+               "under NoGrad)");
   TANDEM_CHECK(cotangent.shape() == shape(), "backward", "the cotangent has shape ",
                cotangent.shape(), ", the tensor ", shape());
   if constexpr (FloatingElement<T>) {

@@ -182,6 +182,8 @@ struct Mask {
     }
   }
   TANDEM_ALWAYS_INLINE bool all() const { return !(~*this).any(); }
+  /// No one truth for all lanes: no `if`, `?:`, `&&` of masks.
+  explicit operator bool() const = delete;  // use select(mask, a, b); & | ~ for && || !
 
  private:
   using Int = typename detail::IntOfSize<sizeof(T)>::Signed;

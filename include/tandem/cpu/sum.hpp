@@ -18,9 +18,27 @@
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
+namespace detail {
+
+// Specialized, since compilers give functions of a condition over std::is_… different symbols.
+template <class T>
+struct SumType {
+  using type = std::int64_t;
+};
+template <>
+struct SumType<float> {
+  using type = float;
+};
+template <>
+struct SumType<double> {
+  using type = double;
+};
+
+}  // namespace detail
+
 /// What a sum over T is: T for floating types, std::int64_t for integers and bool.
 template <class T>
-using SumOf = std::conditional_t<std::is_floating_point_v<T>, T, std::int64_t>;
+using SumOf = typename detail::SumType<T>::type;
 
 namespace detail {
 

@@ -2,7 +2,7 @@
 /// Checkpoints: everything that a resumed run needs, in one safetensors file that Python reads too.
 ///
 /// Tensors: parameters and optimizer state by name. Metadata: the step counters, the options of the
-/// run as JSON, the program's version. The random state is not a tensor: all draws are functions of
+/// run (any text, such as JSON), the program's version. The random state is not a tensor: all draws are functions of
 /// the seed (an option) and the step. The file is replaced atomically, so a kill at any moment
 /// leaves either the old checkpoint or the new one.
 ///
@@ -29,7 +29,7 @@ template <FloatingElement T>
 struct Checkpoint {
   std::vector<nn::Named<T>> tensors;   ///< parameters, states of optimizers: all by name
   std::vector<std::int64_t> counters;  ///< whatever counts the program keeps
-  std::string options;                 ///< JSON
+  std::string options;                 ///< any text; the programs here write JSON
   /// Further metadata by name: whatever a reader of the file may want to know
   Metadata notes = {};
   /// What was read has checksums, and they agree. False for a file of format 1.
@@ -158,6 +158,11 @@ Checkpoint<T> load_checkpoint(const std::string& path) {
       TANDEM_CHECK(now == written, "checkpoint", path, " is damaged: the tensor \"", name,
                    "\" has the checksum ", now, ", it was written with ", written);
     }
+    const ElementKind kind = file.at(name).kind;
+    TANDEM_CHECK(file.at(name).template holds<T>() || !file.is_floating(name), "checkpoint", path,
+                 ": \"", name, "\" has ", kind_name(kind), " elements, ", dtype_of<T>,
+                 " was asked for: call load_checkpoint<",
+                 kind == ElementKind::f64 ? "double" : "float", ">");
     out.tensors.push_back({name, file.get<T>(name).clone()});
   }
   return out;

@@ -45,7 +45,10 @@ inline std::string looks_like(std::string_view bytes) {
     }
     if (length < 100'000'000) return note("a safetensors file, which io::load_safetensors reads");
   }
-  return {};
+  bool text = bytes.size() >= 8;
+  for (const char c : bytes.substr(0, 256))
+    text = text && ((c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t');
+  return text ? note("a text file") : std::string();
 }
 
 }  // namespace io

@@ -142,6 +142,7 @@ class SafetensorsFile {
     std::memcpy(&length, file->data(), 8);
     if (length > size - 8) {
       error("the header of ", length, " bytes runs past the end of the file (", size, " bytes)",
+            length > detail::kMaxSafetensorsHeader ? ", so it is no safetensors file" : "",
             looks_like(file->text()));
     }
     if (length > detail::kMaxSafetensorsHeader) {

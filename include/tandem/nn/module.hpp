@@ -158,6 +158,8 @@ template <FloatingElement T>
 class Module : public RefCounted {
  public:
   Module() = default;
+  Module(const Module&) = delete;  // share it by Ref, or load_state_dict() into another
+  Module& operator=(const Module&) = delete;
   ~Module() override {
     if (place_) place_->module = nullptr;
   }

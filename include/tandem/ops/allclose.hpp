@@ -48,5 +48,6 @@ bool allclose(const Tensor<T>& a, const Tensor<T>& b, const Tolerance& tolerance
     return all(close).item();
   }
 }
+TANDEM_ONE_TYPE_ONLY(allclose)
 
 TANDEM_NAMESPACE_END

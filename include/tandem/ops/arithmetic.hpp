@@ -321,5 +321,9 @@ TANDEM_UPDATE(-=, "sub in place", formula::Sub)
 TANDEM_UPDATE(*=, "mul in place", formula::Mul)
 TANDEM_UPDATE(/=, "div in place", formula::Div)
 #undef TANDEM_UPDATE
+TANDEM_ONE_TYPE_ONLY(add)
+TANDEM_ONE_TYPE_ONLY(sub)
+TANDEM_ONE_TYPE_ONLY(mul)
+TANDEM_ONE_TYPE_ONLY(div)
 
 TANDEM_NAMESPACE_END

@@ -85,5 +85,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> bce_with_logits(const Tensor<T>
                                                                  Reduction reduction) {
   return bce_with_logits(x, target, BceOptions<T>{.reduction = reduction});
 }
+TANDEM_ONE_TYPE_ONLY(bce_with_logits)
 
 TANDEM_NAMESPACE_END

@@ -170,5 +170,11 @@ inline Tensor<bool> operator|(const Tensor<bool>& a, const Tensor<bool>& b) {
   return logical_or(a, b);
 }
 inline Tensor<bool> operator!(const Tensor<bool>& a) { return logical_not(a); }
+TANDEM_ONE_TYPE_ONLY(eq)
+TANDEM_ONE_TYPE_ONLY(ne)
+TANDEM_ONE_TYPE_ONLY(lt)
+TANDEM_ONE_TYPE_ONLY(le)
+TANDEM_ONE_TYPE_ONLY(gt)
+TANDEM_ONE_TYPE_ONLY(ge)
 
 TANDEM_NAMESPACE_END

@@ -31,5 +31,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cosine_similarity(const Tensor<
                z.shape());
   return sum(mul(normalize(x, d, eps), normalize(z, d, eps)), d);
 }
+TANDEM_ONE_TYPE_ONLY(cosine_similarity)
 
 TANDEM_NAMESPACE_END

@@ -201,6 +201,13 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
       x);
 }
 
+template <FloatingElement T, class I>
+requires(!std::is_same_v<I, std::int64_t> &&
+         std::is_integral_v<I>) detail::ids_are_int64_convert_by_to_int64
+    cross_entropy(const Tensor<T>&, const Tensor<I>&,
+                  const std::type_identity_t<CrossEntropyOptions<T>>& options = {})
+= delete;
+
 /// Targets as probabilities of every class (they need not sum to 1; no row is ignored).
 template <FloatingElement T>
 requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
@@ -213,7 +220,9 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> cross_entropy(
                           detail::loss_forward<formula::ComputedLoss<T>, T>);
   autograd::refuse_grad(op, probabilities);
   TANDEM_CHECK(x.rank() >= 1, op, "the logits must have a dimension for the classes");
-  detail::require_same_shape(op, "logits", x, "target", probabilities);
+  TANDEM_CHECK(x.shape() == probabilities.shape(), op, "the logits have shape ", x.shape(),
+               ", the target has shape ", probabilities.shape(),
+               ": floating targets are probabilities of every class, class ids are int64");
   Shape row_shape = x.shape();
   row_shape.erase(row_shape.rank() - 1);
   const std::int64_t classes = x.shape().back(), rows = row_shape.numel();

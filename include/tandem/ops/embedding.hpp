@@ -28,5 +28,9 @@ Tensor<T> embedding(const Tensor<std::int64_t>& ids, const Tensor<T>& weight) {
   detail::check_ids(op, flat.contiguous(), weight.size(0));
   return index_select(weight, 0, flat).reshape(shape);
 }
+template <Element T, Element I>
+requires(!std::is_same_v<I, std::int64_t>) detail::ids_are_int64_convert_by_to_int64
+    embedding(const Tensor<I>&, const Tensor<T>&)
+= delete;
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> exp(const Tensor<T>& x) {
   return detail::saving_output<formula::ExpGradient>("exp", formula::Exp(), x);
 }
+TANDEM_FLOATS_ONLY(exp)
 
 TANDEM_NAMESPACE_END

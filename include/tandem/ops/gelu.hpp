@@ -26,5 +26,6 @@ Tensor<T> gelu(const Tensor<T>& x, GeluForm form) {
   if (form == GeluForm::exact) return gelu(x);
   return detail::saving_input<formula::GeluTanhGradient>("gelu", formula::GeluTanh(), x);
 }
+TANDEM_FLOATS_ONLY(gelu)
 
 TANDEM_NAMESPACE_END

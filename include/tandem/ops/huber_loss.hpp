@@ -60,5 +60,7 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> smooth_l1_loss(
   const Tensor<T> distance = sub(x, target), near = clamp(div(distance, width), -1, 1);
   return detail::reduce_losses(mul(near, sub(distance, mul(near, width / 2))), reduction);
 }
+TANDEM_ONE_TYPE_ONLY(huber_loss)
+TANDEM_ONE_TYPE_ONLY(smooth_l1_loss)
 
 TANDEM_NAMESPACE_END

@@ -119,5 +119,9 @@ Tensor<T> index_select(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& 
     return y;
   }
 }
+template <Element T, Element I>
+requires(!std::is_same_v<I, std::int64_t>) detail::ids_are_int64_convert_by_to_int64
+    index_select(const Tensor<T>&, Dim, const Tensor<I>&)
+= delete;
 
 TANDEM_NAMESPACE_END

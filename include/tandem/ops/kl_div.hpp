@@ -39,5 +39,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> kl_div(const Tensor<T>& x, cons
   const Tensor<T> logs = log(where(some, target, 1));
   return detail::reduce_losses(mul(target, sub(logs, x)), options.reduction);
 }
+TANDEM_ONE_TYPE_ONLY(kl_div)
 
 TANDEM_NAMESPACE_END

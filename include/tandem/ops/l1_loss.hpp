@@ -37,5 +37,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> l1_loss(const Tensor<T>& x,
   detail::require_same_shape(op, "prediction", x, "target", target);
   return detail::reduce_losses(abs(sub(x, target)), reduction);
 }
+TANDEM_ONE_TYPE_ONLY(l1_loss)
 
 TANDEM_NAMESPACE_END

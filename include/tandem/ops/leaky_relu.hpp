@@ -16,5 +16,6 @@ Tensor<T> leaky_relu(const Tensor<T>& x, double slope = 0.01) {
   const formula::LeakyRelu<C> f{static_cast<C>(slope)};
   return detail::saving_input("leaky_relu", f, x, formula::LeakyReluGradient<C>{f.slope});
 }
+TANDEM_FLOATS_ONLY(leaky_relu)
 
 TANDEM_NAMESPACE_END

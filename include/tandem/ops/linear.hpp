@@ -201,5 +201,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> linear(const Tensor<T>& x, cons
       },
       x, weight, bias, residual);
 }
+TANDEM_ONE_TYPE_ONLY(linear)
 
 TANDEM_NAMESPACE_END

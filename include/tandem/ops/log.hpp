@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> log(const Tensor<T>& x) {
   return detail::saving_input<formula::LogGradient>("log", formula::Log(), x);
 }
+TANDEM_FLOATS_ONLY(log)
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> log1p(const Tensor<T>& x) {
   return detail::saving_input<formula::Log1pGradient>("log1p", formula::Log1p(), x);
 }
+TANDEM_FLOATS_ONLY(log1p)
 
 TANDEM_NAMESPACE_END

@@ -100,5 +100,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> logsumexp(const Tensor<T>& x, D
       },
       x);
 }
+TANDEM_FLOATS_ONLY(logsumexp)
 
 TANDEM_NAMESPACE_END

@@ -121,7 +121,7 @@ Tensor<To> converted(const Tensor<From>& x) {
 
 /// What a product of T adds up in.
 template <class T>
-using product_t = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+using product_t = compute_t<T>;
 
 }  // namespace detail
 
@@ -163,5 +163,6 @@ Tensor<detail::product_t<T>> matmul(const Tensor<T>& a, const Tensor<T>& b) {
       },
       a, b);
 }
+TANDEM_ONE_TYPE_ONLY(matmul)
 
 TANDEM_NAMESPACE_END

@@ -53,5 +53,7 @@ template <ArithmeticElement T>
 Tensor<T> minimum(const Tensor<T>& a, const Tensor<T>& b) {
   return detail::larger_or_smaller("minimum", formula::Minimum(), formula::MinimumGradient(), a, b);
 }
+TANDEM_ONE_TYPE_ONLY(maximum)
+TANDEM_ONE_TYPE_ONLY(minimum)
 
 TANDEM_NAMESPACE_END

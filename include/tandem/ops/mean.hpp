@@ -36,5 +36,10 @@ template <FloatingElement T>
 Tensor<T> mean(const Tensor<T>& x) {
   return mean(x, Shape());
 }
+TANDEM_FLOATS_ONLY(mean)
+template <Element T>
+requires(!FloatingElement<T>) detail::these_are_not_floats_convert_by_to_float
+    mean(const Tensor<T>&, const Shape&, bool keepdim = false)
+= delete;
 
 TANDEM_NAMESPACE_END

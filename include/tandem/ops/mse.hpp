@@ -46,5 +46,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> mse(const Tensor<T>& x, const T
       },
       x, target);
 }
+TANDEM_ONE_TYPE_ONLY(mse)
 
 TANDEM_NAMESPACE_END

@@ -39,7 +39,8 @@ inline void require_class_ids(const char* op, const std::int64_t* ids, std::int6
   for (std::int64_t r = 0; r < rows; ++r) {
     if (ignore && ids[r] == *ignore) continue;
     TANDEM_CHECK(ids[r] >= 0 && ids[r] < classes, op, "class id ", ids[r], " of row ", r,
-                 " is out of range: there are ", classes, " classes");
+                 " is out of range: there are ", classes, " classes",
+                 ids[r] < 0 ? " (rows are left out by the option ignore_index)" : "");
   }
 }
 
@@ -54,7 +55,10 @@ void require_class_loss(const char* op, const char* what, const Tensor<T>& x,
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
   TANDEM_CHECK(ids.shape() == rows, op, what, " of shape ", x.shape(), " need class ids of shape ",
-               rows, ", these are ", ids.shape());
+               rows, ", these are ", ids.shape(),
+               x.rank() > 2 && ids.rank() == rows.rank() && ids.size(0) == rows[0]
+                   ? ": classes lie along the last axis, permute() them there"
+                   : "");
   const std::int64_t classes = x.size(-1);
   TANDEM_CHECK(classes > 0 || ids.numel() == 0, op, what, " of shape ", x.shape(),
                " have no classes");
@@ -110,5 +114,10 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> nll_loss(
   detail::require_class_loss("nll_loss", "log-probabilities", x, ids, options);
   return detail::class_loss(x, ids, options);
 }
+template <Element T, Element I>
+requires(!std::is_same_v<I, std::int64_t>) detail::ids_are_int64_convert_by_to_int64
+    nll_loss(const Tensor<T>&, const Tensor<I>&,
+             const std::type_identity_t<NllOptions<T>>& options = {})
+= delete;
 
 TANDEM_NAMESPACE_END

@@ -97,5 +97,6 @@ template <FloatingElement T>
 Tensor<T> norm(const Tensor<T>& x, double p = 2) {
   return norm(x, p, Shape());
 }
+TANDEM_FLOATS_ONLY(norm)
 
 TANDEM_NAMESPACE_END

@@ -120,5 +120,6 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> normalize(const Tensor<T>& x, D
       },
       x);
 }
+TANDEM_FLOATS_ONLY(normalize)
 
 TANDEM_NAMESPACE_END

@@ -38,5 +38,6 @@ Tensor<T> pow(const Tensor<T>& x, double p) {
       },
       x);
 }
+TANDEM_FLOATS_ONLY(pow)
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> quick_gelu(const Tensor<T>& x) {
   return detail::saving_input<formula::QuickGeluGradient>("quick_gelu", formula::QuickGelu(), x);
 }
+TANDEM_FLOATS_ONLY(quick_gelu)
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> relu(const Tensor<T>& x) {
   return detail::saving_output<formula::ReluGradient>("relu", formula::Relu(), x);
 }
+TANDEM_FLOATS_ONLY(relu)
 
 TANDEM_NAMESPACE_END

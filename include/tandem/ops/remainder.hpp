@@ -56,5 +56,6 @@ requires(std::is_arithmetic_v<S>) Tensor<T> remainder(const Tensor<T>& a, S b) {
   }
   return out;
 }
+TANDEM_ONE_TYPE_ONLY(remainder)
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> rsqrt(const Tensor<T>& x) {
   return detail::saving_output<formula::RsqrtGradient>("rsqrt", formula::Rsqrt(), x);
 }
+TANDEM_FLOATS_ONLY(rsqrt)
 
 TANDEM_NAMESPACE_END

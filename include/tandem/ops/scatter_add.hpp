@@ -54,5 +54,9 @@ Tensor<T> scatter_add(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& i
     return y;
   }
 }
+template <Element T, Element I>
+requires(!std::is_same_v<I, std::int64_t>) detail::ids_are_int64_convert_by_to_int64
+    scatter_add(const Tensor<T>&, Dim, const Tensor<I>&, const Tensor<T>&)
+= delete;
 
 TANDEM_NAMESPACE_END

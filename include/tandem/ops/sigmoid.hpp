@@ -17,5 +17,6 @@ template <FloatingElement T>
 Tensor<T> sigmoid(const Tensor<T>& x) {
   return detail::saving_output<formula::SigmoidGradient>("sigmoid", formula::Sigmoid(), x);
 }
+TANDEM_FLOATS_ONLY(sigmoid)
 
 TANDEM_NAMESPACE_END

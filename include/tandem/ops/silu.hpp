@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> silu(const Tensor<T>& x) {
   return detail::saving_input<formula::SiluGradient>("silu", formula::Silu(), x);
 }
+TANDEM_FLOATS_ONLY(silu)
 
 TANDEM_NAMESPACE_END

@@ -24,5 +24,7 @@ template <FloatingElement T>
 Tensor<T> cos(const Tensor<T>& x) {
   return detail::saving_input<formula::CosGradient>("cos", formula::Cos(), x);
 }
+TANDEM_FLOATS_ONLY(sin)
+TANDEM_FLOATS_ONLY(cos)
 
 TANDEM_NAMESPACE_END

@@ -302,5 +302,7 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> log_softmax(const Tensor<T>& x,
                                                              const Tensor<bool>& mask = {}) {
   return detail::softmax_along<true>("log_softmax", x, dim, mask);
 }
+TANDEM_FLOATS_ONLY(softmax)
+TANDEM_FLOATS_ONLY(log_softmax)
 
 TANDEM_NAMESPACE_END

@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> softplus(const Tensor<T>& x) {
   return detail::saving_input<formula::SoftplusGradient>("softplus", formula::Softplus(), x);
 }
+TANDEM_FLOATS_ONLY(softplus)
 
 TANDEM_NAMESPACE_END

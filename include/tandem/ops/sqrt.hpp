@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> sqrt(const Tensor<T>& x) {
   return detail::saving_output<formula::SqrtGradient>("sqrt", formula::Sqrt(), x);
 }
+TANDEM_FLOATS_ONLY(sqrt)
 
 TANDEM_NAMESPACE_END

@@ -22,9 +22,26 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// float for bfloat16, int64 for integers and bool, T itself otherwise.
+/// What a sum of T is: T itself where it is floating, int64 for integers and bool. Specialized,
+/// since compilers give functions of a condition over a concept different symbols.
 template <class T>
-using sum_t = std::conditional_t<FloatingElement<T>, T, std::int64_t>;
+struct SumType {
+  using type = std::int64_t;
+};
+template <>
+struct SumType<float> {
+  using type = float;
+};
+template <>
+struct SumType<double> {
+  using type = double;
+};
+template <>
+struct SumType<bfloat16> {
+  using type = bfloat16;
+};
+template <class T>
+using sum_t = typename SumType<T>::type;
 
 /// The given dimensions as bits; none given means all.
 inline unsigned dim_bits(const char* op, const Shape& dims, int rank) {

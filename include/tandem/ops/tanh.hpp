@@ -14,5 +14,6 @@ template <FloatingElement T>
 Tensor<T> tanh(const Tensor<T>& x) {
   return detail::saving_output<formula::TanhGradient>("tanh", formula::Tanh(), x);
 }
+TANDEM_FLOATS_ONLY(tanh)
 
 TANDEM_NAMESPACE_END

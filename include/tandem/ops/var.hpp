@@ -97,5 +97,7 @@ template <FloatingElement T>
 Tensor<T> stddev(const Tensor<T>& x) {
   return stddev(x, Shape());
 }
+TANDEM_FLOATS_ONLY(var)
+TANDEM_FLOATS_ONLY(stddev)
 
 TANDEM_NAMESPACE_END

@@ -68,6 +68,11 @@ Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a, const Tensor<
   return out;
 }
 
+template <Element A, Element B>
+requires(!std::is_same_v<A, B>) detail::element_types_differ_convert_one
+    where(const Tensor<bool>&, const Tensor<A>&, const Tensor<B>&)
+= delete;
+
 template <Element T, class S>
 requires(std::is_arithmetic_v<S>) Tensor<T> where(const Tensor<bool>& condition, const Tensor<T>& a,
                                                   S b) {

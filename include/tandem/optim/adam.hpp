@@ -93,6 +93,7 @@ class AdamBase final : public Optimizer<T> {
       : AdamBase(detail::numbered(parameters), options) {}
   explicit AdamBase(const std::vector<nn::Named<T>>& parameters, const AdamOptions& options = {})
       : AdamBase(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
+  AdamBase(const nn::Module<T>&, AdamOptions = {}) = delete;  // give module.named_parameters()
   explicit AdamBase(const std::vector<ParameterGroup<T>>& groups, const AdamOptions& options = {})
       : Optimizer<T>(groups, options.learning_rate), options_(options) {
     TANDEM_CHECK(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,

@@ -62,6 +62,7 @@ class Sgd final : public Optimizer<T> {
       : Sgd(detail::numbered(parameters), options) {}
   explicit Sgd(const std::vector<nn::Named<T>>& parameters, const SgdOptions& options = {})
       : Sgd(std::vector<ParameterGroup<T>>{{.parameters = parameters}}, options) {}
+  Sgd(const nn::Module<T>&, SgdOptions = {}) = delete;  // give module.named_parameters()
   explicit Sgd(const std::vector<ParameterGroup<T>>& groups, const SgdOptions& options = {})
       : Optimizer<T>(groups, options.learning_rate), options_(options) {
     detail::require_number("sgd", "momentum", options.momentum);

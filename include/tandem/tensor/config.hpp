@@ -7,6 +7,16 @@
 #include "compile_with_-std=c++20"
 #endif
 
+// Debian 12's clang++ is version 14. (Apple counts its versions otherwise.)
+#if defined(__clang__) && !defined(__apple_build_version__) && __clang_major__ < 16
+#error \
+    "tandem needs Clang 16 or newer, or g++ 12: this Clang is older (on Debian 12 install clang-16, call clang++-16)"
+#include "compile_with_clang_16_or_newer"
+#elif defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 12
+#error "tandem needs g++ 12 or newer, or Clang 16: this g++ is older"
+#include "compile_with_gcc_12_or_newer"
+#endif
+
 #define TANDEM_VERSION_MAJOR 0
 #define TANDEM_VERSION_MINOR 1
 #define TANDEM_VERSION_PATCH 0

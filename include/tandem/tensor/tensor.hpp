@@ -404,6 +404,7 @@ class Tensor {
   Tensor to(Device device, NeedsTo = {}) const;
   template <Element U>
   Tensor<U> to(NeedsTo = {}) const;
+  void to(DType) const = delete;  // the type is an argument of the template: x.to<double>()
 
   // --- for autograd and ops ----------------------------------------------------------------------
   /// The node of the graph that this tensor is the result or the leaf of; null without a gradient.

@@ -15,6 +15,10 @@ namespace detail {
 /// What the operators of tensors of two element types are deleted with, so that the compiler says it:
 /// types are not mixed silently, x.to<double>() says where one is converted.
 struct element_types_differ_convert_one;
+/// The same for masks, integers and pixels given to an op that computes with fractions.
+struct these_are_not_floats_convert_by_to_float;
+/// The same for class ids and indices that are no int64.
+struct ids_are_int64_convert_by_to_int64;
 
 /// require_defined for a list.
 template <Element T>
@@ -53,5 +57,17 @@ void require_kernels(const char* op, const Tensor<T>& x, const Slots&... slots) 
 }
 
 }  // namespace detail
+
+// What an op of floats, and one of tensors of one type, says of others.
+#define TANDEM_FLOATS_ONLY(op)                                                       \
+  template <Element T, class... Rest>                                                \
+  requires(!FloatingElement<T>) detail::these_are_not_floats_convert_by_to_float op( \
+      const Tensor<T>&, const Rest&...)                                              \
+  = delete;
+#define TANDEM_ONE_TYPE_ONLY(op)                                               \
+  template <Element A, Element B, class... Rest>                               \
+  requires(!std::is_same_v<A, B>) detail::element_types_differ_convert_one op( \
+      const Tensor<A>&, const Tensor<B>&, const Rest&...)                      \
+  = delete;
 
 TANDEM_NAMESPACE_END
