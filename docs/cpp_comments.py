@@ -61,7 +61,8 @@ def without_preprocessor(text):
             out.append(line)
             comment = comment + [line.strip()[3:]] if line.startswith("///") and not line.startswith("///<") else []
         i += 1
-    text = re.sub(r"\b(?:TANDEM_FORMULA|TANDEM_HOST_DEVICE|TANDEM_ALWAYS_INLINE|TANDEM_NOINLINE)\b ?", "", "\n".join(out))
+    words = r"\b(?:TANDEM_FORMULA|TANDEM_HOST_DEVICE|TANDEM_ALWAYS_INLINE|TANDEM_NOINLINE)\b ?"
+    text = "\n".join(line if line.lstrip().startswith("///") else re.sub(words, "", line) for line in out)
     return text, documented
 
 

@@ -364,16 +364,21 @@ class Page:
     def borrowed(self, name):
         """What `using detail::…` of a header makes public: signatures and comments stand where it is declared."""
         text = (HEADERS / name).read_text()
-        wanted = re.findall(r"^using detail::(\w+);", text, re.M)
+        wanted = re.findall(r"^using (?:detail|formula|autograd|cpu|tandem)::(\w+);", text, re.M)
         read = [cpp_comments.header_of(HEADERS / part, part, private=True)
-                for part in re.findall(r'#include "tandem/([\w/]+\.hpp)"', text) + ["tensor/absent.hpp"]]
+                for part in re.findall(r'#include "tandem/([\w/]+\.hpp)"', text) +
+                ["tensor/absent.hpp", "autograd/accumulate.hpp", "cuda/queue.hpp"]]
         for word in wanted:
-            found = [(r, d) for r in read for d in r.found if d.name == word and d.namespace == "detail" and d.doc]
-            if not found:
-                self.note_missing(name, f"extend::{word}")
-                continue
+            found = [(r, d) for r in read for d in r.found if d.name == word and d.doc]
             title = f"extend::{word}"
+            opened = [r.doc for r in read if r.doc and r.doc[0].startswith(f" {word}: ")]  # what a header begins with
+            if not found and not opened:
+                self.note_missing(name, title)
+                continue
             self.heading(3, f"`{title}`", [title])
+            if not found:
+                self.lines += markdown(opened[0]) + [""]
+                continue
             self.code([line for _, d in found for line in signature(d.signature)])
             for _, d in found:
                 self.lines += markdown(d.doc) + [""]

@@ -18,6 +18,49 @@
 ///   }
 ///   cube(tensor<float>({2, -1}));   // → [8., -1.]
 ///
+/// A formula is one text for a SIMD vector V of the CPU and for one number on a GPU: no `if`, `?:`,
+/// `&&`, `||` or `!` of its operands. Comparisons (`<`, `<=`, `>`, `>=`, `==`, `!=`) give a truth per
+/// lane; `&` and `|` join them, and `select(x > t, a, b)` chooses by them. Numbers are written
+/// `V(extend::element_t<V>(3))`. There are `+`, `-`, `*`, `/` and these functions: `exp`, `log`, `log1p`,
+/// `sqrt`, `tanh`, `erf`, `sin`, `cos`, `floor`, `abs`, `fma(a, b, c)` = a·b + c, `min` and `max` (b if
+/// either is NaN), `max_nan` (NaN if either is) and `select`. TANDEM_FORMULA makes the formula a part of
+/// its caller, for each instruction set; without it programs are slow or do not link.
+///
+/// map() and map_into() apply a formula to tensors that broadcast, without a graph:
+///
+///   struct Twice {
+///     template <class V> TANDEM_FORMULA V operator()(V x) const { return x + x; }
+///   };
+///   extend::map("twice", Twice(), tensor<float>({2, 3}));   // → [4., 6.]
+///   const Tensor<float> out = zeros<float>({2});
+///   extend::map_into(out, Twice(), tensor<float>({5}));
+///   out;                                                    // → [10., 10.]
+///
+/// An op of two inputs, of which either may be broadcast: what a gradient is not asked for stays
+/// undefined, and sum_to_shape() sums it over the dimensions in which its input was repeated:
+///
+///   struct Product {
+///     template <class V> TANDEM_FORMULA V operator()(V x, V s) const { return x * s; }
+///   };
+///   template <FloatingElement T>
+///   Tensor<T> scaled(const Tensor<T>& x, const Tensor<T>& s) {   // y = x·s
+///     const char* const op = "scaled";
+///     extend::require_defined(op, "x", x, "s", s);
+///     return extend::record(op, extend::map(op, Product(), x, s),
+///         [op, x = extend::save(x), s = extend::save(s)](const Tensor<T>& dy, extend::Needs need) {
+///           Tensor<T> dx, ds;
+///           const auto part = [&](const Tensor<T>& other, const Shape& shape) {
+///             return extend::sum_to_shape(extend::map(op, Product(), dy, other), shape);
+///           };
+///           if (need[0]) dx = part(s.get(), x.get().shape());
+///           if (need[1]) ds = part(x.get(), s.get().shape());
+///           return std::tuple(dx, ds);
+///         }, x, s);
+///   }
+///   scaled(tensor<float>({{1, 2}, {3, 4}}), tensor<float>({10, 1}));   // → [[10., 2.], [30., 4.]]
+///   extend::gradcheck([](const auto& x) { return scaled(x[0], x[1]); },
+///                     {ones<double>({2, 3}), ones<double>({3})});
+///
 /// Any other op checks its arguments (the door), computes on plain pointers, and calls record():
 ///
 ///   template <FloatingElement T>
@@ -39,7 +82,7 @@
 ///   energy(tensor<float>({{1, 2}, {3, 4}}));   // → [5., 25.]
 ///   extend::gradcheck([](const auto& x) { return energy(x[0]); }, {ones<double>({2, 3})});
 ///
-///   the graph        record, record_list, save, Saved, Needs, needs_grad, refuse_grad
+///   the graph        record, record_list, save, Saved, Needs, needs_grad, refuse_grad, sum_to_shape
 ///   its check        gradcheck, make_strided
 ///   the door         require_defined, require_same_device, require_cpu, require_kernels, TANDEM_CHECK
 ///   elementwise      saving_input, saving_output, map, map_into; in formulas element_t
@@ -69,6 +112,7 @@ using autograd::record_list;
 using autograd::refuse_grad;
 using autograd::save;
 using autograd::Saved;
+using autograd::sum_to_shape;
 // Difference quotients against backward(), and an input with strides to try it on.
 using autograd::make_strided;
 using tandem::gradcheck;

@@ -73,6 +73,13 @@ case $kind in
       -DCMAKE_PREFIX_PATH="$work/prefix" -DEXPECTED_VERSION="$version"
     cmake --build "$work/build" --target consumer_image
     "$work/build/consumer_image" "$work"
+    # What was not installed is missed in a sentence that says how it would have been.
+    mkdir "$work/without"
+    printf 'cmake_minimum_required(VERSION 3.25)\nproject(without LANGUAGES CXX)\n%s\n' \
+      'find_package(tandem REQUIRED COMPONENTS compiled)' > "$work/without/CMakeLists.txt"
+    if cmake -S "$work/without" -B "$work/without/build" -DCMAKE_CXX_COMPILER="$cxx" \
+        -DCMAKE_PREFIX_PATH="$work/prefix" 2> "$work/without/said"; then exit 1; fi
+    grep -q -e '-DTANDEM_COMPILED=ON' "$work/without/said"
     ;;
   pkg_config)
     cmake --install "$build" --prefix "$work/first"

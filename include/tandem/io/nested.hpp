@@ -45,7 +45,7 @@ class Nested {
     return shape_ != nullptr ? leaf() && elements_->text : value_ && value_->is_string();
   }
 
-  /// Items of a list. Errors: no list.
+  /// The items of a list, and one of them. Errors: no list; an index beyond them.
   std::size_t size() const {
     if (!is_list()) wrong("a list");
     return shape_ != nullptr ? static_cast<std::size_t>((*shape_)[dim_]) : value_->size();
@@ -60,6 +60,7 @@ class Nested {
       return Nested((*value_)[inner.offset_]);
     return inner;
   }
+  /// The number or the text that stands here. Errors: something else does.
   double number() const {
     if (!is_number()) wrong("a number");
     return shape_ != nullptr ? elements_->numbers[offset_] : value_->number();

@@ -214,6 +214,7 @@ class NpzWriter {
  public:
   explicit NpzWriter(const std::string& path) : path_(path), file_(path) {}
 
+  /// Writes an array at once; x may change afterwards. Errors: an undefined tensor; a full disk.
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
     tandem::detail::require_defined("npz", concat("'", name, "'"), x);

@@ -337,6 +337,9 @@ class SafetensorsWriter {
  public:
   Metadata metadata;
 
+  /// Adds a tensor with its own element type. The counts of batch norms, "num_batches_tracked", are
+  /// of the module's type and stay it; save_safetensors() writes them as int64, as PyTorch does.
+  /// Errors: an undefined tensor, one on a GPU, a name that was added already.
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
     tandem::detail::require_defined("safetensors", concat("'", name, "'"), x);

@@ -22,7 +22,8 @@ namespace optim {
 ///                             {.parameters = head.named_parameters(), .weight_decay = 0}},
 ///                            {.learning_rate = 1e-4, .weight_decay = 0.05});
 ///
-/// Names must differ between groups as in one list.
+/// Names must differ between groups as in one list; tensors of no module get theirs by hand:
+/// `.parameters = {{"scale", scale}}`.
 template <FloatingElement T>
 struct ParameterGroup {
   std::vector<nn::Named<T>> parameters;

@@ -20,9 +20,10 @@ inline void require_part(const char* what, double value) {
 
 /// Linear warm-up, then a constant, or half a cosine down to `final_factor`.
 ///   step < warmup:  (step + 1)/warmup
-///   cosine:         final + (1 − final)·(1 + cos(π·progress))/2, progress = (step − warmup)/(total
-///   − warmup)
+///   cosine:         final + (1 − final)·(1 + cos(π·progress))/2,
+///                   progress = (step − warmup)/(total − warmup)
 ///                                                                [Loshchilov & Hutter 2017, eq. 5]
+///
 ///   using Kind = optim::Schedule::Kind;
 ///   const optim::Schedule schedule{.kind = Kind::cosine, .warmup = 2, .total = 6};
 ///   for (int step = 0; step < 7; ++step) factors.push_back(schedule.factor(step));
@@ -214,9 +215,9 @@ class Plateau {
   }
   /// What to multiply the base rate with now.
   double factor() const { return state_.factor; }
-  /// What update() has found so far; and puts that of another run in its place.
+  /// What update() has found so far.
   const State& state() const { return state_; }
-  /// Errors: a factor outside [0, 1]; negative counts.
+  /// Puts what another run has found in its place. Errors: a factor outside [0, 1]; negative counts.
   void load_state(const State& state) {
     TANDEM_CHECK(state.factor >= 0 && state.factor <= 1 && state.bad >= 0 && state.cool >= 0,
                  "plateau", "a state has a factor from 0 to 1 and counts from 0 on, this one has ",

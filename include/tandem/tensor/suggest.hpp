@@ -50,7 +50,7 @@ std::string_view closest_word(std::string_view word, const Words& candidates) {
   return best;
 }
 
-/// "; did you mean \"x\"?" or "", to end an error message with.
+/// `; did you mean "x"?` or nothing, to end an error message with.
 template <class Words>
 std::string did_you_mean(std::string_view word, const Words& candidates) {
   const std::string_view best = closest_word(word, candidates);
