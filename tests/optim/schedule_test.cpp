@@ -149,6 +149,10 @@ TEST_CASE("optimizers: decay_matrices_only, states of a list and of groups; wron
                                   {.parameters = layer.named_parameters(), .weight_decay = 0}},
                                  {.weight_decay = 0.1});
   CHECK(both.parameters().size() == 3);
+  // Tensors alone have their place for a name.
+  const optim::AdamW<float> unnamed(
+      {{.parameters = head.parameters()}, {.parameters = layer.parameters(), .weight_decay = 0}});
+  CHECK(unnamed.state()[2].name.starts_with("2."));
   using Groups = std::vector<optim::ParameterGroup<float>>;
   const auto named = layer.named_parameters();
   CHECK(check::message([&] {

@@ -67,7 +67,8 @@ class Optimizer {
                              group.learning_rate_factor);
       detail::require_number("optimizer", "a weight decay", group.weight_decay.value_or(0));
       for (const nn::Named<T>& p : group.parameters) {
-        parameters.push_back(p);
+        parameters.push_back(
+            {p.name.empty() ? std::to_string(parameters.size()) : p.name, p.tensor});
         group_of_.push_back(numbers_.size());
       }
       numbers_.push_back({group.learning_rate_factor, group.weight_decay});

@@ -15,6 +15,17 @@
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
+/// What a group holds: parameters with names, as named_parameters() gives them, or tensors alone, as
+/// parameters() does, which the optimizer calls by their place among all.
+template <FloatingElement T>
+struct ParameterList : std::vector<nn::Named<T>> {
+  using std::vector<nn::Named<T>>::vector;
+  ParameterList(const std::vector<nn::Named<T>>& named) : std::vector<nn::Named<T>>(named) {}
+  ParameterList(const std::vector<Tensor<T>>& tensors) {
+    for (const Tensor<T>& p : tensors) this->push_back({"", p});
+  }
+};
+
 /// Parameters with numbers of their own. The learning rate of a group is the optimizer's times the
 /// group's factor, so that a schedule, which sets the optimizer's, moves all groups.
 ///
@@ -22,11 +33,10 @@ namespace optim {
 ///                             {.parameters = head.named_parameters(), .weight_decay = 0}},
 ///                            {.learning_rate = 1e-4, .weight_decay = 0.05});
 ///
-/// Names must differ between groups as in one list; tensors of no module get theirs by hand:
-/// `.parameters = {{"scale", scale}}`.
+/// Names must differ between groups as in one list.
 template <FloatingElement T>
 struct ParameterGroup {
-  std::vector<nn::Named<T>> parameters;
+  ParameterList<T> parameters;
   double learning_rate_factor = 1;          ///< times the optimizer's learning rate
   std::optional<double> weight_decay = {};  ///< none: the optimizer's
 };
