@@ -220,8 +220,8 @@ for words, part, status in (
 # Annotations that share no class with the model cannot judge it.
 shutil.copytree(work / "sim", work / "alien")
 alien = (work / "sim/gt.json").read_text()
-for i, name in enumerate(sorted({a["label"] for video in TRUTH.values() for a in video["annotations"]})):
-    alien = alien.replace(json.dumps(name), json.dumps(f"other {i}"))
+for i, label in enumerate(sorted({a["label"] for video in TRUTH.values() for a in video["annotations"]})):
+    alien = alien.replace(json.dumps(label), json.dumps(f"other {i}"))
 (work / "alien/gt.json").write_text(alien)
 for words in (["--data", "alien"], ["--features", "sim", "--annotations", "alien/gt.json"]):
     said = refused(*CHECKPOINT, *words, "--out", "nothing")
