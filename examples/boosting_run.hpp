@@ -10,6 +10,7 @@
 
 #include "boosting_options.hpp"
 #include "dcl_data.hpp"
+#include "tandem/io/checksum.hpp"
 #include "tandem/wtal/data/fingerprint.hpp"
 #include "tandem/wtal/data/glove.hpp"
 #include "tandem/wtal/model/tsm.hpp"
@@ -98,6 +99,8 @@ class Run {
   const BoostingTrainer<float>& trainer() const { return *trainer_; }
   const TsmBranch<float>& tsm() const { return *tsm_; }
   const rivals::Vlc<float>& vlc() const { return *vlc_; }
+  /// Of the word vectors that the run reads.
+  std::string words_fingerprint() const { return io::hexadecimal(glove_.checksum()); }
   /// The word vectors of the classes, which do not learn.
   const Tensor<float>& class_words_tensor() const { return class_words_; }
 

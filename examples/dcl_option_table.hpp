@@ -76,23 +76,44 @@ inline cli::OptionTable option_table(Options& o) {
   const auto variant_is = [&o](std::initializer_list<std::string_view> names) {
     return std::find(names.begin(), names.end(), o.variant) != names.end();
   };
-  const auto has_rounds = [=] { return variant_is({"both", "only-b", "only-f", "self-training"}); };
+  const auto alternates = [=] { return variant_is({"both", "only-b", "only-f", "self-training"}); };
+  const auto has_rounds = [&o, alternates] { return alternates() && o.train.rounds > 0; };
+  const auto b_steps = [&o, has_rounds, variant_is] {
+    return has_rounds() && variant_is({"both", "only-b"}) &&
+           o.train.b_steps + o.train.first_b_steps > 0;
+  };
   const When cbp{"a variant that trains CBP", [=] { return !variant_is({"vanilla-vlp"}); }},
       transformer{"--cbp transformer",
                   [&o, cbp] { return cbp.holds() && o.cbp_method == "transformer"; }},
+      blocks{"--cbp transformer and --layers above 0",
+             [&o, transformer] { return transformer.holds() && o.cbp.layers > 0; }},
       vlp{"a variant or --fusion that asks VLP",
-          [&o, variant_is] {
-            return variant_is({"both", "only-b", "only-f", "vanilla-vlp"}) || o.fusion != "cbp";
+          [&o, has_rounds, variant_is] {
+            return (has_rounds() && !variant_is({"self-training"})) ||
+                   variant_is({"vanilla-vlp"}) || o.fusion != "cbp";
           }},
+      temporal{"VLP and --temporal-layers above 0",
+               [&o, vlp] { return vlp.holds() && o.vlp.layers > 0; }},
+      prompted{"VLP and --prompt-vectors above 0",
+               [&o, vlp] { return vlp.holds() && o.prompts.vectors > 0; }},
+      alternation{"a variant that has rounds", alternates},
       rounds{"a variant that has rounds", has_rounds},
       b_phases{"--variant both or only-b",
                [=] {
-                 return variant_is({"both", "only-b"});
+                 return has_rounds() && variant_is({"both", "only-b"});
                }},
+      b_learns{"--variant both or only-b", b_steps},
       f_phases{"--variant both, only-f or self-training",
                [=] { return has_rounds() && !variant_is({"only-b"}); }},
+      dcl_steps{"steps of DCL: rounds, or a warm-up that is not a method's own",
+                [&o, cbp, has_rounds] {
+                  return cbp.holds() && (has_rounds() || o.cbp_method == "transformer" ||
+                                         o.method.warm_up == "dcl");
+                }},
       contrast{"rounds and --lambda above 0",
                [&o, has_rounds] { return has_rounds() && o.train.lambda > 0; }},
+      distils{"rounds and L_kd",
+              [&o, has_rounds] { return has_rounds() && !(o.no_foreground && o.no_background); }},
       own_warm_up{"--method-warm-up own", [&o] { return o.method.warm_up == "own"; }},
       own{"--method-warm-up or --method-inference own",
           [&o] { return o.method.warm_up == "own" || o.method.inference == "own"; }},
@@ -139,7 +160,8 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("checkpoint-every", o.checkpoint_every, "Steps between checkpoints").from(1, most_steps);
   t.add("evaluate-every", o.evaluate_every,
         "Rounds between evaluations on the test subset; 0: at the end only")
-      .from(0, most_rounds);
+      .from(0, most_rounds)
+      .only(rounds);
   add_best_of_test(t, o.best_of_test);
   t.add("record-videos", o.record_videos,
         "Training videos whose scores and pseudo-labels are kept after each round, for report; 0: "
@@ -175,14 +197,14 @@ inline cli::OptionTable option_table(Options& o) {
       .from(1, 65536)
       .only(transformer);
   t.add("layers", o.cbp.layers, "transformer: blocks").from(0, 1000).only(transformer);
-  t.add("heads", o.cbp.heads, "transformer: attention heads").from(1, 65536).only(transformer);
+  t.add("heads", o.cbp.heads, "transformer: attention heads").from(1, 65536).only(blocks);
   t.add("cbp-scale", o.cbp.scale, "transformer: factor of its rows")
       .from(1e-6, 1e6)
       .only(transformer);
   t.add("vlp-scale", o.vlp.scale, "VLP: factor of its rows").from(1e-6, 1e6).only(vlp);
   t.add("mlp-ratio", o.cbp.mlp_ratio, "transformer: hidden width of the MLP over --width")
       .from(1, 64)
-      .only(transformer);
+      .only(blocks);
   t.add("dropout", o.cbp.dropout, "transformer and VLP: dropout probability").from(0, 0.99);
   t.add("precision", o.precision,
         "Products of linear layers and attention: fp32 (or float, its older name), tf32 (linear "
@@ -194,11 +216,12 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks")
       .from(0, 1000)
       .only(vlp);
-  t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536).only(vlp);
+  t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536).only(temporal);
   t.add("prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name")
       .from(0, 1000)
       .only(vlp);
-  t.add("prompts-per-class", o.prompts.per_class, "VLP: each class has its own vectors").only(vlp);
+  t.add("prompts-per-class", o.prompts.per_class, "VLP: each class has its own vectors")
+      .only(prompted);
   t.add("vlp-temperature", o.vlp.temperature, "VLP: tau of the cosine scores")
       .from(1e-6, 1e6)
       .only(vlp);
@@ -206,7 +229,7 @@ inline cli::OptionTable option_table(Options& o) {
       .only(vlp);
   t.add("random-temporal-start", o.random_temporal,
         "VLP: temporal transformer starts random instead of as the identity")
-      .only(vlp);
+      .only(temporal);
 
   t.part(Part::training);
   t.add("method-warm-up", o.method.warm_up,
@@ -245,9 +268,10 @@ inline cli::OptionTable option_table(Options& o) {
         "both, only-b, only-f, warm-up, vanilla-vlp, or self-training: in F phases CBP teaches "
         "itself, without VLP")
       .words({"both", "only-b", "only-f", "warm-up", "vanilla-vlp", "self-training"});
-  t.add("batch", o.train.batch, "Videos per step").from(1, 1e6);
+  t.add("batch", o.train.batch, "Videos per step").from(1, 1e6).only(dcl_steps);
   t.add("crop", o.train.crop, "Snippets per training crop: 1000 THUMOS14, 400 ActivityNet")
-      .from(1, 1e6);
+      .from(1, 1e6)
+      .only(dcl_steps);
   t.add("warm-up-steps", o.train.warm_up_steps, "Steps of the warm-up")
       .from(0, most_steps)
       .may_grow()
@@ -255,7 +279,7 @@ inline cli::OptionTable option_table(Options& o) {
   t.add("rounds", o.train.rounds, "Rounds of a B and an F phase")
       .from(0, most_rounds)
       .may_grow()
-      .only(rounds);
+      .only(alternation);
   t.add("b-steps", o.train.b_steps, "Steps of a B phase; too few leave VLP all background")
       .from(0, most_steps)
       .may_grow()
@@ -267,14 +291,19 @@ inline cli::OptionTable option_table(Options& o) {
       .from(0, most_steps)
       .may_grow()
       .only(f_phases);
-  t.add("learning-rate", o.train.learning_rate, "Adam's learning rate").from(0, 1e6);
+  t.add("learning-rate", o.train.learning_rate, "Adam's learning rate")
+      .from(0, 1e6)
+      .only(dcl_steps);
   t.add("schedule", o.schedule, "Learning rate over all steps: constant or cosine")
-      .words({"constant", "cosine"});
+      .words({"constant", "cosine"})
+      .only(cbp);
   t.add("schedule-warm-up", o.train.schedule.warmup, "Steps of linear learning-rate warm-up")
-      .from(0, most_steps);
-  t.add("weight-decay", o.train.weight_decay, "L2 weight decay").from(0, 1e6);
+      .from(0, most_steps)
+      .only(cbp);
+  t.add("weight-decay", o.train.weight_decay, "L2 weight decay").from(0, 1e6).only(dcl_steps);
   t.add("max-grad-norm", o.train.max_grad_norm, "Clip gradients to this norm; 0: do not")
-      .from(0, largest);
+      .from(0, largest)
+      .only(cbp);
   t.add("lambda", o.train.lambda, "Weight of L_fb; 0 leaves it out").from(0, 1e6).only(rounds);
   t.add("no-kd-foreground", o.no_foreground, "L_kd teaches background only").only(rounds);
   t.add("no-kd-background", o.no_background,
@@ -282,10 +311,10 @@ inline cli::OptionTable option_table(Options& o) {
       .only(rounds);
   t.add("kd-every-entry", o.train.every_entry,
         "L_kd on every decided entry, not on confident frames only")
-      .only(rounds);
+      .only(distils);
   t.add("vlp-learning-rate", o.train.vlp_learning_rate, "VLP's; 0: --learning-rate")
       .from(0, 1e6)
-      .only(b_phases);
+      .only(b_learns);
   t.add(
        "pseudo-labels", o.pseudo_labels,
        "How a teacher's scores become labels: ranked (fixed shares of each video, which the rounds "

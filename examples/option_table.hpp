@@ -70,7 +70,7 @@ class OptionTable {
     std::string list;
     for (const auto& [where, names] : groups)
       list += (list.empty() ? "" : "; ") + names + " (with " + where + ")";
-    return list.empty() ? "" : "given, but of no effect in this run: " + list;
+    return list.empty() ? "" : "given, but of no effect on what this run trains and finds: " + list;
   }
 
   void add_to(CLI::App& app) {

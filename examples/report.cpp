@@ -97,7 +97,13 @@ class Report {
   }
 
  private:
-  report::ComparedRun compared() { return {.folder = o_.run, .model = model_, .options = run_}; }
+  report::ComparedRun compared() {
+    std::string protocol = run_.protocol;
+    const std::string metrics = io::join_path(o_.run, "metrics.jsonl");
+    if (protocol.empty() && io::is_file(metrics))  // by the data: what the run found out
+      protocol = report::read_training(metrics, run_.train.rounds).protocol;
+    return {.folder = o_.run, .model = model_, .options = run_, .protocol = protocol};
+  }
   /// The data of the page.
   io::Json made() {
     open_branches();
@@ -476,6 +482,15 @@ int main(int argc, char** argv) {
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {
     if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
+    for (const std::string& run : {o.run, o.beside}) {
+      for (const char* name : {"checkpoint.safetensors", "options.json", "metrics.jsonl",
+                               "metrics.csv", "detections.json"}) {
+        const std::string file = run.empty() ? "" : io::join_path(run, name);
+        std::error_code none;
+        TANDEM_CHECK(file.empty() || !std::filesystem::equivalent(file, o.page, none), "report",
+                     "--page ", o.page, " is a file of the run, which it would replace");
+      }
+    }
     if (o.beside.empty()) return Report(o).write();
     TANDEM_CHECK(o.tables.empty(), "report", "--table is of the page of one run, not of --beside");
     Options other = o;

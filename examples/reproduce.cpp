@@ -93,6 +93,7 @@ class Program {
     const std::vector<Job> jobs = missing(catalogue);
     Runner runner(worlds_, *store_, worlds_[0].options.train.warm_up_steps);
     const Work work = runner.work(jobs);
+    if (!o_.list) store_->prepare();
     if (o_.list) return list(catalogue, runner, work, jobs.size(), workers);
     std::printf("%zu world%s, %lld seeds, preset %s; %zu cells, %zu trainings to do, %lld steps\n",
                 worlds_.size(), worlds_.size() == 1 ? "" : "s", static_cast<long long>(o_.seeds),
@@ -130,8 +131,9 @@ class Program {
         !given_.given("cbp") || given_.find("cbp")->json() == io::Json("transformer");
     methods_ = preset.methods;
     for (const auto& option : given_.options()) {
-      if (option->given() && of_methods(option->name()))
-        methods_.push_back({option->name(), option->json()});
+      if (!option->given() || !of_methods(option->name())) continue;
+      std::erase_if(methods_, [&](const Setting& s) { return s.name == option->name(); });
+      methods_.push_back({option->name(), option->json()});
     }
     if (!transformer) {  // every table has that method: these settings are every row's
       table.find("cbp")->set(given_.find("cbp")->json());
@@ -214,7 +216,11 @@ class Program {
         });
       }
       TANDEM_CHECK(!planned.table.rows.empty(), "reproduce", "the table '", table.name,
-                   "' has no row with what --rows names in its name; --list shows all");
+                   "' has no row with what --rows names in its name; --list shows all",
+                   worlds_[0].glove.empty()
+                       ? " (those of Boosting-WTAL need word vectors: --glove, or glove.txt in "
+                         "every world)"
+                       : "");
       for (const Row& row : planned.table.rows) {
         known_baseline = known_baseline || row.name == o_.baseline;
         rows.push_back(row.name);

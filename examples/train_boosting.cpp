@@ -67,6 +67,10 @@ class Session {
     if (saved == nullptr) return;
     TANDEM_CHECK(saved->counters.size() == 1, "train_boosting", checkpoint(),
                  " is no checkpoint of this program: it has ", saved->counters.size(), " counters");
+    const auto words = saved->notes.find("words_fingerprint");
+    TANDEM_CHECK(words == saved->notes.end() || words->second == run_.words_fingerprint(), "glove",
+                 checkpoint(), " was trained with other word vectors than those of ",
+                 boosting::glove_path(o), ": a run goes on with the words that it began with");
     run_.trainer().load(saved->tensors, saved->counters[0]);
   }
 
@@ -81,6 +85,11 @@ class Session {
                 static_cast<long long>(o_.train.steps), cpu::num_threads());
     cli::flush_output();
     stop_.emplace();
+    // Of the run that was here before nothing is left that --resume or a reader could take for this.
+    if (o_.fresh) {
+      save(metrics);
+      std::filesystem::remove(io::join_path(o_.out, "detections.json"));
+    }
     train(metrics);
     try {
       evaluate_now(metrics, true);
@@ -141,6 +150,7 @@ class Session {
     io::Metadata notes = dcl::data_notes(data_);
     notes["method"] = boosting::method_name;
     notes["data_fingerprint"] = fingerprint_.json();
+    notes["words_fingerprint"] = run_.words_fingerprint();
     io::save_checkpoint<float>(checkpoint(), {.tensors = std::move(tensors),
                                               .counters = {run_.trainer().steps()},
                                               .options = io::json_text(table_.json(), 2),

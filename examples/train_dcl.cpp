@@ -69,6 +69,11 @@ class Session {
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
+    // Of the run that was here before nothing is left that --resume or a reader could take for this.
+    if (o_.fresh) {
+      save(checkpoint, metrics);
+      std::filesystem::remove(io::join_path(o_.out, "detections.json"));
+    }
     try {
       train(checkpoint, metrics);
     } catch (const cli::Stopped&) {

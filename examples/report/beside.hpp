@@ -18,6 +18,7 @@ struct ComparedRun {
   const std::string& folder;
   const dcl::Model& model;
   dcl::Options& options;
+  std::string protocol;  ///< how it was judged; "" where no evaluation is there
 };
 
 /// The name of a run's folder.
@@ -48,9 +49,9 @@ inline void check_same_data(const ComparedRun& a, const ComparedRun& b) {
   }
   TANDEM_CHECK(what.empty(), "report", "the runs in ", a.folder, " and ", b.folder,
                " are of different data sets and cannot stand side by side: ", what);
-  TANDEM_CHECK(a.options.protocol == b.options.protocol, "report", "the runs in ", a.folder,
-               " and ", b.folder, " are judged by different protocols: '", a.options.protocol,
-               "' and '", b.options.protocol, "'");
+  TANDEM_CHECK(a.protocol == b.protocol || a.protocol.empty() || b.protocol.empty(), "report",
+               "the runs in ", a.folder, " and ", b.folder,
+               " are judged by different protocols: ", a.protocol, " and ", b.protocol);
 }
 
 /// Options that decide a run and are not the same in both.

@@ -285,7 +285,9 @@ inline Measurement measurement_from(const io::JsonRef& from) {
 /// again.
 class Store {
  public:
-  explicit Store(std::string folder) : folder_(std::move(folder)) {
+  explicit Store(std::string folder) : folder_(std::move(folder)) {}
+  /// Makes the folders, once it is known that something will be written.
+  void prepare() const {
     for (const char* name : {"cells", "warm-ups", "models", "tables"})
       io::make_directories(io::join_path(folder_, name));
   }

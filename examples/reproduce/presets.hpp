@@ -1,6 +1,8 @@
 #pragma once
 /// Named settings of train_dcl's options, and what the paper published.
 
+#include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,11 +21,15 @@ struct Setting {
 };
 using Settings = std::vector<Setting>;
 
-/// --name value, as train_dcl takes it; a flag that is off is not written.
+/// --name value, as train_dcl takes it, the last of each name; a flag that is off is not written.
 inline std::string words(const Settings& settings) {
   std::string out;
-  for (const Setting& s : settings) {
-    if (s.value.is_boolean() && !s.value.get<bool>()) continue;
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    const Setting& s = settings[i];
+    const bool again =
+        std::any_of(settings.begin() + static_cast<std::ptrdiff_t>(i) + 1, settings.end(),
+                    [&](const Setting& later) { return later.name == s.name; });
+    if (again || (s.value.is_boolean() && !s.value.get<bool>())) continue;
     std::string value = s.value.is_string() ? s.value.get<std::string>() : io::json_text(s.value);
     std::erase_if(value, [](char c) { return c == '[' || c == ']'; });
     out += (out.empty() ? "--" : " --") + s.name + (s.value.is_boolean() ? "" : " " + value);

@@ -71,7 +71,9 @@ TEST_CASE(
     "option_table: what the command line says without effect is told, a config file's is not") {
   Program p;
   REQUIRE(p.parse({"--steps", "1", "--rate", "0.5", "--kind", "sum"}) == "");
-  CHECK(p.table.idle() == "given, but of no effect in this run: --rate 0.5 (with --steps above 0)");
+  CHECK(p.table.idle() ==
+        "given, but of no effect on what this run trains and finds: --rate 0.5 (with --steps above "
+        "0)");
   Program usual;
   REQUIRE(usual.parse({"--steps", "1", "--rate", "0.001"}) == "");  // what it is anyway
   CHECK(usual.table.idle().empty());
@@ -88,7 +90,8 @@ TEST_CASE(
   Program both;
   REQUIRE(both.parse({"--config", file, "--rate", "0.25"}) == "");
   CHECK(both.table.idle() ==
-        "given, but of no effect in this run: --rate 0.25 (with --steps above 0)");
+        "given, but of no effect on what this run trains and finds: --rate 0.25 (with --steps "
+        "above 0)");
 }
 
 TEST_CASE(

@@ -305,14 +305,14 @@ for words, part in {
     ("--variant", "warm-up", "--rounds", 3, "--lambda", 0.5): "--rounds 3, --lambda 0.5 (with a variant that has rounds)",
     ("--variant", "warm-up", "--vlp-temperature", 0.5): "--prompt-vectors 2, --vlp-temperature 0.5 (with a variant or --fusion that asks VLP)",
     ("--variant", "vanilla-vlp", "--cbp", "wtalc"): "--cbp wtalc, --warm-up-steps 3 (with a variant that trains CBP)",
-    ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3, --heads 2 (with --cbp transformer)",
+    ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3 (with --cbp transformer)",
     ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (with --variant both or only-b)",
     ("--pseudo-labels", "thresholds", "--ranked-foreground", 0.2): "--ranked-foreground 0.2 (with --pseudo-labels ranked)",
     ("--pseudo-labels", "ranked", "--high", 0.4): "--high 0.4 (with --pseudo-labels thresholds or calibrated)",
     ("--lambda", 0, "--contrast-temperature", 0.5): "--contrast-temperature 0.5 (with rounds and --lambda above 0)",
 }.items():
     said = good("train_dcl", *small("--out", "idle", "--fresh", *words))
-    assert "note: given, but of no effect in this run: " in said and part in said, (words, said)
+    assert "note: given, but of no effect on what this run trains and finds: " in said and part in said, (words, said)
 (work / "part.json").write_text(json.dumps({"rounds": 3, "layers": 3}))
 said = good("train_dcl", "--config", "part.json", "--data", "sim", "--out", "idle", "--fresh", "--variant", "warm-up", "--warm-up-steps", 2,
             "--cbp", "wtalc", "--method-batch", 6)

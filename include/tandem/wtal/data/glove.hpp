@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tandem/clip/class_names.hpp"
+#include "tandem/io/checksum.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "tandem/tensor/finite.hpp"
@@ -81,6 +82,13 @@ class GloveVectors {
   std::int64_t id(std::string_view word) const {
     const auto found = rows_.find(std::string(word));
     return found == rows_.end() ? 0 : found->second.id;
+  }
+  /// Of all that is kept, words, places and numbers: a run that goes on compares it.
+  std::uint64_t checksum() const {
+    std::uint64_t words = 0;
+    for (const auto& [word, row] : rows_)
+      words += io::checksum(word, static_cast<std::uint64_t>(row.id) + row.at);
+    return io::checksum(numbers_.data(), numbers_.size() * sizeof(float), words);
   }
 
  private:
