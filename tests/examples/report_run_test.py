@@ -352,7 +352,14 @@ def check_beside(work, browser):
     run(programs / "train_dcl", "--data", work / "sim", "--out", work / "run_index", *ALONE, "--protocol",
         "activitynet")
     said = run(programs / "report", "--run", work / "run", "--beside", work / "run_index", "--page", work / "no.html", status=1)
-    assert "judged by different protocols" in said, said
+    assert "judged by different protocols: thumos-seconds and activitynet" in said, said
+    # The protocol that the data have anyway, named: the same.
+    shutil.copytree(work / "run2", work / "run_named")
+    run(programs / "train_dcl", "--resume", "--out", work / "run_named", "--protocol", "thumos-seconds")
+    run(programs / "report", "--run", work / "run", "--beside", work / "run_named", "--page", work / "named.html")
+    kept = (work / "run2/options.json").read_bytes()
+    said = run(programs / "report", "--run", work / "run2", "--page", work / "run2/options.json", status=1)
+    assert "is a file of the run" in said and (work / "run2/options.json").read_bytes() == kept, said
     said = run(programs / "report", "--run", work / "run", "--beside", work / "run2", "--page", work / "no.html", "--table",
                work / "table.md", status=1)
     assert "--table is of the page of one run" in said, said

@@ -217,4 +217,14 @@ assert "both, ranked" in listed and "methods" not in listed, listed
 
 listed = reproduce("whole", "--list").stdout
 assert "chosen" in listed and "theta-loc" in listed and "--pseudo-labels ranked" in listed, listed
+for words in (["--world", work / "nowhere"], [], ["--world", work / "nowhere", "--simulate"]):
+    done = subprocess.run(command(programs / "reproduce", "--out", work / "refused", *words), capture_output=True, text=True)
+    assert done.returncode == 1 and not (work / "refused").exists(), (words, done.stderr)
+listed = reproduce("methods", *SMALL, "--list", tables="methods", each=1).stdout
+row = next(line for line in listed.splitlines() if "UM as CBP in DCL, ranked" in line)
+assert row.count("--method-width") == 1 and "--method-width 8" in row, row
+(work / "bad.txt").write_text("the 1 x\n")
+before_bad = len(cells("methods"))
+said = reproduce("methods", *SMALL, "--glove", work / "bad.txt", tables="methods", each=1, good=False).stderr
+assert "bad.txt, line 1" in said and len(cells("methods")) == before_bad, said
 print(f"{len(before)} cells, {kills} kills, {len(whole)} files of tables: the same")

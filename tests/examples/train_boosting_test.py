@@ -116,6 +116,23 @@ finished = subprocess.run([str(programs / "train_boosting"), "--out", str(work /
 assert finished.returncode == 0 and "starting" not in finished.stderr, finished.stderr
 assert contents("one")["detections.json"] == contents("long")["detections.json"]
 assert "no videos" in refused("--train-subset", "trian", out="nothing") and not (work / "nothing").exists()
+# Other word vectors too: of a class, or of a word of the sentences.
+text = (work / "glove.txt").read_text().splitlines()
+for line in (0, len(vocabulary) - 1):
+    (work / "changed.txt").write_text("\n".join(t if i != line else t[:-1] + str((int(t[-1]) + 1) % 10) for i, t in enumerate(text)) + "\n")
+    said = refused("--resume", "--glove", work / "changed.txt", "--steps", "10")
+    assert "was trained with other word vectors" in said, said
+# A fresh run that is killed before its first checkpoint leaves itself to resume, not the run that was there.
+(work / "two/detections.json").stat()
+process = subprocess.Popen(command("two", "--fresh", "--steps", "100000", "--seed", "3", "--checkpoint-every", "100000"),
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+while process.poll() is None and not ((work / "two/metrics.jsonl").exists() and (work / "two/metrics.jsonl").stat().st_size > 0 and
+                                      not (work / "two/detections.json").exists()):
+    time.sleep(0.01)
+process.kill()
+process.wait()
+assert not (work / "two/detections.json").exists()
+assert "another --seed: it had 3" in refused("--resume", "--seed", "0", "--steps", "100000", out="two")
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")
 # The best by the test videos stands beside the last, and the run is the same without it.
