@@ -226,5 +226,5 @@ assert row.count("--method-width") == 1 and "--method-width 8" in row, row
 (work / "bad.txt").write_text("the 1 x\n")
 before_bad = len(cells("methods"))
 said = reproduce("methods", *SMALL, "--glove", work / "bad.txt", tables="methods", each=1, good=False).stderr
-assert "bad.txt, line 1" in said and len(cells("methods")) == before_bad, said
+assert "[glove]" in said and "bad.txt" in said and len(cells("methods")) == before_bad, said
 print(f"{len(before)} cells, {kills} kills, {len(whole)} files of tables: the same")
