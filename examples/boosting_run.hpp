@@ -48,6 +48,17 @@ inline std::string glove_path(const Options& o) {
   return io::is_file(path) ? path : "";
 }
 
+/// The words of the classes, of which the file must have vectors.
+inline std::vector<std::string> words_of(const std::vector<std::string>& classes,
+                                         bool activitynet) {
+  std::vector<std::string> out;
+  for (const std::string& name : classes) {
+    for (std::string& word : activitynet ? class_words(name) : class_word_pair(name))
+      out.push_back(std::move(word));
+  }
+  return out;
+}
+
 /// The networks of a run and their trainer. `o` and `data` must outlive it.
 class Run {
  public:
@@ -55,16 +66,11 @@ class Run {
     const std::vector<std::string>& classes = data.train->truth().classes;
     TANDEM_CHECK(data.all->i3d_columns() % 2 == 0, "Boosting-WTAL", "the I3D rows have ",
                  data.all->i3d_columns(), " columns; two streams of equal width are needed");
-    std::vector<std::string> words;
-    for (const std::string& name : classes) {
-      for (std::string& word : o.activitynet ? class_words(name) : class_word_pair(name))
-        words.push_back(std::move(word));
-    }
     const std::string glove = glove_path(o);
     TANDEM_CHECK(!glove.empty(), "Boosting-WTAL",
                  "there are no word vectors: name a GloVe text file with --glove, or put glove.txt "
                  "into --data");
-    glove_ = GloveVectors::load(glove, words, o.frequent);
+    glove_ = GloveVectors::load(glove, words_of(classes, o.activitynet), o.frequent);
     const std::int64_t stream = data.all->i3d_columns() / 2;
     const rivals::TsmOptions tsm = tsm_options(o, stream, glove_.width());
     class_words_ = o.activitynet ? class_words_vectors<float>(glove_, classes, 5)

@@ -93,8 +93,8 @@ class Program {
     const std::vector<Job> jobs = missing(catalogue);
     Runner runner(worlds_, *store_, worlds_[0].options.train.warm_up_steps);
     const Work work = runner.work(jobs);
-    if (!o_.list) store_->prepare();
     if (o_.list) return list(catalogue, runner, work, jobs.size(), workers);
+    store_->prepare();
     std::printf("%zu world%s, %lld seeds, preset %s; %zu cells, %zu trainings to do, %lld steps\n",
                 worlds_.size(), worlds_.size() == 1 ? "" : "s", static_cast<long long>(o_.seeds),
                 preset.name, cells_.size(), jobs.size(), static_cast<long long>(work.steps));

@@ -78,11 +78,7 @@ inline World open_world(std::string name, const dcl::Options& given, double clip
   words.glove = glove;
   out.glove = boosting::glove_path(words);
   if (!out.glove.empty()) {  // read now: what is wrong with it is not for after hours of training
-    std::vector<std::string> of_classes;
-    for (const std::string& one : data.train->truth().classes) {
-      for (std::string& word : class_word_pair(one)) of_classes.push_back(std::move(word));
-    }
-    (void)GloveVectors::load(out.glove, of_classes);
+    (void)GloveVectors::load(out.glove, boosting::words_of(data.train->truth().classes, false));
     out.words = io::hexadecimal(io::checksum(io::MappedFile::open(out.glove)->text()));
   }
   out.protocol = std::string(protocol_name(data.protocol));

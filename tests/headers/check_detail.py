@@ -17,7 +17,7 @@ OFFERED = {
     # What a tensor is made of, and the questions at a door.
     "tensor/absent.hpp": "Absent fail_absent require_defined require_given_or_none",
     "tensor/copy.hpp": "convert_element strided_copy",
-    "tensor/dtype.hpp": "compute_t",
+    "tensor/dtype.hpp": "compute_t sum_t",
     "tensor/error.hpp": "module_path",
     "tensor/loop.hpp": "IndexedLoop Loop broadcast_strides make_loop",
     "tensor/overlap.hpp": "may_share_memory reach_of",

@@ -13,32 +13,15 @@
 
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/tensor/dtype.hpp"
 #include "tandem/tensor/loop.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cpu {
 
-namespace detail {
-
-// Specialized, since compilers give functions of a condition over std::is_… different symbols.
-template <class T>
-struct SumType {
-  using type = std::int64_t;
-};
-template <>
-struct SumType<float> {
-  using type = float;
-};
-template <>
-struct SumType<double> {
-  using type = double;
-};
-
-}  // namespace detail
-
 /// What a sum over T is: T for floating types, std::int64_t for integers and bool.
 template <class T>
-using SumOf = typename detail::SumType<T>::type;
+using SumOf = tandem::detail::sum_t<T>;
 
 namespace detail {
 

@@ -22,27 +22,6 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// What a sum of T is: T itself where it is floating, int64 for integers and bool. Specialized,
-/// since compilers give functions of a condition over a concept different symbols.
-template <class T>
-struct SumType {
-  using type = std::int64_t;
-};
-template <>
-struct SumType<float> {
-  using type = float;
-};
-template <>
-struct SumType<double> {
-  using type = double;
-};
-template <>
-struct SumType<bfloat16> {
-  using type = bfloat16;
-};
-template <class T>
-using sum_t = typename SumType<T>::type;
-
 /// The given dimensions as bits; none given means all.
 inline unsigned dim_bits(const char* op, const Shape& dims, int rank) {
   if (dims.rank() == 0) return (1u << rank) - 1;

@@ -155,6 +155,27 @@ struct ComputeType<bfloat16> {
 /// What arithmetic on T happens in: float for bfloat16, T otherwise.
 template <class T>
 using compute_t = typename ComputeType<T>::type;
+
+/// What a sum of T is: T itself where it is floating, int64 for integers and bool. Specialized,
+/// since compilers give functions of a condition over a concept different symbols.
+template <class T>
+struct SumType {
+  using type = std::int64_t;
+};
+template <>
+struct SumType<float> {
+  using type = float;
+};
+template <>
+struct SumType<double> {
+  using type = double;
+};
+template <>
+struct SumType<bfloat16> {
+  using type = bfloat16;
+};
+template <class T>
+using sum_t = typename SumType<T>::type;
 }  // namespace detail
 
 /// dtype_of<float> is DType::f32, and so on.
