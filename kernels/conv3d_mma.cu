@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(mma_threads)
           mma_m16n8k16(sums[n / 8 + 1], outputs, positions[2], positions[3]);
         }
       }
-      __syncthreads();  // before rows and factors are the next ones
+      // The next rows are written beside these products, the next factors behind a barrier.
     }
     __syncthreads();  // the places are written, also where there is nothing to add
     float* const to = product.to + group * product.to_group;

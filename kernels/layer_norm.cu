@@ -13,59 +13,46 @@ template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     layer_norm_kernel(T* y, T* stats, const T* x, const T* gamma, const T* beta, std::int64_t rows,
                       std::int64_t n, T eps) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
     T sum = 0, squares = 0;
-    row.each(n, rank, size, [&](std::int64_t i, int slot) { sum += row.get(i, slot); });
-    const T mean = Threads::sum(sum, partial) / T(n);
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T d = row.get(i, slot) - mean;
-      squares += d * d;
-    });
-    const T scale = T(1) / tandem::formula::sqrt(Threads::sum(squares, partial) / T(n) + eps);
-    row.write(y + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      const T unit = (row.get(i, slot) - mean) * scale;
+    team.each([&](std::int64_t, T v) { sum += v; }, row);
+    const T mean = team.sum(sum) / T(n);
+    team.each([&](std::int64_t, T v) { squares += (v - mean) * (v - mean); }, row);
+    const T scale = T(1) / tandem::formula::sqrt(team.sum(squares) / T(n) + eps);
+    const auto result = [&](std::int64_t i, T v) {
+      const T unit = (v - mean) * scale;
       return (gamma != nullptr ? unit * gamma[i] : unit) + (beta != nullptr ? beta[i] : T(0));
-    });
-    if (rank == 0) {
+    };
+    team.write(y, r, result, row);
+    if (team.leads()) {
       stats[2 * r] = mean;
       stats[2 * r + 1] = scale;
     }
-  }
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     layer_norm_dx_kernel(T* dx, const T* dy, const T* x, const T* stats, const T* gamma,
                          std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
     const T mean = stats[2 * r], scale = stats[2 * r + 1];
-    Row<T, W, row_packs> in, g;
-    in.load(x + r * n, n, rank, size);
-    g.load(dy + r * n, n, rank, size);
-    const auto unit = [&](std::int64_t i, int slot) { return (in.get(i, slot) - mean) * scale; };
-    const auto scaled = [&](std::int64_t i, int slot) {
-      return gamma != nullptr ? g.get(i, slot) * gamma[i] : g.get(i, slot);
-    };
+    const auto in = team.load(x, r), g = team.load(dy, r);
+    const auto scaled = [&](std::int64_t i, T d) { return gamma != nullptr ? d * gamma[i] : d; };
     T sum = 0, product = 0;
-    in.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T d = scaled(i, slot);
-      sum += d;
-      product += d * unit(i, slot);
-    });
-    const T g_mean = Threads::sum(sum, partial) / T(n),
-            gx_mean = Threads::sum(product, partial) / T(n);
-    in.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      return (scaled(i, slot) - g_mean - unit(i, slot) * gx_mean) * scale;
-    });
-  }
+    team.each(
+        [&](std::int64_t i, T v, T d) {
+          sum += scaled(i, d);
+          product += scaled(i, d) * ((v - mean) * scale);
+        },
+        in, g);
+    const T g_mean = team.sum(sum) / T(n), gx_mean = team.sum(product) / T(n);
+    const auto gradient = [&](std::int64_t i, T v, T d) {
+      return (scaled(i, d) - g_mean - (v - mean) * scale * gx_mean) * scale;
+    };
+    team.write(dx, r, gradient, in, g);
+  });
 }
 
 /// dy·x̂ and dy of an element.

@@ -33,64 +33,46 @@ __device__ bool can_be_scaled(T largest) {
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     normalize_rows_kernel(T* y, T* norms, const T* x, std::int64_t rows, std::int64_t n, T eps) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
-    Row<T, W, row_packs> row;
-    row.load(x + r * n, n, rank, size);
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
+    const auto row = team.load(x, r);
     T squares = 0;
-    row.each(n, rank, size, [&](std::int64_t i, int slot) {
-      const T v = row.get(i, slot);
-      squares += v * v;
-    });
-    squares = Threads::sum(squares, partial);
+    team.each([&](std::int64_t, T v) { squares += v * v; }, row);
+    squares = team.sum(squares);
     T norm = formula::sqrt(squares);
     if (!root_is_exact(squares)) {  // for all threads of the row or for none
       T largest = 0;
-      row.each(n, rank, size, [&](std::int64_t i, int slot) {
-        largest = formula::max_nan(formula::abs(row.get(i, slot)), largest);
-      });
-      norm = largest = Threads::max(largest, partial);
+      team.each([&](std::int64_t, T v) { largest = formula::max_nan(formula::abs(v), largest); },
+                row);
+      norm = largest = team.max(largest);
       if (can_be_scaled(largest)) {
         T scaled = 0;
-        row.each(n, rank, size, [&](std::int64_t i, int slot) {
-          const T v = row.get(i, slot) / largest;
-          scaled += v * v;
-        });
-        norm = largest * formula::sqrt(Threads::sum(scaled, partial));
+        team.each([&](std::int64_t, T v) { scaled += (v / largest) * (v / largest); }, row);
+        norm = largest * formula::sqrt(team.sum(scaled));
       }
     }
     const bool small = norm <= eps;
     const T divisor = small ? eps : norm;
-    row.write(y + r * n, n, rank, size,
-              [&](std::int64_t i, int slot) { return row.get(i, slot) / divisor; });
-    if (rank == 0) norms[r] = small ? -eps : norm;
-  }
+    team.write(
+        y, r, [&](std::int64_t, T v) { return v / divisor; }, row);
+    if (team.leads()) norms[r] = small ? -eps : norm;
+  });
 }
 
 template <class T, int W, bool block>
 __global__ void __launch_bounds__(Team<block>::most)
     normalize_rows_backward_kernel(T* dx, const T* dy, const T* y, const T* norms,
                                    std::int64_t rows, std::int64_t n) {
-  using Threads = Team<block>;
-  TANDEM_SHARED(T, partial, 32);
-  const int rank = Threads::rank(), size = Threads::size();
-  for (std::int64_t r = Threads::first_row(); r < rows; r += Threads::row_step()) {
+  for_rows<T, W, block>(rows, n, [&](const auto& team, std::int64_t r) {
     const T norm = norms[r], divisor = norm < 0 ? -norm : norm;
-    Row<T, W, row_packs> unit, g;
-    unit.load(y + r * n, n, rank, size);
-    g.load(dy + r * n, n, rank, size);
+    const auto unit = team.load(y, r), g = team.load(dy, r);
     T along = 0;
     if (norm > 0) {
-      unit.each(n, rank, size,
-                [&](std::int64_t i, int slot) { along += unit.get(i, slot) * g.get(i, slot); });
-      along = Threads::sum(along, partial);
+      team.each([&](std::int64_t, T v, T d) { along += v * d; }, unit, g);
+      along = team.sum(along);
     }
-    unit.write(dx + r * n, n, rank, size, [&](std::int64_t i, int slot) {
-      return (g.get(i, slot) - unit.get(i, slot) * along) / divisor;
-    });
-  }
+    team.write(
+        dx, r, [&](std::int64_t, T v, T d) { return (d - v * along) / divisor; }, unit, g);
+  });
 }
 
 template <class T>

@@ -169,8 +169,8 @@ class RowTeam {
 };
 
 /// The shell of a row kernel with launch bounds Team<block>::most (softmax, logsumexp, cross_entropy,
-/// log_odds; layer_norm and normalize have it written out): calls f(team, r) in the threads that have
-/// row r, for each of the rows.
+/// log_odds, layer_norm, normalize): calls f(team, r) in the threads that have row r, for each of the
+/// rows.
 template <class T, int W, bool block, class F>
 __device__ void for_rows(std::int64_t rows, std::int64_t n, const F& f) {
   TANDEM_SHARED(T, partial, 32);
