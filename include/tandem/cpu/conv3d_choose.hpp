@@ -31,7 +31,7 @@ template <class Tile, class Acc>
 double winograd_cost(const Conv3dShape& s, const Kernels<Acc, Acc>& kernels, bool packed_once) {
   constexpr double points = Tile::n * Tile::n;
   const std::int64_t tiles = ceil_div(s.out(1), Tile::m) * ceil_div(s.out(2), Tile::m);
-  const Panels rows = Panels::even(tiles, kernels.rows);
+  const Panels rows = gemm_detail::row_panels(kernels, tiles);
   // Below two thirds of its height a micro kernel waits for its own results.
   const std::int64_t least = 2 * kernels.rows / 3, height = rows.width < least ? least : rows.width;
   std::int64_t taps = 0;  // that meet a frame, over all output frames

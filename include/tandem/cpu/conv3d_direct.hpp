@@ -48,7 +48,7 @@ class PackedRows {
       : kernels_(&kernels),
         k_(k),
         blocks_(k, kernels.k_block),
-        panels_(Panels::even(rows, kernels.rows)) {}
+        panels_(gemm_detail::row_panels(kernels, rows)) {}
 
   std::int64_t bytes() const { return offset(blocks_.count, 0); }
   void pack(const T* rows, std::byte* packed) {

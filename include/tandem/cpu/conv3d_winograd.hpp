@@ -268,7 +268,7 @@ class WinogradConv {
   /// Products of one chunk of 32 output channels are [slice][tile][point][32].
   void multiply(std::int64_t chunk, std::int64_t first, std::int64_t last, Acc* products) {
     const Kernels<Acc, Acc>& kernels = w_.kernels();
-    const Panels rows = Panels::even(tiles_, kernels.rows);
+    const Panels rows = gemm_detail::row_panels(kernels, tiles_);
     MicroArgs<Acc> args{};
     args.alpha = 1;
     args.beta = 0;

@@ -117,14 +117,13 @@ class BlockedGemm {
   explicit BlockedGemm(const Problem<In, Out>& problem)
       : p_(problem), kernels_(problem.kernels), k_blocks_(problem.k, problem.kernels.k_block) {
     const bool a_along_k = p_.trans_a == Trans::no;
-    a_ = {
-        p_.a,
-        p_.lda,
-        a_along_k,
-        a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
-        kernels_.rows,
-        kernels_.k_multiple,
-        kernels_.even_rows ? Panels::even(p_.m, kernels_.rows) : Panels::full(p_.m, kernels_.rows)};
+    a_ = {p_.a,
+          p_.lda,
+          a_along_k,
+          a_along_k ? kernels_.pack_a_along_k : kernels_.pack_a_across_k,
+          kernels_.rows,
+          kernels_.k_multiple,
+          row_panels(kernels_, p_.m)};
     b_ = source_of_b(kernels_, p_.trans_b, p_.n, p_.b, p_.ldb);
     // Packing pays by repeated use.
     const bool small = p_.k * p_.n <= in_place_size;

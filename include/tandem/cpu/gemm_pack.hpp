@@ -92,6 +92,12 @@ struct Panels {
   std::int64_t end(std::int64_t i) const { return begin(i + 1); }
 };
 
+/// How `rows` rows of A are cut for these kernels.
+template <class In, class Out>
+Panels row_panels(const Kernels<In, Out>& kernels, std::int64_t rows) {
+  return kernels.even_rows ? Panels::even(rows, kernels.rows) : Panels::full(rows, kernels.rows);
+}
+
 /// One operand on its way into panels. A: `transposed` as called; B: the other way round, so that
 /// `along_k` always says whether the source is contiguous along the inner dimension.
 template <class In>
