@@ -89,25 +89,26 @@ TEST_CASE("normalize: zeros, infinities, NaN and both ends of the range mean the
                                         {1, nan, 0},
                                         {inf, nan, 0},
                                         {nan, inf, 0}}) {
-    const Tensor<float> x = from_vector<float>(row, {1, 3});
-    for (const double eps : {1e-12, 1e-43}) {
-      const auto expected = normalize_run(x, 1, Device::cpu(), eps);
-      // Numbers relative to the largest gradient of the row, below 5/‖x‖.
-      const double scale = [&] {
-        double largest = 1;
+    // As a row, and as two columns, which another kernel has.
+    std::vector<float> twice;
+    for (const float v : row) twice.insert(twice.end(), 2, v);
+    for (const std::int64_t dim : {0, 1}) {
+      const Tensor<float> x =
+          from_vector<float>(dim == 1 ? row : twice, {dim == 1 ? 1 : 3, dim == 1 ? 3 : 2});
+      for (const double eps : {1e-12, 1e-43}) {
+        const auto expected = normalize_run(x, dim, Device::cpu(), eps);
+        // Numbers relative to the largest gradient of the row, below 5/‖x‖.
+        double scale = 1;
         for (const float g : expected[1].to_vector()) {
-          if (std::isfinite(g)) largest = std::fmax(largest, std::fabs(g));
+          if (std::isfinite(g)) scale = std::fmax(scale, std::fabs(g));
         }
-        return largest;
-      }();
-      devices::each([&](Device device) {
-        for (const std::int64_t dim : {0, 1}) {
-          auto got = normalize_run(dim == 1 ? x : x.transpose(0, 1).contiguous(), dim, device, eps);
-          for (auto& t : got) t = t.to(Device::cpu()).reshape({1, 3});
-          CHECK(check::distance(got[0], expected[0]) <= 4 * devices::float_eps);
-          CHECK(check::distance(got[1], expected[1]) <= 32 * scale * devices::float_eps);
-        }
-      });
+        devices::each([&](Device device) {
+          const auto got = normalize_run(x, dim, device, eps);
+          CHECK(check::distance(got[0].to(Device::cpu()), expected[0]) <= 4 * devices::float_eps);
+          CHECK(check::distance(got[1].to(Device::cpu()), expected[1]) <=
+                32 * scale * devices::float_eps);
+        });
+      }
     }
   }
 }
