@@ -3,7 +3,6 @@
 /// the run left behind; and everything that can be wrong is looked for before the first step.
 
 #include <chrono>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
