@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,27 +81,89 @@ inline bool is_output(const CLI::Option& option) {
   }
 }
 
-/// What is wrong with where a program would write, or "": a file that another option reads or writes
-/// as well would be lost.
-inline std::string clash_of_outputs(const CLI::App& app) {
+/// Whether two paths name one file, through links as well; of files that are not there, whether
+/// they will.
+inline bool same_file(const std::string& a, const std::string& b) {
   namespace fs = std::filesystem;
-  const auto same = [](const std::string& a, const std::string& b) {
-    std::error_code error;
-    if (fs::exists(a, error) || fs::exists(b, error)) return fs::equivalent(a, b, error);
-    return fs::absolute(a, error).lexically_normal() == fs::absolute(b, error).lexically_normal();
+  std::error_code error;
+  if (fs::exists(a, error) || fs::exists(b, error)) return fs::equivalent(a, b, error);
+  return fs::absolute(a, error).lexically_normal() == fs::absolute(b, error).lexically_normal();
+}
+
+/// Whether programs read a file of this name where they are given its folder: rows, weights, videos,
+/// images, annotations, and what a run leaves behind.
+inline bool is_read_from_folders(const std::filesystem::path& file) {
+  const auto one_of = [](const std::string& word, std::initializer_list<std::string_view> list) {
+    return std::find(list.begin(), list.end(), word) != list.end();
   };
+  std::string extension = file.extension().string();
+  for (char& c : extension) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return one_of(extension,
+                {".npy", ".npz", ".safetensors", ".gz", ".txt", ".jsonl", ".pkl", ".png", ".jpg",
+                 ".jpeg", ".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"}) ||
+         one_of(file.filename().string(),
+                {"gt.json", "class_tokens.json", "options.json", "detections.json", "metrics.csv"});
+}
+
+/// What `input`, a file or folder that a program reads, has to lose where it writes `output`: the
+/// file itself, one in that folder or below it, or one beside it in the folder of a run; "" for
+/// nothing.
+inline std::string lost_input(const std::string& output, const std::string& input) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::is_regular_file(output, error)) return "";
+  if (fs::is_regular_file(input, error) && same_file(output, input)) return output;
+  if (!is_read_from_folders(output)) return "";
+  const fs::path real = fs::canonical(output, error), from = fs::canonical(input, error);
+  if (real.empty() || from.empty()) return "";
+  if (fs::is_directory(from, error)) {
+    const auto [at, rest] = std::mismatch(from.begin(), from.end(), real.begin(), real.end());
+    return at == from.end() ? output : "";
+  }
+  const bool of_run = fs::exists(from.parent_path() / "checkpoint.safetensors", error);
+  return of_run && real.parent_path() == from.parent_path() ? output : "";
+}
+
+/// Refuses to write `outputs` where that would replace what is read: `inputs`, files and folders;
+/// for programs that write several files into a folder. Before the work.
+inline void check_outputs(const char* program, const std::vector<std::string>& outputs,
+                          const std::vector<std::string>& inputs) {
+  for (const std::string& output : outputs) {
+    tandem::io::check_output_file(program, output);
+    for (const std::string& input : inputs) {
+      if (input.empty()) continue;
+      const std::string lost = lost_input(output, input);
+      TANDEM_CHECK(lost.empty(), program, lost, " would be overwritten, which ", input,
+                   " names or holds and this program reads; write elsewhere");
+    }
+  }
+}
+
+/// What is wrong with where a program would write, or "": a file that another option reads or writes
+/// as well, or that lies in a folder which is read, would be lost.
+inline std::string clash_of_outputs(const CLI::App& app) {
   for (const CLI::Option* output : app.get_options()) {
     if (output->count() == 0 || !is_output(*output)) continue;
+    const std::string& file = output->results()[0];
     for (const CLI::Option* other : app.get_options()) {
-      if (other == output) continue;
+      if (other == output || kind_of(*other) != ValueKind::text) continue;
       for (const std::string& value : other->results()) {
-        // Words and numbers are no files; what is read is there, what is written may not be.
+        if (is_output(*other)) {
+          if (same_file(value, file)) {
+            return tandem::concat(output->get_name(), " and ", other->get_name(),
+                                  " name one file, ", value, ": it would be overwritten");
+          }
+          continue;
+        }
+        // Words and numbers are no files; what is read is there.
+        if (lost_input(file, value).empty()) continue;
         std::error_code error;
-        if ((is_output(*other) || fs::is_regular_file(value, error)) &&
-            same(value, output->results()[0])) {
+        if (std::filesystem::is_regular_file(value, error) && same_file(value, file)) {
           return tandem::concat(output->get_name(), " and ", other->get_name(), " name one file, ",
                                 value, ": it would be overwritten");
         }
+        return tandem::concat(output->get_name(), " names ", file, ", a file of what ",
+                              other->get_name(), " reads, ", value, ": it would be overwritten");
       }
     }
   }

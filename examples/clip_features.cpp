@@ -106,6 +106,12 @@ bool is_finished(const Target& target, const io::Json& settings, std::string& ot
 
 /// Returns 0, or 3 when some folders failed.
 int run(const Options& o) {
+  std::vector<std::string> read = o.inputs;
+  read.push_back(o.weights);
+  for (const std::string& input : read) {  // an image may have any name
+    TANDEM_CHECK(!io::is_file(input) || !cli::same_file(input, o.out), "clip_features", "--out ",
+                 o.out, " is read as well: it would be overwritten");
+  }
   const Device device = cli::open_device("clip_features", o.device);
   clip::WeightsReport report;
   const clip::WeightFile file(o.weights);

@@ -16,25 +16,6 @@
 
 namespace dcl {
 
-/// What a run reads, by its phases and its scores. What it does not read need not exist.
-struct Reads {
-  bool cbp = false, vlp = false;   ///< the branches that learn, teach or speak
-  bool i3d = false, clip = false;  ///< the rows that these see
-};
-
-inline Reads reads(const Options& o) {
-  Reads out;
-  for (const Phase& phase : training_phases(o.train)) {
-    out.cbp = true;
-    out.vlp = out.vlp || phase.kind == Phase::Kind::b || phase.kind == Phase::Kind::f;
-  }
-  out.cbp = out.cbp || o.inference.fusion != Fusion::vlp;
-  out.vlp = out.vlp || o.inference.fusion != Fusion::cbp;
-  out.i3d = out.cbp;
-  out.clip = out.vlp || (out.cbp && o.concat_clip);
-  return out;
-}
-
 /// How detections are judged.
 struct Judged {
   Protocol protocol = Protocol::thumos_seconds;

@@ -3,13 +3,13 @@
 /// the run left behind; and everything that can be wrong is looked for before the first step.
 
 #include <chrono>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
+#include "run_start.hpp"
 #include "tandem/wtal/data/fingerprint.hpp"
 
 namespace dcl {
@@ -70,6 +70,10 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
     option_table(checked).read(typed.root());
     written = typed.json();
   }
+  TANDEM_CHECK(io::is_file(file) || !o.data.empty() || !o.annotations.empty(), "train_dcl", o.out,
+               " has a checkpoint and no options.json, which says where the data of the run are: "
+               "give --data, or --annotations and the rows, and --resume goes on with the options "
+               "of the checkpoint");
   std::vector<Change> changes, refused, written_over;
   for (const auto& option : table.options()) {
     if (!option->recorded()) continue;
@@ -122,18 +126,8 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
 /// locked, so it can be written to.
 inline Start start_run(Options& o, cli::OptionTable& table) {
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
-  const bool exists = io::is_file(checkpoint);
-  TANDEM_CHECK(!o.resume || exists, "train_dcl", "there is no checkpoint in ", o.out,
-               " to resume from; leave --resume out to start");
-  TANDEM_CHECK(!exists || o.resume || o.fresh, "train_dcl", o.out,
-               " holds a run already: --resume continues it, --fresh starts anew, --out names "
-               "another folder");
-  for (const auto& option : table.options()) {
-    if (!option->is_path() || option->json() == "") continue;
-    // A resumed run may be started from another folder.
-    option->set(io::Json(
-        std::filesystem::absolute(option->json().get<std::string>()).lexically_normal().string()));
-  }
+  cli::check_run_folder("train_dcl", o.out, o.resume, o.fresh);
+  cli::make_paths_absolute(table);
   const std::string asked = table.given("fusion") ? o.fusion : "vlp";
   Start start;
   if (o.resume) {
@@ -152,10 +146,6 @@ inline Start start_run(Options& o, cli::OptionTable& table) {
   TANDEM_CHECK(o.variant != "vanilla-vlp" || asked == "vlp", "train_dcl",
                "--variant vanilla-vlp does not train CBP: its scores are --fusion vlp, not ",
                asked);
-  for (const char* name : {"checkpoint.safetensors", "metrics.jsonl", "metrics.csv",
-                           "detections.json", "options.json"}) {
-    io::check_output_file("train_dcl", io::join_path(o.out, name));  // not after the last step
-  }
   start.checkpoint_options = io::json_text(table.json(true), 2);
   start.file_options = io::json_text(table.json(), 2) + "\n";
   start.idle = table.idle();

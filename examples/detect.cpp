@@ -56,12 +56,16 @@ class Session {
 
   /// Returns 0, or 3 when some videos failed.
   int run() {
-    for (const dcl::Combination& one : combinations_) io::check_output_file("detect", path_of(one));
+    std::vector<std::string> outputs;
+    for (const dcl::Combination& one : combinations_) outputs.push_back(path_of(one));
     for (const char* name : {"evaluation.json", "evaluation.csv"})
-      io::check_output_file("detect", io::join_path(o_.out, name));
+      outputs.push_back(io::join_path(o_.out, name));
+    cli::check_outputs("detect", outputs, o_.read_from());
     for (const std::string& note : model_.notes())
       std::printf("%s\n", cli::printable(note).c_str());
     const bool folder = !o_.inputs.empty() || !o_.features.empty();
+    const std::string idle = o_.idle(model_, ways_, folder).sentence("what is found here");
+    if (!idle.empty()) std::printf("note: %s\n", cli::printable(idle).c_str());
     Results results = folder ? detect_folder() : detect_subset();
     for (std::size_t i = 0; i < combinations_.size(); ++i)
       write_detections(path_of(combinations_[i]), results.sets[i], {.details = results.note});
@@ -389,7 +393,7 @@ int main(int argc, char** argv) {
   o.table.add_to(app, {"annotations", "i3d", "clip", "protocol"});
   app.add_option("--subset", o.subset,
                  "The subset to look into (default: the one that train_dcl tests on)");
-  cli::add_config(app);
+  o.add_config(app);
   int status = 0;
   const int ran = cli::run(app, argc, argv, [&] { status = run(o); });
   return ran != 0 ? ran : status;

@@ -127,15 +127,22 @@ void report_mismatches(const GroundTruth& truth, const Evaluation& e, const Opti
   }
 }
 
-/// What equal scores, equal overlaps and segments without length did to the numbers.
+/// What equal scores, equal overlaps and segments that hold nothing did to the numbers.
 void print_ties_and_points(const Evaluation& e, Protocol protocol) {
-  if (e.empty_instances + e.empty_detections > 0) {
+  const std::size_t points = e.empty_instances - e.reversed_instances,
+                    point_detections = e.empty_detections - e.reversed_detections;
+  if (points + point_detections > 0) {
     std::printf(
         "no length     %s%s, counted as missed; %s, counted as false positives (the official\n"
         "              code divides 0 by 0 for two equal points and takes that for a match)\n",
-        count(e.empty_instances, "instance").c_str(),
+        count(points, "instance").c_str(),
         protocol == Protocol::thumos_index ? " (rounded to rows)" : "",
-        count(e.empty_detections, "detection").c_str());
+        count(point_detections, "detection").c_str());
+  }
+  if (e.reversed_instances + e.reversed_detections > 0) {
+    std::printf("end < start   %s, counted as missed; %s, counted as false positives\n",
+                count(e.reversed_instances, "instance").c_str(),
+                count(e.reversed_detections, "detection").c_str());
   }
   if (!e.ties_decide()) return;
   std::size_t most = 0;
@@ -174,9 +181,12 @@ void evaluate_files(const Options& options) {
                " has no rows");
   GroundTruth truth = load_ground_truth(options.ground_truth);
   DetectionSet detected = read_detections(options.detections);
+  std::vector<std::string> notes;
+  note_detections(detected, notes, options.detections);
   if (!options.ambiguous.empty()) {
-    add_ambiguous(truth, tandem::io::read_text(options.ambiguous), options.ambiguous);
+    add_ambiguous(truth, tandem::io::read_text(options.ambiguous), options.ambiguous, &notes);
   }
+  for (const std::string& note : notes) warn(note);
   const IdAlignment ids = align_video_ids(truth, detected);
   const std::string subset = choose_subset(truth, options, protocol);
 
@@ -291,6 +301,6 @@ int main(int argc, char** argv) {
       "truth.\n"
       "Of equal scores and equal overlaps the last in the file comes first, as there; when that "
       "decides,\n"
-      "it is said. Segments without length match nothing.");
+      "it is said. Segments without length, or that end before they start, match nothing.");
   return cli::run(app, argc, argv, [&] { evaluate_files(options); });
 }

@@ -132,6 +132,8 @@ inline void add_oddities(io::Json& root, const Evaluation& e) {
   root["map_with_ties_reversed"] = e.map_ties_first;
   root["empty_instances"] = e.empty_instances;
   root["empty_detections"] = e.empty_detections;
+  root["reversed_instances"] = e.reversed_instances;
+  root["reversed_detections"] = e.reversed_detections;
   root["ambiguous_removed"] = e.ambiguous_removed;
   root["detections_of_unknown_classes"] = e.unknown_class;
   root["unknown_videos"] = e.unknown_videos;

@@ -211,6 +211,11 @@ int run(Options& o) {
   if (!o.pages.empty()) io::make_directories(io::join_path(o.pages, "videos"));
 
   for (const std::string& note : model.notes()) std::printf("%s\n", cli::printable(note).c_str());
+  cli::IdleOptions idle = o.idle(model, {&how, 1}, true);
+  o.add_idle(idle, {"--embed-video", "--show-classes"}, !o.page.empty() || !o.pages.empty(),
+             "--page or --pages");
+  if (const std::string text = idle.sentence("what is found here"); !text.empty())
+    std::printf("note: %s\n", cli::printable(text).c_str());
   DetectionSet detections{.classes = model.classes(), .videos = {}};
   report::VideoIndex index{.title = "Localized actions"};
   std::string details;
@@ -298,7 +303,7 @@ int main(int argc, char** argv) {
   app.add_option("--show-classes", o.show_classes, "Most classes on the page")
       ->capture_default_str()
       ->check(cli::range(1, 1000));
-  cli::add_config(app);
+  o.add_config(app);
   int status = 0;
   const int ran = cli::run(app, argc, argv, [&] { status = run(o); });
   return ran != 0 ? ran : status;

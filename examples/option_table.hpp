@@ -24,6 +24,30 @@
 
 namespace cli {
 
+/// Options that were given and say nothing beside the others, by where they would say something.
+class IdleOptions {
+ public:
+  void add(const std::string& where, const std::string& text) {
+    const auto same = [&](const auto& group) { return group.first == where; };
+    const auto group = std::find_if(groups_.begin(), groups_.end(), same);
+    if (group == groups_.end()) {
+      groups_.emplace_back(where, text);
+    } else {
+      group->second += ", " + text;
+    }
+  }
+  /// "given, but of no effect on `what`: --width 64 (with --cbp transformer)"; "" where all counts.
+  std::string sentence(const std::string& what) const {
+    std::string list;
+    for (const auto& [where, names] : groups_)
+      list += (list.empty() ? "" : "; ") + names + " (with " + where + ")";
+    return list.empty() ? "" : "given, but of no effect on " + what + ": " + list;
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> groups_;  // where → the options
+};
+
 /// The options of a program, in order.
 class OptionTable {
  public:
@@ -56,21 +80,11 @@ class OptionTable {
   /// What the command line says without effect beside the other options, in a sentence; "" where all
   /// counts.
   std::string idle() const {
-    std::vector<std::pair<std::string, std::string>> groups;  // where → the options
+    IdleOptions out;
     for (const auto& option : options_) {
-      if (!option->idle()) continue;
-      const auto same = [&](const auto& group) { return group.first == option->where(); };
-      const auto group = std::find_if(groups.begin(), groups.end(), same);
-      if (group == groups.end()) {
-        groups.emplace_back(option->where(), option->text());
-      } else {
-        group->second += ", " + option->text();
-      }
+      if (option->idle()) out.add(option->where(), option->text());
     }
-    std::string list;
-    for (const auto& [where, names] : groups)
-      list += (list.empty() ? "" : "; ") + names + " (with " + where + ")";
-    return list.empty() ? "" : "given, but of no effect on what this run trains and finds: " + list;
+    return out.sentence("what this run trains and finds");
   }
 
   void add_to(CLI::App& app) {

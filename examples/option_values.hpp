@@ -148,6 +148,14 @@ inline ValueKind kind_of(const CLI::Option& option) {
                            : ValueKind::text;
 }
 
+/// An option as the command line has it: "--theta-loc 0.3 0.45".
+inline std::string words_of(const CLI::Option& option) {
+  std::string out = option.get_name();
+  if (kind_of(option) == ValueKind::flag) return out;
+  for (const std::string& value : option.results()) out += " " + value;
+  return out;
+}
+
 /// Several values?
 inline bool is_list(const CLI::Option& option) { return option.get_items_expected_max() > 1; }
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -247,6 +246,7 @@ class Report {
       TANDEM_CHECK(!annotations.empty(), "report", "--data names no folder");
       GroundTruth read = read_ground_truth(annotations);
       check_annotations(read);
+      note_segments(read, warnings_, annotations);
       truth_ = std::move(read);
       const SubsetNames subsets = find_subsets(truth_);
       const std::string& named = run_.test_subset.empty() ? subsets.test : run_.test_subset;
@@ -257,6 +257,7 @@ class Report {
       test_ = {.classes = model_.classes(), .videos = {}};
     }
     std::optional<DetectionSet> wrote = report::read_written(o_.run, model_.classes());
+    if (wrote) note_detections(*wrote, warnings_, report::detections_file(o_.run));
     if (!wrote) {
       warnings_.push_back(
           concat("Detections are missing: there is no ", report::detections_file(o_.run)));
@@ -482,15 +483,6 @@ int main(int argc, char** argv) {
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {
     if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
-    for (const std::string& run : {o.run, o.beside}) {
-      for (const char* name : {"checkpoint.safetensors", "options.json", "metrics.jsonl",
-                               "metrics.csv", "detections.json"}) {
-        const std::string file = run.empty() ? "" : io::join_path(run, name);
-        std::error_code none;
-        TANDEM_CHECK(file.empty() || !std::filesystem::equivalent(file, o.page, none), "report",
-                     "--page ", o.page, " is a file of the run, which it would replace");
-      }
-    }
     if (o.beside.empty()) return Report(o).write();
     TANDEM_CHECK(o.tables.empty(), "report", "--table is of the page of one run, not of --beside");
     Options other = o;

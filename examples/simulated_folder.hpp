@@ -38,6 +38,13 @@ inline GroundTruth write_simulated(SimulatedFolder o) {
   const cli::OutputFolder output(o.out, "simulate_features");
   TANDEM_CHECK(!io::is_file(io::join_path(o.out, "SIMULATED.txt")), "simulate_features", o.out,
                " holds a data set already; name another folder with --out");
+  if (!o.annotations.empty()) {
+    std::vector<std::string> files;
+    for (const char* name :
+         {"gt.json", "class_tokens.json", "glove.txt", "SIMULATED.txt", "text_encoder.safetensors"})
+      files.push_back(io::join_path(o.out, name));
+    cli::check_outputs("simulate_features", files, {o.annotations});
+  }
   GroundTruth truth;
   if (o.annotations.empty()) {
     truth = simulate_annotations(o.simulation);

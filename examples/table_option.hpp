@@ -63,6 +63,7 @@ class TableOption {
   /// The name says the opposite of the variable: "no-min-max" is true when `normalize` is false.
   TableOption& opposite() {
     opposite_ = true;
+    default_ = json();
     return *this;
   }
   /// A path: says where something is, not what. Made absolute; it may change between runs that are
@@ -102,11 +103,13 @@ class TableOption {
   }
   /// What is given from here on is from a config file.
   void command_line_ends() { typed_ = given(); }
+  /// Whether the command line gave it; a config file may hold what is for other runs.
+  bool typed() const { return typed_.value_or(given()); }
+  /// Whether it says something beside the other options.
+  bool says_something() const { return !when_.holds || when_.holds(); }
   /// True where the command line gave it another value than its default, which says nothing beside
-  /// the other options. A config file may hold what is for other runs.
-  bool idle() const {
-    return typed_.value_or(given()) && when_.holds && !when_.holds() && json() != default_;
-  }
+  /// the other options.
+  bool idle() const { return typed() && !says_something() && json() != default_; }
   /// Where it says something; "" for everywhere.
   const std::string& where() const { return when_.words; }
   /// "--width 64", as the command line has it.
@@ -224,6 +227,8 @@ class TableOption {
   }
   /// What was given to be tried, each value once, in order; empty where nothing was.
   const std::vector<Json>& alternatives() const { return alternatives_; }
+  /// The option of the command line; null before add_to.
+  const CLI::Option* cli_option() const { return option_; }
   /// Was it on the command line or in the config file?
   bool given() const { return option_ != nullptr && option_->count() > 0; }
 

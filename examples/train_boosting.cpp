@@ -20,6 +20,7 @@
 #include "dcl_metrics.hpp"
 #include "evaluation_results.hpp"
 #include "output_folder.hpp"
+#include "run_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
 #include "tandem/wtal/detect/evaluation.hpp"
@@ -209,23 +210,11 @@ class Session {
 };
 
 void start(Options& o, cli::OptionTable& table) {
-  TANDEM_CHECK(!(o.resume && o.fresh), "train_boosting", "--resume and --fresh exclude each other");
-  TANDEM_CHECK(!o.resume || io::is_directory(o.out), "train_boosting", "there is no checkpoint in ",
-               o.out, " to resume from; leave --resume out to start");
+  cli::check_start("train_boosting", o.out, o.resume, o.fresh);
   const cli::OutputFolder output(o.out, "train_boosting");
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
-  const bool exists = io::is_file(checkpoint);
-  TANDEM_CHECK(exists || !o.resume, "train_boosting", "there is no checkpoint in ", o.out,
-               " to resume from; leave --resume out to start");
-  TANDEM_CHECK(!exists || o.resume || o.fresh, "train_boosting", o.out,
-               " holds a run already: --resume continues it, --fresh starts anew, --out names "
-               "another folder");
-  for (const auto& option : table.options()) {
-    if (!option->is_path() || option->json() == "") continue;
-    // A resumed run may be started from another folder.
-    option->set(io::Json(
-        std::filesystem::absolute(option->json().get<std::string>()).lexically_normal().string()));
-  }
+  cli::check_run_folder("train_boosting", o.out, o.resume, o.fresh);
+  cli::make_paths_absolute(table);
   std::optional<io::Checkpoint<float>> saved;
   if (o.resume) {
     saved = io::load_checkpoint<float>(checkpoint);
@@ -237,9 +226,6 @@ void start(Options& o, cli::OptionTable& table) {
   }
   if (o.activitynet && !o.resume) take_activity_net(table);
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
-  for (const char* name :
-       {"checkpoint.safetensors", "metrics.jsonl", "detections.json", "options.json"})
-    io::check_output_file("train_boosting", io::join_path(o.out, name));  // not after the last step
   Session(o, table, output.lock(), saved ? &*saved : nullptr).run();
 }
 

@@ -429,10 +429,7 @@ int main(int argc, char** argv) {
     return table.translated(root);
   });
   return cli::run(app, argc, argv, [&] {
-    TANDEM_CHECK(!(o.resume && o.fresh), "train_dcl", "--resume and --fresh exclude each other");
-    TANDEM_CHECK(!o.resume || tandem::io::is_directory(o.out), "train_dcl",
-                 "there is no checkpoint in ", o.out,
-                 " to resume from; leave --resume out to start");
+    cli::check_start("train_dcl", o.out, o.resume, o.fresh);
     const cli::OutputFolder output(o.out, "train_dcl");
     dcl::Start start = dcl::start_run(o, table);
     if (o.threads > 0) tandem::cpu::set_num_threads(static_cast<int>(o.threads));

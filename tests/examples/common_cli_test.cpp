@@ -264,3 +264,49 @@ TEST_CASE("outputs: a file that another option names is refused, however it is s
   CHECK(!clash({in, "--out", other, "--page", dir.path("./other.npy")}).empty());
   CHECK(tandem::io::read_text(in) == "rows");
 }
+
+TEST_CASE(
+    "outputs: a file of a folder that is read is refused, and one of a run beside its checkpoint") {
+  const tandem_test::TempDir dir;
+  for (const char* folder : {"data", "data/i3d", "run"})
+    tandem::io::make_directories(dir.path(folder));
+  for (const char* name : {"data/i3d/v.npy", "data/gt.json", "data/page.html", "data/found.json",
+                           "run/checkpoint.safetensors", "run/metrics.jsonl", "run/options.json",
+                           "run/detections.json", "run/metrics.csv", "run/mine.json"})
+    tandem::io::write_text(dir.path(name), "kept");
+  const std::string data = dir.path("data"), run = dir.path("run/checkpoint.safetensors");
+  const auto lost = [&](const char* output, const std::string& input) {
+    return !cli::lost_input(dir.path(output), input).empty();
+  };
+  for (const char* name : {"data/i3d/v.npy", "data/gt.json", "data/../data/./gt.json"})
+    CHECK_MESSAGE(lost(name, data), name);
+  // What programs write themselves may be written again, and what is not there is not lost.
+  for (const char* name : {"data/page.html", "data/found.json", "data/new.npy", "run/options.json"})
+    CHECK_FALSE_MESSAGE(lost(name, data), name);
+  for (const char* name : {"run/metrics.jsonl", "run/options.json", "run/detections.json",
+                           "run/metrics.csv", "run/checkpoint.safetensors"}) {
+    CHECK_MESSAGE(lost(name, run), name);
+    CHECK_MESSAGE(lost(name, dir.path("run")), name);
+  }
+  CHECK_FALSE(lost("run/mine.json", run));
+  CHECK_FALSE(lost("data/gt.json", run));
+  CHECK_FALSE(lost("data/gt.json", "a word"));
+  CHECK_FALSE(lost("data/gt.json", dir.path("dat")));  // not by the letters of the name
+
+  const auto clash = [&](std::vector<std::string> words) {
+    CLI::App app("p");
+    std::string from, out;
+    app.add_option("--features", from);
+    cli::add_output(app, "--out", out, "o");
+    std::reverse(words.begin(), words.end());
+    app.parse(words);
+    return cli::clash_of_outputs(app);
+  };
+  const std::string gt = dir.path("data/gt.json");
+  CHECK(clash({"--features", data, "--out", gt}) == "--out names " + gt +
+                                                        ", a file of what --features reads, " +
+                                                        data + ": it would be overwritten");
+  CHECK(clash({"--features", data, "--out", dir.path("data/found.json")}).empty());
+  CHECK_THROWS_AS(cli::check_outputs("p", {gt}, {"", data}), tandem::Error);
+  cli::check_outputs("p", {dir.path("data/found.json")}, {"", data});
+}

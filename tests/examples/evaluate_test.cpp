@@ -19,7 +19,7 @@ struct Run {
   int status = 0;
   std::string out, err;
   bool says(const char* text) const { return out.find(text) != std::string::npos; }
-  bool warns(const char* text) const { return err.find(text) != std::string::npos; }
+  bool warns(const std::string& text) const { return err.find(text) != std::string::npos; }
 };
 
 /// Runs the program with its output going to files.
@@ -140,6 +140,33 @@ TEST_CASE("evaluate: ties that decide and segments without length are said") {
     CHECK_FALSE(points.says("decide here"));
     CHECK(tandem::io::load_json(out).at("map").at(0).get<double>() == 0.25);
     CHECK(tandem::io::load_json(out).at("empty_detections").get<int>() == 1);
+  }
+}
+
+TEST_CASE("evaluate: what ends before it starts is named, and is not said to be without length") {
+  tandem_test::TempDir dir;
+  const std::string truth = dir.path("gt.json"), detections = dir.path("d.json"),
+                    ambiguous = dir.path("Ambiguous_test.txt"), out = dir.path("o.json");
+  tandem::io::write_text(truth, R"({"database": {"a": {"subset": "test", "annotations": [
+    {"segment": [10, 20], "label": "X"}, {"segment": [9, 6], "label": "X"}]}}})");
+  tandem::io::write_text(detections, R"({"results": {"a": [
+    {"label": "X", "score": 0.9, "segment": [10, 20]}, {"label": "X", "score": 0.8, "segment": [5, 2]}]}})");
+  tandem::io::write_text(ambiguous, "a 50 40\n");
+  for (const char* protocol : {"activitynet", "thumos-seconds", "thumos-index"}) {
+    const Run r = run({"--ground-truth", truth, "--detections", detections, "--protocol", protocol,
+                       "--ambiguous", ambiguous, "--json", out});
+    CHECK(r.status == 0);
+    CHECK(r.warns("1 segment ends before it starts; nothing can match it (" + truth +
+                  ": a, segment 1: [9, 6])"));
+    CHECK(r.warns("1 detection ends before it starts; it can match nothing (" + detections +
+                  ": a, detection 1: [5, 2])"));
+    CHECK(r.warns(ambiguous + ":1: the ambiguous segment [50, 40] of a ends before it starts"));
+    CHECK(r.says("end < start   1 instance, counted as missed; 1 detection, counted as false"));
+    CHECK_FALSE(r.says("no length"));
+    const auto json = tandem::io::load_json(out);
+    CHECK(json.at("reversed_detections").get<int>() == 1);
+    CHECK(json.at("reversed_instances").get<int>() == 1);
+    CHECK(json.at("map").at(0).get<double>() == 0.5);
   }
 }
 

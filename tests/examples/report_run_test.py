@@ -358,8 +358,8 @@ def check_beside(work, browser):
     run(programs / "train_dcl", "--resume", "--out", work / "run_named", "--protocol", "thumos-seconds")
     run(programs / "report", "--run", work / "run", "--beside", work / "run_named", "--page", work / "named.html")
     kept = (work / "run2/options.json").read_bytes()
-    said = run(programs / "report", "--run", work / "run2", "--page", work / "run2/options.json", status=1)
-    assert "is a file of the run" in said and (work / "run2/options.json").read_bytes() == kept, said
+    said = run(programs / "report", "--run", work / "run2", "--page", work / "run2/options.json", status=2)
+    assert "a file of what --run reads" in said and (work / "run2/options.json").read_bytes() == kept, said
     said = run(programs / "report", "--run", work / "run", "--beside", work / "run2", "--page", work / "no.html", "--table",
                work / "table.md", status=1)
     assert "--table is of the page of one run" in said, said

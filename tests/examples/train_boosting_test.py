@@ -104,6 +104,10 @@ def refused(*more, out="one"):
 
 
 assert "holds a run already" in refused()
+(work / "part").mkdir()
+(work / "part" / "metrics.jsonl").write_text("kept")
+assert "part holds a run already, of which metrics.jsonl is there and no checkpoint: --fresh" in refused(out="part")
+assert "no checkpoint in" in refused("--resume", out="part") and (work / "part" / "metrics.jsonl").read_text() == "kept"
 assert "the run cannot go on with another --steps: it had 10" in refused("--resume")
 assert "the run cannot go on with another --rows: it had 24" in refused("--resume", "--rows", "30", "--steps", "10")
 assert "no checkpoint" in refused("--resume", out="nowhere")

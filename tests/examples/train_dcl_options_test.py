@@ -260,6 +260,24 @@ assert "has no VLP" in refused("--resume", "--out", "warm", "--fusion", "mean")
 good("train_dcl", *small("--out", "cosine", "--schedule", "cosine"))
 assert "cosine" in refused("--resume", "--out", "cosine", "--rounds", 2)
 assert "no checkpoint in nothing" in refused("--resume", "--out", "nothing")
+# A folder that holds any file of a run is a run, also where its checkpoint is gone; nothing of it is written over.
+for there in (["metrics.jsonl"], ["detections.json"], ["options.json", "metrics.csv"], FILES[1:]):
+    shutil.rmtree(work / "part", ignore_errors=True)
+    (work / "part").mkdir()
+    for name in there:
+        (work / "part" / name).write_text("kept")
+    said = refused(*small("--out", "part"))
+    assert "part holds a run already" in said and "--fresh" in said and all(name in said for name in there), said
+    said = refused("--resume", "--out", "part")
+    assert "no checkpoint in part" in said and "checkpoint.safetensors" in said and all(name in said for name in there), said
+    assert all((work / "part" / name).read_text() == "kept" for name in there)
+    assert sorted(path.name for path in (work / "part").iterdir() if not path.name.startswith(".")) == sorted(there)
+good("train_dcl", *small("--out", "part", "--fresh"))
+# Without options.json it is not known where the data are: what is missing is named, and what to do.
+(work / "part" / FILES[3]).unlink()
+said = refused("--resume", "--out", "part")
+assert "part has a checkpoint and no options.json" in said and "give --data" in said, said
+good("train_dcl", "--resume", "--out", "part", "--data", "sim")
 
 # A checkpoint of an older program, whose options are text, goes on, and localize reads it.
 header, data = checkpoint_header(work / "before" / FILES[0])
@@ -306,7 +324,7 @@ for words, part in {
     ("--variant", "warm-up", "--vlp-temperature", 0.5): "--prompt-vectors 2, --vlp-temperature 0.5 (with a variant or --fusion that asks VLP)",
     ("--variant", "vanilla-vlp", "--cbp", "wtalc"): "--cbp wtalc, --warm-up-steps 3 (with a variant that trains CBP)",
     ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3 (with --cbp transformer)",
-    ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (with --variant both or only-b)",
+    ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (with --variant both or only-b, in rounds without --first-b-steps)",
     ("--pseudo-labels", "thresholds", "--ranked-foreground", 0.2): "--ranked-foreground 0.2 (with --pseudo-labels ranked)",
     ("--pseudo-labels", "ranked", "--high", 0.4): "--high 0.4 (with --pseudo-labels thresholds or calibrated)",
     ("--lambda", 0, "--contrast-temperature", 0.5): "--contrast-temperature 0.5 (with rounds and --lambda above 0)",

@@ -37,6 +37,8 @@ MISTAKES = [
     ("nll_loss(a, n[0].to<std::int32_t>());", "ids_are_int64_convert_by_to_int64", 20, 40),
     ("optim::Adam<float> adam(net);", "named_parameters()", 20, 20),
     ("optim::Sgd<float> sgd(net);", "named_parameters()", 20, 20),
+    ("auto c = net;", "not copied: share it by Ref, or load_state_dict() into another", 40, 20),
+    ("net = net;", "not copied: load_state_dict() takes the values", 40, 20),
     ("auto c = nn::Linear<float>(net);", "deleted", 40, 20), (FORMULA, "use select(mask, a, b)", 70, 120),
     ("a[0] = a[1];", "operator=", 20, 20), ("auto c = sum(a, true);", "sum", 70, 70),
 ]

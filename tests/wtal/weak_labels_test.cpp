@@ -139,8 +139,39 @@ TEST_CASE("weak labels: segments that cannot be meant are noted") {
   std::vector<std::string> notes;
   read_ground_truth(dir.path("gt.json"), &notes);
   REQUIRE(notes.size() == 2);
-  CHECK(notes[0] == "1 segment ends before it starts; nothing can match it (a: [5, 3])");
-  CHECK(notes[1] == "1 segment starts before its video (a: [-2, 1])");
+  const std::string file = dir.path("gt.json");
+  CHECK(notes[0] == "1 segment ends before it starts; nothing can match it (" + file +
+                        ": a, segment 0: [5, 3])");
+  CHECK(notes[1] == "1 segment starts before its video (" + file + ": a, segment 1: [-2, 1])");
+}
+
+TEST_CASE("weak labels: ambiguous segments and detections that end before they start are noted") {
+  GroundTruth truth;
+  truth.videos = {{.id = "a"}, {.id = "b"}};
+  std::vector<std::string> notes;
+  CHECK(add_ambiguous(truth, "a 1 2\nother 5 2\nb 5 2\n", "Ambiguous_test.txt", &notes) == 2);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] ==
+        "Ambiguous_test.txt:3: the ambiguous segment [5, 2] of b ends before it starts; nothing "
+        "touches it");
+  notes.clear();
+  note_segments(truth, notes);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] ==
+        "1 ambiguous segment ends before it starts; nothing touches it (b, ambiguous segment 0: "
+        "[5, 2])");
+  notes.clear();
+  const DetectionSet found = detections_from_json(io::JsonDocument::parse(
+      R"({"results": {"a": [{"label": "Run", "score": 1, "segment": [1, 2]},
+                            {"label": "Run", "score": 1, "segment": [5, 2]},
+                            {"label": "Run", "score": 1, "segment": [4, 4]}],
+                      "b": [{"label": "Run", "score": 1, "segment": [3, 1]}]}})",
+      "found.json"));
+  note_detections(found, notes, "found.json");
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] ==
+        "2 detections end before they start; they can match nothing (first found.json: a, "
+        "detection 1: [5, 2])");
 }
 
 TEST_CASE("weak labels: which subsets there are to train and to test on") {

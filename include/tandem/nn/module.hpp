@@ -161,8 +161,8 @@ template <FloatingElement T>
 class Module : public RefCounted {
  public:
   Module() = default;
-  Module(const Module&) = delete;  // share it by Ref, or load_state_dict() into another
-  Module& operator=(const Module&) = delete;
+  Module(const Module&) = delete;  // not copied: share it by Ref, or load_state_dict() into another
+  Module& operator=(const Module&) = delete;  // not copied: load_state_dict() takes the values
   ~Module() override {
     if (place_) place_->module = nullptr;
   }

@@ -283,9 +283,10 @@ inline GroundTruth annotations_from_csv(std::string_view text, const std::string
 
 /// add_ambiguous — ambiguous stretches in the form of Ambiguous_test.txt: lines of
 /// "video start end", separated by any white space, with or without carriage returns. Videos that
-/// are not in the ground truth are passed over. Returns how many stretches were added.
-inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
-                                 const std::string& name) {
+/// are not in the ground truth are passed over. Returns how many stretches were added; `notes` has
+/// those that end before they start, by their lines.
+inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text, const std::string& name,
+                                 std::vector<std::string>* notes = nullptr) {
   const auto place = truth.index();
   std::size_t added = 0;
   for (std::size_t line_number = 1; !text.empty(); ++line_number) {
@@ -316,37 +317,39 @@ inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text,
     }
     if (const auto found = place.find(words[0]); found != place.end()) {
       truth.videos[found->second].ambiguous.push_back({times[0], times[1]});
+      if (notes != nullptr && times[1] < times[0]) {
+        notes->push_back(concat(name, ":", line_number, ": the ambiguous segment [", times[0], ", ",
+                                times[1], "] of ", words[0],
+                                " ends before it starts; nothing touches it"));
+      }
       ++added;
     }
   }
   return added;
 }
 
-/// Says in `notes` which segments cannot be meant: those that end before they start, and those that
-/// start before the video does. They stay what they are (no detection can match the former, and
-/// they count as missed).
-inline void note_segments(const GroundTruth& truth, std::vector<std::string>& notes) {
-  const auto note = [&](auto&& odd, const char* one, const char* many) {
-    std::size_t count = 0;
-    std::string example;
-    for (const VideoTruth& video : truth.videos) {
-      for (const Instance& instance : video.instances) {
-        if (!odd(instance.segment)) continue;
-        if (count++ == 0) {
-          example =
-              concat(video.id, ": [", instance.segment.start, ", ", instance.segment.end, "]");
-        }
-      }
+/// Says in `notes` which segments cannot be meant: those that end before they start, ambiguous ones
+/// too, and those that start before the video does; the first of them by `file`, video and place. They stay
+/// what they are (no detection can match the former, and they count as missed).
+inline void note_segments(const GroundTruth& truth, std::vector<std::string>& notes,
+                          const std::string& file = "") {
+  detail::OddSegments reversed("segment"), early("segment"), ambiguous("ambiguous segment");
+  for (const VideoTruth& video : truth.videos) {
+    for (std::size_t i = 0; i < video.instances.size(); ++i) {
+      const Segment& s = video.instances[i].segment;
+      if (s.end < s.start) reversed.add(video.id, i, s);
+      if (s.start < 0 && s.end >= s.start) early.add(video.id, i, s);
     }
-    if (count > 0)
-      notes.push_back(
-          concat(count, count == 1 ? one : many, " (", count > 1 ? "first " : "", example, ")"));
-  };
-  note([](const Segment& s) { return s.end < s.start; },
-       " segment ends before it starts; nothing can match it",
-       " segments end before they start; nothing can match them");
-  note([](const Segment& s) { return s.start < 0 && s.end >= s.start; },
-       " segment starts before its video", " segments start before their video");
+    for (std::size_t i = 0; i < video.ambiguous.size(); ++i) {
+      const Segment& s = video.ambiguous[i];
+      if (s.end < s.start) ambiguous.add(video.id, i, s);
+    }
+  }
+  reversed.note(notes, file, " ends before it starts; nothing can match it",
+                " end before they start; nothing can match them");
+  ambiguous.note(notes, file, " ends before it starts; nothing touches it",
+                 " end before they start; nothing touches them");
+  early.note(notes, file, " starts before its video", " start before their video");
 }
 
 /// read_annotations — ground truth from a .json or .csv file, by its first character.

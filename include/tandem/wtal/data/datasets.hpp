@@ -109,7 +109,7 @@ inline GroundTruth read_ground_truth(const std::string& path,
     return read_wtalc(found);
   };
   GroundTruth truth = read();
-  if (notes != nullptr) note_segments(truth, *notes);
+  if (notes != nullptr) note_segments(truth, *notes, path);
   return truth;
 }
 

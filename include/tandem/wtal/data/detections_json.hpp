@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "tandem/io/json_reader.hpp"
 #include "tandem/tensor/finite.hpp"
@@ -29,6 +30,30 @@ inline Segment segment_from_json(const io::JsonRef& value) {
   }
   return {value[0].number_or_text(), value[1].number_or_text()};
 }
+
+/// Counts the segments of one oddity, and remembers the first.
+class OddSegments {
+ public:
+  explicit OddSegments(const char* noun) : noun_(noun) {}
+  void add(const std::string& video, std::size_t index, const Segment& s) {
+    if (count_++ == 0)
+      first_ = concat(video, ", ", noun_, " ", index, ": [", s.start, ", ", s.end, "]");
+  }
+  /// "2 segments end before they start (first gt.json: a, segment 0: [5, 3])", where there are any;
+  /// `one` and `many` are what they do.
+  void note(std::vector<std::string>& notes, const std::string& file, const char* one,
+            const char* many) const {
+    if (count_ == 0) return;
+    notes.push_back(concat(count_, " ", noun_, count_ == 1 ? one : concat("s", many), " (",
+                           count_ > 1 ? "first " : "", file, file.empty() ? "" : ": ", first_,
+                           ")"));
+  }
+
+ private:
+  const char* noun_;
+  std::size_t count_ = 0;
+  std::string first_;
+};
 
 /// Class name → index, remembering the order of appearance.
 class ClassNames {
@@ -79,6 +104,21 @@ inline DetectionSet detections_from_json(const io::JsonDocument& document) {
 ///   const DetectionSet detections = read_detections("detections.json");
 inline DetectionSet read_detections(const std::string& path) {
   return detections_from_json(io::JsonDocument::load(path));
+}
+
+/// Says in `notes` how many detections end before they start, and where the first of them is, by
+/// `file`, video and place. They stay what they are: false positives.
+inline void note_detections(const DetectionSet& set, std::vector<std::string>& notes,
+                            const std::string& file = "") {
+  detail::OddSegments reversed("detection");
+  for (const VideoDetections& video : set.videos) {
+    for (std::size_t i = 0; i < video.detections.size(); ++i) {
+      const Segment& s = video.detections[i].segment;
+      if (s.end < s.start) reversed.add(video.id, i, s);
+    }
+  }
+  reversed.note(notes, file, " ends before it starts; it can match nothing",
+                " end before they start; they can match nothing");
 }
 
 /// What the file says beside the detections.

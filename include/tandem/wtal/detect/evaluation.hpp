@@ -35,8 +35,10 @@ struct Evaluation {
 
   std::size_t tied_scores = 0;    ///< detections that share their score with another of their class
   std::size_t tied_overlaps = 0;  ///< detections that overlap several instances equally, and most
-  std::size_t empty_instances = 0;    ///< instances of no length: nothing matches them; they count
-  std::size_t empty_detections = 0;   ///< detections of no length: false positives
+  std::size_t empty_instances = 0;     ///< instances of no length: nothing matches them; they count
+  std::size_t empty_detections = 0;    ///< detections of no length: false positives
+  std::size_t reversed_instances = 0;  ///< of empty_instances, those that end before they start
+  std::size_t reversed_detections = 0;  ///< the same of empty_detections
   std::size_t ambiguous_removed = 0;  ///< index units: detections that touched an ambiguous stretch
   std::size_t unknown_class = 0;      ///< detections whose class has no instance: left out
   std::vector<std::string> unknown_classes;    ///< the names of those classes
@@ -150,6 +152,8 @@ inline Evaluation evaluate(const GroundTruth& truth, const DetectionSet& detecte
   const auto& detections_of = placed.detections;
   result.empty_instances = placed.empty_instances;
   result.empty_detections = placed.empty_detections;
+  result.reversed_instances = placed.reversed_instances;
+  result.reversed_detections = placed.reversed_detections;
   result.ambiguous_removed = placed.ambiguous_removed;
   result.unknown_class = placed.unknown_class;
   result.unknown_classes = std::move(placed.unknown_classes);

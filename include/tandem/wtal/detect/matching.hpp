@@ -202,7 +202,8 @@ inline bool touches_ambiguous(const Segment& rows, const Segment& ambiguous_seco
 struct Placement {
   std::vector<std::vector<Placed>> truth, detections;  ///< [class]
   /// What evaluate() tells of them under the same names.
-  std::size_t empty_instances = 0, empty_detections = 0, ambiguous_removed = 0, unknown_class = 0;
+  std::size_t empty_instances = 0, empty_detections = 0, reversed_instances = 0,
+              reversed_detections = 0, ambiguous_removed = 0, unknown_class = 0;
   std::vector<std::string> unknown_classes, unknown_videos, undetected_videos, instanceless_videos;
 };
 
@@ -236,6 +237,7 @@ inline Placement place_detections(const GroundTruth& truth, const DetectionSet& 
         segment.end = round_half_even(to_index(segment.end, options.seconds_per_row));
       }
       if (!(segment.end > segment.start)) ++result.empty_instances;
+      if (instance.segment.end < instance.segment.start) ++result.reversed_instances;
       truth_of[static_cast<std::size_t>(instance.cls)].push_back({.video = v, .segment = segment});
     }
   }
@@ -302,6 +304,7 @@ inline Placement place_detections(const GroundTruth& truth, const DetectionSet& 
         }
       }
       if (!(segment.end > segment.start)) ++result.empty_detections;
+      if (detection.segment.end < detection.segment.start) ++result.reversed_detections;
       detections_of[static_cast<std::size_t>(cls)].push_back({.video = position,
                                                               .segment = segment,
                                                               .score = detection.score,
