@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "boosting_memory.hpp"
 #include "boosting_options.hpp"
 #include "dcl_data.hpp"
 #include "tandem/io/checksum.hpp"
@@ -78,6 +79,14 @@ class Run {
                            .vocabulary = o.frequent + 1,
                            .real_masking = o.real_masking};
     vlc.streams.init = rivals::ConvInit::standard;
+    check_step_memory({.videos = o.recipe.batch,
+                       .rows = o.recipe.frames,
+                       .sentence = o.longest,
+                       .classes = class_words_.size(0),
+                       .words_of_class = class_words_.size(1),
+                       .tsm = tsm,
+                       .vlc = vlc},
+                      cli::memory_limit());
     tsm_ = std::make_unique<TsmBranch<float>>(tsm, class_words_, random_);
     vlc_ = make_ref<rivals::Vlc<float>>(vlc, random_);
     BoostingOptions train = o.train;
