@@ -143,7 +143,7 @@ class Branches {
     bool own_alone = false;
     if (need.cbp) {
       const CbpSize cbp = cbp_size(o_, input, clip, classes);
-      if (cbp.own) names.parameters = "--method-width";
+      if (cbp.own) names.parameters = width_option();
       const bool warm_up = phases[0].kind == Phase::Kind::warm_up;
       if (cbp.own && warm_up && o_.train.own_warm_up) {
         own_alone = phases.size() == 1;
@@ -165,8 +165,8 @@ class Branches {
     cli::check_step_memory("train_dcl", size, cli::memory_limit(), names);
   }
   /// The same of the batches of a method's recipe; `size` is that of the other steps.
-  static void check_own_warm_up(const CbpSize& cbp, cli::StepSize size, const Data& data,
-                                std::int64_t longest) {
+  void check_own_warm_up(const CbpSize& cbp, cli::StepSize size, const Data& data,
+                         std::int64_t longest) const {
     const rivals::Recipe& recipe = cbp.recipe;
     const bool in_pairs = recipe.videos == rivals::VideoOrder::pairs ||
                           recipe.videos == rivals::VideoOrder::pairs_with_repeats;
@@ -179,7 +179,11 @@ class Branches {
     size.vlp.reset();
     cli::check_step_memory(
         "train_dcl", size, cli::memory_limit(),
-        {.frames = "--method-batch or --method-rows", .parameters = "--method-width"});
+        {.frames = "--method-batch or --method-rows", .parameters = width_option()});
+  }
+  /// What decides the parameters of a method in CBP's place.
+  const char* width_option() const {
+    return o_.cbp_method == "wtalc" ? "the columns of the rows" : "--method-width";
   }
 
   const Options& o_;

@@ -246,5 +246,14 @@ run("simulate_features", "--out", "wide", "--classes", 3, "--train-videos", 6, "
     "--clip-width", 8, "--prompt-vectors", 2)
 assert "the rows have 20 columns, the model reads 16" in run("detect", "--checkpoint", work / "long/checkpoint.safetensors", "--data", "wide",
                                                              "--out", "wide_d", fails=True)
+# What this machine has not is refused at once, with what to make smaller, and leaves nothing.
+for words, smaller in ((["--rows", 1000000, "--batch", 100000], "reduce --batch or --rows"), (["--width", 65536], "--width or --decoder-hidden"),
+                       (["--decoder-hidden", 1000000, "--width", 4096], "--width or --decoder-hidden"),
+                       (["--frequent-words", 10000000, "--width", 4096], "--frequent-words or --width"),
+                       (["--hidden", 65536], "--hidden or --encoded")):
+    if os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") > 500e9:
+        break
+    said = refused(*words, out="refused")
+    assert "needs at least" in said and smaller in said and said.count("\n") == 1 and not (work / "refused").exists(), said
 assert train("masked", "--real-masking", "--blank-joined-names", "--steps", "2").returncode == 0
 print(f"same bytes after {kills} kills and on 1 and 2 threads; one run {elapsed:.2f} s")
