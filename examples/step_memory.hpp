@@ -81,7 +81,7 @@ inline MemoryLimit memory_limit(const std::string& root = "") {
 struct StudentSize {
   std::int64_t input = 0, classes = 0, width = 0, layers = 0, mlp_ratio = 4;
   bool all_frames = true;  ///< in its last block too; not so when it is taught decided frames only
-  std::optional<LayerMemory> layers_of = {};  ///< in place of all but the classes
+  LayerMemory layers_of = {};  ///< where it has parameters: they and what it keeps
 };
 
 /// What decides the size of a step.
@@ -106,9 +106,9 @@ inline StepMemory step_memory(const StepSize& size) {
   const double rows = number(size.videos) * number(size.rows);
   StepMemory out;
   const auto add = [&](const StudentSize& s, double& activations) {
-    if (s.layers_of) {
-      out.parameters += 16 * s.layers_of->parameters;
-      activations = 4 * rows * s.layers_of->per_row;
+    if (s.layers_of.parameters > 0) {
+      out.parameters += 16 * s.layers_of.parameters;
+      activations = 4 * rows * s.layers_of.per_row;
       return;
     }
     const double w = number(s.width), layers = number(s.layers), ratio = number(s.mlp_ratio);

@@ -58,8 +58,8 @@ TEST_CASE("cbp_size: the parameters are those of the method, the step takes what
       std::unique_ptr<Branch<float>> cbp;
       const double peak = peak_of([&] {
         cbp = dcl::make_cbp(o, input, clip, classes, random);
-        CHECK(size.scores.layers_of->parameters == static_cast<double>(cbp->parameter_count()));
-        CHECK(size.own->layers_of->parameters == static_cast<double>(cbp->parameter_count()));
+        CHECK(size.scores.layers_of.parameters == static_cast<double>(cbp->parameter_count()));
+        CHECK(size.own->layers_of.parameters == static_cast<double>(cbp->parameter_count()));
         Batch<float> batch;
         batch.i3d = randn<float>({c.videos, c.rows, input}, random);
         batch.valid = ones<bool>({c.videos, c.rows});
