@@ -399,7 +399,7 @@ TEST_CASE("Boosting-WTAL with CLIP's columns: they are part of the RGB stream of
     const auto vlc = make_ref<Vlc<double>>(v, random);
     CHECK(o.width() == 32);
     CHECK(tsm->fusion.weight.shape() == Shape{32, 32, 3});
-    CHECK(vlc->frame_fc.weight.shape() == Shape{8, 32});
+    CHECK(vlc->frame_fc.weight.tensor().shape() == Shape{8, 32});
     // The modules by hand, on [rgb; clip] and flow
     const Tensor<double> x = check::normal({4, 9, 32}, 7);
     const Tensor<bool> all = ones<bool>({4, 9});
