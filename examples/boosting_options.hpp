@@ -24,7 +24,7 @@ struct Options {
   dcl::Options data;  ///< its options of the data are read, no others
   std::string glove, out = "out";
   bool resume = false, fresh = false, blank_joined = false, real_masking = false,
-       activitynet = false;
+       activitynet = false, concat_clip = false;
   std::int64_t checkpoint_every = 100, best_of_test = 0, threads = 0;
   std::int64_t frequent = 8000, longest = 14, hidden = 0, encoded = 0, mlp_hidden = 0, prompts = 9,
                width = 512, decoder_hidden = 1024;
@@ -42,12 +42,15 @@ inline cli::OptionTable option_table(Options& o) {
   using cli::Part;
   cli::OptionTable t;
   t.part(Part::data);
-  t.add("data", o.data.data, "Folder with annotations and I3D features").path();
+  t.add("data", o.data.data,
+        "Folder with annotations and I3D features, with --concat-clip also CLIP's")
+      .path();
   t.add("annotations", o.data.annotations,
         "Annotations elsewhere: a W-TALC folder, or a JSON file (gt.json)")
       .path();
   t.add("i3d", o.data.i3d, "I3D features elsewhere: an object array .npy, or a folder of <id>.npy")
       .path();
+  t.add("clip", o.data.clip, "CLIP features elsewhere: a folder of <id>.npy").path();
   t.add("glove", o.glove,
         "Word vectors: a text file with a line per word, such as glove.6B.300d.txt; else glove.txt "
         "in --data")
@@ -63,6 +66,9 @@ inline cli::OptionTable option_table(Options& o) {
       "class, whole names in sentences, scores pooled over time; and that code's numbers, where "
       "no others are given: 3 prompt vectors, 10 words a sentence, 60 rows, 50001 steps, learning "
       "rate 3e-5, weight decay 5e-4");
+  t.add("concat-clip", o.concat_clip,
+        "CLIP rows beside the I3D rows (the paper's naive combination): their columns join the RGB "
+        "stream of both networks");
   t.add("hidden", o.hidden, "Width inside the attentions; 0: half a stream, 512").from(0, 65536);
   t.add("encoded", o.encoded,
         "Width of the auto-encoders; 0: half a stream, 512, with --activitynet a whole one")
@@ -121,19 +127,20 @@ inline void take_activity_net(cli::OptionTable& table) {
   }
 }
 
-/// The sizes of TSM for I3D rows of two streams of `stream` columns and word vectors of
-/// `word_width`.
-inline rivals::TsmOptions tsm_options(const Options& o, std::int64_t stream,
+/// The sizes of TSM for I3D rows of two streams of `stream` columns, `clip` columns of CLIP beside
+/// them and word vectors of `word_width`.
+inline rivals::TsmOptions tsm_options(const Options& o, std::int64_t stream, std::int64_t clip,
                                       std::int64_t word_width) {
   const std::int64_t half = std::max<std::int64_t>(1, stream / 2);
   rivals::TsmOptions tsm =
-      o.activitynet ? rivals::TsmOptions::activity_net(stream) : rivals::TsmOptions();
+      o.activitynet ? rivals::TsmOptions::activity_net(stream, clip) : rivals::TsmOptions();
   tsm.streams.stream = stream;
+  tsm.clip = clip;
   tsm.streams.hidden = o.hidden > 0 ? o.hidden : half;
   if (o.encoded > 0 || !o.activitynet) tsm.streams.encoded = o.encoded > 0 ? o.encoded : half;
   tsm.word_width = word_width;
   tsm.prompts = o.prompts;
-  tsm.mlp_hidden = o.mlp_hidden > 0 ? o.mlp_hidden : 8 * stream;
+  tsm.mlp_hidden = o.mlp_hidden > 0 ? o.mlp_hidden : 4 * tsm.width();
   return tsm;
 }
 

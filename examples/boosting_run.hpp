@@ -8,38 +8,28 @@
 #include <utility>
 #include <vector>
 
+#include "boosting_memory.hpp"
 #include "boosting_options.hpp"
 #include "dcl_data.hpp"
 #include "tandem/io/checksum.hpp"
-#include "tandem/wtal/data/fingerprint.hpp"
 #include "tandem/wtal/data/glove.hpp"
 #include "tandem/wtal/model/tsm.hpp"
 
 namespace boosting {
 
-/// The data that a run reads: annotations and I3D rows.
-inline dcl::Data open_data(const Options& o) {
+/// What a run reads, in the terms of train_dcl: annotations, I3D rows and, with --concat-clip, CLIP
+/// rows.
+inline dcl::Options reading_options(const Options& o) {
   dcl::Options of = o.data;
-  of.train.variant = Variant::warm_up;  // which reads I3D rows alone
+  of.train.variant = Variant::warm_up;  // which reads no CLIP rows by itself
   of.fusion = "cbp";
   of.inference.fusion = Fusion::cbp;
-  of.concat_clip = false;
-  return dcl::open_data(of);
+  of.concat_clip = o.concat_clip;
+  return of;
 }
 
-/// What a checkpoint remembers of them.
-inline DataFingerprint fingerprint_of(const dcl::Data& data) {
-  struct Rows {
-    const dcl::SubsetSource& source;
-    const GroundTruth& truth() const { return source.truth(); }
-    Tensor<float> i3d(std::size_t v) const { return source.i3d(v); }
-    Tensor<float> clip(std::size_t) const { return {}; }
-  };
-  DataFingerprint out;
-  out.add(Rows{*data.train});
-  out.add(Rows{*data.test});
-  return out;
-}
+/// The data that a run reads.
+inline dcl::Data open_data(const Options& o) { return dcl::open_data(reading_options(o)); }
 
 /// The file of word vectors: the one that is named, else glove.txt in --data; "" where there is none.
 inline std::string glove_path(const Options& o) {
@@ -62,7 +52,12 @@ inline std::vector<std::string> words_of(const std::vector<std::string>& classes
 /// The networks of a run and their trainer. `o` and `data` must outlive it.
 class Run {
  public:
-  Run(const Options& o, const dcl::Data& data) : o_(o), data_(data), random_(o.train.seed) {
+  Run(const Options& o, const dcl::Data& data)
+      : o_(o),
+        data_(data),
+        train_(*data.train, o.concat_clip),
+        test_(*data.test, o.concat_clip),
+        random_(o.train.seed) {
     const std::vector<std::string>& classes = data.train->truth().classes;
     TANDEM_CHECK(data.all->i3d_columns() % 2 == 0, "Boosting-WTAL", "the I3D rows have ",
                  data.all->i3d_columns(), " columns; two streams of equal width are needed");
@@ -71,20 +66,29 @@ class Run {
                  "there are no word vectors: name a GloVe text file with --glove, or put glove.txt "
                  "into --data");
     glove_ = GloveVectors::load(glove, words_of(classes, o.activitynet), o.frequent);
-    const std::int64_t stream = data.all->i3d_columns() / 2;
-    const rivals::TsmOptions tsm = tsm_options(o, stream, glove_.width());
+    const std::int64_t stream = data.all->i3d_columns() / 2,
+                       clip = o.concat_clip ? data.all->clip_columns() : 0;
+    const rivals::TsmOptions tsm = tsm_options(o, stream, clip, glove_.width());
     class_words_ = o.activitynet ? class_words_vectors<float>(glove_, classes, 5)
                                  : class_word_vectors<float>(glove_, classes);
+    rivals::VlcOptions vlc{.streams = tsm.streams,
+                           .clip = clip,
+                           .width = o.width,
+                           .hidden = o.decoder_hidden,
+                           .word_width = glove_.width(),
+                           .vocabulary = o.frequent + 1,
+                           .real_masking = o.real_masking};
+    vlc.streams.init = rivals::ConvInit::standard;
+    check_step_memory({.videos = o.recipe.batch,
+                       .rows = o.recipe.frames,
+                       .sentence = o.longest,
+                       .classes = class_words_.size(0),
+                       .words_of_class = class_words_.size(1),
+                       .tsm = tsm,
+                       .vlc = vlc},
+                      cli::memory_limit());
     tsm_ = std::make_unique<TsmBranch<float>>(tsm, class_words_, random_);
-    rivals::CrossModalOptions of_vlc = tsm.streams;
-    of_vlc.init = rivals::ConvInit::standard;
-    vlc_ = make_ref<rivals::Vlc<float>>(rivals::VlcOptions{.streams = of_vlc,
-                                                           .width = o.width,
-                                                           .hidden = o.decoder_hidden,
-                                                           .word_width = glove_.width(),
-                                                           .vocabulary = o.frequent + 1,
-                                                           .real_masking = o.real_masking},
-                                        random_);
+    vlc_ = make_ref<rivals::Vlc<float>>(vlc, random_);
     BoostingOptions train = o.train;
     if (o.activitynet) {
       const BoostingOptions published = BoostingOptions::activity_net();
@@ -113,7 +117,7 @@ class Run {
   /// The next iteration, on the next batch.
   BoostingReport step() {
     const std::vector<Crop> crops = sampler_->crops(trainer_->steps());
-    const Batch<float> batch = make_batch<float>(*data_.train, crops);
+    const Batch<float> batch = make_batch<float>(train_, crops);
     return trainer_->step(batch.i3d, batch.labels, batch.valid, sentences(crops));
   }
 
@@ -128,8 +132,8 @@ class Run {
       visit(v);
       double seconds = data_.test->seconds_per_row(v);
       if (seconds == 0) seconds = conventional_seconds_per_row;
-      found.videos.push_back({.id = truth.videos[v].id,
-                              .detections = tsm_->own_detections(data_.test->i3d(v), seconds)});
+      found.videos.push_back(
+          {.id = truth.videos[v].id, .detections = tsm_->own_detections(test_.i3d(v), seconds)});
     }
     return found;
   }
@@ -146,6 +150,7 @@ class Run {
 
   const Options& o_;
   const dcl::Data& data_;
+  ConcatSource train_, test_;  // what the networks read of them
   Generator random_;
   GloveVectors glove_;
   Tensor<float> class_words_;

@@ -28,7 +28,7 @@ class Branches {
     if (need.vlp) check_prompts(o);
     const auto classes = static_cast<std::int64_t>(train.classes());
     const std::int64_t input = i3d + (o.concat_clip ? clip : 0);
-    if (device_.is_cpu()) check_memory(data, input, classes, need);
+    if (device_.is_cpu()) check_memory(data, input, input - i3d, classes, need);
     if (need.cbp) cbp_ = make_cbp(o, input, input - i3d, classes, random);
     if (need.vlp) {
       VlpOptions v = o.vlp;
@@ -120,28 +120,39 @@ class Branches {
     }
   }
 
-  /// Refuses what cannot be a step on this machine, before anything of its size is made.
-  void check_memory(const Data& data, std::int64_t input, std::int64_t classes,
+  /// Refuses what cannot be a step on this machine, before anything of its size is made. A method's
+  /// own warm-up has batches of its own.
+  void check_memory(const Data& data, std::int64_t input, std::int64_t clip, std::int64_t classes,
                     const Reads& need) const {
     const std::vector<Phase> phases = training_phases(o_.train);
     if (phases.empty()) return;
-    const std::int64_t clip = data.all->clip_columns();
-    cli::StepSize size{
-        .videos = o_.train.batch,
-        .rows = std::min(o_.train.crop,
-                         *std::max_element(data.train_lengths.begin(), data.train_lengths.end())),
-        .columns = (need.i3d ? data.all->i3d_columns() : 0) + (need.clip ? clip : 0)};
-    if (need.cbp) {
-      size.cbp = cbp_size(o_, input, classes);
-      size.cbp->all_frames = o_.train.every_entry || phases[0].kind == Phase::Kind::warm_up;
-    }
+    const std::int64_t longest =
+        *std::max_element(data.train_lengths.begin(), data.train_lengths.end());
+    cli::StepSize size{.videos = o_.train.batch,
+                       .rows = std::min(o_.train.crop, longest),
+                       .columns = (need.i3d ? data.all->i3d_columns() : 0) +
+                                  (need.clip ? data.all->clip_columns() : 0)};
     if (need.vlp) {
       size.vlp = {.classes = classes,
-                  .width = clip,
+                  .width = data.all->clip_columns(),
                   .layers = o_.vlp.layers,
                   .mlp_ratio = o_.vlp.mlp_ratio,
                   .all_frames = o_.train.every_entry};
     }
+    cli::MemoryOptions names;
+    bool own_alone = false;
+    if (need.cbp) {
+      const CbpSize cbp = cbp_size(o_, input, clip, classes);
+      if (cbp.own) names.parameters = width_option();
+      const bool warm_up = phases[0].kind == Phase::Kind::warm_up;
+      if (cbp.own && warm_up && o_.train.own_warm_up) {
+        own_alone = phases.size() == 1;
+        check_own_warm_up(cbp, size, data, longest);
+      }
+      size.cbp = cbp.scores;
+      size.cbp->all_frames = o_.train.every_entry || warm_up;
+    }
+    if (own_alone) return;
     for (const Phase& phase : phases) {
       if (phase.kind != Phase::Kind::b) continue;
       const clip::TextEncoderOptions& text = text_.encoder->options();
@@ -151,7 +162,28 @@ class Branches {
       size.text_width = text.width;
       size.text_layers = text.layers;
     }
-    cli::check_step_memory("train_dcl", size, cli::memory_limit());
+    cli::check_step_memory("train_dcl", size, cli::memory_limit(), names);
+  }
+  /// The same of the batches of a method's recipe; `size` is that of the other steps.
+  void check_own_warm_up(const CbpSize& cbp, cli::StepSize size, const Data& data,
+                         std::int64_t longest) const {
+    const rivals::Recipe& recipe = cbp.recipe;
+    const bool in_pairs = recipe.videos == rivals::VideoOrder::pairs ||
+                          recipe.videos == rivals::VideoOrder::pairs_with_repeats;
+    size.videos =
+        in_pairs ? recipe.batch
+                 : std::min(recipe.batch, static_cast<std::int64_t>(data.train_lengths.size()));
+    size.rows = recipe.rows == rivals::RowChoice::stratified ? recipe.frames
+                                                             : std::min(recipe.frames, longest);
+    size.cbp = cbp.own;
+    size.vlp.reset();
+    cli::check_step_memory(
+        "train_dcl", size, cli::memory_limit(),
+        {.frames = "--method-batch or --method-rows", .parameters = width_option()});
+  }
+  /// What decides the parameters of a method in CBP's place.
+  const char* width_option() const {
+    return o_.cbp_method == "wtalc" ? "the columns of the rows" : "--method-width";
   }
 
   const Options& o_;

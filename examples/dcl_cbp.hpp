@@ -4,14 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "dcl_options.hpp"
+#include "method_memory.hpp"
 #include "step_memory.hpp"
-#include "tandem/wtal/model/basnet.hpp"
-#include "tandem/wtal/model/co2.hpp"
-#include "tandem/wtal/model/um.hpp"
-#include "tandem/wtal/model/wtalc.hpp"
 
 namespace dcl {
 
@@ -25,55 +23,67 @@ inline rivals::Recipe recipe_of(const Options& o, rivals::Recipe recipe) {
   return recipe;
 }
 
+/// The options of a method in CBP's place, as the program's say.
+inline BasNetOptions basnet_options(const Options& o, std::int64_t input, std::int64_t classes) {
+  const std::int64_t width = o.method.width;
+  BasNetOptions b;
+  b.input = input;
+  b.classes = classes;
+  if (width > 0) b.width = width;
+  if (width > 0) b.filter_width = std::max<std::int64_t>(1, width / 4);  // as 512 of 2048
+  b.base_frames = o.method.basnet_base_frames;
+  b.recipe = recipe_of(o, b.recipe);
+  b.precision = o.cbp.precision;
+  return b;
+}
+inline WtalcOptions wtalc_options(const Options& o, std::int64_t input, std::int64_t classes) {
+  WtalcOptions w;
+  w.input = input;
+  w.classes = classes;
+  w.recipe = recipe_of(o, w.recipe);
+  w.precision = o.cbp.precision;
+  return w;
+}
+/// `clip`: the last columns, which are CLIP's.
+inline Co2Options co2_options(const Options& o, std::int64_t input, std::int64_t clip,
+                              std::int64_t classes) {
+  const std::int64_t i3d = input - clip;
+  TANDEM_CHECK(i3d % 2 == 0, "rows", "--cbp co2 reads RGB and flow, of equally many ",
+               "columns each; the I3D rows have ", i3d);
+  Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
+  n.streams.stream = i3d / 2;
+  n.clip = clip;
+  if (o.method.width > 0) n.streams.hidden = o.method.width;
+  n.classes = classes;
+  n.suppressed_frames = o.method.co2_suppressed_frames;
+  n.recipe = recipe_of(o, n.recipe);
+  n.precision = o.cbp.precision;
+  return n;
+}
+inline UmOptions um_options(const Options& o, std::int64_t input, std::int64_t classes) {
+  UmOptions u;
+  u.input = input;
+  u.classes = classes;
+  if (o.method.width > 0) u.width = o.method.width;
+  u.relative_magnitudes = o.method.um_relative_magnitudes;
+  u.recipe = recipe_of(o, u.recipe);
+  u.precision = o.cbp.precision;
+  return u;
+}
+
 /// The branch of --cbp for rows of `input` columns, of which the last `clip` are CLIP's, and
 /// `classes` classes.
 inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t input,
                                                std::int64_t clip, std::int64_t classes,
                                                Generator& random) {
-  const std::int64_t width = o.method.width;
-  if (o.cbp_method == "basnet") {
-    BasNetOptions b;
-    b.input = input;
-    b.classes = classes;
-    if (width > 0) b.width = width;
-    if (width > 0) b.filter_width = std::max<std::int64_t>(1, width / 4);  // as 512 of 2048
-    b.base_frames = o.method.basnet_base_frames;
-    b.recipe = recipe_of(o, b.recipe);
-    b.precision = o.cbp.precision;
-    return std::make_unique<BasNetBranch<float>>(b, random);
-  }
-  if (o.cbp_method == "wtalc") {
-    WtalcOptions w;
-    w.input = input;
-    w.classes = classes;
-    w.recipe = recipe_of(o, w.recipe);
-    w.precision = o.cbp.precision;
-    return std::make_unique<WtalcBranch<float>>(w, random);
-  }
-  if (o.cbp_method == "co2") {
-    const std::int64_t i3d = input - clip;
-    TANDEM_CHECK(i3d % 2 == 0, "rows", "--cbp co2 reads RGB and flow, of equally many ",
-                 "columns each; the I3D rows have ", i3d);
-    Co2Options n = o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options();
-    n.streams.stream = i3d / 2;
-    n.clip = clip;
-    if (width > 0) n.streams.hidden = width;
-    n.classes = classes;
-    n.suppressed_frames = o.method.co2_suppressed_frames;
-    n.recipe = recipe_of(o, n.recipe);
-    n.precision = o.cbp.precision;
-    return std::make_unique<Co2Branch<float>>(n, random);
-  }
-  if (o.cbp_method == "um") {
-    UmOptions u;
-    u.input = input;
-    u.classes = classes;
-    if (width > 0) u.width = width;
-    u.relative_magnitudes = o.method.um_relative_magnitudes;
-    u.recipe = recipe_of(o, u.recipe);
-    u.precision = o.cbp.precision;
-    return std::make_unique<UmBranch<float>>(u, random);
-  }
+  if (o.cbp_method == "basnet")
+    return std::make_unique<BasNetBranch<float>>(basnet_options(o, input, classes), random);
+  if (o.cbp_method == "wtalc")
+    return std::make_unique<WtalcBranch<float>>(wtalc_options(o, input, classes), random);
+  if (o.cbp_method == "co2")
+    return std::make_unique<Co2Branch<float>>(co2_options(o, input, clip, classes), random);
+  if (o.cbp_method == "um")
+    return std::make_unique<UmBranch<float>>(um_options(o, input, classes), random);
   CbpOptions c = o.cbp;
   c.input = input;
   c.classes = classes;
@@ -99,18 +109,41 @@ inline CbpShape cbp_shape(const std::string& method) {
 }
 
 /// What a training step of --cbp needs of memory, in the terms of step_memory.hpp.
-inline cli::StudentSize cbp_size(const Options& o, std::int64_t input, std::int64_t classes) {
-  const bool transformer = o.cbp_method == "transformer",
-             as_wide_as_input = o.cbp_method == "wtalc" || o.cbp_method == "co2";
-  const std::int64_t width = as_wide_as_input     ? input
-                             : o.method.width > 0 ? o.method.width
-                             : transformer        ? o.cbp.width
-                                                  : BasNetOptions().width;  // UM's too
-  return {.input = input,
-          .classes = classes,
-          .width = transformer ? o.cbp.width : width,
-          .layers = transformer ? o.cbp.layers : 0,
-          .mlp_ratio = transformer ? o.cbp.mlp_ratio : 1};
+struct CbpSize {
+  cli::StudentSize scores;  ///< of a step by its scores
+  /// Of a method's own loss, and its batches; none: the transformer.
+  std::optional<cli::StudentSize> own = {};
+  rivals::Recipe recipe = {};
+};
+inline CbpSize cbp_size(const Options& o, std::int64_t input, std::int64_t clip,
+                        std::int64_t classes) {
+  const auto method = [&](const cli::LayerMemory& scores, const cli::LayerMemory& own,
+                          const rivals::Recipe& recipe) {
+    return CbpSize{.scores = {.layers_of = scores},
+                   .own = cli::StudentSize{.layers_of = own},
+                   .recipe = recipe};
+  };
+  if (o.cbp_method == "basnet") {
+    const BasNetOptions b = basnet_options(o, input, classes);
+    return method(cli::basnet_memory(b, false), cli::basnet_memory(b, true), b.recipe);
+  }
+  if (o.cbp_method == "wtalc") {
+    const WtalcOptions w = wtalc_options(o, input, classes);
+    return method(cli::wtalc_memory(w), cli::wtalc_memory(w), w.recipe);
+  }
+  if (o.cbp_method == "co2") {
+    const Co2Options n = co2_options(o, input, clip, classes);
+    return method(cli::co2_memory(n), cli::co2_memory(n), n.recipe);
+  }
+  if (o.cbp_method == "um") {
+    const UmOptions u = um_options(o, input, classes);
+    return method(cli::um_memory(u), cli::um_memory(u), u.recipe);
+  }
+  return {.scores = {.input = input,
+                     .classes = classes,
+                     .width = o.cbp.width,
+                     .layers = o.cbp.layers,
+                     .mlp_ratio = o.cbp.mlp_ratio}};
 }
 
 }  // namespace dcl

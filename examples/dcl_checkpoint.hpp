@@ -57,6 +57,19 @@ struct TextFiles {
   std::string data, clip_weights, vocabulary, tokens;
 };
 
+/// Of train_boosting's options what says where its data are and how they are judged.
+inline void take_boosting_data(Options& to, const boosting::Options& from) {
+  const Options& of = from.data;
+  to.data = of.data;
+  to.annotations = of.annotations;
+  to.i3d = of.i3d;
+  to.clip = of.clip;
+  to.train_subset = of.train_subset;
+  to.test_subset = of.test_subset;
+  to.seconds_per_row = of.seconds_per_row;
+  to.protocol = of.protocol;
+}
+
 /// The branches of a checkpoint, ready to score videos.
 class Model {
  public:
@@ -199,14 +212,8 @@ class Model {
     boosting_.emplace();
     cli::OptionTable table = boosting::option_table(*boosting_);
     table.read(io::JsonDocument::parse(checkpoint_.options, path_ + " (options)").root());
-    const Options& of = boosting_->data;
-    options_.data = of.data;
-    options_.annotations = of.annotations;
-    options_.i3d = of.i3d;
-    options_.train_subset = of.train_subset;
-    options_.test_subset = of.test_subset;
-    options_.seconds_per_row = of.seconds_per_row;
-    options_.protocol = of.protocol;
+    take_boosting_data(options_, *boosting_);
+    options_.concat_clip = boosting_->concat_clip;
     options_.cbp_method = "boosting";  // none of --cbp: what is only the transformer's is refused
     options_.method.inference = "own";
     options_.variant = "warm-up";
@@ -257,12 +264,13 @@ class Model {
     TANDEM_CHECK(words.rank() == 3, "checkpoint", path_, " has ", words.shape(),
                  " as word vectors of its classes, expected (classes, words, width)");
     check_class_count(words.size(0));
-    const std::int64_t stream = tensor("tsm.fAttn.channel_conv.0.weight").size(0);
+    const std::int64_t stream = tensor("tsm.fAttn.channel_conv.0.weight").size(0),
+                       clip = tensor("tsm.vAttn.channel_conv.0.weight").size(0) - stream;
     Generator random(0);
-    input_ = 2 * stream;
-    auto branch =
-        std::make_unique<TsmBranch<float>>(boosting::tsm_options(*boosting_, stream, words.size(2)),
-                                           words, random, options_.cbp.precision);
+    input_ = 2 * stream + clip;
+    auto branch = std::make_unique<TsmBranch<float>>(
+        boosting::tsm_options(*boosting_, stream, clip, words.size(2)), words, random,
+        options_.cbp.precision);
     branch->tsm.load_state_dict(part("tsm."));
     cbp_ = std::move(branch);
   }

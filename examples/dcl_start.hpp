@@ -9,26 +9,13 @@
 #include <vector>
 
 #include "dcl_checkpoint.hpp"
+#include "resumed_options.hpp"
 #include "run_start.hpp"
 #include "tandem/wtal/data/fingerprint.hpp"
 
 namespace dcl {
 
-/// An option that a resumed run has otherwise than its checkpoint.
-struct Change {
-  std::string name;
-  io::Json before, after;
-  /// "--rounds 2 → 3"
-  std::string str() const {
-    return concat("--", name, " ", io::json_text(before), " → ", io::json_text(after));
-  }
-};
-
-inline std::string list_changes(const std::vector<Change>& changes) {
-  std::string out;
-  for (const Change& change : changes) out += (out.empty() ? "" : ", ") + change.str();
-  return out;
-}
+using cli::Change, cli::list_changes;
 
 /// What main() knows before it reads data.
 struct Start {
@@ -70,37 +57,9 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
     option_table(checked).read(typed.root());
     written = typed.json();
   }
-  TANDEM_CHECK(io::is_file(file) || !o.data.empty() || !o.annotations.empty(), "train_dcl", o.out,
-               " has a checkpoint and no options.json, which says where the data of the run are: "
-               "give --data, or --annotations and the rows, and --resume goes on with the options "
-               "of the checkpoint");
-  std::vector<Change> changes, refused, written_over;
-  for (const auto& option : table.options()) {
-    if (!option->recorded()) continue;
-    const io::Json before = old_table.find(option->name())->json();
-    if (!option->given()) {
-      const auto found = written.find(option->name());
-      if (found != written.end() && !found->is_null()) {
-        option->set(*found);
-      } else if (option->decides()) {
-        option->set(before);
-      }
-    }
-    if (!option->decides() || option->json() == before) continue;
-    const bool more = option->grows() && option->json() > before;
-    const bool may = more || option->part() == cli::Part::inference;
-    (may               ? changes
-     : option->given() ? refused
-                       : written_over)
-        .push_back({.name = option->name(), .before = before, .after = option->json()});
-  }
-  TANDEM_CHECK(written_over.empty(), "train_dcl", file, " and ", path,
-               " disagree, so one of them is not of this run: ", list_changes(written_over),
-               " from the checkpoint to the file. Without the file --resume goes on as the "
-               "checkpoint says, given --data");
-  TANDEM_CHECK(refused.empty(), "train_dcl", "the run in ", o.out,
-               " cannot go on with other options: ", list_changes(refused),
-               ". Leave them out to resume it, or start another with --out");
+  const cli::RunPlace run{"train_dcl", o.out, path};
+  cli::check_options_file(run, !o.data.empty() || !o.annotations.empty());
+  const std::vector<Change> changes = cli::resume_options(table, old_table, written, run);
   finish_options(o);
   const Reads had = reads(old), need = reads(o);
   TANDEM_CHECK((had.cbp || !need.cbp) && (had.vlp || !need.vlp), "train_dcl", "the run in ", o.out,

@@ -1,6 +1,9 @@
 #pragma once
 /// The folder that a program writes into: made where it is missing, and locked while it works there.
 
+#include <stdlib.h>
+
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +46,27 @@ class OutputFolder {
   };
   Made made_;
   std::optional<tandem::io::FolderLock> lock_;
+};
+
+/// A folder of the system's temporary ones, which goes with all that is in it when the object does.
+class ScratchFolder {
+ public:
+  /// Error: it cannot be made.
+  explicit ScratchFolder(std::string_view program) {
+    path_ = (std::filesystem::temp_directory_path() / program).string() + "-XXXXXX";
+    TANDEM_CHECK(::mkdtemp(path_.data()) != nullptr, program, "cannot make a temporary folder ",
+                 path_);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
 };
 
 }  // namespace cli

@@ -40,7 +40,11 @@ struct Options {
 dcl::Options run_options(const Options& o, const dcl::Model& model) {
   dcl::Options out = model.options();
   const std::string file = io::join_path(o.run, "options.json");
-  if (!model.is_boosting() && io::is_file(file)) {
+  if (model.is_boosting() && io::is_file(file)) {
+    boosting::Options of;
+    boosting::option_table(of).read(io::JsonDocument::load(file).root());
+    dcl::take_boosting_data(out, of);
+  } else if (io::is_file(file)) {
     cli::OptionTable table = dcl::option_table(out);
     const io::JsonDocument document = io::JsonDocument::load(file);
     const io::JsonDocument typed(file, table.translated(document.root()));

@@ -11,6 +11,7 @@
 
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -68,7 +69,9 @@ class Program {
   Program(Options& o, const cli::OptionTable& given) : o_(o), given_(given) {}
 
   void run() {
-    const cli::OutputFolder output(o_.out, "reproduce");
+    // A list leaves nothing behind, and looks into a folder that another process may be writing.
+    std::optional<cli::OutputFolder> output;
+    if (!o_.list) output.emplace(o_.out, "reproduce");
     store_.emplace(o_.out);
     const Preset& preset = find_preset(
         !o_.preset.empty() ? o_.preset : std::string(o_.simulate ? "simulated" : "miniature"));
@@ -113,7 +116,7 @@ class Program {
       }
       progress.finish();
     }
-    output.lock().check();
+    output->lock().check();
     write(preset);
   }
 
@@ -154,10 +157,10 @@ class Program {
                  "give one of --world FOLDERS, --data FOLDER (or --annotations, --i3d "
                  "and --clip) and --simulate");
     std::vector<std::string> folders = o_.folders;
-    for (std::int64_t w = 0; o_.simulate && w < o_.worlds; ++w) {
-      folders.push_back(simulated_world(io::join_path(o_.out, "worlds"), o_.simulation,
-                                        static_cast<std::uint64_t>(o_.first_world + w),
-                                        base.prompts.vectors));
+    if (o_.simulate) {
+      if (o_.list) scratch_.emplace("reproduce");
+      folders = simulated_worlds(io::join_path(o_.out, "worlds"), scratch_, o_.simulation,
+                                 o_.first_world, o_.worlds, base.prompts.vectors);
     }
     if (files) folders.push_back(o_.train.data);
     for (const std::string& folder : folders) {
@@ -395,6 +398,7 @@ class Program {
   Options& o_;
   const cli::OptionTable& given_;
   std::optional<Store> store_;
+  std::optional<cli::ScratchFolder> scratch_;  // of the worlds that are only listed
   std::vector<World> worlds_;
   Settings methods_;  // of the rows that have another method in CBP's place
   std::vector<Cell> cells_;
@@ -450,7 +454,8 @@ int main(int argc, char** argv) {
       ->delimiter(',')
       ->default_str("all");
   app.add_flag("--list", o.list,
-               "Show the tables, the rows of the chosen ones as commands, and how long these take");
+               "Show the tables, the rows of the chosen ones as commands, and how long these take; "
+               "writes nothing");
   app.add_option("--out", o.out, "Folder for cells, tables and report.md")->capture_default_str();
   cli::add_choice(app, "--preset", o.preset, presets, help)
       ->default_str("miniature, or simulated with --simulate");

@@ -14,17 +14,21 @@
 ///     B·T·(1 + ratio)·W                          the gradient inside the last perceptron
 ///     (where the last block leaves frames out, 5·W for it and no such gradient)
 ///     B·T·4·classes                              scores, their gradient, H and the loss
+///     Of another method in CBP's place: P and what it keeps of a row by its layers
+///     (method_memory.hpp), and so of Boosting-WTAL (boosting_memory.hpp).
 ///   texts        rows of all prompts · 10·width·layers of the frozen text encoder: B steps only
 
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common_cli.hpp"
+#include "layer_memory.hpp"
 
 namespace cli {
 
@@ -73,10 +77,11 @@ inline MemoryLimit memory_limit(const std::string& root = "") {
   return limit;
 }
 
-/// A branch that learns, as the formula above has it.
+/// A branch that learns, as the formula above has it; with `layers_of` by its layers.
 struct StudentSize {
   std::int64_t input = 0, classes = 0, width = 0, layers = 0, mlp_ratio = 4;
   bool all_frames = true;  ///< in its last block too; not so when it is taught decided frames only
+  LayerMemory layers_of = {};  ///< where it has parameters: they and what it keeps
 };
 
 /// What decides the size of a step.
@@ -101,6 +106,11 @@ inline StepMemory step_memory(const StepSize& size) {
   const double rows = number(size.videos) * number(size.rows);
   StepMemory out;
   const auto add = [&](const StudentSize& s, double& activations) {
+    if (s.layers_of.parameters > 0) {
+      out.parameters += 16 * s.layers_of.parameters;
+      activations = 4 * rows * s.layers_of.per_row;
+      return;
+    }
     const double w = number(s.width), layers = number(s.layers), ratio = number(s.mlp_ratio);
     out.parameters +=
         16 * (layers * (4 + 2 * ratio) * w * w + w * (number(s.input) + number(s.classes)));
@@ -115,6 +125,28 @@ inline StepMemory step_memory(const StepSize& size) {
   return out;
 }
 
+/// A part of what a step needs, and the options that make it smaller.
+struct MemoryPart {
+  double bytes;
+  const char* options;
+};
+
+/// Throws where the sum of the parts does not fit, and says what to make smaller: the options of
+/// the largest part, the first one of them.
+inline void check_memory_parts(const char* program, std::int64_t videos, std::int64_t rows,
+                               double total, std::initializer_list<MemoryPart> parts,
+                               const MemoryLimit& limit) {
+  if (total <= limit.bytes) return;
+  const MemoryPart* largest = parts.begin();
+  for (const MemoryPart& part : parts) {
+    if (part.bytes > largest->bytes) largest = &part;
+  }
+  const auto gigabytes = [](double bytes) { return fixed(bytes / 1e9, bytes < 1e12 ? 1 : 0); };
+  tandem::fail(program, "a step on ", videos, " videos of ", rows, " rows needs at least ",
+               gigabytes(total), " GB of memory, ", limit.source, " ", gigabytes(limit.bytes),
+               " GB: reduce ", largest->options);
+}
+
 /// Throws where a step does not fit, and says what to make smaller. `options` are the names of the
 /// options that decide each part.
 struct MemoryOptions {
@@ -124,15 +156,11 @@ struct MemoryOptions {
 inline void check_step_memory(const char* program, const StepSize& size, const MemoryLimit& limit,
                               const MemoryOptions& options = {}) {
   const StepMemory memory = step_memory(size);
-  if (memory.total() <= limit.bytes) return;
-  const bool by_frames = memory.frames() >= std::max(memory.parameters, memory.texts);
-  const char* reduce = by_frames                           ? options.frames
-                       : memory.parameters >= memory.texts ? options.parameters
-                                                           : options.texts;
-  const auto gigabytes = [](double bytes) { return fixed(bytes / 1e9, bytes < 1e12 ? 1 : 0); };
-  tandem::fail(program, "a step on ", size.videos, " videos of ", size.rows,
-               " rows needs at least ", gigabytes(memory.total()), " GB of memory, ", limit.source,
-               " ", gigabytes(limit.bytes), " GB: reduce ", reduce);
+  check_memory_parts(program, size.videos, size.rows, memory.total(),
+                     {{memory.frames(), options.frames},
+                      {memory.parameters, options.parameters},
+                      {memory.texts, options.texts}},
+                     limit);
 }
 
 }  // namespace cli

@@ -5,7 +5,8 @@
 ///   train_boosting --out run1 --resume                          # after a kill
 ///
 /// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object
-/// per step and evaluation), detections.json (ActivityNet format) and options.json (all options).
+/// per step and evaluation), detections.json (ActivityNet format) and options.json (all options; the
+/// checkpoint has those that decide the result, so where the data lie is not in its bytes).
 
 #include <algorithm>
 #include <cstdio>
@@ -20,6 +21,7 @@
 #include "dcl_metrics.hpp"
 #include "evaluation_results.hpp"
 #include "output_folder.hpp"
+#include "resumed_options.hpp"
 #include "run_start.hpp"
 #include "tandem/io/checkpoint.hpp"
 #include "tandem/wtal/data/detections_json.hpp"
@@ -31,39 +33,35 @@ using namespace tandem;
 using namespace tandem::wtal;
 using boosting::Options, boosting::option_table, boosting::take_activity_net;
 
-/// Gives a resumed run the options of its checkpoint; what decides the result cannot change, but for
-/// more steps.
-void take_options(cli::OptionTable& table, const io::Checkpoint<float>& saved,
-                  const std::string& path) {
-  Options old;
+/// Gives a resumed run its options; what decides the result cannot change, but for more steps.
+std::vector<cli::Change> take_options(const Options& o, cli::OptionTable& table,
+                                      const io::Checkpoint<float>& saved, const std::string& path) {
+  Options old, checked;
   cli::OptionTable before = option_table(old);
   before.read(io::JsonDocument::parse(saved.options, path + " (options)").root());
-  for (const auto& option : table.options()) {
-    if (!option->recorded()) continue;
-    const io::Json value = before.find(option->name())->json();
-    if (!option->given()) {
-      option->set(value);
-      continue;
-    }
-    const bool same = option->json() == value, more = option->grows() && option->json() > value;
-    TANDEM_CHECK(same || more || !option->decides() || option->part() == cli::Part::inference,
-                 "train_boosting", "the run cannot go on with another --", option->name(),
-                 ": it had ", io::json_text(value),
-                 ". Leave it out to resume, or start another with --out");
+  const cli::RunPlace run{"train_boosting", o.out, path};
+  cli::check_options_file(run, !o.data.data.empty() || !o.data.annotations.empty());
+  io::Json written = io::Json::object();
+  if (io::is_file(run.options_file())) {
+    const auto document = io::JsonDocument::load(run.options_file());
+    option_table(checked).read(document.root());
+    written = document.json();
   }
+  return cli::resume_options(table, before, written, run);
 }
 
 /// One run, in a folder that belongs to this process.
 class Session {
  public:
-  /// `saved`: of a resumed run, whose data must be these.
+  /// `saved`: of a resumed run, whose data must be these; `changes`: that it makes.
   Session(const Options& o, const cli::OptionTable& table, const io::FolderLock& lock,
-          const io::Checkpoint<float>* saved)
+          const io::Checkpoint<float>* saved, std::vector<cli::Change> changes)
       : o_(o),
         table_(table),
         lock_(lock),
+        changes_(std::move(changes)),
         data_(boosting::open_data(o)),
-        fingerprint_(checked(boosting::fingerprint_of(data_), saved)),
+        fingerprint_(checked(dcl::check_features(boosting::reading_options(o), data_), saved)),
         run_(o, data_) {
     if (saved == nullptr) return;
     TANDEM_CHECK(saved->counters.size() == 1, "train_boosting", checkpoint(),
@@ -78,12 +76,17 @@ class Session {
   void run() {
     const std::string lines = io::join_path(o_.out, "metrics.jsonl");
     io::write_text(io::join_path(o_.out, "options.json"), io::json_text(table_.json(), 2) + "\n");
-    dcl::Metrics metrics(lines, o_.resume, run_.trainer().steps(), false, {});
+    dcl::Metrics metrics(lines, o_.resume, run_.trainer().steps(), false, changes_);
     std::printf("%s\nTSM %lld, VLC %lld parameters; %lld steps; %d thread(s)\n",
                 cli::printable(data_.description, true).c_str(),
                 static_cast<long long>(run_.tsm().parameter_count()),
                 static_cast<long long>(run_.vlc().parameter_count()),
                 static_cast<long long>(o_.train.steps), cpu::num_threads());
+    if (!changes_.empty()) {
+      std::printf("resumed at step %lld with %s\n", static_cast<long long>(run_.trainer().steps()),
+                  cli::printable(cli::list_changes(changes_), true).c_str());
+    }
+    if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
     // Of the run that was here before nothing is left that --resume or a reader could take for this.
@@ -154,7 +157,7 @@ class Session {
     notes["words_fingerprint"] = run_.words_fingerprint();
     io::save_checkpoint<float>(checkpoint(), {.tensors = std::move(tensors),
                                               .counters = {run_.trainer().steps()},
-                                              .options = io::json_text(table_.json(), 2),
+                                              .options = io::json_text(table_.json(true), 2),
                                               .notes = std::move(notes)});
   }
 
@@ -203,6 +206,7 @@ class Session {
   const Options& o_;
   const cli::OptionTable& table_;
   const io::FolderLock& lock_;
+  std::vector<cli::Change> changes_;
   dcl::Data data_;
   DataFingerprint fingerprint_;
   boosting::Run run_;
@@ -216,17 +220,18 @@ void start(Options& o, cli::OptionTable& table) {
   cli::check_run_folder("train_boosting", o.out, o.resume, o.fresh);
   cli::make_paths_absolute(table);
   std::optional<io::Checkpoint<float>> saved;
+  std::vector<cli::Change> changes;
   if (o.resume) {
     saved = io::load_checkpoint<float>(checkpoint);
     const auto method = saved->notes.find("method");
     TANDEM_CHECK(method != saved->notes.end() && method->second == boosting::method_name,
                  "train_boosting", checkpoint, " is not of Boosting-WTAL, so it cannot go on here",
                  method == saved->notes.end() ? ": train_dcl --resume goes on with its own" : "");
-    take_options(table, *saved, checkpoint);
+    changes = take_options(o, table, *saved, checkpoint);
   }
   if (o.activitynet && !o.resume) take_activity_net(table);
   if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
-  Session(o, table, output.lock(), saved ? &*saved : nullptr).run();
+  Session(o, table, output.lock(), saved ? &*saved : nullptr, std::move(changes)).run();
 }
 
 }  // namespace
@@ -238,9 +243,9 @@ int main(int argc, char** argv) {
       "video-language completion, two networks that learn in turn.\n\n"
       "  train_boosting --data thumos --glove glove.6B.300d.txt --out run1\n"
       "  train_boosting --out run1 --resume\n\n"
-      "The folder --data is that of train_dcl (docs/data.md); of its features I3D is enough. Word "
-      "vectors are\n"
-      "read from a text file and never fetched.",
+      "The folder --data is that of train_dcl (docs/data.md); of its features I3D is enough, but "
+      "for --concat-clip.\n"
+      "Word vectors are read from a text file and never fetched.",
       "train_boosting");
   Options o;
   cli::OptionTable table = option_table(o);

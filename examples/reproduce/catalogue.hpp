@@ -320,7 +320,7 @@ class Catalogue {
                   concat("chance: the same detections, each video having those of another; the "
                          "mean of ",
                          chance_draws, " draws."),
-                  "CO2-Net reads CLIP's rows as part of its RGB stream."}};
+                  "CO2-Net and Boosting-WTAL read CLIP's rows as part of their RGB stream."}};
     const auto add = [&](const std::string& method, const std::string& name) {
       const bool transformer = method == "transformer";
       Settings own{{"cbp", method}};
@@ -362,6 +362,12 @@ class Catalogue {
       const std::string name = "Boosting-WTAL alone", chance = name + ", chance";
       t.rows.push_back({.name = name, .settings = own, .baseline = chance, .boosting = true});
       t.rows.push_back({.name = chance, .settings = own, .chance = true, .boosting = true});
+      Settings beside = own;
+      beside.push_back({"concat-clip", true});
+      t.rows.push_back({.name = "Boosting-WTAL, I3D and CLIP side by side",
+                        .settings = beside,
+                        .baseline = name,
+                        .boosting = true});
       t.notes.push_back(
           "Boosting-WTAL is trained by train_boosting, two networks with text of which TSM is "
           "tested; it is no branch that could stand in CBP's place.");

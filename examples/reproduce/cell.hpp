@@ -299,7 +299,24 @@ class Store {
     return path("models", cell.training + ".safetensors");
   }
   std::string table(const std::string& name) const { return path("tables", name); }
-  bool has(const Cell& cell) const { return io::is_file(this->cell(cell)); }
+  /// What `read` makes of a file of the folder.  Error: what read() says, the file, and that it may
+  /// be removed.
+  template <class Read>
+  static auto whole(const std::string& path, Read&& read) {
+    try {
+      return read(path);
+    } catch (const Error& error) {
+      fail("reproduce", path, " cannot be used (", error.what(),
+           "): remove it, and the same command makes it again");
+    }
+  }
+
+  /// Whether a cell is measured already.  Errors: those of read(), now and not after the others.
+  bool has(const Cell& cell) const {
+    if (!io::is_file(this->cell(cell))) return false;
+    (void)read(cell);
+    return true;
+  }
 
   /// `diverged`: what the training that ended early said; the rounds that it did not reach have no
   /// scores.
@@ -314,23 +331,26 @@ class Store {
     root["seconds"] = seconds;  // what it took; no table shows it
     io::save_json(this->cell(cell), root);
   }
-  /// Errors: a file that is no cell, or one of another key.
+  /// Errors: a file that is no cell, or one of another key. Each says that the file may be removed.
   std::vector<Measurement> read(const Cell& cell) const {
-    const auto document = io::JsonDocument::load(this->cell(cell));
-    TANDEM_CHECK(document.root().at("key").json() == cell.key, "reproduce", this->cell(cell),
-                 " holds the result of another run than its name says: remove it");
-    std::vector<Measurement> out;
-    const io::JsonRef rounds = document.root().at("rounds");
-    for (const auto& one : rounds.array()) out.push_back(measurement_from(rounds.of(one)));
-    TANDEM_CHECK(!out.empty(), "reproduce", this->cell(cell), " has no result: remove it");
-    return out;
+    return whole(this->cell(cell), [&](const std::string& path) {
+      const auto document = io::JsonDocument::load(path);
+      std::vector<Measurement> out;
+      const io::JsonRef key = document.root().at("key"), rounds = document.root().at("rounds");
+      for (const auto& one : rounds.array()) out.push_back(measurement_from(rounds.of(one)));
+      if (key.json() != cell.key) throw Error("it is of another run than its name says");
+      if (out.empty()) throw Error("it has no result");
+      return out;
+    });
   }
 
   /// What the training of a cell said when it diverged; "" where it did not.
   std::string diverged(const Cell& cell) const {
-    const auto document = io::JsonDocument::load(this->cell(cell));
-    const auto found = document.root().find("diverged");
-    return found ? found->string() : std::string();
+    return whole(this->cell(cell), [](const std::string& path) {
+      const auto document = io::JsonDocument::load(path);
+      const auto found = document.root().find("diverged");
+      return found ? found->string() : std::string();
+    });
   }
 
  private:

@@ -190,10 +190,10 @@ class Runner {
     const Cell cell{.options = o};
     double judging = 0;
     const Clock::time_point begin = Clock::now();
-    run.finish([](const Phase&, const StepReport&) {},
+    run.finish([this](const Phase&, const StepReport&) { stop_.check(); },
                [&](std::int64_t round) {
                  const Clock::time_point before = Clock::now();
-                 (void)run.measure(cell, round, true, [] {});
+                 (void)run.measure(cell, round, true, [this] { stop_.check(); });
                  judging += std::chrono::duration<double>(Clock::now() - before).count();
                });
     const double all = std::chrono::duration<double>(Clock::now() - begin).count();
@@ -249,11 +249,13 @@ class Runner {
                                       .options = io::json_text(warm_key)});
   }
 
-  static void load(Run& run, const std::string& path, const io::Json& expected) {
-    const io::Checkpoint<float> saved = io::load_checkpoint<float>(path);
-    TANDEM_CHECK(saved.options == io::json_text(expected), "reproduce", path,
-                 " holds the state of another run than its name says: remove it");
-    run.trainer().load(saved.tensors, saved.counters);
+  static void load(Run& run, const std::string& from, const io::Json& expected) {
+    Store::whole(from, [&](const std::string& path) {
+      const io::Checkpoint<float> saved = io::load_checkpoint<float>(path);
+      if (saved.options != io::json_text(expected))
+        throw Error("it is of another run than its name says");
+      run.trainer().load(saved.tensors, saved.counters);
+    });
   }
 
   /// A training that diverges is a result, and does not keep the others from theirs.

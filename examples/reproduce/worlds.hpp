@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,11 @@
 
 namespace reproduce {
 
-/// Makes a simulated data set in `folder`, or finds the one that is there. Returns its path, which
-/// has a checksum of all options in its name.
-inline std::string simulated_world(const std::string& folder, SimulationOptions simulation,
-                                   std::uint64_t seed, std::int64_t prompt_vectors) {
+/// Finds a simulated data set in `folder`, or makes it in `made_in`. Returns its path, which has a
+/// checksum of all options in its name.
+inline std::string simulated_world(const std::string& folder, const std::string& made_in,
+                                   SimulationOptions simulation, std::uint64_t seed,
+                                   std::int64_t prompt_vectors) {
   simulation.seed = seed;
   io::Json key = io::Json::object();
   key["version"] = TANDEM_VERSION_STRING;
@@ -25,8 +27,9 @@ inline std::string simulated_world(const std::string& folder, SimulationOptions 
   key["prompt-vectors"] = prompt_vectors;
   cli::each_simulation_option(simulation,
                               [&](const char* name, auto& value, auto&&...) { key[name] = value; });
-  const std::string path = io::join_path(folder, concat("simulated-", seed, "-", digest(key)));
-  if (io::is_file(io::join_path(path, "SIMULATED.txt"))) return path;
+  const std::string name = concat("simulated-", seed, "-", digest(key)),
+                    there = io::join_path(folder, name), path = io::join_path(made_in, name);
+  if (io::is_file(io::join_path(there, "SIMULATED.txt"))) return there;
   // Room for the sweep of the number of vectors.
   simulated::write_simulated({.out = path,
                               .annotations = "",
@@ -34,6 +37,24 @@ inline std::string simulated_world(const std::string& folder, SimulationOptions 
                               .prompt_vectors = prompt_vectors,
                               .context = 2 * std::max<std::int64_t>(prompt_vectors, 16) + 4});
   return path;
+}
+
+/// The same of seeds first, first + 1, …: made in `folder`, or in `scratch` where there is one, which
+/// goes after a signal too.
+inline std::vector<std::string> simulated_worlds(const std::string& folder,
+                                                 const std::optional<cli::ScratchFolder>& scratch,
+                                                 const SimulationOptions& simulation,
+                                                 std::int64_t first, std::int64_t count,
+                                                 std::int64_t prompt_vectors) {
+  std::optional<cli::StopSignals> stop;
+  if (scratch) stop.emplace();
+  std::vector<std::string> out;
+  for (std::int64_t w = 0; w < count; ++w) {
+    out.push_back(simulated_world(folder, scratch ? scratch->path() : folder, simulation,
+                                  static_cast<std::uint64_t>(first + w), prompt_vectors));
+    if (stop) stop->check();
+  }
+  return out;
 }
 
 /// Mean Euclidean norm of the CLIP rows of the training videos.

@@ -59,6 +59,7 @@ def detections(path):
 
 good("simulate_features", "--out", "sim", "--classes", 4, "--train-videos", 10, "--test-videos", 3, "--i3d-width", 24,
      "--clip-width", 16, "--prompt-vectors", 2, "--rows-low", 20, "--rows-high", 50)
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 RUN = ["--data", "sim", "--prompt-vectors", 2, "--temporal-heads", 2, "--crop", 30, "--batch", 3, "--b-steps", 4, "--f-steps", 4,
        "--rounds", 1, "--learning-rate", 0.003, "--checkpoint-every", 1, "--best-of-test", 4, "--method-rows", 24, "--method-learning-rate", 0.003]
 SHORT = ["--warm-up-steps", 10]
@@ -159,7 +160,11 @@ for words, reason in ((["--method-inference", "own"], "--method-inference own is
                       (["--cbp", "basnet", "--cbp-reading", "softmax"], "--cbp-reading softmax is none of --cbp basnet"),
                       (["--cbp", "basnet", "--method-inference", "own", "--fusion", "mean"], "not of --fusion mean"),
                       (["--cbp", "basnet", "--method-weight-decay", -0.5], "--method-weight-decay must not be negative"),
-                      (["--cbp", "wtalc", "--method-batch", 5], "3 pairs do not fit into a batch of 5")):
+                      (["--cbp", "wtalc", "--method-batch", 5], "3 pairs do not fit into a batch of 5"),
+                      # and what this machine has not, in its own warm-up and in the steps behind the other one
+                      (["--cbp", "co2", "--method-batch", 1000000, "--method-rows", 100000], "reduce --method-batch or --method-rows"),
+                      *((["--cbp", method, "--method-width", 65536, *more], "reduce --method-width")
+                        for method in ("basnet", "co2") for more in ([], ["--method-warm-up", "dcl"]) if MEMORY < 200e9)):
     said = refused(*RUN[:6], "--out", "none", *words)
     assert reason in said, said
 print(f"{', '.join(METHODS)}: the same bytes on two threads and after kills, and in every program")

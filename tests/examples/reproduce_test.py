@@ -4,6 +4,7 @@ same tables byte for byte; its numbers are train_dcl's; what is only judged in a
 usage: reproduce_test.py PROGRAMS"""
 
 import json
+import os
 import pathlib
 import random
 import signal
@@ -148,17 +149,29 @@ assert same.returncode == 1 and "same data" in same.stderr, same.stderr
 victim, other = sorted((work / "whole/cells").iterdir())[:2]
 good_text = victim.read_text()
 victim.write_text(other.read_text())
-assert "another run" in reproduce("whole", good=False).stderr
-victim.write_text("{")
-assert victim.name in reproduce("whole", good=False).stderr
+MAY_GO = "remove it, and the same command makes it again"
+for damage, why in ((other.read_text(), "another run"), ("{", ""), (good_text.replace('"rounds"', '"runds"'), '"rounds"'),
+                    (good_text[:-9], ""), ("", "")):
+    victim.write_text(damage)
+    said = reproduce("whole", good=False).stderr
+    assert f"cells/{victim.name} cannot be used" in said and why in said and MAY_GO in said and said.count("\n") == 1, said
+    assert "1 training" not in said and MAY_GO in reproduce("whole", "--list", good=False).stderr  # before anything else is trained
 victim.unlink()
+# the state after a warm-up, or the branches, which the cells that are missing go on from, likewise
+states = {path: path.read_bytes() for path in (work / "whole").glob("*/*.safetensors")}
+for path in states:
+    path.write_bytes(states[path][:100])
+said = reproduce("whole", good=False).stderr
+assert states and ".safetensors cannot be used" in said and MAY_GO in said, said
+for path, good_state in states.items():
+    path.write_bytes(good_state)
 reproduce("whole")
 assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == json.loads(good_text)["rounds"]
 # ---- other methods in CBP's place: a table of their own, or every table of one of them
 SMALL = ["--method-width", 8, "--method-rows", 12, "--method-learning-rate", 0.001]
 reproduce("methods", *SMALL, tables="methods", each=1)
 rows = {row[0]: row[1:] for row in json.loads(tables("methods")["methods.json"])["rows"]}
-assert len(rows) == 31, sorted(rows)
+assert len(rows) == 32, sorted(rows)
 for name in ("BaS-Net", "CO2-Net", "UM", "W-TALC"):
     assert all(cell == "–" for cell in rows[f"{name} alone"][1:]), rows  # without VLP nothing is fused
     assert all(cell != "–" for cell in rows[f"{name} as CBP in DCL, ranked"]), rows
@@ -175,18 +188,21 @@ assert " 0 trainings to do" in again, again
 # Boosting-WTAL: what train_boosting finds on the same world with the same options.
 assert rows["Boosting-WTAL alone"][0] != "–" != rows["Boosting-WTAL alone, chance"][0], rows
 assert "Boosting-WTAL alone − Boosting-WTAL alone, chance" in compared
-[boosting] = [c for c in cells("methods").values() if c["key"]["training"].get("method") == "Boosting-WTAL" and
-              "chance_draws" not in c["key"]["judged"]]
-options = {name: boosting["key"]["training"][name] for name in ("rows", "width", "decoder-hidden", "learning-rate", "steps", "seed")}
-assert options["steps"] == 6 and options["rows"] == 64, options
+assert rows["Boosting-WTAL, I3D and CLIP side by side"][0] != "–", rows
+assert "Boosting-WTAL, I3D and CLIP side by side − Boosting-WTAL alone" in compared
 [world] = (work / "methods/worlds").iterdir()
-subprocess.run(command(programs / "train_boosting", "--data", world, "--out", work / "boosting",
-                       *[word for name, value in options.items() for word in ("--" + name, value)]), check=True, capture_output=True)
-final = json.loads((work / "boosting/metrics.jsonl").read_text().splitlines()[-1])
-assert boosting["rounds"][-1]["map"]["cbp"]["averages"] == final["average_map"], (boosting, final)
+for clip in (False, True):
+    [boosting] = [c for c in cells("methods").values() if c["key"]["training"].get("method") == "Boosting-WTAL" and
+                  c["key"]["training"]["concat-clip"] == clip and "chance_draws" not in c["key"]["judged"]]
+    options = {name: boosting["key"]["training"][name] for name in ("rows", "width", "decoder-hidden", "learning-rate", "steps", "seed")}
+    assert options["steps"] == 6 and options["rows"] == 64, options
+    subprocess.run(command(programs / "train_boosting", "--data", world, "--out", work / f"boosting{clip}", *["--concat-clip"] * clip,
+                           *[word for name, value in options.items() for word in ("--" + name, value)]), check=True, capture_output=True)
+    final = json.loads((work / f"boosting{clip}/metrics.jsonl").read_text().splitlines()[-1])
+    assert boosting["rounds"][-1]["map"]["cbp"]["averages"] == final["average_map"], (boosting, final)
 reproduce("methods", *SMALL, "--rows", "Boosting", "--best-of-test", 4, tables="methods", each=1)
 best = json.loads(tables("methods")["methods-best-of-test.json"])["rows"]
-assert [row[0] for row in best] == ["Boosting-WTAL alone"] and float(best[0][3].split()[0]) >= float(best[0][2].split()[0]), best
+assert [row[0] for row in best] == ["Boosting-WTAL alone", "Boosting-WTAL, I3D and CLIP side by side"] and float(best[0][3].split()[0]) >= float(best[0][2].split()[0]), best
 
 # ---- the best of a run by the test videos: a table of its own that says so, never in place of the last step's numbers
 plain = {row[0]: row for row in json.loads(tables("steps")["main.json"])["rows"]}
@@ -223,6 +239,25 @@ for words in (["--world", work / "nowhere"], [], ["--world", work / "nowhere", "
 listed = reproduce("methods", *SMALL, "--list", tables="methods", each=1).stdout
 row = next(line for line in listed.splitlines() if "UM as CBP in DCL, ranked" in line)
 assert row.count("--method-width") == 1 and "--method-width 8" in row, row
+row = next(line for line in listed.splitlines() if "Boosting-WTAL, I3D and CLIP side by side" in line)
+assert "train_boosting " in row and "--concat-clip" in row, row
+
+# ---- a list writes nothing: no folder, no worlds; what it makes for itself goes when it ends, by a signal too
+(work / "tmp").mkdir()
+listing = command(programs / "reproduce", "--simulate", "--worlds", 2, "--seeds", 2, "--tables", "methods", "--list", "--out",
+                  work / "listed", *ALL)
+environment = {**os.environ, "TMPDIR": str(work / "tmp")}
+done = subprocess.run(listing, capture_output=True, text=True, env=environment)
+assert done.returncode == 0 and "trainings to do" in done.stdout, done.stderr
+assert not (work / "listed").exists() and not list((work / "tmp").iterdir()), list(work.iterdir())
+listing[listing.index("--train-videos") + 1] = "400"
+process = subprocess.Popen(listing, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+while process.poll() is None and not list((work / "tmp").iterdir()):
+    time.sleep(0.002)
+process.send_signal(signal.SIGINT)
+process.communicate()
+assert process.returncode == 128 + signal.SIGINT, process.returncode
+assert not (work / "listed").exists() and not list((work / "tmp").iterdir())
 (work / "bad.txt").write_text("the 1 x\n")
 before_bad = len(cells("methods"))
 said = reproduce("methods", *SMALL, "--glove", work / "bad.txt", tables="methods", each=1, good=False).stderr

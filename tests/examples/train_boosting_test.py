@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,9 +109,14 @@ assert "holds a run already" in refused()
 (work / "part" / "metrics.jsonl").write_text("kept")
 assert "part holds a run already, of which metrics.jsonl is there and no checkpoint: --fresh" in refused(out="part")
 assert "no checkpoint in" in refused("--resume", out="part") and (work / "part" / "metrics.jsonl").read_text() == "kept"
-assert "the run cannot go on with another --steps: it had 10" in refused("--resume")
-assert "the run cannot go on with another --rows: it had 24" in refused("--resume", "--rows", "30", "--steps", "10")
+assert "cannot go on with other options: --steps 10 → 8" in refused("--resume")
+assert "cannot go on with other options: --rows 24 → 30" in refused("--resume", "--rows", "30", "--steps", "10")
+assert "cannot go on with other options: --concat-clip false → true" in refused("--resume", "--concat-clip", "--steps", "10")
 assert "no checkpoint" in refused("--resume", out="nowhere")
+(work / "bare").mkdir()
+shutil.copy(work / "one" / "checkpoint.safetensors", work / "bare")
+bare = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "bare"), "--resume"], capture_output=True, text=True)
+assert bare.returncode != 0 and "bare has a checkpoint and no options.json, which says where the data" in bare.stderr, bare.stderr
 # Other data are named as such, whatever else is wrong with them.
 subprocess.run([programs / "simulate_features", "--out", work / "other", "--classes", "4", "--train-videos", "9", "--test-videos", "3",
                 "--i3d-width", "16", "--clip-width", "8", "--prompt-vectors", "2"], check=True, capture_output=True)
@@ -136,7 +142,7 @@ while process.poll() is None and not ((work / "two/metrics.jsonl").exists() and 
 process.kill()
 process.wait()
 assert not (work / "two/detections.json").exists()
-assert "another --seed: it had 3" in refused("--resume", "--seed", "0", "--steps", "100000", out="two")
+assert "other options: --seed 3 → 0" in refused("--resume", "--seed", "0", "--steps", "100000", out="two")
 (work / "short.txt").write_text("the 1 2\n")
 assert 'the word vectors have no "' in refused("--glove", work / "short.txt", out="words")
 # The best by the test videos stands beside the last, and the run is the same without it.
@@ -159,7 +165,7 @@ assert (options["activitynet"], options["rows"], options["prompt-vectors"], opti
         options["weight-decay"], options["steps"]) == (True, 60, 3, 10, 3e-5, 5e-4, 3), options
 more = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "anet"), "--resume", "--steps", "4"], capture_output=True, text=True)
 assert more.returncode == 0 and json.loads((work / "anet/options.json").read_text()) == {**options, "steps": 4}, more.stderr
-assert "another --activitynet" in refused("--resume", "--activitynet", "--steps", "10", "--rows", "24")
+assert "--activitynet false → true" in refused("--resume", "--activitynet", "--steps", "10", "--rows", "24")
 # A checkpoint of another program is refused by name.
 subprocess.run([str(word) for word in [programs / "train_dcl", "--data", work / "sim", "--out", work / "dcl", "--variant", "warm-up",
                                        "--warm-up-steps", 2, "--cbp", "wtalc", "--method-batch", 6]], check=True, capture_output=True)
@@ -180,7 +186,43 @@ def results(path):
     return json.loads((work / path).read_text())["results"]
 
 
-for out in ("long", "anet"):
+# CLIP rows beside the I3D rows: read in training and by the other programs, part of what the data are.
+clip = train("clip", "--concat-clip")
+assert clip.returncode == 0 and "CLIP 8 columns" in clip.stdout, clip.stderr + clip.stdout
+assert contents("clip")["detections.json"] != expected["detections.json"]
+half = train("clip_half", "--concat-clip", "--steps", "4")
+resumed = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "clip_half"), "--resume", "--steps", "8"],
+                         capture_output=True, text=True)
+assert half.returncode == 0 and resumed.returncode == 0, resumed.stderr
+assert contents("clip_half")["checkpoint.safetensors"] == contents("clip")["checkpoint.safetensors"]
+# The checkpoint has no path in it: other places of the same data give the same bytes, and a run goes on there.
+shutil.copytree(work / "sim", work / "elsewhere/sim")
+moved = train("clip_moved", "--concat-clip", "--data", work / "elsewhere/sim", "--checkpoint-every", 3)
+assert moved.returncode == 0 and contents("clip_moved")["checkpoint.safetensors"] == contents("clip")["checkpoint.safetensors"], moved.stderr
+assert str(work).encode() not in (work / "clip/checkpoint.safetensors").read_bytes()
+(work / "elsewhere/run").mkdir()
+shutil.copy(work / "clip_moved/checkpoint.safetensors", work / "elsewhere/run")
+alone = train("elsewhere/run", "--resume", "--data", "../sim", "--steps", 8)
+assert alone.returncode != 0 and "there is no such folder" in alone.stderr, alone.stderr
+alone = train("elsewhere/run", "--resume", "--concat-clip", "--data", work / "elsewhere/sim")  # without options.json
+assert alone.returncode == 0 and contents("elsewhere/run")["detections.json"] == contents("clip")["detections.json"], alone.stderr
+shutil.rmtree(work / "elsewhere/sim/clip")
+said = refused("--concat-clip", "--data", work / "elsewhere/sim", out="noclip")
+assert said.count("\n") == 1 and "holds no CLIP features" in said and not (work / "noclip").exists(), said
+shutil.copytree(work / "sim/clip", work / "elsewhere/clips")
+[first_clip] = sorted((work / "elsewhere/clips").glob("*.npy"))[:1]
+alone = train("named", "--concat-clip", "--data", work / "elsewhere/sim", "--clip", work / "elsewhere/clips")
+assert alone.returncode == 0 and contents("named")["checkpoint.safetensors"] == contents("clip")["checkpoint.safetensors"], alone.stderr
+changed = bytearray(first_clip.read_bytes())
+changed[-2] ^= 1
+first_clip.write_bytes(changed)
+said = refused("--resume", "--concat-clip", "--data", work / "elsewhere/sim", "--clip", work / "elsewhere/clips", out="named")
+assert "belongs to other data: the CLIP rows of 1 of 12 videos are not what they were" in said, said
+anet_clip = subprocess.run([str(word) for word in [programs / "train_boosting", *anet, "--out", work / "anet_clip", "--activitynet",
+                                                   "--concat-clip", "--steps", "3"]], capture_output=True, text=True)
+assert anet_clip.returncode == 0, anet_clip.stderr
+
+for out in ("long", "anet", "clip", "anet_clip"):
     checkpoint = work / out / "checkpoint.safetensors"
     trained = results(f"{out}/detections.json")
     assert sum(map(len, trained.values())) > 0, f"{out} finds nothing"
@@ -205,9 +247,21 @@ for out in ("long", "anet"):
     assert "holds other detections" not in said and "missing" not in said, said
     assert "Boosting-WTAL" in (work / "page.html").read_text()
 run("report", "--run", "long", "--beside", "dcl", "--page", "both.html")
+for words in (["detect", "--out", "noclip_d", "--data", "elsewhere/sim"], ["localize", "--features", "elsewhere/sim", "--id", min(trained)]):
+    said = run(*words, "--checkpoint", work / "clip/checkpoint.safetensors", fails=True)
+    assert said.count("\n") == 1 and "CLIP" in said, said
 run("simulate_features", "--out", "wide", "--classes", 3, "--train-videos", 6, "--test-videos", 2, "--i3d-width", 20,
     "--clip-width", 8, "--prompt-vectors", 2)
 assert "the rows have 20 columns, the model reads 16" in run("detect", "--checkpoint", work / "long/checkpoint.safetensors", "--data", "wide",
                                                              "--out", "wide_d", fails=True)
+# What this machine has not is refused at once, with what to make smaller, and leaves nothing.
+for words, smaller in ((["--rows", 1000000, "--batch", 100000], "reduce --batch or --rows"), (["--width", 65536], "--width or --decoder-hidden"),
+                       (["--decoder-hidden", 1000000, "--width", 4096], "--width or --decoder-hidden"),
+                       (["--frequent-words", 10000000, "--width", 4096], "--frequent-words or --width"),
+                       (["--hidden", 65536], "--hidden or --encoded")):
+    if os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") > 500e9:
+        break
+    said = refused(*words, out="refused")
+    assert "needs at least" in said and smaller in said and said.count("\n") == 1 and not (work / "refused").exists(), said
 assert train("masked", "--real-masking", "--blank-joined-names", "--steps", "2").returncode == 0
 print(f"same bytes after {kills} kills and on 1 and 2 threads; one run {elapsed:.2f} s")

@@ -385,6 +385,64 @@ TEST_CASE("TsmBranch: P is a·softmax and the rest is background; its inference 
   }
 }
 
+TEST_CASE("Boosting-WTAL with CLIP's columns: they are part of the RGB stream of both networks") {
+  for (const bool gated : {false, true}) {
+    INFO("gated ", gated);
+    Generator random(6);
+    CrossModalOptions streams = tiny_streams(ConvInit::kaiming);
+    streams.gated_main = gated;
+    const TsmOptions o{
+        .streams = streams, .clip = 8, .word_width = 6, .prompts = 3, .mlp_hidden = 40};
+    const VlcOptions v{
+        .streams = streams, .clip = 8, .width = 8, .hidden = 16, .word_width = 6, .vocabulary = 13};
+    const auto tsm = make_ref<Tsm<double>>(o, check::normal({4, 2, 6}, 5), random);
+    const auto vlc = make_ref<Vlc<double>>(v, random);
+    CHECK(o.width() == 32);
+    CHECK(tsm->fusion.weight.shape() == Shape{32, 32, 3});
+    CHECK(vlc->frame_fc.weight.tensor().shape() == Shape{8, 32});
+    // The modules by hand, on [rgb; clip] and flow
+    const Tensor<double> x = check::normal({4, 9, 32}, 7);
+    const Tensor<bool> all = ones<bool>({4, 9});
+    const Tensor<double> pictures = cat(
+                             std::vector<Tensor<double>>{x.slice(2, 0, 12), x.slice(2, 24, 32)}, 2),
+                         motion = x.slice(2, 12, 24);
+    tsm->eval(), vlc->eval();
+    TinyRun run;
+    const Sentences<double>& s = run.sentences;
+    const TsmOutput<double> a = tsm->forward(x, all);
+    const VlcOutput<double> b = vlc->forward(x, all, s.words, s.counted);
+    const auto check_pair = [&](const auto& net, const auto& out) {
+      const CrossModalOutput<double> rgb = net.rgb.forward(pictures, motion, all),
+                                     flow = net.flow.forward(motion, pictures, all);
+      CHECK(check::distance(out.rgb, rgb.decoded) < 1e-14);
+      CHECK(check::distance(out.flow, flow.decoded) < 1e-14);
+      CHECK(out.rgb.shape() == Shape{4, 9, 20});
+      CHECK(out.flow.shape() == Shape{4, 9, 12});
+      if (!gated)
+        CHECK((check::same(out.rgb_main, pictures) && check::same(out.flow_main, motion)));
+      return mul(add(rgb.attention, flow.attention), 0.5);
+    };
+    CHECK(check::distance(a.attention, check_pair(*tsm, a)) < 1e-14);
+    CHECK(check::distance(b.attention, check_pair(*vlc, b).squeeze(2)) < 1e-14);
+    CHECK(a.features.shape() == Shape{4, 9, 32});
+    CHECK(a.cas.shape() == Shape{4, 9, 5});
+    // A step reads CLIP's columns: each filter that sees them learns
+    tsm->train(), vlc->train();
+    BoostingTrainer<double> trainer({.steps = 2, .tsm = {.co2 = {.mutual = 0, .pairs = 2}}}, *tsm,
+                                    *vlc);
+    const Tensor<double> before = tsm->flow.encode.weight.detach().clone();
+    CHECK(std::isfinite(trainer.step(x, run.y, all, s).tsm));
+    CHECK(!check::same(before.slice(1, 12, 20), tsm->flow.encode.weight.slice(1, 12, 20)));
+    TsmOptions wrong = o;
+    wrong.clip = -1;
+    CHECK(check::message([&] {
+            Tsm<double>(wrong, check::normal({4, 2, 6}, 5), random);
+          }) ==
+          "[tsm] expected clip >= 0 columns of CLIP and no streams.aux, which follows from them; "
+          "got -1 and 0");
+  }
+}
+
 TEST_CASE("BoostingTrainer: dropout on, every parameter that is read learns") {
   for (const bool real_masking : {false, true}) {
     INFO("real masking ", real_masking);

@@ -168,9 +168,8 @@ template <FloatingElement T>
 class Co2Branch final : public Branch<T> {
  public:
   Co2Branch(const Co2Options& options, Generator& random)
-      : rgb(module(options, options.streams.stream + options.clip, options.streams.stream), random),
-        flow(module(options, options.streams.stream, options.streams.stream + options.clip),
-             random),
+      : rgb(rivals::CrossModalPair::of("co2", options.streams, options.clip).rgb, random),
+        flow(rivals::CrossModalPair::of("co2", options.streams, options.clip).flow, random),
         fusion(width(options), width(options), 1, random, true, options.streams.init),
         classifier_1(width(options), width(options), 3, random, true, options.streams.init),
         classifier_4(width(options), options.classes + 1, 1, random, true, options.streams.init),
@@ -181,9 +180,6 @@ class Co2Branch final : public Branch<T> {
     TANDEM_CHECK(!options.streams.autoencoder, "co2", "CO2-Net has no auto-encoder");
     TANDEM_CHECK(options.pool >= 0 && (options.pool == 0 || options.pool % 2 == 1), "co2",
                  "the window of the pooling must be odd, or 0 for none; it is ", options.pool);
-    TANDEM_CHECK(options.clip >= 0 && options.streams.aux == 0, "co2",
-                 "expected clip >= 0 columns of CLIP and no streams.aux, which follows from them; ",
-                 "got ", options.clip, " and ", options.streams.aux);
     this->add("vAttn", rgb);
     this->add("fAttn", flow);
     this->add("fusion.0", fusion);
@@ -201,15 +197,10 @@ class Co2Branch final : public Branch<T> {
   };
   /// The network on rows x (B, T, 2·stream + clip).
   Pass classify(const Tensor<T>& x, const Tensor<bool>& valid) const {
-    const std::int64_t stream = options_.streams.stream;
-    const Tensor<T> rgb_rows = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
-    const Tensor<T> v =
-        options_.clip == 0
-            ? rgb_rows
-            : cat(std::vector<Tensor<T>>{rgb_rows, x.slice(2, 2 * stream, width(options_))}, -1);
+    const auto in = rivals::Streams<T>::of(x, options_.streams.stream, options_.clip);
     Pass out;
-    out.rgb = rgb.forward(v, f, valid);
-    out.flow = flow.forward(f, v, valid);
+    out.rgb = rgb.forward(in.rgb, in.flow, valid);
+    out.flow = flow.forward(in.flow, in.rgb, valid);
     const Tensor<T> both = cat(std::vector<Tensor<T>>{out.rgb.filtered, out.flow.filtered}, -1);
     rivals::Co2Scores<T>& s = out.scores;
     s.rgb_attention = out.rgb.attention;
@@ -288,13 +279,6 @@ class Co2Branch final : public Branch<T> {
 
  private:
   static std::int64_t width(const Co2Options& o) { return 2 * o.streams.stream + o.clip; }
-  static rivals::CrossModalOptions module(const Co2Options& o, std::int64_t main,
-                                          std::int64_t aux) {
-    rivals::CrossModalOptions out = o.streams;
-    out.stream = main;
-    out.aux = aux;
-    return out;
-  }
   rivals::Co2LossOptions loss_options() const {
     rivals::Co2LossOptions o = options_.loss;
     o.pairs = options_.recipe.pairs;

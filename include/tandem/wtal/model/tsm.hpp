@@ -16,7 +16,7 @@ namespace wtal {
 ///   P_c = a·softmax_{C+1}(S)_c, the background has the rest; f = h0           (reading, as CO2-Net)
 ///   Its own inference is CO2-Net's, by S and a.                                             [C]
 /// It has no recipe and no loss of its own here: TSM learns together with VLC (BoostingTrainer).
-/// x (B, T, 2·stream), columns RGB, flow.
+/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP.
 template <FloatingElement T>
 class TsmBranch final : public Branch<T> {
  public:

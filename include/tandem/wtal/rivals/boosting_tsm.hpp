@@ -20,6 +20,7 @@ namespace rivals {
 /// The sizes of TSM.
 struct TsmOptions {
   CrossModalOptions streams = {.autoencoder = true};
+  std::int64_t clip = 0;          ///< columns of CLIP, in the RGB stream (CrossModalPair); 0: none
   std::int64_t word_width = 300;  ///< of a word vector
   std::int64_t prompts = 9;       ///< n_p: learned vectors before the two words of a class
   std::int64_t heads = 8;         ///< of the attention among the tokens
@@ -34,9 +35,10 @@ struct TsmOptions {
   /// The numbers of its code for ActivityNet-1.3, for five words a class (the first of its name, and
   /// zeros) and 60 rows a video: encoders as wide as a stream, gated streams, an h0 of single rows.
   ///                                                                                           [C]
-  static TsmOptions activity_net(std::int64_t stream = 1024) {
+  static TsmOptions activity_net(std::int64_t stream = 1024, std::int64_t clip = 0) {
     TsmOptions o;
     o.streams.stream = stream;
+    o.clip = clip;
     o.streams.encoded = stream;
     o.streams.gated_main = true;
     o.streams.attention_dropout = 0.7;
@@ -45,10 +47,13 @@ struct TsmOptions {
     o.fusion_kernel = 1;
     o.fusion_dropout = 0.5;
     o.added_deviation = 0.01;
-    o.position_scale = 1 / __builtin_sqrt(2.0 * static_cast<double>(stream));
+    o.position_scale = 1 / __builtin_sqrt(static_cast<double>(o.width()));
     o.pool = 13;
     return o;
   }
+
+  /// D: columns of a row, RGB, flow and CLIP.
+  std::int64_t width() const { return 2 * streams.stream + clip; }
 };
 
 /// What TSM says.
@@ -59,7 +64,7 @@ struct TsmOutput {
   Tensor<T> cas;                            ///< S (B, T, C + 1), the last column is the background
   Tensor<T> attention;                      ///< a (B, T, 1)
   Tensor<T> rgb_attention, flow_attention;  ///< a_v, a_f (B, T, 1)
-  Tensor<T> rgb, flow;            ///< d_v, d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> rgb, flow;            ///< d_v, d_f (B, T, stream), d_v with CLIP's: what was decoded
   Tensor<T> rgb_main, flow_main;  ///< and what they were to decode
 };
 
@@ -76,24 +81,25 @@ struct TsmText {
 ///   z = Drop(.5)(LReLU(.2)(Conv₁(prompts of the class, its two words))) + add_weight + sinusoid
 ///   z += s₁⊙MHA(z);  z += s₂⊙MLP(z)        no layer norm; s start at 1e-4
 ///   S_{t,c} = h1_t·z_c[token 0];  S and the attentions pooled over time where that is asked for
-/// x (B, T, 2·stream) → S (B, T, C + 1), D = 2·stream. The word vectors of the classes are given and
+/// x (B, T, D) → S (B, T, C + 1), D = 2·stream + clip, columns RGB, flow, CLIP; with CLIP's the RGB
+/// stream is [rgb; clip] (CrossModalPair), and all that is D wide follows (reading). The word vectors of the classes are given and
 /// do not learn; those of the background class, as many, do, and start as 0.
 template <FloatingElement T>
 class Tsm final : public nn::Module<T> {
  public:
   /// `words` (C, n, word_width): the vectors of the n words of each class, two on THUMOS14.
   Tsm(const TsmOptions& o, const Tensor<T>& words, Generator& random)
-      : rgb(o.streams, random),
-        flow(o.streams, random),
-        fusion(width(o), width(o), o.fusion_kernel, random, true, ConvInit::kaiming),
-        fusion2(width(o), width(o), 3, random, true, ConvInit::kaiming),
-        embed(o.word_width, width(o), 1, random, true, ConvInit::kaiming),
-        key(width(o), width(o), 1, random, true, ConvInit::kaiming),
-        query(width(o), width(o), 1, random, true, ConvInit::kaiming),
-        value(width(o), width(o), 1, random, true, ConvInit::kaiming),
-        project(width(o), width(o), 1, random, true, ConvInit::kaiming),
-        mlp0(width(o), o.mlp_hidden, 1, random, true, ConvInit::kaiming),
-        mlp3(o.mlp_hidden, width(o), 1, random, true, ConvInit::kaiming),
+      : rgb(CrossModalPair::of("tsm", o.streams, o.clip).rgb, random),
+        flow(CrossModalPair::of("tsm", o.streams, o.clip).flow, random),
+        fusion(o.width(), o.width(), o.fusion_kernel, random, true, ConvInit::kaiming),
+        fusion2(o.width(), o.width(), 3, random, true, ConvInit::kaiming),
+        embed(o.word_width, o.width(), 1, random, true, ConvInit::kaiming),
+        key(o.width(), o.width(), 1, random, true, ConvInit::kaiming),
+        query(o.width(), o.width(), 1, random, true, ConvInit::kaiming),
+        value(o.width(), o.width(), 1, random, true, ConvInit::kaiming),
+        project(o.width(), o.width(), 1, random, true, ConvInit::kaiming),
+        mlp0(o.width(), o.mlp_hidden, 1, random, true, ConvInit::kaiming),
+        mlp3(o.mlp_hidden, o.width(), 1, random, true, ConvInit::kaiming),
         drop_fusion(o.fusion_dropout),
         drop_fusion2(o.fusion_dropout),
         words_(words.detach()),
@@ -101,17 +107,17 @@ class Tsm final : public nn::Module<T> {
     TANDEM_CHECK(words.rank() == 3 && words.size(1) >= 1 && words.size(2) == o.word_width, "tsm",
                  "expected the words of the classes as (C, n, ", o.word_width, "), got ",
                  words.shape());
-    TANDEM_CHECK(o.prompts >= 1 && o.heads >= 1 && width(o) % o.heads == 0, "tsm", o.prompts,
-                 " prompts and ", o.heads, " heads for a width of ", width(o),
+    TANDEM_CHECK(o.prompts >= 1 && o.heads >= 1 && o.width() % o.heads == 0, "tsm", o.prompts,
+                 " prompts and ", o.heads, " heads for a width of ", o.width(),
                  ": there must be a prompt, and the heads must divide the width");
     const std::int64_t classes = words.size(0) + 1, tokens = o.prompts + words.size(1);
     const double bound = __builtin_sqrt(6 / static_cast<double>(o.word_width * o.prompts));
     prompts = rand<T>({classes, o.word_width, o.prompts}, random, -bound, bound);
     background = zeros<T>({1, words.size(1), o.word_width});
-    added = randn<T>({classes, width(o), tokens}, random, 0, o.added_deviation);
-    attention_scale = full<T>({1, width(o), 1}, 1e-4);
-    mlp_scale = full<T>({1, width(o), 1}, 1e-4);
-    positions_ = mul(halves_sinusoid<T>(tokens, width(o)), T(o.position_scale));
+    added = randn<T>({classes, o.width(), tokens}, random, 0, o.added_deviation);
+    attention_scale = full<T>({1, o.width(), 1}, 1e-4);
+    mlp_scale = full<T>({1, o.width(), 1}, 1e-4);
+    positions_ = mul(halves_sinusoid<T>(tokens, o.width()), T(o.position_scale));
     this->add("weight", prompts);
     this->add("b_enc", background);
     this->add("add_weight", added);
@@ -138,14 +144,13 @@ class Tsm final : public nn::Module<T> {
   /// `valid` (B, T): rows that are no frames enter the convolutions as zeros.
   TsmOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid) const {
     const nn::ModuleScope scope("tsm");
-    const std::int64_t stream = options_.streams.stream;
-    TANDEM_CHECK(
-        x.rank() == 3 && x.size(2) == 2 * stream && valid.shape() == (Shape{x.size(0), x.size(1)}),
-        "tsm", "expected x (B, T, ", 2 * stream, ") and valid (B, T), got ", x.shape(), " and ",
-        valid.shape());
-    const Tensor<T> v = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
-    const CrossModalOutput<T> from_rgb = rgb.forward(v, f, valid),
-                              from_flow = flow.forward(f, v, valid);
+    TANDEM_CHECK(x.rank() == 3 && x.size(2) == options_.width() &&
+                     valid.shape() == (Shape{x.size(0), x.size(1)}),
+                 "tsm", "expected x (B, T, ", options_.width(), ") and valid (B, T), got ",
+                 x.shape(), " and ", valid.shape());
+    const auto in = Streams<T>::of(x, options_.streams.stream, options_.clip);
+    const CrossModalOutput<T> from_rgb = rgb.forward(in.rgb, in.flow, valid),
+                              from_flow = flow.forward(in.flow, in.rgb, valid);
     TsmOutput<T> out;
     const auto pool = [this](const Tensor<T>& y) { return pooled_over_time(y, options_.pool); };
     out.rgb_attention = pool(from_rgb.attention);
@@ -193,7 +198,6 @@ class Tsm final : public nn::Module<T> {
   Dropout<T> drop_fusion, drop_fusion2, drop_embed{0.5}, drop_mlp{0.1}, drop_mlp_out{0.1};
 
  private:
-  static std::int64_t width(const TsmOptions& o) { return 2 * o.streams.stream; }
   /// MHA over the tokens of a class, without a mask.
   Tensor<T> attend(const Tensor<T>& z) const {
     const std::int64_t heads = options_.heads, head = z.size(2) / heads;

@@ -148,6 +148,7 @@ class DecoderLayer final : public nn::Module<T> {
 /// The sizes of VLC.
 struct VlcOptions {
   CrossModalOptions streams = {.autoencoder = true, .init = ConvInit::standard};
+  std::int64_t clip = 0;     ///< columns of CLIP, in the RGB stream (CrossModalPair); 0: none
   std::int64_t width = 512;  ///< of the two decoders
   std::int64_t heads = 4;
   std::int64_t layers = 3;  ///< of each decoder
@@ -159,6 +160,9 @@ struct VlcOptions {
   /// learns is the next word [C]. true: the masked sequence, with positions, is what the decoder
   /// reads  (reading of the text).
   bool real_masking = false;
+
+  /// Columns of a row, RGB, flow and CLIP.
+  std::int64_t columns() const { return 2 * streams.stream + clip; }
 };
 
 /// What VLC says. Logits (B, n, V): row j is about word j + 1.
@@ -168,7 +172,7 @@ struct VlcOutput {
   Tensor<T> easy;                 ///< easy negative: by 1 − g
   Tensor<T> hard;                 ///< hard negative: all frames alike
   Tensor<T> attention;            ///< g (B, T)
-  Tensor<T> rgb, flow;            ///< d_v and d_f (B, T, stream): what the auto-encoders decoded
+  Tensor<T> rgb, flow;            ///< d_v, d_f (B, T, stream), d_v with CLIP's: what was decoded
   Tensor<T> rgb_main, flow_main;  ///< and what they were to decode
 };
 
@@ -177,7 +181,8 @@ struct VlcOutput {
 ///   frames:  Linear(Drop(.1)([r_v; r_f])) → decoder1, causal, weighted by g
 ///   words:   Linear(Drop(.1)(start, words)) → decoder2, causal, asks the frames weighted by g
 ///   logits = Linear(words)
-/// x (B, T, 2·stream), valid (B, T); the first n of the n + 1 rows of a sentence are read, so that
+/// x (B, T, 2·stream + clip), columns RGB, flow, CLIP; with CLIP's the RGB stream is [rgb; clip]
+/// (reading); valid (B, T); the first n of the n + 1 rows of a sentence are read, so that
 /// row j sees words 1 … j and tells word j + 1. Three passes share the weights. The modules A know
 /// no padding, as in the public code, whose sampler makes none; the decoders do. Public checkpoints
 /// also have `trans_a`, which is run there and changes nothing: load them with strict = false.
@@ -185,9 +190,9 @@ template <FloatingElement T>
 class Vlc final : public nn::Module<T> {
  public:
   Vlc(const VlcOptions& o, Generator& random)
-      : rgb(o.streams, random),
-        flow(o.streams, random),
-        frame_fc(2 * o.streams.stream, o.width, random),
+      : rgb(CrossModalPair::of("vlc", o.streams, o.clip).rgb, random),
+        flow(CrossModalPair::of("vlc", o.streams, o.clip).flow, random),
+        frame_fc(o.columns(), o.width, random),
         word_fc(o.word_width, o.width, random),
         fc_rec(o.width, o.vocabulary, random),
         start_vec(zeros<T>({o.word_width})),
@@ -216,11 +221,10 @@ class Vlc final : public nn::Module<T> {
   VlcOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid, const Tensor<T>& words,
                        const Tensor<bool>& read, const Tensor<bool>& masked = {}) const {
     const nn::ModuleScope scope("vlc");
-    const std::int64_t stream = options_.streams.stream;
-    TANDEM_CHECK(
-        x.rank() == 3 && x.size(2) == 2 * stream && valid.shape() == (Shape{x.size(0), x.size(1)}),
-        "vlc", "expected x (B, T, ", 2 * stream, ") and valid (B, T), got ", x.shape(), " and ",
-        valid.shape());
+    TANDEM_CHECK(x.rank() == 3 && x.size(2) == options_.columns() &&
+                     valid.shape() == (Shape{x.size(0), x.size(1)}),
+                 "vlc", "expected x (B, T, ", options_.columns(), ") and valid (B, T), got ",
+                 x.shape(), " and ", valid.shape());
     TANDEM_CHECK(words.rank() == 3 && words.size(0) == x.size(0) &&
                      words.size(2) == options_.word_width &&
                      read.shape() == (Shape{words.size(0), words.size(1) - 1}),
@@ -277,9 +281,9 @@ class Vlc final : public nn::Module<T> {
  private:
   /// What the decoders read of the frames (B, T, width); the rest goes into `out`.
   Tensor<T> look(const Tensor<T>& x, VlcOutput<T>& out) const {
-    const std::int64_t stream = options_.streams.stream;
-    const Tensor<T> v = x.slice(2, 0, stream), f = x.slice(2, stream, 2 * stream);
-    const CrossModalOutput<T> from_rgb = rgb.forward(v, f), from_flow = flow.forward(f, v);
+    const auto in = Streams<T>::of(x, options_.streams.stream, options_.clip);
+    const CrossModalOutput<T> from_rgb = rgb.forward(in.rgb, in.flow),
+                              from_flow = flow.forward(in.flow, in.rgb);
     out.rgb = from_rgb.decoded;
     out.flow = from_flow.decoded;
     out.rgb_main = from_rgb.main;

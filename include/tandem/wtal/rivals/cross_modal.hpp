@@ -3,7 +3,9 @@
 /// Boosting-WTAL.                                                               [rivals §2, §5, C]
 
 #include <cstdint>
+#include <vector>
 
+#include "tandem/ops/cat.hpp"
 #include "tandem/ops/clamp.hpp"
 #include "tandem/ops/mean.hpp"
 #include "tandem/ops/sigmoid.hpp"
@@ -30,6 +32,43 @@ struct CrossModalOptions {
   double dropout = 0.5;
   double attention_dropout = -1;  ///< of a's hidden layer and logit; below 0: dropout
   ConvInit init = ConvInit::kaiming;
+};
+
+/// The two modules of a method on rows with the columns RGB, flow, CLIP. CLIP's columns join the RGB
+/// stream, rgb' = [rgb; clip], since both are of what is seen in a picture, and flow stays the other
+/// modality; without CLIP's the two are alike.  (reading)
+struct CrossModalPair {
+  CrossModalOptions rgb;   ///< main [rgb; clip], aux flow
+  CrossModalOptions flow;  ///< main flow, aux [rgb; clip]
+
+  /// `o` says all but the widths that follow: `o.stream` columns of RGB and as many of flow, `clip`
+  /// of CLIP. `method` is for messages.  Errors: clip < 0; an aux in `o`.
+  static CrossModalPair of(const char* method, const CrossModalOptions& o, std::int64_t clip) {
+    TANDEM_CHECK(clip >= 0 && o.aux == 0, method,
+                 "expected clip >= 0 columns of CLIP and no streams.aux, which follows from them; ",
+                 "got ", clip, " and ", o.aux);
+    CrossModalPair out{.rgb = o, .flow = o};
+    out.rgb.stream = out.flow.aux = o.stream + clip;
+    out.rgb.aux = o.stream;
+    return out;
+  }
+};
+
+/// The streams of rows x (B, T, 2·stream + clip) with the columns RGB, flow, CLIP.
+template <FloatingElement T>
+struct Streams {
+  Tensor<T> rgb;   ///< [rgb; clip] (B, T, stream + clip)
+  Tensor<T> flow;  ///< (B, T, stream)
+
+  /// Splits x. Without CLIP's columns nothing is copied.
+  static Streams of(const Tensor<T>& x, std::int64_t stream, std::int64_t clip) {
+    const Tensor<T> rgb = x.slice(2, 0, stream);
+    return {.rgb = clip == 0
+                       ? rgb
+                       : cat(std::vector<Tensor<T>>{rgb, x.slice(2, 2 * stream, 2 * stream + clip)},
+                             -1),
+            .flow = x.slice(2, stream, 2 * stream)};
+  }
 };
 
 /// What a CrossModal says.

@@ -107,7 +107,7 @@ class BoostingTrainer {
                  options.steps, ", ", options.vlc_warmup, " and ", options.vlc_max_grad_norm);
   }
 
-  /// One iteration on a batch, x (B, T, 2·stream), labels y (B, C) and valid (B, T), and its
+  /// One iteration on a batch, x (B, T, 2·stream + clip), labels y (B, C) and valid (B, T), and its
   /// sentences.  Errors: all steps are done.
   BoostingReport step(const Tensor<T>& x, const Tensor<T>& y, const Tensor<bool>& valid,
                       const Sentences<T>& sentences) {
