@@ -53,6 +53,12 @@ install-evaluate: ## Build the evaluator alone and install it to PREFIX/bin (nee
 	cmake --build build/evaluate --target evaluate
 	cmake --install build/evaluate --component evaluate --prefix $(PREFIX)
 
+.PHONY: check
+check: deps ## What can be checked without building: generated pages, style, format, which room uses which (seconds)
+	@mkdir -p build
+	@cmake --preset release > build/release.log 2>&1 || { cat build/release.log; exit 1; }
+	ctest --preset release --parallel $(JOBS) -L '^static$$'
+
 .PHONY: test
 test: deps ## Build everything and run the whole test suite
 	$(call build,release,-DTANDEM_TESTS=ON -DTANDEM_CUDA=AUTO -DTANDEM_COMPILED=ON)

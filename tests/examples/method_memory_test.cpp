@@ -142,7 +142,9 @@ TEST_CASE("boosting: the parameters are those of both networks, the iteration ta
                           y = zeros<float>({s.videos, s.classes});
       Sentences<float> told{.words = randn<float>({s.videos, s.sentence + 1, 10}, random),
                             .ids = zeros<std::int64_t>({s.videos, s.sentence}),
-                            .counted = ones<bool>({s.videos, s.sentence})};
+                            .counted = ones<bool>({s.videos, s.sentence}),
+                            .lengths = {},
+                            .weights = {}};
       for (std::int64_t v = 0; v < s.videos; ++v) y.set({v, v / 2}, 1.0F);
       const Tensor<bool> valid = ones<bool>({s.videos, s.rows});
       trainer.step(x, y, valid, told);
