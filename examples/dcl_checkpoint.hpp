@@ -87,10 +87,8 @@ class Model {
     } else {
       read_options(options_, checkpoint_.options, path);
     }
-    if (!precision.empty()) {
-      options_.precision = precision;
-      finish_options(options_);
-    }
+    trained_precision_ = options_.precision;
+    if (!precision.empty()) set_precision(options_, precision);
     name_classes();
     if (boosting) {
       open_tsm();
@@ -111,9 +109,16 @@ class Model {
     options_.vocabulary = files.vocabulary;
     options_.tokens = files.tokens;
     // Prompts have the width of an untrained text encoder; a trained one has its own.
+    // The run's own texts are those at the precision that it was trained with.
+    const std::string precision = options_.precision;
+    set_precision(options_, trained_precision_);
     text_ = open_text(options_, classes_, tensor("vlp.prompts.before").size(-1));
     options_.vlp.width = text_.encoder->options().output;
     check_text(checkpoint_.notes, text_, path_);
+    if (precision != trained_precision_) {
+      set_precision(options_, precision);
+      if (!options_.random_text_encoder) text_.encoder = open_text_encoder(options_);
+    }
     PromptLearner<float>::Options prompts = options_.prompts;
     prompts.start_token = text_.tokens.start;
     prompts.end_token = text_.tokens.end;
@@ -300,6 +305,7 @@ class Model {
   std::string path_;
   io::Checkpoint<float> checkpoint_;
   Options options_;
+  std::string trained_precision_;
   std::optional<boosting::Options> boosting_;  ///< of a run of train_boosting
   std::vector<std::string> classes_;
   Text text_;

@@ -215,6 +215,31 @@ struct Text {
   std::string note;
 };
 
+/// A file of the texts, as it is named, else the first of `names` that is in --data, else "".
+/// class_tokens.json goes with simulated text encoders.
+inline std::string text_file(const Options& o, const std::string& named,
+                             std::initializer_list<const char*> names) {
+  if (!named.empty() || o.data.empty()) return named;
+  for (const char* name : names) {
+    if (std::string path = io::join_path(o.data, name); io::is_file(path)) return path;
+  }
+  return "";
+}
+/// The trained text encoder.  Errors: there are no weights.
+inline Ref<clip::TextEncoder<float>> open_text_encoder(const Options& o) {
+  const std::string weights =
+      text_file(o, o.clip_weights, {"clip.safetensors", "text_encoder.safetensors"});
+  TANDEM_CHECK(!weights.empty(), "class texts",
+               "there are no CLIP weights: name them with --clip-weights, or put ",
+               "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes "
+               "--random-text-encoder, which ",
+               "needs none)");
+  // Frozen matrices that products round anyway are kept rounded.
+  const bool rounded = o.clip_bfloat16 || o.vlp.precision == Precision::bfloat16;
+  return clip::load_text_encoder<float>(
+      weights, {.bfloat16 = rounded, .activation = clip::activation_named(o.clip_activation)});
+}
+
 inline Text open_text(const Options& o, const std::vector<std::string>& classes,
                       std::int64_t columns) {
   Text text;
@@ -237,31 +262,14 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
         "program fit, not how good the method is";
     return text;
   }
-  // What is not named is looked for in --data; class_tokens.json goes with simulated text encoders.
-  const auto find = [&](const std::string& given, std::initializer_list<const char*> names) {
-    if (!given.empty() || o.data.empty()) return given;
-    for (const char* name : names) {
-      if (std::string path = io::join_path(o.data, name); io::is_file(path)) return path;
-    }
-    return std::string();
-  };
-  const std::string weights =
-      find(o.clip_weights, {"clip.safetensors", "text_encoder.safetensors"});
-  const std::string vocabulary = find(o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
+  const std::string vocabulary =
+      text_file(o, o.vocabulary, {"bpe_simple_vocab_16e6.txt.gz", "merges.txt"});
   const std::string tokens =
-      o.vocabulary.empty() ? find(o.tokens, {"class_tokens.json"}) : o.tokens;
-  TANDEM_CHECK(!weights.empty(), "class texts",
-               "there are no CLIP weights: name them with --clip-weights, or put ",
-               "clip.safetensors or text_encoder.safetensors into --data (train_dcl also takes "
-               "--random-text-encoder, which ",
-               "needs none)");
+      o.vocabulary.empty() ? text_file(o, o.tokens, {"class_tokens.json"}) : o.tokens;
+  text.encoder = open_text_encoder(o);
   TANDEM_CHECK(!vocabulary.empty() || !tokens.empty(), "class texts",
                "there is neither a vocabulary nor a file of token ids: name one with --vocabulary "
                "or --tokens");
-  // Frozen matrices that products round anyway are kept rounded.
-  const bool rounded = o.clip_bfloat16 || o.vlp.precision == Precision::bfloat16;
-  text.encoder = clip::load_text_encoder<float>(
-      weights, {.bfloat16 = rounded, .activation = clip::activation_named(o.clip_activation)});
   const std::int64_t known = text.encoder->options().vocabulary;
   if (!tokens.empty()) {
     text.tokens = load_class_tokens(tokens, classes, known);
@@ -269,7 +277,7 @@ inline Text open_text(const Options& o, const std::vector<std::string>& classes,
   }
   const auto tokenizer = clip::Tokenizer::load(vocabulary);
   TANDEM_CHECK(tokenizer.vocabulary() == known, "class texts", vocabulary, " has ",
-               tokenizer.vocabulary(), " tokens, the text encoder in ", weights, " ", known);
+               tokenizer.vocabulary(), " tokens, the text encoder ", known);
   for (const std::string& name : classes) {
     if (const std::string note = clip::mojibake_note(name); !note.empty()) {
       std::fprintf(stderr, "note: the class name \"%s\": %s\n", cli::printable(name).c_str(),

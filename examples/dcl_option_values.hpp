@@ -97,9 +97,11 @@ class Conditions {
   cli::When cbp() const {
     return when("a variant that trains CBP", [](const Options& o) { return reads(o).cbp; });
   }
-  cli::When transformer() const { return when("--cbp transformer", is_transformer); }
+  cli::When transformer() const {
+    return when("--cbp transformer, where CBP is trained", is_transformer);
+  }
   cli::When blocks() const {
-    return when("--cbp transformer and --layers above 0",
+    return when("--cbp transformer and --layers above 0, where CBP is trained",
                 [](const Options& o) { return is_transformer(o) && o.cbp.layers > 0; });
   }
   cli::When vlp() const {
@@ -151,10 +153,11 @@ class Conditions {
     });
   }
   cli::When b_learns() const {
-    return when("--variant both or only-b", [](const Options& o) { return Kinds(o).b; });
+    return when("B steps: --variant both or only-b, and --b-steps above 0",
+                [](const Options& o) { return Kinds(o).b; });
   }
   cli::When f_learns() const {
-    return when("--variant both, only-f or self-training",
+    return when("F steps: --variant both, only-f or self-training, and --f-steps above 0",
                 [](const Options& o) { return Kinds(o).f; });
   }
   cli::When dcl_steps() const {

@@ -99,6 +99,14 @@ inline void check_method(const Options& o) {
                "; --fusion cbp goes with it");
 }
 
+/// The precision of all products, by its name on the command line.
+inline void set_precision(Options& o, const std::string& name) {
+  o.precision = name == "fp32" ? "float" : name;  // as checkpoints have it
+  o.cbp.precision = o.vlp.precision = name == "bf16"   ? Precision::bfloat16
+                                      : name == "tf32" ? Precision::tf32
+                                                       : Precision::full;
+}
+
 /// Turns the words into the enums, shares what two parts need, and refuses what does not go
 /// together.
 inline void finish_options(Options& o) {
@@ -125,10 +133,7 @@ inline void finish_options(Options& o) {
                     : o.positions == "learned" ? Positions::learned
                                                : Positions::none;
   o.cbp.table = o.vlp.table = t.crop;
-  if (o.precision == "fp32") o.precision = "float";  // as checkpoints have it
-  o.cbp.precision = o.vlp.precision = o.precision == "bf16"   ? Precision::bfloat16
-                                      : o.precision == "tf32" ? Precision::tf32
-                                                              : Precision::full;
+  set_precision(o, o.precision);
   o.vlp.dropout = o.cbp.dropout;
   o.vlp.identity_start = !o.random_temporal;
   if (t.variant == Variant::vanilla_vlp) o.fusion = "vlp";  // its CBP has learned nothing

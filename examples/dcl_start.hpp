@@ -86,6 +86,7 @@ inline std::vector<Change> resume_options(Options& o, cli::OptionTable& table,
 inline Start start_run(Options& o, cli::OptionTable& table) {
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
   cli::check_run_folder("train_dcl", o.out, o.resume, o.fresh);
+  cli::check_inputs_stay("train_dcl", table, o.out);
   cli::make_paths_absolute(table);
   const std::string asked = table.given("fusion") ? o.fusion : "vlp";
   Start start;

@@ -12,10 +12,16 @@
 
 namespace dcl {
 
-/// The subset that train_dcl would test on, or the only one there is.
+/// The subset that train_dcl would test on, or the only one there is.  Errors: that is of training
+/// videos by its name.
 inline std::string usual_subset(const GroundTruth& truth) {
   const std::vector<std::string> known = truth.subsets();
-  if (known.size() == 1) return known[0];
+  if (known.size() == 1) {
+    TANDEM_CHECK(known[0] != "train" && known[0] != "training", "detect",
+                 "all videos are of the subset ", known[0], ", which is trained on: --subset ",
+                 known[0], " looks into it all the same");
+    return known[0];
+  }
   return find_subsets(truth).test;
 }
 

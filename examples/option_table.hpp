@@ -36,11 +36,11 @@ class IdleOptions {
       group->second += ", " + text;
     }
   }
-  /// "given, but of no effect on `what`: --width 64 (with --cbp transformer)"; "" where all counts.
+  /// "given, but of no effect on `what`: --width 64 (counts with --cbp transformer)"; "" where all counts.
   std::string sentence(const std::string& what) const {
     std::string list;
     for (const auto& [where, names] : groups_)
-      list += (list.empty() ? "" : "; ") + names + " (with " + where + ")";
+      list += (list.empty() ? "" : "; ") + names + " (counts with " + where + ")";
     return list.empty() ? "" : "given, but of no effect on " + what + ": " + list;
   }
 

@@ -55,6 +55,23 @@ inline void check_run_folder(const char* program, const std::string& out, bool r
                                            "names another folder"));
 }
 
+/// Says that no input is a file that the run writes over.  Errors: an option that names one.
+inline void check_inputs_stay(const char* program, const OptionTable& table,
+                              const std::string& out) {
+  namespace fs = std::filesystem;
+  const auto real = [](const std::string& path) { return fs::weakly_canonical(path).string(); };
+  const std::string rounds = real(tandem::io::join_path(out, "rounds")) + "/";
+  for (const auto& option : table.options()) {
+    if (!option->is_path() || option->json() == "") continue;
+    const std::string path = real(option->json().get<std::string>());
+    bool lost = path.starts_with(rounds);
+    for (const char* name : run_files)
+      lost = lost || path == real(tandem::io::join_path(out, name));
+    TANDEM_CHECK(!lost, program, "--", option->name(), " names ", option->json().get<std::string>(),
+                 ", which the run in ", out, " writes over: name another folder with --out");
+  }
+}
+
 /// Makes the paths of a run absolute: a resumed run may be started from another folder.
 inline void make_paths_absolute(OptionTable& table) {
   for (const auto& option : table.options()) {

@@ -218,6 +218,7 @@ void start(Options& o, cli::OptionTable& table) {
   const cli::OutputFolder output(o.out, "train_boosting");
   const std::string checkpoint = io::join_path(o.out, "checkpoint.safetensors");
   cli::check_run_folder("train_boosting", o.out, o.resume, o.fresh);
+  cli::check_inputs_stay("train_boosting", table, o.out);
   cli::make_paths_absolute(table);
   std::optional<io::Checkpoint<float>> saved;
   std::vector<cli::Change> changes;

@@ -237,8 +237,12 @@ class RowReader {
                                rows);
       }
     }
-    TANDEM_CHECK(!need_.clip || rows.clip.defined(), "rows",
-                 "these scores need CLIP rows: --clip-features");
+    TANDEM_CHECK(!need_.clip || rows.clip.defined(), "rows", "these scores need CLIP rows: ",
+                 io::is_directory(o_.features)
+                     ? concat("name the folder that has clip/ or clip_features/ beside the I3D "
+                              "rows, which ",
+                              o_.features, " has not")
+                     : std::string("--clip-features"));
     // What train_dcl does with a data set: rows of one kind only are left out, whichever kind the
     // scores read.
     if (i3d_rows >= 0 && clip_rows >= 0 && clip_rows != i3d_rows) {

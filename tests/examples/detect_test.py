@@ -144,6 +144,16 @@ good("detect", *CHECKPOINT, "--data", "half", "--out", "half_out")
 assert (work / f"half_out/{name}.json").read_bytes() == (work / "plain/detections.json").read_bytes()
 good("detect", *CHECKPOINT, "--data", "sim", "--subset", "train", "--out", "train_out")
 assert sorted(detections(f"train_out/{name}.json")) == sorted(set(TRUTH) - set(TEST))
+# Another precision than that of training: the texts are those of the run all the same.
+good("detect", *CHECKPOINT, "--data", "sim", "--fusion", "mean", "--precision", "bf16", "--out", "bf16_out")
+good("detect", *CHECKPOINT, "--data", "sim", "--fusion", "mean", "--out", "fp32_out")
+low, full = (detections(f"{out}/mean_loc0.45_cls0.85_sigma0.3.json") for out in ("bf16_out", "fp32_out"))
+assert low != full and sorted(low) == sorted(full)
+# Training videos alone are not taken for what is tested on.
+trained = {"database": {id: video for id, video in TRUTH.items() if id not in TEST}}
+(work / "trained.json").write_text(json.dumps(trained))
+said = refused(*CHECKPOINT, "--data", "sim", "--annotations", "trained.json", "--out", "trained_out")
+assert "all videos are of the subset train, which is trained on: --subset train" in said, said
 # Annotations that name the classes in another order, or no segment at all.
 reordered = {"database": {id: TRUTH[id] for id in reversed(list(TRUTH)) if id in TEST}}
 (work / "reordered.json").write_text(json.dumps(reordered))

@@ -38,7 +38,7 @@ def noted(said):
     lines = [line for line in said.splitlines() if line.startswith("note: given, but of no effect on ")]
     assert len(lines) < 2, lines
     text = lines[0].split(": ", 2)[2] if lines else ""
-    return set(re.findall(r"--([a-z0-9-]+)", re.sub(r"\(with [^()]*(\([^()]*\))?[^()]*\)", "", text)))
+    return set(re.findall(r"--([a-z0-9-]+)", re.sub(r"\(counts with [^()]*(\([^()]*\))?[^()]*\)", "", text)))
 
 
 def result(out):

@@ -72,7 +72,8 @@ TEST_CASE(
   Program p;
   REQUIRE(p.parse({"--steps", "1", "--rate", "0.5", "--kind", "sum"}) == "");
   CHECK(p.table.idle() ==
-        "given, but of no effect on what this run trains and finds: --rate 0.5 (with --steps above "
+        "given, but of no effect on what this run trains and finds: --rate 0.5 (counts with "
+        "--steps above "
         "0)");
   Program usual;
   REQUIRE(usual.parse({"--steps", "1", "--rate", "0.001"}) == "");  // what it is anyway
@@ -89,9 +90,10 @@ TEST_CASE(
   CHECK(configured.table.idle().empty());
   Program both;
   REQUIRE(both.parse({"--config", file, "--rate", "0.25"}) == "");
-  CHECK(both.table.idle() ==
-        "given, but of no effect on what this run trains and finds: --rate 0.25 (with --steps "
-        "above 0)");
+  CHECK(
+      both.table.idle() ==
+      "given, but of no effect on what this run trains and finds: --rate 0.25 (counts with --steps "
+      "above 0)");
 }
 
 TEST_CASE(

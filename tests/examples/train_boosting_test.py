@@ -113,6 +113,10 @@ assert "cannot go on with other options: --steps 10 → 8" in refused("--resume"
 assert "cannot go on with other options: --rows 24 → 30" in refused("--resume", "--rows", "30", "--steps", "10")
 assert "cannot go on with other options: --concat-clip false → true" in refused("--resume", "--concat-clip", "--steps", "10")
 assert "no checkpoint" in refused("--resume", out="nowhere")
+# An input that the run would write over.
+said = refused("--glove", work / "one" / "metrics.jsonl", "--fresh")
+assert "--glove names" in said and "which the run in" in said and "writes over: name another folder with --out" in said, said
+assert (work / "one" / "metrics.jsonl").stat().st_size > 0
 (work / "bare").mkdir()
 shutil.copy(work / "one" / "checkpoint.safetensors", work / "bare")
 bare = subprocess.run([str(programs / "train_boosting"), "--out", str(work / "bare"), "--resume"], capture_output=True, text=True)

@@ -320,14 +320,14 @@ good("train_dcl", "--resume", "--out", "mixed", "--data", "sim")
 
 # ---- what is given and has no effect is told, whatever it is; what a config file holds for other runs is not
 for words, part in {
-    ("--variant", "warm-up", "--rounds", 3, "--lambda", 0.5): "--rounds 3, --lambda 0.5 (with a variant that has rounds)",
-    ("--variant", "warm-up", "--vlp-temperature", 0.5): "--prompt-vectors 2, --vlp-temperature 0.5 (with a variant or --fusion that asks VLP)",
-    ("--variant", "vanilla-vlp", "--cbp", "wtalc"): "--cbp wtalc, --warm-up-steps 3 (with a variant that trains CBP)",
-    ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3 (with --cbp transformer)",
-    ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (with --variant both or only-b, in rounds without --first-b-steps)",
-    ("--pseudo-labels", "thresholds", "--ranked-foreground", 0.2): "--ranked-foreground 0.2 (with --pseudo-labels ranked)",
-    ("--pseudo-labels", "ranked", "--high", 0.4): "--high 0.4 (with --pseudo-labels thresholds or calibrated)",
-    ("--lambda", 0, "--contrast-temperature", 0.5): "--contrast-temperature 0.5 (with rounds and --lambda above 0)",
+    ("--variant", "warm-up", "--rounds", 3, "--lambda", 0.5): "--rounds 3, --lambda 0.5 (counts with a variant that has rounds)",
+    ("--variant", "warm-up", "--vlp-temperature", 0.5): "--prompt-vectors 2, --vlp-temperature 0.5 (counts with a variant or --fusion that asks VLP)",
+    ("--variant", "vanilla-vlp", "--cbp", "wtalc"): "--cbp wtalc, --warm-up-steps 3 (counts with a variant that trains CBP)",
+    ("--variant", "warm-up", "--cbp", "wtalc", "--method-batch", 6, "--layers", 3): "--width 16, --layers 3 (counts with --cbp transformer, where CBP is trained)",
+    ("--variant", "only-f", "--b-steps", 7): "--b-steps 7 (counts with --variant both or only-b, in rounds without --first-b-steps)",
+    ("--pseudo-labels", "thresholds", "--ranked-foreground", 0.2): "--ranked-foreground 0.2 (counts with --pseudo-labels ranked)",
+    ("--pseudo-labels", "ranked", "--high", 0.4): "--high 0.4 (counts with --pseudo-labels thresholds or calibrated)",
+    ("--lambda", 0, "--contrast-temperature", 0.5): "--contrast-temperature 0.5 (counts with rounds and --lambda above 0)",
 }.items():
     said = good("train_dcl", *small("--out", "idle", "--fresh", *words))
     assert "note: given, but of no effect on what this run trains and finds: " in said and part in said, (words, said)

@@ -362,7 +362,7 @@ class Dataset final : public VideoSource {
     if (!unlabelled.empty()) {
       notes_.push_back(concat(
           unlabelled.size(), unlabelled.size() == 1 ? " video has" : " videos have",
-          " no label: ", list_ids(unlabelled), "; in training that means: no action at all"));
+          " no label: ", list_ids(unlabelled), "; to train on it means that no action is there"));
     }
     if (!disagreeing.empty()) {
       notes_.push_back(concat(disagreeing.size(),

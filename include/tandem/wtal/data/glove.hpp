@@ -100,7 +100,9 @@ class GloveVectors {
            bool frequent) {
     const std::size_t begin = numbers_.size();
     const char *at = numbers.data(), *const end = numbers.data() + numbers.size();
-    while (at < end) {
+    while (true) {
+      while (at < end && *at == ' ') ++at;
+      if (at == end) break;
       float value = 0;
       const auto result = std::from_chars(at, end, value);
       TANDEM_CHECK(
@@ -108,7 +110,7 @@ class GloveVectors {
           "glove", path, ", line ", line, ": number ", numbers_.size() - begin + 1,
           " is not a finite number");
       numbers_.push_back(value);
-      at = result.ptr == end ? end : result.ptr + 1;
+      at = result.ptr;
     }
     const auto count = static_cast<std::int64_t>(numbers_.size() - begin);
     if (width_ == 0) width_ = count;
