@@ -102,7 +102,9 @@ inline bool is_read_from_folders(const std::filesystem::path& file) {
                 {".npy", ".npz", ".safetensors", ".gz", ".txt", ".jsonl", ".pkl", ".png", ".jpg",
                  ".jpeg", ".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg"}) ||
          one_of(file.filename().string(),
-                {"gt.json", "class_tokens.json", "options.json", "detections.json", "metrics.csv"});
+                {"gt.json", "class_tokens.json", "options.json", "detections.json", "metrics.csv",
+                 "config.json", "open_clip_config.json"}) ||
+         file.filename().string().ends_with(".index.json");
 }
 
 /// What `input`, a file or folder that a program reads, has to lose where it writes `output`: the

@@ -17,6 +17,7 @@
 #include "report/beside.hpp"
 #include "report/pair_html.hpp"  // made of report/pair.html by the build
 #include "report/run_html.hpp"
+#include "report/run_options.hpp"
 #include "report/run_page.hpp"
 #include "report/run_training.hpp"
 #include "report/run_videos.hpp"
@@ -36,37 +37,14 @@ struct Options {
   double tiou = 0.5;
 };
 
-/// The options of the run; --data replaces all that says where its data were.
-dcl::Options run_options(const Options& o, const dcl::Model& model) {
-  dcl::Options out = model.options();
-  const std::string file = io::join_path(o.run, "options.json");
-  if (model.is_boosting() && io::is_file(file)) {
-    boosting::Options of;
-    boosting::option_table(of).read(io::JsonDocument::load(file).root());
-    dcl::take_boosting_data(out, of);
-  } else if (io::is_file(file)) {
-    cli::OptionTable table = dcl::option_table(out);
-    const io::JsonDocument document = io::JsonDocument::load(file);
-    const io::JsonDocument typed(file, table.translated(document.root()));
-    table.read(typed.root());
-  }
-  if (!o.data.empty()) {
-    for (std::string* path :
-         {&out.annotations, &out.i3d, &out.clip, &out.clip_weights, &out.vocabulary, &out.tokens})
-      path->clear();
-    out.data = o.data;
-  }
-  dcl::finish_options(out);
-  return out;
-}
-
 /// What the page is made of, as far as it is there.
 class Report {
  public:
   explicit Report(const Options& o)
       : o_(o),
         model_(io::join_path(o.run, "checkpoint.safetensors"), {}),
-        run_(run_options(o, model_)),
+        run_(report::read_run_options(o.run, model_, o.data)),
+        no_data_(report::no_data(o.run, run_)),
         files_(o.videos, o.page, o.embed_kib << 10),
         trained_(model_.data()) {
     for (std::size_t v = 0; trained_ && v < trained_->videos.size(); ++v)
@@ -117,7 +95,7 @@ class Report {
   void say() const {
     for (const std::string& warning : warnings_)
       std::printf("note: %s\n", cli::printable(warning).c_str());
-    report::print_map(results_);
+    report::print_map(results_, report::method_alone(model_));
   }
   void say_page(const io::Json& page, const std::string& text) const {
     std::printf("page: %s (%s MB, %zu videos, %zu with a player)\n",
@@ -130,8 +108,11 @@ class Report {
     for (const std::string& note : model_.notes()) warnings_.push_back(note);
     cbp_ = model_.has_cbp() && run_.variant != "vanilla-vlp";
     const bool vlp_learned = run_.variant != "warm-up" || run_.inference.fusion != Fusion::cbp;
+    if (!no_data_.empty()) warnings_.push_back(no_data_);
     if (vlp_learned) {
       try {
+        TANDEM_CHECK(no_data_.empty() || run_.random_text_encoder, "report",
+                     "it is not known where the text encoder is");
         model_.open_vlp({.data = run_.data,
                          .clip_weights = run_.clip_weights,
                          .vocabulary = run_.vocabulary,
@@ -159,6 +140,7 @@ class Report {
     dcl::Options wanted = run_;
     if (cbp_ && vlp_) wanted.inference.fusion = Fusion::mean;  // reads the rows of both
     try {
+      TANDEM_CHECK(no_data_.empty(), "report", "it is not known where the data are");
       TANDEM_CHECK(!ways_.empty(), "report", "no branch of the checkpoint can speak");
       data_ = dcl::open_data(wanted);
       truth_ = data_->all->truth();
@@ -247,7 +229,7 @@ class Report {
     truth_.classes = model_.classes();
     const std::string annotations = run_.annotations.empty() ? run_.data : run_.annotations;
     try {
-      TANDEM_CHECK(!annotations.empty(), "report", "--data names no folder");
+      TANDEM_CHECK(no_data_.empty(), "report", "it is not known where they are");
       GroundTruth read = read_ground_truth(annotations);
       check_annotations(read);
       note_segments(read, warnings_, annotations);
@@ -324,9 +306,8 @@ class Report {
       warnings_.push_back(concat("The run's own scores, --fusion ", run_.fusion, ", are missing"));
     page["fusions"] = io::Json(std::move(fusions));
     page["cbpWeight"] = run_.inference.cbp_weight;
-    page["thetaLoc"] = run_.inference.localization.thresholds;
-    page["thetaCls"] = run_.inference.localization.class_threshold;
-    page["normalize"] = run_.inference.localization.normalize;
+    report::name_scores(page, model_);
+    report::say_thresholds(page, ways_);
     page["rule"] = run_.pseudo_labels;
     page["high"] = run_.train.pseudo.high;
     page["low"] = run_.train.pseudo.low;
@@ -396,6 +377,7 @@ class Report {
     add("data", run_.data);
     if (data_) add("rows", data_->all->row_lengths().description());
     add("method", model_.method());
+    if (run_.inference.own) add("inference", "the method's own");
     if (!model_.is_boosting()) {
       add("variant", run_.variant);
       add("pseudo-labels", run_.pseudo_labels);
@@ -412,6 +394,7 @@ class Report {
   const Options& o_;
   dcl::Model model_;
   dcl::Options run_;
+  std::string no_data_;  // why it is not known where the data are
   report::VideoFolder files_;
   std::optional<DataFingerprint> trained_;  // the data of the run; nothing in older checkpoints
   std::map<std::string_view, std::size_t> trained_at_;  // id → its video
@@ -486,6 +469,9 @@ int main(int argc, char** argv) {
       ->check(cli::range(0, cpu::max_threads));
   cli::add_config(app);
   return cli::run(app, argc, argv, [&] {
+    std::vector<std::string> read = report::paths_of_run(o.run);
+    for (std::string& path : report::paths_of_run(o.beside)) read.push_back(std::move(path));
+    cli::check_outputs("report", {o.page}, read);
     if (o.threads > 0) cpu::set_num_threads(static_cast<int>(o.threads));
     if (o.beside.empty()) return Report(o).write();
     TANDEM_CHECK(o.tables.empty(), "report", "--table is of the page of one run, not of --beside");

@@ -10,7 +10,7 @@ const Pair = (() => {
   const per = (x) => (100 * x).toFixed(1);
   const signed = (x) => (x >= 0 ? '+' : '−') + Math.abs(100 * x).toFixed(1);
   const runName = (r) => data.runs[r].name;
-  const scoreName = (r, fusion = state.fusion[r]) => Scores.nameOf(fusion, data.runs[r].cbpWeight);
+  const scoreName = (r, fusion = state.fusion[r]) => Scores.nameOf(fusion, data.runs[r]);
   const result = (r) => data.runs[r].results[state.fusion[r]];
   const both = () => sides.every((r) => result(r));
 
@@ -195,6 +195,7 @@ const Pair = (() => {
     viewer.drawList();
   });
   drawPlots();
-  viewer.start('two runs of DCL');
+  const methods = [...new Set(data.runs.map((r) => r.method ?? 'DCL'))];
+  viewer.start('two runs of ' + methods.join(' and '));
   return {data, state, scoresOf, choose: viewer.choose};
 })();

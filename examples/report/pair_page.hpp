@@ -50,8 +50,8 @@ inline io::Json pair_json(const NamedPage& first, const NamedPage& second,
   out["title"] = first.name + " beside " + second.name;
   io::Json::array_t runs, warnings, videos, options;
   for (const NamedPage* one : {&first, &second}) {
-    io::Json run = detail::taken(
-        one->page, {"fusions", "trained", "cbpWeight", "results", "training", "facts"});
+    io::Json run = detail::taken(one->page, {"fusions", "trained", "cbpWeight", "names", "method",
+                                             "results", "training", "facts"});
     run["name"] = one->name;
     runs.push_back(std::move(run));
     for (const io::Json& text : one->page.at("warnings"))

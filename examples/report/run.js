@@ -7,8 +7,10 @@ const Run = (() => {
   const {find, set, element, svg, lanesOf, percent, stepPath} = Shared;
   const data = JSON.parse(document.getElementById('data').textContent);
   const state = {fusion: data.trained, cls: null, subset: '', search: '', video: null, round: 0};
-  const nameOf = (fusion) => Scores.nameOf(fusion, data.cbpWeight);
+  const nameOf = (fusion) => Scores.nameOf(fusion, data);
   const colourOf = (fusion) => fusion === 'cbp' || fusion === 'vlp' ? fusion : 'fused';
+  /** Whether detections are by the method's own inference, which knows no θ. */
+  const own = () => (data.own ?? []).includes(state.fusion);
   const per = (x, digits = 1) => (100 * x).toFixed(digits);
   const result = (fusion = state.fusion) => data.results[fusion];
 
@@ -48,6 +50,7 @@ const Run = (() => {
     }
     if (scores.frames && colourOf(state.fusion) === 'fused')
       out.append(svg('path', {class: 'curve-line fused', d: stepPath(scores.frames, video.secondsPerRow)}));
+    if (video.kind === 'test' && own()) return viewer.chartBox(out);
     if (video.kind === 'test' && scores.frames) {
       let low = Infinity, high = -Infinity;
       for (const p of scores.frames) low = Math.min(low, p), high = Math.max(high, p);
@@ -62,8 +65,9 @@ const Run = (() => {
 
   /** The video's score of the class in each branch and fused, against θ_cls. */
   const gauge = (video, k, scores) => {
-    const out = element('div', {class: 'gauge', title: `video scores; the mark is θ_cls ${data.thetaCls}`},
-      element('i', {class: 'mark', style: 'left:' + percent(data.thetaCls, 1)}));
+    const out = own() ? element('div', {class: 'gauge', title: 'video scores'}) :
+      element('div', {class: 'gauge', title: `video scores; the mark is θ_cls ${data.thetaCls}`},
+        element('i', {class: 'mark', style: 'left:' + percent(data.thetaCls, 1)}));
     const said = [];
     for (const [key, value] of [['cbp', video.videoScores.cbp?.[k]], ['vlp', video.videoScores.vlp?.[k]],
       ...(colourOf(state.fusion) === 'fused' ? [['fused', scores.video]] : [])]) {
@@ -95,7 +99,7 @@ const Run = (() => {
       element('span', {class: 'round-tag'}, r.round === 0 ? 'warm-up' : String(r.round)),
       ...['cbp', 'vlp'].filter((branch) => r[branch]).map((branch) => element('div', {class: branch},
         strip(video, codes.map((c) => branch === 'cbp' ? c & 3 : c >> 2),
-          `${branch.toUpperCase()}'s pseudo-labels of ${data.classes[video.shown[k]]} after ${what}`))));
+          `${nameOf(branch)}'s pseudo-labels of ${data.classes[video.shown[k]]} after ${what}`))));
   }));
 
   const track = (video, cls, k, scores) => {
@@ -137,7 +141,7 @@ const Run = (() => {
     const kinds = [...new Set(detectionsOf(video).map((d) => d[4]))].sort((a, b) => a - b);
     const more = video.more?.[state.fusion] ?? 0;
     const thresholds = video.kind === 'test'
-      ? video.cbp || video.vlp ? `θ_loc ${data.thetaLoc.join(', ')}${data.normalize ? ' of the range of the scores' : ''}; mark: θ_cls ${data.thetaCls}` : ''
+      ? (video.cbp || video.vlp) && !own() ? `θ_loc ${data.thetaLoc.join(', ')}${data.normalize ? ' of the range of the scores' : ''}; mark: θ_cls ${data.thetaCls}` : ''
       : data.rule === 'thresholds' ? `δ_h ${data.high}, δ_l ${data.low}` : '';
     find('#kinds').replaceChildren(...(thresholds ? [element('span', {}, element('i', {class: 'dots'}), thresholds)] : []),
       ...(kinds.length > 0 ? [result()?.errors ? `Detections at tIoU ${result().errors.tiou}: ` : 'Detections: '] : []),

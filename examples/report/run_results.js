@@ -15,7 +15,7 @@
       parts.push(element('b', {}, `${per(value)} % mAP`), ` average over tIoU ${range === 'mean' ? data.tiou.join(', ') : range}`);
       if (half >= 0) parts.push(', ', element('b', {}, `${per(trained.map[half])} %`), ' at 0.5');
       const count = (n, one, many) => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
-      parts.push(` · scores ${nameOf(data.trained)}, as trained · protocol ${data.protocol} · ` +
+      parts.push(` · scores ${nameOf(data.trained)}${data.fusions.length > 1 ? ', as trained' : ''} · protocol ${data.protocol} · ` +
         `${count(data.testVideos, 'test video', 'test videos')}, ${count(data.instances, 'instance', 'instances')}, ` +
         count(trained.classes.length, 'class', 'classes'));
     } else {
@@ -32,7 +32,7 @@
     return table('mAP in %, by scores', ['scores', ...data.tiou.map((t) => '@' + t), ...ranges, 'detections'],
       shown.map((one) => {
         const r = data.results[one];
-        return [nameOf(one) + (one === data.trained ? ' (as trained)' : ''), ...r.map.map((m) => per(m)),
+        return [nameOf(one) + (one === data.trained && data.fusions.length > 1 ? ' (as trained)' : ''), ...r.map.map((m) => per(m)),
           ...ranges.map((range) => per(r.averages[range])), String(r.detections)];
       }), shown.indexOf(state.fusion));
   };
@@ -70,7 +70,9 @@
     const t = data.training, out = [], last = Math.max(0, ...t.labels.map((l) => l.round), ...t.evaluations.map((e) => e.round));
     const byRound = {x: 'round', whole: true, xName: (r) => r === 0 ? 'warm-up' : String(r), digits: 1, y: '%'};
     const names = {loss: ['total', 'ink'], loss_cls: ['L_cls', 'loss-a'], loss_kd: ['L_kd', 'loss-b'], loss_fb: ['L_fb', 'loss-c']};
-    out.push(Plots.lines('Losses', t.bucket > 1 ? `means of ${t.bucket} steps; B phases teach VLP, F phases CBP` : 'B phases teach VLP, F phases CBP', {x: 'step', y: 'loss', digits: 4,
+    const teach = [['B', 'B phases teach VLP'], ['F', 'F phases teach CBP']].filter(([kind]) => t.phases.some((p) => p.kind === kind));
+    const said = [...(t.bucket > 1 ? [`means of ${t.bucket} steps`] : []), ...teach.map(([, text]) => text)].join('; ');
+    out.push(Plots.lines('Losses', said, {x: 'step', y: 'loss', digits: 4,
       bands: t.phases.map((p) => ({...p, colour: p.kind === 'B' ? 'vlp' : p.kind === 'F' ? 'cbp' : 'soft'})),
       series: t.losses.map((l) => ({name: names[l.name]?.[0] ?? l.name, colour: names[l.name]?.[1] ?? 'ink', points: l.points}))}));
     if (t.evaluations.length > 1) {
@@ -81,8 +83,8 @@
     }
     const of = (branch, key) => t.labels.filter((l) => typeof l[branch]?.[key] === 'number').map((l) => [l.round, 100 * l[branch][key]]);
     const pairs = (a, nameA, b, nameB) => ['cbp', 'vlp'].flatMap((branch) => [
-      {name: `${branch.toUpperCase()} ${nameA}`, colour: branch, points: of(branch, a)},
-      {name: `${branch.toUpperCase()} ${nameB}`, colour: branch, dash: true, points: of(branch, b)}]);
+      {name: `${nameOf(branch)} ${nameA}`, colour: branch, points: of(branch, a)},
+      {name: `${nameOf(branch)} ${nameB}`, colour: branch, dash: true, points: of(branch, b)}]);
     out.push(Plots.lines('Pseudo-labels: mIoU with the annotation', 'of the training videos, after each round', {...byRound, y: 'mIoU in %',
       series: pairs('foreground_miou', 'foreground', 'background_miou', 'background')}),
     Plots.lines('Called foreground', 'share of frames; videos of which all or nothing is', {...byRound, y: 'share in %', high: 100,
@@ -103,6 +105,11 @@
 
   // ---- the switches
 
+  // Of what can be drawn: scores that a video has, and fusions of them.
+  const drawn = (key) => key === 'fused' ? data.fusions.some((one) => colourOf(one) === key)
+    : data.fusions.includes(key) || data.videos.some((v) => v[key] || v.rounds.some((r) => r[key]));
+  find('.bar .legend').append(...['cbp', 'vlp', 'fused'].filter(drawn).map((key) =>
+    element('span', {}, element('i', {class: 'key ' + key}), key === 'fused' ? key : nameOf(key))));
   summary();
   find('.facts').append(...data.facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value))));
   find('#tables').append(...data.tables.map((t) => table(t.title, t.header, t.rows)));
@@ -128,5 +135,5 @@
   find('#round').addEventListener('input', (event) => { state.round = +event.target.value; viewer.drawVideo(); });
 
   drawPlots();
-  viewer.start('a run of DCL');
+  viewer.start('a run of ' + (data.method ?? 'DCL'));
 })();

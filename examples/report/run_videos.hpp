@@ -32,8 +32,8 @@ struct FusionResult {
   std::optional<FalsePositives> errors;
 };
 
-/// The table of mAP that report prints.
-inline void print_map(const std::vector<FusionResult>& results) {
+/// The table of mAP that report prints; `cbp_name`: what speaks in CBP's place, or "".
+inline void print_map(const std::vector<FusionResult>& results, const std::string& cbp_name) {
   if (results.empty() || !results.front().evaluation) return;
   std::vector<std::string> header{"mAP %"};
   for (const double t : results.front().evaluation->thresholds) header.push_back(concat(t));
@@ -41,6 +41,7 @@ inline void print_map(const std::vector<FusionResult>& results) {
   cli::Table table(std::move(header));
   for (const FusionResult& one : results) {
     std::vector<std::string> row{std::string(fusion_name(one.fusion))};
+    if (one.fusion == Fusion::cbp && !cbp_name.empty()) row[0] = cbp_name;
     for (const double map : one.evaluation->map) row.push_back(cli::percent(map));
     for (const AverageMap& a : one.evaluation->averages) row.push_back(cli::percent(a.value));
     table.row(std::move(row));

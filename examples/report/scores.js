@@ -26,7 +26,8 @@ const Scores = (() => {
   const slices = (values, rows) => values && Array.from({length: values.length / rows},
     (_, k) => values.slice(k * rows, k * rows + rows));
   const names = {cbp: 'CBP', vlp: 'VLP', mean: 'mean', 'geometric-mean': 'geometric mean', 'normalized-mean': 'normalised mean'};
-  const nameOf = (fusion, weight) => fusion === 'weighted' ? `weighted ${weight}` : names[fusion] ?? fusion;
+  /** The name of scores in a run; `run.names` says what its branches are called, where it is not CBP and VLP. */
+  const nameOf = (fusion, run) => fusion === 'weighted' ? `weighted ${run.cbpWeight}` : run.names?.[fusion] ?? names[fusion] ?? fusion;
   /** The average that papers report first, and the thresholds (their places in `tiou`) that it is over. */
   const primary = (result, tiou) => {
     const range = '0.3:0.7' in result.averages ? '0.3:0.7' : Object.keys(result.averages)[0];

@@ -35,6 +35,21 @@ good("simulate_features", "--out", "sim", "--classes", 3, "--train-videos", 6, "
      "--clip-width", 16, "--prompt-vectors", 2, "--rows-low", 20, "--rows-high", 40)
 good("train_dcl", "--data", "sim", "--out", "run", "--variant", "warm-up", "--warm-up-steps", 2, "--width", 16, "--heads", 2,
      "--layers", 1, "--theta-cls", 0)
+# A run on data of its own, with a part of them elsewhere, and one whose options.json names every kind of path.
+good("simulate_features", "--out", "sim2", "--classes", 3, "--train-videos", 6, "--test-videos", 3, "--i3d-width", 16,
+     "--clip-width", 16, "--prompt-vectors", 2, "--rows-low", 20, "--rows-high", 40)
+(work / "sim2/i3d").rename(work / "rows2")
+good("train_dcl", "--data", "sim2", "--i3d", "rows2", "--out", "run2", "--variant", "warm-up", "--warm-up-steps", 2, "--width", 16,
+     "--heads", 2, "--layers", 1)
+(work / "run3").mkdir()
+(work / "weights").mkdir()
+for name in ("config.json", "model.safetensors.index.json", "merges.txt", "words.txt", "ids.json"):
+    (work / "weights" / name).write_text("{}")
+(work / "run3/checkpoint.safetensors").write_bytes((work / "run/checkpoint.safetensors").read_bytes())
+(work / "run3/options.json").write_text(json.dumps(
+    {"data": str(work / "sim"), "clip-weights": str(work / "weights"), "vocabulary": str(work / "weights/merges.txt"),
+     "glove": str(work / "weights/words.txt"), "tokens": str(work / "weights/ids.json"), "annotations": str(work / "real"),
+     "clip": str(work / "sim2/clip")}))
 video = sorted(json.loads((work / "run/detections.json").read_text())["results"])[0]
 rows = f"sim/i3d/{video}.npy"
 (work / "link").symlink_to("run")
@@ -59,6 +74,15 @@ CASES = [
     *(["report", "--run", "run", "--page", file] for file in (
         "run/detections.json", "run/options.json", "link/metrics.csv", "run/checkpoint.safetensors")),
     ["report", "--run", "run", "--data", "sim", "--page", rows],
+    # The data are those that the options of the run name, and of the run beside it, also where they lie elsewhere now.
+    *(["report", "--run", "run", "--page", file] for file in (
+        "sim/gt.json", rows, f"sim/clip/{video}.npy", "sim/glove.txt", "sim/class_tokens.json", "sim/text_encoder.safetensors")),
+    ["report", "--run", "run", "--data", "sim2", "--page", "sim/gt.json"],
+    *(["report", "--run", a, "--beside", b, "--page", file] for a, b in (("run", "run2"), ("run2", "run")) for file in (
+        "sim/gt.json", "sim2/gt.json", f"rows2/{video}.npy", rows)),
+    *(["report", "--run", "run3", "--page", file] for file in (
+        "weights/config.json", "weights/model.safetensors.index.json", "weights/merges.txt", "weights/words.txt",
+        "weights/ids.json", "real/gt.json", "sim/gt.json", f"sim2/clip/{video}.npy")),
     ["report", "--run", "run", "--table", "table.json", "--page", "table.json"],
     ["detect", *CHECKPOINT, "--features", "sim", "--annotations", "out/evaluation.json", "--out", "out"],
     ["simulate_features", "--annotations", "real", "--out", "real"],

@@ -429,6 +429,75 @@ def check_pair_page(work, b, data):
     assert b.errors == [], b.errors
 
 
+def check_methods(work, browser):
+    """Where no DCL is in a run its scores bear the name of the method, on the page and in the terminal; nothing is drawn of
+    what it has not: another branch, fusions, phases, thresholds of an inference that is not its own."""
+    run(programs / "train_boosting", "--data", work / "sim", "--out", work / "boosting", "--steps", 4, "--rows", 24, "--batch", 5,
+        "--pairs", 2, "--width", 8, "--decoder-hidden", 8, "--prompt-vectors", 2, "--mlp-hidden", 16)
+    for name, cbp in (("basnet", "basnet"), ("basnet_dcl", "basnet"), ("um", "um")):
+        run(programs / "train_dcl", "--data", work / "sim", "--out", work / name, *ALONE, "--cbp", cbp, "--method-width", 16,
+            *([] if name == "basnet_dcl" else ["--method-inference", "own"]))
+    for name, called, own in (("boosting", "Boosting-WTAL", True), ("basnet", "BaS-Net", True), ("basnet_dcl", "BaS-Net", False),
+                              ("um", "UM", True)):
+        said = run(programs / "report", "--run", work / name, "--page", work / (name + ".html"))
+        assert called in said and not re.search(r"\bcbp\b", said), said
+        data = data_of(work / (name + ".html"))
+        assert data["method"] == called and data["names"] == {"cbp": called} and data["fusions"] == ["cbp"], data["names"]
+        assert data["own"] == (["cbp"] if own else []) and ("thetaCls" not in data) == own, (name, data["own"])
+        if not browser:
+            continue
+        browser.open((work / (name + ".html")).as_uri())
+        assert browser.wait_for("document.querySelectorAll('.plot svg').length >= 2") and browser.errors == [], browser.errors
+        texts = lambda selector: browser.value("[...document.querySelectorAll(%s)].map(e => e.textContent)" % json.dumps(selector))
+        assert texts(".bar .legend span") == ["annotated", called], texts(".bar .legend span")
+        shown = browser.value("""document.title + document.querySelector('main').innerText +
+          [...document.querySelectorAll('main [title], main [aria-label]')].map((e) => e.title + e.ariaLabel).join()""")
+        for word in ("CBP", "VLP", "fused", "phases", ", as trained", "(as trained", *(["θ"] if own else [])):
+            assert word not in shown, (name, word)
+        assert "a run of " + called in shown and (len(texts(".chart .theta")) == 0) == own
+        assert len(texts(".gauge .dot")) > 0 and (len(texts(".gauge .mark")) == 0) == own
+    run(programs / "report", "--run", work / "basnet", "--beside", work / "boosting", "--page", work / "two.html")
+    if browser:
+        browser.open((work / "two.html").as_uri())
+        assert browser.wait_for("document.querySelectorAll('.plot svg').length >= 3") and browser.errors == [], browser.errors
+        table = browser.value("[...document.querySelectorAll('#plots tbody tr td:first-child')].map(e => e.textContent)")
+        assert table[:2] == ["basnet: BaS-Net", "boosting: Boosting-WTAL"], table
+        assert "two runs of BaS-Net and Boosting-WTAL" in browser.value("document.title")
+
+
+def check_mixed(work):
+    """A checkpoint and an options.json of two programs or of two runs are no run."""
+    for name, of, options, expected in (
+            ("mixed_a", "boosting", "basnet", "is of train_boosting and"), ("mixed_b", "basnet", "boosting", "is of train_dcl and"),
+            ("mixed_c", "um", "basnet", 'disagree, so one of them is not of this run: --cbp "um" → "basnet"'),
+            ("mixed_d", "run", "run2", '--variant "both" → "warm-up"')):
+        (work / name).mkdir()
+        shutil.copy(work / of / "checkpoint.safetensors", work / name)
+        shutil.copy(work / options / "options.json", work / name)
+        said = run(programs / "report", "--run", work / name, "--page", work / "no.html", status=1)
+        assert expected in said and "not of this run" in said and "options.json" in said, said
+        assert not (work / "no.html").exists()
+    # What --resume may change may differ: a run that was stopped before its first new checkpoint.
+    later = work / "later"
+    shutil.copytree(work / "run2", later)
+    options = json.loads((later / "options.json").read_text())
+    (later / "options.json").write_text(json.dumps({**options, "warm-up-steps": options["warm-up-steps"] + 1, "theta-cls": 0.3}))
+    run(programs / "report", "--run", later, "--page", work / "later.html")
+
+
+def check_no_options(work):
+    """Without options.json it is said that --data is needed; with it the page is whole."""
+    for name in ("run", "run2", "boosting"):
+        bare = work / ("no_options_" + name)
+        shutil.copytree(work / name, bare)
+        (bare / "options.json").unlink()
+        said = run(programs / "report", "--run", bare, "--page", work / "bare.html")
+        wanted = "options.json, which says where the data of the run are, is missing: give --data"
+        assert said.count(wanted) == 1 and "names no" not in said and data_of(work / "bare.html")["results"] == {}, said
+        said = run(programs / "report", "--run", bare, "--data", work / "sim", "--page", work / "bare.html")
+        assert "options.json" not in said and data_of(work / "bare.html")["results"], said
+
+
 OPTIONS = ["--prompt-vectors", 1, "--width", 32, "--heads", 4, "--temporal-heads", 2, "--crop", 60, "--batch", 4,
            "--warm-up-steps", 40, "--b-steps", 6, "--f-steps", 4, "--learning-rate", 0.003, "--fusion", "mean",
            "--theta-cls", 0.4, "--theta-loc", 0.3, 0.6, "--cbp-weight", 0.3, "--pseudo-labels", "thresholds"]
@@ -462,6 +531,9 @@ def main():
             check_missing(work, None)
             check_other_data(work)
             check_beside(work, None)
+            check_methods(work, None)
+            check_mixed(work)
+            check_no_options(work)
             print("the page's numbers are right; without Chromium it was not looked at")
             return
         with Browser(chromium) as b:
@@ -470,6 +542,9 @@ def main():
             check_missing(work, b)
             check_other_data(work)
             check_beside(work, b)
+            check_methods(work, b)
+            check_mixed(work)
+            check_no_options(work)
     print("the page's numbers are right, and a browser shows them")
 
 

@@ -61,7 +61,7 @@ def check_run_example(b, path):
     check(b.errors == [], "the browser reported: %s" % b.errors)
     count = lambda what: b.value("document.querySelectorAll('%s').length" % what)
     for what, number in ((".entry", 1), (".curve-line", 3), (".chart .truth", 1), (".chart .theta", 1), (".segment.found", 1),
-                         (".gauge .dot", 3), ("#tables td", 2), ("input[name=fusion]", 3)):
+                         (".gauge .dot", 3), (".bar .legend span", 4), ("#tables td", 2), ("input[name=fusion]", 3)):
         check(count(what) == number, "the example has %d %s, not %d" % (count(what), what, number))
     b.click("input[value=cbp]")
     check(count(".curve-line") == 2 and count(".segment.found") == 0, "the switch does not show CBP alone")
