@@ -18,6 +18,7 @@
 
 #include "option_table.hpp"
 #include "output_folder.hpp"
+#include "reproduce/beside_preset.hpp"
 #include "reproduce/comparison.hpp"
 #include "reproduce/runner.hpp"
 #include "reproduce/worlds.hpp"
@@ -35,31 +36,6 @@ struct Options {
   SimulationOptions simulation{.i3d_width = 128, .clip_width = 64};
   dcl::Options train;  // what is given of train_dcl's
 };
-
-/// Of train_dcl's options, those that belong to a row or to this program.
-bool offered(const cli::TableOption& option) {
-  static const std::set<std::string> own{"data",
-                                         "variant",
-                                         "pseudo-labels",
-                                         "seed",
-                                         "fusion",
-                                         "concat-clip",
-                                         "no-kd-foreground",
-                                         "no-kd-background",
-                                         "method-inference"};
-  if (option.name() == "protocol" || option.name() == "data") return true;
-  return option.part() != cli::Part::running && !own.contains(option.name());
-}
-
-/// Of other methods in CBP's place: they go to the rows that have such a method.
-bool of_methods(const std::string& name) {
-  return name.starts_with("method-") && name != "method-inference";
-}
-
-/// "1 seed", "3 seeds".
-std::string counted(std::int64_t n, const char* what) {
-  return concat(n, " ", what, n == 1 ? "" : "s");
-}
 
 /// Where a table's cells are.
 struct Planned {
@@ -359,41 +335,6 @@ class Program {
     return out;
   }
 
-  /// What the command line says beside the preset, so that tables of two commands tell what differs.
-  std::vector<std::string> beside_preset() const {
-    Settings all, of_other_methods, simulated;
-    const bool in_every_row = worlds_[0].options.cbp_method != "transformer";
-    for (const auto& option : given_.options()) {
-      if (!option->given() || !option->decides()) continue;
-      const bool methods_only = of_methods(option->name()) && !in_every_row;
-      (methods_only ? of_other_methods : all).push_back({option->name(), option->json()});
-    }
-    if (o_.clip_norm > 0) all.push_back({"clip-norm", o_.clip_norm});
-    Settings usual;
-    SimulationOptions defaults = Options().simulation;
-    cli::each_simulation_option(defaults, [&](const char* name, auto& value, auto&&...) {
-      usual.push_back({name + 2, value});
-    });
-    SimulationOptions ours = o_.simulation;
-    cli::each_simulation_option(ours, [&](const char* name, auto& value, auto&&...) {
-      simulated.push_back({name + 2, value});
-    });
-    for (std::size_t i = usual.size(); i-- > 0;) {
-      if (simulated[i].value == usual[i].value)
-        simulated.erase(simulated.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    if (!o_.simulate) simulated.clear();
-    std::vector<std::string> out;
-    const auto say = [&out](const char* what, const Settings& settings) {
-      if (!settings.empty())
-        out.push_back(concat(what, " beside the preset: ", words(settings), "."));
-    };
-    say("Every row,", all);
-    say("Rows of other methods,", of_other_methods);
-    if (!simulated.empty()) out.push_back("The worlds: --simulate " + words(simulated) + ".");
-    return out;
-  }
-
   std::vector<std::string> notes(const Preset& preset) const {
     std::string worlds, origin;
     for (const World& world : worlds_) {
@@ -413,7 +354,10 @@ class Program {
                o_.seeds == 1 ? "; seed " : "; seeds ", o_.first_seed,
                o_.seeds == 1 ? std::string() : concat(" to ", o_.first_seed + o_.seeds - 1),
                "; preset ", preset.name, "."));
-    const std::vector<std::string> more = beside_preset();
+    const SimulationOptions usual = Options().simulation;
+    const std::vector<std::string> more =
+        beside_preset(given_, worlds_[0].options.cbp_method != "transformer", o_.clip_norm,
+                      o_.simulate ? changed(usual, o_.simulation) : Settings());
     out.insert(out.end(), more.begin(), more.end());
     return out;
   }

@@ -22,13 +22,15 @@ inline constexpr const char* checksums_file = "checksums.json";
 inline std::string checksum_of_file(const std::string& path) {
   return io::hexadecimal(io::checksum(io::MappedFile::open(path)->text()));
 }
-/// Writes the checksums of all files in a folder and below, hidden ones left out.
+/// Writes the checksums of a data set's files: those in a folder and below, by their endings.
 inline void save_checksums(const std::string& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     const std::filesystem::path name = std::filesystem::relative(entry.path(), folder);
-    const bool hidden = name.filename().string().starts_with(".");
-    if (entry.is_regular_file() && !hidden && name != checksums_file)
+    const std::string kind = name.extension().string();  // the half of a file, after a kill: .tmp0
+    const bool whole =
+        kind == ".npy" || kind == ".json" || kind == ".txt" || kind == ".safetensors";
+    if (entry.is_regular_file() && whole && name != checksums_file)
       files[name.generic_string()] = checksum_of_file(entry.path().string());
   }
   io::save_json(io::join_path(folder, checksums_file), io::Json(files));
