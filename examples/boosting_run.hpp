@@ -58,6 +58,9 @@ class Run {
         train_(*data.train, o.concat_clip),
         test_(*data.test, o.concat_clip),
         random_(o.train.seed) {
+    TANDEM_CHECK(2 * o.recipe.pairs <= o.recipe.batch, "Boosting-WTAL", o.recipe.pairs,
+                 " pairs do not fit into a batch of ", o.recipe.batch, ": give --batch ",
+                 2 * o.recipe.pairs, " or more, or fewer --pairs");
     const std::vector<std::string>& classes = data.train->truth().classes;
     TANDEM_CHECK(data.all->i3d_columns() % 2 == 0, "Boosting-WTAL", "the I3D rows have ",
                  data.all->i3d_columns(), " columns; two streams of equal width are needed");

@@ -13,14 +13,27 @@
 
 namespace dcl {
 
-/// A recipe with what the options say in its place.
+/// A recipe with what the options say in its place.  Error: pairs that do not fit into the batch.
 inline rivals::Recipe recipe_of(const Options& o, rivals::Recipe recipe) {
   const MethodOptions& m = o.method;
   if (m.batch > 0) recipe.batch = m.batch;
   if (m.rows > 0) recipe.frames = m.rows;
   if (m.learning_rate > 0) recipe.learning_rate = m.learning_rate;
   if (m.weight_decay >= 0) recipe.weight_decay = m.weight_decay;
+  TANDEM_CHECK(2 * recipe.pairs <= recipe.batch, "options", "--method-batch ", recipe.batch,
+               " is too small for --cbp ", o.cbp_method, ": ", recipe.pairs,
+               " pairs do not fit into a batch of ", recipe.batch, ", give ", 2 * recipe.pairs,
+               " or more");
   return recipe;
+}
+/// The recipe of the method in CBP's place; none: the transformer, which has no batches of its own.
+inline std::optional<rivals::Recipe> recipe_of(const Options& o) {
+  if (o.cbp_method == "basnet") return recipe_of(o, BasNetOptions().recipe);
+  if (o.cbp_method == "wtalc") return recipe_of(o, WtalcOptions().recipe);
+  if (o.cbp_method == "um") return recipe_of(o, UmOptions().recipe);
+  if (o.cbp_method != "co2") return std::nullopt;
+  return recipe_of(o,
+                   (o.method.co2_activitynet ? Co2Options::activity_net() : Co2Options()).recipe);
 }
 
 /// The options of a method in CBP's place, as the program's say.

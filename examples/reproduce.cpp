@@ -18,6 +18,7 @@
 
 #include "option_table.hpp"
 #include "output_folder.hpp"
+#include "reproduce/beside_preset.hpp"
 #include "reproduce/comparison.hpp"
 #include "reproduce/runner.hpp"
 #include "reproduce/worlds.hpp"
@@ -35,26 +36,6 @@ struct Options {
   SimulationOptions simulation{.i3d_width = 128, .clip_width = 64};
   dcl::Options train;  // what is given of train_dcl's
 };
-
-/// Of train_dcl's options, those that belong to a row or to this program.
-bool offered(const cli::TableOption& option) {
-  static const std::set<std::string> own{"data",
-                                         "variant",
-                                         "pseudo-labels",
-                                         "seed",
-                                         "fusion",
-                                         "concat-clip",
-                                         "no-kd-foreground",
-                                         "no-kd-background",
-                                         "method-inference"};
-  if (option.name() == "protocol" || option.name() == "data") return true;
-  return option.part() != cli::Part::running && !own.contains(option.name());
-}
-
-/// Of other methods in CBP's place: they go to the rows that have such a method.
-bool of_methods(const std::string& name) {
-  return name.starts_with("method-") && name != "method-inference";
-}
 
 /// Where a table's cells are.
 struct Planned {
@@ -98,9 +79,9 @@ class Program {
     const Work work = runner.work(jobs);
     if (o_.list) return list(catalogue, runner, work, jobs.size(), workers);
     store_->prepare();
-    std::printf("%zu world%s, %lld seeds, preset %s; %zu cells, %zu trainings to do, %lld steps\n",
-                worlds_.size(), worlds_.size() == 1 ? "" : "s", static_cast<long long>(o_.seeds),
-                preset.name, cells_.size(), jobs.size(), static_cast<long long>(work.steps));
+    std::printf("%s, %s, preset %s; %s, %s to do, %s\n", count(worlds_, "world").c_str(),
+                counted(o_.seeds, "seed").c_str(), preset.name, count(cells_, "cell").c_str(),
+                count(jobs, "training").c_str(), counted(work.steps, "step").c_str());
     cli::flush_output();
     if (!jobs.empty()) {
       cli::Progress progress("cells", static_cast<std::size_t>(work.units()));
@@ -121,6 +102,11 @@ class Program {
   }
 
  private:
+  template <class List>
+  static std::string count(const List& list, const char* what) {
+    return counted(static_cast<std::int64_t>(list.size()), what);
+  }
+
   // ---------------------------------------------------------------- data
 
   void open_worlds(const Preset& preset) {
@@ -141,7 +127,8 @@ class Program {
     if (!transformer) {  // every table has that method: these settings are every row's
       table.find("cbp")->set(given_.find("cbp")->json());
       for (const Setting& s : methods_) {
-        if (s.name != "method-width" || base.cbp_method != "wtalc")
+        // W-TALC is as wide as its rows: the preset's width is not for it, a given one is refused.
+        if (s.name != "method-width" || base.cbp_method != "wtalc" || given_.given(s.name))
           table.find(s.name)->set(s.value);
       }
     }
@@ -156,6 +143,7 @@ class Program {
                  "reproduce",
                  "give one of --world FOLDERS, --data FOLDER (or --annotations, --i3d "
                  "and --clip) and --simulate");
+    check_before_worlds(base, transformer);
     std::vector<std::string> folders = o_.folders;
     if (o_.simulate) {
       if (o_.list) scratch_.emplace("reproduce");
@@ -182,6 +170,27 @@ class Program {
     }
   }
 
+  /// Refuses what can be seen to be wrong before data are made or read.
+  void check_before_worlds(dcl::Options base, bool transformer) {
+    base.fusion = "mean";
+    dcl::finish_options(base);
+    const std::vector<std::string> names =
+        Catalogue(base, o_.stable, 0, transformer ? &methods_ : nullptr).names();
+    if (o_.tables == std::vector<std::string>{"all"}) o_.tables = names;
+    bool other_methods = !transformer;
+    for (const std::string& name : o_.tables) {
+      other_methods = other_methods || name == "methods";
+      TANDEM_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "reproduce",
+                   "no table is called '", name, "'", did_you_mean(name, names),
+                   "; --list shows all, --tables all makes all");
+    }
+    for (const auto& option : given_.options()) {
+      TANDEM_CHECK(other_methods || !option->given() || !of_methods(option->name()), "reproduce",
+                   "--", option->name(), " is of other methods in CBP's place: it goes with the ",
+                   "table methods, or with --cbp METHOD");
+    }
+  }
+
   // ---------------------------------------------------------------- cells
 
   Cell cell_for(std::size_t world, std::uint64_t seed, const Row& row,
@@ -191,21 +200,19 @@ class Program {
   }
   std::size_t add_cell(std::size_t world, std::uint64_t seed, const Row& row,
                        const Judging& judging) {
-    Cell cell = cell_for(world, seed, row, judging);
+    Cell cell;
+    try {
+      cell = cell_for(world, seed, row, judging);
+    } catch (const Error& error) {
+      fail("reproduce", "the row '", row.name, "' cannot be made: ", error.what());
+    }
     const auto [found, fresh] = cell_of_.emplace(cell.file, cells_.size());
     if (fresh) cells_.push_back(std::move(cell));
     return found->second;
   }
 
   void plan(const Catalogue& catalogue) {
-    const std::vector<std::string> names = catalogue.names();
-    std::vector<std::string> wanted = o_.tables;
-    if (wanted == std::vector<std::string>{"all"}) wanted = names;
-    for (const std::string& name : wanted) {
-      TANDEM_CHECK(std::find(names.begin(), names.end(), name) != names.end(), "reproduce",
-                   "no table is called '", name, "'", did_you_mean(name, names),
-                   "; --list shows all, --tables all makes all");
-    }
+    const std::vector<std::string>& wanted = o_.tables;
     bool known_baseline = o_.baseline.empty();
     std::vector<std::string> rows;
     for (const Table& table : catalogue.tables()) {
@@ -300,16 +307,19 @@ class Program {
     std::printf(
         "\nevery row, where it does not say otherwise: train_dcl --data WORLD --seed N %s\n",
         words(set_everywhere()).c_str());
-    const auto [step, measurement] = runner.probe(worlds_[0]);
-    const double seconds = (static_cast<double>(work.steps) * step +
-                            static_cast<double>(work.measurements) * measurement) /
-                           workers;
+    const Runner::Pace pace = runner.probe(worlds_[0]);
+    const double seconds =
+        (static_cast<double>(jobs) * pace.start + static_cast<double>(work.steps) * pace.step +
+         static_cast<double>(work.measurements) * pace.measurement) /
+        workers;
+    // Other rows may be slower than the one that was timed, and threads get in each other's way.
     std::printf(
-        "\nchosen: %zu cells, %zu trainings to do, %lld steps and %lld measurements, about %s "
-        "(%s a step, %s a measurement, %d at a time)\n",
-        cells_.size(), jobs, static_cast<long long>(work.steps),
-        static_cast<long long>(work.measurements), cli::duration(seconds).c_str(),
-        cli::duration(step).c_str(), cli::duration(measurement).c_str(), workers);
+        "\nchosen: %s, %s to do, %s and %s, at least %s "
+        "(%s a training before its first step, %s a step, %s a measurement, %d at a time)\n",
+        count(cells_, "cell").c_str(), counted(static_cast<std::int64_t>(jobs), "training").c_str(),
+        counted(work.steps, "step").c_str(), counted(work.measurements, "measurement").c_str(),
+        cli::duration(seconds).c_str(), cli::duration(pace.start).c_str(),
+        cli::duration(pace.step).c_str(), cli::duration(pace.measurement).c_str(), workers);
   }
 
   /// What preset and command line set in all rows, where train_dcl by itself would not.
@@ -336,18 +346,26 @@ class Program {
     if (!origin.empty())
       out.push_back("On " + origin + ": these numbers say nothing about real videos.");
     std::string average = worlds_[0].protocol == "activitynet" ? "0.5 to 0.95" : "0.3 to 0.7";
-    out.push_back(concat("mAP averaged over tIoU ", average, " (", worlds_[0].protocol,
-                         "), mean over ", pairs, " pair", pairs == 1 ? "" : "s",
-                         " of world and seed",
-                         pairs > 1 ? " ± half the 95 % interval (Student's t)" : "",
-                         ". Worlds: ", worlds, "; seeds ", o_.first_seed, " to ",
-                         o_.first_seed + o_.seeds - 1, "; preset ", preset.name, "."));
+    out.push_back(
+        concat("mAP averaged over tIoU ", average, " (", worlds_[0].protocol, "), mean over ",
+               pairs, " pair", pairs == 1 ? "" : "s", " of world and seed",
+               pairs > 1 ? " ± half the 95 % interval (Student's t)" : "",
+               worlds_.size() == 1 ? ". World: " : ". Worlds: ", worlds,
+               o_.seeds == 1 ? "; seed " : "; seeds ", o_.first_seed,
+               o_.seeds == 1 ? std::string() : concat(" to ", o_.first_seed + o_.seeds - 1),
+               "; preset ", preset.name, "."));
+    const SimulationOptions usual = Options().simulation;
+    const std::vector<std::string> more =
+        beside_preset(given_, worlds_[0].options.cbp_method != "transformer", o_.clip_norm,
+                      o_.simulate ? changed(usual, o_.simulation) : Settings());
+    out.insert(out.end(), more.begin(), more.end());
     return out;
   }
 
   void write(const Preset& preset) {
     const std::vector<std::string> notes = this->notes(preset);
     std::string report = "# Reproduction of the paper's tables\n\n";
+    for (const std::string& note : notes) report += Rendered::escaped(note) + "\n\n";
     AllResults all;
     const auto put = [&](const Rendered& table, bool show) {
       const std::string text = table.markdown();
@@ -389,7 +407,9 @@ class Program {
       }
       put(best_of_test_table(planned.table, results, best, o_.best_of_test, here), true);
     }
-    put(Comparison(all, o_.stable).table(), true);
+    Rendered comparison = Comparison(all, o_.stable).table();
+    comparison.notes.insert(comparison.notes.end(), notes.begin(), notes.end());
+    put(comparison, true);
     const std::string path = io::join_path(o_.out, "report.md");
     io::write_text(path, report);
     std::printf("\n%s\n", cli::printable(path).c_str());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../boosting_run.hpp"
+#include "../dcl_cbp.hpp"
 #include "../dcl_identity.hpp"
 #include "measure.hpp"
 #include "presets.hpp"
@@ -147,7 +148,7 @@ inline void seal(Cell& cell, const io::Json& training, io::Json judged) {
   cell.training = digest(training);
   cell.judged_elsewise = cell.judged_elsewise || cell.judging.chance || cell.judging.best_every > 0;
   cell.key = io::Json::object();
-  cell.key["format"] = 1;
+  cell.key["format"] = 2;  // 1 had no checksum: those cells are made again
   cell.key["training"] = training;
   cell.key["judged"] = std::move(judged);
   cell.file = digest(cell.key);
@@ -194,6 +195,7 @@ inline Cell make_cell(const std::vector<World>& worlds, std::size_t world, std::
   apply(cell.options, settings);
   cell.options.train.seed = seed;
   dcl::finish_options(cell.options);
+  if (dcl::reads(cell.options).cbp) (void)dcl::recipe_of(cell.options);  // refused before it runs
   io::Json judged = io::Json::object();
   dcl::Options usual = worlds[world].options;
   const cli::OptionTable table = dcl::option_table(cell.options),
@@ -329,12 +331,14 @@ class Store {
     for (const Measurement& m : rounds) list.push_back(to_json(m));
     root["rounds"] = std::move(list);
     root["seconds"] = seconds;  // what it took; no table shows it
+    root["checksum"] = digest(root);
     io::save_json(this->cell(cell), root);
   }
-  /// Errors: a file that is no cell, or one of another key. Each says that the file may be removed.
+  /// Errors: a file that is no cell, one that was changed after it was written, or one of another
+  /// key. Each says that the file may be removed.
   std::vector<Measurement> read(const Cell& cell) const {
     return whole(this->cell(cell), [&](const std::string& path) {
-      const auto document = io::JsonDocument::load(path);
+      const auto document = undamaged(path);
       std::vector<Measurement> out;
       const io::JsonRef key = document.root().at("key"), rounds = document.root().at("rounds");
       for (const auto& one : rounds.array()) out.push_back(measurement_from(rounds.of(one)));
@@ -347,13 +351,22 @@ class Store {
   /// What the training of a cell said when it diverged; "" where it did not.
   std::string diverged(const Cell& cell) const {
     return whole(this->cell(cell), [](const std::string& path) {
-      const auto document = io::JsonDocument::load(path);
+      const auto document = undamaged(path);
       const auto found = document.root().find("diverged");
       return found ? found->string() : std::string();
     });
   }
 
  private:
+  /// The JSON of a cell, whose "checksum" is that of everything else in it.
+  static io::JsonDocument undamaged(const std::string& path) {
+    io::JsonDocument out = io::JsonDocument::load(path);
+    io::Json rest = out.root().json();
+    const std::string said = out.root().at("checksum").string();
+    rest.erase("checksum");
+    if (digest(rest) != said) throw Error("its checksum is not that of what it holds");
+    return out;
+  }
   std::string path(const char* part, const std::string& name) const {
     return io::join_path(io::join_path(folder_, part), name);
   }

@@ -45,7 +45,7 @@ struct Rendered {
     return out + "\n";
   }
 
- private:
+  /// Without characters that Markdown would read.
   static std::string escaped(const std::string& text) {
     std::string out;
     for (const char c : cli::printable(text)) {

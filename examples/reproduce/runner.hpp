@@ -178,9 +178,14 @@ class Runner {
     if (first) std::rethrow_exception(first);
   }
 
-  /// Seconds of a step, the mean of the three kinds, and of a measurement, on one thread.
-  std::pair<double, double> probe(const World& world) const {
+  /// Seconds, on one thread: of a run before its first step, of a step, the mean of the three kinds,
+  /// and of a measurement.
+  struct Pace {
+    double start, step, measurement;
+  };
+  Pace probe(const World& world) const {
     using Clock = std::chrono::steady_clock;
+    const Clock::time_point opened = Clock::now();
     dcl::Options o = world.options;
     o.train.warm_up_steps = o.train.b_steps = o.train.f_steps = 2;
     o.train.first_b_steps = 0;
@@ -197,7 +202,8 @@ class Runner {
                  judging += std::chrono::duration<double>(Clock::now() - before).count();
                });
     const double all = std::chrono::duration<double>(Clock::now() - begin).count();
-    return {(all - judging) / 6, judging / 2};
+    const double start = std::chrono::duration<double>(begin - opened).count();
+    return {start, (all - judging) / 6, judging / 2};
   }
 
  private:

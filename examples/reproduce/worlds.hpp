@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,8 +16,47 @@
 
 namespace reproduce {
 
+/// The files of a data set that is made here, with what is in them: {"gt.json": "00000000000004d2"}.
+inline constexpr const char* checksums_file = "checksums.json";
+
+inline std::string checksum_of_file(const std::string& path) {
+  return io::hexadecimal(io::checksum(io::MappedFile::open(path)->text()));
+}
+/// Writes the checksums of a data set's files: those in a folder and below, by their endings.
+inline void save_checksums(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    const std::filesystem::path name = std::filesystem::relative(entry.path(), folder);
+    const std::string kind = name.extension().string();  // the half of a file, after a kill: .tmp0
+    const bool whole =
+        kind == ".npy" || kind == ".json" || kind == ".txt" || kind == ".safetensors";
+    if (entry.is_regular_file() && whole && name != checksums_file)
+      files[name.generic_string()] = checksum_of_file(entry.path().string());
+  }
+  io::save_json(io::join_path(folder, checksums_file), io::Json(files));
+}
+/// Errors: a file that is missing, or is not as save_checksums() found it. Others may lie there.
+inline void check_checksums(const std::string& folder) {
+  const auto refuse = [&](const std::string& file, const std::string& why) {
+    fail("reproduce", "the simulated world ", folder, " is not as it was made (", file, ": ", why,
+         "): remove it, and the same command makes it again");
+  };
+  std::string now = checksums_file;
+  try {
+    const auto document = io::JsonDocument::load(io::join_path(folder, checksums_file));
+    const io::JsonRef root = document.root();
+    for (const auto& [file, sum] : root.members()) {
+      now = file;
+      if (checksum_of_file(io::join_path(folder, file)) == root.of(sum).string()) continue;
+      throw Error("its checksum differs");
+    }
+  } catch (const Error& error) {
+    refuse(now, error.what());
+  }
+}
+
 /// Finds a simulated data set in `folder`, or makes it in `made_in`. Returns its path, which has a
-/// checksum of all options in its name.
+/// checksum of all options in its name.  Error: what is there was changed after it was made.
 inline std::string simulated_world(const std::string& folder, const std::string& made_in,
                                    SimulationOptions simulation, std::uint64_t seed,
                                    std::int64_t prompt_vectors) {
@@ -29,13 +69,21 @@ inline std::string simulated_world(const std::string& folder, const std::string&
                               [&](const char* name, auto& value, auto&&...) { key[name] = value; });
   const std::string name = concat("simulated-", seed, "-", digest(key)),
                     there = io::join_path(folder, name), path = io::join_path(made_in, name);
-  if (io::is_file(io::join_path(there, "SIMULATED.txt"))) return there;
+  if (io::is_file(io::join_path(there, "SIMULATED.txt"))) {
+    if (io::is_file(io::join_path(there, checksums_file))) {
+      check_checksums(there);
+      return there;
+    }
+    // Killed before the last file, or of an older program: made again.
+    if (made_in == folder) std::filesystem::remove(io::join_path(there, "SIMULATED.txt"));
+  }
   // Room for the sweep of the number of vectors.
   simulated::write_simulated({.out = path,
                               .annotations = "",
                               .simulation = simulation,
                               .prompt_vectors = prompt_vectors,
                               .context = 2 * std::max<std::int64_t>(prompt_vectors, 16) + 4});
+  save_checksums(path);
   return path;
 }
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -150,13 +151,32 @@ victim, other = sorted((work / "whole/cells").iterdir())[:2]
 good_text = victim.read_text()
 victim.write_text(other.read_text())
 MAY_GO = "remove it, and the same command makes it again"
-for damage, why in ((other.read_text(), "another run"), ("{", ""), (good_text.replace('"rounds"', '"runds"'), '"rounds"'),
-                    (good_text[:-9], ""), ("", "")):
+for damage, why in ((other.read_text(), "another run"), ("{", ""), (good_text.replace('"rounds"', '"runds"'), "its checksum"),
+                    (good_text[:-9], ""), ("", ""), (good_text.replace('"average', '"Average'), "its checksum"),
+                    (re.sub(r'("0.3:0.7": \d)', r"\g<1>9", good_text, count=1), "its checksum"),
+                    (re.sub(r'"checksum": ".*"', '"checksum": ""', good_text), "its checksum"),
+                    (re.sub(r',\s*"checksum": ".*"', "", good_text), "checksum")):
+    assert damage != good_text
     victim.write_text(damage)
     said = reproduce("whole", good=False).stderr
     assert f"cells/{victim.name} cannot be used" in said and why in said and MAY_GO in said and said.count("\n") == 1, said
     assert "1 training" not in said and MAY_GO in reproduce("whole", "--list", good=False).stderr  # before anything else is trained
 victim.unlink()
+# a world that was made here and changed since
+row_file = sorted((work / "whole/worlds").glob("*/i3d/*.npy"))[0]
+good_row = row_file.read_bytes()
+for damaged in (good_row[:-1] + bytes([good_row[-1] ^ 1]), None):
+    row_file.unlink() if damaged is None else row_file.write_bytes(damaged)
+    said = reproduce("whole", good=False).stderr
+    assert f"i3d/{row_file.name}" in said and "is not as it was made" in said and MAY_GO in said and said.count("\n") == 1, said
+row_file.write_bytes(good_row)
+# one without its checksums, of an older program, is made again, the same
+sums = row_file.parent.parent / "checksums.json"
+good_sums = sums.read_bytes()
+sums.unlink()
+row_file.write_bytes(good_row[:-1])
+reproduce("whole", "--list")
+assert not sums.exists() and row_file.read_bytes() == good_row[:-1]  # a list writes nothing
 # the state after a warm-up, or the branches, which the cells that are missing go on from, likewise
 states = {path: path.read_bytes() for path in (work / "whole").glob("*/*.safetensors")}
 for path in states:
@@ -166,6 +186,7 @@ assert states and ".safetensors cannot be used" in said and MAY_GO in said, said
 for path, good_state in states.items():
     path.write_bytes(good_state)
 reproduce("whole")
+assert sums.read_bytes() == good_sums and row_file.read_bytes() == good_row
 assert tables("whole") == whole and json.loads(victim.read_text())["rounds"] == json.loads(good_text)["rounds"]
 # ---- other methods in CBP's place: a table of their own, or every table of one of them
 SMALL = ["--method-width", 8, "--method-rows", 12, "--method-learning-rate", 0.001]
@@ -228,7 +249,7 @@ for cell in cells("steps").values():
         assert score["averages"]["0.3:0.7"] >= last and (score["step"] < total or score["averages"]["0.3:0.7"] == last), (score, last)
 again = reproduce("steps", "--best-of-test", 3, tables="main").stdout
 assert " 0 trainings to do" in again and json.loads(tables("steps")["main-best-of-test.json"]) == chosen
-listed = reproduce("methods", *SMALL, "--cbp", "wtalc", "--list", tables="main").stdout
+listed = reproduce("methods", *SMALL[2:], "--cbp", "wtalc", "--list", tables="main").stdout
 assert "both, ranked" in listed and "methods" not in listed, listed
 
 listed = reproduce("whole", "--list").stdout
@@ -258,6 +279,29 @@ process.send_signal(signal.SIGINT)
 process.communicate()
 assert process.returncode == 128 + signal.SIGINT, process.returncode
 assert not (work / "listed").exists() and not list((work / "tmp").iterdir())
+# ---- what the command sets beside the preset is said in every table; other options are other tables
+reproduce("beside", "--rows", "warm-up", tables="main", each=1)
+preset = tables("beside")
+said = reproduce("beside", "--rows", "warm-up", "--cbp", "um", *SMALL, tables="main", each=1).stdout
+um = tables("beside")
+first_line = said.splitlines()[0]
+assert "1 world, 1 seed, preset simulated" in first_line and "1 worlds" not in said and "1 seeds" not in said, first_line
+for name in (name for name in um if name.endswith((".md", ".json"))):
+    assert b"Every row, beside the preset: " in preset[name] and b"--cbp" not in preset[name], name
+    assert b"--cbp um" in um[name] and b"--method-width 8" in um[name] and b"--warm-up-steps 6" in um[name], name
+    assert b"; seed 0; preset simulated" in um[name] and b"--i3d-width 16" in um[name], name
+assert b"Rows of other methods, beside the preset: --method-width 8" in tables("methods")["methods.md"]
+
+# ---- what cannot run is refused before worlds are made, by the row and the option
+for words, table, expected in ((["--cbp", "wtalc", "--method-width", 8], "main", "--method-width is none of --cbp wtalc"),
+                               (["--method-width", 8], "main", "--method-width is of other methods"),
+                               (["--list"], "nothing", "no table is called 'nothing'")):
+    said = reproduce("early", *words, tables=table, good=False).stderr
+    assert expected in said and not (work / "early").exists(), said
+for words, table, row in ((["--cbp", "co2"], "main", "warm-up"), ([], "methods", "CO2-Net alone")):
+    said = reproduce("pairs", "--method-batch", 4, *words, tables=table, each=1, good=False).stderr
+    assert f"the row '{row}' cannot be made" in said and "--method-batch 4 is too small for --cbp co2" in said, said
+    assert not (work / "pairs/cells").exists()
 (work / "bad.txt").write_text("the 1 x\n")
 before_bad = len(cells("methods"))
 said = reproduce("methods", *SMALL, "--glove", work / "bad.txt", tables="methods", each=1, good=False).stderr
