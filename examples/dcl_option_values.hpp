@@ -16,6 +16,15 @@ namespace dcl {
 using namespace tandem;
 using namespace tandem::wtal;
 
+/// What its authors call a method of --cbp.
+inline const char* method_title(std::string_view cbp) {
+  return cbp == "basnet"  ? "BaS-Net"
+         : cbp == "co2"   ? "CO2-Net"
+         : cbp == "um"    ? "UM"
+         : cbp == "wtalc" ? "W-TALC"
+                          : "DCL's transformer";
+}
+
 /// Of a method in CBP's place. 0: as the method has it.
 struct MethodOptions {
   std::int64_t width = 0, batch = 0, rows = 0;

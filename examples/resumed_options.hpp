@@ -29,6 +29,12 @@ inline std::string list_changes(const std::vector<Change>& changes) {
   return out;
 }
 
+/// Whether a run may go on with an option that had the value `before`: more of what grows, and what
+/// only its inference asks.
+inline bool may_change(const TableOption& option, const tandem::io::Json& before) {
+  return option.part() == Part::inference || (option.grows() && option.json() > before);
+}
+
 /// Where a run lies.
 struct RunPlace {
   const char* program;
@@ -64,11 +70,9 @@ inline std::vector<Change> resume_options(OptionTable& table, const OptionTable&
       }
     }
     if (!option->decides() || option->json() == before) continue;
-    const bool more = option->grows() && option->json() > before;
-    const bool may = more || option->part() == Part::inference;
-    (may               ? changes
-     : option->given() ? refused
-                       : written_over)
+    (may_change(*option, before) ? changes
+     : option->given()           ? refused
+                                 : written_over)
         .push_back({.name = option->name(), .before = before, .after = option->json()});
   }
   TANDEM_CHECK(written_over.empty(), run.program, run.options_file(), " and ", run.checkpoint,

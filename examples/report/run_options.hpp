@@ -61,8 +61,8 @@ inline void check_decisions(const std::string& checkpoint, const std::string& fi
   std::vector<cli::Change> changes;
   for (const auto& option : now.options()) {
     const io::Json was = before.find(option->name())->json(), is = option->json();
-    const bool may = option->part() == cli::Part::inference || (option->grows() && is > was);
-    if (option->decides() && is != was && !may) changes.push_back({option->name(), was, is});
+    if (option->decides() && is != was && !cli::may_change(*option, was))
+      changes.push_back({option->name(), was, is});
   }
   TANDEM_CHECK(changes.empty(), "report", file, " and ", checkpoint,
                " disagree, so one of them is not of this run: ", cli::list_changes(changes),
@@ -117,10 +117,7 @@ inline std::string method_alone(const dcl::Model& model) {
   if (model.is_boosting()) return model.method();
   const dcl::Options& o = model.options();
   if (o.variant != "warm-up" || o.cbp_method == "transformer") return "";
-  return o.cbp_method == "basnet" ? "BaS-Net"
-         : o.cbp_method == "co2"  ? "CO2-Net"
-         : o.cbp_method == "um"   ? "UM"
-                                  : "W-TALC";
+  return dcl::method_title(o.cbp_method);
 }
 
 /// "method" and "names" of the page's data, where they are not DCL, CBP and VLP.

@@ -347,11 +347,8 @@ class Catalogue {
             with(strategy("both", "", rule), name + " as CBP in DCL, " + said(rule), own, first));
       }
     };
-    add("transformer", "DCL's transformer");
-    add("basnet", "BaS-Net");
-    add("co2", "CO2-Net");
-    add("um", "UM");
-    add("wtalc", "W-TALC");
+    for (const char* cbp : {"transformer", "basnet", "co2", "um", "wtalc"})
+      add(cbp, dcl::method_title(cbp));
     if (boosting_settings_ == nullptr) {
       t.notes.push_back(
           "Boosting-WTAL is not there: it needs word vectors, --glove or glove.txt in every "

@@ -82,8 +82,9 @@ struct TsmText {
 ///   z += s₁⊙MHA(z);  z += s₂⊙MLP(z)        no layer norm; s start at 1e-4
 ///   S_{t,c} = h1_t·z_c[token 0];  S and the attentions pooled over time where that is asked for
 /// x (B, T, D) → S (B, T, C + 1), D = 2·stream + clip, columns RGB, flow, CLIP; with CLIP's the RGB
-/// stream is [rgb; clip] (CrossModalPair), and all that is D wide follows (reading). The word vectors of the classes are given and
-/// do not learn; those of the background class, as many, do, and start as 0.
+/// stream is [rgb; clip] (CrossModalPair), and all that is D wide follows (reading). The word
+/// vectors of the classes are given and do not learn; those of the background class, as many, do,
+/// and start as 0.
 template <FloatingElement T>
 class Tsm final : public nn::Module<T> {
  public:
