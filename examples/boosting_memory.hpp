@@ -98,7 +98,7 @@ inline StepMemory step_memory(const StepSize& size) {
 /// Throws where an iteration does not fit, and says what to make smaller.
 inline void check_step_memory(const StepSize& size, const cli::MemoryLimit& limit) {
   const StepMemory m = step_memory(size);
-  cli::check_memory_parts("train_boosting", size.videos, size.rows, m.total(),
+  cli::check_memory_parts("train_boosting", cli::a_step_needs(size.videos, size.rows), m.total(),
                           {{m.rows, "--batch or --rows"},
                            {m.decoded, "--batch, --rows, --width or --decoder-hidden"},
                            {m.words, "--batch, --sentence-words or --frequent-words"},

@@ -120,12 +120,11 @@ class Branches {
     }
   }
 
-  /// Refuses what cannot be a step on this machine, before anything of its size is made. A method's
-  /// own warm-up has batches of its own.
+  /// Refuses what cannot be a step on this machine, or without steps what cannot be there at all,
+  /// before anything of its size is made. A method's own warm-up has batches of its own.
   void check_memory(const Data& data, std::int64_t input, std::int64_t clip, std::int64_t classes,
                     const Reads& need) const {
     const std::vector<Phase> phases = training_phases(o_.train);
-    if (phases.empty()) return;
     const std::int64_t longest =
         *std::max_element(data.train_lengths.begin(), data.train_lengths.end());
     cli::StepSize size{.videos = o_.train.batch,
@@ -144,7 +143,7 @@ class Branches {
     if (need.cbp) {
       const CbpSize cbp = cbp_size(o_, input, clip, classes);
       if (cbp.own) names.parameters = width_option();
-      const bool warm_up = phases[0].kind == Phase::Kind::warm_up;
+      const bool warm_up = !phases.empty() && phases[0].kind == Phase::Kind::warm_up;
       if (cbp.own && warm_up && o_.train.own_warm_up) {
         own_alone = phases.size() == 1;
         check_own_warm_up(cbp, size, data, longest);
@@ -153,6 +152,8 @@ class Branches {
       size.cbp->all_frames = o_.train.every_entry || warm_up;
     }
     if (own_alone) return;
+    if (phases.empty())
+      return cli::check_parameter_memory("train_dcl", size, cli::memory_limit(), names);
     for (const Phase& phase : phases) {
       if (phase.kind != Phase::Kind::b) continue;
       const clip::TextEncoderOptions& text = text_.encoder->options();

@@ -142,8 +142,10 @@ inline cli::OptionTable option_table(Options& o) {
       .only(only.transformer());
   t.add("temporal-layers", o.vlp.layers, "VLP: temporal transformer blocks")
       .from(0, 1000)
-      .only(only.vlp());
-  t.add("temporal-heads", o.vlp.heads, "VLP: attention heads").from(1, 65536).only(only.temporal());
+      .only(only.temporal_layers());
+  t.add("temporal-heads", o.vlp.heads, "VLP: attention heads")
+      .from(1, 65536)
+      .only(only.temporal_heads());
   t.add("prompt-vectors", o.prompts.vectors, "VLP: learned vectors before and after a name")
       .from(0, 1000)
       .only(only.vlp());

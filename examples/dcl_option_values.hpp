@@ -125,6 +125,16 @@ class Conditions {
                 [](const Options& o) { return reads(o).vlp && !o.random_text_encoder; });
   }
   cli::When temporal() const { return when("VLP and --temporal-layers above 0", has_temporal); }
+  /// Untrained blocks that start as the identity are the identity, whatever their number and heads.
+  cli::When temporal_layers() const {
+    return when("VLP, where B steps train it or --random-temporal-start",
+                [](const Options& o) { return reads(o).vlp && moves_temporal(o); });
+  }
+  cli::When temporal_heads() const {
+    return when(
+        "VLP and --temporal-layers above 0, where B steps train it or --random-temporal-start",
+        [](const Options& o) { return has_temporal(o) && moves_temporal(o); });
+  }
   cli::When prompted() const {
     return when("VLP and --prompt-vectors above 0",
                 [](const Options& o) { return reads(o).vlp && o.prompts.vectors > 0; });
@@ -260,6 +270,7 @@ class Conditions {
     return reads(o).cbp && o.cbp_method == "transformer";
   }
   static bool has_temporal(const Options& o) { return reads(o).vlp && o.vlp.layers > 0; }
+  static bool moves_temporal(const Options& o) { return o.random_temporal || Kinds(o).b; }
   static bool has_kd(const Options& o) { return !(o.no_foreground && o.no_background); }
   static bool has_own_warm_up(const Options& o) {
     return o.method.warm_up == "own" && o.cbp_method != "transformer" && Kinds(o).warm_up;

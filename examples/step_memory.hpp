@@ -133,18 +133,21 @@ struct MemoryPart {
 
 /// Throws where the sum of the parts does not fit, and says what to make smaller: the options of
 /// the largest part, the first one of them.
-inline void check_memory_parts(const char* program, std::int64_t videos, std::int64_t rows,
-                               double total, std::initializer_list<MemoryPart> parts,
-                               const MemoryLimit& limit) {
+inline void check_memory_parts(const char* program, const std::string& what, double total,
+                               std::initializer_list<MemoryPart> parts, const MemoryLimit& limit) {
   if (total <= limit.bytes) return;
   const MemoryPart* largest = parts.begin();
   for (const MemoryPart& part : parts) {
     if (part.bytes > largest->bytes) largest = &part;
   }
   const auto gigabytes = [](double bytes) { return fixed(bytes / 1e9, bytes < 1e12 ? 1 : 0); };
-  tandem::fail(program, "a step on ", videos, " videos of ", rows, " rows needs at least ",
-               gigabytes(total), " GB of memory, ", limit.source, " ", gigabytes(limit.bytes),
-               " GB: reduce ", largest->options);
+  tandem::fail(program, what, " at least ", gigabytes(total), " GB of memory, ", limit.source, " ",
+               gigabytes(limit.bytes), " GB: reduce ", largest->options);
+}
+
+/// "a step on 10 videos of 1000 rows needs"
+inline std::string a_step_needs(std::int64_t videos, std::int64_t rows) {
+  return tandem::concat("a step on ", videos, " videos of ", rows, " rows needs");
 }
 
 /// Throws where a step does not fit, and says what to make smaller. `options` are the names of the
@@ -156,11 +159,18 @@ struct MemoryOptions {
 inline void check_step_memory(const char* program, const StepSize& size, const MemoryLimit& limit,
                               const MemoryOptions& options = {}) {
   const StepMemory memory = step_memory(size);
-  check_memory_parts(program, size.videos, size.rows, memory.total(),
+  check_memory_parts(program, a_step_needs(size.videos, size.rows), memory.total(),
                      {{memory.frames(), options.frames},
                       {memory.parameters, options.parameters},
                       {memory.texts, options.texts}},
                      limit);
+}
+
+/// The same of a run without a step: the values of the parameters must fit, nothing else.
+inline void check_parameter_memory(const char* program, const StepSize& size,
+                                   const MemoryLimit& limit, const MemoryOptions& options = {}) {
+  const double values = step_memory(size).parameters / 4;
+  check_memory_parts(program, "the parameters need", values, {{values, options.parameters}}, limit);
 }
 
 }  // namespace cli

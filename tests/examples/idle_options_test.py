@@ -66,6 +66,7 @@ RUNS = {  # what a run is beside BASE
     "both": {},
     "only-b": {"variant": "only-b"},
     "only-f": {"variant": "only-f", "pseudo-labels": "thresholds", "fusion": "mean"},
+    "only-f, from the identity": {"variant": "only-f", "random-temporal-start": False, "fusion": "mean"},
     "self-training": {"variant": "self-training", "cbp": "basnet", "method-width": 8, **OWN},
     "warm-up": {"variant": "warm-up"},
     "warm-up of both": {"variant": "warm-up", "fusion": "weighted"},

@@ -63,6 +63,23 @@ TEST_CASE("step_memory: the sentence says what to reduce") {
   CHECK(contains(refusal(size, 16e9), "reduce --prompt-vectors"));
 }
 
+TEST_CASE("step_memory: a run without a step holds the values of its parameters") {
+  cli::StepSize size = thumos();
+  size.videos = 1000000;  // of no matter
+  const auto refused = [&](double bytes) {
+    return error_of([&] {
+      cli::check_parameter_memory("train", size, {bytes, "this machine has"});
+    });
+  };
+  const double values = cli::step_memory(size).parameters / 4;
+  CHECK(refused(values) == "no error");
+  CHECK(refused(values - 1) != "no error");
+  size.cbp->width = 65536;  // 2·12·65536² + 65536·2068, and VLP's, at 4 bytes
+  CHECK(refused(16e9) ==
+        "[train] the parameters need at least 412.9 GB of memory, this machine has 16.0 GB: reduce "
+        "--width or --layers");
+}
+
 TEST_CASE("memory_limit: the least of the machine's and the control groups'") {
   CHECK(cli::memory_limit().bytes > 1e8);  // of this machine
   CHECK(cli::memory_limit().bytes < 1e16);
