@@ -67,7 +67,7 @@ TEST_CASE(
 
 TEST_CASE("pipeline: a stage of several threads hands out results in order") {
   for (int workers : {1, 3}) {
-    for (std::size_t window : {1, 5}) {
+    for (std::size_t window : {1U, 5U}) {
       BoundedQueue<int> queue(2);
       ThreadBudget budget(2);
       std::atomic<int> computing{0}, most{0};

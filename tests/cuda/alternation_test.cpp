@@ -316,7 +316,7 @@ TEST_CASE("alternation: crops that come again in a phase are not asked about aga
               " where the teacher is asked, ", count[2], " where its labels are recalled");
       CHECK(count[2] <= count[0] - 15);  // two blocks of the teacher, or one and the texts
       if (graphs) {
-        for (const std::size_t i : {4, 5, 7, 8, 9, 10, 11}) CHECK(count[i] == 0);
+        for (const std::size_t i : {4U, 5U, 7U, 8U, 9U, 10U, 11U}) CHECK(count[i] == 0);
       } else {
         CHECK(count[5] == count[2]);
         CHECK(count[7] == count[1]);  // asked again: it is another phase

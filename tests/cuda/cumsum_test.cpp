@@ -34,7 +34,7 @@ TEST_CASE("cumsum: float follows double on every device, every size, rows and co
       CAPTURE(dim);
       const Tensor<double> x = devices::normal(dim == 1 ? Shape{5, n} : Shape{n, 7}, 1);
       double largest = 5;  // of the sums of x and of dy
-      for (const std::uint64_t seed : {1, 99}) {
+      for (const std::uint64_t seed : {1U, 99U}) {
         for (const bool from_end : {false, true}) {
           const Tensor<double> rows =
               dim == 1 ? devices::normal({5, n}, seed)

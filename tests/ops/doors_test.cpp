@@ -95,7 +95,7 @@ std::vector<Case> all_ops() {
   unary("repeat", [](const F& a) { repeat(a, {1, 1}); });
   unary("flip", [](const F& a) { flip(a, 0); });
   unary("roll", [](const F& a) { roll(a, 1, 0); });
-  unary("roll", [](const F& a) { roll(a, {1}, {0}); });
+  unary("roll", [](const F& a) { roll(a, {1, 1}, {0, 0}); });
   unary("cumsum", [](const F& a) { cumsum(a, 0); });
   unary("logsumexp", [](const F& a) { logsumexp(a, 0); });
   unary("topk", [](const F& a) { topk(a, 1); });
