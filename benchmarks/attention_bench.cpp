@@ -5,7 +5,7 @@
 #include "tandem/autograd.hpp"
 #include "tandem/ops/attention.hpp"
 
-using tandem::Tensor;
+using tandem::Precision, tandem::Tensor;
 
 int main(int argc, char** argv) {
   bench::Suite suite(argc, argv);
@@ -29,21 +29,26 @@ int main(int argc, char** argv) {
       }
       return x;
     };
-    const std::string name = c.causal ? "attention_causal_f32" : "attention_f32";
-    suite.add(name + sizes, {.flops = 7 * product}, [=] {
-      const auto x = inputs();
-      for (int i = 0; i < 3; ++i) x[static_cast<std::size_t>(i)].requires_grad_();
-      return [x, causal = c.causal] {
-        for (int i = 0; i < 3; ++i) x[static_cast<std::size_t>(i)].zero_grad();
-        scaled_dot_product_attention(x[0], x[1], x[2], {.causal = causal}).backward(x[3]);
-      };
-    });
-    suite.add(name + "_forward" + sizes, {.flops = 2 * product}, [=] {
-      const auto x = inputs();
-      return [x, causal = c.causal] {
-        bench::keep(scaled_dot_product_attention(x[0], x[1], x[2], {.causal = causal}));
-      };
-    });
+    for (const Precision precision : {Precision::full, Precision::bfloat16}) {
+      const std::string name = std::string(c.causal ? "attention_causal" : "attention") +
+                               (precision == Precision::full ? "_f32" : "_bf16");
+      suite.add(name + sizes, {.flops = 7 * product}, [=] {
+        const auto x = inputs();
+        for (int i = 0; i < 3; ++i) x[static_cast<std::size_t>(i)].requires_grad_();
+        return [x, precision, causal = c.causal] {
+          const tandem::PrecisionScope products(precision);
+          for (int i = 0; i < 3; ++i) x[static_cast<std::size_t>(i)].zero_grad();
+          scaled_dot_product_attention(x[0], x[1], x[2], {.causal = causal}).backward(x[3]);
+        };
+      });
+      suite.add(name + "_forward" + sizes, {.flops = 2 * product}, [=] {
+        const auto x = inputs();
+        return [x, precision, causal = c.causal] {
+          const tandem::PrecisionScope products(precision);
+          bench::keep(scaled_dot_product_attention(x[0], x[1], x[2], {.causal = causal}));
+        };
+      });
+    }
   }
   return suite.run();
 }

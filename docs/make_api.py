@@ -110,7 +110,7 @@ ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"
          ("features", ["features"]), ("wtal", ["wtal_data", "wtal_train", "wtal_methods", "wtal_detect"])]
 # Headers that users do not include: what the public ones are made of.
 PARTS = re.compile(r"""[a-z]+\.hpp|formula/.*|ops/parts/(?:common|loss_reduction|volume)\.hpp|cuda/(?:kernel|launch)\.hpp
-    |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|vmath).*
+    |cpu/(?:attention|channel_sums|column_sums|conv3d|convert|dim_split|epilogue|finite|gemm|map|pool3d|simd|sum|transpose|vmath).*
     |tensor/(?:absent|arena|config|copy|device_copy|loop|overlap|place|restore|scalar)\.hpp
     |io/pickle_(?:machine|opcodes)\.hpp|flow/(?:bands|median|median_network|planes|pyramid|tvl1_sweep|warp)\.hpp
     |image/levels\.hpp|clip/(?:captured_forwards|config_rules|fix_text|html|html_entities|hugging_face_names|normalization|normalization_tables|text_tables

@@ -30,7 +30,8 @@ OFFERED = {
     "cuda/queue.hpp": "wait_counter",
     # Loops of the CPU that several ops share.
     "cpu/attention_problem.hpp": "AttentionProblem HeadView",
-    "cpu/attention_tiles.hpp": "HeadMatrix LeftTile RowSet TileMemory TileProduct Visible copy_rows scatter_rows",
+    "cpu/attention_product.hpp": "LeftTile TileProduct",
+    "cpu/attention_tiles.hpp": "HeadMatrix RowSet TileMemory Visible copy_rows scatter_rows",
     "cpu/channel_sums.hpp": "channel_sums",
     "cpu/column_sums.hpp": "column_sums column_sums_kernel column_sums_on_cpu",
     "cpu/conv3d_loops.hpp": "ConvShape conv_forward conv_forward_tiles conv_input_gradient conv_weight_gradient",

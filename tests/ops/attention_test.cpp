@@ -231,6 +231,82 @@ TEST_CASE("attention: float follows double, same bits for any thread count") {
   }
 }
 
+namespace {
+
+struct Result {
+  Tensor<float> out, dq, dk, dv;
+};
+
+/// Attention and its gradients with these products, x = q, k, v, cotangent.
+Result with_products(const detail::TileProduct<float>& product, const std::vector<Tensor<float>>& x,
+                     const AttentionOptions& options) {
+  const detail::AttentionProblem<float> p{.batch = x[0].size(0),
+                                          .heads = x[0].size(1),
+                                          .queries = x[0].size(2),
+                                          .keys = x[1].size(2),
+                                          .width = x[0].size(3),
+                                          .scale = 0.3F,
+                                          .causal = options.causal,
+                                          .key_mask = detail::data_or_null(options.key_mask),
+                                          .query_mask = detail::data_or_null(options.query_mask),
+                                          .precision = Precision::bfloat16};
+  const auto view = [](const Tensor<float>& t) { return detail::head_view(t, t.data()); };
+  const auto target = [](const Tensor<float>& t) { return detail::head_view(t, t.mutable_data()); };
+  const Device cpu;
+  const Tensor<float> out = detail::room_for_output<float>(x[0].shape(), cpu, options.query_mask),
+                      lse = detail::room_for_lse(p, cpu, options.query_mask);
+  detail::attention_forward_with(product, p, view(x[0]), view(x[1]), view(x[2]), target(out),
+                                 lse.mutable_data());
+  const Tensor<float> dq(x[0].shape()), dk(x[1].shape()), dv(x[2].shape());
+  detail::attention_backward_with(product, p, view(x[0]), view(x[1]), view(x[2]), view(out),
+                                  view(x[3]), lse.data(), target(dq), target(dk), target(dv));
+  return {out, dq, dk, dv};
+}
+
+}  // namespace
+
+// The kernels of any CPU round the same factors and add them up in another order, so that a weight
+// close to the middle between two bfloat16 may be rounded the other way: then it differs by 2⁻⁸ of
+// itself, and so does dS, in a few terms of each sum. Of out that is at most 2⁻⁸·max|v|, since
+// weights add up to 1; of the gradients, whose terms have either sign, 2⁻⁷ of the largest one.
+TEST_CASE("attention in bfloat16 on AMX is that of any CPU, on emulated tiles and the machine's") {
+  const detail::TileProduct<float> plain(
+      cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::Isa::portable));
+  std::vector<cpu::gemm_detail::Kernels<cpu::Rounded, float>> tiles{
+      cpu::gemm_detail::amx::make_emulated_kernels<cpu::Rounded>()};
+  if (cpu::supported_isas().back() == cpu::Isa::amx_bf16)
+    tiles.push_back(cpu::gemm_detail::kernels<cpu::Rounded, float>(cpu::Isa::amx_bf16));
+  struct Size {
+    std::int64_t queries, keys, width;
+  };
+  for (const Size size : {Size{1, 1, 1}, Size{3, 7, 3}, Size{31, 33, 7}, Size{65, 40, 16},
+                          Size{150, 290, 33}, Size{197, 64, 64}}) {
+    for (const int which : {0, 1, 2, 5, 7}) {
+      AttentionOptions options;
+      options.causal = (which & 1) != 0;
+      if ((which & 2) != 0) options.key_mask = some_keys(2, size.keys);
+      if ((which & 4) != 0) options.query_mask = some_keys(2, size.queries);
+      std::vector<Tensor<float>> x;
+      for (const std::uint64_t i : {1U, 2U, 3U, 4U}) {
+        const std::int64_t length = i == 1 || i == 4 ? size.queries : size.keys;
+        x.push_back(check::cast<float>(check::normal({2, 1, length, size.width}, i)));
+      }
+      const Result want = with_products(plain, x, options);
+      for (const auto& kernels : tiles) {
+        const Result got = with_products(detail::TileProduct<float>(kernels), x, options);
+        INFO(kernels.name, " queries ", size.queries, " keys ", size.keys, " masks ", which);
+        CHECK(check::distance(got.out, want.out) < 0x1p-8 * 5);
+        const auto close = [](const Tensor<float>& a, const Tensor<float>& b) {
+          return check::distance(a, b) <= 0x1p-7 * check::distance(b, zeros_like(b)) + 0x1p-20;
+        };
+        CHECK(close(got.dv, want.dv));
+        CHECK(close(got.dk, want.dk));
+        CHECK(close(got.dq, want.dq));
+      }
+    }
+  }
+}
+
 TEST_CASE("attention says what is wrong") {
   const Tensor<float> x = zeros<float>({2, 4, 6});
   CHECK(check::message([&] { self_attention(x, 4); }) ==

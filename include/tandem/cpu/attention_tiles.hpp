@@ -1,14 +1,12 @@
 #pragma once
-/// The pieces of fused attention (attention.hpp): small matrix products on tiles, the running
-/// softmax of a tile, its backward, and which keys a query may see.
+/// The pieces of fused attention (attention.hpp) around its products (attention_product.hpp): the
+/// running softmax of a tile, its backward, and which keys a query may see.
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
 #include "tandem/cpu/attention_problem.hpp"
-#include "tandem/cpu/convert.hpp"
-#include "tandem/cpu/gemm_kernels.hpp"
 #include "tandem/cpu/simd.hpp"
 #include "tandem/cpu/vmath.hpp"
 #include "tandem/tensor/factory.hpp"
@@ -81,185 +79,6 @@ class Visible {
   std::vector<std::int64_t> limits_;
 };
 
-/// The factors of a product on tiles as the micro kernels read them.
-///   Left: element (i, l) of A is data[i·row + l·step].
-///   Right: B in panels of `cols` columns, panel p at data + p·panel, its rows `step` apart; a
-///   panel must be readable over its full width.
-/// Indices l count packed elements, `unit` inner indices each: a float, or two bfloat16 in its
-/// place.
-template <class T>
-struct LeftTile {
-  const T* data;
-  std::int64_t row, step;
-
-  LeftTile from(std::int64_t i) const { return {data + i * row, row, step}; }
-};
-template <class T>
-struct RightTile {
-  const T* data;
-  std::int64_t panel, step;
-};
-
-/// Products of tiles with GEMM's micro kernels, without GEMM's packing: attention packs what it
-/// uses many times itself. With Precision::bfloat16 the factors are rounded; where the kernels
-/// multiply pairs of bfloat16, two inner indices share the place of one float.
-template <class T>
-class TileProduct {
- public:
-  explicit TileProduct(Precision precision) : unit_(1) {
-    const auto& full = cpu::gemm_detail::kernels<T, T>(cpu::isa());
-    micro_ = full.micro;
-    rows_ = full.rows;
-    cols_ = full.cols;
-    pack_ = [](const T* x, std::int64_t ld, std::int64_t count, std::int64_t k, T* to) {
-      cpu::gemm_detail::kernels<T, T>(cpu::isa()).pack_b_along_k(x, ld, count, k, to);
-    };
-    if constexpr (std::is_same_v<T, float>) {
-      rounds_ = precision == Precision::bfloat16;
-      if (!rounds_) return;
-      const auto& rounding = rounding_kernels();
-      micro_ = rounding.micro;
-      rows_ = rounding.rows;
-      cols_ = rounding.cols;
-      unit_ = rounding.k_unit;
-      pack_ = [](const float* x, std::int64_t ld, std::int64_t count, std::int64_t k, float* to) {
-        rounding_kernels().pack_b_along_k(cpu::rounded(x), ld, count, k, to);
-      };
-    }
-  }
-
-  bool rounds() const { return rounds_; }
-  std::int64_t cols() const { return cols_; }
-  std::int64_t padded(std::int64_t width) const { return cpu::gemm_detail::round_up(width, cols_); }
-  /// Packed elements that k inner indices take.
-  std::int64_t units(std::int64_t k) const { return (k + unit_ - 1) / unit_; }
-  std::int64_t unit() const { return unit_; }
-
-  /// C (m, n) = alpha·A·B + beta·C for k inner indices.
-  void operator()(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const LeftTile<T>& a,
-                  const RightTile<T>& b, T beta, T* c, std::int64_t ldc) const {
-    const std::int64_t blocks = cpu::gemm_detail::ceil_div(m, rows_);
-    const T* panel = b.data;
-    for (std::int64_t j = 0; j < n; j += cols_, panel += b.panel) {
-      const std::int64_t width = n - j < cols_ ? n - j : cols_;
-      std::int64_t row = 0;
-      for (std::int64_t block = 0; block < blocks; ++block) {  // heights differ by at most one
-        const std::int64_t end = m * (block + 1) / blocks;
-        cpu::gemm_detail::MicroArgs<T> args{};
-        args.steps = units(k);
-        args.a = a.data + row * a.row;
-        args.a_row = a.row;
-        args.a_step = a.step;
-        args.b = panel;
-        args.b_step = b.step;
-        args.c = c + row * ldc + j;
-        args.ldc = ldc;
-        args.cols = width;
-        args.alpha = alpha;
-        args.beta = beta;
-        args.prefetch = reinterpret_cast<const char*>(panel);
-        micro_[end - row - 1](args);
-        row = end;
-      }
-    }
-  }
-
-  /// x (count, width), rows `step` apart, as the panels of its transpose.
-  void pack_transposed(const T* x, std::int64_t step, std::int64_t count, std::int64_t width,
-                       T* panels) const {
-    for (std::int64_t j = 0; j < count; j += cols_, panels += units(width) * cols_) {
-      pack_(x + j * step, step, count - j < cols_ ? count - j : cols_, width, panels);
-    }
-  }
-  /// Panel first/cols of what pack_transposed made of rows of `width`, and those after it.
-  RightTile<T> transposed(const T* panels, std::int64_t width, std::int64_t first = 0) const {
-    const std::int64_t panel = units(width) * cols_;
-    return {panels + first / cols_ * panel, panel, cols_};
-  }
-
-  /// x (m, k), rows `ld` apart, as A; `buffer` (m·units(k)) is used when the product rounds.
-  LeftTile<T> along(const T* x, std::int64_t ld, std::int64_t m, std::int64_t k, T* buffer) const {
-    if (!rounds_) return {x, ld, 1};
-    if constexpr (std::is_same_v<T, float>) {
-      const std::int64_t row = units(k);
-      for (std::int64_t i = 0; i < m; ++i) {
-        if (unit_ == 1) {
-          cpu::simd_dispatch<RoundRow, float>(x + i * ld, buffer + i * row, k);
-          continue;
-        }
-        auto* to = reinterpret_cast<std::uint16_t*>(buffer + i * row);
-        cpu::simd_dispatch<cpu::convert_detail::Round, float>(x + i * ld, to, k);
-        if (k % 2 != 0) to[k] = 0;
-      }
-      return {buffer, row, 1};
-    }
-    return {};
-  }
-  /// x (k, width), rows `ld` apart, with k as the inner dimension: as A (width, k), and as B (k,
-  /// width). `buffer` (units(k)·ld) is used when the product rounds.
-  const T* across(const T* x, std::int64_t ld, std::int64_t k, std::int64_t width,
-                  T* buffer) const {
-    if (!rounds_) return x;
-    if constexpr (std::is_same_v<T, float>) {
-      for (std::int64_t l = 0; l < units(k); ++l) {
-        const float* first = x + l * unit_ * ld;
-        if (unit_ == 1) {
-          cpu::simd_dispatch<RoundRow, float>(first, buffer + l * ld, width);
-        } else {
-          auto* to = reinterpret_cast<std::uint32_t*>(buffer + l * ld);
-          const bool last = 2 * l + 1 == k;  // pairs with zeros
-          cpu::simd_dispatch<RoundPairs, float>(first, last ? first : first + ld,
-                                                last ? 0U : 0xFFFF0000U, to, width);
-        }
-      }
-    }
-    return buffer;
-  }
-  LeftTile<T> across_left(const T* x, std::int64_t ld) const { return {x, 1, ld}; }
-  RightTile<T> across_right(const T* x, std::int64_t ld, std::int64_t first = 0) const {
-    return {x + first / unit_ * ld, cols_, ld};
-  }
-
- private:
-  /// The kernels whose factors are rounded. AMX wants its tiles otherwise than attention lays them
-  /// out, and where there is AMX, products of pairs take longer than those of rounded floats (Xeon,
-  /// Emerald Rapids: 1.6 times).
-  static const cpu::gemm_detail::Kernels<cpu::Rounded, float>& rounding_kernels() {
-    const cpu::Isa isa = cpu::isa();
-    return cpu::gemm_detail::kernels<cpu::Rounded, float>(
-        isa == cpu::Isa::amx_bf16 ? cpu::Isa::avx512 : isa);
-  }
-  /// to[i] = x[i] rounded to bfloat16, as a float.
-  struct RoundRow {
-    template <class V>
-    static TANDEM_ALWAYS_INLINE void run(const float* x, float* to, std::int64_t n) {
-      cpu::vec_map<V>(
-          n, to, [](V v) TANDEM_INLINE_LAMBDA { return cpu::from_bf16(cpu::to_bf16(v)); }, x);
-    }
-  };
-  /// to[i] = first[i] in the lower half, second[i] & mask in the upper one, both rounded.
-  struct RoundPairs {
-    template <class V>
-    static TANDEM_ALWAYS_INLINE void run(const float* first, const float* second,
-                                         std::uint32_t mask, std::uint32_t* to, std::int64_t n) {
-      using U = typename V::Uint;
-      cpu::vec_map<U>(
-          n, to,
-          [mask](V a, V b) TANDEM_INLINE_LAMBDA {
-            const U low = cpu::convert<std::uint32_t>(cpu::to_bf16(a));
-            const U high = cpu::convert<std::uint32_t>(cpu::to_bf16(b));
-            return low | ((high << 16) & U(mask));
-          },
-          first, second);
-    }
-  };
-
-  void (*const* micro_)(const cpu::gemm_detail::MicroArgs<T>&);
-  void (*pack_)(const T* x, std::int64_t ld, std::int64_t count, std::int64_t k, T* to);
-  std::int64_t rows_, cols_, unit_;
-  bool rounds_ = false;
-};
-
 /// Rows of x to dense rows `to_step` apart, the rest of each filled with zeros.
 template <class T, class Position>
 void copy_rows(const HeadMatrix<const T>& x, std::int64_t count, std::int64_t width, T* to,
@@ -270,13 +89,13 @@ void copy_rows(const HeadMatrix<const T>& x, std::int64_t count, std::int64_t wi
   }
 }
 
-/// The opposite: dense rows of x to their positions among `all` rows, zeros to the others.
+/// The opposite: rows of x, `step` apart, to their positions among `all` rows, zeros to the others.
 template <class T>
-void scatter_rows(const T* x, std::int64_t width, std::int64_t all, const RowSet& position,
-                  const HeadMatrix<T>& to) {
+void scatter_rows(const T* x, std::int64_t step, std::int64_t width, std::int64_t all,
+                  const RowSet& position, const HeadMatrix<T>& to) {
   for (std::int64_t i = 0, next = 0; i < all; ++i) {
     if (next < position.count() && position(next) == i) {
-      std::memcpy(to.row(i), x + next++ * width, static_cast<std::size_t>(width) * sizeof(T));
+      std::memcpy(to.row(i), x + next++ * step, static_cast<std::size_t>(width) * sizeof(T));
     } else {
       for (std::int64_t c = 0; c < width; ++c) to.row(i)[c] = 0;
     }

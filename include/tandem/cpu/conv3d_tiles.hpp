@@ -11,6 +11,7 @@
 #include "tandem/cpu/conv3d_shape.hpp"
 #include "tandem/cpu/conv3d_toom.hpp"
 #include "tandem/cpu/gemm_pack.hpp"
+#include "tandem/cpu/transpose.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {
@@ -30,32 +31,12 @@ struct TileRows {
   std::int64_t columns;                  // of each phase, a multiple of max_lanes
 };
 
-/// (a0 b0 a1 b1 …) of the lower and of the upper halves.
-template <class T, int N, int... I>
-TANDEM_ALWAYS_INLINE void interleave(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& low, Vec<T, N>& high,
-                                     std::integer_sequence<int, I...>) {
-  low = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (I / 2 + I % 2 * N)...));
-  high = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (N / 2 + I / 2 + I % 2 * N)...));
-}
-/// The reverse: a's and b's even lanes, then their odd ones.
+/// The reverse of interleave: a's and b's even lanes, then their odd ones.
 template <class T, int N, int... I>
 TANDEM_ALWAYS_INLINE void separate(Vec<T, N> a, Vec<T, N> b, Vec<T, N>& even, Vec<T, N>& odd,
                                    std::integer_sequence<int, I...>) {
   even = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (2 * I)...));
   odd = Vec<T, N>::from_raw(__builtin_shufflevector(a.raw, b.raw, (2 * I + 1)...));
-}
-
-/// N × N lanes: log₂ N times, row i and row i + N/2 are interleaved into rows 2i and 2i + 1.
-template <class V>
-TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
-  constexpr int N = V::size;
-  V t[extent(N)];
-  TANDEM_UNROLL_TILE for (int step = N; step > 1; step /= 2) {
-    TANDEM_UNROLL_TILE for (int i = 0; i < N / 2; ++i) {
-      interleave(r[i], r[i + N / 2], t[2 * i], t[2 * i + 1], std::make_integer_sequence<int, N>());
-    }
-    TANDEM_UNROLL_TILE for (int i = 0; i < N; ++i) r[i] = t[i];
-  }
 }
 
 /// Deals P·N consecutive elements to P vectors, element i to vector i mod P: log₂ P times, pairs of

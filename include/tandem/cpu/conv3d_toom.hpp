@@ -31,13 +31,7 @@
 
 #include "tandem/cpu/gemm_types.hpp"
 #include "tandem/cpu/simd.hpp"
-
-// Unrolled loops under a sanitizer, with every index checked, would take minutes to compile.
-#if defined(__SANITIZE_ADDRESS__) || TANDEM_HAS_FEATURE(address_sanitizer)
-#define TANDEM_UNROLL_TILE
-#else
-#define TANDEM_UNROLL_TILE TANDEM_UNROLL
-#endif
+#include "tandem/cpu/transpose.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 namespace cpu::conv3d_detail {

@@ -1,7 +1,6 @@
 #pragma once
 /// Which kernels compute a matrix product: kernels<In, Out>(isa) for (float, float),
-/// (double, double), (bfloat16, float) and (Rounded, float). Rounded operands make no AMX tiles:
-/// there they take the vector kernels, which AMX's CPUs have too.
+/// (double, double), (bfloat16, float) and (Rounded, float).
 
 #include "tandem/cpu/gemm_kernels_amx.hpp"
 #include "tandem/cpu/gemm_kernels_avx2.hpp"

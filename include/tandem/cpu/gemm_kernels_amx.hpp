@@ -139,20 +139,59 @@ struct EmulatedTiles {
   static float flush(float x) { return x > -0x1p-126F && x < 0x1p-126F ? 0.0F : x; }
 };
 
-/// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. Packed A is [k / 32][32 rows][32 k], so that a
-/// tile is 1 KB in one piece; packed B is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
-/// A step of 32 k multiplies for 64 cycles and loads 4 KB. What it asks for meanwhile: two rows of
-/// C, to be written when the sums are there, and its share of the next panel of B.
-template <class Tiles, int rows>
+/// Where the tiles of A and B lie: bytes from one row to the next, to A's lower tile, and to the
+/// next 32 k. B's right tile is 64 bytes behind its left one.
+struct TileSteps {
+  std::int64_t a_row, a_lower, a_next, b_row, b_next;
+};
+/// As the packing below has it: A is [k / 32][32 rows][32 k], so that a tile is 1 KB in one piece; B
+/// is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
+struct Packed {
+  static TANDEM_ALWAYS_INLINE TileSteps steps(const MicroArgs<float>&) {
+    return {.a_row = tile_bytes,
+            .a_lower = tile_rows * tile_bytes,
+            .a_next = width * tile_bytes,
+            .b_row = width * 4,
+            .b_next = tile_k / 2 * width * 4};
+  }
+};
+/// Rows of pairs, as the arguments say: A along k, B across it.
+struct InRows {
+  static TANDEM_ALWAYS_INLINE TileSteps steps(const MicroArgs<float>& t) {
+    return {.a_row = 4 * t.a_row,
+            .a_lower = 4 * tile_rows * t.a_row,
+            .a_next = tile_bytes,
+            .b_row = 4 * t.b_step,
+            .b_next = 4 * tile_k / 2 * t.b_step};
+  }
+};
+
+/// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. A step of 32 k multiplies for 64 cycles and loads
+/// 4 KB. What it asks for meanwhile: two rows of C, to be written when the sums are there, and its
+/// share of the next panel of B.
+template <class Tiles, class Layout, int rows>
 TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   constexpr bool two = rows > tile_rows;
-  Tiles::template zero<0>();
-  Tiles::template zero<1>();
-  if constexpr (two) {
-    Tiles::template zero<2>();
-    Tiles::template zero<3>();
+  // Whole tiles begin and end where they belong; others, and factors, by way of memory of our own.
+  const bool whole =
+      t.rows == rows && t.cols == width && t.alpha == 1 && (t.beta == 0 || t.beta == 1);
+  const std::int64_t c_row = t.ldc * static_cast<std::int64_t>(sizeof(float));
+  if (whole && t.beta == 1) {
+    Tiles::template load<0>(t.c, c_row);
+    Tiles::template load<1>(t.c + tile_rows, c_row);
+    if constexpr (two) {
+      Tiles::template load<2>(t.c + tile_rows * t.ldc, c_row);
+      Tiles::template load<3>(t.c + tile_rows * t.ldc + tile_rows, c_row);
+    }
+  } else {
+    Tiles::template zero<0>();
+    Tiles::template zero<1>();
+    if constexpr (two) {
+      Tiles::template zero<2>();
+      Tiles::template zero<3>();
+    }
   }
-  constexpr std::int64_t b_stride = width * 4, a_bytes = width * tile_bytes;
+  const TileSteps at = Layout::steps(t);
   const char* a = static_cast<const char*>(t.a);
   const char* b = static_cast<const char*>(t.b);
   const char* next = t.prefetch;
@@ -161,11 +200,11 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   const std::int64_t together = k_steps >= tile_rows ? ceil_div(t.rows, tile_rows) : t.rows;
   std::int64_t row = 0;
   for (std::int64_t step = 0; step < k_steps; ++step) {
-    Tiles::template load<6>(b, b_stride);
-    Tiles::template load<4>(a, tile_bytes);
-    Tiles::template load<7>(b + tile_bytes, b_stride);
+    Tiles::template load<6>(b, at.b_row);
+    Tiles::template load<4>(a, at.a_row);
+    Tiles::template load<7>(b + tile_bytes, at.b_row);
     Tiles::template multiply<0, 4, 6>();
-    if constexpr (two) Tiles::template load<5>(a + tile_rows * tile_bytes, tile_bytes);
+    if constexpr (two) Tiles::template load<5>(a + at.a_lower, at.a_row);
     Tiles::template multiply<1, 4, 7>();
     if constexpr (two) {
       Tiles::template multiply<2, 5, 6>();
@@ -180,14 +219,12 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
       __builtin_prefetch(next + line, 0, 2);
     }
     next += next_step;
-    a += a_bytes;
-    b += tile_k / 2 * b_stride;
+    a += at.a_next;
+    b += at.b_next;
   }
-  // Whole tiles go where they belong; others, and sums with C, by way of memory of our own.
-  const bool direct = t.rows == rows && t.cols == width && t.alpha == 1 && t.beta == 0;
   alignas(64) float sums[width][width];
-  float* to = direct ? t.c : &sums[0][0];
-  const std::int64_t ld = direct ? t.ldc : width;
+  float* to = whole ? t.c : &sums[0][0];
+  const std::int64_t ld = whole ? t.ldc : width;
   const std::int64_t stride = ld * static_cast<std::int64_t>(sizeof(float));
   Tiles::template store<0>(to, stride);
   Tiles::template store<1>(to + tile_rows, stride);
@@ -195,7 +232,7 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
     Tiles::template store<2>(to + tile_rows * ld, stride);
     Tiles::template store<3>(to + tile_rows * ld + tile_rows, stride);
   }
-  if (direct) return;
+  if (whole) return;
   using X = Vec<float, 16>;
   for (std::int64_t i = 0; i < t.rows; ++i) {
     for (std::int64_t j = 0; j < t.cols; j += X::size) {
@@ -209,14 +246,14 @@ TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
 }
 
 #if TANDEM_X86
-template <int rows>
+template <class Layout, int rows>
 TANDEM_TARGET_AVX512 void hardware_kernel(const MicroArgs<float>& t) {
-  tile_product<HardwareTiles, rows>(t);
+  tile_product<HardwareTiles, Layout, rows>(t);
 }
 #endif
-template <int rows>
+template <class Layout, int rows>
 void emulated_kernel(const MicroArgs<float>& t) {
-  tile_product<EmulatedTiles, rows>(t);
+  tile_product<EmulatedTiles, Layout, rows>(t);
 }
 
 inline bfloat16 narrowed(bfloat16 x) { return x; }
@@ -338,6 +375,8 @@ Kernels<In, float> common_kernels(const char* name) {
           .reads_unpacked = false,
           .even_rows = false,
           .micro = {},
+          .micro_in_rows = {},
+          .rows_read = tile_rows,
           .pack_a_along_k = pack_a<true, In>,
           .pack_a_across_k = pack_a<false, In>,
           .pack_b_along_k = pack_b_padded<In, pack_b<true, In>>,
@@ -354,7 +393,10 @@ template <class In>
 Kernels<In, float> make_emulated_kernels() {
   Kernels<In, float> kernels = common_kernels<In>("amx_bf16 (emulated)");
   for (int i = 0; i < width; ++i) {
-    kernels.micro[i] = i < tile_rows ? emulated_kernel<tile_rows> : emulated_kernel<width>;
+    const bool low = i < tile_rows;
+    kernels.micro[i] = low ? emulated_kernel<Packed, tile_rows> : emulated_kernel<Packed, width>;
+    kernels.micro_in_rows[i] =
+        low ? emulated_kernel<InRows, tile_rows> : emulated_kernel<InRows, width>;
   }
   kernels.begin = begin<EmulatedTiles>;
   kernels.end = end<EmulatedTiles>;
@@ -372,7 +414,10 @@ Kernels<In, float> make_kernels() {
   using avx512_bf16::Pairs;
   Kernels<In, float> kernels = common_kernels<In>("amx_bf16");
   for (int i = 0; i < width; ++i) {
-    kernels.micro[i] = i < tile_rows ? hardware_kernel<tile_rows> : hardware_kernel<width>;
+    const bool low = i < tile_rows;
+    kernels.micro[i] = low ? hardware_kernel<Packed, tile_rows> : hardware_kernel<Packed, width>;
+    kernels.micro_in_rows[i] =
+        low ? hardware_kernel<InRows, tile_rows> : hardware_kernel<InRows, width>;
   }
   kernels.pack_a_along_k = pack_rows<In>;
   kernels.pack_a_across_k = pack_columns<In>;

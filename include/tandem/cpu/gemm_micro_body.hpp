@@ -265,6 +265,8 @@ Kernels<In, typename V::Sums::Elem> make_kernels(const char* name, std::int64_t 
           .reads_unpacked = std::is_same_v<In, typename V::Elem>,
           .even_rows = true,
           .micro = {micro_kernel<V, i + 1>...},
+          .micro_in_rows = {},
+          .rows_read = 1,
           .pack_a_along_k = pack_along_k<V, In, rows>,
           .pack_a_across_k = pack_across_k<V, In, rows>,
           .pack_b_along_k = pack_along_k<V, In, cols>,

@@ -98,6 +98,11 @@ struct Kernels {
   bool reads_unpacked;   // micro kernels may also read A and B in place
   bool even_rows;        // lower tiles take less time: rows are cut evenly
   void (*micro[max_micro_rows])(const MicroArgs<Out>&);  // [rows − 1]
+  // Where those read packed panels only: the same for rows of A that are contiguous along k, a_row
+  // packed elements apart, and rows of B b_step apart. Rows of A up to a multiple of `rows_read`
+  // are read, those behind the last one without effect. Null: micro does that too.
+  void (*micro_in_rows[max_micro_rows])(const MicroArgs<Out>&);
+  int rows_read;
   // "along_k": the source is contiguous along the inner dimension (A, or B transposed).
   PackFunction<In> pack_a_along_k, pack_a_across_k, pack_b_along_k, pack_b_across_k;
   void (*dot[max_dot_rows])(const DotArgs<In, Out>&);  // [rows − 1], null: none

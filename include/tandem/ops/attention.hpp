@@ -22,25 +22,28 @@
 ///   const auto qkv = randn<float>({2, 5, 3 * 8}, random);   // of 2 heads of 4
 ///   self_attention(qkv, 2);                                 // → (2, 5, 8)
 ///
-/// How it works on the CPU: tiles of 48 queries × 256 keys stay in the cache; each tile of scores
+/// How it works on the CPU: tiles of 48 queries (128 with AMX) × 256 keys stay in the cache; each tile of scores
 /// is turned into weights under a running maximum and sum, and multiplied by V at once
 /// (attention_tiles.hpp). The backward recomputes the tiles. A task is one head; tiles go in a
 /// fixed order: same bits for any thread count. On a GPU: kernels/attention.cu. Errors: shapes that
 /// do not fit; tensors on different devices.
 
+#include <algorithm>
 #include <cstdint>
 #include <tuple>
 
+#include "tandem/cpu/attention_product.hpp"
 #include "tandem/cpu/attention_tiles.hpp"
 #include "tandem/cpu/dim_split.hpp"
 #include "tandem/cpu/threads.hpp"
+#include "tandem/cpu/transpose.hpp"
 #include "tandem/ops/parts/common.hpp"
 
 TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-inline constexpr std::int64_t query_tile = 48, key_tile = 256;
+inline constexpr std::int64_t key_tile = 256;
 
 /// [0, n) in equal tiles of at most `most`, rounded up to a multiple of `unit`.
 inline std::int64_t even_tile(std::int64_t n, std::int64_t most, std::int64_t unit) {
@@ -69,22 +72,22 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
             const ForwardHead<T>& head, std::int64_t begin, std::int64_t end) {
   const RowSet& keys = visible.keys;
   const std::int64_t n = keys.count(), d = p.width, padded = product.padded(d);
-  const std::int64_t rows = even_tile(end - begin, query_tile, 1);
+  const std::int64_t rows = even_tile(end - begin, product.queries(), product.row_multiple());
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
-  const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
   T *kt, *vs, *v_low, *ks, *qs, *s, *s_low, *q_low, *acc, *m, *l;
   const TileMemory<T> memory({{&kt, panels},
                               {&vs, n * padded},
-                              {&v_low, low * n * padded},
+                              {&v_low, product.across_size(n, padded)},
                               {&ks, keys.masked() ? n * d : 0},
                               {&qs, rows * d},
                               {&s, rows * width},
-                              {&s_low, low * rows * width},
-                              {&q_low, low * rows * d},
+                              {&s_low, product.along_size(rows, width)},
+                              {&q_low, product.along_size(rows, d)},
                               {&acc, rows * d},
                               {&m, rows},
                               {&l, rows}});
+  const auto tiles = product.begun();
   if (keys.masked()) copy_rows(head.k, n, d, ks, d, keys);
   product.pack_transposed(keys.masked() ? ks : head.k.data, keys.masked() ? d : head.k.step, n, d,
                           kt);
@@ -124,13 +127,12 @@ void attend(const AttentionProblem<T>& p, const TileProduct<T>& product, const V
 }
 
 template <class T>
-void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
-                              const HeadView<const T>& k, const HeadView<const T>& v,
-                              const HeadView<T>& out, T* lse) {
-  const TileProduct<T> product(p.precision);
+void attention_forward_with(const TileProduct<T>& product, const AttentionProblem<T>& p,
+                            const HeadView<const T>& q, const HeadView<const T>& k,
+                            const HeadView<const T>& v, const HeadView<T>& out, T* lse) {
   // Few heads: split the queries too (in fixed pieces), at the price of packing the keys again.
   const std::int64_t heads = p.batch * p.heads;
-  const std::int64_t piece = heads < 16 ? 8 * query_tile : p.queries;
+  const std::int64_t piece = heads < 16 ? 8 * product.queries() : p.queries;
   const std::int64_t pieces = p.queries > 0 ? (p.queries + piece - 1) / piece : 0;
   const std::int64_t work = (p.queries < piece ? p.queries : piece) * p.keys * p.width;
   cpu::parallel_for(heads * pieces, grain_for(work, 500'000),
@@ -153,37 +155,54 @@ void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const
                     });
 }
 
+template <class T>
+void attention_forward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                              const HeadView<const T>& k, const HeadView<const T>& v,
+                              const HeadView<T>& out, T* lse) {
+  attention_forward_with(TileProduct<T>(p.precision), p, q, k, v, out, lse);
+}
+
 /// The gradients of one head.
 template <class T>
 void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product,
                      const Visible& visible, const BackwardHead<T>& head) {
   const RowSet &queries = visible.queries, &keys = visible.keys;
   const std::int64_t n = keys.count(), t = queries.count(), d = p.width, padded = product.padded(d);
-  const std::int64_t rows = even_tile(t, query_tile, product.unit());
+  const std::int64_t rows = even_tile(t, product.queries(), product.k_multiple());
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
-  const std::int64_t low = product.rounds() ? 1 : 0;  // memory for rounded factors
-  T *kt, *vt, *ks, *vs, *qs, *gs, *dqs, *dks, *dvs, *s, *ds, *along, *shifts;
+  // dV = Pᵀ·dO and dK = dSᵀ·Q. Where A must lie in rows, dVᵀ = dOᵀ·P and dKᵀ = Qᵀ·dS: then the tile
+  // just computed is the right factor, which is read as it lies. (Vector kernels, whose tiles are 12
+  // rows high, lose 5 to 15 % by that: Xeon, Emerald Rapids.) Rows are not a multiple of 4 KB apart.
+  const bool turned = product.in_rows();
+  const std::int64_t t_step = (t + 15) / 16 * 16 + 16, n_step = (n + 15) / 16 * 16 + 16;
+  const std::int64_t sums = turned ? d * n_step : n * d;
+  T *kt, *vt, *ks, *vs, *qs, *gs, *qt, *gt, *dqs, *dks, *dvs, *s, *ds, *along, *shifts;
   T *k_low, *q_low, *g_low, *q_left, *g_left, *s_low;
-  const TileMemory<T> memory({{&kt, panels},
-                              {&vt, panels},
-                              {&ks, n * padded},
-                              {&vs, n * padded},
-                              {&qs, t * padded},
-                              {&gs, t * padded},
-                              {&dqs, t * d},
-                              {&dks, n * d},
-                              {&dvs, n * d},
-                              {&s, rows * width},
-                              {&ds, rows * width},
-                              {&along, t},
-                              {&shifts, t},
-                              {&k_low, low * n * padded},
-                              {&q_low, low * t * padded},
-                              {&g_low, low * t * padded},
-                              {&q_left, low * t * d},
-                              {&g_left, low * t * d},
-                              {&s_low, low * rows * width}});
+  const std::int64_t across = turned ? product.along_size(d, t) : product.across_size(t, padded);
+  const TileMemory<T> memory(
+      {{&kt, panels},
+       {&vt, panels},
+       {&ks, n * padded},
+       {&vs, n * padded},
+       {&qs, t * padded},
+       {&gs, t * padded},
+       {&qt, turned ? d * t_step : 0},
+       {&gt, turned ? d * t_step : 0},
+       {&dqs, t * d},
+       {&dks, sums},
+       {&dvs, sums},
+       {&s, rows * width},
+       {&ds, rows * width},
+       {&along, t},
+       {&shifts, t},
+       {&k_low, product.across_size(n, padded)},
+       {&q_low, across},
+       {&g_low, across},
+       {&q_left, product.along_size(t, d)},
+       {&g_left, product.along_size(t, d)},
+       {&s_low, std::max(product.along_size(rows, width), product.across_size(rows, width))}});
+  const auto tiles = product.begun();
 
   copy_rows(head.k, n, d, ks, padded, keys);
   copy_rows(head.v, n, d, vs, padded, keys);
@@ -195,12 +214,24 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   cpu::simd_dispatch<RowDots, T>(t, d, static_cast<const T*>(gs), padded,
                                  static_cast<const T*>(dqs), d, along);
   for (std::int64_t i = 0; i < t * d; ++i) dqs[i] = 0;
-  for (std::int64_t i = 0; i < n * d; ++i) dks[i] = dvs[i] = 0;
+  for (std::int64_t i = 0; i < sums; ++i) dks[i] = dvs[i] = 0;
   for (std::int64_t i = 0; i < t; ++i) shifts[i] = head.lse[queries(i)];
+  const auto transpose = [](std::int64_t height, std::int64_t wide, const T* x, std::int64_t x_step,
+                            T* to, std::int64_t to_step) {
+    cpu::simd_dispatch<cpu::TransposeRows, T>(height, wide, x, x_step, to, to_step);
+  };
   // K, Q and dO with their positions as the inner dimension, and Q and dO with their columns as it.
-  const T *const kp = product.across(ks, padded, n, padded, k_low),
-                 *const qp = product.across(qs, padded, t, padded, q_low),
-                 *const gp = product.across(gs, padded, t, padded, g_low);
+  struct Sides {
+    LeftTile<T> turned;
+    const T* across;
+  };
+  const auto sides = [&](const T* x, T* xt, T* low) -> Sides {
+    if (!turned) return {{}, product.across(x, padded, t, padded, low)};
+    transpose(t, d, x, padded, xt, t_step);
+    return {product.along(xt, t_step, d, t, low), nullptr};
+  };
+  const T* const kp = product.across(ks, padded, n, padded, k_low);
+  const Sides qp = sides(qs, qt, q_low), gp = sides(gs, gt, g_low);
   const LeftTile<T> ql = product.along(qs, padded, t, d, q_left),
                     gl = product.along(gs, padded, t, d, g_left);
 
@@ -214,10 +245,18 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
       cpu::simd_dispatch<SoftmaxTileBackward, T>(m, w, s, ds, width, visible.limits(i0), j0,
                                                  static_cast<const T*>(shifts + i0),
                                                  static_cast<const T*>(along + i0), p.scale);
-      product(w, d, m, T(1), product.across_left(product.across(s, width, m, w, s_low), width),
-              product.across_right(gp, padded, i0), T(1), dvs + j0 * d, d);
-      product(w, d, m, T(1), product.across_left(product.across(ds, width, m, w, s_low), width),
-              product.across_right(qp, padded, i0), T(1), dks + j0 * d, d);
+      const auto add_up = [&](const T* tile, const Sides& x, T* to) {
+        const T* const xs = product.across(tile, width, m, w, s_low);
+        if (turned) {
+          product(d, w, m, T(1), product.inner_from(x.turned, i0), product.across_right(xs, width),
+                  T(1), to + j0, n_step);
+        } else {
+          product(w, d, m, T(1), product.across_left(xs, width),
+                  product.across_right(x.across, padded, i0), T(1), to + j0 * d, d);
+        }
+      };
+      add_up(s, gp, dvs);
+      add_up(ds, qp, dks);
       product(m, d, w, T(1), product.along(ds, width, m, w, s_low),
               product.across_right(kp, padded, j0), T(1), dqs + i0 * d, d);
     }
@@ -226,18 +265,24 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
     for (std::int64_t c = 0; shifts[i] == static_cast<T>(-__builtin_inf()) && c < d; ++c)
       dqs[i * d + c] = 0;
   }
-  scatter_rows(dqs, d, p.queries, queries, head.dq);
-  scatter_rows(dks, d, p.keys, keys, head.dk);
-  scatter_rows(dvs, d, p.keys, keys, head.dv);
+  scatter_rows(dqs, d, d, p.queries, queries, head.dq);
+  if (turned) {  // ks and vs are free
+    transpose(d, n, dks, n_step, ks, padded);
+    transpose(d, n, dvs, n_step, vs, padded);
+    scatter_rows(ks, padded, d, p.keys, keys, head.dk);
+    scatter_rows(vs, padded, d, p.keys, keys, head.dv);
+  } else {
+    scatter_rows(dks, d, d, p.keys, keys, head.dk);
+    scatter_rows(dvs, d, d, p.keys, keys, head.dv);
+  }
 }
 
 template <class T>
-void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
-                               const HeadView<const T>& k, const HeadView<const T>& v,
-                               const HeadView<const T>& out, const HeadView<const T>& dout,
-                               const T* lse, const HeadView<T>& dq, const HeadView<T>& dk,
-                               const HeadView<T>& dv) {
-  const TileProduct<T> product(p.precision);
+void attention_backward_with(const TileProduct<T>& product, const AttentionProblem<T>& p,
+                             const HeadView<const T>& q, const HeadView<const T>& k,
+                             const HeadView<const T>& v, const HeadView<const T>& out,
+                             const HeadView<const T>& dout, const T* lse, const HeadView<T>& dq,
+                             const HeadView<T>& dk, const HeadView<T>& dv) {
   cpu::parallel_for(p.batch * p.heads, grain_for(p.queries * p.keys * p.width, 250'000),
                     [&](std::int64_t begin, std::int64_t end) {
                       for (std::int64_t head = begin; head < end; ++head) {
@@ -254,6 +299,15 @@ void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<cons
                                                         .dv = {dv, b, h}});
                       }
                     });
+}
+
+template <class T>
+void attention_backward_on_cpu(const AttentionProblem<T>& p, const HeadView<const T>& q,
+                               const HeadView<const T>& k, const HeadView<const T>& v,
+                               const HeadView<const T>& out, const HeadView<const T>& dout,
+                               const T* lse, const HeadView<T>& dq, const HeadView<T>& dk,
+                               const HeadView<T>& dv) {
+  attention_backward_with(TileProduct<T>(p.precision), p, q, k, v, out, dout, lse, dq, dk, dv);
 }
 
 /// out = softmax(s·Q·Kᵀ)·V and lse = L (batch, heads, queries), for wanted queries only.
