@@ -43,11 +43,20 @@ __global__ void __launch_bounds__(128, forward_blocks<D>)
   constexpr int size = Rows<D>::size;
   for (std::int64_t index = blockIdx.x; index < count; index += gridDim.x) {
     const Piece at(index, p.queries, p.heads);
-    Walk<ByMask> wanted{at.b,    at.h, p.queries, at.first + tile, {p.query_mask, p.queries},
-                        at.first};
+    Walk<ByMask> wanted{.b = at.b,
+                        .h = at.h,
+                        .count = p.queries,
+                        .end = at.first + tile,
+                        .part = {p.query_mask, p.queries},
+                        .first = at.first};
     if (!wanted.find()) continue;
     const std::int64_t last = p.causal && at.first + tile < p.keys ? at.first + tile : p.keys;
-    Walk<ByMask> keys{at.b, at.h, p.keys, last, {p.key_mask, p.keys}, 0};
+    Walk<ByMask> keys{.b = at.b,
+                      .h = at.h,
+                      .count = p.keys,
+                      .end = last,
+                      .part = {p.key_mask, p.keys},
+                      .first = 0};
     float sums[D / 8][4] = {}, top[2] = {-INFINITY, -INFINITY}, total[2] = {};
     std::uint32_t queries[D / 16][4] = {};
     const auto start_own = [&] {
@@ -136,11 +145,20 @@ __global__ void __launch_bounds__(128)
   for (std::int64_t index = blockIdx.x; index < count; index += gridDim.x) {
     const Piece at(index, p.queries, p.heads);
     const std::int64_t length = padded(p.queries);
-    Walk<ByNumbers> attended{at.b,    at.h, p.queries, at.first + tile, {numbers, p.heads, length},
-                             at.first};
+    Walk<ByNumbers> attended{.b = at.b,
+                             .h = at.h,
+                             .count = p.queries,
+                             .end = at.first + tile,
+                             .part = {numbers, p.heads, length},
+                             .first = at.first};
     const bool any = attended.find();
     const std::int64_t last = p.causal && at.first + tile < p.keys ? at.first + tile : p.keys;
-    Walk<ByMask> keys{at.b, at.h, p.keys, any ? last : 0, {p.key_mask, p.keys}, 0};
+    Walk<ByMask> keys{.b = at.b,
+                      .h = at.h,
+                      .count = p.keys,
+                      .end = any ? last : 0,
+                      .part = {p.key_mask, p.keys},
+                      .first = 0};
     float sums[D / 8][4] = {};
     std::uint32_t queries[D / 16][4] = {}, grads[D / 16][4] = {};
     Numbers mine[2] = {};
@@ -196,14 +214,19 @@ __global__ void __launch_bounds__(128)
   for (std::int64_t index = blockIdx.x; index < count; index += gridDim.x) {
     const Piece at(index, p.keys, p.heads);
     const std::int64_t length = padded(p.queries);
-    Walk<ByMask> seen{at.b, at.h, p.keys, at.first + tile, {p.key_mask, p.keys}, at.first};
+    Walk<ByMask> seen{.b = at.b,
+                      .h = at.h,
+                      .count = p.keys,
+                      .end = at.first + tile,
+                      .part = {p.key_mask, p.keys},
+                      .first = at.first};
     const bool any = seen.find();
-    Walk<ByNumbers> queries{at.b,
-                            at.h,
-                            p.queries,
-                            any ? p.queries : 0,
-                            {numbers, p.heads, length},
-                            p.causal ? at.first : 0};  // tiles are of one size
+    Walk<ByNumbers> queries{.b = at.b,
+                            .h = at.h,
+                            .count = p.queries,
+                            .end = any ? p.queries : 0,
+                            .part = {numbers, p.heads, length},
+                            .first = p.causal ? at.first : 0};  // tiles are of one size
     float key_sums[D / 8][4] = {}, value_sums[D / 8][4] = {};
     std::uint32_t keys[D / 16][4] = {}, values[D / 16][4] = {};
     const auto start_own = [&] {

@@ -128,8 +128,15 @@ void batch_norm_backward(Queue& queue, T* dx, T* dgamma, T* dbeta, const T* dy, 
          dim3(256), 0, queue, dgamma, dbeta, sums.data(), scale, channels);
   if (dx == nullptr) return;
   channel_map(queue,
-              InputGradient<T>{dy, x, mean, scale, gamma, dgamma, dbeta,
-                               static_cast<T>(outer * inner), constant},
+              InputGradient<T>{.dy = dy,
+                               .x = x,
+                               .mean = mean,
+                               .scale = scale,
+                               .gamma = gamma,
+                               .dgamma = dgamma,
+                               .dbeta = dbeta,
+                               .n = static_cast<T>(outer * inner),
+                               .constant = constant},
               dx, outer, channels, inner);
 }
 template <class T>

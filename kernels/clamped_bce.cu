@@ -2,6 +2,7 @@
 /// (p − y)/max(p·(1 − p), 1e-12)/n (include/tandem/wtal/rivals/losses.hpp). Both are formulas of the
 /// engine of losses.
 #include "losses.cuh"
+#include "tandem/formula/clamped_bce.hpp"
 
 namespace tandem_kernels {
 
@@ -10,18 +11,14 @@ namespace formula = tandem::formula;
 template <class T>
 struct ClampedBce {
   const T *p, *y;
-  static __device__ T clamped(T x) { return x < T(-100) ? T(-100) : x; }
-  __device__ T operator()(std::int64_t i) const {
-    return -(y[i] * clamped(formula::log(p[i])) + (1 - y[i]) * clamped(formula::log1p(-p[i])));
-  }
+  __device__ T operator()(std::int64_t i) const { return formula::ClampedBce()(p[i], y[i]); }
 };
 template <class T>
 struct ClampedBceGradient {
   const T *p, *y;
   T count;
   __device__ T operator()(std::int64_t i) const {
-    const T spread = (1 - p[i]) * p[i], least = T(1e-12F);
-    return (p[i] - y[i]) / (spread < least ? least : spread) / count;
+    return formula::ClampedBceGradient()(p[i], y[i]) / count;
   }
 };
 

@@ -160,21 +160,21 @@ void conv3d_forward(Queue& queue, Precision precision, T* y, const T* x, const T
                     const T* bias, bool relu, const Window3d& window, std::int64_t samples,
                     std::int64_t in, std::int64_t out, std::int64_t groups) {
   const std::int64_t positions = window.outputs(), k = in * window.taps();
-  const ImplicitProduct<T> product{y,
-                                   weight,
-                                   bias,
-                                   positions,
-                                   k,
-                                   out,
-                                   samples * positions,
-                                   k,
-                                   1,
-                                   k,
-                                   relu,
-                                   groups,
-                                   out * positions,
-                                   out * k,
-                                   in * window.inputs()};
+  const ImplicitProduct<T> product{.to = y,
+                                   .a = weight,
+                                   .bias = bias,
+                                   .to_step = positions,
+                                   .a_step = k,
+                                   .m = out,
+                                   .n = samples * positions,
+                                   .k = k,
+                                   .slices = 1,
+                                   .slice_rows = k,
+                                   .relu = relu,
+                                   .groups = groups,
+                                   .to_group = out * positions,
+                                   .a_group = out * k,
+                                   .right_group = in * window.inputs()};
   const TapsOfOutputs<T> taps{x, {window, in, out, groups}};
   if constexpr (std::is_same_v<T, float>) {
     if (precision == Precision::bfloat16) return conv3d_in_bfloat16(queue, product, taps);
@@ -192,11 +192,23 @@ void conv3d_input_gradient(Queue& queue, T* dx, const T* dz, const T* weight,
                            std::int64_t out, std::int64_t groups) {
   const std::int64_t positions = window.inputs(), k = out * window.taps();
   if (!window.is_pointwise() || groups > 1) {
-    return implicit_product(
-        queue,
-        ImplicitProduct<T>{dx, weight, nullptr, positions, window.taps(), in, samples * positions,
-                           k, 1, k, false, groups, in * positions, in * k, out * window.outputs()},
-        OutputsOfInputs<T>{dz, {window, in, out, groups}});
+    return implicit_product(queue,
+                            ImplicitProduct<T>{.to = dx,
+                                               .a = weight,
+                                               .bias = nullptr,
+                                               .to_step = positions,
+                                               .a_step = window.taps(),
+                                               .m = in,
+                                               .n = samples * positions,
+                                               .k = k,
+                                               .slices = 1,
+                                               .slice_rows = k,
+                                               .relu = false,
+                                               .groups = groups,
+                                               .to_group = in * positions,
+                                               .a_group = in * k,
+                                               .right_group = out * window.outputs()},
+                            OutputsOfInputs<T>{dz, {window, in, out, groups}});
   }
   gemm<T, T>(queue, Precision::full, Trans::yes, Trans::no, in, positions, out, weight, in, 0, dz,
              positions, out * positions, dx, positions, in * positions, samples, nullptr);
@@ -213,12 +225,23 @@ void conv3d_weight_gradient(Queue& queue, T* dw, const T* dz, const T* x, const 
   const std::int64_t slices = wanted < most ? wanted : most > 0 ? most : 1;
   const std::int64_t weights = groups * out * columns;
   const Scratch<T> parts(queue, slices > 1 ? slices * weights : 0);
-  implicit_product(
-      queue,
-      ImplicitProduct<T>{slices > 1 ? parts.data() : dw, dz, nullptr, columns, window.outputs(),
-                         out, columns, k, slices, (k + slices - 1) / slices, false, groups,
-                         out * columns, out * window.outputs(), in * window.inputs()},
-      OutputsOfTaps<T>{x, {window, in, out, groups}});
+  implicit_product(queue,
+                   ImplicitProduct<T>{.to = slices > 1 ? parts.data() : dw,
+                                      .a = dz,
+                                      .bias = nullptr,
+                                      .to_step = columns,
+                                      .a_step = window.outputs(),
+                                      .m = out,
+                                      .n = columns,
+                                      .k = k,
+                                      .slices = slices,
+                                      .slice_rows = (k + slices - 1) / slices,
+                                      .relu = false,
+                                      .groups = groups,
+                                      .to_group = out * columns,
+                                      .a_group = out * window.outputs(),
+                                      .right_group = in * window.inputs()},
+                   OutputsOfTaps<T>{x, {window, in, out, groups}});
   if (slices > 1) {
     launch("add_slices", add_slices_kernel<T>, dim3(blocks_for(weights, 256)), dim3(256), 0, queue,
            dw, parts.data(), slices, weights);

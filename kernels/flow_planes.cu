@@ -79,7 +79,11 @@ void flow_planes(Queue& queue, T* to, const T* from, const FlowJob& job) {
   }
   std::int64_t place = 0, weight = 0;
   const auto table = [&](const FlowAxis& axis) {
-    FlowTable<double> out{nullptr, nullptr, nullptr, axis.first, axis.taps.width};
+    FlowTable<double> out{.begin = nullptr,
+                          .taps = nullptr,
+                          .weights = nullptr,
+                          .first = axis.first,
+                          .width = axis.taps.width};
     if (axis.identity) return out;
     out.begin = places_there.device_data() + place;
     out.taps = out.begin + job.crop;

@@ -6,7 +6,7 @@
 /// By thresholds bound by memory, by rank bound by the barriers of the sort.
 
 #include "sort.cuh"
-#include "tandem/formula/number.hpp"
+#include "tandem/formula/label_logit.hpp"
 #include "tandem/wtal/train/teaching_options.hpp"
 
 namespace tandem_kernels {
@@ -14,11 +14,7 @@ namespace tandem_kernels {
 using tandem::wtal::PseudoLabelOptions;
 using tandem::wtal::PseudoLabelRule;
 
-/// log(x/(1 − x)) inside of what a float can tell from 0 and 1.
-__host__ __device__ inline double label_logit(double x) {
-  const double low = 0x1p-25, high = 1 - 0x1p-25, inside = x < low ? low : x > high ? high : x;
-  return tandem::formula::log(inside) - tandem::formula::log1p(-inside);
-}
+using tandem::formula::label_logit;
 
 /// p against the thresholds above and below; NaN is neither.
 __device__ inline std::int32_t label_between(double p, double below, double above) {

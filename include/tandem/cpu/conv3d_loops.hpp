@@ -121,16 +121,16 @@ struct ConvShape {
   /// The same for the loops in cpu/.
   cpu::Conv3dShape cpu_shape() const {
     const Window3d& w = window;
-    return {samples,
-            in,
-            w[0].in,
-            w[1].in,
-            w[2].in,
-            out,
-            {w[0].kernel, w[1].kernel, w[2].kernel},
-            {w[0].stride, w[1].stride, w[2].stride},
-            {w[0].front, w[1].front, w[2].front},
-            {w[0].back, w[1].back, w[2].back}};
+    return {.n = samples,
+            .channels = in,
+            .depth = w[0].in,
+            .height = w[1].in,
+            .width = w[2].in,
+            .out_channels = out,
+            .kernel = {w[0].kernel, w[1].kernel, w[2].kernel},
+            .stride = {w[0].stride, w[1].stride, w[2].stride},
+            .pad_front = {w[0].front, w[1].front, w[2].front},
+            .pad_back = {w[0].back, w[1].back, w[2].back}};
   }
 };
 

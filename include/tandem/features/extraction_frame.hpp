@@ -35,7 +35,14 @@ struct ExtractionFrame {
 /// Seconds of each stage, counted by several threads.
 struct StageClock {
   std::atomic<double> decode{0}, prepare{0}, flow{0}, i3d_rgb{0}, i3d_flow{0}, clip{0};
-  StageSeconds read() const { return {decode, prepare, flow, i3d_rgb, i3d_flow, clip}; }
+  StageSeconds read() const {
+    return {.decode = decode,
+            .prepare = prepare,
+            .flow = flow,
+            .i3d_rgb = i3d_rgb,
+            .i3d_flow = i3d_flow,
+            .clip = clip};
+  }
 };
 
 /// Adds the time of its life, of `threads` threads, to a counter.

@@ -121,13 +121,13 @@ inline Tensor<float> preprocess_flow(const Tensor<float>& flow,
     return detail::FlowAxis(in, resized, io::detail::crop_axis(resized, crop).first, crop,
                             options.filter);
   };
-  const detail::FlowJob job{count,
-                            height,
-                            width,
-                            crop,
-                            options.bound,
-                            axis(height, to_size.height),
-                            axis(width, to_size.width)};
+  const detail::FlowJob job{.count = count,
+                            .height = height,
+                            .width = width,
+                            .crop = crop,
+                            .bound = options.bound,
+                            .rows = axis(height, to_size.height),
+                            .columns = axis(width, to_size.width)};
   detail::flow_planes(device, out.mutable_device_data(), given.device_data(), job);
   return out;
 }

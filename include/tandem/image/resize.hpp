@@ -279,8 +279,16 @@ struct ImageBatch {
               std::int64_t stride) const {
     if (count == 0 || rows.count == 0 || columns.count == 0) return;
     resize_images(images.device(), to.mutable_device_data() + place, images.device_data(),
-                  ResizeJob{height, width, channels, std::move(rows), std::move(columns), top, left,
-                            count, step, stride});
+                  ResizeJob{.height = height,
+                            .width = width,
+                            .channels = channels,
+                            .rows = std::move(rows),
+                            .columns = std::move(columns),
+                            .top = top,
+                            .left = left,
+                            .count = count,
+                            .step = step,
+                            .stride = stride});
   }
   /// The shape of the batch with other sizes.
   Shape shape(std::int64_t rows, std::int64_t columns, std::int64_t depth) const {

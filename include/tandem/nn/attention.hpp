@@ -119,12 +119,7 @@ class MultiHeadAttention final : public Module<T> {
   /// Queries (0), keys (1) or values (2) alone.
   Tensor<T> project(const Tensor<T>& x, std::int64_t part) const {
     const std::int64_t width = in_proj_bias.size(0) / 3, begin = part * width, end = begin + width;
-    const Tensor<T> b = in_proj_bias.slice(0, begin, end);
-    if constexpr (std::is_same_v<T, float>) {
-      if (in_proj_weight.is_bfloat16())
-        return linear_bf16(x, in_proj_weight.bf16().slice(0, begin, end), b);
-    }
-    return linear(x, in_proj_weight.tensor().slice(0, begin, end), b);
+    return in_proj_weight.multiply_rows(x, begin, end, in_proj_bias.slice(0, begin, end));
   }
   /// (B, T, width) → (B, heads, T, d), and back.
   Tensor<T> in_heads(const Tensor<T>& x) const {

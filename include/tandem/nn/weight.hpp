@@ -36,6 +36,16 @@ class Weight final : public Matrix<T> {
                : linear(x, rows(this->tensor()), bias, activation, residual);
   }
 
+  /// x·W[begin:end]ᵀ + b, by some rows of the weight: as it is kept, but not packed, since a packed copy
+  /// is of the whole.
+  Tensor<T> multiply_rows(const Tensor<T>& x, std::int64_t begin, std::int64_t end,
+                          const Tensor<T>& bias) const {
+    if constexpr (std::is_same_v<T, float>) {
+      if (this->is_bfloat16()) return linear_bf16(x, rows(this->bf16()).slice(0, begin, end), bias);
+    }
+    return linear(x, rows(this->tensor()).slice(0, begin, end), bias);
+  }
+
   /// Makes the copy in the order in which products read it (ops/linear_packed.hpp), in the form that
   /// the weight has now. The original stays; in a mapped file it gives its memory back until it is
   /// read again. A weight that is changed or replaced afterwards is multiplied by as it is, unpacked.

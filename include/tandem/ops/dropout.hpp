@@ -151,12 +151,12 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> dropout(const Tensor<T>& x, dou
   const double threshold = p * 0x1p32;
   const std::uint64_t blocks = static_cast<std::uint64_t>((x.numel() + 3) / 4);
   const detail::DropoutMask mask{
-      random.seed(),
-      random.stream(),
-      random.take(blocks),
-      threshold < 0x1p32 - 1 ? static_cast<std::uint32_t>(threshold) : 0xffffffffu,
-      1 / (1 - p),
-      x.device().is_cuda() ? random.key_in_memory() : nullptr};
+      .seed = random.seed(),
+      .stream = random.stream(),
+      .position = random.take(blocks),
+      .threshold = threshold < 0x1p32 - 1 ? static_cast<std::uint32_t>(threshold) : 0xffffffffu,
+      .scale = 1 / (1 - p),
+      .key = x.device().is_cuda() ? random.key_in_memory() : nullptr};
   return autograd::record(
       "dropout", detail::apply_dropout(mask, x),
       [mask](const Tensor<T>& dy, autograd::Needs) {

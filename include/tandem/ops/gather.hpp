@@ -24,13 +24,13 @@ inline IndexedLoop indexed_loop(const Tensor<std::int64_t>& index, const Shape& 
   Shape shape = index.shape();
   Strides strides[3] = {contiguous_strides(shape), index.strides(), far_strides};
   strides[2][dim] = 0;
-  IndexedLoop out{make_loop<3>(shape, strides),
-                  {},
-                  shape[dim],
-                  strides[0][dim],
-                  strides[1][dim],
-                  far_strides[dim],
-                  far_shape[dim]};
+  IndexedLoop out{.all = make_loop<3>(shape, strides),
+                  .columns = {},
+                  .length = shape[dim],
+                  .near_step = strides[0][dim],
+                  .index_step = strides[1][dim],
+                  .far_step = far_strides[dim],
+                  .n = far_shape[dim]};
   shape.erase(dim);
   for (Strides& s : strides) s.erase(dim);
   out.columns = make_loop<3>(shape, strides);

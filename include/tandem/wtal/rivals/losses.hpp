@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tandem/formula/clamped_bce.hpp"
 #include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/clamp.hpp"
 #include "tandem/ops/matmul.hpp"
@@ -51,15 +52,11 @@ namespace detail {
 
 template <class T>
 void clamped_bce_on_cpu(T* loss, T* gradient, const T* p, const T* y, std::int64_t n) {
-  const T least = T(1e-12F);  // a float in the public code, whatever p is
   const double count = static_cast<double>(n);
   double total = 0;
   for (std::int64_t i = 0; i < n; ++i) {
-    const double one = static_cast<double>(p[i]), label = static_cast<double>(y[i]);
-    total -= label * std::max(__builtin_log(one), -100.0) +
-             (1 - label) * std::max(__builtin_log1p(-one), -100.0);
-    gradient[i] =
-        T(static_cast<double>((p[i] - y[i]) / std::max((T(1) - p[i]) * p[i], least)) / count);
+    total += formula::ClampedBce()(static_cast<double>(p[i]), static_cast<double>(y[i]));
+    gradient[i] = T(static_cast<double>(formula::ClampedBceGradient()(p[i], y[i])) / count);
   }
   *loss = T(total / count);
 }

@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "tandem/formula/label_logit.hpp"
 #include "tandem/ops/parts/common.hpp"
 #include "tandem/tensor/factory.hpp"
 #include "tandem/tensor/finite.hpp"
@@ -80,11 +81,7 @@ class LabelRule {
         "the warm-up, it is ",
         share);
     sort(p);
-    // A float that was rounded to 0 or 1 has a logit of ±17, as far as a float can tell.
-    const auto logit = [](double x) {
-      const double inside = std::clamp(x, 0x1p-25, 1 - 0x1p-25);
-      return std::log(inside) - std::log1p(-inside);
-    };
+    const auto logit = [](double x) { return formula::label_logit(x); };
     const auto count = order_.size();
     const auto k = std::max<std::size_t>(
         2, static_cast<std::size_t>(std::llround(share * static_cast<double>(count))));
