@@ -341,6 +341,17 @@ Tensor<T> with_dense_rows(const Tensor<T>& x) {
   return x.size(-1) <= 1 || x.strides().back() == 1 ? x : x.contiguous();
 }
 
+/// Throws unless q (…, T_q, d), k and v (…, T_k, d) fit each other, with up to two dimensions before.
+template <class T>
+void require_heads(const char* op, const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {
+  const int r = q.rank();
+  bool fits =
+      r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
+  for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
+  TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
+               q.shape(), ", ", k.shape(), " and ", v.shape());
+}
+
 /// Checks and densifies a mask for (B, n) of what `of` says; undefined stays undefined.
 inline Tensor<bool> checked_mask(const char* op, const char* of, const Tensor<bool>& mask,
                                  std::int64_t batch, std::int64_t n) {
@@ -385,12 +396,8 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> scaled_dot_product_attention(
   detail::require_given_or_none(op, "key_mask", options.key_mask, "query_mask", options.query_mask);
   detail::require_same_device(op, q, k, v, options.key_mask, options.query_mask);
   detail::require_kernels(op, q, detail::attention_forward<T>, detail::attention_backward<T>);
+  detail::require_heads(op, q, k, v);
   const int r = q.rank();
-  bool fits =
-      r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
-  for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
-  TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
-               q.shape(), ", ", k.shape(), " and ", v.shape());
   const std::int64_t d = q.size(-1), batch = r > 2 ? q.shape()[0] : 1;
   const Tensor<bool> mask = detail::checked_mask(op, "key", options.key_mask, batch, k.size(-2)),
                      wanted =

@@ -67,12 +67,8 @@ requires(!std::is_same_v<T, bfloat16>) Tensor<T> biased_attention(
   detail::require_defined(op, "q", q, "k", k, "v", v);
   detail::require_given_or_none(op, "bias", bias, "key_mask", options.key_mask);
   detail::require_same_device(op, q, k, v, bias, options.key_mask);
+  detail::require_heads(op, q, k, v);
   const int r = q.rank();
-  bool fits =
-      r >= 2 && r <= 4 && k.rank() == r && k.shape() == v.shape() && q.size(-1) == k.size(-1);
-  for (int dim = 0; fits && dim < r - 2; ++dim) fits = q.shape()[dim] == k.shape()[dim];
-  TANDEM_CHECK(fits && q.size(-1) > 0, op, "expected q (…, T_q, d), k and v (…, T_k, d), got ",
-               q.shape(), ", ", k.shape(), " and ", v.shape());
   const std::int64_t queries = q.size(-2), keys = k.size(-2), batch = r > 2 ? q.size(0) : 1;
   TANDEM_CHECK(!options.key_mask.defined() || (options.key_mask.shape() == Shape{batch, keys}), op,
                "the key mask has shape ",
