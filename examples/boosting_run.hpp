@@ -124,7 +124,7 @@ class Run {
     return trainer_->step(batch.i3d, batch.labels, batch.valid, sentences(crops));
   }
 
-  /// What TSM alone finds in the test videos, by CO2-Net's rule. `visit(v)` before each. [rivals §5, C]
+  /// What TSM alone finds in the test videos, by CO2-Net's rule. `visit(v)` before each. [method §11, C]
   template <class Visit>
   DetectionSet detect(Visit&& visit) {
     const nn::Evaluating<float> evaluating{tsm_.get()};

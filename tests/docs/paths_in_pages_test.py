@@ -2,7 +2,9 @@
 
 A path stands between backquotes, in a link or in an #include, and is written from the repository's root, from
 include/tandem, or from the page's own folder; a name alone is that of some file. <…>, * and {a,b} are patterns,
-examples/NAME is a program. In docs/architecture.md whatever ends in a slash is a folder; elsewhere it may be a user's."""
+examples/NAME is a program. In docs/architecture.md whatever ends in a slash is a folder; elsewhere it may be a user's.
+
+The same of sections: where a comment or a page says [word §n], or `word.md` §n, docs/word.md has a section n."""
 
 import itertools
 import pathlib
@@ -58,8 +60,26 @@ def named(page):
                     yield number, word
 
 
+def sections():
+    """(file, line, word, number) of every section of a page of docs/ that a comment or a page points to."""
+    sources = [p for top in sorted(TOP) for p in sorted((ROOT / top).rglob("*"))
+               if p.suffix.lstrip(".") in (*SOURCES, "txt") and p.is_file()]
+    for path in [ROOT / "README.md", *sources]:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for word, cited in re.findall(r"\[([a-z][a-z_]*) ((?:§\d+(?:, (?=§))?)+)", line):
+                yield from ((path, number, word, section) for section in re.findall(r"\d+", cited))
+            for word, section in re.findall(r"([a-z_]+)\.md`?\)?,? §(\d+)", line):
+                yield path, number, word, section
+
+
 def main():
     wrong, count = [], 0
+    cited = 0
+    for path, number, word, section in sections():
+        cited += 1
+        page = ROOT / "docs" / f"{word}.md"
+        if not page.is_file() or not re.search(rf"^## {section} ", page.read_text(), re.MULTILINE):
+            wrong.append(f"{path.relative_to(ROOT)}:{number}: docs/{word}.md has no section {section}")
     for page in PAGES:
         for number, text in named(page):
             for path in variants(text):
@@ -69,7 +89,7 @@ def main():
                     wrong.append(f"{name}:{number}: there is no {path}")
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"{count} paths in {len(PAGES)} pages exist")
+    print(f"{count} paths in {len(PAGES)} pages and {cited} sections exist")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #pragma once
 /// Word vectors from a text file as GloVe publishes them, and the words of class names and of the
-/// sentences that Boosting-WTAL completes.                                         [rivals §5, C, R]
+/// sentences that Boosting-WTAL completes.                                        [method §11, C, R]
 
 #include <algorithm>
 #include <charconv>

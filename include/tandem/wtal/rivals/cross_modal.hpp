@@ -1,6 +1,6 @@
 #pragma once
 /// The cross-modal consensus module of CO2-Net and its variant with an auto-encoder, that of
-/// Boosting-WTAL.                                                               [rivals §2, §5, C]
+/// Boosting-WTAL.                                                             [method §10, §11, C]
 
 #include <cstdint>
 #include <vector>
@@ -89,7 +89,7 @@ struct CrossModalOutput {
 /// With an auto-encoder (Boosting-WTAL):
 ///   e = Drop(.5)(LReLU(.2)(Conv₃(aux))), d = Drop(.5)(LReLU(.2)(Conv₃(e))), l is of e, and
 ///   r = sigmoid(l⊙cos(l_t, g))⊙main; with gated_main main is sigmoid(g)⊙main there and behind.
-///   main (B, T, stream), aux (B, T, aux); a (B, T, 1), r and d (B, T, stream).      [rivals §2, §5, C]
+///   main (B, T, stream), aux (B, T, aux); a (B, T, 1), r and d (B, T, stream).    [method §10, §11, C]
 /// The public codes have aux = stream; another number of columns is a reading.
 /// Padded frames (valid (B, T) false) enter the convolutions as zeros and the mean over time not at
 /// all; without `valid` all frames are real.  (reading)
