@@ -89,9 +89,9 @@ inline Tensor<std::uint8_t> render_clip(const Moment& m) {
 inline Tensor<float> flow_of(const Tensor<std::uint8_t>& frames) {
   const flow::TvL1Options options = flow_options();
   std::vector<Tensor<float>> out;
-  Tensor<std::uint8_t> before = flow::rgb_to_gray(frames.select(0, 0).contiguous());
+  Tensor<std::uint8_t> before = io::rgb_to_gray(frames.select(0, 0).contiguous());
   for (std::int64_t t = 1; t < frames.size(0); ++t) {
-    const Tensor<std::uint8_t> now = flow::rgb_to_gray(frames.select(0, t).contiguous());
+    const Tensor<std::uint8_t> now = io::rgb_to_gray(frames.select(0, t).contiguous());
     out.push_back(flow::tvl1(before, now, options));
     before = now;
   }

@@ -74,7 +74,7 @@ class DeviceFrames {
 
     const io::ImageSize size = io::resized_size(pictures.size(1), pictures.size(2), o_.flow_size);
     Tensor<std::uint8_t> gray =
-        flow::rgb_to_gray(io::resize(pictures, size.height, size.width, o_.i3d.filter));
+        io::rgb_to_gray(io::resize(pictures, size.height, size.width, o_.i3d.filter));
     if (held_) {
       gray = cat(std::vector<Tensor<std::uint8_t>>{held_gray_.unsqueeze(0), gray}, 0);
       frames.insert(frames.begin(), std::move(*held_));

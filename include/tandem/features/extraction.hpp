@@ -41,6 +41,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
+using cpu::BoundedQueue, cpu::OrderedStage, cpu::StageThread, cpu::ThreadBudget;
+
 /// The frozen networks; a stream without one is not extracted. Each runs on the device that it is on.
 /// Where all are on one GPU, frames are resized and flow is computed there, else on the CPU.
 struct FeatureEncoders {
