@@ -7,35 +7,18 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+sys.dont_write_bytecode = True
+import cpp_comments  # noqa: E402
+from make_math_index import Header  # noqa: E402
+from op_parts import KERNELS_OF  # noqa: E402
+
 HEADERS = ROOT / "include" / "tandem"
 MANY_TIMES = {"cpu/gemm_micro_body.hpp"}  # included once for each instruction set, empty on its own
 FAMILIES = {  # headers of several ops that share all but one expression or one layout
     "arithmetic": ["add", "sub", "mul", "div", "neg"],
-    "attention": ["scaled_dot_product_attention"],
-    "compare": ["eq", "ne", "lt", "le", "gt", "ge"],
-}
-KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
-    "adam": "optim/adam.hpp",
-    "clamped_bce": "wtal/rivals/losses.hpp",
-    "clip_grad": "optim/clip_grad.hpp",
-    "column_sums": "cpu/column_sums.hpp",
-    "copy": "tensor/device_copy.hpp",
-    "flow_planes": "i3d/preprocess.hpp",
-    "graph": "cuda/graph.hpp",
-    "gray": "image/gray.hpp",
-    "label_memory": "wtal/train/label_memory.hpp",
-    "levels": "image/levels.hpp",
-    "log_odds": "wtal/rivals/log_odds.hpp",
-    "loss_fb": "wtal/train/contrast.hpp",
-    "loss_kd": "wtal/train/losses.hpp",
-    "memory": "tensor/device.hpp",
-    "runtime": "tensor/device.hpp",
-    "pseudo_labels": "wtal/train/pseudo_labels.hpp",
-    "resize": "image/resize.hpp",
-    "saved_gradient": "wtal/train/saved_gradient.hpp",
-    "sgd": "optim/sgd.hpp",
-    "topk_mean": "wtal/train/losses.hpp",
-    "tvl1": "flow/tvl1.hpp",
+    "attention": ["scaled_dot_product_attention", "self_attention"],
+    "compare": ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"],
 }
 SOURCES = ("include", "kernels", "src", "examples", "tests", "benchmarks")
 BARE = re.compile(r"(?<![\w:.>])(?:u?int(?:8|16|32|64)_t|size_t|ptrdiff_t|u?intptr_t|(?:move|exchange)(?=\())\b")
@@ -56,12 +39,15 @@ for top in SOURCES:
             for bare in BARE.findall(code):
                 wrong.append(f"{source.relative_to(ROOT)}:{number}: {bare} without std::")
 
-for header in sorted((HEADERS / "ops").glob("*.hpp")):
-    names = re.match(r"/// ([\w, ]+?)(?: — |  )", header.read_text().split("\n", 2)[1])
-    names = names[1].split(", ") if names else []
-    expected = FAMILIES.get(header.stem, names[:1] if names[:1] == [header.stem] else [header.stem])
-    if names[:len(expected)] != expected:
-        wrong.append(f"ops/{header.name}: expected to open with /// {', '.join(expected)} —")
+# Every op is one that its header's first lines describe, so that docs/math_index.md has a row for it.
+for header in (Header(path) for path in sorted((HEADERS / "ops").glob("*.hpp"))):
+    described = [name for names, _ in header.entries for name in names]
+    expected = FAMILIES.get(header.path.stem, [header.path.stem])
+    if described[:len(expected)] != expected:
+        wrong.append(f"ops/{header.path.name}: expected to open with /// {', '.join(expected)} —")
+    public = {d.name for d in cpp_comments.header_of(header.path, header.path.name).found if d.kind == "function"}
+    wrong += [f"ops/{header.path.name}: {name} is not among the names that its first lines describe"
+              for name in sorted(public - set(described)) if not name.startswith("operator")]
 
 for kernel in sorted((ROOT / "kernels").glob("*.cu")):
     stem = kernel.stem.removesuffix("_mma")  # tensor cores' kernels of the same op
