@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes what lists all ops: docs/math_index.md, every public op with its formula, its gradient, the lines of its
 forward and of its backward, its CUDA kernels, its test and its source; the tables of docs/cuda.md, which ops a GPU has for
-which element types; and include/tandem/ops.hpp, which includes them. `--check` fails when one of them differs from the
-sources, line numbers included, or a cell is empty.
+which element types; include/tandem/ops.hpp, which includes them; and the lists of include/tandem/compiled.hpp. `--check`
+fails when one of them differs from the sources, line numbers included, or a cell is empty.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 
+import compiled_ops
 import op_parts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -276,7 +277,8 @@ def main():
         print("docs/math_index.md has empty cells: " + "; ".join(empty), file=sys.stderr)
     failed = bool(empty)
     for name, content in (("docs/math_index.md", text), ("docs/cuda.md", cuda_page()),
-                          ("include/tandem/ops.hpp", umbrella())):
+                          ("include/tandem/ops.hpp", umbrella()),
+                          ("include/tandem/compiled.hpp", compiled_ops.updated(all_ops()))):
         target = ROOT / name
         if target.exists() and target.read_text() == content:
             continue

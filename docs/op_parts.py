@@ -92,6 +92,21 @@ def alias(text, name):
     return match[1] if match else name
 
 
+def family(header):
+    """The kind of an op that no list places: what it is made of says which."""
+    included = set(re.findall(r'#include "tandem/([\w/]+)\.hpp"', header.text))
+    if header.path.stem.endswith("_loss") or "ops/parts/loss_reduction" in included:
+        return "losses"
+    if any(name.startswith(("cpu/window", "cpu/gemm", "cpu/attention", "cpu/conv", "ops/parts/volume", "ops/matmul", "ops/linear",
+                            "ops/conv", "ops/attention")) for name in included):
+        return "products"
+    if re.search(r"saving_(?:in|out)put<|detail::map\(", header.text):
+        return "elementwise"
+    if "const Tensor<std::int64_t>&" in header.text:
+        return "indexing"
+    return "reductions"
+
+
 def list_of(words):
     """a, b and c"""
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)

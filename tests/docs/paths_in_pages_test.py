@@ -11,13 +11,15 @@ import pathlib
 import re
 import sys
 
+import op_page
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = ("hpp", "cpp", "cu", "cuh", "py", "cmake", "sh", "md", "html", "h", "in")
 TOP = {p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "build"}
 NAMES = {p.name for top in TOP for p in (ROOT / top).rglob("*")} | {p.name for p in ROOT.iterdir()}
 # What a page asks its reader to write.
-TO_BE_WRITTEN = {"docs/adding_an_op.md": {"include/tandem/formula/cube.hpp", "tandem/formula/cube.hpp", "kernels/cube.cu"}}
+TO_BE_WRITTEN = {"docs/adding_an_op.md": {name.removeprefix(prefix) for name in op_page.files() for prefix in ("", "include/")}}
 
 
 def variants(path):
