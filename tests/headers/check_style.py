@@ -55,6 +55,14 @@ for kernel in sorted((ROOT / "kernels").glob("*.cu")):
     if not (HEADERS / caller).is_file():
         wrong.append(f"kernels/{kernel.name}: there is no include/tandem/{caller}")
 
+# The table of the other kernels in docs/architecture.md.
+table = re.findall(r"^\| `([\w/]+)/` \| ((?:`\w+`(?:, )?)+) \|$", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+told = {name: folder for folder, names in table for name in re.findall(r"\w+", names)}
+for name in sorted(KERNELS_OF.keys() | told.keys()):
+    folder = KERNELS_OF.get(name, "").rpartition("/")[0]
+    if told.get(name, "") != folder:
+        wrong.append(f"docs/architecture.md: kernels/{name}.cu is called from {folder or 'no'}/, the table says {told.get(name, 'nothing')}")
+
 if wrong:
     sys.exit("\n".join(wrong))
 print("headers open with what they are, standard names have std::, ops and kernels their stems")
