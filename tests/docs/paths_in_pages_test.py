@@ -4,7 +4,8 @@ A path stands between backquotes, in a link or in an #include, and is written fr
 include/tandem, or from the page's own folder; a name alone is that of some file. <…>, * and {a,b} are patterns,
 examples/NAME is a program. In docs/architecture.md whatever ends in a slash is a folder; elsewhere it may be a user's.
 
-The same of sections: where a comment or a page says [word §n], or `word.md` §n, docs/word.md has a section n."""
+The same of sections: where a comment or a page says [word §n], or `word.md` §n, docs/word.md has a section n; a link's #anchor
+is a heading of its page. And what docs/paper_to_code.md names as code is a word of the sources."""
 
 import itertools
 import pathlib
@@ -14,6 +15,10 @@ import sys
 import op_page
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+sys.dont_write_bytecode = True
+import api_site  # noqa: E402
+
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = ("hpp", "cpp", "cu", "cuh", "py", "cmake", "sh", "md", "html", "h", "in")
 TOP = {p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "build"}
@@ -74,8 +79,38 @@ def sections():
                 yield path, number, word, section
 
 
+def anchors():
+    """(page, line, target, anchor) of each link to a heading of a page; target "" is the page itself."""
+    for page in PAGES:
+        prose = re.sub(r"^```.*?^```", lambda m: "\n" * m[0].count("\n"), page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for number, line in enumerate(prose.splitlines(), 1):
+            for target, anchor in re.findall(r"\]\(([\w./-]*\.md|)#([^)\s]+)\)", line):
+                yield page, number, target, anchor
+
+
+def headings(page):
+    seen = {}
+    return {api_site.slug_of(title, seen) for title in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)}
+
+
+def missing_names():
+    """What docs/paper_to_code.md names in its last column that is no word of the sources."""
+    words = set()
+    for folder in ("include", "examples"):
+        for path in (ROOT / folder).rglob("*.[hc]pp"):
+            words |= set(re.findall(r"\w+", path.read_text()))
+    for number, line in enumerate((ROOT / "docs" / "paper_to_code.md").read_text().splitlines(), 1):
+        for name in re.findall(r"`([A-Za-z_]\w*(?:::\w+)*)`", line.rpartition(" | ")[2] if line.startswith("| ") else ""):
+            if not set(name.split("::")) <= words:
+                yield f"docs/paper_to_code.md:{number}: there is no {name} in the sources"
+
+
 def main():
-    wrong, count = [], 0
+    wrong, count = list(missing_names()), 0
+    for page, number, target, anchor in anchors():
+        there = page.parent / target if target else page
+        if there.is_file() and anchor not in headings(there):
+            wrong.append(f"{page.relative_to(ROOT)}:{number}: {there.relative_to(ROOT)} has no heading #{anchor}")
     cited = 0
     for path, number, word, section in sections():
         cited += 1

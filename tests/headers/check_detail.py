@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What stands in a namespace detail, or …_detail, is used in its own room of include/tandem only, save what OFFERED lists: the
-interface inside the house, which docs/architecture.md speaks of. Programs, sources and kernels are held to the same;
+interface between the layers, which docs/architecture.md speaks of. Programs, sources and kernels are held to the same;
 tests and benchmarks look where they must. usage: check_detail.py
 
 A name is a use where it is written after detail::, and, inside a namespace detail, where it stands bare."""
