@@ -1,5 +1,5 @@
-/// gray — grey bytes of coloured ones (include/tandem/image/gray.hpp): a thread has a pixel, whole numbers, so
-/// the CPU's bytes. Reads 3 bytes a pixel and writes one: bound by memory.
+/// gray — grey bytes of coloured ones (include/tandem/image/gray.hpp): a thread has a pixel, whole
+/// numbers, so the CPU's bytes. Reads 3 bytes a pixel and writes one: bound by memory.
 
 #include "common.cuh"
 #include "tandem/image/gray.hpp"

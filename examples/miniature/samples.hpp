@@ -1,6 +1,7 @@
 #pragma once
-/// What the encoders of the miniature are trained on: clips and captioned pictures of people who handle
-/// objects in any of the thirty ways, drawn one by one from a seed. No video of a world is among them.
+/// What the encoders of the miniature are trained on: clips and captioned pictures of people who
+/// handle objects in any of the thirty ways, drawn one by one from a seed. No video of a world is
+/// among them.
 
 #include <algorithm>
 #include <cstdint>
@@ -98,9 +99,9 @@ inline Tensor<float> flow_of(const Tensor<std::uint8_t>& frames) {
   return stack(out, 0);
 }
 
-/// What somebody would write under a picture. People name what they see, and sometimes more than that:
-/// the motion with probability 0.6 in the core of an episode, 0.5 around it, 0.35 where the object only
-/// lies there.
+/// What somebody would write under a picture. People name what they see, and sometimes more than
+/// that: the motion with probability 0.6 in the core of an episode, 0.5 around it, 0.35 where the
+/// object only lies there.
 inline std::string caption(const Moment& m, Generator random) {
   const Pair what = pair(m.pair);
   const double named = m.stage == Stage::core ? 0.6 : m.stage == Stage::around ? 0.5 : 0.35;

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What no compiler holds: every header says first what it is, standard names have their std::, and the files of ops and
-kernels are named as docs/architecture.md says. usage: check_style.py"""
+"""What no compiler holds: every header says first what it is, standard names have their std::, lines have 100 columns, and
+the files of ops and kernels are named as docs/architecture.md says. usage: check_style.py"""
 
 import pathlib
 import re
 import sys
+import unicodedata
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -21,6 +22,19 @@ FAMILIES = {  # headers of several ops that share all but one expression or one 
     "compare": ["eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"],
 }
 SOURCES = ("include", "kernels", "src", "examples", "tests", "benchmarks")
+COLUMNS = 100  # characters, not bytes; a mark over a letter (x̂) takes no column
+LONGER = {  # files with longer lines
+    "include/tandem/clip/config_rules.hpp": "a table, as JSON",
+    "include/tandem/tensor/config.hpp": "sentences of a static_assert",
+    "tests/examples/evaluate_test.cpp": "JSON",
+    "tests/examples/option_table_test.cpp": "JSON",
+    "tests/fuzz/targets_annotations.cpp": "JSON",
+    "tests/fuzz/targets_io.cpp": "JSON",
+    "tests/fuzz/targets_weights.cpp": "JSON",
+    "tests/wtal/datasets_test.cpp": "JSON",
+    "tests/wtal/weak_labels_test.cpp": "JSON",
+}
+UNWRAPPED = {"include/tandem/cuda/host_copy.hpp", "include/tandem/cuda/kernel.hpp", "include/tandem/wtal/train/trainer.hpp"}
 BARE = re.compile(r"(?<![\w:.>])(?:u?int(?:8|16|32|64)_t|size_t|ptrdiff_t|u?intptr_t|(?:move|exchange)(?=\())\b")
 
 wrong = []
@@ -30,16 +44,24 @@ for header in sorted(HEADERS.rglob("*.hpp")):
     if name not in MANY_TIMES and (first != "#pragma once" or not re.match(r"/// \S", second)):
         wrong.append(f"include/tandem/{name}: expected #pragma once and a line /// that says what the header is")
 
+long_files = set()
 for top in SOURCES:
     for source in sorted((ROOT / top).rglob("*")):
-        if source.suffix not in (".hpp", ".cpp", ".cu", ".cuh"):
+        if source.suffix not in (".hpp", ".cpp", ".cu", ".cuh", ".h"):
             continue
+        name = source.relative_to(ROOT).as_posix()
         for number, line in enumerate(source.read_text().split("\n"), 1):
+            if sum(not unicodedata.combining(c) for c in line) > COLUMNS:
+                long_files.add(name)
+                if name not in LONGER and name not in UNWRAPPED:
+                    wrong.append(f"{name}:{number}: longer than {COLUMNS} columns")
             code = re.sub(r'"(?:[^"\\]|\\.)*"', '""', line)
-            for bare in BARE.findall(code):
+            for bare in BARE.findall(code) if source.suffix != ".h" else ():
                 wrong.append(f"{source.relative_to(ROOT)}:{number}: {bare} without std::")
 
 # Every op is one that its header's first lines describe, so that docs/math_index.md has a row for it.
+wrong += [f"{name} is listed with longer lines, but has none" for name in sorted(LONGER.keys() - long_files)]
+
 for header in (Header(path) for path in sorted((HEADERS / "ops").glob("*.hpp"))):
     described = [name for names, _ in header.entries for name in names]
     expected = FAMILIES.get(header.path.stem, [header.path.stem])

@@ -1,5 +1,5 @@
 #pragma once
-/// The first stage of extraction: decoded frames, cut and resized for each stream.   [method §2, §9]
+/// The first stage of extraction: decoded frames, cut and resized for each stream.  [method §2, §9]
 ///
 ///   FrameSource source(options, {.rgb = true, .flow = true}, fps, clock,
 ///                      [&](io::VideoFrame& frame) { return reader.next(frame); });

@@ -1,6 +1,6 @@
 #pragma once
 /// VLC, the video-language completion of Boosting-WTAL: the frames that matter, weighted by their
-/// attention, must be enough to complete a sentence about the video.              [method §11, P, C]
+/// attention, must be enough to complete a sentence about the video.             [method §11, P, C]
 
 #include <cstdint>
 #include <vector>
@@ -156,8 +156,8 @@ struct VlcOptions {
   std::int64_t word_width = 300;   ///< of a word vector
   std::int64_t vocabulary = 8001;  ///< V: 0 and the frequent words
   double dropout = 0.1;            ///< of frames and words, before their projections
-  /// The code draws words to mask, and then overwrites the masked sequence by the plain one: what it
-  /// learns is the next word [C]. true: the masked sequence, with positions, is what the decoder
+  /// The code draws words to mask, and then overwrites the masked sequence by the plain one: what
+  /// it learns is the next word [C]. true: the masked sequence, with positions, is what the decoder
   /// reads  (reading of the text).
   bool real_masking = false;
 
