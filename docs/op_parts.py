@@ -61,13 +61,16 @@ def registered():
     def add(name, file, types):
         found.setdefault(name, (file, set()))[1].update(type_name(t) for t in types)
 
+    # What registers formulas for several types: bool register_maps() and its like.
+    maps = {m[1]: re.findall(r"map_on_gpu<F(?:<[\w:]+>)?, ([\w:]+), N>", m[2]) for m in re.finditer(
+        r"^bool (register_\w+)\(\) \{\n(.*?)^\}", (KERNELS / "map.cuh").read_text(), re.MULTILINE | re.DOTALL)}
     for path in sorted(KERNELS.glob("*.cu")):
         text = re.sub(r"//.*", "", path.read_text())
         for name, types in re.findall(r"TANDEM_KERNEL\((\w+),([^)]*)\)", text):
             add(name, path, types.split(","))
-        for formulas in re.findall(r"register_map(?:s|_templates)<\d, ([^()]*)>\(\)", text):
+        for name, formulas in re.findall(r"\b(register_\w+)<\d, ([^()]*)>\(\)", text):
             for formula in formulas.split(","):
-                add(alias(text, formula.strip()), path, ("float", "double", "bfloat16"))
+                add(alias(text, formula.strip()), path, maps[name])
         for formula, element in re.findall(r"&map_on_gpu<(\w+)[^,]*, ([\w:]+), \d>", text):
             add(formula, path, [element])
         # Functions of this file that register lists of formulas for a type, and what calls them.

@@ -34,6 +34,7 @@ LONGER = {  # files with longer lines
     "tests/wtal/datasets_test.cpp": "JSON",
     "tests/wtal/weak_labels_test.cpp": "JSON",
 }
+# Comments of these are still longer.
 UNWRAPPED = {"include/tandem/cuda/host_copy.hpp", "include/tandem/cuda/kernel.hpp", "include/tandem/wtal/train/trainer.hpp"}
 BARE = re.compile(r"(?<![\w:.>])(?:u?int(?:8|16|32|64)_t|size_t|ptrdiff_t|u?intptr_t|(?:move|exchange)(?=\())\b")
 
