@@ -126,8 +126,8 @@ format: ## Format the C++ sources with clang-format
 	  -o -name '*.cuh' | xargs clang-format -i
 
 .PHONY: index
-index: ## Write the lists of all ops anew, from their headers: docs/math_index.md, include/tandem/ops.hpp
-	@python3 docs/make_math_index.py
+index: ## Write what is made from the headers and kernels anew: lists of ops, docs/api, docs/kernels.md, tables of docs/cuda.md
+	@python3 docs/make_math_index.py && python3 docs/make_api.py && python3 docs/make_kernels.py
 
 .PHONY: docs
 docs: ## Write the API reference anew, from the headers: docs/api, and as a site with a search: build/docs/index.html

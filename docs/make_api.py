@@ -18,6 +18,7 @@ import textwrap
 import api_site
 import cpp_comments
 import make_math_index
+import op_parts
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADERS = ROOT / "include" / "tandem"
@@ -103,6 +104,14 @@ PAGES = {
         wtal/detect/matching.hpp wtal/detect/wtalc_evaluation.hpp wtal/detect/false_positives.hpp wtal/detect/pseudo_label_quality.hpp
         wtal/detect/label_census.hpp"""),
 }
+# Where an op stands that none of them names: by what it is made of.
+PAGE_OF = {"elementwise": "ops_elementwise", "indexing": "ops_indexing", "losses": "ops_losses", "products": "ops_products",
+           "reductions": "ops_reductions"}
+NAMED = {entry for _, _, headers in PAGES.values() for entry in headers.split()}
+for path in sorted((HEADERS / "ops").glob("*.hpp")):
+    if f"ops/{path.name}" not in NAMED:
+        stem = PAGE_OF[op_parts.family(make_math_index.Header(path))]
+        PAGES[stem] = (*PAGES[stem][:2], f"{PAGES[stem][2]} ops/{path.name}")
 ROOMS = [("Tensor and views", ["tensor"]), ("Factories and random", ["factories"]), ("Devices, memory, errors", ["memory"]),
          ("Ops by kind", ["ops_elementwise", "ops_reductions", "ops_indexing", "ops_products", "ops_losses"]),
          ("Autograd", ["autograd"]), ("Ops of one's own", ["extend"]), ("Exchange", ["exchange"]), ("nn", ["nn"]), ("optim", ["optim"]), ("CPU and CUDA", ["cpu", "cuda"]),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes what lists all ops: docs/math_index.md, every public op with its formula, its gradient, the lines of its
-forward and of its backward, its CUDA kernel, its test and its source; and include/tandem/ops.hpp, which includes them.
-`--check` fails when one of the two differs from the sources, line numbers included, or a cell is empty.
+forward and of its backward, its CUDA kernels, its test and its source; the tables of docs/cuda.md, which ops a GPU has for
+which element types; include/tandem/ops.hpp, which includes them; and the lists of include/tandem/compiled.hpp. `--check`
+fails when one of them differs from the sources, line numbers included, or a cell is empty.
 """
 
 import argparse
@@ -9,39 +10,39 @@ import pathlib
 import re
 import sys
 
+import compiled_ops
+import op_parts
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OPS = ROOT / "include" / "tandem" / "ops"
 TESTS = ROOT / "tests" / "ops"
-KERNELS = ROOT / "kernels"
 FORMULAS = ROOT / "include" / "tandem" / "formula"
-# Op → the kernel file of another stem, of the ops that it is made of.
-KERNEL_OF = {"all": "max", "allclose": "compare", "any": "max", "argmax": "max", "argmin": "max", "argsort": "topk",
-             "avg_pool1d": "avg_pool3d", "avg_pool2d": "avg_pool3d", "biased_attention": "softmax", "cat": "copy",
-             "conv1d": "conv3d", "conv2d": "conv3d", "cosine_similarity": "normalize", "embedding": "index_select",
-             "flip": "index_select", "group_norm": "layer_norm", "huber_loss": "clamp", "interpolate": "index_select",
-             "isfinite": "compare", "isinf": "compare", "isnan": "compare", "kl_div": "where", "l1_loss": "abs",
-             "masked_fill": "where", "max_pool1d": "max_pool3d", "max_pool2d": "max_pool3d", "mean": "sum", "min": "max",
-             "nll_loss": "gather", "norm": "normalize", "one_hot": "compare", "pad": "copy", "repeat": "copy",
-             "rms_norm": "square", "roll": "copy", "rotary": "arithmetic", "scatter_add": "gather", "smooth_l1_loss":
-             "clamp", "sort": "topk", "stack": "copy", "stddev": "sum", "tril": "where", "triu": "where", "var": "sum"}
 # Ops whose gradient is that of the members of Tensor that they call, and which of them only make views.
 VIEWS = {"chunk": True, "repeat": False, "split": True}
 # Ops of which no gradient is asked, and why.
 REFUSED = "an input that needs a gradient is refused"
 NO_GRADIENT = {"all": "bits have none", "allclose": "the result is no tensor", "any": "bits have none", "argsort": REFUSED,
+               "logical_and": "bits have none", "logical_not": "bits have none", "logical_or": "bits have none",
                "multinomial": REFUSED, "one_hot": "ids have none"}
 CITATION = re.compile(r"\[([A-Z][^\[\]]*\d{4}[^\[\]]*)\]")
 
 
+NAMES = re.compile(r"((?:[a-z]\w*, )*[a-z]\w+)(?: — |\s{2,}y)")
+
+
 def doc_lines(text):
-    """The lines of the header's doc comment, up to the first empty one."""
-    lines = []
+    """The lines of the header's doc comment, up to the first empty one behind which no other op is described."""
+    comment = []
     for line in text.splitlines():
         if line.startswith("///"):
-            if not line[3:].strip():
-                break
-            lines.append(line[3:].strip())
-        elif lines:
+            comment.append(line[3:].strip())
+        elif comment:
+            break
+    lines = []
+    for line, following in zip(comment, [*comment[1:], ""]):
+        if line:
+            lines.append(line)
+        elif not NAMES.match(following):
             break
     return lines
 
@@ -51,7 +52,7 @@ def entries(lines):
     nothing for a shared piece."""
     found = []
     for line in lines:
-        match = re.match(r"((?:[a-z]\w*, )*[a-z]\w+)(?: — |\s{2,}y)", line)
+        match = NAMES.match(line)
         if match and (found or line is lines[0]):
             found.append((match[1].split(", "), [line]))
         elif found:
@@ -62,10 +63,12 @@ def entries(lines):
 def functions(text):
     """(name, first line, body) of every function that a line begins, or a macro of this file defines."""
     for match in re.finditer(r"^[A-Z_]+\((\w+), .*\)$", text, re.MULTILINE):
-        macro = text.find(f"#define {match[0].split('(')[0]}(")
-        end = re.search(r"[^\\]\n", text[macro:])
-        if macro >= 0:
-            yield match[1], text[: match.start()].count("\n") + 1, text[macro: macro + end.start()]
+        macro = re.search(rf"#define {match[0].split('(')[0]}\((.*?)\)((?:.*\\\n)*.*)", text)
+        if macro:
+            body, values = macro[2], match[0][match[0].index("(") + 1:-1].split(", ")
+            for parameter, value in zip(macro[1].split(", "), values):
+                body = re.sub(rf"\b{parameter}\b", value, body)
+            yield match[1], text[: match.start()].count("\n") + 1, body
     for match in re.finditer(r"^(?:requires\(.*\) )?(?:inline )?[\w:]+(?:<[^;{}()]*>)? (?:Tensor<T>::)?(\w+)\(", text, re.MULTILINE):
         end = text.find("\n}", match.start())
         body = text[match.start(): end if end >= 0 else len(text)]
@@ -112,7 +115,7 @@ def formula(names, lines, name):
     """The first line without the names; of a list with one formula for each name, the name's own."""
     text = tidy(re.sub(r"^(?:\w+, )*\w+(?: — |\s{2,})", "", sentence(lines)))
     if len(names) > 1:
-        parts = text.split(", ")
+        parts = re.split(r", (?![^()]*\))", text)
         if len(parts) >= len(names):
             return parts[names.index(name)]
     return text
@@ -128,36 +131,6 @@ def gradient(lines, name):
     return ""
 
 
-def backward_of(headers, header, name, depth=0, seen=()):
-    """Where the gradient of a function is: the lambda it records, or that of the function it calls."""
-    for _, start, body in header.named(name):
-        if gradient := re.search(r"saving_(?:input|output)<formula::(\w+)>|, formula::(\w+Gradient)<", body):
-            return header, gradient[1] or gradient[2]
-        recorded = re.search(r"record(?:_list)?\(|RecordedOp", body)
-        if recorded:
-            entry = re.search(r"\]\s*\(const (?:Tensor|std::vector)", body[recorded.start():])
-            offset = recorded.start() + (entry.start() if entry else 0)
-            return header, start + body[:offset].count("\n")
-    if depth > 4:
-        return None
-    for _, _, body in header.named(name):
-        for callee in re.findall(r"\b(\w+)(?:<[-\w, ]+>)?\(", body):
-            if callee in (name, "to") or callee in seen:
-                continue
-            for other in [header] + [h for h in headers if h is not header]:
-                if other.named(callee) and (found := backward_of(headers, other, callee, depth + 1, (*seen, name))):
-                    return found
-    return None
-
-
-def refuses(headers, header, name):
-    """Whether a function, or one that it calls, throws when an input needs a gradient."""
-    bodies = [body for _, _, body in header.named(name)]
-    for callee in {c for body in bodies for c in re.findall(r"\bdetail::(\w+)(?:<[^;()]*>)?\(", body)}:
-        bodies += [body for h in headers for _, _, body in h.named(callee)]
-    return any("refuse_grad" in body for body in bodies)
-
-
 def test_of(header, name):
     path = TESTS / f"{header.path.stem}_test.cpp"
     if not path.exists():
@@ -171,16 +144,17 @@ def test_of(header, name):
     return f"[{path.name}:{line}](../tests/ops/{path.name}#L{line})" if line else ""
 
 
-def kernel_of(name, stem):
-    if VIEWS.get(name):
+def kernel_of(op):
+    """Links to the kernels of an op, or of those that it is composed of."""
+    if op.name in op_parts.VIEWS:
         return "none needed: views"
-    path = KERNELS / f"{KERNEL_OF.get(name, name if (KERNELS / f'{name}.cu').exists() else stem)}.cu"
-    if not path.exists():
-        return "CPU only"
-    lines = path.read_text().splitlines()
-    line = next((i for i, text in enumerate(lines, 1)
+    return ", ".join(f"[{path.name}:{line}](../kernels/{path.name}#L{line})" for path, line in (
+        (path, first_kernel(path)) for path in op.kernel_files())) or "CPU only"
+
+
+def first_kernel(path):
+    return next((i for i, text in enumerate(path.read_text().splitlines(), 1)
                  if re.match(r"__global__|void |\[\[maybe_unused\]\] const bool registered", text)), 1)
-    return f"[{path.name}:{line}](../kernels/{path.name}#L{line})"
 
 
 def formula_link(struct):
@@ -192,33 +166,46 @@ def formula_link(struct):
     return ""
 
 
+def all_ops():
+    described = [Header(path) for path in sorted(OPS.glob("*.hpp"))]
+    return op_parts.Ops([*described, *(Header(path) for path in sorted((OPS / "parts").glob("*.hpp")))], described)
+
+
+def backward(ops, name):
+    """Where the gradient of an op is, what it is composed of, or why there is none."""
+    op = ops[name]
+    if name in NO_GRADIENT:
+        return f"none: {NO_GRADIENT[name]}"
+    if isinstance(op.own, str):
+        return formula_link(op.own)
+    if op.own:
+        return op.own[0].link(op.own[1])
+    if name in VIEWS:
+        return "that of its views" if VIEWS[name] else "that of its views and copies"
+    if parts := [part for part in op.composed() if has_gradient(ops, part)]:
+        return "composed of " + op_parts.list_of([f"`{part}`" for part in parts])
+    return f"none: {REFUSED}" if op.refuses else ""
+
+
+def has_gradient(ops, name):
+    return name not in NO_GRADIENT and not backward(ops, name).startswith("none")
+
+
 def rows():
-    ops = [Header(path) for path in sorted(OPS.glob("*.hpp"))]
-    headers = ops + [Header(path) for path in sorted((OPS / "parts").glob("*.hpp"))]
-    for header, names, lines in ((h, *entry) for h in ops for entry in h.entries):
+    ops = all_ops()
+    for header, names, lines in ((h, *entry) for h in dict.fromkeys(ops.public.values()) for entry in h.entries):
         for name in names:
             defined = header.named(name)
             # The overload that does the work is the longest.
             forward = max(defined, key=lambda f: len(f[2]))[1] if defined else None
-            found = backward_of(headers, header, name)
-            if found and isinstance(found[1], str):
-                backward = formula_link(found[1])
-            elif name in NO_GRADIENT:
-                backward = f"none: {NO_GRADIENT[name]}"
-                found = None
-            elif found:
-                backward = found[0].link(found[1])
-            elif name in VIEWS:
-                backward = "that of its views" if VIEWS[name] else "that of its views and copies"
-            else:
-                backward = f"none: {REFUSED}" if refuses(headers, header, name) else ""
+            cell = backward(ops, name)
             yield {
                 "op": f"`{name}`",
                 "formula": formula(names, lines, name),
-                "gradient": "–" if name in NO_GRADIENT else gradient(lines, name) or ("" if found else "–"),
+                "gradient": "–" if cell.startswith("none") else gradient(lines, name),
                 "forward": header.link(forward) if forward else "",
-                "backward": backward,
-                "kernel": kernel_of(name, header.path.stem),
+                "backward": cell,
+                "kernel": kernel_of(ops[name]),
                 "test": test_of(header, name),
                 "source": header.source(),
             }
@@ -237,6 +224,45 @@ def page():
     return "\n".join(out) + "\n", empty
 
 
+def cuda_page():
+    """docs/cuda.md with its tables of ops written anew, between two headings."""
+    ops = all_ops()
+    there, missing = {}, {}
+    for name in ops.public:
+        types, all_types = ops[name].gpu_types(), ops[name].cpu_types()
+        if types:
+            there.setdefault(types, []).append(name)
+        if lacking := tuple(t for t in all_types if t not in types):
+            missing.setdefault(() if lacking == all_types else lacking, []).append(name)
+
+    def types_text(types):
+        lacking = [t for t in op_parts.TYPES if t not in types]
+        return "every one" if not lacking else "every one but " + lacking[0] if len(lacking) == 1 else op_parts.list_of(types)
+
+    def listed(names):
+        return ", ".join(f"`{name}`" for name in sorted(names))
+
+    def files(path):
+        return sorted({type_ for file, types in op_parts.registered().values() if file.stem == path for type_ in types},
+                      key=op_parts.TYPES.index)
+
+    lines = ["Written by `make index` from the headers of the ops and from what `kernels/` registers.", "",
+             "| element types | ops on a GPU |", "|---|---|"]
+    for types in sorted(there, key=lambda types: (-len(types), [op_parts.TYPES.index(t) for t in types])):
+        lines.append(f"| {types_text(types)} | {listed(there[types])} |")
+    lines += ["", "What the CPU computes and a GPU does not; there an op says so in a sentence:", "",
+              "| element types | ops on the CPU only |", "|---|---|"]
+    for types in sorted(missing, key=lambda types: (bool(types), -len(types), types)):
+        lines.append(f"| {op_parts.list_of(types) or 'all'} | {listed(missing[types])} |")
+    lines += ["", "Kernels that are no op's:", "", "| kernels | called from | element types |", "|---|---|---|"]
+    for stem, caller in sorted(op_parts.KERNELS_OF.items()):
+        if types := files(stem):
+            lines.append(f"| `{stem}` | `{caller}` | {op_parts.list_of(types)} |")
+    text = (ROOT / "docs" / "cuda.md").read_text()
+    begin, end = text.index("\n### Ops\n\n"), text.index("\n### Beside the ops\n")
+    return text[:begin] + "\n### Ops\n\n" + "\n".join(lines) + "\n" + text[end:]
+
+
 def umbrella():
     return "#pragma once\n/// Every op. Generated by docs/make_math_index.py.\n\n" + "".join(
         f'#include "tandem/ops/{path.name}"\n' for path in sorted(OPS.glob("*.hpp")))
@@ -250,7 +276,9 @@ def main():
     if empty:
         print("docs/math_index.md has empty cells: " + "; ".join(empty), file=sys.stderr)
     failed = bool(empty)
-    for name, content in (("docs/math_index.md", text), ("include/tandem/ops.hpp", umbrella())):
+    for name, content in (("docs/math_index.md", text), ("docs/cuda.md", cuda_page()),
+                          ("include/tandem/ops.hpp", umbrella()),
+                          ("include/tandem/compiled.hpp", compiled_ops.updated(all_ops()))):
         target = ROOT / name
         if target.exists() and target.read_text() == content:
             continue

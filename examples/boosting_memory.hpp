@@ -1,13 +1,13 @@
 #pragma once
 /// What an iteration of Boosting-WTAL needs of memory, by the layers of its two networks, so that
-/// one that does not fit is refused before the first. The rule is that of step_memory.hpp: what must
-/// exist at one time, which is VLC's second step, while TSM's forward waits for its own.
+/// one that does not fit is refused before the first. The rule is that of step_memory.hpp: what
+/// must exist at one time, which is VLC's second step, while TSM's forward waits for its own.
 ///
 ///   parameters   16 bytes each: values, gradients and Adam's two moments, of both networks
 ///   rows         of a batch of B videos of T rows: the D columns, TSM, the modules A of VLC
 ///   decoder 1    B·T·layers·3 passes·(6·W + hidden): q, k, v, what they bring, two norms, and the
 ///                perceptron, of each row
-///   words        B·n·3 passes·(layers·(10·W + hidden) + 2·V): decoder 2, logits and log p of V words
+///   words        B·n·3 passes·(layers·(10·W + hidden) + 2·V): decoder 2, logits, log p of V words
 ///   tokens       (C + 1)·(n_p + n_c)·(8·D + 2·hidden of the perceptron): TSM's text
 
 #include <cstdint>

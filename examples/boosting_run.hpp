@@ -31,7 +31,8 @@ inline dcl::Options reading_options(const Options& o) {
 /// The data that a run reads.
 inline dcl::Data open_data(const Options& o) { return dcl::open_data(reading_options(o)); }
 
-/// The file of word vectors: the one that is named, else glove.txt in --data; "" where there is none.
+/// The file of word vectors: the one that is named, else glove.txt in --data; "" where there is
+/// none.
 inline std::string glove_path(const Options& o) {
   if (!o.glove.empty()) return o.glove;
   const std::string path = o.data.data.empty() ? "" : io::join_path(o.data.data, "glove.txt");
@@ -124,7 +125,8 @@ class Run {
     return trainer_->step(batch.i3d, batch.labels, batch.valid, sentences(crops));
   }
 
-  /// What TSM alone finds in the test videos, by CO2-Net's rule. `visit(v)` before each. [rivals §5, C]
+  /// What TSM alone finds in the test videos, by CO2-Net's rule. `visit(v)` before each.
+  ///                                                                                [method §11, C]
   template <class Visit>
   DetectionSet detect(Visit&& visit) {
     const nn::Evaluating<float> evaluating{tsm_.get()};

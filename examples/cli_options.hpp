@@ -90,8 +90,8 @@ inline bool same_file(const std::string& a, const std::string& b) {
   return fs::absolute(a, error).lexically_normal() == fs::absolute(b, error).lexically_normal();
 }
 
-/// Whether programs read a file of this name where they are given its folder: rows, weights, videos,
-/// images, annotations, and what a run leaves behind.
+/// Whether programs read a file of this name where they are given its folder: rows, weights,
+/// videos, images, annotations, and what a run leaves behind.
 inline bool is_read_from_folders(const std::filesystem::path& file) {
   const auto one_of = [](const std::string& word, std::initializer_list<std::string_view> list) {
     return std::find(list.begin(), list.end(), word) != list.end();
@@ -141,8 +141,8 @@ inline void check_outputs(const char* program, const std::vector<std::string>& o
   }
 }
 
-/// What is wrong with where a program would write, or "": a file that another option reads or writes
-/// as well, or that lies in a folder which is read, would be lost.
+/// What is wrong with where a program would write, or "": a file that another option reads or
+/// writes as well, or that lies in a folder which is read, would be lost.
 inline std::string clash_of_outputs(const CLI::App& app) {
   for (const CLI::Option* output : app.get_options()) {
     if (output->count() == 0 || !is_output(*output)) continue;

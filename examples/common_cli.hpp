@@ -1,7 +1,7 @@
 #pragma once
 /// What the example programs share on their command line: options with suggestions
-/// (cli_options.hpp), a JSON config file (cli_config.hpp), tables (cli_table.hpp), a progress bar with
-/// the time that is left (cli_progress.hpp); and how a program runs.
+/// (cli_options.hpp), a JSON config file (cli_config.hpp), tables (cli_table.hpp), a progress bar
+/// with the time that is left (cli_progress.hpp); and how a program runs.
 ///
 ///     int main(int argc, char** argv) {
 ///       CLI::App app("What the program does.", "name");

@@ -10,7 +10,8 @@
 
 namespace cli {
 
-/// A cell: as it is, or in quotation marks where it holds a comma, a quotation mark or a line break.
+/// A cell: as it is, or in quotation marks where it holds a comma, a quotation mark or a line
+/// break.
 ///   csv_cell("a \"b\", c") == "\"a \"\"b\"\", c\""
 inline std::string csv_cell(std::string_view text) {
   if (text.find_first_of(",\"\r\n") == text.npos) return std::string(text);

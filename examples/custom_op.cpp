@@ -1,5 +1,6 @@
-/// custom_op — two ops of one's own, outside of the library: mish, an elementwise op from a formula,
-/// and squared distances, an op with loops; checked, then trained in a network of radial functions.
+/// custom_op — two ops of one's own, outside of the library: mish, an elementwise op from a
+/// formula, and squared distances, an op with loops; checked, then trained in a network of radial
+/// functions.
 ///
 ///   build/release/examples/custom_op
 
@@ -12,7 +13,7 @@
 
 using namespace tandem;
 
-/// mish — y = x·tanh(softplus(x)).                                                   [Misra 2019, eq. 1]
+/// mish — y = x·tanh(softplus(x)).                                              [Misra 2019, eq. 1]
 /// One text for numbers and for SIMD vectors.
 struct Mish {
   template <class V>
@@ -83,7 +84,8 @@ int main() {
   extend::gradcheck([](const auto& in) { return squared_distances(in[0], in[1]); }, {a, b});
   std::printf("the gradients of mish and squared_distances agree with difference quotients\n");
 
-  // Is a point in the ring 0.7 < ‖x‖ < 1.4? logits = W·mish(2 − ‖x − c_j‖²) + b, 16 learned centres c.
+  // Is a point in the ring 0.7 < ‖x‖ < 1.4? logits = W·mish(2 − ‖x − c_j‖²) + b, 16 learned centres
+  // c.
   const std::int64_t n = 512;
   const auto points = randn<float>({n, 2}, random);
   const auto norms = sqrt(sum(square(points), {1}));

@@ -108,8 +108,8 @@ inline std::unique_ptr<Branch<float>> make_cbp(const Options& o, std::int64_t in
 struct CbpShape {
   const char *columns, *classes;
   std::int64_t background = 0;
-  /// A tensor whose dimension 0 is half the I3D columns, where the method must know which columns are
-  /// CLIP's; null: it need not.
+  /// A tensor whose dimension 0 is half the I3D columns, where the method must know which columns
+  /// are CLIP's; null: it need not.
   const char* half_i3d = nullptr;
 };
 inline CbpShape cbp_shape(const std::string& method) {

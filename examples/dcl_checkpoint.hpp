@@ -1,5 +1,6 @@
 #pragma once
-/// A checkpoint of train_dcl or train_boosting opened for use: its options, class names and branches.
+/// A checkpoint of train_dcl or train_boosting opened for use: its options, class names and
+/// branches.
 
 #include <algorithm>
 #include <memory>
@@ -211,8 +212,8 @@ class Model {
   }
 
  private:
-  /// What of train_boosting's options the programs ask for: where its data are, how it is judged, and
-  /// that it speaks by its own inference unless another is given.
+  /// What of train_boosting's options the programs ask for: where its data are, how it is judged,
+  /// and that it speaks by its own inference unless another is given.
   void read_boosting_options() {
     boosting_.emplace();
     cli::OptionTable table = boosting::option_table(*boosting_);

@@ -1,5 +1,6 @@
 #pragma once
-/// The options of train_dcl as values, what a run with them reads, and when an option says something.
+/// The options of train_dcl as values, what a run with them reads, and when an option says
+/// something.
 
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-/// What a run of train_dcl keeps of its pseudo-labels: a file per round, rounds/07.safetensors, with
-/// how both branches score and label a number of training videos. The report shows them.
+/// What a run of train_dcl keeps of its pseudo-labels: a file per round, rounds/07.safetensors,
+/// with how both branches score and label a number of training videos. The report shows them.
 
 #include <algorithm>
 #include <cmath>

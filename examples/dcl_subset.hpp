@@ -25,10 +25,10 @@ inline std::string usual_subset(const GroundTruth& truth) {
   return find_subsets(truth).test;
 }
 
-/// Opens the subset `name` (empty: the usual one) of the data that `o` names; the other subsets need
-/// no features. Rows of both kinds are opened where the model was trained on both, as far as they
-/// are there, since the shorter kind ends a video. Seconds of a row are, in this order, what the
-/// features say, `given`, those of training.
+/// Opens the subset `name` (empty: the usual one) of the data that `o` names; the other subsets
+/// need no features. Rows of both kinds are opened where the model was trained on both, as far as
+/// they are there, since the shorter kind ends a video. Seconds of a row are, in this order, what
+/// the features say, `given`, those of training.
 inline Data open_subset(Options o, const Need& need, const std::string& name, double given,
                         const Model& model) {
   o.seconds_per_row = 0;

@@ -5,8 +5,8 @@
 ///       --fusion cbp,vlp,mean --theta-loc 0.3,0.45,0.3+0.45 --theta-cls 0.7,0.85
 ///
 /// Writes into --out, for each combination of values, <combination>.json (ActivityNet format), and,
-/// of all of them, evaluation.json and evaluation.csv. Branches are asked once a video, however many
-/// combinations there are.
+/// of all of them, evaluation.json and evaluation.csv. Branches are asked once a video, however
+/// many combinations there are.
 
 #include <algorithm>
 #include <cstdio>

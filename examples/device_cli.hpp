@@ -1,6 +1,6 @@
 #pragma once
-/// --device and --precision: where a program computes and how exactly, and what can be said when that
-/// cannot be.
+/// --device and --precision: where a program computes and how exactly, and what can be said when
+/// that cannot be.
 
 #include <string>
 
@@ -39,7 +39,8 @@ inline tandem::Device open_device(const char* program, const std::string& given)
 /// --precision bf16 by another name, of programs that had only this.
 inline constexpr const char* bfloat16_help = "The same as --precision bf16";
 
-/// Declares --precision for a program that infers; `bf16` says what that does there. Empty: not given.
+/// Declares --precision for a program that infers; `bf16` says what that does there. Empty: not
+/// given.
 inline CLI::Option* add_precision(CLI::App& app, std::string& precision, const char* bf16,
                                   const char* otherwise = "fp32") {
   return add_choice(

@@ -1,6 +1,6 @@
 /// digits_cnn — a convolutional net learns to read digits, which are drawn here: no download.
 ///
-///   build/release/examples/digits_cnn                       learns, tests, writes digits.safetensors
+///   build/release/examples/digits_cnn                     learns, tests, writes digits.safetensors
 
 #include <cmath>
 #include <iostream>
@@ -21,7 +21,8 @@ constexpr const char* glyphs[10] = {
     "  ##  #   #    #### #   ##   # ### ", "#####    #   #   #   #    #    #   ",
     " ### #   ##   # ### #   ##   # ### ", " ### #   ##   # ####    #   #  ##  "};
 
-/// Images (n, 1, size, size) of digits, turned, stretched, shifted and with noise; and which they are.
+/// Images (n, 1, size, size) of digits, turned, stretched, shifted and with noise; and which they
+/// are.
 std::pair<Tensor<float>, Tensor<std::int64_t>> draw(std::int64_t n, Generator& random) {
   Tensor<float> images = randn<float>({n, 1, size, size}, random, 0, 0.2);
   Tensor<std::int64_t> labels(Shape{n});

@@ -1,7 +1,7 @@
 #pragma once
 /// What a training step of the methods in CBP's place needs of memory, by the layers of each
-/// (layer_memory.hpp): the parameters that learn, and of each row what the backward keeps. `own`: of
-/// its own loss, where that keeps more than its scores do. Dropout is on.
+/// (layer_memory.hpp): the parameters that learn, and of each row what the backward keeps. `own`:
+/// of its own loss, where that keeps more than its scores do. Dropout is on.
 
 #include <cstdint>
 

@@ -25,8 +25,8 @@ struct Options {
 
 void run(Options& o) {
   if (o.threads > 0) cpu::set_num_threads(o.threads);
-  const Tensor<std::uint8_t> first = flow::rgb_to_gray(io::read_image(o.first));
-  const Tensor<std::uint8_t> second = flow::rgb_to_gray(io::read_image(o.second));
+  const Tensor<std::uint8_t> first = io::rgb_to_gray(io::read_image(o.first));
+  const Tensor<std::uint8_t> second = io::rgb_to_gray(io::read_image(o.second));
   if (!o.initial.empty()) o.tvl1.initial = flow::read_flo(o.initial);
 
   flow::TvL1Report report;

@@ -36,7 +36,8 @@ class IdleOptions {
       group->second += ", " + text;
     }
   }
-  /// "given, but of no effect on `what`: --width 64 (counts with --cbp transformer)"; "" where all counts.
+  /// "given, but of no effect on `what`: --width 64 (counts with --cbp transformer)"; "" where all
+  /// counts.
   std::string sentence(const std::string& what) const {
     std::string list;
     for (const auto& [where, names] : groups_)
@@ -77,8 +78,8 @@ class OptionTable {
   void command_line_ends() {
     for (const auto& option : options_) option->command_line_ends();
   }
-  /// What the command line says without effect beside the other options, in a sentence; "" where all
-  /// counts.
+  /// What the command line says without effect beside the other options, in a sentence; "" where
+  /// all counts.
   std::string idle() const {
     IdleOptions out;
     for (const auto& option : options_) {

@@ -1,5 +1,6 @@
 #pragma once
-/// The folder that a program writes into: made where it is missing, and locked while it works there.
+/// The folder that a program writes into: made where it is missing, and locked while it works
+/// there.
 
 #include <stdlib.h>
 
@@ -13,8 +14,8 @@
 
 namespace cli {
 
-/// Makes a folder with its missing parents and locks it. What a refused run made and left empty goes
-/// away with the object, so that a mistake in the command leaves nothing behind.
+/// Makes a folder with its missing parents and locks it. What a refused run made and left empty
+/// goes away with the object, so that a mistake in the command leaves nothing behind.
 ///
 ///     const cli::OutputFolder folder(o.out, "train_dcl");
 ///     folder.lock().check();

@@ -2,16 +2,18 @@
 ///
 ///   pretrain_clip --out weights/mini
 ///
-/// The image encoder is CLIP's vision transformer with patches of 8, width 96 and 3 layers on 64 × 64
-/// pixels, the text encoder its transformer with width 64 and 3 layers; the features have 64 columns.
-/// Pictures of the miniature world and what somebody might write under them are drawn anew in every step.
-/// Writes merges.txt (byte pairs learned from captions) and clip.safetensors into --out, with what
-/// they were made of and what they reach in the header, and prints how often the right object and the
-/// right action is found, by names alone, in pictures that were not trained on.
+/// The image encoder is CLIP's vision transformer with patches of 8, width 96 and 3 layers on 64 ×
+/// 64 pixels, the text encoder its transformer with width 64 and 3 layers; the features have 64
+/// columns. Pictures of the miniature world and what somebody might write under them are drawn anew
+/// in every step. Writes merges.txt (byte pairs learned from captions) and clip.safetensors into
+/// --out, with what they were made of and what they reach in the header, and prints how often the
+/// right object and the right action is found, by names alone, in pictures that were not trained
+/// on.
 ///
 ///   pretrain_clip --out weights --clips ucf101
 ///
-/// does the same on frames of trimmed clips of real videos, with captions made of the names of their classes.
+/// does the same on frames of trimmed clips of real videos, with captions made of the names of
+/// their classes.
 
 #include <array>
 #include <cmath>
@@ -42,7 +44,7 @@ using namespace miniature;
 
 constexpr std::int64_t columns = 64, context = 40;
 
-/// CLIP — s·cos(image, text) says how well they fit, s = e^logit_scale ≤ 100.   [Radford et al. 2021]
+/// CLIP — s·cos(image, text) says how well they fit, s = e^logit_scale ≤ 100. [Radford et al. 2021]
 class MiniClip final : public nn::Module<float> {
  public:
   MiniClip(std::int64_t vocabulary, Generator& random)

@@ -2,15 +2,17 @@
 ///
 ///   pretrain_i3d --out weights/mini
 ///
-/// Both streams, RGB and TV-L1 flow, are InceptionI3d at an eighth of its widths, on clips of 8 frames of
-/// 64 × 64 pixels: a person handles one of ten objects in one of eight ways, thirty pairs in all, of
-/// which twelve are the classes of the world that render_world renders. Clips are drawn anew in every
-/// step. Writes i3d_rgb.safetensors and i3d_flow.safetensors into --out, with what they were made of and
-/// what they reach in their headers, and prints the accuracy on clips that were not trained on.
+/// Both streams, RGB and TV-L1 flow, are InceptionI3d at an eighth of its widths, on clips of 8
+/// frames of 64 × 64 pixels: a person handles one of ten objects in one of eight ways, thirty pairs
+/// in all, of which twelve are the classes of the world that render_world renders. Clips are drawn
+/// anew in every step. Writes i3d_rgb.safetensors and i3d_flow.safetensors into --out, with what
+/// they were made of and what they reach in their headers, and prints the accuracy on clips that
+/// were not trained on.
 ///
 ///   pretrain_i3d --out weights --clips ucf101
 ///
-/// does the same on trimmed clips of real videos: which of the classes a window of 8 frames is from.
+/// does the same on trimmed clips of real videos: which of the classes a window of 8 frames is
+/// from.
 
 #include <array>
 #include <cstdio>

@@ -3,10 +3,10 @@
 ///   render_world --out world
 ///   extract_features --videos world/videos …
 ///
-/// A person handles one of ten objects in one of eight ways; twelve of these (shaking a ball, bouncing
-/// a box …) are the classes. miniature/world.hpp says what the videos are made to have. Writes into
-/// --out: videos/<id>.mp4, gt.json, contact_sheet.png (a picture of every class) and world.json (the
-/// options, and what each frame of each video shows).
+/// A person handles one of ten objects in one of eight ways; twelve of these (shaking a ball,
+/// bouncing a box …) are the classes. miniature/world.hpp says what the videos are made to have.
+/// Writes into --out: videos/<id>.mp4, gt.json, contact_sheet.png (a picture of every class) and
+/// world.json (the options, and what each frame of each video shows).
 
 #include <algorithm>
 #include <cstdio>
@@ -31,7 +31,8 @@ struct Options {
   std::int64_t train = 160, test = 60;
 };
 
-/// A row for each class: the object lies, is taken up, five frames of the motion, is held, lies again.
+/// A row for each class: the object lies, is taken up, five frames of the motion, is held, lies
+/// again.
 Tensor<std::uint8_t> contact_sheet(const World& world) {
   constexpr std::int64_t columns = 9, gap = 2, cell = side + gap;
   const auto rows = std::min<std::int64_t>(targets, static_cast<std::int64_t>(world.scenes.size()));

@@ -1,4 +1,5 @@
-/// report — one page over a whole run of train_dcl or train_boosting: results, videos with timelines, training, errors.
+/// report — one page over a whole run of train_dcl or train_boosting: results, videos with
+/// timelines, training, errors.
 ///
 ///   report --run run1 --page run1.html
 ///   report --run run1 --data thumos --videos thumos_videos --page run1.html --table ablation.md

@@ -254,8 +254,8 @@ class Program {
                  "'", did_you_mean(o_.baseline, rows));
   }
 
-  /// The trainings whose cells are not all there. Branches are kept where any table of the catalogue
-  /// judges them in another way.
+  /// The trainings whose cells are not all there. Branches are kept where any table of the
+  /// catalogue judges them in another way.
   std::vector<Job> missing(const Catalogue& catalogue) const {
     std::set<std::string> judged_again;
     for (const Table& table : catalogue.tables()) {

@@ -43,8 +43,8 @@ struct RunPlace {
   std::string options_file() const { return tandem::io::join_path(out, "options.json"); }
 };
 
-/// Says where the data of a resumed run are to be named if its options.json is gone. `named`: on the
-/// command line.  Errors: neither is there.
+/// Says where the data of a resumed run are to be named if its options.json is gone. `named`: on
+/// the command line.  Errors: neither is there.
 inline void check_options_file(const RunPlace& run, bool named) {
   TANDEM_CHECK(named || tandem::io::is_file(run.options_file()), run.program, run.out,
                " has a checkpoint and no options.json, which says where the data of the run are: "

@@ -31,8 +31,9 @@ struct SimulatedFolder {
   std::int64_t context = 0;  ///< its positions; 0: what these prompts take
 };
 
-/// Writes annotations, rows, a text encoder, class tokens and word vectors; SIMULATED.txt last, so that a folder
-/// that has it is complete. Returns the annotations.  Errors: the folder is complete already.
+/// Writes annotations, rows, a text encoder, class tokens and word vectors; SIMULATED.txt last, so
+/// that a folder that has it is complete. Returns the annotations.  Errors: the folder is complete
+/// already.
 inline GroundTruth write_simulated(SimulatedFolder o) {
   TANDEM_CHECK(!o.out.empty(), "simulate_features", "--out is empty: name a folder");
   const cli::OutputFolder output(o.out, "simulate_features");

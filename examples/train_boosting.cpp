@@ -5,8 +5,8 @@
 ///   train_boosting --out run1 --resume                          # after a kill
 ///
 /// Writes into --out: checkpoint.safetensors (replaced atomically), metrics.jsonl (one JSON object
-/// per step and evaluation), detections.json (ActivityNet format) and options.json (all options; the
-/// checkpoint has those that decide the result, so where the data lie is not in its bytes).
+/// per step and evaluation), detections.json (ActivityNet format) and options.json (all options;
+/// the checkpoint has those that decide the result, so where the data lie is not in its bytes).
 
 #include <algorithm>
 #include <cstdio>
@@ -89,7 +89,8 @@ class Session {
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
-    // Of the run that was here before nothing is left that --resume or a reader could take for this.
+    // Of the run that was here before nothing is left that --resume or a reader could take for
+    // this.
     if (o_.fresh) {
       save(metrics);
       std::filesystem::remove(io::join_path(o_.out, "detections.json"));

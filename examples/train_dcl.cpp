@@ -69,7 +69,8 @@ class Session {
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
     stop_.emplace();
-    // Of the run that was here before nothing is left that --resume or a reader could take for this.
+    // Of the run that was here before nothing is left that --resume or a reader could take for
+    // this.
     if (o_.fresh) {
       save(checkpoint, metrics);
       std::filesystem::remove(io::join_path(o_.out, "detections.json"));
@@ -239,8 +240,8 @@ class Session {
   }
 
   /// How both branches label the training videos and, where these are annotated, how good their
-  /// pseudo-labels are. A round changes each branch in one of its phases, so that this is what there
-  /// was after either.
+  /// pseudo-labels are. A round changes each branch in one of its phases, so that this is what
+  /// there was after either.
   void judge(Metrics& metrics, cli::Progress& progress, std::int64_t round) {
     const auto visit = [this](std::size_t) { stop_->check(); };
     const Tensor<float>& shares = trainer_.calibration();

@@ -87,8 +87,8 @@ inline void add_provenance(const std::string& features, const std::string& id, R
 
 }  // namespace detail
 
-/// The folder of I3D or CLIP rows in one that extract_features or somebody else wrote: itself, where
-/// it has no such folder.
+/// The folder of I3D or CLIP rows in one that extract_features or somebody else wrote: itself,
+/// where it has no such folder.
 inline std::string i3d_folder(const std::string& features) {
   return detail::inner_folder(features, {"features", "i3d", "i3d_features"});
 }
@@ -256,8 +256,8 @@ class RowReader {
   }
 
   /// Seconds of a row: what the features say, else --seconds-per-row, else as in training, else the
-  /// convention. What contradicts the features is refused; a model trained on rows of another length
-  /// is told.
+  /// convention. What contradicts the features is refused; a model trained on rows of another
+  /// length is told.
   void settle_row_length(Rows& rows) const {
     const double given = o_.seconds_per_row;
     TANDEM_CHECK(

@@ -1,5 +1,6 @@
 #pragma once
-/// What is known to happen in one video: from annotations, and from --truth "Clean and jerk:5.8-16.2".
+/// What is known to happen in one video: from annotations, and from --truth "Clean and
+/// jerk:5.8-16.2".
 
 #include <algorithm>
 #include <cmath>

@@ -128,10 +128,10 @@ struct Walk {
 };
 
 /// The walk of a block over the tiles of the other side, two in shared memory: the next one comes
-/// while this one is multiplied. start(place) starts the copies of the tile at walk.first to place 0
-/// or 1. start_own() starts those of the block's own rows, to place 1, and load_own() takes them from
-/// there before the first tile; then body(here, place) multiplies each, `here` being the walk as it
-/// stood there. Ends behind a barrier, where a tile was found.
+/// while this one is multiplied. start(place) starts the copies of the tile at walk.first to place
+/// 0 or 1. start_own() starts those of the block's own rows, to place 1, and load_own() takes them
+/// from there before the first tile; then body(here, place) multiplies each, `here` being the walk
+/// as it stood there. Ends behind a barrier, where a tile was found.
 template <class Part, class StartOwn, class LoadOwn, class Start, class Body>
 __device__ __forceinline__ void for_each_tile(Walk<Part>& walk, const StartOwn& start_own,
                                               const LoadOwn& load_own, const Start& start,

@@ -2,7 +2,8 @@
 ///
 /// A thread has an output, and adds its window column by column, as the CPU does. Backward: a
 /// thread has an element of x and adds dy/m of the windows over it, row by row of them: without
-/// atomics. Elements are read once for each window over them, mostly from the cache: bound by memory.
+/// atomics. Elements are read once for each window over them, mostly from the cache: bound by
+/// memory.
 
 #include "pool3d.cuh"
 

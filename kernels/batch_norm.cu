@@ -1,8 +1,9 @@
 /// batch_norm — y = (x − μ)·s·γ + β per channel, s = 1/√(σ² + ε);   dγ = Σ dy·x̂;   dβ = Σ dy;
 ///   dx = γ·s·(dy − mean(dy) − x̂·mean(dy·x̂)), or γ·s·dy where μ and σ² are constants.
 ///
-/// In training x is read three times: for μ, for σ² around it and what rounding left of μ, for y. Backward reads x and dy
-/// twice. Sums in a fixed order (channels.cuh), those of floats in float. Bound by memory.
+/// In training x is read three times: for μ, for σ² around it and what rounding left of μ, for y.
+/// Backward reads x and dy twice. Sums in a fixed order (channels.cuh), those of floats in float.
+/// Bound by memory.
 
 #include "channels.cuh"
 #include "tandem/formula/number.hpp"
@@ -37,8 +38,8 @@ __global__ void batch_norm_mean_kernel(T* mean, const T* sums, std::int64_t chan
     mean[c] = sums[c] / n;
   }
 }
-/// s of each channel in the place of σ²; in training from the sums of the deviations from μ, with the
-/// unbiased variance. Their own mean is what the sum of x lost to rounding; μ gets it back.
+/// s of each channel in the place of σ²; in training from the sums of the deviations from μ, with
+/// the unbiased variance. Their own mean is what the sum of x lost to rounding; μ gets it back.
 template <class T>
 __global__ void batch_norm_scale_kernel(T* scale, T* mean, T* variance, const T* deviations,
                                         std::int64_t channels, T n, T epsilon) {

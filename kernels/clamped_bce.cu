@@ -1,6 +1,6 @@
-/// clamped_bce — mean of −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)], and its gradient to p,
-/// (p − y)/max(p·(1 − p), 1e-12)/n (include/tandem/wtal/rivals/losses.hpp). Both are formulas of the
-/// engine of losses.
+/// clamped_bce — mean of −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)], and its gradient to
+/// p, (p − y)/max(p·(1 − p), 1e-12)/n (include/tandem/wtal/rivals/losses.hpp). Both are formulas of
+/// the engine of losses.
 #include "losses.cuh"
 #include "tandem/formula/clamped_bce.hpp"
 

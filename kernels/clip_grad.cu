@@ -1,9 +1,9 @@
 /// gradient_squares, scale_gradients — the norm of many gradients, and a factor for all of them, in
 /// few launches.
 ///
-/// A launch takes a table of tensors (tensor_table.cuh) in chunks of 16384 elements. A block adds up
-/// the squares of a chunk; one block then adds the chunks, in their order by thread, in double: a
-/// number for 16384 elements. Scaling reads the sum of the squares where it is, so that nothing
+/// A launch takes a table of tensors (tensor_table.cuh) in chunks of 16384 elements. A block adds
+/// up the squares of a chunk; one block then adds the chunks, in their order by thread, in double:
+/// a number for 16384 elements. Scaling reads the sum of the squares where it is, so that nothing
 /// waits for it; a block computes the factor once, in double as the CPU does. Reads every gradient
 /// once, scaling writes it too: bound by memory.
 

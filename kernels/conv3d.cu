@@ -10,8 +10,9 @@
 /// factors go through shared memory. The terms are added in their order; those of dW in slices,
 /// and these in theirs: the same bits every time. Bound by arithmetic: 16 multiplications and
 /// additions for 8 reads of shared memory. Groups of channels are products of their own, of one
-/// launch; those of few outputs leave rows of their tiles idle. Where a kernel of one tap sees every element in its
-/// place, y and dx are products of cuBLASLt (matmul.cu). y in bfloat16 is made by conv3d_mma.cu.
+/// launch; those of few outputs leave rows of their tiles idle. Where a kernel of one tap sees
+/// every element in its place, y and dx are products of cuBLASLt (matmul.cu). y in bfloat16 is made
+/// by conv3d_mma.cu.
 
 #include "channels.cuh"
 #include "conv3d.cuh"
@@ -57,7 +58,8 @@ struct OutputsOfInputs {
   }
 
  private:
-  /// Divides a distance from the first output's first tap by the stride; true if an output is there.
+  /// Divides a distance from the first output's first tap by the stride; true if an output is
+  /// there.
   static __device__ bool exact(std::int32_t& distance, const WindowAxis& axis) {
     const auto stride = static_cast<std::int32_t>(axis.stride);
     const std::int32_t o = stride == 1 ? distance : distance / stride;

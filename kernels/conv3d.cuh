@@ -1,6 +1,6 @@
 #pragma once
-/// The pieces of conv3d.cu and conv3d_mma.cu: the right factor of an implicit product, and what a launch
-/// of one is told.
+/// The pieces of conv3d.cu and conv3d_mma.cu: the right factor of an implicit product, and what a
+/// launch of one is told.
 
 #include "common.cuh"
 #include "tandem/cpu/window3d.hpp"
@@ -10,9 +10,9 @@ namespace tandem_kernels {
 using tandem::detail::Window3d;
 using tandem::detail::WindowAxis;
 
-/// A row or a column of the right factor. The sum of a row's and a column's (z, y, x) is a position,
-/// the sum of their bases where its volume begins. `other`: where the left factor has the row's
-/// first element, or the result the column's; −1 for one beyond the end, which sees nothing.
+/// A row or a column of the right factor. The sum of a row's and a column's (z, y, x) is a
+/// position, the sum of their bases where its volume begins. `other`: where the left factor has the
+/// row's first element, or the result the column's; −1 for one beyond the end, which sees nothing.
 struct Spot {
   std::int64_t base, other;
   std::int32_t z, y, x, unused;

@@ -1,12 +1,12 @@
-/// conv3d on tensor cores — y of conv3d.cu for Precision::bfloat16: W and x are rounded to bfloat16 on their way
-/// into shared memory, products and sums are float, and so are bias, relu and y.
+/// conv3d on tensor cores — y of conv3d.cu for Precision::bfloat16: W and x are rounded to bfloat16
+/// on their way into shared memory, products and sums are float, and so are bias, relu and y.
 ///
-/// The same implicit product: a block of four warps has 64 outputs × 64 positions, a warp 16 × 64 of
-/// them in fragments of its registers; 32 terms at a time of both factors go through shared memory, x by
-/// positions, so that both are read by ldmatrix as they lie. Terms are added 16 at a time in their
-/// order: the same bits every time. Each element of x is read and rounded once for each tap and each 64
-/// outputs, mostly from the cache, W once for each 64 positions: bound by these loads, not by the
-/// tensor cores, where taps are few. Not measured.
+/// The same implicit product: a block of four warps has 64 outputs × 64 positions, a warp 16 × 64
+/// of them in fragments of its registers; 32 terms at a time of both factors go through shared
+/// memory, x by positions, so that both are read by ldmatrix as they lie. Terms are added 16 at a
+/// time in their order: the same bits every time. Each element of x is read and rounded once for
+/// each tap and each 64 outputs, mostly from the cache, W once for each 64 positions: bound by
+/// these loads, not by the tensor cores, where taps are few. Not measured.
 
 #include "conv3d.cuh"
 #include "fragments.cuh"
@@ -16,8 +16,8 @@ namespace tandem_kernels {
 using tandem::bfloat16;
 
 constexpr int mma_tile = 64, mma_depth = 32, mma_threads = 128;
-/// Of a row of a factor in shared memory; eight rows that ldmatrix reads together start in different
-/// banks.
+/// Of a row of a factor in shared memory; eight rows that ldmatrix reads together start in
+/// different banks.
 constexpr int mma_stride = mma_depth + 8;
 constexpr int mma_shared_bytes = 2 * mma_tile * mma_stride * static_cast<int>(sizeof(bfloat16));
 

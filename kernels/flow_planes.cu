@@ -1,11 +1,11 @@
-/// flow_planes — flow as I3D takes it (include/tandem/i3d/preprocess.hpp): resized like an image of floats,
-/// cropped, cut off at ±bound and divided by it.
+/// flow_planes — flow as I3D takes it (include/tandem/i3d/preprocess.hpp): resized like an image of
+/// floats, cropped, cut off at ±bound and divided by it.
 ///
 /// A thread has a vector's component and walks its taps, along rows first, each sum in double and
 /// rounded to float as on the CPU; products and sums round one by one, so the bits are the CPU's.
-/// Which places count and their weights come from the host, a few KB, where an axis is resized; where it
-/// is not, as for flow that was computed at I3D's size, places are only shifted. Reads each vector
-/// about once for every row of taps over it, mostly from the cache: bound by memory.
+/// Which places count and their weights come from the host, a few KB, where an axis is resized;
+/// where it is not, as for flow that was computed at I3D's size, places are only shifted. Reads
+/// each vector about once for every row of taps over it, mostly from the cache: bound by memory.
 
 #include <vector>
 

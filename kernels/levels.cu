@@ -1,6 +1,6 @@
-/// levels — bytes of pictures as planes of floats (include/tandem/image/levels.hpp): the table, 3 KB,
-/// comes with the launch and lies in shared memory, a thread has a pixel. Reads 3 bytes a pixel and
-/// writes 12: bound by memory.
+/// levels — bytes of pictures as planes of floats (include/tandem/image/levels.hpp): the table, 3
+/// KB, comes with the launch and lies in shared memory, a thread has a pixel. Reads 3 bytes a pixel
+/// and writes 12: bound by memory.
 
 #include "common.cuh"
 #include "tandem/image/levels.hpp"

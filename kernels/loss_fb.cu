@@ -7,9 +7,9 @@
 /// Pass 2 owns rows of df: with
 ///   w_ij = −ρ_i e^(s_ij − P_i) − ρ_j e^(s_ij − P_j) of a positive pair,
 ///          +ρ_i e^(s_ij − N_i) for an anchor i and a background frame j, and the other way round,
-/// df_i = Σ_j w_ij f_j/τ, s computed again. No difference of large numbers, no atomics, every sum in
-/// a fixed order. Tiles without a related pair are left out. Bound by arithmetic: 2 products a pair
-/// and column in pass 1, 4 (or, of more than 256 columns, more) in pass 2.
+/// df_i = Σ_j w_ij f_j/τ, s computed again. No difference of large numbers, no atomics, every sum
+/// in a fixed order. Tiles without a related pair are left out. Bound by arithmetic: 2 products a
+/// pair and column in pass 1, 4 (or, of more than 256 columns, more) in pass 2.
 
 #include "loss_fb.cuh"
 #include "runtime.cuh"

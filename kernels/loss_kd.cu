@@ -1,5 +1,5 @@
-/// loss_kd — KL(Bernoulli(h) ‖ Bernoulli(σ(s))) over the entries that teach, and its gradient in the
-/// same pass.
+/// loss_kd — KL(Bernoulli(h) ‖ Bernoulli(σ(s))) over the entries that teach, and its gradient in
+/// the same pass.
 ///
 /// A warp has a frame, a block a part of 64 frames; the parts are added up in their order
 /// (losses.cuh). What float cannot have by subtraction is found without one: 1 − p is computed

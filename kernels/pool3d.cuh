@@ -1,6 +1,7 @@
 #pragma once
-/// What max_pool3d and avg_pool3d share: a thread for each element, its place in its volume, and the
-/// windows that contain an element, so that backward gathers instead of adding to shared places.
+/// What max_pool3d and avg_pool3d share: a thread for each element, its place in its volume, and
+/// the windows that contain an element, so that backward gathers instead of adding to shared
+/// places.
 
 #include "common.cuh"
 #include "tandem/cpu/window3d.hpp"

@@ -15,8 +15,8 @@ namespace tandem_kernels {
 template <bool block>
 struct Team {
   static constexpr int most = block ? 512 : 128;  ///< threads of a block of such kernels
-  /// The second number of the launch bounds where ptxas would rather spill doubles than take more than
-  /// 64 registers: so many blocks leave a thread 128.
+  /// The second number of the launch bounds where ptxas would rather spill doubles than take more
+  /// than 64 registers: so many blocks leave a thread 128.
   static constexpr int least_of_double = 512 / most;
   static __device__ int rank() { return threadIdx.x; }
   static __device__ int size() { return block ? blockDim.x : 32; }
@@ -168,9 +168,9 @@ class RowTeam {
   int rank_, size_;
 };
 
-/// The shell of a row kernel with launch bounds Team<block>::most (softmax, logsumexp, cross_entropy,
-/// log_odds, layer_norm, normalize): calls f(team, r) in the threads that have row r, for each of the
-/// rows.
+/// The shell of a row kernel with launch bounds Team<block>::most (softmax, logsumexp,
+/// cross_entropy, log_odds, layer_norm, normalize): calls f(team, r) in the threads that have row
+/// r, for each of the rows.
 template <class T, int W, bool block, class F>
 __device__ void for_rows(std::int64_t rows, std::int64_t n, const F& f) {
   TANDEM_SHARED(T, partial, 32);

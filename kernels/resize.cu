@@ -1,12 +1,14 @@
-/// resize — bicubic and bilinear resizing of bytes as Pillow does it (include/tandem/image/resize.hpp):
-/// rows first, rounded to bytes, then columns. The same whole numbers as the CPU's, so the same bytes.
+/// resize — bicubic and bilinear resizing of bytes as Pillow does it
+/// (include/tandem/image/resize.hpp): rows first, rounded to bytes, then columns. The same whole
+/// numbers as the CPU's, so the same bytes.
 ///
 /// A thread has a pixel of a pass's result and walks its taps; neighbours in a warp read almost the
 /// same pixels. The first pass makes only the lines that the second one reads. Where nothing is
 /// resized along an axis, its one tap has weight 1. Which pixels count and their weights come from
-/// the host, a few KB. Colours are weighted by alpha as they are read, and divided by it at the end.
-/// Reads the images' lines that are needed about once, the bytes between twice: bound by memory for
-/// small pictures, by the whole multiplications (taps · channels a pixel) for those that shrink much.
+/// the host, a few KB. Colours are weighted by alpha as they are read, and divided by it at the
+/// end. Reads the images' lines that are needed about once, the bytes between twice: bound by
+/// memory for small pictures, by the whole multiplications (taps · channels a pixel) for those that
+/// shrink much.
 
 #include <vector>
 

@@ -2,8 +2,8 @@
 /// TensorTable — many tensors for one kernel, without a copy to the device and without waiting: a
 /// list of them travels by value among the kernel's arguments, of which CUDA takes 4 KiB.
 ///
-/// The tensors are cut into chunks of `chunk_size` elements; a block takes every gridDim.x-th chunk.
-/// Item is whatever a kernel has to know of a tensor, `size` elements among it.
+/// The tensors are cut into chunks of `chunk_size` elements; a block takes every gridDim.x-th
+/// chunk. Item is whatever a kernel has to know of a tensor, `size` elements among it.
 
 #include "common.cuh"
 

@@ -1,5 +1,5 @@
-/// to — elements of one type as another, as the CPU converts them (tensor/copy.hpp). Reads and writes
-/// each once: bound by memory.
+/// to — elements of one type as another, as the CPU converts them (tensor/copy.hpp). Reads and
+/// writes each once: bound by memory.
 
 #include "common.cuh"
 #include "tandem/tensor/copy.hpp"

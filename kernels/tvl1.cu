@@ -4,9 +4,9 @@
 /// of u and p in shared memory and the data term in registers, and takes up to five iterations
 /// there; each needs one more pixel around, so of the region 54 × 22 pixels are results. Places are
 /// read and written once per launch. Each pair stops for itself, where the CPU does: its change is
-/// known after a launch, and when it was small enough before the last iteration, the wanted ones are
-/// done again from what the launch began with. The host reads how many pairs still run, after the
-/// first median filter's iterations of each warp.
+/// known after a launch, and when it was small enough before the last iteration, the wanted ones
+/// are done again from what the launch began with. The host reads how many pairs still run, after
+/// the first median filter's iterations of each warp.
 ///
 /// Bound by memory outside of the iterations; in them 2 barriers, two square roots and a division a
 /// pixel.
@@ -189,7 +189,8 @@ __device__ void sort_window(float* w, std::index_sequence<I...>) {
 }
 
 /// The median of Side × Side pixels of u, from the place where u is to the other one, of the pairs
-/// that still run. A block has 32 × 8 pixels: sorted columns in shared memory, then windows of them.
+/// that still run. A block has 32 × 8 pixels: sorted columns in shared memory, then windows of
+/// them.
 template <int Side>
 __global__ void __launch_bounds__(256)
     tvl1_median_kernel(TvL1Planes planes, const TvL1State* states, std::int64_t height,

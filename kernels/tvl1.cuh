@@ -21,7 +21,8 @@ __device__ inline float larger(float a, float b) { return a > b ? a : b; }
 struct TvL1State {
   int u_at, p_at;  ///< which of two places u and p are in
   int done;        ///< iterations of this warp
-  /// Of the last iterations of a launch, so many were wanted: they are done again, from u_at and p_at.
+  /// Of the last iterations of a launch, so many were wanted: they are done again, from u_at and
+  /// p_at.
   int redo;
   int stopped;  ///< no iteration is left to do in this warp
 };
@@ -71,7 +72,8 @@ struct LinearPoint {
   }
 };
 
-/// A pixel of a plane of a width, between four, times a factor; `stride` floats from one to the next.
+/// A pixel of a plane of a width, between four, times a factor; `stride` floats from one to the
+/// next.
 template <class Place>
 __device__ float resized(const float* from, std::int64_t width, std::int64_t stride,
                          const LinearPoint<Place>& row, const LinearPoint<Place>& column,

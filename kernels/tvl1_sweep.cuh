@@ -1,6 +1,6 @@
 #pragma once
-/// The inner iterations of TV-L1, several in a launch with the working set in shared memory, and the
-/// decision after them which pairs have converged. Bound by barriers and by square roots and
+/// The inner iterations of TV-L1, several in a launch with the working set in shared memory, and
+/// the decision after them which pairs have converged. Bound by barriers and by square roots and
 /// divisions: two and one a pixel and iteration.
 
 #include "tvl1.cuh"
@@ -16,9 +16,9 @@ struct SweepTile {
   static constexpr std::size_t shared_bytes = (6 * area + steps * warps) * sizeof(float);
 };
 
-/// `steps` iterations of the pairs that still run; or, again, the wanted ones of those that have run
-/// too far. filtered: a median filter has come before. changes (pairs, tiles, SweepTile::steps) = Σ
-/// |u_new − u_old|² of each tile and iteration.
+/// `steps` iterations of the pairs that still run; or, again, the wanted ones of those that have
+/// run too far. filtered: a median filter has come before. changes (pairs, tiles, SweepTile::steps)
+/// = Σ |u_new − u_old|² of each tile and iteration.
 template <class T>
 __global__ void __launch_bounds__(SweepTile::threads, 2)
     tvl1_sweep_kernel(TvL1Planes planes, const TvL1State* states, T* changes, int height, int width,
@@ -141,8 +141,8 @@ __global__ void __launch_bounds__(SweepTile::threads, 2)
   }
 }
 
-/// After tvl1_sweep_kernel with the same arguments: which pairs stop, and where u and p are. A block
-/// a pair; the change of an iteration is added up over the tiles in a fixed order.
+/// After tvl1_sweep_kernel with the same arguments: which pairs stop, and where u and p are. A
+/// block a pair; the change of an iteration is added up over the tiles in a fixed order.
 template <class Sum>
 __global__ void __launch_bounds__(256)
     tvl1_stop_kernel(TvL1State* states, std::int32_t* running, const float* changes,

@@ -1,5 +1,5 @@
-// The definitions of tandem/image/video_writer.hpp: swscale, an encoder and a muxer of FFmpeg's, into an
-// AtomicFile.
+// The definitions of tandem/image/video_writer.hpp: swscale, an encoder and a muxer of FFmpeg's,
+// into an AtomicFile.
 
 #include "tandem/image/video_writer.hpp"
 
@@ -23,8 +23,8 @@ namespace io {
 namespace video {
 namespace {
 
-/// FFmpeg's bytes on their way into the file. Muxers go back to note sizes. An error of the file must
-/// not fly through FFmpeg's C functions: it is kept, and thrown behind them.
+/// FFmpeg's bytes on their way into the file. Muxers go back to note sizes. An error of the file
+/// must not fly through FFmpeg's C functions: it is kept, and thrown behind them.
 class Sink {
  public:
   explicit Sink(const std::string& path) : file_(path) {

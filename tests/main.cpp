@@ -1,5 +1,6 @@
-// ThreadSanitizer sees only that doctest's signal handler allocates, and reports that in place of the
-// signal: a test that is told to end (SIGTERM, at a time limit) or crashes would look like a race.
+// ThreadSanitizer sees only that doctest's signal handler allocates, and reports that in place of
+// the signal: a test that is told to end (SIGTERM, at a time limit) or crashes would look like a
+// race.
 #if defined(__SANITIZE_THREAD__)
 #define DOCTEST_CONFIG_NO_POSIX_SIGNALS
 #elif defined(__has_feature)

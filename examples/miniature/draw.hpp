@@ -1,6 +1,6 @@
 #pragma once
-/// Pictures drawn from signed distances: d(x, y) < 0 inside a shape, in pixels, so that ½ − d is how much
-/// of a pixel it covers.
+/// Pictures drawn from signed distances: d(x, y) < 0 inside a shape, in pixels, so that ½ − d is
+/// how much of a pixel it covers.
 
 #include <algorithm>
 #include <cmath>
@@ -42,8 +42,8 @@ inline double capsule(Point p, Point a, Point b, double radius) {
       square > 0 ? std::clamp((from.x * along.x + from.y * along.y) / square, 0.0, 1.0) : 0.0;
   return length(from - along * t) - radius;
 }
-/// The distance to a polygon whose `count` corners lie at radii r0, r1, r0, r1 …: a regular one where
-/// they are equal, else a star.
+/// The distance to a polygon whose `count` corners lie at radii r0, r1, r0, r1 …: a regular one
+/// where they are equal, else a star.
 inline double star(Point p, int count, double r0, double r1) {
   double nearest = 1e9;
   bool inside = false;

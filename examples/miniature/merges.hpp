@@ -1,6 +1,6 @@
 #pragma once
-/// A vocabulary of byte pairs for clip::Tokenizer, learned from the captions that an encoder is trained
-/// on.
+/// A vocabulary of byte pairs for clip::Tokenizer, learned from the captions that an encoder is
+/// trained on.
 
 #include <algorithm>
 #include <map>
@@ -12,9 +12,9 @@
 
 namespace miniature {
 
-/// learn_merges — the pair of neighbouring symbols that is seen most often becomes a symbol (of equally
-/// frequent ones the first by the alphabet), again and again, until every word is one symbol or there are
-/// `most` of them.                                                             [Sennrich et al. 2016]
+/// learn_merges — the pair of neighbouring symbols that is seen most often becomes a symbol (of
+/// equally frequent ones the first by the alphabet), again and again, until every word is one
+/// symbol or there are `most` of them.                                       [Sennrich et al. 2016]
 ///   → the text of a file of merges: "#version: 0.2", then "left right" a line; "</w>" ends a word.
 /// Texts are lower-case ASCII letters and blanks, anything else is refused.
 inline std::string learn_merges(const std::vector<std::string>& texts, std::size_t most) {

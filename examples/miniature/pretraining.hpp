@@ -1,8 +1,8 @@
 #pragma once
 /// What the two pretraining programs share, whether they train on the rendered world or on trimmed
-/// clips: the options, and the loop: Adam under a cosine, every step's batch drawn from the seed and
-/// the number of the step, a checkpoint now and then from which a killed run goes on to the same
-/// bits.
+/// clips: the options, and the loop: Adam under a cosine, every step's batch drawn from the seed
+/// and the number of the step, a checkpoint now and then from which a killed run goes on to the
+/// same bits.
 
 #include <cmath>
 #include <cstdint>
@@ -127,7 +127,8 @@ inline ClipSets read_clips(const char* program, PretrainOptions& o) {
 inline std::string pretraining_checkpoint(const PretrainOptions& o, const std::string& name) {
   return io::join_path(o.out, name + ".training.safetensors");
 }
-/// Trains `model` by `loss(step)`, from the checkpoint on with --resume. `name` names it in messages.
+/// Trains `model` by `loss(step)`, from the checkpoint on with --resume. `name` names it in
+/// messages.
 inline void pretrain(const PretrainOptions& o, const std::string& name, nn::Module<float>& model,
                      const std::function<Tensor<float>(std::int64_t)>& loss) {
   constexpr std::int64_t every = 50;

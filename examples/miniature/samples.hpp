@@ -1,6 +1,7 @@
 #pragma once
-/// What the encoders of the miniature are trained on: clips and captioned pictures of people who handle
-/// objects in any of the thirty ways, drawn one by one from a seed. No video of a world is among them.
+/// What the encoders of the miniature are trained on: clips and captioned pictures of people who
+/// handle objects in any of the thirty ways, drawn one by one from a seed. No video of a world is
+/// among them.
 
 #include <algorithm>
 #include <cstdint>
@@ -89,18 +90,18 @@ inline Tensor<std::uint8_t> render_clip(const Moment& m) {
 inline Tensor<float> flow_of(const Tensor<std::uint8_t>& frames) {
   const flow::TvL1Options options = flow_options();
   std::vector<Tensor<float>> out;
-  Tensor<std::uint8_t> before = flow::rgb_to_gray(frames.select(0, 0).contiguous());
+  Tensor<std::uint8_t> before = io::rgb_to_gray(frames.select(0, 0).contiguous());
   for (std::int64_t t = 1; t < frames.size(0); ++t) {
-    const Tensor<std::uint8_t> now = flow::rgb_to_gray(frames.select(0, t).contiguous());
+    const Tensor<std::uint8_t> now = io::rgb_to_gray(frames.select(0, t).contiguous());
     out.push_back(flow::tvl1(before, now, options));
     before = now;
   }
   return stack(out, 0);
 }
 
-/// What somebody would write under a picture. People name what they see, and sometimes more than that:
-/// the motion with probability 0.6 in the core of an episode, 0.5 around it, 0.35 where the object only
-/// lies there.
+/// What somebody would write under a picture. People name what they see, and sometimes more than
+/// that: the motion with probability 0.6 in the core of an episode, 0.5 around it, 0.35 where the
+/// object only lies there.
 inline std::string caption(const Moment& m, Generator random) {
   const Pair what = pair(m.pair);
   const double named = m.stage == Stage::core ? 0.6 : m.stage == Stage::around ? 0.5 : 0.35;

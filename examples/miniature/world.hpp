@@ -1,14 +1,16 @@
 #pragma once
-/// The miniature world: a person who handles one of ten objects in one of eight ways, seen by a small
-/// camera. Made so that the paper's premise arises by itself, from pixels:
+/// The miniature world: a person who handles one of ten objects in one of eight ways, seen by a
+/// small camera. Made so that the paper's premise arises by itself, from pixels:
 ///   - a class is a way of handling an object ("shaking a ball"); neither the object nor the person
-///     says which, since each object is handled in three ways, of which one or two are target classes;
-///   - only the core of an instance, about a third of it, shows the motion: what classifies motion finds
-///     that part and misses the rest;
+///     says which, since each object is handled in three ways, of which one or two are target
+///     classes;
+///   - only the core of an instance, about a third of it, shows the motion: what classifies motion
+///     finds that part and misses the rest;
 ///   - all through an instance the person holds the object, and before and after it lies idle: what
 ///     knows objects and scenes sees where an instance begins and ends, and cannot tell the motion;
-///   - target objects also lie around in videos of other classes, and in every video somebody handles
-///     one in a way that is not labelled, in three of ten twice: who holds what is no evidence.
+///   - target objects also lie around in videos of other classes, and in every video somebody
+///     handles one in a way that is not labelled, in three of ten twice: who holds what is no
+///     evidence.
 /// Everything follows from a seed.
 
 #include <cstdint>
@@ -52,7 +54,8 @@ struct Pair {
 /// Pairs 0 … 11 are the target classes, 12 … 29 the other ones that encoders are trained on: each
 /// object has three of the thirty.
 inline Pair pair(int index) {
-  // Object o is handled in the ways 3·o, 3·o + 1 and 3·o + 2, turned by a step that keeps them apart.
+  // Object o is handled in the ways 3·o, 3·o + 1 and 3·o + 2, turned by a step that keeps them
+  // apart.
   const auto way = [](int object, int k) {
     return static_cast<Motion>((3 * object + (object >= 8 ? 1 : 0) + 3 * k) % motions);
   };
@@ -154,8 +157,8 @@ inline void draw_object(Canvas& canvas, int object, Point at, double angle) {
                [&](Point p) { return length(p - mark) - 1.1; });
 }
 
-/// Where the object is during the core of an episode, relative to where the hand rests, and how it is
-/// turned; t in seconds.
+/// Where the object is during the core of an episode, relative to where the hand rests, and how it
+/// is turned; t in seconds.
 inline std::pair<Point, double> moved(Motion motion, double t) {
   const auto wave = [&](double hertz) { return std::sin(2 * M_PI * hertz * t); };
   switch (motion) {

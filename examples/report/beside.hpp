@@ -1,6 +1,6 @@
 #pragma once
-/// What `report --beside` asks of two runs: that they are of the same data, what is different in their
-/// options, and what they are called on the page.
+/// What `report --beside` asks of two runs: that they are of the same data, what is different in
+/// their options, and what they are called on the page.
 
 #include <filesystem>
 #include <optional>

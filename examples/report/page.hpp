@@ -53,8 +53,8 @@ struct Page {
   std::vector<std::string> warnings = {};                       ///< shown prominently
 };
 
-/// The length of the character at the front of `text` if it is one that turns the direction in which
-/// what stands beside it is read (U+061C, U+200E, U+200F, U+202A–E, U+2066–9), else 0.
+/// The length of the character at the front of `text` if it is one that turns the direction in
+/// which what stands beside it is read (U+061C, U+200E, U+200F, U+202A–E, U+2066–9), else 0.
 inline std::size_t bidi_control(std::string_view text, std::uint32_t& code) {
   if (text.empty() || static_cast<unsigned char>(text[0]) < 0xD8) return 0;
   const std::size_t length = io::decode_utf8(text, code);
@@ -202,8 +202,8 @@ inline std::string page_data(const Page& page) {
                 detail::json_list(page.tracks, detail::track_data), "}");
 }
 
-/// `html` with `data`, JSON that may stand there, in place of its example. Error: it has no place for
-/// the data.
+/// `html` with `data`, JSON that may stand there, in place of its example. Error: it has no place
+/// for the data.
 inline std::string fill_page(std::string_view html, std::string_view data,
                              const char* where = "page") {
   constexpr std::string_view begin = R"(<script type="application/json" id="data">)";

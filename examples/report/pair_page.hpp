@@ -40,7 +40,8 @@ inline io::Json taken(const io::Json& from, std::initializer_list<const char*> k
 }  // namespace detail
 
 /// pair_json — test videos stand once, with what either run says of them in "runs"; training videos
-/// are left out. Errors: a test video that the other page does not have, or with another annotation.
+/// are left out. Errors: a test video that the other page does not have, or with another
+/// annotation.
 inline io::Json pair_json(const NamedPage& first, const NamedPage& second,
                           const std::vector<OptionDifference>& differences) {
   const io::Json &a = first.page, &b = second.page;

@@ -1,5 +1,6 @@
 #pragma once
-/// The options of a run: what its options.json says beside its checkpoint, and which files they name.
+/// The options of a run: what its options.json says beside its checkpoint, and which files they
+/// name.
 
 #include <string>
 #include <string_view>
@@ -72,8 +73,8 @@ inline void check_decisions(const std::string& checkpoint, const std::string& fi
 }  // namespace detail
 
 /// The options of the run in a folder, whose checkpoint is `model`; `data`, where it is not empty,
-/// replaces all that says where its data were. Errors: an options.json that is of another program or
-/// run than the checkpoint.
+/// replaces all that says where its data were. Errors: an options.json that is of another program
+/// or run than the checkpoint.
 inline dcl::Options read_run_options(const std::string& run, const dcl::Model& model,
                                      const std::string& data) {
   dcl::Options out = model.options(), before = model.options();
@@ -129,8 +130,8 @@ inline void name_scores(io::Json& page, const dcl::Model& model) {
   page["names"]["cbp"] = method;
 }
 
-/// "own" of the page's data, the fusions whose detections are by the method's own inference; and the
-/// thresholds, where others use them.
+/// "own" of the page's data, the fusions whose detections are by the method's own inference; and
+/// the thresholds, where others use them.
 inline void say_thresholds(io::Json& page, const std::vector<wtal::InferenceOptions>& ways) {
   io::Json::array_t own;
   for (const wtal::InferenceOptions& way : ways) {

@@ -75,8 +75,8 @@ inline std::string script_safe(std::string_view json) {
   return out;
 }
 
-/// `embedded`: ids and data: URLs of videos that the page carries, each in an element of its own, so
-/// that the data are read without them; a video of the data names one as "#id".
+/// `embedded`: ids and data: URLs of videos that the page carries, each in an element of its own,
+/// so that the data are read without them; a video of the data names one as "#id".
 inline std::string run_page(const io::Json& data,
                             const std::vector<std::pair<std::string, std::string>>& embedded,
                             std::string_view html) {

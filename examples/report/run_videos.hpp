@@ -123,8 +123,9 @@ inline std::vector<std::size_t> shown_classes(const VideoTruth& video, const Bra
   return order;
 }
 
-/// Test video v: the scores of the shown classes, which the page fuses itself, and the detections of
-/// every fusion with their kinds, the best `most_detections`. Scores that are not there are left out.
+/// Test video v: the scores of the shown classes, which the page fuses itself, and the detections
+/// of every fusion with their kinds, the best `most_detections`. Scores that are not there are left
+/// out.
 inline io::Json test_video_json(const VideoTruth& video, std::size_t v, std::int64_t rows,
                                 double seconds, const BranchScores& scores,
                                 const std::vector<FusionResult>& results, std::size_t classes,

@@ -52,9 +52,9 @@ inline Settings changed(SimulationOptions usual, SimulationOptions now) {
   return out;
 }
 
-/// What the command line sets beside the preset, in sentences, so that the tables of two commands say
-/// what differs. `every_row`: options of other methods go to all rows, for CBP is such a method.
-/// `worlds`: changed() of simulated ones.
+/// What the command line sets beside the preset, in sentences, so that the tables of two commands
+/// say what differs. `every_row`: options of other methods go to all rows, for CBP is such a
+/// method. `worlds`: changed() of simulated ones.
 inline std::vector<std::string> beside_preset(const cli::OptionTable& given, bool every_row,
                                               double clip_norm, const Settings& worlds) {
   Settings all, of_other_methods;

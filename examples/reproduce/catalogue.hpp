@@ -49,9 +49,9 @@ inline std::int64_t alternation_steps(const dcl::Options& o) {
 class Catalogue {
  public:
   /// `stable`: the rule that stands beside the published thresholds outside the table main.
-  /// `most_prompts`: learned vectors that the text encoder has room for. `methods`: what the rows of
-  /// other methods in CBP's place are set to; without them, since CBP is such a method already, null.
-  /// `boosting`: likewise of Boosting-WTAL; null where its word vectors are missing.
+  /// `most_prompts`: learned vectors that the text encoder has room for. `methods`: what the rows
+  /// of other methods in CBP's place are set to; without them, since CBP is such a method already,
+  /// null. `boosting`: likewise of Boosting-WTAL; null where its word vectors are missing.
   Catalogue(const dcl::Options& base, std::string stable, std::int64_t most_prompts,
             const Settings* methods = nullptr, const Settings* boosting = nullptr)
       : base_(base),

@@ -283,8 +283,8 @@ inline Measurement measurement_from(const io::JsonRef& from) {
   return out;
 }
 
-/// The files of a folder: cells by their digest, the states after warm-ups, branches that are judged
-/// again.
+/// The files of a folder: cells by their digest, the states after warm-ups, branches that are
+/// judged again.
 class Store {
  public:
   explicit Store(std::string folder) : folder_(std::move(folder)) {}

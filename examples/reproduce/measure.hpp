@@ -1,5 +1,6 @@
 #pragma once
-/// A run of the trainer from where it stands to its end, and what its branches are worth on the way.
+/// A run of the trainer from where it stands to its end, and what its branches are worth on the
+/// way.
 
 #include <cmath>
 #include <cstdint>

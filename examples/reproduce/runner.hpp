@@ -178,8 +178,8 @@ class Runner {
     if (first) std::rethrow_exception(first);
   }
 
-  /// Seconds, on one thread: of a run before its first step, of a step, the mean of the three kinds,
-  /// and of a measurement.
+  /// Seconds, on one thread: of a run before its first step, of a step, the mean of the three
+  /// kinds, and of a measurement.
   struct Pace {
     double start, step, measurement;
   };

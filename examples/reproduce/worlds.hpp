@@ -16,7 +16,8 @@
 
 namespace reproduce {
 
-/// The files of a data set that is made here, with what is in them: {"gt.json": "00000000000004d2"}.
+/// The files of a data set that is made here, with what is in them: {"gt.json":
+/// "00000000000004d2"}.
 inline constexpr const char* checksums_file = "checksums.json";
 
 inline std::string checksum_of_file(const std::string& path) {
@@ -87,8 +88,8 @@ inline std::string simulated_world(const std::string& folder, const std::string&
   return path;
 }
 
-/// The same of seeds first, first + 1, …: made in `folder`, or in `scratch` where there is one, which
-/// goes after a signal too.
+/// The same of seeds first, first + 1, …: made in `folder`, or in `scratch` where there is one,
+/// which goes after a signal too.
 inline std::vector<std::string> simulated_worlds(const std::string& folder,
                                                  const std::optional<cli::ScratchFolder>& scratch,
                                                  const SimulationOptions& simulation,

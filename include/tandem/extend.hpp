@@ -19,12 +19,13 @@
 ///   cube(tensor<float>({2, -1}));   // → [8., -1.]
 ///
 /// A formula is one text for a SIMD vector V of the CPU and for one number on a GPU: no `if`, `?:`,
-/// `&&`, `||` or `!` of its operands. Comparisons (`<`, `<=`, `>`, `>=`, `==`, `!=`) give a truth per
-/// lane; `&` and `|` join them, and `select(x > t, a, b)` chooses by them. Numbers are written
-/// `V(extend::element_t<V>(3))`. There are `+`, `-`, `*`, `/` and these functions: `exp`, `log`, `log1p`,
-/// `sqrt`, `tanh`, `erf`, `sin`, `cos`, `floor`, `abs`, `fma(a, b, c)` = a·b + c, `min` and `max` (b if
-/// either is NaN), `max_nan` (NaN if either is) and `select`. TANDEM_FORMULA makes the formula a part of
-/// its caller, for each instruction set; without it programs are slow or do not link.
+/// `&&`, `||` or `!` of its operands. Comparisons (`<`, `<=`, `>`, `>=`, `==`, `!=`) give a truth
+/// per lane; `&` and `|` join them, and `select(x > t, a, b)` chooses by them. Numbers are written
+/// `V(extend::element_t<V>(3))`. There are `+`, `-`, `*`, `/` and these functions: `exp`, `log`,
+/// `log1p`, `sqrt`, `tanh`, `erf`, `sin`, `cos`, `floor`, `abs`, `fma(a, b, c)` = a·b + c, `min`
+/// and `max` (b if either is NaN), `max_nan` (NaN if either is) and `select`. TANDEM_FORMULA makes
+/// the formula a part of its caller, for each instruction set; without it programs are slow or do
+/// not link.
 ///
 /// map() and map_into() apply a formula to tensors that broadcast, without a graph:
 ///
@@ -47,7 +48,8 @@
 ///     const char* const op = "scaled";
 ///     extend::require_defined(op, "x", x, "s", s);
 ///     return extend::record(op, extend::map(op, Product(), x, s),
-///         [op, x = extend::save(x), s = extend::save(s)](const Tensor<T>& dy, extend::Needs need) {
+///         [op, x = extend::save(x), s = extend::save(s)](const Tensor<T>& dy,
+///                                                        extend::Needs need) {
 ///           Tensor<T> dx, ds;
 ///           const auto part = [&](const Tensor<T>& other, const Shape& shape) {
 ///             return extend::sum_to_shape(extend::map(op, Product(), dy, other), shape);
@@ -82,12 +84,12 @@
 ///   energy(tensor<float>({{1, 2}, {3, 4}}));   // → [5., 25.]
 ///   extend::gradcheck([](const auto& x) { return energy(x[0]); }, {ones<double>({2, 3})});
 ///
-///   the graph        record, record_list, save, Saved, Needs, needs_grad, refuse_grad, sum_to_shape
-///   its check        gradcheck, make_strided
-///   the door         require_defined, require_same_device, require_cpu, require_kernels, TANDEM_CHECK
-///   elementwise      saving_input, saving_output, map, map_into; in formulas element_t
-///   loops            parallel_for, parallel_chunks, num_chunks
-///   two devices      Kernel, Queue
+///   the graph    record, record_list, save, Saved, Needs, needs_grad, refuse_grad, sum_to_shape
+///   its check    gradcheck, make_strided
+///   the door     require_defined, require_same_device, require_cpu, require_kernels, TANDEM_CHECK
+///   elementwise  saving_input, saving_output, map, map_into; in formulas element_t
+///   loops        parallel_for, parallel_chunks, num_chunks
+///   two devices  Kernel, Queue
 /// docs/adding_an_op.md explains the parts, and how a kernel for the GPU joins them.
 
 #include "tandem/autograd/gradcheck.hpp"
@@ -117,14 +119,15 @@ using autograd::sum_to_shape;
 using autograd::make_strided;
 using tandem::gradcheck;
 
-// The door (tensor/absent.hpp, ops/parts/common.hpp); TANDEM_CHECK(condition, op, words…) for the rest.
+// The door (tensor/absent.hpp, ops/parts/common.hpp); TANDEM_CHECK(condition, op, words…) for the
+// rest.
 using detail::require_cpu;
 using detail::require_defined;
 using detail::require_kernels;
 using detail::require_same_device;
 
-// Elementwise (ops/parts/elementwise.hpp): a formula over tensors that are broadcast, whatever their
-// strides; a whole op of one input whose backward needs x, or y.
+// Elementwise (ops/parts/elementwise.hpp): a formula over tensors that are broadcast, whatever
+// their strides; a whole op of one input whose backward needs x, or y.
 using detail::map;
 using detail::map_into;
 using detail::saving_input;

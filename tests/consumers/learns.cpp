@@ -1,5 +1,5 @@
-// A network that learns: prints how well, so that two ways of building it can be compared. In four digits, since a
-// compiler fuses products and sums by what it inlines.
+// A network that learns: prints how well, so that two ways of building it can be compared. In four
+// digits, since a compiler fuses products and sums by what it inlines.
 #include <cstdio>
 
 #include "tandem/tandem.hpp"

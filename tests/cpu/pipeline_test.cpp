@@ -8,7 +8,7 @@
 #include <string>
 
 using namespace tandem;
-using namespace tandem::wtal;
+using namespace tandem::cpu;
 
 namespace {
 

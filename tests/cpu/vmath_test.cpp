@@ -193,8 +193,8 @@ void check_all(double float_bound, double double_bound, const std::vector<float>
 //   sigmoid  e counts with weight 1/(1+e) and up to twice at a binade's end, last subtraction ½: 2
 //   erf      float: 1 − e^G with e^G <= 0.16 of relative error 4 ulp, last subtraction ½: 1½;
 //            double: the C library's, which documents 1 ulp and shows a little more
-//   sin, cos last addition ½; r + c is exact to 2^−10 ulp; what is added to r (a sixth of it at most)
-//            or to 1 − r²/2 rounds to below ¼ ulp of the result, twice at a binade's end: 1
+//   sin, cos last addition ½; r + c is exact to 2^−10 ulp; what is added to r (a sixth of it at
+//            most) or to 1 − r²/2 rounds to below ¼ ulp of the result, twice at a binade's end: 1
 TEST_CASE("vmath: errors stay within their bounds on every instruction set") {
   std::string ran;
   for (const Isa isa : supported_isas()) ran += std::string(" ") + name(isa);

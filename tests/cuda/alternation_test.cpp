@@ -275,8 +275,8 @@ TEST_CASE("alternation: one wait a step, for the report of the step before; laun
                 std::string(graphs ? ", graphs" : ""), ": ", count, " launches, 1 wait, ",
                 memory_stats(gpu).peak, " bytes at most");
       }
-      // The second round replays; where a phase begins, an F step then makes the text features anew,
-      // and one of self-training copies the teacher
+      // The second round replays; where a phase begins, an F step then makes the text features
+      // anew, and one of self-training copies the teacher
       if (graphs && phase.round == 2) {
         CHECK(count <=
               (run.trainer.steps() == phase.begin + 1 && phase.kind != Phase::Kind::b ? 40 : 0));

@@ -54,7 +54,8 @@ struct Exact {
   Exact(std::int64_t h, std::int64_t r, std::int64_t c) : value(h, r, c), bound(h, r, c) {}
 };
 
-/// Attention and its gradients by the formulas, in double; q, k, v, g: the numbers that the op gets.
+/// Attention and its gradients by the formulas, in double; q, k, v, g: the numbers that the op
+/// gets.
 ///
 /// Bounds: a weight, as a factor, is off by a rounding (2⁻⁸), an exponential and a score; a score
 /// s·Σ q·k by d roundings of its sum, s and L, all of them relative to s·Σ|q·k| (float_eps each).

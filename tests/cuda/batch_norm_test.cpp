@@ -64,7 +64,8 @@ TEST_CASE("batch_norm: float follows double on every device, every layout of cha
           REQUIRE(got.size() == exact.size());
           // Numbers of a channel, and the roundings of its sums: of a thread, the threads, slices.
           const double n = static_cast<double>(x.numel() / shape[1]), sums = n / 32 + 64;
-          // s ≤ 1/√0.001 < 32 where a batch hardly varies, else below 2; |x| < 5, |γ| < 4, |dy| < 5.
+          // s ≤ 1/√0.001 < 32 where a batch hardly varies, else below 2; |x| < 5, |γ| < 4, |dy| <
+          // 5.
           const double s = n < 8 ? 32 : 2, hat = s * 8;
           const double y = (sums * s * s + 12) * hat * 4;
           CHECK(check::distance(got[0], exact[0]) <= y * devices::float_eps);

@@ -1,4 +1,5 @@
-/// Convolutions in bfloat16 on every device, against the CPU's double of factors that are rounded to it.
+/// Convolutions in bfloat16 on every device, against the CPU's double of factors that are rounded
+/// to it.
 
 #include "devices.hpp"
 #include "tandem/ops/abs.hpp"

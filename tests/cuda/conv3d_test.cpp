@@ -86,8 +86,8 @@ TEST_CASE("conv3d: float and double as the CPU's double, on every device, small 
         for (std::size_t i = 0; i < exact.size(); ++i) {
           CAPTURE(i);
           if (cut && i > 0) continue;
-          // n partial sums, each below 25·√n, are rounded; the roundings have random signs, so their
-          // sum stays below 5·√n + 40 of the largest.
+          // n partial sums, each below 25·√n, are rounded; the roundings have random signs, so
+          // their sum stays below 5·√n + 40 of the largest.
           const double n = terms[i];
           CHECK(check::distance(low[i], exact[i]) <=
                 5 * 25 * std::sqrt(n + 1) * (std::sqrt(n) + 8) * devices::float_eps);

@@ -1,4 +1,5 @@
-/// The stages of extraction before the networks on a GPU: what those of the CPU give, frame by frame.
+/// The stages of extraction before the networks on a GPU: what those of the CPU give, frame by
+/// frame.
 
 #include "tandem/features/device_frames.hpp"
 

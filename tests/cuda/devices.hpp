@@ -18,8 +18,9 @@ using tandem::Tensor;
 /// Lengths around warps and blocks, and primes.
 inline const std::vector<std::int64_t> sizes = {1, 2, 31, 32, 33, 77, 197, 257, 1031};
 
-/// The tensor inside of a larger one on `device`, between numbers that could as well be its own: what
-/// is read or written beside it shows in the results, where the fence around an allocation would not.
+/// The tensor inside of a larger one on `device`, between numbers that could as well be its own:
+/// what is read or written beside it shows in the results, where the fence around an allocation
+/// would not.
 template <class T>
 struct Inside {
   Tensor<T> whole, part;

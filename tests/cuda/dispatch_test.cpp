@@ -96,6 +96,77 @@ TEST_CASE("ops of one tensor run on a device if the index says so, or else throw
   }
 }
 
+namespace {
+
+/// Of each op of docs/cuda.md, the element types that it has on a GPU, as the page writes them.
+std::map<std::string, std::string> types_of_the_page() {
+  std::map<std::string, std::string> found;
+  const std::string page = io::read_text(TANDEM_SOURCE_DIR "/docs/cuda.md");
+  const std::size_t begin = page.find("\n### Ops\n"), end = page.find("ops on the CPU only");
+  std::istringstream table(page.substr(begin, end - begin));
+  for (std::string row; std::getline(table, row);) {
+    if (row.rfind("| ", 0) != 0) continue;
+    const std::size_t bar = row.find(" | ");
+    for (std::size_t at = row.find('`', bar); at != std::string::npos;) {
+      const std::size_t close = row.find('`', at + 1);
+      found[row.substr(at + 1, close - at - 1)] = row.substr(2, bar - 2);
+      at = row.find('`', close + 1);
+    }
+  }
+  return found;
+}
+
+bool lists(const std::string& types, const std::string& type) {
+  const std::string all_but = "every one but ";
+  if (types == "every one") return true;
+  if (types.rfind(all_but, 0) == 0) return types.substr(all_but.size()) != type;
+  std::string words = types + ",";
+  for (std::size_t at; (at = words.find(" and ")) != std::string::npos;) words.replace(at, 5, ", ");
+  return (", " + words).find(", " + type + ",") != std::string::npos;
+}
+
+struct TypedCase {
+  std::string name, type;
+  std::function<void()> run;
+};
+
+/// Every op of one tensor that takes elements T.
+template <class T>
+void add_cases(std::vector<TypedCase>& cases, const std::string& type) {
+  const Shape shape{2, 4};
+#define UNARY_OP(op, argument, elementwise)              \
+  if constexpr (requires(const Tensor<T>& x) { op(x); }) \
+    cases.push_back({#op, type, [shape] { op(ones<T>(shape, Device::cuda())); }});
+#include "unary_ops.inc"
+#undef UNARY_OP
+}
+
+}  // namespace
+
+TEST_CASE("ops of one tensor have on a device the element types that docs/cuda.md lists") {
+  std::vector<TypedCase> all;
+  add_cases<float>(all, "float");
+  add_cases<double>(all, "double");
+  add_cases<bfloat16>(all, "bfloat16");
+  add_cases<std::int64_t>(all, "int64");
+  add_cases<std::int32_t>(all, "int32");
+  add_cases<std::uint8_t>(all, "uint8");
+  add_cases<bool>(all, "bool");
+  CHECK(all.size() > 150);
+  const std::map<std::string, std::string> page = types_of_the_page();
+  for (const TypedCase& c : all) {
+    CAPTURE(c.name);
+    CAPTURE(c.type);
+    const auto row = page.find(c.name);
+    const std::string message = check::message(c.run);
+    if (row != page.end() && lists(row->second, c.type)) {
+      CHECK(message == "");
+    } else {
+      CHECK(message.rfind("[" + c.name + "] has no CUDA kernel", 0) == 0);
+    }
+  }
+}
+
 TEST_CASE("no op without a kernel is missing above") {
   std::set<std::string> known;
   for (const Case& c : cases()) known.insert(c.name);

@@ -167,9 +167,10 @@ TEST_CASE("I3D: in bfloat16 a GPU's features are the CPU's that keeps bfloat16, 
     CHECK(waits() == waited);
     return out;
   });
-  // Both round the same factors to 8 bits; the CPU's sums are rounded once more where they are kept,
-  // a rounding of 2⁻⁹ of each element before the mean, and a sum within float's roundings of the middle
-  // between two is now one, now the other, which 22 layers pass on: 2⁻⁸ at most each, at random.
+  // Both round the same factors to 8 bits; the CPU's sums are rounded once more where they are
+  // kept, a rounding of 2⁻⁹ of each element before the mean, and a sum within float's roundings of
+  // the middle between two is now one, now the other, which 22 layers pass on: 2⁻⁸ at most each, at
+  // random.
   CHECK(relative(got[0], here) < 4 * 0x1p-8);
   // Against float: factors are off by up to 2⁻⁹ each in 22 layers in a row.
   const double low = relative(got[0], full);

@@ -107,7 +107,7 @@ TEST_CASE("preprocess: CLIP's and I3D's floats have the CPU's bits, and launch t
   CHECK(kernel_launches() - launched == 3);
 }
 TEST_CASE("rgb_to_gray: the CPU's bytes, views, and none") {
-  const auto gray = [](const Image& x) { return flow::rgb_to_gray(x); };
+  const auto gray = [](const Image& x) { return io::rgb_to_gray(x); };
   for (const std::int64_t n : devices::sizes)
     same_everywhere(gray, tandem_test::picture(n, 3, 3, static_cast<std::uint32_t>(n)));
   same_everywhere(gray, tandem_test::picture(2 * 17, 9, 3, 5).reshape({2, 17, 9, 3}));

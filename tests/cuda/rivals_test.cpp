@@ -1,4 +1,5 @@
-/// What the methods in CBP's place have of their own, on every device, and their training steps there.
+/// What the methods in CBP's place have of their own, on every device, and their training steps
+/// there.
 
 #include <functional>
 #include <string>

@@ -309,7 +309,8 @@ TEST_CASE("tvl1: one wait a warp at most, none where the number of iterations is
   // Nothing is put into the queue for pairs that have stopped, but for the rest of a round.
   const std::int64_t before = kernel_launches();
   (void)flow::tvl1(a, a, {.scales = 1, .warps = 1, .outer_iterations = 1000});
-  // Four to begin with, the warp, the filter, 30 iterations by five and what was too many, two to end.
+  // Four to begin with, the warp, the filter, 30 iterations by five and what was too many, two to
+  // end.
   CHECK(kernel_launches() - before == 4 + 2 + 2 * (6 + 1) + 2);
 }
 

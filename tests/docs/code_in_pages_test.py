@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import op_page
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPILER, PROGRAMS = sys.argv[1], pathlib.Path(sys.argv[2])
 # The objects of the executor and of tandem's kernels, which run kernels without a GPU.
@@ -75,7 +77,8 @@ def blocks(page, language):
 
 def command(compiler, *options):
     return [compiler, "-std=c++20", "-pthread", *options, *WARNINGS, "-I", ROOT / "include", "-I", ROOT / "benchmarks", "-I", work,
-            *FLAGS]
+            "-I", work / "page/include", "-isystem", ROOT / "tests/ops", "-isystem", ROOT / "tests/cuda",
+            f'-DTANDEM_SOURCE_DIR="{ROOT}"', *FLAGS]
 
 
 def first_include(source):
@@ -164,16 +167,19 @@ def all_in_one():
     return "\n".join(includes) + "\n" + "\n".join(pieces), len(pieces)
 
 
+def op_program(with_devices):
+    """The tests of adding_an_op.md as one program, with those on devices or without."""
+    tests = [name for name in op_page.files() if name.startswith("tests/ops/" if not with_devices else "tests/")]
+    return "\n".join(['#include "tandem/tandem.hpp"', "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN", "#include <doctest/doctest.h>",
+                      *(f'#include "{work}/page/{name}"' for name in tests)]) + "\n"
+
+
 def optimized():
     """Compiles all pieces, the ops of adding_an_op.md and the examples of the headers in each lane; returns how many pieces of
     code the pages have."""
     source, count = all_in_one()
-    formula, *ops = [code for _, code in blocks(ROOT / "docs" / "adding_an_op.md", "cpp")]
-    (work / "tandem/formula").mkdir(parents=True)
-    (work / "tandem/formula/cube.hpp").write_text("#pragma once\n" + formula)
-    files = {"pieces.cpp": source, "op.cpp": "\n".join(
-        ['#include "tandem/tandem.hpp"', "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN", "#include <doctest/doctest.h>",
-         "using namespace tandem;", *ops])}
+    op_page.write(work / "page")
+    files = {"pieces.cpp": source, "op.cpp": op_program(with_devices=False)}
     for name, text in files.items():
         (work / name).write_text(text)
     # Examples shadow names and leave values unused on purpose (tests/CMakeLists.txt), and write 0.2 for a float, which Clang's
@@ -196,7 +202,7 @@ def optimized():
                 print(f"{name} {compiler} {level}: {after.ru_utime - before.ru_utime:.0f} s of user time", flush=True)
                 if result.returncode != 0:
                     failures.append(f"{name} does not compile with {compiler} {level}:\n{result.stderr[:4000]}")
-    return count + 1 + len(ops) if compiled else 0
+    return count + len(op_page.files()) if compiled else 0
 
 
 if OPTIMIZED:
@@ -209,30 +215,21 @@ checked = 0
 for page in PAGES:
     found = list(blocks(page, "cpp"))
     if page.name == "adding_an_op.md":  # ops, their kernels and their test: together a program
-        *ops, test = (code for _, code in found)
-        kernels = [code for _, code in blocks(page, "cuda")]
-        formula, *ops = ops
-        (work / "tandem/formula").mkdir(parents=True)
-        (work / "tandem/formula/cube.hpp").write_text("#pragma once\n" + formula)
-        (work / "ops.hpp").write_text("#pragma once\n" + "\n".join(ops))
-        source = ('#include "tandem/tandem.hpp"\n#include "ops.hpp"\n'
-                  "#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN\n#include <doctest/doctest.h>\n"
-                  "using namespace tandem;\n" + test)
+        kernels = [path for path in op_page.write(work / "page") if path.suffix == ".cu"]
         objects = []
-        for i, kernel in enumerate(kernels):
-            path = work / f"kernel{i}.cpp"
-            path.write_text(kernel)
-            result = subprocess.run(["g++", "-std=c++20", "-O0", "-I", work, "-I", ROOT / "include", "-I", ROOT / "kernels",
-                                     "-I", ROOT / "tests/simt", "-I", ROOT / "tests/simt/cuda", *FLAGS, "-c", path,
-                                     "-o", path.with_suffix(".o")], capture_output=True, text=True)
+        for path in [*kernels, ROOT / "tests/cuda/executor_backend.cpp"]:
+            objects.append(work / f"{path.stem}.o")
+            result = subprocess.run(["g++", "-std=c++20", "-O0", "-x", "c++", "-I", work / "page/include", "-I", ROOT / "include",
+                                     "-I", ROOT / "kernels", "-I", ROOT / "tests/simt", "-I", ROOT / "tests/simt/cuda", *FLAGS,
+                                     "-c", path, "-o", objects[-1]], capture_output=True, text=True)
             if result.returncode != 0:
-                failures.append(f"{page.name}: kernel {i} does not compile for the executor:\n{result.stderr[:2000]}")
-            objects.append(path.with_suffix(".o"))
+                failures.append(f"{page.name}: {path.name} does not compile for the executor:\n{result.stderr[:2000]}")
         with_executor = [*objects, *EXECUTOR, "-ldl"] if EXECUTOR and not is_clang(COMPILER) else []
+        source = op_program(bool(with_executor))
         seen_by_other(page.name, source)
         if compiles(page.name, source, *with_executor, "-o", work / "op"):
             runs(page.name, work / "op")
-        checked += len(found) + len(kernels)
+        checked += len(op_page.files())
         continue
     for line, code in found:
         name = f"{page.name}:{line}"

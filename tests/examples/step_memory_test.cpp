@@ -34,7 +34,8 @@ TEST_CASE("step_memory: the formula, by hand") {
   const cli::StepMemory m = cli::step_memory(thumos());
   // 16 bytes for each of 2·12·512² + 512·(2048 + 20) and of 2·12·512² + 512·20.
   CHECK(m.parameters == 16.0 * (2 * 24 * 512 * 512 + 512 * 2068 + 512 * 20));
-  // 10000 frames of 2560 columns, and two blocks of 16·512, a gradient of 5·512, and 4 of 20 scores.
+  // 10000 frames of 2560 columns, and two blocks of 16·512, a gradient of 5·512, and 4 of 20
+  // scores.
   CHECK(m.frames() == 4.0 * 10000 * (2560 + 32 * 512 + 5 * 512 + 80));
   CHECK(m.texts == 4.0 * 400 * 10 * 512 * 12);
   CHECK(m.total() == m.parameters + m.frames() + m.texts);  // both branches alike

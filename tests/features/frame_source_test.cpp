@@ -72,7 +72,7 @@ TEST_CASE("frame_source: each stream gets of each frame what it needs, and no mo
   const auto gray = [&](std::size_t i) {
     const Tensor<std::uint8_t>& picture = video.frames[i].rgb;
     const io::ImageSize size = io::resized_size(40, 56, 24);
-    return flow::rgb_to_gray(io::resize(picture, size.height, size.width, o.i3d.filter));
+    return io::rgb_to_gray(io::resize(picture, size.height, size.width, o.i3d.filter));
   };
   for (std::size_t i = 0; i < frames.size(); ++i) {
     CAPTURE(i);

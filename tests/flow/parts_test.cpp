@@ -192,14 +192,14 @@ TEST_CASE("warp and data term: cubic convolution by its definition") {
 TEST_CASE("grey: the bytes of cvtColor, in batches and views") {
   const Tensor<std::uint8_t> rgb = flow_golden<std::uint8_t>("gray.rgb");
   const Tensor<std::uint8_t> expected = flow_golden<std::uint8_t>("gray.out");
-  CHECK(flow::rgb_to_gray(rgb).to_vector() == expected.to_vector());
+  CHECK(io::rgb_to_gray(rgb).to_vector() == expected.to_vector());
   const Tensor<std::uint8_t> batch({2, 17, 23, 3});
   batch[0].copy_(rgb);
   batch[1].copy_(rgb);
-  const Tensor<std::uint8_t> gray = flow::rgb_to_gray(batch);
+  const Tensor<std::uint8_t> gray = io::rgb_to_gray(batch);
   CHECK(gray.shape() == Shape{2, 17, 23});
   CHECK(gray[1].to_vector() == expected.to_vector());
-  CHECK(flow::rgb_to_gray(rgb.transpose(0, 1)).to_vector() == expected.transpose(0, 1).to_vector());
-  CHECK(contains(error_of([] { flow::rgb_to_gray(Tensor<std::uint8_t>({4, 4})); }), "got (4, 4)"));
-  CHECK(contains(error_of([] { flow::rgb_to_gray(Tensor<std::uint8_t>()); }), "undefined"));
+  CHECK(io::rgb_to_gray(rgb.transpose(0, 1)).to_vector() == expected.transpose(0, 1).to_vector());
+  CHECK(contains(error_of([] { io::rgb_to_gray(Tensor<std::uint8_t>({4, 4})); }), "got (4, 4)"));
+  CHECK(contains(error_of([] { io::rgb_to_gray(Tensor<std::uint8_t>()); }), "undefined"));
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""What stands in a namespace detail is used in its own room of include/tandem only, save what OFFERED lists: the
-interface inside the house, which docs/architecture.md speaks of. Programs, sources and kernels are held to the same;
+"""What stands in a namespace detail, or …_detail, is used in its own room of include/tandem only, save what OFFERED lists: the
+interface between the layers, which docs/architecture.md speaks of. Programs, sources and kernels are held to the same;
 tests and benchmarks look where they must. usage: check_detail.py
 
 A name is a use where it is written after detail::, and, inside a namespace detail, where it stands bare."""
 
 import collections
+import itertools
 import pathlib
 import re
 import sys
@@ -90,8 +91,13 @@ def namespaces(text):
     return found
 
 
+def is_private(part):
+    """detail, and what several of them in one room are told apart by: gemm_detail, conv3d_detail."""
+    return part == "detail" or part.endswith("_detail")
+
+
 def is_detail(path):
-    return path.split("::")[-1] == "detail"
+    return any(is_private(part) for part in path.split("::"))
 
 
 def declared(body):
@@ -148,17 +154,18 @@ def main():
         sources.update({path: code(path) for path in sorted(ROOT.glob(pattern))})
     for path, text in sources.items():
         spaces = namespaces(text)
-        for m in re.finditer(r"((?:\b\w+\s*::\s*)*)\bdetail\s*::\s*(\w+)", text):
+        for m in re.finditer(r"(?:\b\w+\s*::\s*)*\b(?:\w+_)?detail\s*::\s*\w+(?:\s*::\s*\w+)*", text):
             # The innermost detail that can be seen from here and has the name.
             around = max((s for s, begin, end in spaces if begin <= m.start() < end), key=len, default="")
-            parts = [part for part in around.split("::") if part and part != "detail"]
-            given = re.sub(r"\s", "", m[1]).removesuffix("::").removeprefix("tandem::").removeprefix("tandem")
+            parts = list(itertools.takewhile(lambda part: not is_private(part), around.split("::")))
+            chain = [part for part in re.sub(r"\s", "", m[0]).split("::") if part != "tandem"]
+            first = next(i for i, part in enumerate(chain) if is_private(part))
             if parts[:1] != ["tandem"]:
                 parts = ["tandem", "wtal"]  # programs use both namespaces
-            for count in range(len(parts), 0, -1):
-                space = "::".join([*parts[:count], *([given] if given else []), "detail"])
-                if m[2] in homes.get(space, {}):
-                    meet(path, homes[space][m[2]], m[2])
+            for at, count in itertools.product(range(len(chain) - 1, first, -1), range(len(parts), 0, -1)):
+                space, name = "::".join([*parts[:count], *chain[:at]]), chain[at]
+                if name in homes.get(space, {}):
+                    meet(path, homes[space][name], name)
                     break
         for space, begin, end in spaces:
             if is_detail(space):

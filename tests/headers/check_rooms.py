@@ -32,6 +32,10 @@ ALLOWED = {
     "wtal/detect": [*OPS, "wtal/data", "wtal/model", "wtal/train"],
 }
 
+# The layers in the order of the table of docs/architecture.md.
+TABLE = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \| ", (ROOT.parents[1] / "docs" / "architecture.md").read_text(), re.MULTILINE)
+LAYERS = [name for row in TABLE for name in re.findall(r"`(\w+)/`", row)]
+
 
 def room(path):
     """The room of a header, "" for the umbrellas beside the rooms."""
@@ -40,6 +44,13 @@ def room(path):
 
 
 wrong, seen = [], set()
+LAYERS = LAYERS[:LAYERS.index("wtal") + 1] if "wtal" in LAYERS else LAYERS  # other tables follow
+for name, others in ALLOWED.items():
+    for other in others:
+        here, there = (one.split("/")[0] for one in (name, other))
+        if here not in LAYERS or there not in LAYERS or LAYERS.index(there) > LAYERS.index(here):
+            order = f"docs/architecture.md does not have {there}/ before {here}/, which knows it"
+            wrong += [order] if order not in wrong else []
 for header in sorted(ROOT.rglob("*.hpp")):
     name = header.relative_to(ROOT).as_posix()
     here = room(name)

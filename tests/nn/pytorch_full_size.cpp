@@ -1,4 +1,5 @@
-// A model of torchvision in its full size: its state is loaded strictly by name, saved again, and run.
+// A model of torchvision in its full size: its state is loaded strictly by name, saved again, and
+// run.
 //   pytorch_full_size resnet18|vit_b_16 STATE INPUT OUTPUT SAVED
 // INPUT has x and cot; OUTPUT gets y and, of the loss Σ y·cot, the gradients dx and "grad." + name.
 #include <chrono>

@@ -126,7 +126,7 @@ class BasicBlock final : public nn::Layer<float> {
   nn::Sequential<float> downsample;
 };
 
-/// torchvision.models.resnet18.                                            [He et al. 2016, table 1]
+/// torchvision.models.resnet18.                                           [He et al. 2016, table 1]
 class ResNet18 final : public nn::Module<float> {
  public:
   explicit ResNet18(Generator& random,

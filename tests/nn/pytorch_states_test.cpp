@@ -1,6 +1,7 @@
 /// State dicts of PyTorch and torchvision load strictly by name, the models agree with PyTorch's to
-/// 1e-5 of their largest element, forward and backward, and what is saved is what was loaded: names,
-/// types, shapes and bytes. tests/golden/states.safetensors was written by PyTorch's safetensors.
+/// 1e-5 of their largest element, forward and backward, and what is saved is what was loaded:
+/// names, types, shapes and bytes. tests/golden/states.safetensors was written by PyTorch's
+/// safetensors.
 
 #include "../io/temp_dir.hpp"
 #include "../ops/check.hpp"
@@ -19,7 +20,8 @@ const io::SafetensorsFile& golden_file() {
   return file;
 }
 
-/// The bytes of every tensor of a file whose name starts with a prefix, by its type, shape and name.
+/// The bytes of every tensor of a file whose name starts with a prefix, by its type, shape and
+/// name.
 std::map<std::string, std::string> contents(const io::SafetensorsFile& file,
                                             std::string_view prefix) {
   std::map<std::string, std::string> out;

@@ -3,10 +3,10 @@
 /// execute nothing before somebody synchronizes with them, so that a missing synchronization shows.
 ///
 /// Device memory is poison() when it is allocated and when it is freed, and lies between red zones
-/// (NaN, or an ordinary number, by the seed) that are checked after every kernel. Host code that reads or writes it ends with a
-/// segmentation fault, as does a kernel that touches another device's. A launch refuses host
-/// pointers, freed memory and other devices' memory among its arguments, also inside structures. A
-/// Fault of a kernel arrives where its stream is synchronized.
+/// (NaN, or an ordinary number, by the seed) that are checked after every kernel. Host code that
+/// reads or writes it ends with a segmentation fault, as does a kernel that touches another
+/// device's. A launch refuses host pointers, freed memory and other devices' memory among its
+/// arguments, also inside structures. A Fault of a kernel arrives where its stream is synchronized.
 ///
 /// Pinned memory is read and written when a copy is carried out. Events and waits order streams as
 /// in CUDA;

@@ -240,12 +240,12 @@ class Runtime {
     check_red_zones(device, work);
   }
 
-  /// What lies in red zones. NaN shows what is read; a sum that is added to it leaves it as it is, so
-  /// with even seeds it is a number of ordinary size.
+  /// What lies in red zones. NaN shows what is read; a sum that is added to it leaves it as it is,
+  /// so with even seeds it is a number of ordinary size.
   static constexpr std::uint32_t fences[] = {0x3f9d3f9du, 0xffffffffu};
   static std::uint32_t fence() { return fences[poison() == 0x5b5b5b5bu ? 0 : 1]; }
-  /// The first byte of [begin, end) that differs from both fences, or `end`. (The seed may have changed
-  /// since it was filled.)
+  /// The first byte of [begin, end) that differs from both fences, or `end`. (The seed may have
+  /// changed since it was filled.)
   static const unsigned char* damage(const unsigned char* begin, const unsigned char* end) {
     const unsigned char* furthest = begin;
     for (const std::uint32_t fence : fences) {

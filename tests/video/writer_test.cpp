@@ -122,7 +122,8 @@ TEST_CASE(
   says(error("a.mp4", 64, 48, {.fps = NAN}), "a rate from 0.01");
   says(error("a.mp4", 64, 48, {.quality = 52}), "a quality from 0 to 51");
   says(error("a.mp4", 64, 48, {.key_frame_every = 0}), "at least 1 frame");
-  // Names of what is no container of video, or of muxers that write other files, and what was there.
+  // Names of what is no container of video, or of muxers that write other files, and what was
+  // there.
   for (const char* name :
        {"a.xyz", "a", "a.png", "a%03d.jpg", "a.m3u8", "a.mpd", "a.yuv", "a.wav"}) {
     io::write_text(dir.path(name), "mine");

@@ -1,6 +1,6 @@
-/// BaS-Net against its public code (the golden file rivals/basnet.npz of the test data) and, always,
-/// against a PyTorch form that was written from its description (tests/golden/generate_basnet.py);
-/// and what neither can show: padding, DCL's reading of it.
+/// BaS-Net against its public code (the golden file rivals/basnet.npz of the test data) and,
+/// always, against a PyTorch form that was written from its description
+/// (tests/golden/generate_basnet.py); and what neither can show: padding, DCL's reading of it.
 
 #include "tandem/wtal/model/basnet.hpp"
 

@@ -1,7 +1,7 @@
 /// Boosting-WTAL against a recorded run of its public code in float64 (the golden files
-/// rivals/boosting_*.npz of the test data) and, always, against a PyTorch form that was written from
-/// its description (tests/golden/generate_boosting.py): networks, losses, gradients, iterations; and
-/// what neither can show.
+/// rivals/boosting_*.npz of the test data) and, always, against a PyTorch form that was written
+/// from its description (tests/golden/generate_boosting.py): networks, losses, gradients,
+/// iterations; and what neither can show.
 
 #include <optional>
 

@@ -1,6 +1,7 @@
 /// CO2-Net against a recorded run of its public code in float64 (the golden file rivals/co2.npz of
 /// the test data) and, always, against a PyTorch form that was written from its description
-/// (tests/golden/generate_co2.py); and what neither can show: padding, DCL's reading of it, seconds.
+/// (tests/golden/generate_co2.py); and what neither can show: padding, DCL's reading of it,
+/// seconds.
 
 #include "tandem/wtal/model/co2.hpp"
 

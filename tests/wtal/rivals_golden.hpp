@@ -70,8 +70,8 @@ class RivalsGolden {
     CHECK_MESSAGE(check::distance(computed.detach(), expected) <= tolerance * largest, key, ": ",
                   check::distance(computed.detach(), expected), " of ", largest);
   }
-  /// The gradient of every parameter of `module` against "prefix" + its name; a parameter without an
-  /// array there has none.
+  /// The gradient of every parameter of `module` against "prefix" + its name; a parameter without
+  /// an array there has none.
   template <class T>
   void compare_gradients(const std::string& prefix, const tandem::nn::Module<T>& module) {
     for (const auto& p : module.named_parameters()) {

@@ -1,6 +1,6 @@
 /// The common parts of the other methods: samplers, losses, proposals, suppression, the temporal
-/// convolution, log odds. What golden files of the public code say of them is in basnet_test.cpp and
-/// wtalc_branch_test.cpp.
+/// convolution, log odds. What golden files of the public code say of them is in basnet_test.cpp
+/// and wtalc_branch_test.cpp.
 
 #include <limits>
 #include <map>
@@ -338,8 +338,8 @@ TEST_CASE("rivals: log_odds are the logits of a softmax, where it saturates too"
   CHECK(odds.at({0, 2}) == doctest::Approx(60).epsilon(1e-14));
   CHECK(odds.at({1, 2}) == doctest::Approx(200 - std::log(std::exp(2.0) + std::exp(3.0))));
   CHECK(odds.at({0, 0}) == doctest::Approx(-60).epsilon(1e-14));
-  // However far the others lie behind: the odds of one are its distance, and its gradient goes to them
-  // by their softmax among themselves, theirs to it.
+  // However far the others lie behind: the odds of one are its distance, and its gradient goes to
+  // them by their softmax among themselves, theirs to it.
   const Tensor<float> large = values<float>({1e4F, -1e4F, -1e4F, 3}, {2, 2});
   large.requires_grad_();
   const Tensor<float> y = log_odds(large);

@@ -1,5 +1,5 @@
-/// UM against a recorded run of its public code in float64 (the golden file rivals/um.npz of the test
-/// data) and, always, against a PyTorch form that was written from its description
+/// UM against a recorded run of its public code in float64 (the golden file rivals/um.npz of the
+/// test data) and, always, against a PyTorch form that was written from its description
 /// (tests/golden/generate_um.py); and what neither can show: padding, DCL's reading of it, seconds.
 
 #include "tandem/wtal/model/um.hpp"

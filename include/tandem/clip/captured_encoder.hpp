@@ -30,7 +30,8 @@ struct ShapeAlone {
 /// The first batch of a size runs as usual, the second is captured, and from then on a batch is a
 /// replay, whose bits are those of the usual forward. No graph is recorded for gradients. On the
 /// CPU every batch runs as usual. Graphs are made anew after the encoder has moved or its weights
-/// are kept in another form; weights that change in place are seen. Not for several threads at once.
+/// are kept in another form; weights that change in place are seen. Not for several threads at
+/// once.
 template <FloatingElement T>
 class CapturedEncoder {
  public:

@@ -1,6 +1,6 @@
 #pragma once
-/// What CapturedEncoder and CapturedTextEncoder have in common: an encoder's inference on a GPU with
-/// fixed buffers and graphs (cuda/graph.hpp), a copy of the input and one replay each time.
+/// What CapturedEncoder and CapturedTextEncoder have in common: an encoder's inference on a GPU
+/// with fixed buffers and graphs (cuda/graph.hpp), a copy of the input and one replay each time.
 
 #include <algorithm>
 #include <cstddef>
@@ -24,9 +24,9 @@ class CapturedForwards {
   /// Each graph keeps memory of its own; what comes beyond them runs as usual.
   static constexpr std::size_t most_graphs = 8;
 
-  /// f(input there, key) → features, on `device`, where the parameters of `encoder` are: the first time
-  /// as usual, the second captured, then replayed. As usual also on the CPU, while another graph is
-  /// captured and where every result is looked at (AnomalyMode).
+  /// f(input there, key) → features, on `device`, where the parameters of `encoder` are: the first
+  /// time as usual, the second captured, then replayed. As usual also on the CPU, while another
+  /// graph is captured and where every result is looked at (AnomalyMode).
   template <class F>
   Tensor<T> forward(nn::Module<T>& encoder, Device device, const Tensor<T>& input, const Key& key,
                     const F& f) {

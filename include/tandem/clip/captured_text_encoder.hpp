@@ -1,10 +1,11 @@
 #pragma once
-/// CapturedTextEncoder — the inference of a text encoder on a GPU with fixed buffers and one graph a
-/// layout of texts (cuda/graph.hpp): texts of these lengths are a copy of their embeddings and one
-/// replay.
+/// CapturedTextEncoder — the inference of a text encoder on a GPU with fixed buffers and one graph
+/// a layout of texts (cuda/graph.hpp): texts of these lengths are a copy of their embeddings and
+/// one replay.
 ///
 ///   clip::CapturedTextEncoder<float> encoder(loaded);        // a Ref<TextEncoder<float>>
-///   auto features = encoder.forward_packed(prompts.forward(loaded->token_embedding), prompts.packed());
+///   auto embeddings = prompts.forward(loaded->token_embedding);
+///   auto features = encoder.forward_packed(embeddings, prompts.packed());
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +18,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace clip {
 namespace detail {
 
-/// Where texts lie in their rows: equal if the tensors are the same ones, which are held here, so that
-/// no others come to lie at their addresses.
+/// Where texts lie in their rows: equal if the tensors are the same ones, which are held here, so
+/// that no others come to lie at their addresses.
 struct TextLayout {
   nn::PackedRows packed;
   bool operator==(const TextLayout& other) const {
@@ -30,11 +31,11 @@ struct TextLayout {
 
 /// Texts of a layout run as usual the first time, are captured the second, and from then on are a
 /// replay, whose bits are those of the usual forward: their lengths say what is launched, their
-/// embeddings may change. A layout is known by its tensors, so it has to be the same PackedRows, or a
-/// copy of it, each time (PromptLearner::packed() is). So VlpBranch encodes class names anew whenever
-/// their prompts have learned. No graph is recorded for gradients; on the CPU all runs as usual. Graphs
-/// are made anew after the encoder has moved or its weights are kept in another form; weights that
-/// change in place are seen. Not for several threads at once.
+/// embeddings may change. A layout is known by its tensors, so it has to be the same PackedRows, or
+/// a copy of it, each time (PromptLearner::packed() is). So VlpBranch encodes class names anew
+/// whenever their prompts have learned. No graph is recorded for gradients; on the CPU all runs as
+/// usual. Graphs are made anew after the encoder has moved or its weights are kept in another form;
+/// weights that change in place are seen. Not for several threads at once.
 template <FloatingElement T>
 class CapturedTextEncoder {
  public:

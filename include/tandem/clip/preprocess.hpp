@@ -4,7 +4,8 @@
 ///
 ///   x(c, y, x) = (byte(y, x, c) / 255 − mean(c)) / std(c)        in float, in this order
 ///
-///   Tensor<float> x = clip::preprocess(io::read_image("a.png", {.alpha = true}));  // (3, 224, 224)
+///   Tensor<float> x = clip::preprocess(io::read_image("a.png", {.alpha = true}));
+///   // → (3, 224, 224)
 ///
 /// Equal, byte for byte and then bit for bit, to the release's transform of a Pillow image:
 /// torchvision's Resize(224, BICUBIC), CenterCrop(224), convert("RGB"), ToTensor(), Normalize(mean,

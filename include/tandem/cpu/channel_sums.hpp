@@ -10,8 +10,9 @@
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
-/// to[c] = Σ x[n, c, i] over n and i for x (outer, n, inner) split at its channels. Rows in blocks and the
-/// blocks in double, as sum does it; a channel is one thread's: same bits for any thread count.
+/// to[c] = Σ x[n, c, i] over n and i for x (outer, n, inner) split at its channels. Rows in blocks
+/// and the blocks in double, as sum does it; a channel is one thread's: same bits for any thread
+/// count.
 template <class T>
 void channel_sums(T* to, const T* x, const DimSplit& s) {
   cpu::parallel_for(s.n, grain_for(s.outer * s.inner), [&](std::int64_t begin, std::int64_t end) {

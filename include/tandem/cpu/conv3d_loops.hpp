@@ -106,8 +106,8 @@ struct ScatterTile {
   }
 };
 
-/// What a convolution of dense tensors works on. Each group of channels is a convolution of its own:
-/// `in`, `out` and the sizes are of one group of one sample, which lie one behind the other.
+/// What a convolution of dense tensors works on. Each group of channels is a convolution of its
+/// own: `in`, `out` and the sizes are of one group of one sample, which lie one behind the other.
 struct ConvShape {
   Window3d window;
   std::int64_t samples, in, out;  // N, C / groups, O / groups

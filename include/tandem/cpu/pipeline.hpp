@@ -23,7 +23,7 @@
 #include "tandem/tensor/restore.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-namespace wtal {
+namespace cpu {
 
 /// At most `capacity` values on their way from one or more threads to one or more others.
 ///
@@ -308,5 +308,5 @@ class OrderedStage {
   std::vector<StageThread> threads_;  // last: joined first, while everything else still exists
 };
 
-}  // namespace wtal
+}  // namespace cpu
 TANDEM_NAMESPACE_END

@@ -1,6 +1,6 @@
 #pragma once
-/// Precision — how exactly linear layers, attention and, on a GPU, convolutions multiply floats, for a
-/// scope of the program.
+/// Precision — how exactly linear layers, attention and, on a GPU, convolutions multiply floats,
+/// for a scope of the program.
 ///
 ///   {
 ///     const PrecisionScope products(Precision::bfloat16);

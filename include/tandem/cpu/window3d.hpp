@@ -2,8 +2,8 @@
 /// How a window moves over a volume (depth, height, width): what the convolutions and the pools
 /// share. An image is a volume of depth 1, a sequence one of height 1 too.
 ///
-///   Per axis, output o sees the positions o·stride − front + k·dilation, k = 0 … kernel − 1, of the
-///   input; those outside [0, in) are padding. With extent = (kernel − 1)·dilation + 1:
+///   Per axis, output o sees the positions o·stride − front + k·dilation, k = 0 … kernel − 1, of
+///   the input; those outside [0, in) are padding. With extent = (kernel − 1)·dilation + 1:
 ///     explicit padding:  out = ⌊(in + front + back − extent)/stride⌋ + 1
 ///     same (TensorFlow): out = ⌈in/stride⌉,  front + back = max((out − 1)·stride + extent − in,
 ///     0),
@@ -148,8 +148,8 @@ inline constexpr const char* axis_names[3] = {"depth", "height", "width"};
 
 inline constexpr std::int64_t window_limit = std::int64_t{1} << 31;  // no sum of them overflows
 
-/// Throws unless these are numbers of a window, whatever it moves over: what a layer asks when it is
-/// made.
+/// Throws unless these are numbers of a window, whatever it moves over: what a layer asks when it
+/// is made.
 inline void require_window(const char* op, const Triple& kernel, const Triple& stride,
                            const Padding3d& padding, const Triple& dilation = {}) {
   for (int a = 0; a < 3; ++a) {

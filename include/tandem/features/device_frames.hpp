@@ -1,13 +1,13 @@
 #pragma once
-/// The first two stages of extraction on a GPU: what frame_source.hpp and flow_stage.hpp make of frames
-/// one by one on the CPU, for some at a time.                                      [method §2, §9]
+/// The first two stages of extraction on a GPU: what frame_source.hpp and flow_stage.hpp make of
+/// frames one by one on the CPU, for some at a time.                                [method §2, §9]
 ///
 ///   DeviceFrames stage(options, {.flow = true}, Device::cuda());
-///   for (ExtractionFrame& frame : stage.add(pictures)) use(frame);   // pictures: whole, of the host
+///   for (ExtractionFrame& frame : stage.add(pictures)) use(frame);  // pictures: on the host
 ///
-/// Pictures are uploaded as they were decoded; resizing, cropping, grey, TV-L1 of all pairs at once and
-/// what I3D and CLIP take are made there. Resized bytes are the CPU's, flow that of the CPU's portable
-/// instruction set.
+/// Pictures are uploaded as they were decoded; resizing, cropping, grey, TV-L1 of all pairs at once
+/// and what I3D and CLIP take are made there. Resized bytes are the CPU's, flow that of the CPU's
+/// portable instruction set.
 
 #include <cstddef>
 #include <cstdint>
@@ -41,10 +41,10 @@ class DeviceFrames {
         device_(device),
         offsets_(clip_offsets(options.snippets.stack, options.clip_frames)) {}
 
-  /// The next frames, whose pictures are on the host and of one size; gives those that are complete,
-  /// in their order, with tensors on the device, made on its current queue. Flow leads to the frame
-  /// behind, so that the last one stays here until that has come, or is `last` itself. Waits where
-  /// flow::tvl1 does.
+  /// The next frames, whose pictures are on the host and of one size; gives those that are
+  /// complete, in their order, with tensors on the device, made on its current queue. Flow leads to
+  /// the frame behind, so that the last one stays here until that has come, or is `last` itself.
+  /// Waits where flow::tvl1 does.
   std::vector<ExtractionFrame> add(std::vector<ExtractionFrame> frames) {
     if (frames.empty()) return {};
     const NoGrad no_grad;
@@ -74,7 +74,7 @@ class DeviceFrames {
 
     const io::ImageSize size = io::resized_size(pictures.size(1), pictures.size(2), o_.flow_size);
     Tensor<std::uint8_t> gray =
-        flow::rgb_to_gray(io::resize(pictures, size.height, size.width, o_.i3d.filter));
+        io::rgb_to_gray(io::resize(pictures, size.height, size.width, o_.i3d.filter));
     if (held_) {
       gray = cat(std::vector<Tensor<std::uint8_t>>{held_gray_.unsqueeze(0), gray}, 0);
       frames.insert(frames.begin(), std::move(*held_));

@@ -9,9 +9,9 @@
 /// thread runs the networks on as many threads as are free: all of them when flow is ahead, one
 /// when it is behind. The rows do not depend on the number of threads.
 ///
-/// Where the networks are on a GPU, one thread decodes, and the calling one puts everything else into
-/// two queues of the GPU: pictures and flow of the frames to come into one, the networks of the row
-/// before into the other. Rows come to the host two behind. Link tandem::video.
+/// Where the networks are on a GPU, one thread decodes, and the calling one puts everything else
+/// into two queues of the GPU: pictures and flow of the frames to come into one, the networks of
+/// the row before into the other. Rows come to the host two behind. Link tandem::video.
 
 #include <algorithm>
 #include <chrono>
@@ -41,8 +41,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// The frozen networks; a stream without one is not extracted. Each runs on the device that it is on.
-/// Where all are on one GPU, frames are resized and flow is computed there, else on the CPU.
+using cpu::BoundedQueue, cpu::OrderedStage, cpu::StageThread, cpu::ThreadBudget;
+
+/// The frozen networks; a stream without one is not extracted. Each runs on the device that it is
+/// on. Where all are on one GPU, frames are resized and flow is computed there, else on the CPU.
 struct FeatureEncoders {
   Ref<i3d::InceptionI3d<float>> rgb, flow;
   Ref<clip::ImageEncoder<float>> clip;

@@ -76,8 +76,8 @@ inline void check_finite_rows(const std::string& name, const Tensor<float>& rows
 /// What a run writes into the folder.
 struct FolderTask {
   std::string folder;
-  /// Stream ("clip", "flow", "rgb") → all that decides the values of its rows: equal settings, equal
-  /// rows. Each has "stack", "step", "fps", "tail", "last_flow" and "weights".
+  /// Stream ("clip", "flow", "rgb") → all that decides the values of its rows: equal settings,
+  /// equal rows. Each has "stack", "step", "fps", "tail", "last_flow" and "weights".
   std::map<std::string, io::Json> settings = {};
   bool separate = false;   ///< RGB and flow in files of their own
   bool overwrite = false;  ///< what is there is made again

@@ -1,5 +1,6 @@
 #pragma once
-/// The second stage of extraction: the pair of grey frames becomes flow, as I3D reads it.  [method §2]
+/// The second stage of extraction: the pair of grey frames becomes flow, as I3D reads it.
+///                                                                                      [method §2]
 ///
 ///   const FlowStage flow(options, clock);
 ///   frame = flow(std::move(frame));       // frame.flow (2, 1, crop, crop)
@@ -25,8 +26,8 @@ class FlowStage {
  public:
   FlowStage(const ExtractionOptions& options, StageClock& clock) : o_(options), clock_(clock) {}
 
-  /// The frame with its flow and without the grey pictures; the last frame, and those that lie in no
-  /// row, get none.
+  /// The frame with its flow and without the grey pictures; the last frame, and those that lie in
+  /// no row, get none.
   ExtractionFrame operator()(ExtractionFrame frame) const {
     if (frame.next_gray.defined() && frame_is_used(frame.index, o_.snippets)) {
       const StageTimer timer(clock_.flow);

@@ -1,5 +1,5 @@
 #pragma once
-/// The first stage of extraction: decoded frames, cut and resized for each stream.   [method §2, §9]
+/// The first stage of extraction: decoded frames, cut and resized for each stream.  [method §2, §9]
 ///
 ///   FrameSource source(options, {.rgb = true, .flow = true}, fps, clock,
 ///                      [&](io::VideoFrame& frame) { return reader.next(frame); });
@@ -83,8 +83,7 @@ class FrameSource {
     if (streams_.flow) {
       const io::ImageSize size =
           io::resized_size(picture.rgb.size(0), picture.rgb.size(1), o_.flow_size);
-      frame.gray =
-          flow::rgb_to_gray(io::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
+      frame.gray = io::rgb_to_gray(io::resize(picture.rgb, size.height, size.width, o_.i3d.filter));
     }
     if (streams_.clip) {
       if (clip_sees(frame.index, offsets_, s_)) {

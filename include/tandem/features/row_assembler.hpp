@@ -47,8 +47,8 @@ class FrameRow {
   std::int64_t window_first_, first_, size_;
 };
 
-/// Holds the frames of a row and no more. Rows are handed to `emit(row)` in their order, each as soon
-/// as its last frame has come.
+/// Holds the frames of a row and no more. Rows are handed to `emit(row)` in their order, each as
+/// soon as its last frame has come.
 template <class Frame>
 class RowAssembler {
  public:

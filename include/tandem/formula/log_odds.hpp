@@ -1,15 +1,15 @@
 #pragma once
-/// The log odds of a softmax's classes, and their gradient, from what the entries of a row s have in
-/// common:
+/// The log odds of a softmax's classes, and their gradient, from what the entries of a row s have
+/// in common:
 ///
 ///   l_c  = s_c − log Σ_{j≠c} e^{s_j}
 ///   ds_j = g_j − e_j·Σ_{c≠j} g_c/r_c,   e_j = e^{s_j}, r_c = Σ_{i≠c} e_i
 ///
-/// Every sum is relative to the largest entry that it has. For the one that is the largest alone, that
-/// is the second: the sum of the others is not lost behind it however far they lie, and its odds need
-/// no bound. All other sums contain the largest one's 1. Entries of −∞ take no part: their odds are −∞,
-/// they pull nothing, and the odds of one that has only such beside it are +∞. (A row of −∞ only is one
-/// of equal entries.)
+/// Every sum is relative to the largest entry that it has. For the one that is the largest alone,
+/// that is the second: the sum of the others is not lost behind it however far they lie, and its
+/// odds need no bound. All other sums contain the largest one's 1. Entries of −∞ take no part:
+/// their odds are −∞, they pull nothing, and the odds of one that has only such beside it are +∞.
+/// (A row of −∞ only is one of equal entries.)
 
 #include <cmath>
 
@@ -18,8 +18,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace formula {
 
-/// Filled in three walks over the row: `top`; look() at each entry, whose `tops` are added up and whose
-/// `second` is the largest; share() of each, added up in `below`. Then finish().
+/// Filled in three walks over the row: `top`; look() at each entry, whose `tops` are added up and
+/// whose `second` is the largest; share() of each, added up in `below`. Then finish().
 template <class C>
 struct LogOdds {
   C top = static_cast<C>(-INFINITY);     ///< the largest entry

@@ -1,6 +1,6 @@
 #pragma once
-/// The gradient of y = ln Σ eˣ for an element:  dx = dy·e^(x−y);  0 where y is −∞, since nothing took
-/// part.
+/// The gradient of y = ln Σ eˣ for an element:  dx = dy·e^(x−y);  0 where y is −∞, since nothing
+/// took part.
 
 #include <cmath>
 

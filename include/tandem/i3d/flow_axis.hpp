@@ -1,5 +1,6 @@
 #pragma once
-/// How flow is resized and cropped for I3D (preprocess.hpp), as the CPU and the kernel of a GPU take it.
+/// How flow is resized and cropped for I3D (preprocess.hpp), as the CPU and the kernel of a GPU
+/// take it.
 
 #include <cstddef>
 #include <cstdint>

@@ -186,8 +186,9 @@ class InceptionI3d final : public nn::Module<T> {
   /// the joint tensor and nothing is packed again. With bfloat16 (float only), weights and
   /// activations are kept in it and the weights of the module are released: no gradient flows to
   /// clips any more. What is packed is for the CPU; on a GPU the folded module runs, which is also
-  /// what a prepared one does there after to(), and prepare() there is fold(). In a PrecisionScope of
-  /// bfloat16 a GPU's convolutions round their factors on the way, the weights of a folded model too.
+  /// what a prepared one does there after to(), and prepare() there is fold(). In a PrecisionScope
+  /// of bfloat16 a GPU's convolutions round their factors on the way, the weights of a folded model
+  /// too.
   /// Errors: bfloat16 on a GPU.
   void prepare(const InferenceOptions& options = {}) {
     const Device device = logits.conv3d.weight.device();

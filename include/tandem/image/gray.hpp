@@ -9,7 +9,7 @@
 #include "tandem/tensor/tensor.hpp"
 
 TANDEM_NAMESPACE_BEGIN
-namespace flow {
+namespace io {
 
 namespace detail {
 
@@ -49,5 +49,9 @@ inline Tensor<std::uint8_t> rgb_to_gray(const Tensor<std::uint8_t>& rgb) {
   return gray;
 }
 
-}  // namespace flow
+}  // namespace io
+
+namespace flow {
+using io::rgb_to_gray;  // what optical flow reads
+}
 TANDEM_NAMESPACE_END

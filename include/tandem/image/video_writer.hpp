@@ -5,8 +5,8 @@
 ///   for (const Tensor<std::uint8_t>& frame : frames) writer.add(frame);
 ///   writer.close();                                   // the file is there now, and complete
 ///
-/// This header only declares; link tandem::video, whose src/video_writer.cpp has the definitions over
-/// FFmpeg's libraries.
+/// This header only declares; link tandem::video, whose src/video_writer.cpp has the definitions
+/// over FFmpeg's libraries.
 
 #include <cstdint>
 #include <memory>

@@ -2,9 +2,9 @@
 /// Checkpoints: everything that a resumed run needs, in one safetensors file that Python reads too.
 ///
 /// Tensors: parameters and optimizer state by name. Metadata: the step counters, the options of the
-/// run (any text, such as JSON), the program's version. The random state is not a tensor: all draws are functions of
-/// the seed (an option) and the step. The file is replaced atomically, so a kill at any moment
-/// leaves either the old checkpoint or the new one.
+/// run (any text, such as JSON), the program's version. The random state is not a tensor: all draws
+/// are functions of the seed (an option) and the step. The file is replaced atomically, so a kill
+/// at any moment leaves either the old checkpoint or the new one.
 ///
 /// Damage on the disk is noticed: the metadata "checksums" has a checksum (checksum.hpp) per
 /// tensor, and "checksum" is that of everything else, all other metadata and the tensors' names,

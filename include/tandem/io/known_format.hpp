@@ -10,8 +10,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace io {
 
-/// "; it looks like … : what reads it", to end an error message with; "" for bytes of no format that
-/// is known here.
+/// "; it looks like … : what reads it", to end an error message with; "" for bytes of no format
+/// that is known here.
 inline std::string looks_like(std::string_view bytes) {
   const auto starts = [bytes](std::string_view magic) { return bytes.starts_with(magic); };
   const auto note = [](std::string_view what) { return "; it looks like " + std::string(what); };

@@ -25,9 +25,11 @@ struct AttendOptions {
 ///   (optional) → (B, T, width).
 ///   attend: query (B, T_q, width), key and value (B, T_k, width) → (B, T_q, width).
 ///   in_proj_weight (3·width, width) holds W_q, W_k, W_v one below the other; names are those of
-///   torch.nn.MultiheadAttention and of CLIP. In training, dropout zeroes probabilities (and needs a
-///   RandomScope); then, and with a bias, the matrix of them is in memory (ops/biased_attention.hpp).
-///   First values are PyTorch's: in_proj_weight Xavier-uniform, out_proj.weight as of Linear, biases 0.
+///   torch.nn.MultiheadAttention and of CLIP. In training, dropout zeroes probabilities (and needs
+///   a RandomScope); then, and with a bias, the matrix of them is in memory
+///   (ops/biased_attention.hpp).
+///   First values are PyTorch's: in_proj_weight Xavier-uniform, out_proj.weight as of Linear,
+///   biases 0.
 ///
 ///   const nn::MultiHeadAttention<float> attention(16, 2, random);   // 2 heads of 8
 ///   const auto frames = ones<float>({3, 7, 16}), words = ones<float>({3, 5, 16});

@@ -18,15 +18,15 @@
 /// Names are PyTorch's ("hidden.weight"), so a state dict maps one to one. A module refers to the
 /// variables that it registered, so `out.weight = embedding.weight` ties two of them at any time; a
 /// variable that moves, as in a vector that grows, is followed, and one that ends leaves its tensor
-/// to the module. What is assigned later is not registered again: `net.w = other` puts a tensor there
-/// that collects no gradient unless it did before, and an optimizer that exists goes on with the old
-/// one; `net.w.copy_(other)` under NoGrad changes the values only. Modules are neither copied nor
-/// moved, Ref<M> shares one and load_state_dict() copies values; a sub-module that ended before its
-/// parent is an error by name.
+/// to the module. What is assigned later is not registered again: `net.w = other` puts a tensor
+/// there that collects no gradient unless it did before, and an optimizer that exists goes on with
+/// the old one; `net.w.copy_(other)` under NoGrad changes the values only. Modules are neither
+/// copied nor moved, Ref<M> shares one and load_state_dict() copies values; a sub-module that ended
+/// before its parent is an error by name.
 ///
-/// The matrices of frozen layers (matrix.hpp) can be kept as bfloat16 (keep_bfloat16 in weight.hpp):
-/// half the memory, products in bfloat16. Such a matrix is no parameter and not part of the state
-/// dict. And they can be packed (pack_weights in weight.hpp), for faster products.
+/// The matrices of frozen layers (matrix.hpp) can be kept as bfloat16 (keep_bfloat16 in
+/// weight.hpp): half the memory, products in bfloat16. Such a matrix is no parameter and not part
+/// of the state dict. And they can be packed (pack_weights in weight.hpp), for faster products.
 
 #include <algorithm>
 #include <initializer_list>

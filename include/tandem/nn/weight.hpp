@@ -11,9 +11,9 @@
 TANDEM_NAMESPACE_BEGIN
 namespace nn {
 
-/// Weight (out, …), read as (out, in) — multiply(x) is x·Wᵀ by whichever of the three linear ops its
-/// form asks for: linear, linear_bf16 where it is kept as bfloat16, and linear_packed where there is
-/// a packed copy of what it is now and nothing is recorded.
+/// Weight (out, …), read as (out, in) — multiply(x) is x·Wᵀ by whichever of the three linear ops
+/// its form asks for: linear, linear_bf16 where it is kept as bfloat16, and linear_packed where
+/// there is a packed copy of what it is now and nothing is recorded.
 template <FloatingElement T>
 class Weight final : public Matrix<T> {
  public:
@@ -36,8 +36,8 @@ class Weight final : public Matrix<T> {
                : linear(x, rows(this->tensor()), bias, activation, residual);
   }
 
-  /// x·W[begin:end]ᵀ + b, by some rows of the weight: as it is kept, but not packed, since a packed copy
-  /// is of the whole.
+  /// x·W[begin:end]ᵀ + b, by some rows of the weight: as it is kept, but not packed, since a packed
+  /// copy is of the whole.
   Tensor<T> multiply_rows(const Tensor<T>& x, std::int64_t begin, std::int64_t end,
                           const Tensor<T>& bias) const {
     if constexpr (std::is_same_v<T, float>) {
@@ -46,9 +46,10 @@ class Weight final : public Matrix<T> {
     return linear(x, rows(this->tensor()).slice(0, begin, end), bias);
   }
 
-  /// Makes the copy in the order in which products read it (ops/linear_packed.hpp), in the form that
-  /// the weight has now. The original stays; in a mapped file it gives its memory back until it is
-  /// read again. A weight that is changed or replaced afterwards is multiplied by as it is, unpacked.
+  /// Makes the copy in the order in which products read it (ops/linear_packed.hpp), in the form
+  /// that the weight has now. The original stays; in a mapped file it gives its memory back until
+  /// it is read again. A weight that is changed or replaced afterwards is multiplied by as it is,
+  /// unpacked.
   /// Errors: a weight on another device than the CPU.
   void pack() override {
     packed_ = {};

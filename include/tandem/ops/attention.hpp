@@ -8,7 +8,8 @@
 ///   exists. Under PrecisionScope(Precision::bfloat16) the products round their factors
 ///   (cpu/precision.hpp).
 ///
-/// self_attention — the same from the packed projections that a transformer layer makes.
+/// self_attention — O from the packed projections Q, K, V that a transformer layer makes.
+///   dqkv = (dQ, dK, dV) as above, in the layout of qkv
 ///   qkv (B, T, 3·H·d): all of Q, then K, then V, each split into H heads → (B, T, H·d).  No copy.
 ///
 ///   key_mask (B, T_k) bool, true = may be seen: a masked key has weight 0 and gradient 0, and is

@@ -1,6 +1,6 @@
 #pragma once
 /// biased_attention — O = drop(P)·V per head, P = softmax(s·Q·Kᵀ + b), s = 1/√d.
-///   dV = drop(P)ᵀ·dO;   dS = P∘(dP − Σ P∘dP) along the keys;   db = dS;   dQ = s·dS·K;   dK = s·dSᵀ·Q
+///   dV = drop(P)ᵀ·dO;  dS = P∘(dP − Σ P∘dP) along the keys;  db = dS;  dQ = s·dS·K;  dK = s·dSᵀ·Q
 ///                                                                     [Vaswani et al. 2017, eq. 1]
 ///   q (…, T_q, d), k and v (…, T_k, d), b broadcast to (…, T_q, T_k) or undefined → (…, T_q, d),
 ///   with up to two leading dimensions (B, heads). Masks as scaled_dot_product_attention's: a query

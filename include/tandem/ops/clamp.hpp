@@ -1,6 +1,6 @@
 #pragma once
-/// clamp — y = min(max(x, low), high);  clamp_min and clamp_max have one bound only.
-///   dx = dy where low ≤ x ≤ high, 0 elsewhere.
+/// clamp, clamp_min, clamp_max — y = min(max(x, low), high), max(x, low), min(x, high).
+///   dx = dy where low ≤ x ≤ high, 0 elsewhere; of one bound alike.
 ///   x (…) → same shape.  Saves x.
 ///
 ///   const auto x = tensor<float>({-3, 0.5, 2});

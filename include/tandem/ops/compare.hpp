@@ -1,6 +1,7 @@
 #pragma once
 /// eq, ne, lt, le, gt, ge — a = b, a ≠ b, a < b, a ≤ b, a > b, a ≥ b, element by element →
-/// Tensor<bool>, with NumPy's broadcasting; logical_and, logical_or, logical_not on Tensor<bool>.
+/// Tensor<bool>, with NumPy's broadcasting.
+/// logical_and, logical_or, logical_not — a ∧ b, a ∨ b, ¬a of Tensor<bool>, likewise.
 ///
 ///   const auto p = tensor<float>({0.05, 0.2, 0.9});
 ///   logical_or(gt(p, 0.3), lt(p, 0.1));                 // → [True, False, True]

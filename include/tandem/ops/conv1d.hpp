@@ -3,7 +3,8 @@
 ///   dW[o, c, k] = Σ_{n, p} dy[n, o, p] · x[n, c, p·stride + k·dilation − front];  db = Σ_{n, p} dy
 ///   dx[n, c, q] = Σ_{o, k} W[o, c, k] · dy[n, o, p] over the p with p·stride + k·dilation − front
 ///   = q (a cross-correlation, as in PyTorch; x = 0 outside)
-///   x (N, C, L), W (O, C/groups, k), b (O) → (N, O, L'), sizes in window3d.hpp; b may be undefined.
+///   x (N, C, L), W (O, C/groups, k), b (O) → (N, O, L'), sizes in window3d.hpp; b may be
+///   undefined.
 ///   Saves as conv3d.
 ///
 ///   const auto x = tensor<float>({1, 2, 3, 4}).reshape({1, 1, 4}), w = ones<float>({1, 1, 3});

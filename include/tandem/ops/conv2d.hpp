@@ -3,8 +3,8 @@
 ///   dW[o, c, k] = Σ_{n, p} dy[n, o, p] · x[n, c, p·stride + k·dilation − front];  db = Σ_{n, p} dy
 ///   dx[n, c, q] = Σ_{o, k} W[o, c, k] · dy[n, o, p] over the p with p·stride + k·dilation − front
 ///   = q (a cross-correlation, as in PyTorch; x = 0 outside; p, k, q run over height and width)
-///   x (N, C, H, W), W (O, C/groups, kh, kw), b (O) → (N, O, H', W'), sizes in window3d.hpp; b may be
-///   undefined.  Saves as conv3d.
+///   x (N, C, H, W), W (O, C/groups, kh, kw), b (O) → (N, O, H', W'), sizes in window3d.hpp; b may
+///   be undefined.  Saves as conv3d.
 ///
 ///   const auto x = ones<float>({1, 1, 3, 3}), w = ones<float>({1, 1, 3, 3});
 ///   conv2d(x, w, {}, {.padding = 1});          // → [[[[4., 6., 4.], [6., 9., 6.], [4., 6., 4.]]]]

@@ -16,8 +16,8 @@
 /// 3 × 3 kernels go through Winograd's tiles (cpu/conv3d.hpp): results within a few roundings of
 /// the direct sum's, and an infinity or NaN in x reaches all outputs of its tile; on a GPU each sum
 /// is direct, and they reach the outputs that see them. There y of floats is made under
-/// PrecisionScope(Precision::bfloat16) of factors that are rounded to it, under tf32 where the kernel
-/// is one tap; gradients are products of floats. The fast loops are those of one group
+/// PrecisionScope(Precision::bfloat16) of factors that are rounded to it, under tf32 where the
+/// kernel is one tap; gradients are products of floats. The fast loops are those of one group
 /// without dilation; others are products of tiles of x's windows, on every thread. Errors: shapes
 /// that do not fit, groups that do not divide the channels, a kernel larger than the padded x.
 
@@ -79,9 +79,9 @@ void conv3d_bias_on_cpu(T* db, const T* dz, std::int64_t samples, std::int64_t o
   channel_sums(db, dz, DimSplit{samples, out, positions});
 }
 
-/// y = the convolution + bias, cut off at 0 with relu, `precision` a GPU's;  dx and dW of dz, the gradient before the
-/// relu;  db. `in` and `out` are channels of one group, the bias gradient's `out` all of them; bias
-/// may be null.
+/// y = the convolution + bias, cut off at 0 with relu, `precision` a GPU's;  dx and dW of dz, the
+/// gradient before the relu;  db. `in` and `out` are channels of one group, the bias gradient's
+/// `out` all of them; bias may be null.
 template <class T>
 inline const Kernel<void(Queue&, Precision precision, T* y, const T* x, const T* weight,
                          const T* bias, bool relu, const Window3d& window, std::int64_t samples,

@@ -1,9 +1,10 @@
 #pragma once
-/// group_norm — y = (x − μ)/√(σ² + ε) · γ + β over groups of channels and all positions of a sample.
+/// group_norm — y = (x − μ)/√(σ² + ε) · γ + β over groups of channels and all positions of a
+/// sample.
 ///   dx = s·(g − mean(g) − x̂·mean(g·x̂)),  g = dy·γ,  x̂ = (x − μ)·s,  s = 1/√(σ² + ε);
 ///   dγ = Σ dy·x̂;   dβ = Σ dy over samples and positions.   Composed of layer_norm, mul and add.
 ///   x (N, C, …), γ (C), β (C) → same shape; γ and β may be undefined (1 and 0); σ² and the means
-///   are those of the C/groups channels together.                               [Wu & He 2018, eq. 7]
+///   are those of the C/groups channels together.                             [Wu & He 2018, eq. 7]
 ///
 ///   const auto x = tensor<float>({{1, 3, 10, 30}});          // 1 sample, 4 channels
 ///   group_norm(x, 2, ones<float>({4}), zeros<float>({4}));   // → [[-1., 1., -1., 1.]]

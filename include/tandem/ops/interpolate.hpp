@@ -3,7 +3,7 @@
 ///   dx is the sum of dy at the positions that read it, with the weights that they read it with.
 ///   nearest: y[j] = x[⌊j·n/m⌋];   linear: y[j] = (1 − w)·x[i] + w·x[min(i + 1, n − 1)],  i = ⌊p⌋,
 ///   w = p − i,  p = max((j + ½)·n/m − ½, 0), or with align_corners p = j·(n − 1)/(m − 1): of n
-///   elements m are made.                                  [Hastie et al. 2009; torch.nn.functional]
+///   elements m are made.                                 [Hastie et al. 2009; torch.nn.functional]
 ///   x (N, C, …), size (…) → (N, C, size).  Composed of index_select, mul and add; along two axes
 ///   linear is bilinear, along three trilinear.
 ///

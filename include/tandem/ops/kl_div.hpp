@@ -1,8 +1,9 @@
 #pragma once
-/// kl_div — l = t·(log t − x), x the logarithm of the probabilities that t is compared with, 0·log 0
-///   being 0; with log_target, l = eᵗ·(t − x).                     [Kullback & Leibler 1951, eq. 2.4]
+/// kl_div — l = t·(log t − x), x the logarithm of the probabilities that t is compared with,
+///   0·log 0 being 0; with log_target, l = eᵗ·(t − x).           [Kullback & Leibler 1951, eq. 2.4]
 ///   dx = −t·g;   dt = (log t + 1 − x)·g, −x·g where t = 0;   g = dl, or dl/n for the mean
-///   x, t of one shape → () or, with Reduction::none, that shape.  Composed of where, log, mul, sum.
+///   x, t of one shape → () or, with Reduction::none, that shape.  Composed of where, log, mul,
+///   sum.
 ///
 ///   const auto student = tensor<float>({{0, 0}}), teacher = tensor<float>({{0.9, 0.1}});
 ///   kl_div(log_softmax(student), teacher, {.reduction = Reduction::sum});   // → 0.3681

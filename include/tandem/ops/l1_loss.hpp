@@ -15,7 +15,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace detail {
 
-/// The end of losses that are composed of other ops: the losses themselves, their sum, or their mean, which is 0 for none.
+/// The end of losses that are composed of other ops: the losses themselves, their sum, or their
+/// mean, which is 0 for none.
 template <class T>
 Tensor<T> reduce_losses(const Tensor<T>& losses, Reduction reduction) {
   if (reduction == Reduction::none) return losses;

@@ -8,8 +8,8 @@
 ///   const auto logits = tensor<float>({{2, 0}, {0, 3}}), weight = tensor<float>({1, 2});
 ///   nll_loss(log_softmax(logits), tensor<std::int64_t>({0, 1}), {.weight = weight});   // → 0.0747
 ///
-/// Rows with the id `ignore_index` have loss and gradient 0 and do not count in the mean, which is 0
-/// without any. w is a constant: one that needs a gradient is refused. Errors: shapes that do not
+/// Rows with the id `ignore_index` have loss and gradient 0 and do not count in the mean, which is
+/// 0 without any. w is a constant: one that needs a gradient is refused. Errors: shapes that do not
 /// fit, an id outside [0, C), a smoothing outside [0, 1]. On a GPU ids are not checked (gather).
 
 #include <optional>

@@ -50,8 +50,8 @@ T l2_norm(const T* x, std::int64_t n, std::int64_t step) {
   return T(largest * T(__builtin_sqrt(scaled)));
 }
 
-/// Calls f(column, first) for every column of (outer, n, inner), on all threads; its elements lie at
-/// first + i·inner.
+/// Calls f(column, first) for every column of (outer, n, inner), on all threads; its elements lie
+/// at first + i·inner.
 template <class F>
 void each_column(const DimSplit& s, const F& f) {
   cpu::parallel_for(s.outer * s.inner, grain_for(s.n), [&](std::int64_t begin, std::int64_t end) {

@@ -1,6 +1,6 @@
 #pragma once
 /// rms_norm — y = x/√(mean(x²) + ε) · γ over the last axis.        [Zhang & Sennrich 2019, eq. 4]
-///   dx = s·(g − x̂·mean(g·x̂)),  g = dy·γ,  x̂ = x·s,  s = 1/√(mean(x²) + ε);   dγ = Σ rows of dy·x̂
+///   dx = s·(g − x̂·mean(g·x̂)),  g = dy·γ,  x̂ = x·s,  s = 1/√(mean(x²) + ε);  dγ = Σ rows of dy·x̂
 ///   x (…, n), γ (n) → (…, n); γ may be undefined (1).   Composed of square, mean, pow and mul.
 ///   Without ε it is T's, numeric_limits<T>::epsilon(), as in PyTorch.
 ///

@@ -15,8 +15,8 @@ struct AdamOptions {
   double beta2 = 0.999;         ///< β₂
   double epsilon = 1e-8;        ///< ε
   double weight_decay = 0;      ///< wd
-  /// ε is added to √v as it is, before the bias correction: θ ← θ − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε),
-  /// the form of the paper's end of section 2, and of fairseq
+  /// ε is added to √v as it is, before the bias correction: θ ← θ − lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v +
+  /// ε), the form of the paper's end of section 2, and of fairseq
   bool epsilon_before_correction = false;
 };
 

@@ -20,7 +20,7 @@ struct EmaOptions {
 };
 
 /// Ema — a ← d·a + (1 − d)·θ for every parameter θ at each update; a starts as θ.
-///                                                     [Polyak & Juditsky 1992; Tarvainen & Valpola 2017]
+///                                               [Polyak & Juditsky 1992; Tarvainen & Valpola 2017]
 ///   optim::Ema<float> ema(net.named_parameters());
 ///   adam.step();
 ///   ema.update();

@@ -47,8 +47,9 @@ void for_each_piece(std::int64_t count, Size&& size, F&& update) {
 /// counts its own steps: one whose first gradient comes late starts as all did.
 ///
 /// Given as named_parameters(), the parameters keep their names in state() and in messages; given
-/// as parameters(), they are called 0, 1, …. An empty list is an error. Groups (ParameterGroup) have
-/// factors of the learning rate and weight decays of their own; the state is the same as of a list.
+/// as parameters(), they are called 0, 1, …. An empty list is an error. Groups (ParameterGroup)
+/// have factors of the learning rate and weight decays of their own; the state is the same as of a
+/// list.
 ///
 /// One step is one pass over all parameters: they are cut into pieces of `piece` elements, and the
 /// pieces of all tensors together are shared among the threads, so that many small tensors cost no

@@ -15,8 +15,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace optim {
 
-/// What a group holds: parameters with names, as named_parameters() gives them, or tensors alone, as
-/// parameters() does, which the optimizer calls by their place among all.
+/// What a group holds: parameters with names, as named_parameters() gives them, or tensors alone,
+/// as parameters() does, which the optimizer calls by their place among all.
 template <FloatingElement T>
 struct ParameterList : std::vector<nn::Named<T>> {
   using std::vector<nn::Named<T>>::vector;
@@ -29,7 +29,8 @@ struct ParameterList : std::vector<nn::Named<T>> {
 /// Parameters with numbers of their own. The learning rate of a group is the optimizer's times the
 /// group's factor, so that a schedule, which sets the optimizer's, moves all groups.
 ///
-///   optim::AdamW<float> adam({{.parameters = backbone.named_parameters(), .learning_rate_factor = 0.1},
+///   optim::AdamW<float> adam({{.parameters = backbone.named_parameters(),
+///                              .learning_rate_factor = 0.1},
 ///                             {.parameters = head.named_parameters(), .weight_decay = 0}},
 ///                            {.learning_rate = 1e-4, .weight_decay = 0.05});
 ///
@@ -41,9 +42,9 @@ struct ParameterGroup {
   std::optional<double> weight_decay = {};  ///< none: the optimizer's
 };
 
-/// Two groups, as transformers are trained: matrices and kernels, which decay as the optimizer says,
-/// and what has fewer than two dimensions (biases, scales of norms), which does not. A group that
-/// would be empty is left out.
+/// Two groups, as transformers are trained: matrices and kernels, which decay as the optimizer
+/// says, and what has fewer than two dimensions (biases, scales of norms), which does not. A group
+/// that would be empty is left out.
 template <FloatingElement T>
 std::vector<ParameterGroup<T>> decay_matrices_only(const std::vector<nn::Named<T>>& parameters) {
   ParameterGroup<T> matrices, others;

@@ -81,8 +81,8 @@ struct ExponentialSchedule {
 };
 
 /// Half a cosine from 1 to `final_factor` again and again, each `growth` times as long as the last.
-///   final + (1 − final)·(1 + cos(π·t/T))/2, t steps after the last restart, T steps before the next
-///                                                                [Loshchilov & Hutter 2017, eq. 5]
+///   final + (1 − final)·(1 + cos(π·t/T))/2, t steps after the last restart, T steps before the
+///   next                                                         [Loshchilov & Hutter 2017, eq. 5]
 ///
 ///   const optim::CosineRestarts restarts{.period = 10, .growth = 2};
 ///   restarts.factor(5);    // → 0.5
@@ -115,7 +115,7 @@ struct CosineRestarts {
 };
 
 /// One cycle: half a cosine up from 1/div to 1, the base rate, then one down to 1/(div·final_div).
-///                                                          [Smith & Topin 2019; OneCycleLR of torch]
+///                                                        [Smith & Topin 2019; OneCycleLR of torch]
 ///   the top is at step rise·total − 1, the end at total − 1, where it stays
 ///   (PyTorch also moves the momentum; here it stays)
 ///
@@ -161,7 +161,8 @@ struct PlateauOptions {
   double min_factor = 0;      ///< the rate does not fall below this part of the base rate
 };
 
-/// Cuts the rate where a measure no longer gets better. (torch.optim.lr_scheduler.ReduceLROnPlateau)
+/// Cuts the rate where a measure no longer gets better.
+/// (torch.optim.lr_scheduler.ReduceLROnPlateau)
 ///   optim::Plateau plateau({.factor = 0.5, .patience = 1});   // after each epoch:
 ///   for (double loss : {3.0, 2.0, 2.0, 2.0}) sgd.set_learning_rate(0.1 * plateau.update(loss));
 ///   sgd.learning_rate();                                      // → 0.05
@@ -217,7 +218,8 @@ class Plateau {
   double factor() const { return state_.factor; }
   /// What update() has found so far.
   const State& state() const { return state_; }
-  /// Puts what another run has found in its place. Errors: a factor outside [0, 1]; negative counts.
+  /// Puts what another run has found in its place. Errors: a factor outside [0, 1]; negative
+  /// counts.
   void load_state(const State& state) {
     TANDEM_CHECK(state.factor >= 0 && state.factor <= 1 && state.bad >= 0 && state.cool >= 0,
                  "plateau", "a state has a factor from 0 to 1 and counts from 0 on, this one has ",

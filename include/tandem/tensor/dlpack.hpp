@@ -7,8 +7,8 @@
 ///
 /// The structures are those of DLPack 1.0 (dmlc.github.io/dlpack, "C API"): DLManagedTensor, which
 /// every library knows, and DLManagedTensorVersioned, which can say that memory is read-only. A
-/// pointer of DLPack's own header becomes one of these by reinterpret_cast. In Python they travel in
-/// a capsule named "dltensor" ("dltensor_versioned"), as PyCapsule_New makes it;
+/// pointer of DLPack's own header becomes one of these by reinterpret_cast. In Python they travel
+/// in a capsule named "dltensor" ("dltensor_versioned"), as PyCapsule_New makes it;
 /// torch.utils.dlpack.from_dlpack and numpy.from_dlpack take it from there.
 ///
 /// Both sides see the same memory: a change here is seen there. What the other side changes is not
@@ -34,7 +34,8 @@ struct DataType {
   std::uint8_t bits;    ///< of one number
   std::uint16_t lanes;  ///< numbers in an element: 1 here
 };
-/// DLTensor: strides in elements, or null for row-major; the first element is at data + byte_offset.
+/// DLTensor: strides in elements, or null for row-major; the first element is at data +
+/// byte_offset.
 struct TensorView {
   void* data;                 ///< an address of the device
   DeviceTag device;           ///< where

@@ -45,8 +45,8 @@ TANDEM_NOINLINE void append_number(std::string& out, V value) {
 }
 
 /// A part of a message that forgot its type, so that what joins and throws is compiled once and not
-/// for every list of types that some message has: programs with hundreds of checks are built faster.
-/// Refers to its value.
+/// for every list of types that some message has: programs with hundreds of checks are built
+/// faster. Refers to its value.
 class MessagePiece {
  public:
   MessagePiece(std::string_view text) : append_(append_text) {

@@ -58,8 +58,8 @@ class Generator {
   void seek(std::uint64_t position) { position_ = position; }
 
   /// For steps that a graph has captured (cuda/graph.hpp): what a GPU draws is keyed by {seed,
-  /// stream} as they lie at `key`, in its memory, when the work is done; positions are those of this
-  /// generator. Null: by its own.
+  /// stream} as they lie at `key`, in its memory, when the work is done; positions are those of
+  /// this generator. Null: by its own.
   void read_key_from(const std::int64_t* key) { key_ = key; }
   /// The pointer that read_key_from() was given.
   const std::int64_t* key_in_memory() const { return key_; }

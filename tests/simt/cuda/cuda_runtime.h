@@ -1,7 +1,7 @@
 #pragma once
-/// What kernels/*.cu need from CUDA, on the CPU: found instead of the toolkit's header of this name when
-/// the kernels are compiled for the executor (tests/simt/executor.hpp). Only what they use is here, so
-/// anything else is an error at compile time.
+/// What kernels/*.cu need from CUDA, on the CPU: found instead of the toolkit's header of this name
+/// when the kernels are compiled for the executor (tests/simt/executor.hpp). Only what they use is
+/// here, so anything else is an error at compile time.
 
 #include <math.h>
 
@@ -42,21 +42,32 @@ void* shared_array(const void* declaration, const char* name, std::size_t bytes)
 void* shared_bytes();
 }  // namespace simt
 
-#define TANDEM_SHARED(type, name, count)  \
-  static const char name##_declared = 0;  \
+#define TANDEM_SHARED(type, name, count)             \
+  static const char name##_declared = 0;             \
   type(&name)[count] = *static_cast<type(*)[count]>( \
       simt::shared_array(&name##_declared, #name, sizeof(type) * (count)))
 #define TANDEM_SHARED_BYTES(type, name) type* const name = static_cast<type*>(simt::shared_bytes())
 
-// --- barriers and warp operations -----------------------------------------------------------------
+// --- barriers and warp operations ---------------------------------------------------------------
 
 using SimtHere = std::source_location;
 
 namespace simt {
-enum class WarpOp : std::uint8_t { shfl, shfl_up, shfl_down, shfl_xor, ballot, any, all, sync, together };
+enum class WarpOp : std::uint8_t {
+  shfl,
+  shfl_up,
+  shfl_down,
+  shfl_xor,
+  ballot,
+  any,
+  all,
+  sync,
+  together
+};
 
-/// What an instruction of a whole warp does, given what each lane has brought, and nothing else. It orders no
-/// memory, so ThreadSanitizer must not see it reach into other lanes: declare it SIMT_UNSEEN.
+/// What an instruction of a whole warp does, given what each lane has brought, and nothing else. It
+/// orders no memory, so ThreadSanitizer must not see it reach into other lanes: declare it
+/// SIMT_UNSEEN.
 #define SIMT_UNSEEN __attribute__((no_sanitize("thread")))
 using Together = void (*)(void* const (&lanes)[32]);
 /// Meets all 32 lanes in such an instruction; the last one to come carries it out.
@@ -103,7 +114,8 @@ T __shfl_xor_sync(unsigned mask, T value, int lanes, int width = 32,
                   const SimtHere& at = SimtHere::current()) {
   return simt::exchange(simt::WarpOp::shfl_xor, mask, value, lanes, width, at);
 }
-inline unsigned __ballot_sync(unsigned mask, int predicate, const SimtHere& at = SimtHere::current()) {
+inline unsigned __ballot_sync(unsigned mask, int predicate,
+                              const SimtHere& at = SimtHere::current()) {
   return static_cast<unsigned>(simt::meet(simt::WarpOp::ballot, mask, predicate != 0, 0, 32, at));
 }
 inline int __any_sync(unsigned mask, int predicate, const SimtHere& at = SimtHere::current()) {
@@ -118,14 +130,14 @@ inline void __threadfence_block() {}
 
 // --- numbers: vectors of 16 bytes, bits, atomics -------------------------------------------------
 
-#define SIMT_VECTORS(type, name, bytes)                                                       \
-  struct alignas(bytes / 2) name##2 {                                                         \
-    type x, y;                                                                                \
-  };                                                                                          \
-  struct alignas(bytes) name##4 {                                                             \
-    type x, y, z, w;                                                                          \
-  };                                                                                          \
-  constexpr name##2 make_##name##2(type x, type y) { return {x, y}; }                         \
+#define SIMT_VECTORS(type, name, bytes)                               \
+  struct alignas(bytes / 2) name##2 {                                 \
+    type x, y;                                                        \
+  };                                                                  \
+  struct alignas(bytes) name##4 {                                     \
+    type x, y, z, w;                                                  \
+  };                                                                  \
+  constexpr name##2 make_##name##2(type x, type y) { return {x, y}; } \
   constexpr name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 SIMT_VECTORS(float, float, 16)
 SIMT_VECTORS(int, int, 16)
@@ -174,7 +186,8 @@ T atomic_update(T* at, const F& f) {
   __atomic_load(at, &before, __ATOMIC_RELAXED);
   do {
     after = f(before);
-  } while (!__atomic_compare_exchange(at, &before, &after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  } while (
+      !__atomic_compare_exchange(at, &before, &after, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   return before;
 }
 }  // namespace simt
@@ -193,7 +206,7 @@ T atomicMin(T* at, std::type_identity_t<T> value) {
   return simt::atomic_update(at, [value](T x) { return x < value ? x : value; });
 }
 
-// --- the runtime: devices, memory, streams, launches ----------------------------------------------
+// --- the runtime: devices, memory, streams, launches --------------------------------------------
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -214,9 +227,17 @@ enum : unsigned {
   cudaEventDisableTiming = 2,
   cudaHostAllocDefault = 0,
 };
-enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal = 0, cudaStreamCaptureModeThreadLocal = 1, cudaStreamCaptureModeRelaxed = 2 };
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal = 0,
+  cudaStreamCaptureModeThreadLocal = 1,
+  cudaStreamCaptureModeRelaxed = 2
+};
 enum cudaStreamCaptureStatus { cudaStreamCaptureStatusNone = 0, cudaStreamCaptureStatusActive = 1 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
+enum cudaMemcpyKind {
+  cudaMemcpyHostToDevice = 1,
+  cudaMemcpyDeviceToHost = 2,
+  cudaMemcpyDeviceToDevice = 3
+};
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 struct SimtStream;
 using cudaStream_t = SimtStream*;
@@ -244,13 +265,16 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
-/// Work that is queued on a capturing stream is recorded instead; nothing may wait for it meanwhile.
+/// Work that is queued on a capturing stream is recorded instead; nothing may wait for it
+/// meanwhile.
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
-/// Sets this thread's mode and gives back the one before. A relaxed thread may allocate and free while a stream is captured.
+/// Sets this thread's mode and gives back the one before. A relaxed thread may allocate and free
+/// while a stream is captured.
 cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode);
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long flags = 0);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph,
+                                 unsigned long long flags = 0);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
@@ -260,7 +284,8 @@ cudaError_t cudaFree(void* pointer);
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream);
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total);
-/// Pinned host memory: copies read and write it when they are carried out, not when they are queued.
+/// Pinned host memory: copies read and write it when they are carried out, not when they are
+/// queued.
 cudaError_t cudaHostAlloc(void** pointer, std::size_t bytes, unsigned flags);
 cudaError_t cudaFreeHost(void* pointer);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
@@ -276,8 +301,9 @@ namespace simt {
 #ifndef SIMT_LOOKS_INTO_STRUCTURES
 #define SIMT_LOOKS_INTO_STRUCTURES 0
 #endif
-/// "" or what is wrong with an argument: a pointer must be null or point into memory of the current device that
-/// is allocated, and so must every pointer inside a structure (looked for where the compiler can clear padding: GCC).
+/// "" or what is wrong with an argument: a pointer must be null or point into memory of the current
+/// device that is allocated, and so must every pointer inside a structure (looked for where the
+/// compiler can clear padding: GCC).
 std::string argument_problem(std::size_t number, const void* bytes, std::size_t size, bool pointer);
 template <class P>
 void check_argument(std::string& problem, std::size_t number, const P& argument) {
@@ -312,13 +338,14 @@ cudaError_t cudaLaunchKernel(void (*kernel)(P...), dim3 grid, dim3 block, void**
   return [&]<std::size_t... I>(std::index_sequence<I...>) {
     std::string problem;
     (simt::check_argument(problem, I, *static_cast<P*>(arguments[I])), ...);
-    if (!problem.empty()) return simt::refuse_launch(reinterpret_cast<const void*>(kernel), problem);
-    return simt::queue_launch(
-        reinterpret_cast<const void*>(kernel), grid, block, shared, stream,
-        [kernel, copy = std::tuple<P...>(*static_cast<P*>(arguments[I])...)] {
-          kernel(std::get<I>(copy)...);
-        });
-  }(std::index_sequence_for<P...>());
+    if (!problem.empty())
+      return simt::refuse_launch(reinterpret_cast<const void*>(kernel), problem);
+    return simt::queue_launch(reinterpret_cast<const void*>(kernel), grid, block, shared, stream,
+                              [kernel, copy = std::tuple<P...>(*static_cast<P*>(arguments[I])...)] {
+                                kernel(std::get<I>(copy)...);
+                              });
+  }
+  (std::index_sequence_for<P...>());
 }
 
 #include "tensor_cores.hpp"

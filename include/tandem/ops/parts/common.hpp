@@ -12,8 +12,8 @@ TANDEM_NAMESPACE_BEGIN
 
 namespace detail {
 
-/// What the operators of tensors of two element types are deleted with, so that the compiler says it:
-/// types are not mixed silently, x.to<double>() says where one is converted.
+/// What the operators of tensors of two element types are deleted with, so that the compiler says
+/// it: types are not mixed silently, x.to<double>() says where one is converted.
 struct element_types_differ_convert_one;
 /// The same for masks, integers and pixels given to an op that computes with fractions.
 struct these_are_not_floats_convert_by_to_float;

@@ -329,8 +329,8 @@ inline std::size_t add_ambiguous(GroundTruth& truth, std::string_view text, cons
 }
 
 /// Says in `notes` which segments cannot be meant: those that end before they start, ambiguous ones
-/// too, and those that start before the video does; the first of them by `file`, video and place. They stay
-/// what they are (no detection can match the former, and they count as missed).
+/// too, and those that start before the video does; the first of them by `file`, video and place.
+/// They stay what they are (no detection can match the former, and they count as missed).
 inline void note_segments(const GroundTruth& truth, std::vector<std::string>& notes,
                           const std::string& file = "") {
   detail::OddSegments reversed("segment"), early("segment"), ambiguous("ambiguous segment");

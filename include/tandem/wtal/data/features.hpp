@@ -36,7 +36,8 @@ inline Tensor<float> float_rows(const io::Array& array) {
 
 }  // namespace detail
 
-/// The rows of one npy file, (T, columns). Errors: another shape, elements that are no finite numbers.
+/// The rows of one npy file, (T, columns). Errors: another shape, elements that are no finite
+/// numbers.
 inline Tensor<float> read_rows(const std::string& path) {
   const io::Array array = io::load_npy(path);
   detail::check_rows(array, "features");

@@ -1,6 +1,6 @@
 #pragma once
 /// Word vectors from a text file as GloVe publishes them, and the words of class names and of the
-/// sentences that Boosting-WTAL completes.                                         [rivals §5, C, R]
+/// sentences that Boosting-WTAL completes.                                       [method §11, C, R]
 
 #include <algorithm>
 #include <charconv>
@@ -167,7 +167,7 @@ Tensor<T> class_word_vectors(const GloveVectors& glove, const std::vector<std::s
 }
 
 /// The words of a class name as the code for ActivityNet reads them: all of its readable name, of
-/// which class_words_vectors takes the first ones.                                                [C]
+/// which class_words_vectors takes the first ones.                                              [C]
 inline std::vector<std::string> class_words(const std::string& name) {
   std::vector<std::string> words = split_words(clip::readable_class_name(name));
   TANDEM_CHECK(!words.empty(), "class_words", "the class name \"", name, "\" has no words");
@@ -175,8 +175,8 @@ inline std::vector<std::string> class_words(const std::string& name) {
 }
 
 /// The vectors of the first `count` words of every class, (C, count, width), zeros behind the last
-/// one. A word without a vector has zeros too (reading: the code takes whatever word its file has in
-/// a certain line).
+/// one. A word without a vector has zeros too (reading: the code takes whatever word its file has
+/// in a certain line).
 template <FloatingElement T>
 Tensor<T> class_words_vectors(const GloveVectors& glove, const std::vector<std::string>& classes,
                               std::int64_t count) {
@@ -201,8 +201,8 @@ struct SentenceOptions {
   /// "divingandcliff diving", whose first word is unknown and lost [C]; false: with blanks
   /// (reading)
   bool joined_names = true;
-  /// "one video of " and whole names, as the code for ActivityNet has it; false: "one video of the "
-  /// and two words a name
+  /// "one video of " and whole names, as the code for ActivityNet has it; false:
+  /// "one video of the " and two words a name
   bool whole_names = false;
 };
 

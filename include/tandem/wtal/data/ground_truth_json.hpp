@@ -12,9 +12,10 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// {"database": {id: {"subset", "duration", "annotations": [{"segment": [s, e], "label"}], …}}}, with
-/// every subset; "labels" names the classes of a video where its instances do not have just these.
-/// read_ground_truth reads it back, ambiguous stretches left out: the layout has no place for them.
+/// {"database": {id: {"subset", "duration", "annotations": [{"segment": [s, e], "label"}], …}}},
+/// with every subset; "labels" names the classes of a video where its instances do not have just
+/// these. read_ground_truth reads it back, ambiguous stretches left out: the layout has no place
+/// for them.
 inline io::Json ground_truth_json(const GroundTruth& truth) {
   io::Json::object_t database;
   database.reserve(truth.videos.size());

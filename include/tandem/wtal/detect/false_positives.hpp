@@ -1,6 +1,6 @@
 #pragma once
 /// What kind of mistake each false positive is: the analysis of DETAD.
-///                                                   [Alwassel, Caba Heilbron, Escorcia, Ghanem 2018]
+///                                                 [Alwassel, Caba Heilbron, Escorcia, Ghanem 2018]
 
 #include <algorithm>
 #include <array>
@@ -23,7 +23,7 @@ namespace wtal {
 ///   a wrong label         if u ≥ α and g has another class,
 ///   a localization error  if β ≤ u < α and g has the detection's class,
 ///   a confusion           if β ≤ u < α and g has another class,
-///   background            if u < β, or the video has no instance;               β = 0.1 in the paper.
+///   background            if u < β, or the video has no instance;            β = 0.1 in the paper.
 enum class DetectionKind : std::uint8_t {
   true_positive,
   double_detection,
@@ -31,7 +31,7 @@ enum class DetectionKind : std::uint8_t {
   localization,
   confusion,
   background,
-  left_out,  ///< evaluate() does not count it: its class has no instance, it is on ambiguous ground …
+  left_out,  ///< evaluate() does not count it: no instance of its class, ambiguous ground …
 };
 
 inline constexpr std::size_t detection_kinds = 6;  ///< those before left_out
@@ -48,8 +48,8 @@ inline std::string_view kind_name(DetectionKind kind) {
 struct FalsePositiveOptions {
   double tiou = 0.5;        ///< α
   double background = 0.1;  ///< β  [P]
-  /// Detections of a class are taken by rank in groups as large as the class has instances (G of the
-  /// paper): the first G, the second G …  [P: 10]
+  /// Detections of a class are taken by rank in groups as large as the class has instances (G of
+  /// the paper): the first G, the second G …  [P: 10]
   std::size_t groups = 10;
 };
 
@@ -92,8 +92,8 @@ inline DetectionKind false_positive_kind(const Segment& detection, std::size_t c
 /// find_false_positives — the kind of every detection, how often each occurs, and what it costs.
 ///
 /// True positives are those of evaluate() with the same protocol, subset and α: in its units, with
-/// its order of equals. The paper's own figures use AP with normalised precision; `impact` is of the
-/// mAP that evaluate() reports (reading). Errors: those of evaluate(); thresholds that are not
+/// its order of equals. The paper's own figures use AP with normalised precision; `impact` is of
+/// the mAP that evaluate() reports (reading). Errors: those of evaluate(); thresholds that are not
 /// 0 ≤ β ≤ α.
 ///   const FalsePositives f = find_false_positives(truth, detections, {.protocol = p});
 ///   f.counts[static_cast<std::size_t>(DetectionKind::background)];   // → 0

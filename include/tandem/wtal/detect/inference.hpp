@@ -304,8 +304,8 @@ void for_each_scored(const Branch<T>& branch, const VideoSource& source, Feature
     use(v, score_video(branch, features(v), reading).frames);
 }
 
-/// The pseudo-labels H (1, T, C) that p (T, C) gives for video v of `source`, whose labels are used,
-/// as in training. `shares` (videos, classes) is what PseudoLabelRule::calibrated keeps.
+/// The pseudo-labels H (1, T, C) that p (T, C) gives for video v of `source`, whose labels are
+/// used, as in training. `shares` (videos, classes) is what PseudoLabelRule::calibrated keeps.
 inline Tensor<std::int32_t> video_pseudo_labels(const VideoSource& source, std::size_t v,
                                                 const Tensor<float>& p,
                                                 const PseudoLabelOptions& options,

@@ -42,8 +42,8 @@ class LabelCensus {
   /// Of the videos, counted once for each class of their label, the share in which no frame or more
   /// than 95 % are called foreground.
   double all_or_none() const { return ratio(all_or_none_, pairs_); }
-  /// Of the frames on which both decide, the share on which they say the same; NaN if there is none.
-  /// Both have seen the same videos.  Errors: they have not.
+  /// Of the frames on which both decide, the share on which they say the same; NaN if there is
+  /// none. Both have seen the same videos.  Errors: they have not.
   double agreement(const LabelCensus& other) const {
     TANDEM_CHECK(said_.size() == other.said_.size(), "label_census", "the branches labelled ",
                  said_.size(), " and ", other.said_.size(), " frames");

@@ -131,7 +131,8 @@ struct ClassMatches {
   std::size_t tied_overlaps = 0;  ///< detections whose highest IoU ≥ t several instances have
 };
 
-/// Matches one class at every threshold, as evaluate() says. `detections` and `truth` in input order.
+/// Matches one class at every threshold, as evaluate() says. `detections` and `truth` in input
+/// order.
 inline ClassMatches match_class(const std::vector<Placed>& truth,
                                 const std::vector<Placed>& detections,
                                 const std::vector<double>& thresholds, TieOrder ties) {

@@ -54,8 +54,8 @@ struct BasNetOptions {
 /// basnet_detections — the method's own inference from S_supp (T, C + 1), in the order of rows, and
 /// p_supp (C + 1) of a video of n rows, of which T were taken evenly.                          [C]
 ///   v_c = 1 if p_supp,c ≥ 0.25, else 0: classes with 1 are localized, and 1 is the class score.
-///   A = min_max_zero(S_c) over time, stretched 24 times; for each θ, m = A where A ≥ θ, else 0; runs of
-///   m > 0 score by their contrast on m; all θ of a class together: hard NMS.
+///   A = min_max_zero(S_c) over time, stretched 24 times; for each θ, m = A where A ≥ θ, else 0;
+///   runs of m > 0 score by their contrast on m; all θ of a class together: hard NMS.
 ///   Quirk: if no class is 1, or class 0 alone, nothing is found. A class without a positive frame
 ///   gives no proposal (reading; the public code crashes).
 ///   Index j of the stretched map is at second j·s·n/(24·T), s = seconds_per_row.
@@ -102,7 +102,8 @@ inline std::vector<Detection> basnet_detections(std::span<const double> scores,
 ///   ȳ_base = [y, 1]/Σ,  ȳ_supp = [y, 0]/Σ
 ///   L = BCE(p_base, ȳ_base) + BCE(p_supp, ȳ_supp) + α·mean_b Σ_t w
 ///   In DCL (reading): P = softmax_{C+1}(S_supp) without its last column, which is the background;
-///   f = what the classifier's dropout reads in the suppressed pass; the label-free term is the norm.
+///   f = what the classifier's dropout reads in the suppressed pass; the label-free term is the
+///   norm.
 /// Names of the state are those of the public checkpoints.
 template <FloatingElement T>
 class BasNetBranch final : public Branch<T> {

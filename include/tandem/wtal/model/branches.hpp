@@ -48,8 +48,8 @@ class Branch : public nn::Module<T> {
   /// there.
   virtual BranchOutput<T> forward(const Tensor<T>& x, const Tensor<bool>& valid,
                                   const Tensor<bool>& wanted = {}) const = 0;
-  /// Before each step on a GPU: brings up to date, where graphs that were captured read it, what the
-  /// branch keeps of parameters that do not learn in this step. `teaches`: none of them does.
+  /// Before each step on a GPU: brings up to date, where graphs that were captured read it, what
+  /// the branch keeps of parameters that do not learn in this step. `teaches`: none of them does.
   virtual void refresh(bool teaches) const { static_cast<void>(teaches); }
 
   /// How the method trains when it stands alone: its warm-up here. Null: as DCL's CBP does.

@@ -33,8 +33,8 @@ struct Co2Options {
   std::int64_t classes = 20;  ///< C
   double dropout = 0.7;
   rivals::Co2LossOptions loss = {};
-  /// The code for ActivityNet pools S and the attentions over so many frames before the losses, zeros
-  /// beyond the ends counted in the mean: 13 there; 0: no pooling. Its other numbers:
+  /// The code for ActivityNet pools S and the attentions over so many frames before the losses,
+  /// zeros beyond the ends counted in the mean: 13 there; 0: no pooling. Its other numbers:
   /// activity_net().
   std::int64_t pool = 0;
   /// P from softmax_{C+1}(S~)  (reading: a·softmax_{C+1}(S)). Where a = 0 it is 1/(C + 1) for all
@@ -54,8 +54,8 @@ struct Co2Options {
                            .steps = 5000};
   Precision precision = Precision::full;  ///< of the products  (ours)
 
-  /// The numbers of its code for ActivityNet, which also drops videos of ten rows or fewer; here they
-  /// stay.
+  /// The numbers of its code for ActivityNet, which also drops videos of ten rows or fewer; here
+  /// they stay.
   static Co2Options activity_net() {
     Co2Options o;
     o.classes = 100;
@@ -103,11 +103,11 @@ inline std::vector<double> co2_video_scores(std::span<const double> cas,
   return q;
 }
 
-/// co2_detections — the method's own inference from S (T, C + 1) and a (T) of a whole video; segments
-/// in rows.                                                                                     [C]
-///   Classes with q_c ≥ 0.2 are localized, else the best one. For each θ the runs of a > θ, the same
-///   for every class, score by their contrast on Z_c = a·S_c, q_c the class score. All θ of a class
-///   together: soft NMS.
+/// co2_detections — the method's own inference from S (T, C + 1) and a (T) of a whole video;
+/// segments in rows.                                                                            [C]
+///   Classes with q_c ≥ 0.2 are localized, else the best one. For each θ the runs of a > θ, the
+///   same for every class, score by their contrast on Z_c = a·S_c, q_c the class score. All θ of a
+///   class together: soft NMS.
 inline std::vector<Detection> co2_detections(std::span<const double> cas,
                                              std::span<const double> attention,
                                              const Co2Options& options) {
@@ -136,8 +136,8 @@ inline std::vector<Detection> co2_detections(std::span<const double> cas,
   return rivals::soft_nms(proposals, options.sigma);
 }
 
-/// The same of tensors (1, T, C + 1) and (1, T, 1), segments in seconds; `seconds_per_row` is how long
-/// a row lasts.
+/// The same of tensors (1, T, C + 1) and (1, T, 1), segments in seconds; `seconds_per_row` is how
+/// long a row lasts.
 template <FloatingElement T>
 std::vector<Detection> co2_detections(const Tensor<T>& cas, const Tensor<T>& attention,
                                       const Co2Options& options, double seconds_per_row) {
@@ -152,8 +152,8 @@ std::vector<Detection> co2_detections(const Tensor<T>& cas, const Tensor<T>& att
   return out;
 }
 
-/// CO2-Net — RGB filtered by what flow says and flow by what RGB says; the attention of either is the
-/// target of the other.
+/// CO2-Net — RGB filtered by what flow says and flow by what RGB says; the attention of either is
+/// the target of the other.
 ///   (a_v, r_v) = M_v(rgb, flow),  (a_f, r_f) = M_f(flow, rgb)      (rivals/cross_modal.hpp)
 ///   a = (a_v + a_f)/2,  h = Drop(LReLU(.2)(Conv(2048→2048, 1)([r_v; r_f])))
 ///   S = Conv(2048→C+1, 1)(Drop(LReLU(.2)(Conv(2048→2048, 3)(Drop(h)))))

@@ -13,15 +13,15 @@ TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
 /// TsmBranch — TSM (rivals/boosting_tsm.hpp), which alone speaks at test.
-///   P_c = a·softmax_{C+1}(S)_c, the background has the rest; f = h0           (reading, as CO2-Net)
+///   P_c = a·softmax_{C+1}(S)_c, the background has the rest; f = h0          (reading, as CO2-Net)
 ///   Its own inference is CO2-Net's, by S and a.                                             [C]
 /// It has no recipe and no loss of its own here: TSM learns together with VLC (BoostingTrainer).
 /// x (B, T, 2·stream + clip), columns RGB, flow, CLIP.
 template <FloatingElement T>
 class TsmBranch final : public Branch<T> {
  public:
-  /// `words` (C, n, word_width): the vectors of the words of each class. `precision`: of the products
-  /// in forward() and own_detections(), not of what is asked of `tsm` itself  (ours).
+  /// `words` (C, n, word_width): the vectors of the words of each class. `precision`: of the
+  /// products in forward() and own_detections(), not of what is asked of `tsm` itself  (ours).
   TsmBranch(const rivals::TsmOptions& options, const Tensor<T>& words, Generator& random,
             Precision precision = Precision::full)
       : tsm(options, words, random), precision_(precision) {

@@ -43,8 +43,8 @@ struct WtalcOptions {
   Precision precision = Precision::full;  ///< of the products  (ours)
 };
 
-/// The rows of each video of x (B, T, F) that hold a number other than 0: how the public code, which
-/// pads with zeros, knows a video's length. None: 1 (reading).
+/// The rows of each video of x (B, T, F) that hold a number other than 0: how the public code,
+/// which pads with zeros, knows a video's length. None: 1 (reading).
 template <FloatingElement T>
 std::vector<std::int64_t> rows_with_content(const Tensor<T>& x) {
   std::vector<std::int64_t> out;

@@ -1,6 +1,6 @@
 #pragma once
 /// TSM, the text-segment mining of Boosting-WTAL: the text of each class is a query that is matched
-/// with the frames.                                                                [rivals §5, P, C]
+/// with the frames.                                                              [method §11, P, C]
 
 #include <cstdint>
 
@@ -32,8 +32,9 @@ struct TsmOptions {
   double position_scale = 1;         ///< of the sinusoid
   std::int64_t pool = 0;  ///< S and the attentions are means over so many frames; 0: as they are
 
-  /// The numbers of its code for ActivityNet-1.3, for five words a class (the first of its name, and
-  /// zeros) and 60 rows a video: encoders as wide as a stream, gated streams, an h0 of single rows.
+  /// The numbers of its code for ActivityNet-1.3, for five words a class (the first of its name,
+  /// and zeros) and 60 rows a video: encoders as wide as a stream, gated streams, an h0 of single
+  /// rows.
   ///                                                                                           [C]
   static TsmOptions activity_net(std::int64_t stream = 1024, std::int64_t clip = 0) {
     TsmOptions o;
@@ -75,7 +76,7 @@ struct TsmText {
   Tensor<T> before, attended, after;
 };
 
-/// Tsm — the network.                                                                [rivals §5, C]
+/// Tsm — the network.                                                               [method §11, C]
 ///   (a_v, r_v) = A(rgb, flow), (a_f, r_f) = A(flow, rgb), a = (a_v + a_f)/2
 ///   h0 = Drop(.7)(LReLU(.2)(Conv₃([r_v; r_f]))), h1 = Drop(.7)(LReLU(.2)(Conv₃(h0)))
 ///   z = Drop(.5)(LReLU(.2)(Conv₁(prompts of the class, its two words))) + add_weight + sinusoid
@@ -226,7 +227,7 @@ class Tsm final : public nn::Module<T> {
 
 /// autoencoder_loss — L_ae = MSE(d_v, rgb) + MSE(d_f, flow) over the frames: what is decoded from
 /// flow is RGB and the other way round, both gated where the modules gate them. `out`: what TSM or
-/// VLC says.                                                                          [rivals §5, C]
+/// VLC says.                                                                        [method §11, C]
 template <class Output>
 auto autoencoder_loss(const Output& out, const Tensor<bool>& valid) {
   return add(masked_mean(square(sub(out.rgb, out.rgb_main)), valid),
@@ -254,7 +255,7 @@ struct TsmLosses {
   Tensor<T> total;
 };
 
-/// tsm_losses — CO2-Net's loss without L_mut + 1.5·L_ae + 1.5·MSE(a, stop(a_vlc)).     [rivals §5, C]
+/// tsm_losses — CO2-Net's loss without L_mut + 1.5·L_ae + 1.5·MSE(a, stop(a_vlc)).  [method §11, C]
 ///   vlc_attention (B, T); undefined: without that term, TSM alone.
 template <FloatingElement T>
 TsmLosses<T> tsm_losses(const TsmOutput<T>& out, const Tensor<T>& y, const Tensor<bool>& valid,

@@ -1,6 +1,6 @@
 #pragma once
 /// VLC, the video-language completion of Boosting-WTAL: the frames that matter, weighted by their
-/// attention, must be enough to complete a sentence about the video.               [rivals §5, P, C]
+/// attention, must be enough to complete a sentence about the video.             [method §11, P, C]
 
 #include <cstdint>
 #include <vector>
@@ -26,7 +26,7 @@ namespace wtal {
 namespace rivals {
 
 /// WeightedAttention — multi-head attention whose weights are multiplied by a weight g of each key
-/// and made to sum to 1 again:                                                       [rivals §5, C]
+/// and made to sum to 1 again:                                                      [method §11, C]
 ///   A_ij = a_ij·(g_j + 1e-10)/Σ_k a_ik·(g_k + 1e-10),  a_i = softmax_j(q_i·k_j/√d)
 /// x (B, T_q, width), source (B, T_k, width), g (B, T_k) or undefined: all 1 → (B, T_q, width).
 /// A is the softmax of q_i·k_j/√d + ln(g_j + 1e-10), so the logarithm goes along as one more column
@@ -100,7 +100,7 @@ class WeightedAttention final : public nn::Module<T> {
   std::int64_t width_, heads_;
 };
 
-/// A layer of a decoder, post-norm:                                                  [rivals §5, C]
+/// A layer of a decoder, post-norm:                                                 [method §11, C]
 ///   x = LN(x + SA(x)); with a source: x = LN(x + CA(x, source)); x = LN(x + W₂·ReLU(W₁x)).
 /// The self-attention is causal. Weights of the frames enter the self-attention of frames and the
 /// cross-attention from words to frames.
@@ -156,8 +156,8 @@ struct VlcOptions {
   std::int64_t word_width = 300;   ///< of a word vector
   std::int64_t vocabulary = 8001;  ///< V: 0 and the frequent words
   double dropout = 0.1;            ///< of frames and words, before their projections
-  /// The code draws words to mask, and then overwrites the masked sequence by the plain one: what it
-  /// learns is the next word [C]. true: the masked sequence, with positions, is what the decoder
+  /// The code draws words to mask, and then overwrites the masked sequence by the plain one: what
+  /// it learns is the next word [C]. true: the masked sequence, with positions, is what the decoder
   /// reads  (reading of the text).
   bool real_masking = false;
 
@@ -176,7 +176,7 @@ struct VlcOutput {
   Tensor<T> rgb_main, flow_main;  ///< and what they were to decode
 };
 
-/// VLC — the sentence of a video from its frames.                                   [rivals §5, C]
+/// VLC — the sentence of a video from its frames.                                  [method §11, C]
 ///   (a_v, r_v) = A(rgb, flow), (a_f, r_f) = A(flow, rgb), g = (a_v + a_f)/2
 ///   frames:  Linear(Drop(.1)([r_v; r_f])) → decoder1, causal, weighted by g
 ///   words:   Linear(Drop(.1)(start, words)) → decoder2, causal, asks the frames weighted by g
@@ -326,7 +326,7 @@ class Vlc final : public nn::Module<T> {
 };
 
 /// completion_nll — how badly the words of each sentence are told, with smoothed targets:
-///   NLL_b = Σ_j m_j·[0.9·(−log p_j[id_j]) + (0.1/V)·Σ_v −log p_j[v]]/Σ_j m_j       [rivals §5, C]
+///   NLL_b = Σ_j m_j·[0.9·(−log p_j[id_j]) + (0.1/V)·Σ_v −log p_j[v]]/Σ_j m_j      [method §11, C]
 ///   logits (B, n, V), ids (B, n), counted m (B, n) → (B).
 /// One position behind the last word is counted, with target 0.
 template <FloatingElement T>

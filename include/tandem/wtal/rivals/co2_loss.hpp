@@ -1,5 +1,5 @@
 #pragma once
-/// The loss of CO2-Net, which Boosting-WTAL shares but for one term.                  [rivals §2, C]
+/// The loss of CO2-Net, which Boosting-WTAL shares but for one term.                [method §10, C]
 
 #include <algorithm>
 #include <cstdint>
@@ -43,16 +43,17 @@ struct Co2Scores {
 };
 
 /// suppressed_cas — S~ = a⊙(S − μ) + μ, μ_t = min over the C + 1 classes of S_t. The gradient flows
-/// through the minimum.  S (B, T, C + 1), a (B, T, 1) → (B, T, C + 1).                [rivals §2, C]
+/// through the minimum.  S (B, T, C + 1), a (B, T, 1) → (B, T, C + 1).              [method §10, C]
 template <FloatingElement T>
 Tensor<T> suppressed_cas(const Tensor<T>& cas, const Tensor<T>& attention) {
   const Tensor<T> lowest = min(cas, -1, true).values;
   return add(mul(attention, sub(cas, lowest)), lowest);
 }
 
-/// attended_logits — logits whose softmax is P_c = a·p_c for the classes and a·p_{C+1} + (1 − a) for
-/// the background, the last column; p = softmax_{C+1}(S).
-///   S (B, T, C + 1), a (B, T, 1), rest = 1 − a (B, T, 1) as exactly as it is known → (B, T, C + 1).
+/// attended_logits — logits whose softmax is P_c = a·p_c for the classes and a·p_{C+1} + (1 − a)
+/// for the background, the last column; p = softmax_{C+1}(S).
+///   S (B, T, C + 1), a (B, T, 1), rest = 1 − a (B, T, 1) as exactly as it is known → (B, T, C +
+///   1).
 ///                                                                                      (reading)
 template <FloatingElement T>
 Tensor<T> attended_logits(const Tensor<T>& cas, const Tensor<T>& attention, const Tensor<T>& rest) {
@@ -65,7 +66,7 @@ Tensor<T> attended_logits(const Tensor<T>& cas, const Tensor<T>& attention, cons
 }
 
 /// pooled_over_time — the mean over a window of frames, stride 1, zeros beyond the ends counted.
-///   x (B, T, n), window odd, or 0: x as it is.                                       [rivals §2, C]
+///   x (B, T, n), window odd, or 0: x as it is.                                     [method §10, C]
 template <FloatingElement T>
 Tensor<T> pooled_over_time(const Tensor<T>& x, std::int64_t window) {
   if (window == 0) return x;
@@ -84,9 +85,9 @@ Tensor<T> with_background(const Tensor<T>& y, double background) {
   return cat(std::vector<Tensor<T>>{y, full<T>({y.size(0), 1}, background, y.device())}, 1);
 }
 
-/// background_mil — −Σ_c ȳ_c log softmax_{C+1}(topmean_k S)_c of each video, ȳ = [y, background]/(Σ +
-/// 1e-4), k = max(1, ⌊T_valid/divisor⌋).  S (B, T, C + 1), y (B, C), valid (B, T) → (B).
-///                                                                                    [rivals §2, C]
+/// background_mil — −Σ_c ȳ_c log softmax_{C+1}(topmean_k S)_c of each video, ȳ = [y, background]/(Σ
+/// + 1e-4), k = max(1, ⌊T_valid/divisor⌋).  S (B, T, C + 1), y (B, C), valid (B, T) → (B).
+///                                                                                  [method §10, C]
 template <FloatingElement T>
 Tensor<T> background_mil(const Tensor<T>& cas, const Tensor<T>& y, const Tensor<bool>& valid,
                          double background, std::int64_t divisor) {
@@ -108,7 +109,7 @@ Tensor<T> masked_mean(const Tensor<T>& x, const Tensor<bool>& valid) {
 }
 
 /// mutual_loss — ½MSE(a_v, stop(a_f)) + ½MSE(a_f, stop(a_v)): the value of the MSE, and half of its
-/// gradient for each.                                                                 [rivals §2, C]
+/// gradient for each.                                                               [method §10, C]
 template <FloatingElement T>
 Tensor<T> mutual_loss(const Tensor<T>& a, const Tensor<T>& b, const Tensor<bool>& valid) {
   return mul(add(masked_mean(square(sub(a, b.detach())), valid),
@@ -116,8 +117,8 @@ Tensor<T> mutual_loss(const Tensor<T>& a, const Tensor<T>& b, const Tensor<bool>
              T(0.5));
 }
 
-/// guide_loss — mean |1 − a − softmax_{C+1}(S)_bg|: attention is what is not background; the gradient
-/// flows into both.                                                                   [rivals §2, C]
+/// guide_loss — mean |1 − a − softmax_{C+1}(S)_bg|: attention is what is not background; the
+/// gradient flows into both.                                                        [method §10, C]
 template <FloatingElement T>
 Tensor<T> guide_loss(const Tensor<T>& attention, const Tensor<T>& cas, const Tensor<bool>& valid) {
   const Tensor<T> background = softmax(cas, -1).slice(2, cas.size(2) - 1, cas.size(2));
@@ -139,7 +140,7 @@ struct Co2Losses {
 
 /// co2_losses — L = L_mil(S, 1) + L_mil(S~, 0) + α₃·L_pair + α₄·L_mut
 ///   + α₁·[norm(a) + norm(a_v) + norm(a_f)]/3 + α₂·[guide(a) + guide(a_v) + guide(a_f)]/3,
-///   norm(a) = mean a.                                                                [rivals §2, C]
+///   norm(a) = mean a.                                                              [method §10, C]
 /// Undefined labels: the regulariser alone.
 template <FloatingElement T>
 Co2Losses<T> co2_losses(const Co2Scores<T>& s, const Tensor<T>& y, const Tensor<bool>& valid,

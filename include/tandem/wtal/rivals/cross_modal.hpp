@@ -1,6 +1,6 @@
 #pragma once
 /// The cross-modal consensus module of CO2-Net and its variant with an auto-encoder, that of
-/// Boosting-WTAL.                                                               [rivals §2, §5, C]
+/// Boosting-WTAL.                                                             [method §10, §11, C]
 
 #include <cstdint>
 #include <vector>
@@ -26,17 +26,17 @@ struct CrossModalOptions {
   std::int64_t hidden = 512;   ///< inside the attention
   std::int64_t encoded = 512;  ///< e of the auto-encoder, where there is one
   bool autoencoder = false;    ///< Boosting-WTAL's module A; false: CO2-Net's module M
-  /// Boosting-WTAL's code for ActivityNet: sigmoid(g)⊙main takes the place of main, in r and as what
-  /// the auto-encoder must decode.
+  /// Boosting-WTAL's code for ActivityNet: sigmoid(g)⊙main takes the place of main, in r and as
+  /// what the auto-encoder must decode.
   bool gated_main = false;
   double dropout = 0.5;
   double attention_dropout = -1;  ///< of a's hidden layer and logit; below 0: dropout
   ConvInit init = ConvInit::kaiming;
 };
 
-/// The two modules of a method on rows with the columns RGB, flow, CLIP. CLIP's columns join the RGB
-/// stream, rgb' = [rgb; clip], since both are of what is seen in a picture, and flow stays the other
-/// modality; without CLIP's the two are alike.  (reading)
+/// The two modules of a method on rows with the columns RGB, flow, CLIP. CLIP's columns join the
+/// RGB stream, rgb' = [rgb; clip], since both are of what is seen in a picture, and flow stays the
+/// other modality; without CLIP's the two are alike.  (reading)
 struct CrossModalPair {
   CrossModalOptions rgb;   ///< main [rgb; clip], aux flow
   CrossModalOptions flow;  ///< main flow, aux [rgb; clip]
@@ -89,7 +89,8 @@ struct CrossModalOutput {
 /// With an auto-encoder (Boosting-WTAL):
 ///   e = Drop(.5)(LReLU(.2)(Conv₃(aux))), d = Drop(.5)(LReLU(.2)(Conv₃(e))), l is of e, and
 ///   r = sigmoid(l⊙cos(l_t, g))⊙main; with gated_main main is sigmoid(g)⊙main there and behind.
-///   main (B, T, stream), aux (B, T, aux); a (B, T, 1), r and d (B, T, stream).      [rivals §2, §5, C]
+///   main (B, T, stream), aux (B, T, aux); a (B, T, 1), r and d (B, T, stream).
+///                                                                             [method §10, §11, C]
 /// The public codes have aux = stream; another number of columns is a reading.
 /// Padded frames (valid (B, T) false) enter the convolutions as zeros and the mean over time not at
 /// all; without `valid` all frames are real.  (reading)

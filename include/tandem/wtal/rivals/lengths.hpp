@@ -12,7 +12,8 @@ TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 namespace rivals {
 
-/// The valid frames of each video, valid (B, T). A mask on a GPU is copied to the host, which waits.
+/// The valid frames of each video, valid (B, T). A mask on a GPU is copied to the host, which
+/// waits.
 /// Errors: a mask with a hole; a graph is captured.
 inline std::vector<std::int64_t> lengths_of(const Tensor<bool>& valid) {
   TANDEM_CHECK(valid.rank() == 2, "lengths_of", "expected valid (B, T), got ", valid.shape());

@@ -2,9 +2,9 @@
 /// log_odds — of a softmax, the logits whose sigmoids are its probabilities:
 ///   l_c = s_c − log Σ_{j≠c} exp(s_j),   σ(l_c) = softmax(s)_c.
 ///   ds_j = g_j − e_j·Σ_{c≠j} g_c/r_c,   e_j = exp(s_j), r_c = Σ_{i≠c} e_i.
-///   s (…, K) → (…, K), K ≥ 2.  Saves s.  O(K) a row, in double (on a GPU in the type of s): only the
-///   largest e can hide the rest in a sum, so what is without it is summed without it, relative to the
-///   second largest (formula/log_odds.hpp).
+///   s (…, K) → (…, K), K ≥ 2.  Saves s.  O(K) a row, in double (on a GPU in the type of s): only
+///   the largest e can hide the rest in a sum, so what is without it is summed without it, relative
+///   to the second largest (formula/log_odds.hpp).
 ///
 /// So a method that says its P by a softmax over C + 1 classes teaches and learns with DCL's
 /// Bernoulli losses as a branch with a sigmoid does: no probability is rounded to 1 on the way.

@@ -68,7 +68,7 @@ inline const Kernel<void(Queue&, T* loss, T* gradient, const T* p, const T* y, s
 
 }  // namespace detail
 
-/// clamped_bce — mean over ALL elements of −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)].  [C]
+/// clamped_bce — mean over ALL elements of −[y·max(ln p, −100) + (1 − y)·max(ln(1 − p), −100)]. [C]
 ///   dp = (p − y)/max(p·(1 − p), 1e-12)/n: the two clamps matter where a softmax saturates, and
 ///   make it another loss than a fused softmax with cross-entropy.
 ///   p, y of one shape → ().  Saves dp.  No gradient to y.  Errors: shapes differ, no element.
@@ -124,9 +124,9 @@ Tensor<T> column_cosines(const Tensor<T>& a, const Tensor<T>& b) {
 ///   a = softmax of s over time per class;  H = xᵀa;  L = xᵀ(1 − a)/max(n − 1, 1);
 ///   d1 = 1 − cos(H_u, H_v),  d2 = 1 − cos(H_u, L_v),  d3 = 1 − cos(H_v, L_u)   for each class,
 ///   Σ_pairs Σ_k ½·y_u y_v·[max(d1 − d2 + ½, 0) + max(d1 − d3 + ½, 0)] / Σ_pairs Σ_k y_u y_v.
-///   x (B, T, D), s (B, T, K), y (B, K), lengths (B) → (). The pairs are the videos (0, 1), (2, 3) …
-///   of the first 2·pairs. No pair shares a class: 0, without a gradient (reading; the public code
-///   divides 0 by 0).  Errors: fewer than 2·pairs videos; shapes that do not fit.
+///   x (B, T, D), s (B, T, K), y (B, K), lengths (B) → (). The pairs are the videos (0, 1), (2, 3)
+///   … of the first 2·pairs. No pair shares a class: 0, without a gradient (reading; the public
+///   code divides 0 by 0).  Errors: fewer than 2·pairs videos; shapes that do not fit.
 template <FloatingElement T>
 Tensor<T> pair_loss(const Tensor<T>& features, const Tensor<T>& scores, const Tensor<T>& labels,
                     const std::vector<std::int64_t>& lengths, std::int64_t pairs) {

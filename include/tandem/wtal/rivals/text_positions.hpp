@@ -11,7 +11,7 @@ namespace rivals {
 
 /// halves_sinusoid — positions whose sines and cosines stand in two halves and not in turn:
 ///   row 0 is zero; row i > 0: [sin(i·ω_j), …, cos(i·ω_j), …], ω_j = exp(−j·ln(10000)/(D/2 − 1)),
-///   j < D/2.                                                                      [rivals §5, C]
+///   j < D/2.                                                                     [method §11, C]
 /// (rows, width); a width that is odd has a last column of zeros.
 template <FloatingElement T>
 Tensor<T> halves_sinusoid(std::int64_t rows, std::int64_t width) {

@@ -1,6 +1,6 @@
 #pragma once
 /// What pseudo-labels say to a method that has a background class or a foreground filter.
-///                                                                              [method §10, reading]
+///                                                                            [method §10, reading]
 
 #include <cstdint>
 #include <vector>
@@ -14,7 +14,8 @@
 TANDEM_NAMESPACE_BEGIN
 namespace wtal {
 
-/// background_labels — h_b = 1 on confident background frames, 0 on foreground frames, −1 elsewhere.
+/// background_labels — h_b = 1 on confident background frames, 0 on foreground frames, −1
+/// elsewhere.
 ///   h (B, T, C) in {1, 0, −1}, valid (B, T) → (B, T, 1). Made on the CPU; of a GPU's labels, which
 ///   it waits for, too.
 inline Tensor<std::int32_t> background_labels(const Tensor<std::int32_t>& h,

@@ -1,5 +1,5 @@
 #pragma once
-/// Boosting-WTAL: TSM and VLC trained in turn, tied by their attentions.            [rivals §5, P, C]
+/// Boosting-WTAL: TSM and VLC trained in turn, tied by their attentions.         [method §11, P, C]
 
 #include <cstdint>
 #include <string>
@@ -41,7 +41,7 @@ struct BoostingOptions {
 };
 
 /// The learning rate of VLC after `updates` updates: from `first` in a straight line to the highest
-/// over the warm-up, then the highest·√(warm-up/updates).                             [rivals §5, C]
+/// over the warm-up, then the highest·√(warm-up/updates).                           [method §11, C]
 inline double vlc_learning_rate(const BoostingOptions& o, std::int64_t updates) {
   const auto i = static_cast<double>(updates), warmup = static_cast<double>(o.vlc_warmup);
   return updates < o.vlc_warmup
@@ -82,13 +82,13 @@ class HeldGradients {
 };
 
 /// BoostingTrainer — holds the optimizers of both networks, which the caller owns, and makes
-/// iterations.                                                                        [rivals §5, C]
+/// iterations.                                                                      [method §11, C]
 ///   1. VLC's language half learns from L_rec, the modules A frozen.
 ///   2. The modules A of VLC learn from L_ivc + 1.5·L_ae + 1.5·MSE(g, stop(a)), all else frozen.
 ///   3. TSM learns from its loss, with the attention g that step 1 saw.
 /// In steps 1 and 2 the gradients are clipped by the norm of ALL parameters of VLC: the frozen half
-/// still holds its last gradients, clipped before, and they count and are clipped again. All that is
-/// random in an iteration is a function of the seed and its number.
+/// still holds its last gradients, clipped before, and they count and are clipped again. All that
+/// is random in an iteration is a function of the seed and its number.
 template <FloatingElement T>
 class BoostingTrainer {
  public:

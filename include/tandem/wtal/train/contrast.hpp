@@ -236,7 +236,8 @@ inline const Kernel<void(Queue&, T* loss, T* gradient, std::int64_t* anchors, co
 ///   With a_ij = exp(s_ij)/Σ_{Ψ⁺∪Ψ⁻}, b_ij = exp(s_ij)/Σ_{Ψ⁺}, s = f·fᵀ/τ:
 ///     dL/ds_ij = (a_ij − [j∈Ψ⁺] b_ij)/anchors,   df_i += Σ_j g_ij f_j/τ,   df_j += Σ_i g_ij f_i/τ.
 ///   Anchors are taken in tiles; on the CPU a tile's scores give its loss and its gradient at once,
-///   on a GPU they are computed once for either. Nothing of size frames² exists. Saves df (B, T, D).
+///   on a GPU they are computed once for either. Nothing of size frames² exists. Saves df (B, T,
+///   D).
 template <FloatingElement T>
 Tensor<T> loss_fb(const Tensor<T>& f, const Tensor<std::int32_t>& h, const Tensor<bool>& valid,
                   const ContrastOptions& options = {}) {

@@ -103,8 +103,8 @@ void recall_labels_on_cpu(T* h, const std::uint8_t* memory, const std::int64_t* 
   }
 }
 
-/// memory (…, room, classes) at places[b] = h + 1 (videos, frames, classes) of video b; nothing where
-/// the place is negative.
+/// memory (…, room, classes) at places[b] = h + 1 (videos, frames, classes) of video b; nothing
+/// where the place is negative.
 template <class T>
 inline const Kernel<void(Queue&, std::uint8_t* memory, const T* h, const std::int64_t* places,
                          std::int64_t videos, std::int64_t frames, std::int64_t classes,

@@ -1,6 +1,6 @@
 #pragma once
-/// OracleLabels — H from the annotated segments of the training videos: what a teacher that makes no
-/// mistake would say. For ceilings only.
+/// OracleLabels — H from the annotated segments of the training videos: what a teacher that makes
+/// no mistake would say. For ceilings only.
 
 #include <cstdint>
 #include <vector>

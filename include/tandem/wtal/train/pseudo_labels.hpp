@@ -18,8 +18,8 @@ namespace wtal {
 
 namespace detail {
 
-/// h of one class in one video, from its p: 1, 0 or −1 for each frame. `value(i)` is p of frame i of
-/// n, `share` what `calibrated` keeps.
+/// h of one class in one video, from its p: 1, 0 or −1 for each frame. `value(i)` is p of frame i
+/// of n, `share` what `calibrated` keeps.
 class LabelRule {
  public:
   explicit LabelRule(const PseudoLabelOptions& options) : o_(options) {
@@ -137,11 +137,11 @@ inline const Kernel<void(Queue&, std::int32_t* h, const T* p, const T* y, const 
 }  // namespace detail
 
 /// pseudo_labels — h_{t,c} = 1 if p_{t,c} > δ_h and y_c = 1; 0 if p_{t,c} < δ_l or y_c = 0;
-///   −1 (ignored) otherwise; or by another rule for the classes with y_c = 1.   [method §4, P, ours]
+///   −1 (ignored) otherwise; or by another rule for the classes with y_c = 1.  [method §4, P, ours]
 ///   p (B, T, C) probabilities, y (B, C) labels in {0, 1}, valid (B, T) → H (B, T, C).
 ///   calibrated: k = max(2, round(share·T_valid)); b with σ(logit(p) + b) = δ_h halfway between the
-///   k-th and the next highest frame; then the two thresholds on σ(logit(p) + b). Of equal frames the
-///   earlier are among the k.
+///   k-th and the next highest frame; then the two thresholds on σ(logit(p) + b). Of equal frames
+///   the earlier are among the k.
 ///   ranked: the first max(1, ⌊T_valid·foreground⌋) frames by p are 1, the last
 ///   ⌊T_valid·background⌋ are 0; of equal ones the earlier ranks higher.
 ///   min_max: a video in which all p are equal is −1.

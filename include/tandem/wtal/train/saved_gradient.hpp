@@ -1,5 +1,6 @@
 #pragma once
-/// What goes back from a loss that found its gradient on the way forward, L = (1/n) Σ over n frames:
+/// What goes back from a loss that found its gradient on the way forward, L = (1/n) Σ over n
+/// frames:
 ///   dx = g·dy/max(1, n).
 
 #include <algorithm>
