@@ -82,7 +82,7 @@ if (here && pages.scrollHeight > pages.clientHeight) pages.scrollTop = here.offs
 # The part of the reference's first page that tells of the site, which does not show itself.
 ABOUT = "## The reference as a site"
 # Pages of docs/ that are part of the site, as guide_NAME.html.
-GUIDES = ["for_pytorch_users", "modules", "adding_an_op", "threads", "data", "features", "video", "flow", "i3d", "cuda", "method",
+GUIDES = ["for_pytorch_users", "modules", "adding_an_op", "threads", "your_own_videos", "data", "features", "video", "flow", "i3d", "cuda", "method",
           "architecture"]
 
 

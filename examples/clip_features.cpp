@@ -1,4 +1,4 @@
-/// clip_features — CLIP features of images, or of the frames of videos, as npy (T, 512).
+/// clip_features — CLIP features of images, or of folders of frames, as npy (T, 512).
 ///
 ///   clip_features --weights ViT-B-16.safetensors --out clip frames/video_1 frames/video_2
 ///   clip_features --weights ViT-B-16.safetensors --out photos.npy a.jpg b.png
@@ -204,7 +204,7 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
   CLI::App app(
-      "CLIP features of images, or of the frames of videos, as npy arrays (rows, 512).\n\n"
+      "CLIP features of images, or of folders of frames, as npy arrays (rows, 512).\n\n"
       "  clip_features --weights ViT-B-16.safetensors --out clip frames/video_1 frames/video_2\n"
       "  clip_features --weights ViT-B-16.safetensors --out photos.npy a.jpg b.png\n\n"
       "A folder gives a row per .png, .jpg or .jpeg in the order of their names. With --out "

@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "no_options.hpp"
 #include "tandem/extend.hpp"
 #include "tandem/formula/softplus.hpp"
 #include "tandem/formula/tanh.hpp"
@@ -76,7 +77,10 @@ Tensor<T> squared_distances(const Tensor<T>& x, const Tensor<T>& c) {
       x, c);
 }
 
-int main() {
+int main(int argc, char** argv) {
+  if (const auto status = cli::answer(argc, argv, "custom_op",
+                                      "Two ops of one's own, checked, then trained in a network."))
+    return *status;
   Generator random(1);
   // Wrong gradients throw here, with the element that differs.
   const auto a = randn<double>({3, 5}, random), b = randn<double>({4, 5}, random);
@@ -107,7 +111,5 @@ int main() {
     loss.backward();
     adam.step();
   }
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
-  std::perror("custom_op: cannot write to the standard output");
-  return 1;
+  return cli::written("custom_op");
 }

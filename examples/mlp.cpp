@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "no_options.hpp"
 #include "tandem/tandem.hpp"
 
 using namespace tandem;
@@ -21,7 +22,9 @@ struct Net : nn::Module<float> {
   nn::Linear<float> hidden, inner, out;
 };
 
-int main() {
+int main(int argc, char** argv) {
+  if (const auto status = cli::answer(argc, argv, "mlp", "A network learns two spirals."))
+    return *status;
   Generator random(1);
   const std::int64_t n = 400;  // points: two arms, r = t, angle = 3πt (+ π for the second arm)
   const Tensor<float> t = rand<float>({n}, random), noise = randn<float>({n, 2}, random, 0, 0.02);
@@ -46,7 +49,5 @@ int main() {
     loss.backward();
     adam.step();
   }
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return 0;
-  std::perror("mlp: cannot write to the standard output");
-  return 1;
+  return cli::written("mlp");
 }

@@ -1,4 +1,4 @@
-"""Every file and folder of the repository that README.md and docs/ name is there. usage: paths_in_pages_test.py
+"""Every file and folder of the repository that README.md, CONTRIBUTING.md and docs/ name is there. usage: paths_in_pages_test.py
 
 A path stands between backquotes, in a link or in an #include, and is written from the repository's root, from
 include/tandem, or from the page's own folder; a name alone is that of some file. <…>, * and {a,b} are patterns,
@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 sys.dont_write_bytecode = True
 import api_site  # noqa: E402
 
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("*/README.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted({*ROOT.glob("*/README.md"), *(ROOT / "docs").glob("*.md")})]
 SOURCES = ("hpp", "cpp", "cu", "cuh", "py", "cmake", "sh", "md", "html", "h", "in")
 TOP = {p.name for p in ROOT.iterdir() if p.is_dir() and not p.name.startswith(".") and p.name != "build"}
 NAMES = {p.name for top in TOP for p in (ROOT / top).rglob("*")} | {p.name for p in ROOT.iterdir()}

@@ -1,5 +1,5 @@
 """The first programs learn what they say: mlp, custom_op, digits_cnn, char_transformer, whose run also goes on from its
-checkpoint to the bits of an uninterrupted one.
+checkpoint to the bits of an uninterrupted one. All answer --help, and refuse what they do not know.
 
 usage: first_programs_test.py FOLDER_WITH_THE_PROGRAMS
 """
@@ -25,6 +25,16 @@ with tempfile.TemporaryDirectory() as scratch:
                                   ("digits_cnn", 85, ["--steps", 200, "--out", work / "digits.safetensors"])]:
         shares = re.findall(r"([0-9.]+) %", start(program, *words))
         assert shares and float(shares[-1]) >= least, (program, shares)
+
+    for program in ("mlp", "custom_op", "digits_cnn", "char_transformer"):
+        explained = start(program, "--help").splitlines()
+        assert len(explained) >= 2 and any(line.startswith(f"Usage: {program}") for line in explained), (program, explained)
+        for wrong in ("--stepz", "word"):
+            said = start(program, wrong, status=2)
+            assert wrong in said and f"{program} --help" in said and len(said.splitlines()) == 2, (program, said)
+    for program in ("mlp", "custom_op"):
+        assert len(start(program, "--help").splitlines()) == 2
+        assert "'7' is not known" in start(program, "--help", "7", status=2)
 
     run("--steps", 60, "--out", work / "a")
     said = run("--steps", 60, "--out", work / "a", "--resume")

@@ -105,7 +105,7 @@ if chosen & {"train_dcl", "train_boosting", "detect", "localize", "evaluate"}:
     prepare("train_dcl", [*small_run, "--out", work / "run"])
 
 for name in sorted(chosen):
-    tries = {} if name in ("mlp", "custom_op") else {"--help": ["--help"]}
+    tries = {"--help": ["--help"]}
     if PROGRAMS[name] is not None:
         tries["a run"] = PROGRAMS[name]()
     for what, words in tries.items():
