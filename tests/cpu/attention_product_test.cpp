@@ -1,6 +1,7 @@
-// The products of attention's tiles against a naive reference in double: every way in which a factor
-// is laid out × odd sizes × alpha and beta × cuts of the inner dimension × every instruction set of
-// this machine, and AMX on emulated tiles. The tolerance is that of the matrix product (gemm_test.cpp).
+// The products of attention's tiles against a naive reference in double: every way in which a
+// factor is laid out × odd sizes × alpha and beta × cuts of the inner dimension × every instruction
+// set of this machine, and AMX on emulated tiles. The tolerance is that of the matrix product
+// (gemm_test.cpp).
 
 #include "tandem/cpu/attention_product.hpp"
 

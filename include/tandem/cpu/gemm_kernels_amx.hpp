@@ -144,8 +144,8 @@ struct EmulatedTiles {
 struct TileSteps {
   std::int64_t a_row, a_lower, a_next, b_row, b_next;
 };
-/// As the packing below has it: A is [k / 32][32 rows][32 k], so that a tile is 1 KB in one piece; B
-/// is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
+/// As the packing below has it: A is [k / 32][32 rows][32 k], so that a tile is 1 KB in one piece;
+/// B is [k / 2][32 columns][2 k], 16 rows of which are two tiles.
 struct Packed {
   static TANDEM_ALWAYS_INLINE TileSteps steps(const MicroArgs<float>&) {
     return {.a_row = tile_bytes,
@@ -166,9 +166,9 @@ struct InRows {
   }
 };
 
-/// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. A step of 32 k multiplies for 64 cycles and loads
-/// 4 KB. What it asks for meanwhile: two rows of C, to be written when the sums are there, and its
-/// share of the next panel of B.
+/// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. A step of 32 k multiplies for 64 cycles and
+/// loads 4 KB. What it asks for meanwhile: two rows of C, to be written when the sums are there, and
+/// its share of the next panel of B.
 template <class Tiles, class Layout, int rows>
 TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   constexpr bool two = rows > tile_rows;

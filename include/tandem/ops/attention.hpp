@@ -23,9 +23,9 @@
 ///   const auto qkv = randn<float>({2, 5, 3 * 8}, random);   // of 2 heads of 4
 ///   self_attention(qkv, 2);                                 // → (2, 5, 8)
 ///
-/// How it works on the CPU: tiles of 48 queries (128 with AMX) × 256 keys stay in the cache; each tile of scores
-/// is turned into weights under a running maximum and sum, and multiplied by V at once
-/// (attention_tiles.hpp). The backward recomputes the tiles. A task is one head; tiles go in a
+/// How it works on the CPU: tiles of 48 queries (128 with AMX) × 256 keys stay in the cache; each
+/// tile of scores is turned into weights under a running maximum and sum, and multiplied by V at
+/// once (attention_tiles.hpp). The backward recomputes the tiles. A task is one head; tiles go in a
 /// fixed order: same bits for any thread count. On a GPU: kernels/attention.cu. Errors: shapes that
 /// do not fit; tensors on different devices.
 
@@ -172,9 +172,10 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   const std::int64_t rows = even_tile(t, product.queries(), product.k_multiple());
   const std::int64_t width = even_tile(n, key_tile, product.cols());
   const std::int64_t panels = product.padded(n) * product.units(d);
-  // dV = Pᵀ·dO and dK = dSᵀ·Q. Where A must lie in rows, dVᵀ = dOᵀ·P and dKᵀ = Qᵀ·dS: then the tile
-  // just computed is the right factor, which is read as it lies. (Vector kernels, whose tiles are 12
-  // rows high, lose 5 to 15 % by that: Xeon, Emerald Rapids.) Rows are not a multiple of 4 KB apart.
+  // dV = Pᵀ·dO and dK = dSᵀ·Q. Where A must lie in rows, dVᵀ = dOᵀ·P and dKᵀ = Qᵀ·dS: then the
+  // tile just computed is the right factor, which is read as it lies. (Vector kernels, whose tiles
+  // are 12 rows high, lose 5 to 15 % by that: Xeon, Emerald Rapids.) Rows are not a multiple of 4 KB
+  // apart.
   const bool turned = product.in_rows();
   const std::int64_t t_step = (t + 15) / 16 * 16 + 16, n_step = (n + 15) / 16 * 16 + 16;
   const std::int64_t sums = turned ? d * n_step : n * d;
@@ -342,7 +343,8 @@ Tensor<T> with_dense_rows(const Tensor<T>& x) {
   return x.size(-1) <= 1 || x.strides().back() == 1 ? x : x.contiguous();
 }
 
-/// Throws unless q (…, T_q, d), k and v (…, T_k, d) fit each other, with up to two dimensions before.
+/// Throws unless q (…, T_q, d), k and v (…, T_k, d) fit each other, with up to two dimensions
+/// before.
 template <class T>
 void require_heads(const char* op, const Tensor<T>& q, const Tensor<T>& k, const Tensor<T>& v) {
   const int r = q.rank();
