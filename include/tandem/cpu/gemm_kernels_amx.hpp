@@ -167,8 +167,8 @@ struct InRows {
 };
 
 /// C (rows ≤ 32 × cols ≤ 32) = alpha·A·B + beta·C. A step of 32 k multiplies for 64 cycles and
-/// loads 4 KB. What it asks for meanwhile: two rows of C, to be written when the sums are there, and
-/// its share of the next panel of B.
+/// loads 4 KB. What it asks for meanwhile: two rows of C, to be written when the sums are there,
+/// and its share of the next panel of B.
 template <class Tiles, class Layout, int rows>
 TANDEM_ALWAYS_INLINE void tile_product(const MicroArgs<float>& t) {
   constexpr bool two = rows > tile_rows;

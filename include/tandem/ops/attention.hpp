@@ -174,8 +174,8 @@ void attend_backward(const AttentionProblem<T>& p, const TileProduct<T>& product
   const std::int64_t panels = product.padded(n) * product.units(d);
   // dV = Pᵀ·dO and dK = dSᵀ·Q. Where A must lie in rows, dVᵀ = dOᵀ·P and dKᵀ = Qᵀ·dS: then the
   // tile just computed is the right factor, which is read as it lies. (Vector kernels, whose tiles
-  // are 12 rows high, lose 5 to 15 % by that: Xeon, Emerald Rapids.) Rows are not a multiple of 4 KB
-  // apart.
+  // are 12 rows high, lose 5 to 15 % by that: Xeon, Emerald Rapids.) Rows are not a multiple of
+  // 4 KB apart.
   const bool turned = product.in_rows();
   const std::int64_t t_step = (t + 15) / 16 * 16 + 16, n_step = (n + 15) / 16 * 16 + 16;
   const std::int64_t sums = turned ? d * n_step : n * d;
