@@ -30,7 +30,10 @@ namespace bench {
 struct Cost {
   double flops = 0;  ///< floating-point operations (a multiply-add is two)
   double bytes = 0;  ///< bytes that must cross the memory bus at least once (reads + writes)
-  const char* unit = "f32";  ///< which peak bounds the flops: "f32", "f64" or "bf16"
+  const char* unit = "f32";  ///< which peak bounds the flops: "f32", "tf32", "f64" or "bf16"
+  double calls = 1;          ///< works that a timed call puts into a queue before it waits
+  double items = 0;          ///< things that one work does, for things a second; 0: not counted
+  const char* item = "";     ///< what they are, "pairs" say
 };
 
 /// Keeps the compiler from dropping a result that nobody reads.
@@ -107,9 +110,10 @@ class Suite {
     works_.push_back({std::move(name), cost, std::move(setup)});
   }
 
-  /// Prints the names (--list), or times the chosen works and prints one JSON line for each.
+  /// Prints the names (--list), or times the chosen works and prints one JSON line for each. A work
+  /// that throws does not stop the others; 1 is returned then.
   int run() {
-    bool found = false;
+    bool found = false, failed = false;
     for (const Work& work : works_) {
       if (list_) std::printf("%s\n", work.name.c_str());
       if (list_ || (!work_.empty() && work_ != work.name)) continue;
@@ -118,10 +122,10 @@ class Suite {
         time(work);
       } catch (const std::exception& error) {
         std::fprintf(stderr, "%s: %s: %s\n", program_, work.name.c_str(), error.what());
-        return 1;
+        failed = true;
       }
     }
-    if (list_ || found) return 0;
+    if (list_ || found) return failed ? 1 : 0;
     std::fprintf(stderr, "%s: no work is named '%s'; --list prints the names\n", program_,
                  work_.c_str());
     return 2;
@@ -179,11 +183,12 @@ class Suite {
     std::printf(
         "{\"work\": \"%s\", \"mode\": \"tandem\", \"threads\": %d, \"seconds_min\": %.9g, "
         "\"seconds_median\": %.9g, \"samples\": %zu, \"flops\": %.17g, \"bytes\": %.17g, "
-        "\"unit\": \"%s\", \"peak_rss_mb\": %.1f, \"versions\": {\"tandem\": \"%s\", "
+        "\"unit\": \"%s\", \"calls\": %g, \"items\": %g, \"item\": \"%s\", "
+        "\"peak_rss_mb\": %.1f, \"versions\": {\"tandem\": \"%s\", "
         "\"compiler\": \"%s\"}}\n",
         work.name.c_str(), threads_, samples.front(), samples[samples.size() / 2], samples.size(),
-        work.cost.flops, work.cost.bytes, work.cost.unit, status_mb("VmHWM") - memory_before(),
-        TANDEM_VERSION_STRING, compiler());
+        work.cost.flops, work.cost.bytes, work.cost.unit, work.cost.calls, work.cost.items,
+        work.cost.item, status_mb("VmHWM") - memory_before(), TANDEM_VERSION_STRING, compiler());
     std::fflush(stdout);
   }
 
