@@ -78,7 +78,8 @@ class Suite {
   using Call = std::function<void()>;   ///< timed
   using Setup = std::function<Call()>;  ///< not timed; runs only for the chosen work
 
-  /// Options: --list, --work NAME, --threads N, --repeat R, --budget SECONDS.
+  /// Options: --list, --work NAME, --threads N, --repeat R, --budget SECONDS of a work, --most
+  /// SECONDS after which no further work is begun.
   Suite(int argc, char** argv) : program_(argc > 0 ? argv[0] : "bench") {
     for (int i = 1; i < argc; ++i) {
       const std::string option = argv[i];
@@ -96,6 +97,8 @@ class Suite {
         repeat_ = positive(option, value);
       } else if (option == "--budget") {
         budget_ = positive(option, value);
+      } else if (option == "--most") {
+        most_ = positive(option, value);
       } else {
         usage("unknown option " + option);
       }
@@ -111,13 +114,19 @@ class Suite {
   }
 
   /// Prints the names (--list), or times the chosen works and prints one JSON line for each. A work
-  /// that throws does not stop the others; 1 is returned then.
+  /// that throws does not stop the others; 1 is returned then, and 75 where --most left some out.
   int run() {
     bool found = false, failed = false;
+    const auto begin = Clock::now();
     for (const Work& work : works_) {
       if (list_) std::printf("%s\n", work.name.c_str());
       if (list_ || (!work_.empty() && work_ != work.name)) continue;
       found = true;
+      if (std::chrono::duration<double>(Clock::now() - begin).count() > most_) {
+        std::fprintf(stderr, "%s: stopped after %d s, before %s\n", program_, most_,
+                     work.name.c_str());
+        return failed ? 1 : 75;
+      }
       try {
         time(work);
       } catch (const std::exception& error) {
@@ -142,7 +151,7 @@ class Suite {
   [[noreturn]] void usage(const std::string& problem) const {
     std::fprintf(stderr,
                  "%s: %s\nusage: %s [--list] [--work NAME] [--threads N] [--repeat R]"
-                 " [--budget SECONDS]\n",
+                 " [--budget SECONDS] [--most SECONDS]\n",
                  program_, problem.c_str(), program_);
     std::exit(2);
   }
@@ -206,7 +215,7 @@ class Suite {
   bool list_ = false;
   int threads_ = 1;
   int repeat_ = 20;
-  int budget_ = 10;  // seconds
+  int budget_ = 10, most_ = 1'000'000;  // seconds
 };
 
 }  // namespace bench

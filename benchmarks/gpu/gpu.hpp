@@ -77,9 +77,8 @@ struct Kind {
   const char* name;
   Precision precision;
 };
-inline constexpr Kind kinds[] = {{"bf16", Precision::bfloat16},
-                                 {"tf32", Precision::tf32},
-                                 {"f32", Precision::full}};
+inline constexpr Kind kinds[] = {
+    {"bf16", Precision::bfloat16}, {"tf32", Precision::tf32}, {"f32", Precision::full}};
 
 /// What each file adds.
 void add_limits(Suite& suite);

@@ -29,23 +29,24 @@ void add_limits(Suite& suite) {
   const std::int64_t n = sized(8192, 32);
   const double flops = 2 * real(n) * real(n) * real(n);
   for (const Kind& kind : kinds) {
-    add_work(suite, std::string("gpu_limit_") + kind.name, {.flops = flops, .unit = kind.name}, 10, [=] {
-      const Tensor<float> a = numbers({n, n}, 1), b = numbers({n, n}, 2);
-      const Tensor<float> c({n, n}, Device::cuda());
-      if (kind.precision == Precision::bfloat16) {
-        return std::function<void()>([=, low_a = detail::rounded_rows(a),
-                                      low_b = detail::rounded_rows(b)] {
-          detail::linear_bf16_product(Device::cuda(), cpu::Trans::no, cpu::Trans::yes, n, n, n,
-                                      low_a.device_data(), n, low_b.device_data(), n,
-                                      c.mutable_device_data(), n, {});
+    add_work(
+        suite, std::string("gpu_limit_") + kind.name, {.flops = flops, .unit = kind.name}, 10, [=] {
+          const Tensor<float> a = numbers({n, n}, 1), b = numbers({n, n}, 2);
+          const Tensor<float> c({n, n}, Device::cuda());
+          if (kind.precision == Precision::bfloat16) {
+            return std::function<void()>(
+                [=, low_a = detail::rounded_rows(a), low_b = detail::rounded_rows(b)] {
+                  detail::linear_bf16_product(Device::cuda(), cpu::Trans::no, cpu::Trans::yes, n, n,
+                                              n, low_a.device_data(), n, low_b.device_data(), n,
+                                              c.mutable_device_data(), n, {});
+                });
+          }
+          return std::function<void()>([=] {
+            detail::linear_product<float>(Device::cuda(), kind.precision, cpu::Trans::no,
+                                          cpu::Trans::yes, n, n, n, a.device_data(), n,
+                                          b.device_data(), n, c.mutable_device_data(), n, {});
+          });
         });
-      }
-      return std::function<void()>([=] {
-        detail::linear_product<float>(Device::cuda(), kind.precision, cpu::Trans::no,
-                                      cpu::Trans::yes, n, n, n, a.device_data(), n, b.device_data(),
-                                      n, c.mutable_device_data(), n, {});
-      });
-    });
   }
 }
 
@@ -53,26 +54,21 @@ void add_kernels(Suite& suite) {
   const std::int64_t rows = sized(65536, 64), width = sized(768, 96);
   const double once = 4 * real(rows * width);  // bytes of a tensor
   const Shape shape{rows, width};
-  add_work(suite, "gpu_softmax", {.bytes = 2 * once}, 20, [=] {
-    return [x = numbers(shape)] { keep(softmax(x, -1)); };
-  });
+  add_work(suite, "gpu_softmax", {.bytes = 2 * once}, 20,
+           [=] { return [x = numbers(shape)] { keep(softmax(x, -1)); }; });
   add_work(suite, "gpu_layer_norm", {.bytes = 2 * once}, 20, [=] {
     return [x = numbers(shape, 1), g = numbers({width}, 2), b = numbers({width}, 3)] {
       keep(layer_norm(x, g, b));
     };
   });
-  add_work(suite, "gpu_gelu", {.bytes = 2 * once}, 20, [=] {
-    return [x = numbers(shape)] { keep(gelu(x)); };
-  });
-  add_work(suite, "gpu_add", {.bytes = 3 * once}, 20, [=] {
-    return [x = numbers(shape, 1), y = numbers(shape, 2)] { keep(add(x, y)); };
-  });
-  add_work(suite, "gpu_column_sums", {.bytes = once}, 20, [=] {
-    return [x = numbers(shape)] { keep(sum(x, {0})); };
-  });
-  add_work(suite, "gpu_to_bf16", {.bytes = 1.5 * once}, 20, [=] {
-    return [x = numbers(shape)] { keep(x.to<bfloat16>()); };
-  });
+  add_work(suite, "gpu_gelu", {.bytes = 2 * once}, 20,
+           [=] { return [x = numbers(shape)] { keep(gelu(x)); }; });
+  add_work(suite, "gpu_add", {.bytes = 3 * once}, 20,
+           [=] { return [x = numbers(shape, 1), y = numbers(shape, 2)] { keep(add(x, y)); }; });
+  add_work(suite, "gpu_column_sums", {.bytes = once}, 20,
+           [=] { return [x = numbers(shape)] { keep(sum(x, {0})); }; });
+  add_work(suite, "gpu_to_bf16", {.bytes = 1.5 * once}, 20,
+           [=] { return [x = numbers(shape)] { keep(x.to<bfloat16>()); }; });
   // Parameter, gradient and two moments read; parameter and moments written.
   add_work(suite, "gpu_adam", {.bytes = 7 * once}, 20, [=] {
     const Tensor<float> p = numbers(shape, 1);
@@ -91,19 +87,20 @@ void add_products(Suite& suite) {
     return 4 * 5 * real(m * width) + weight * 4 * real(width * width);
   };
   const auto add_one = [&](const std::string& name, const Kind& kind, bool kept) {
-    add_work(suite, name, {.flops = flops, .bytes = bytes(kept ? 2 : 4), .unit = kind.name}, 20, [=] {
-      const Tensor<float> x = numbers({m, width}, 1), w = numbers({4 * width, width}, 2),
-                          b = numbers({4 * width}, 3);
-      if (kept) {
-        return std::function<void()>([=, low = detail::rounded_rows(w)] {
-          keep(linear_bf16(x, low, b, Activation::quick_gelu));
-        });
-      }
-      return std::function<void()>([=] {
-        const PrecisionScope scope(kind.precision);
-        keep(linear(x, w, b, Activation::quick_gelu));
-      });
-    });
+    add_work(suite, name, {.flops = flops, .bytes = bytes(kept ? 2 : 4), .unit = kind.name}, 20,
+             [=] {
+               const Tensor<float> x = numbers({m, width}, 1), w = numbers({4 * width, width}, 2),
+                                   b = numbers({4 * width}, 3);
+               if (kept) {
+                 return std::function<void()>([=, low = detail::rounded_rows(w)] {
+                   keep(linear_bf16(x, low, b, Activation::quick_gelu));
+                 });
+               }
+               return std::function<void()>([=] {
+                 const PrecisionScope scope(kind.precision);
+                 keep(linear(x, w, b, Activation::quick_gelu));
+               });
+             });
   };
   add_one("gpu_linear_bf16_kept", kinds[0], true);  // W rounded once, as in inference
   for (const Kind& kind : kinds) add_one(std::string("gpu_linear_") + kind.name, kind, false);
@@ -113,28 +110,30 @@ void add_products(Suite& suite) {
   for (const Kind& kind : kinds) {
     if (kind.precision == Precision::tf32) continue;  // convolutions of several taps have none
     add_work(suite, std::string("gpu_conv3d_") + kind.name,
-        {.flops = 2 * real(in * out) * taps,
-         .bytes = 4 * real(in + out) * 8 * real(side * side),
-         .unit = kind.name},
-        20, [=] {
-          return [=, x = numbers({1, in, 8, side, side}, 1), w = numbers({out, in, 3, 3, 3}, 2)] {
-            const PrecisionScope scope(kind.precision);
-            keep(conv3d(x, w, {}, {.padding = Padding3d::same()}));
-          };
-        });
+             {.flops = 2 * real(in * out) * taps,
+              .bytes = 4 * real(in + out) * 8 * real(side * side),
+              .unit = kind.name},
+             20, [=] {
+               return
+                   [=, x = numbers({1, in, 8, side, side}, 1), w = numbers({out, in, 3, 3, 3}, 2)] {
+                     const PrecisionScope scope(kind.precision);
+                     keep(conv3d(x, w, {}, {.padding = Padding3d::same()}));
+                   };
+             });
   }
 
   const std::int64_t height = sized(720, 45), columns = sized(1280, 80), crop = sized(224, 14),
                      pictures = sized(16, 2);
   add_work(suite, "gpu_preprocess",
-      {.bytes = 3 * real(pictures * height * columns) + 12 * real(pictures * crop * crop),
-       .items = real(pictures),
-       .item = "pictures"},
-      20, [=] {
-        return [=, x = full<std::uint8_t>({pictures, height, columns, 3}, 99, Device::cuda())] {
-          keep(clip::preprocess(x, {.size = crop, .crop = crop}));
-        };
-      });
+           {.bytes = 3 * real(pictures * height * columns) + 12 * real(pictures * crop * crop),
+            .items = real(pictures),
+            .item = "pictures"},
+           20, [=] {
+             return
+                 [=, x = full<std::uint8_t>({pictures, height, columns, 3}, 99, Device::cuda())] {
+                   keep(clip::preprocess(x, {.size = crop, .crop = crop}));
+                 };
+           });
 }
 
 void add_attention(Suite& suite) {
@@ -147,16 +146,18 @@ void add_attention(Suite& suite) {
                         Case{"1000", sized(10, 2), sized(1000, 50), sized(8, 2)}}) {
     for (const bool backward : {false, true}) {
       for (const Kind& kind : kinds) {
-        if (kind.precision == Precision::tf32) continue;  // attention has none
-        if (backward && c.name == std::string("197")) continue;   // images are not trained on
+        if (kind.precision == Precision::tf32) continue;         // attention has none
+        if (backward && c.name == std::string("197")) continue;  // images are not trained on
         const std::int64_t width = c.heads * 64;
         // Two products forward; the scores again and four backward.
         const double one = 2 * real(c.batch * c.heads) * real(c.tokens * c.tokens) * 64;
-        add_work(suite, concat("gpu_attention_", c.name, backward ? "_training_" : "_", kind.name),
+        add_work(
+            suite, concat("gpu_attention_", c.name, backward ? "_training_" : "_", kind.name),
             {.flops = (backward ? 7 : 2) * one,
              .bytes = 4 * (backward ? 12 : 4) * real(c.batch * c.tokens * width),
              .unit = kind.name},
-            10, [=]() -> std::function<void()> {
+            10,
+            [=]() -> std::function<void()> {
               const Tensor<float> qkv = numbers({c.batch, c.tokens, 3 * width}, 1);
               const Tensor<float> dy = numbers({c.batch, c.tokens, width}, 2);
               if (!backward) {

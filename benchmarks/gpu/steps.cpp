@@ -96,17 +96,16 @@ class Step {
         names[c].push_back(static_cast<std::int64_t>(100 + 10 * c + i));
     }
     // Blocks that start as the identity would give zero gradients, which is not the work of a step.
-    vlp_ = std::make_unique<VlpBranch<float>>(VlpOptions{.width = size_.width,
-                                                         .heads = size_.heads,
-                                                         .table = size_.frames,
-                                                         .identity_start = false,
-                                                         .precision = precision},
-                                              text_, names,
-                                              PromptLearner<float>::Options{
-                                                  .vectors = size_.prompt_vectors,
-                                                  .start_token = 510,
-                                                  .end_token = 511},
-                                              random_);
+    vlp_ = std::make_unique<VlpBranch<float>>(
+        VlpOptions{.width = size_.width,
+                   .heads = size_.heads,
+                   .table = size_.frames,
+                   .identity_start = false,
+                   .precision = precision},
+        text_, names,
+        PromptLearner<float>::Options{
+            .vectors = size_.prompt_vectors, .start_token = 510, .end_token = 511},
+        random_);
     vlp_->to(Device::cuda());
     text_->to(Device::cuda());
     vlp_->refresh(work_ == Work::f);
@@ -155,8 +154,7 @@ double flops(Work work) {
   const double rows = real(s.videos * s.frames), w = real(s.width);
   const double linear = 24 * w * w * rows, attention = 4 * real(s.frames) * w * rows;
   const double embed = 2 * real(s.rows) * w * rows, head = 2 * real(s.classes) * w * rows;
-  const double forward = 2 * (linear + attention),
-               backward = 2 * (2 * linear + 2.5 * attention);
+  const double forward = 2 * (linear + attention), backward = 2 * (2 * linear + 2.5 * attention);
   const double cbp = embed + forward + head, cbp_backward = embed + backward + 2 * head;
   const double vlp = forward + head, vlp_backward = backward + head;
   // Of 20 prompts the 17 positions that all begin with once, and 19.5 others of each.

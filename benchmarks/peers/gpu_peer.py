@@ -5,6 +5,8 @@
     gpu_peer.py --device cpu --tiny                # small, to see that it runs without a GPU
     gpu_peer.py --list                             # the works and their modes; needs no PyTorch
 
+Exit status: 0, 75 where rows are missing (no time, or a mode that this PyTorch lacks), 77 without a GPU.
+
 One JSON line for each work and mode; gpu_table.py puts them beside gpu_bench's. Times are of CUDA events around
 `calls` works in the queue, as gpu_bench has them; on the CPU of the clock.
 
@@ -286,7 +288,7 @@ def main():
     versions = {"torch": torch.__version__, "python": platform.python_version(), "cuda": torch.version.cuda,
                 "cudnn": torch.backends.cudnn.version()}
     card = torch.cuda.get_device_name() if args.device == "cuda" else "CPU"
-    failed = False
+    failed = 0
     for number, (work, mode) in enumerate(rows):
         if time.monotonic() - begin > args.most:
             print(f"gpu_peer.py: stopped after {args.most:g} s: {len(rows) - number} of {len(rows)} rows were not measured",
@@ -304,7 +306,7 @@ def main():
                 call = peer.call(work, mode)
                 seconds = measure(peer, call, calls, args.samples, args.budget)
         except Exception as error:  # a mode that PyTorch lacks here does not stop the others
-            failed = True
+            failed += 1
             print(f"gpu_peer.py: {work} {mode}: {type(error).__name__}: {str(error).splitlines()[0][:200]}", file=sys.stderr)
             continue
         print(json.dumps({"work": work, "mode": mode, "seconds_min": min(seconds), "seconds_median": statistics.median(seconds),
@@ -313,7 +315,9 @@ def main():
         call = peer = None
         if mode == "compile":
             torch.compiler.reset()
-    return 1 if failed else 0
+    if failed:
+        print(f"gpu_peer.py: {failed} of {len(rows)} rows failed, for the reasons above", file=sys.stderr)
+    return 75 if failed else 0
 
 
 if __name__ == "__main__":
