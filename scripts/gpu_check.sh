@@ -286,7 +286,7 @@ if asked bench; then
     skip bench "gpu_bench was not built"
   fi
   if [ -n "$torch" ]; then
-    part peers bash -c '"$0" benchmarks/peers/gpu_peer.py --most $((GPU_CHECK_LIMIT > 15 ? GPU_CHECK_LIMIT - 15 : 1))' "$python"
+    part peers bash -c '"$0" benchmarks/peers/gpu_peer.py --budget 0.3 --most $((GPU_CHECK_LIMIT > 15 ? GPU_CHECK_LIMIT - 15 : 1))' "$python"
   else
     skip peers "there is no PyTorch"
   fi

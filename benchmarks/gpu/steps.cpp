@@ -29,7 +29,8 @@ struct Sizes {
 /// Both branches on the device, what they learn from, and the step as a graph.
 class Step {
  public:
-  Step(Work work, Precision precision)
+  /// `text` is made once for all steps, which takes the host seconds.
+  Step(Work work, Precision precision, Ref<clip::TextEncoder<float>>& text)
       : work_(work),
         cbp_({.input = size_.rows,
               .classes = size_.classes,
@@ -43,7 +44,7 @@ class Step {
     cbp_.to(Device::cuda());
     if (work != Work::warm_up) {
       clip_ = numbers({size_.videos, size_.frames, size_.width}, 2);
-      make_vlp(precision);
+      make_vlp(precision, text);
     }
     adam_ = std::make_unique<optim::Adam<float>>(
         work == Work::b ? vlp_->trainable_parameters() : cbp_.trainable_parameters(),
@@ -82,14 +83,19 @@ class Step {
     h_ = h.to(Device::cuda());
     valid_ = full<bool>({size_.videos, size_.frames}, true, Device::cuda());
   }
-  void make_vlp(Precision precision) {
-    // The vocabulary is only looked up: a short one is made faster.
-    clip::TextEncoderOptions text{.vocabulary = 512,
-                                  .width = size_.width,
-                                  .layers = size_.text_layers,
-                                  .heads = size_.heads,
-                                  .output = size_.width};
-    text_ = make_ref<clip::TextEncoder<float>>(text, random_);
+  void make_vlp(Precision precision, Ref<clip::TextEncoder<float>>& text) {
+    if (!text) {
+      Generator random(2);
+      // The vocabulary is only looked up: a short one is made faster.
+      text =
+          make_ref<clip::TextEncoder<float>>(clip::TextEncoderOptions{.vocabulary = 512,
+                                                                      .width = size_.width,
+                                                                      .layers = size_.text_layers,
+                                                                      .heads = size_.heads,
+                                                                      .output = size_.width},
+                                             random);
+      text->to(Device::cuda());
+    }
     std::vector<std::vector<std::int64_t>> names(static_cast<std::size_t>(size_.classes));
     for (std::size_t c = 0; c < names.size(); ++c) {
       for (std::size_t i = 0; i <= c % 4; ++i)
@@ -102,12 +108,11 @@ class Step {
                    .table = size_.frames,
                    .identity_start = false,
                    .precision = precision},
-        text_, names,
+        text, names,
         PromptLearner<float>::Options{
             .vectors = size_.prompt_vectors, .start_token = 510, .end_token = 511},
         random_);
     vlp_->to(Device::cuda());
-    text_->to(Device::cuda());
     vlp_->refresh(work_ == Work::f);
   }
 
@@ -138,7 +143,6 @@ class Step {
   const Work work_;
   Generator random_{1};
   CbpBranch<float> cbp_;
-  Ref<clip::TextEncoder<float>> text_;
   std::unique_ptr<VlpBranch<float>> vlp_;
   Tensor<float> i3d_, clip_, y_;
   Tensor<std::int32_t> h_;
@@ -169,6 +173,7 @@ double flops(Work work) {
 }  // namespace
 
 void add_steps(Suite& suite) {
+  const auto text = std::make_shared<Ref<clip::TextEncoder<float>>>();
   struct Case {
     const char* name;
     Work work;
@@ -179,7 +184,7 @@ void add_steps(Suite& suite) {
           suite, concat("gpu_step_", c.name, "_", kind.name),
           {.flops = flops(c.work), .unit = kind.name, .items = 1, .item = "steps"}, 5,
           [=]() -> std::function<void()> {
-            const auto step = std::make_shared<Step>(c.work, kind.precision);
+            const auto step = std::make_shared<Step>(c.work, kind.precision, *text);
             return [step] { step->replay(); };
           },
           true);

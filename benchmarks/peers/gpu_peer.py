@@ -198,7 +198,8 @@ class Peer:
         torch = self.torch
         from clip_peer import ImageEncoder
         sizes = dict(resolution=32, width=48, layers=2, heads=3) if self.tiny else {}
-        model = ImageEncoder(**sizes).eval().requires_grad_(False).to(self.device)
+        with torch.device(self.device):  # a GPU draws the weights faster
+            model = ImageEncoder(**sizes).eval().requires_grad_(False)
         side = sizes.get("resolution", 224)
         x = self.numbers(self.sized(64, 2), 3, side, side)
         if kind == "bf16":
@@ -211,8 +212,9 @@ class Peer:
         from i3d_peer import Features, folded
         from i3d_reference import I3D, randomize
         torch.set_default_dtype(torch.float32)  # the golden generators' default is double
-        made = I3D(3, **(dict(narrow=16, window=(2, 2, 2)) if self.tiny else {}))
-        model = Features(folded(randomize(made, torch.Generator().manual_seed(1)).eval())).eval().to(self.device)
+        with torch.device(self.device):
+            made = I3D(3, **(dict(narrow=16, window=(2, 2, 2)) if self.tiny else {}))
+            model = Features(folded(randomize(made, self.generator).eval())).eval()
         side = self.sized(224, 33)
         x = self.numbers(self.sized(8, 1), 3, 16, side, side)
         if kind == "bf16":

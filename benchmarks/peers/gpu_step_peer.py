@@ -70,7 +70,8 @@ def step(peer, work, mode, kind):
     y, h = (x.to(device) for x in labels(b, t, c))
     valid = torch.ones(b, t, dtype=torch.bool, device=device)
     i3d = peer.numbers(b, t, rows).clamp_(min=0)
-    cbp = dcl.CBPBranch(c, rows, w, heads=heads, max_len=t).to(device)
+    with torch.device(device):  # a GPU draws the weights faster
+        cbp = dcl.CBPBranch(c, rows, w, heads=heads, max_len=t)
 
     def branch(module):
         f = peer.compiled(module, mode)
@@ -93,10 +94,11 @@ def step(peer, work, mode, kind):
     if work == "warmup":
         optimizer = torch.optim.Adam(cbp.parameters(), lr=1e-4, fused=True)
         return lambda: learn(optimizer, loss_cls(cbp_forward(i3d)[1], y))
-    text = Text(512, 77, w, sized(12, 2), heads, w)
     names = [list(range(100 + 10 * k, 101 + 10 * k + k % 4)) for k in range(c)]
-    prompts = Prompts(names, 510, 511, w, sized(16, 2))
-    vlp = dcl.VLPBranch(text, prompts, dcl.TemporalTransformer(w, heads=heads, max_len=t)).to(device)
+    prompts = Prompts(names, 510, 511, w, sized(16, 2)).to(device)
+    with torch.device(device):
+        text = Text(512, 77, w, sized(12, 2), heads, w)
+        vlp = dcl.VLPBranch(text, prompts, dcl.TemporalTransformer(w, heads=heads, max_len=t))
     clip = peer.numbers(b, t, w)
     vlp_forward = branch(vlp)
     optimizer = torch.optim.Adam(vlp.learned() if work == "b" else list(cbp.parameters()), lr=1e-4, fused=True)

@@ -81,7 +81,7 @@ assert "NVIDIA Stand-in" in said and "CUDA_ARCHITECTURES=90" in configured and "
 looked = (out / "memcheck.txt").read_text()
 assert "cuda/attention_mma_test.cpp,*/cuda/attention_test.cpp" in looked and "4 of 4 groups" in looked and "--tool memcheck" in looked, looked
 assert [(out / f"{tool}.txt").read_text().count("checked by") for tool in ("racecheck", "synccheck", "initcheck")] == [3, 3, 3]
-assert "--budget 1 --most 52" in (out / "bench.txt").read_text() and "gpu_peer.py --most 45" in (out / "peers.txt").read_text()
+assert "--budget 1 --most 52" in (out / "bench.txt").read_text() and "gpu_peer.py --budget 0.3 --most 45" in (out / "peers.txt").read_text()
 table = (out / "table.md").read_text()
 assert "| `gelu` | 4 s |" in table and "2 s (0.50)" in table and "NVIDIA Stand-in" in table, table
 built = [line for line in (out / "build.txt").read_text().splitlines() if line.startswith("built")]
