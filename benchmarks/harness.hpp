@@ -30,7 +30,10 @@ namespace bench {
 struct Cost {
   double flops = 0;  ///< floating-point operations (a multiply-add is two)
   double bytes = 0;  ///< bytes that must cross the memory bus at least once (reads + writes)
-  const char* unit = "f32";  ///< which peak bounds the flops: "f32", "f64" or "bf16"
+  const char* unit = "f32";  ///< which peak bounds the flops: "f32", "tf32", "f64" or "bf16"
+  double calls = 1;          ///< works that a timed call puts into a queue before it waits
+  double items = 0;          ///< things that one work does, for things a second; 0: not counted
+  const char* item = "";     ///< what they are, "pairs" say
 };
 
 /// Keeps the compiler from dropping a result that nobody reads.
@@ -75,7 +78,8 @@ class Suite {
   using Call = std::function<void()>;   ///< timed
   using Setup = std::function<Call()>;  ///< not timed; runs only for the chosen work
 
-  /// Options: --list, --work NAME, --threads N, --repeat R, --budget SECONDS.
+  /// Options: --list, --work NAME, --threads N, --repeat R, --budget SECONDS of a work, --most
+  /// SECONDS after which no further work is begun.
   Suite(int argc, char** argv) : program_(argc > 0 ? argv[0] : "bench") {
     for (int i = 1; i < argc; ++i) {
       const std::string option = argv[i];
@@ -93,6 +97,8 @@ class Suite {
         repeat_ = positive(option, value);
       } else if (option == "--budget") {
         budget_ = positive(option, value);
+      } else if (option == "--most") {
+        most_ = positive(option, value);
       } else {
         usage("unknown option " + option);
       }
@@ -107,21 +113,28 @@ class Suite {
     works_.push_back({std::move(name), cost, std::move(setup)});
   }
 
-  /// Prints the names (--list), or times the chosen works and prints one JSON line for each.
+  /// Prints the names (--list), or times the chosen works and prints one JSON line for each. A work
+  /// that throws does not stop the others; 1 is returned then, and 75 where --most left some out.
   int run() {
-    bool found = false;
+    bool found = false, failed = false;
+    const auto begin = Clock::now();
     for (const Work& work : works_) {
       if (list_) std::printf("%s\n", work.name.c_str());
       if (list_ || (!work_.empty() && work_ != work.name)) continue;
       found = true;
+      if (std::chrono::duration<double>(Clock::now() - begin).count() > most_) {
+        std::fprintf(stderr, "%s: stopped after %d s, before %s\n", program_, most_,
+                     work.name.c_str());
+        return failed ? 1 : 75;
+      }
       try {
         time(work);
       } catch (const std::exception& error) {
         std::fprintf(stderr, "%s: %s: %s\n", program_, work.name.c_str(), error.what());
-        return 1;
+        failed = true;
       }
     }
-    if (list_ || found) return 0;
+    if (list_ || found) return failed ? 1 : 0;
     std::fprintf(stderr, "%s: no work is named '%s'; --list prints the names\n", program_,
                  work_.c_str());
     return 2;
@@ -138,7 +151,7 @@ class Suite {
   [[noreturn]] void usage(const std::string& problem) const {
     std::fprintf(stderr,
                  "%s: %s\nusage: %s [--list] [--work NAME] [--threads N] [--repeat R]"
-                 " [--budget SECONDS]\n",
+                 " [--budget SECONDS] [--most SECONDS]\n",
                  program_, problem.c_str(), program_);
     std::exit(2);
   }
@@ -179,11 +192,12 @@ class Suite {
     std::printf(
         "{\"work\": \"%s\", \"mode\": \"tandem\", \"threads\": %d, \"seconds_min\": %.9g, "
         "\"seconds_median\": %.9g, \"samples\": %zu, \"flops\": %.17g, \"bytes\": %.17g, "
-        "\"unit\": \"%s\", \"peak_rss_mb\": %.1f, \"versions\": {\"tandem\": \"%s\", "
+        "\"unit\": \"%s\", \"calls\": %g, \"items\": %g, \"item\": \"%s\", "
+        "\"peak_rss_mb\": %.1f, \"versions\": {\"tandem\": \"%s\", "
         "\"compiler\": \"%s\"}}\n",
         work.name.c_str(), threads_, samples.front(), samples[samples.size() / 2], samples.size(),
-        work.cost.flops, work.cost.bytes, work.cost.unit, status_mb("VmHWM") - memory_before(),
-        TANDEM_VERSION_STRING, compiler());
+        work.cost.flops, work.cost.bytes, work.cost.unit, work.cost.calls, work.cost.items,
+        work.cost.item, status_mb("VmHWM") - memory_before(), TANDEM_VERSION_STRING, compiler());
     std::fflush(stdout);
   }
 
@@ -201,7 +215,7 @@ class Suite {
   bool list_ = false;
   int threads_ = 1;
   int repeat_ = 20;
-  int budget_ = 10;  // seconds
+  int budget_ = 10, most_ = 1'000'000;  // seconds
 };
 
 }  // namespace bench

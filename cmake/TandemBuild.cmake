@@ -1,7 +1,13 @@
 # How the tests, examples and benchmarks are compiled. Nothing here reaches a program that uses
 # tandem::tandem or tandem::io.
 
-if(NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB)
+# The kernels' tests and benchmark alone read no files: doctest is enough, zlib is for three of the tests.
+set(kernels_only FALSE)
+if(NOT TANDEM_EXAMPLES AND (NOT TANDEM_TESTS OR TANDEM_TESTS STREQUAL "cuda") AND
+   (NOT TANDEM_BENCHMARKS OR TANDEM_BENCHMARKS STREQUAL "gpu_bench"))
+  set(kernels_only TRUE)
+endif()
+if(NOT kernels_only AND (NOT TARGET nlohmann_json::nlohmann_json OR NOT TARGET ZLIB::ZLIB))
   message(FATAL_ERROR "The tests, examples and benchmarks need nlohmann-json 3.11 and zlib (Debian, "
                       "Ubuntu: nlohmann-json3-dev, zlib1g-dev). scripts/install-deps.sh installs "
                       "them; tandem::tandem alone needs neither.")
@@ -12,15 +18,22 @@ set(evaluator_only FALSE)
 if(TANDEM_EXAMPLES STREQUAL "evaluate" AND NOT TANDEM_TESTS AND NOT TANDEM_BENCHMARKS)
   set(evaluator_only TRUE)
 endif()
-if(NOT TARGET tandem_image AND NOT evaluator_only)
+if(NOT TARGET tandem_image AND NOT evaluator_only AND NOT kernels_only)
   message(FATAL_ERROR "The tests, examples and benchmarks need stb and libjpeg-turbo (Debian, "
                       "Ubuntu: libstb-dev, libjpeg-dev). scripts/install-deps.sh installs them; "
                       "tandem::tandem alone needs neither.")
 endif()
 
 add_library(tandem_build INTERFACE)
-target_link_libraries(tandem_build INTERFACE tandem::io)
-if(NOT evaluator_only)
+if(TARGET nlohmann_json::nlohmann_json AND TARGET ZLIB::ZLIB)
+  target_link_libraries(tandem_build INTERFACE tandem::io)
+else()
+  target_link_libraries(tandem_build INTERFACE tandem)
+  if(TARGET ZLIB::ZLIB)
+    target_link_libraries(tandem_build INTERFACE ZLIB::ZLIB)
+  endif()
+endif()
+if(TARGET tandem_image AND NOT evaluator_only)
   target_link_libraries(tandem_build INTERFACE tandem::image)
 endif()
 if(TARGET tandem_video AND NOT evaluator_only)
@@ -62,8 +75,10 @@ if(TANDEM_SANITIZE)
     -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
   target_link_options(tandem_build INTERFACE -fsanitize=${sanitizers})
   # stb's arithmetic on damaged files overflows, which is harmless there, so that is not looked for.
-  target_compile_options(tandem_image PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all
-    -fno-sanitize=signed-integer-overflow,shift -fno-omit-frame-pointer -g1)
+  if(TARGET tandem_image)
+    target_compile_options(tandem_image PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all
+      -fno-sanitize=signed-integer-overflow,shift -fno-omit-frame-pointer -g1)
+  endif()
   if(TARGET tandem_video)
     target_compile_options(tandem_video PRIVATE
       -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
@@ -80,7 +95,7 @@ if(TANDEM_SANITIZE)
 endif()
 
 # The examples, and the tests that run them, read their options with CLI11.
-if(TANDEM_EXAMPLES OR TANDEM_TESTS)
+if(NOT kernels_only AND (TANDEM_EXAMPLES OR (TANDEM_TESTS AND NOT TANDEM_TESTS STREQUAL "cuda")))
   find_path(CLI11_INCLUDE_DIR CLI/CLI.hpp)
   if(NOT CLI11_INCLUDE_DIR)
     message(FATAL_ERROR "The examples need CLI11 (Debian, Ubuntu: libcli11-dev). "

@@ -345,6 +345,7 @@ TEST_CASE("tvl1: in a graph") {
   }
 }
 
+#ifdef TANDEM_IMAGE  // what reads pictures is built
 TEST_CASE("tvl1: a part of a real pair") {
   const std::string folder = "flow/video_pair/v_BaseballPitch_g01_c01_f0040_";
   const std::string path = tandem_test::test_data(folder + "gray0.png");
@@ -356,6 +357,7 @@ TEST_CASE("tvl1: a part of a real pair") {
   };
   tvl1_follows_cpu(part(path), part(tandem_test::test_data(folder + "gray1.png")), {});
 }
+#endif
 
 TEST_CASE("tvl1: what is refused on a GPU") {
   const Tensor<float> image = tvl1_images(1, 20, 24, 0)[0];
