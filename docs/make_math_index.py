@@ -141,7 +141,7 @@ def backward_of(headers, header, name, depth=0, seen=()):
     if depth > 4:
         return None
     for _, _, body in header.named(name):
-        for callee in re.findall(r"\b(\w+)(?:<[-\w, ]+>)?\(", body):
+        for callee in re.findall(r"(?<!Limits::)\b(\w+)(?:<[-\w, ]+>)?\(", body):  # std::numeric_limits' max is no op
             if callee in (name, "to") or callee in seen:
                 continue
             for other in [header] + [h for h in headers if h is not header]:

@@ -37,11 +37,6 @@ std::vector<Case> cases() {
          Generator random(1);
          multinomial(there(), 1, random);
        }},
-      {"matmul",
-       [] {
-         matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),
-                Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
-       }},
   };
 }
 
