@@ -86,8 +86,8 @@ def registers():
     found = {}
     for line in (ROOT / "docs" / "ptxas.md").read_text().splitlines():
         cells = [c.strip() for c in line.strip("|").split("|")]
-        if len(cells) == 10 and cells[0].endswith("_kernel"):
-            found.setdefault(cells[0], []).append((cells[1], cells[4], cells[5]))
+        if len(cells) == 11 and cells[0].endswith("_kernel"):
+            found.setdefault(cells[0], []).append((cells[1], cells[5], cells[6]))
     return found
 
 
@@ -96,7 +96,8 @@ def page():
     everything = "\n".join(sources.values())
     compiled, wrong, sections, count = registers(), [], [], 0
     launches = {}
-    for m in re.finditer(r'launch\(\s*"([^"]*)",([^;]*);', everything):
+    # Elementwise launches have the formula in their name.
+    for m in re.finditer(r'launch\(\s*"([^"]*)",([^;]*);', everything.replace("launch(map_name<F>(),", 'launch("map FORMULA",')):
         for name in re.findall(r"\b(\w+_kernel)<", m[2]):
             if m[1] not in launches.setdefault(name, []):
                 launches[name].append(m[1])

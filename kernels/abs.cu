@@ -7,7 +7,8 @@ namespace tandem_kernels {
 namespace {
 
 using namespace tandem::formula;
-[[maybe_unused]] const bool registered = register_maps<1, Abs>() && register_maps<2, AbsGradient>();
+[[maybe_unused]] const bool registered =
+    register_maps<1, Abs>() && register_maps<2, AbsGradient>() && register_integer_maps<1, Abs>();
 
 }  // namespace
 }  // namespace tandem_kernels

@@ -21,13 +21,18 @@ __global__ void adam_kernel(AdamTable<T> table, tandem::formula::Adam<T> given,
   for (std::int64_t c = blockIdx.x; c < table.chunks(); c += gridDim.x) {
     std::int64_t begin, end;
     const AdamTensor<T>& t = table.find(c, begin, end);
-    for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-      T theta = t.parameter[i], first = t.first[i], second = t.second[i];
-      step.update(theta, t.gradient[i], first, second);
-      t.parameter[i] = theta;
-      t.first[i] = first;
-      t.second[i] = second;
-    }
+    const auto update = [&]<int W>(std::int64_t i) {
+      Pack<T, W> theta = packs_of<W>(t.parameter)[i], first = packs_of<W>(t.first)[i],
+                 second = packs_of<W>(t.second)[i];
+      const Pack<T, W> gradient = packs_of<W>(t.gradient)[i];
+      TANDEM_UNROLLED
+      for (int w = 0; w < W; ++w)
+        step.update(theta.value[w], gradient.value[w], first.value[w], second.value[w]);
+      packs_of<W>(t.parameter)[i] = theta;
+      packs_of<W>(t.first)[i] = first;
+      packs_of<W>(t.second)[i] = second;
+    };
+    each_pack<T>(begin, end, update, t.parameter, t.gradient, t.first, t.second);
   }
 }
 

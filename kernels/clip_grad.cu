@@ -55,8 +55,13 @@ __global__ void scale_gradients_kernel(GradientTable<T> table, const double* squ
   for (std::int64_t c = blockIdx.x; c < table.chunks(); c += gridDim.x) {
     std::int64_t begin, end;
     const GradientTensor<T>& t = table.find(c, begin, end);
-    for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
-      t.data[i] = t.data[i] * factor;
+    const auto scale = [&]<int W>(std::int64_t i) {
+      Pack<T, W> x = packs_of<W>(t.data)[i];
+      TANDEM_UNROLLED
+      for (int w = 0; w < W; ++w) x.value[w] = x.value[w] * factor;
+      packs_of<W>(t.data)[i] = x;
+    };
+    each_pack<T>(begin, end, scale, t.data);
   }
 }
 

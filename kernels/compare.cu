@@ -47,7 +47,9 @@ bool register_classes() {
   return register_comparisons<T, IsNan, IsInfinite, IsFinite>();
 }
 [[maybe_unused]] const bool registered =
-    register_order<float>() && register_order<double>() && register_order<std::int64_t>() &&
+    register_order<float>() && register_order<double>() && register_order<tandem::bfloat16>() &&
+    register_order<std::int64_t>() && register_order<std::int32_t>() &&
+    register_order<std::uint8_t>() && register_order<bool>() &&
     register_comparisons<bool, Both, Either, Neither>() && register_classes<float>() &&
     register_classes<double>() && register_classes<tandem::bfloat16>();
 }  // namespace

@@ -32,11 +32,16 @@ void copy_elements(Queue& queue, const tandem::StridedCopy& copy) {
                          {static_cast<U*>(copy.to), {static_cast<const U*>(copy.from)}, loop});
 }
 
-template <class U>
+/// W elements a thread; what is left over of n one by one.
+template <class U, int W>
 __global__ void fill_kernel(U* to, U value, std::int64_t n) {
-  const std::int64_t step = std::int64_t{blockDim.x} * gridDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < n; i += step)
-    to[i] = value;
+  const std::int64_t first = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                     step = std::int64_t{blockDim.x} * gridDim.x, packs = n / W;
+  Pack<U, W> values;
+  TANDEM_UNROLLED
+  for (int w = 0; w < W; ++w) values.value[w] = value;
+  for (std::int64_t i = first; i < packs; i += step) reinterpret_cast<Pack<U, W>*>(to)[i] = values;
+  for (std::int64_t i = packs * W + first; i < n; i += step) to[i] = value;
 }
 
 namespace {
@@ -65,8 +70,12 @@ void copy_strided(Queue& queue, const tandem::StridedCopy& copy) {
 }
 void fill(Queue& queue, void* to, std::int64_t element_bytes, std::uint64_t bits, std::int64_t n) {
   with_bits(element_bytes, [&]<class U>(U) {
-    launch("fill", fill_kernel<U>, dim3(blocks_for(n, 256)), dim3(256), 0, queue,
-           static_cast<U*>(to), static_cast<U>(bits), n);
+    const auto start = [&]<int W>() {
+      launch("fill", fill_kernel<U, W>, dim3(blocks_for((n + W - 1) / W, 256)), dim3(256), 0, queue,
+             static_cast<U*>(to), static_cast<U>(bits), n);
+    };
+    aligned(static_cast<U*>(to)) ? start.template operator()<pack_size<U>>()
+                                 : start.template operator()<1>();
   });
 }
 

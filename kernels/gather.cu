@@ -101,7 +101,8 @@ void scatter_forward(Queue& queue, T* far, const T* near, const std::int64_t* id
     }
   });
 }
-TANDEM_KERNEL(gather_forward, float, double, bfloat16, std::int64_t);
+TANDEM_KERNEL(gather_forward, float, double, bfloat16, std::int64_t, std::int32_t, std::uint8_t,
+              bool);
 TANDEM_KERNEL(scatter_forward, float, double, bfloat16, std::int64_t);
 
 }  // namespace tandem_kernels

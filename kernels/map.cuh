@@ -7,6 +7,9 @@
 /// than 2³¹ elements. bfloat16 is computed in float. Reads and writes every operand once: bound by
 /// memory.
 
+#include <string>
+#include <string_view>
+
 #include "common.cuh"
 #include "tandem/tensor/loop.hpp"
 
@@ -82,6 +85,29 @@ __device__ T apply(const F& f, const T (&x)[N]) {
   }
 }
 
+/// "map" and the formula, as errors and profilers have it: "map Gelu", "map ScalarRight<Add, float>".
+template <class F>
+const char* map_name() {
+  static const std::string name = [](std::string_view whole) {
+    std::string out = "map ";
+    const std::size_t at =
+        whole.find("F = ") != whole.npos ? whole.find("F = ") + 4 : whole.find("F=") + 2;
+    for (std::size_t i = at, word = out.size(); i + 1 < whole.size() && whole[i] != ';'; ++i) {
+      const char c = whole[i];
+      if (c == ':') {  // what stands before is a namespace
+        out.resize(word);
+        continue;
+      }
+      out += c;
+      const bool letter =
+          (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+      if (!letter) word = out.size();
+    }
+    return out;
+  }(__PRETTY_FUNCTION__);
+  return name.c_str();
+}
+
 /// W elements a thread; what is left over of n one by one.
 template <class F, class T, int N, int W>
 __global__ void map_dense_kernel(F f, T* out, Inputs<T, N> in, std::int64_t n) {
@@ -128,11 +154,11 @@ void map_dense(const Queue& queue, const F& f, T* out, const T* const (&in)[N], 
   }
   if (packs) {
     constexpr int W = pack_size<T>;
-    launch("map", map_dense_kernel<F, T, N, W>, dim3(blocks_for((n + W - 1) / W, 256)), dim3(256),
-           0, queue, f, out, inputs, n);
+    launch(map_name<F>(), map_dense_kernel<F, T, N, W>, dim3(blocks_for((n + W - 1) / W, 256)),
+           dim3(256), 0, queue, f, out, inputs, n);
   } else {
-    launch("map", map_dense_kernel<F, T, N, 1>, dim3(blocks_for(n, 256)), dim3(256), 0, queue, f,
-           out, inputs, n);
+    launch(map_name<F>(), map_dense_kernel<F, T, N, 1>, dim3(blocks_for(n, 256)), dim3(256), 0,
+           queue, f, out, inputs, n);
   }
 }
 
@@ -148,11 +174,11 @@ void map_on_gpu(Queue& queue, const F& f, const MapOperands<T, N>& operands) {
   for (int k = 0; k < N; ++k) inputs.pointer[k] = operands.in[k];
   const dim3 grid(blocks_for(n, 256)), block(256);
   if (n < narrow_below()) {
-    launch("map", map_strided_kernel<F, T, N, false>, grid, block, 0, queue, f, operands.out,
-           inputs, Places<N + 1, false>(loop), n);
+    launch(map_name<F>(), map_strided_kernel<F, T, N, false>, grid, block, 0, queue, f,
+           operands.out, inputs, Places<N + 1, false>(loop), n);
   } else {
-    launch("map", map_strided_kernel<F, T, N, true>, grid, block, 0, queue, f, operands.out, inputs,
-           Places<N + 1, true>(loop), n);
+    launch(map_name<F>(), map_strided_kernel<F, T, N, true>, grid, block, 0, queue, f, operands.out,
+           inputs, Places<N + 1, true>(loop), n);
   }
 }
 
@@ -163,6 +189,21 @@ bool register_maps() {
   return ((tandem::detail::register_kernel<&map_on_gpu<F, float, N>>("map") &&
            tandem::detail::register_kernel<&map_on_gpu<F, double, N>>("map") &&
            tandem::detail::register_kernel<&map_on_gpu<F, tandem::bfloat16, N>>("map")) &&
+          ...);
+}
+/// The same for the integers.
+template <int N, class... F>
+bool register_integer_maps() {
+  return ((tandem::detail::register_kernel<&map_on_gpu<F, std::int64_t, N>>("map") &&
+           tandem::detail::register_kernel<&map_on_gpu<F, std::int32_t, N>>("map") &&
+           tandem::detail::register_kernel<&map_on_gpu<F, std::uint8_t, N>>("map")) &&
+          ...);
+}
+template <int N, template <class> class... F>
+bool register_integer_map_templates() {
+  return ((tandem::detail::register_kernel<&map_on_gpu<F<std::int64_t>, std::int64_t, N>>("map") &&
+           tandem::detail::register_kernel<&map_on_gpu<F<std::int32_t>, std::int32_t, N>>("map") &&
+           tandem::detail::register_kernel<&map_on_gpu<F<std::uint8_t>, std::uint8_t, N>>("map")) &&
           ...);
 }
 template <int N, template <class> class... F>

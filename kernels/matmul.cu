@@ -177,11 +177,11 @@ TANDEM_GEMM(bfloat16, float);
 template <class T>
 void matmul(Queue& queue, Trans ta, Trans tb, std::int64_t m, std::int64_t n, std::int64_t k,
             const T* a, std::int64_t lda, std::int64_t stride_a, const T* b, std::int64_t ldb,
-            std::int64_t stride_b, T* c, std::int64_t ldc, std::int64_t stride_c,
-            std::int64_t batch) {
-  gemm<T, T>(queue, Precision::full, ta, tb, m, n, k, a, lda, stride_a, b, ldb, stride_b, c, ldc,
-             stride_c, batch, nullptr);
+            std::int64_t stride_b, tandem::detail::compute_t<T>* c, std::int64_t ldc,
+            std::int64_t stride_c, std::int64_t batch) {
+  gemm<T, tandem::detail::compute_t<T>>(queue, Precision::full, ta, tb, m, n, k, a, lda, stride_a,
+                                        b, ldb, stride_b, c, ldc, stride_c, batch, nullptr);
 }
-TANDEM_KERNEL(matmul, float, double);
+TANDEM_KERNEL(matmul, float, double, bfloat16);
 
 }  // namespace tandem_kernels

@@ -70,6 +70,7 @@ void copy_to_host(int device, void* to, const void* from, std::int64_t bytes) {
 /// Fills the table while the program starts; the library is linked whole, so this object is kept.
 const bool registered = [] {
   tandem::DeviceInterface& table = tandem::cuda_interface();
+  table.version = TANDEM_VERSION_STRING;
   table.name = "CUDA";
   table.device_count = device_count;
   table.copy_to_device = copy_to_device;

@@ -21,17 +21,21 @@ __global__ void sgd_kernel(SgdTable<T> table, tandem::formula::Sgd<T> given,
   for (std::int64_t c = blockIdx.x; c < table.chunks(); c += gridDim.x) {
     std::int64_t begin, end;
     const SgdTensor<T>& t = table.find(c, begin, end);
-    for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
-      T theta = t.parameter[i];
+    const auto update = [&]<int W>(std::int64_t i) {
+      Pack<T, W> theta = packs_of<W>(t.parameter)[i];
+      const Pack<T, W> gradient = packs_of<W>(t.gradient)[i];
       if (t.buffer == nullptr) {
-        step.update(theta, t.gradient[i]);
+        TANDEM_UNROLLED
+        for (int w = 0; w < W; ++w) step.update(theta.value[w], gradient.value[w]);
       } else {
-        T buffer = t.buffer[i];
-        step.update(theta, t.gradient[i], buffer);
-        t.buffer[i] = buffer;
+        Pack<T, W> buffer = packs_of<W>(t.buffer)[i];
+        TANDEM_UNROLLED
+        for (int w = 0; w < W; ++w) step.update(theta.value[w], gradient.value[w], buffer.value[w]);
+        packs_of<W>(t.buffer)[i] = buffer;
       }
-      t.parameter[i] = theta;
-    }
+      packs_of<W>(t.parameter)[i] = theta;
+    };
+    each_pack<T>(begin, end, update, t.parameter, t.gradient, t.buffer);
   }
 }
 

@@ -31,6 +31,26 @@ struct TensorTable {
   }
 };
 
+/// The array as packs of W elements.
+template <int W, class T>
+__device__ auto packs_of(T* array) {
+  using U = Pack<std::remove_const_t<T>, W>;
+  return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const U*, U*>>(array);
+}
+/// The elements [begin, end) of a chunk by the threads of a block: f.operator()<W>(i) for the packs i
+/// of 16 bytes, where all arrays begin at a multiple of that (chunks then do, too), and
+/// f.operator()<1>(i) for the elements that are left.
+template <class T, class F, class... P>
+__device__ void each_pack(std::int64_t begin, std::int64_t end, const F& f, const P*... arrays) {
+  constexpr int W = pack_size<T>;
+  if (((reinterpret_cast<std::uintptr_t>(arrays) % 16 == 0) && ...)) {
+    for (std::int64_t i = begin / W + threadIdx.x; i < end / W; i += blockDim.x)
+      f.template operator()<W>(i);
+    begin = end / W * W;
+  }
+  for (std::int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) f.template operator()<1>(i);
+}
+
 /// Calls start(table, chunks) for as many tables as hold all tensors that have elements.
 template <class Table, class Item, class F>
 void for_each_table(const Item* tensors, std::int64_t count, const F& start) {

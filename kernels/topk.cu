@@ -72,7 +72,7 @@ void topk_backward(Queue& queue, T* dx, const T* dy, const std::int64_t* indices
   launch("topk_backward", topk_backward_kernel<T>, dim3(blocks_for(outer * k * inner, 256)),
          dim3(256), 0, queue, dx, dy, indices, outer, n, inner, k);
 }
-TANDEM_KERNEL(topk_forward, float, double, bfloat16, std::int64_t);
+TANDEM_KERNEL(topk_forward, float, double, bfloat16, std::int64_t, std::int32_t);
 TANDEM_KERNEL(topk_backward, float, double, bfloat16);
 
 }  // namespace tandem_kernels

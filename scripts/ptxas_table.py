@@ -5,7 +5,8 @@ Reads what a build of tandem_cuda_kernels left in <build>/ptxas/ (cmake/keep_ptx
   - registers are spilled to memory,
   - a kernel without `double` among its types computes in double (unless it stands in DOUBLE, with a reason),
   - registers times threads of a block are more than an SM has (65 536).
-Both architectures are checked, the table is of one. usage: ptxas_table.py [FOLDER] [--write FILE] [--nvcc TEXT]
+Both architectures are checked and have their registers in the table, whose other numbers are of sm_90.
+usage: ptxas_table.py [FOLDER] [--write FILE]
 Exit status 77: there is nothing to read (no nvcc, or not built).
 """
 
@@ -60,7 +61,7 @@ def launched_threads():
     """By kernel: the threads of a block in the launches of kernels/, where the source has them as numbers."""
     text = "\n".join(p.read_text() for p in ROOT.glob("kernels/*.cu*"))
     found = {}
-    for m in re.finditer(r'launch\(\s*"[^"]*",(.*?);', text, re.S):
+    for m in re.finditer(r'launch\(\s*(?:"[^"]*"|map_name<F>\(\)),(.*?);', text, re.S):
         shapes = re.findall(r"dim3\((\d+)(?:, (\d+))?\)", m.group(1))
         grid = re.search(r"\bgrid, block\b", m.group(1))
         if grid:  # written just before
@@ -131,23 +132,26 @@ def span(numbers):
     return str(low) if low == high else f"{low}–{high}"
 
 
-def table(kernels, architecture, nvcc):
-    rows = collections.OrderedDict()
+def table(kernels, others, nvcc):
+    """`kernels` of sm_90, of `others`, the same of sm_80, the registers alone."""
+    rows, older = collections.OrderedDict(), {}
+    for k in others:
+        older.setdefault((k.name, ", ".join(k.types)), []).append(k.registers)
     for k in sorted(kernels, key=lambda k: (k.file, k.name, k.types)):
         # What a header has made in every file that includes it is one row.
         rows.setdefault((k.name, ", ".join(k.types)), []).append(k)
     out = ["# What ptxas says of the kernels", "",
-           f"Written by `make ptxas` (scripts/ptxas_table.py) on {datetime.date.today()}, {nvcc}, sm_{architecture}. A row"
+           f"Written by `make ptxas` (scripts/ptxas_table.py) on {datetime.date.today()}, {nvcc}, of sm_90, registers of sm_80, too. A row"
            " is a kernel for the element types of its template arguments; where it is compiled several times (formulas,"
            " widths of packs), from the least to the most. Vector loads are those of 16 bytes, as they stand in the PTX"
            " (loops count once); shared memory is what is declared, a launch may ask for more. The script fails on"
            " spills, on arithmetic in double where no type is double, and when registers times threads exceed 65 536.", "",
-           "| kernel | types | files | compiled | registers | threads | spilled bytes | shared bytes | vector loads |"
-           " in double |", "|---|---|---|---:|---:|---:|---:|---:|---:|---:|"]
+           "| kernel | types | files | compiled | registers, sm_80 | registers | threads | spilled bytes | shared bytes | vector loads |"
+           " in double |", "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for (name, types), group in sorted(rows.items()):
         files = list(dict.fromkeys(k.file for k in group))
         out.append(f"| {name} | {types} | {files[0] if len(files) == 1 else f'{len(files)} files'} | {len(group)} |"
-                   f" {span([k.registers for k in group])} | {span([k.threads for k in group])} |"
+                   f" {span(older[name, types]) if older else '–'} | {span([k.registers for k in group])} | {span([k.threads for k in group])} |"
                    f" {span([k.stores + k.loads for k in group])} | {span([k.shared for k in group])} |"
                    f" {span([k.vectors for k in group])} | {span([k.doubles for k in group])} |")
     if DOUBLE:
@@ -159,21 +163,20 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?", default=str(ROOT / "build" / "release" / "ptxas"))
     parser.add_argument("--write", help="write the table to this file")
-    parser.add_argument("--architecture", default="90")
     options = parser.parse_args()
     folder = pathlib.Path(options.folder)
     if not any(folder.glob("*.cu.txt")):
         print("skipped: the kernels have not been built with nvcc")
         sys.exit(77)
-    wrong, count = [], 0
+    wrong, found = [], {}
     for architecture in ARCHITECTURES:
-        kernels = read(folder, architecture)
-        count += len(kernels)
-        wrong += problems(kernels, architecture)
-        if options.write and architecture == options.architecture:
-            version = subprocess.run(["nvcc", "--version"], capture_output=True, text=True).stdout
-            nvcc = re.search(r"release [\d.]+, V([\d.]+)", version)
-            pathlib.Path(options.write).write_text(table(kernels, architecture, f"nvcc {nvcc.group(1) if nvcc else '?'}"))
+        found[architecture] = read(folder, architecture)
+        wrong += problems(found[architecture], architecture)
+    count = sum(map(len, found.values()))
+    if options.write:
+        version = subprocess.run(["nvcc", "--version"], capture_output=True, text=True).stdout
+        nvcc = re.search(r"release [\d.]+, V([\d.]+)", version)
+        pathlib.Path(options.write).write_text(table(found["90"], found["80"], f"nvcc {nvcc.group(1) if nvcc else '?'}"))
     if wrong:
         sys.exit("\n".join(wrong))
     print(f"{count} kernels: no spills, no double where none was meant, registers for every block")

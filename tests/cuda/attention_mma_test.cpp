@@ -96,7 +96,8 @@ std::vector<Exact> by_formulas(const Problem& p, const Heads& q, const Heads& k,
       for (double& x : w) sum += x = std::exp(x - top);
       for (double& x : w) x /= sum;
       // Of a weight, before and after it is rounded: its own score, L's, and L itself
-      const double exact_weight = 2 * terms * eps * (size + 4), weight = 0x1p-8 + exact_weight;
+      const double exact_weight = (2 * terms * (size + 4) + 2 * devices::function_error) * eps,
+                   weight = 0x1p-8 + exact_weight;
       double dot = 0, dot_off = 0;
       for (std::int64_t c = 0; c < d; ++c) {
         double o = 0, absolute = 0;

@@ -1,5 +1,6 @@
 #include "tandem/ops/compare.hpp"
 
+#include <cmath>
 #include <limits>
 
 #include "devices.hpp"
@@ -38,7 +39,14 @@ TEST_CASE("comparisons: the CPU's bits on every device, sizes, layouts, NaN and 
   };
   test(float());
   test(double());
+  test(bfloat16());
   test(std::int64_t());
+  test(std::int32_t());
+  test(std::uint8_t());
+  const Tensor<bool> bits = tensor<bool>({{false, true}}), turned = bits.transpose(0, 1);
+  devices::each([&](Device device) {
+    same(all_of(bits.to(device), turned.contiguous().to(device)), all_of(bits, turned));
+  });
   constexpr float inf = std::numeric_limits<float>::infinity(),
                   nan = std::numeric_limits<float>::quiet_NaN();
   const Tensor<float> odd = tensor<float>({nan, inf, -inf, 0.1F, -0.0F, 3e38F});
@@ -50,10 +58,37 @@ TEST_CASE("comparisons: the CPU's bits on every device, sizes, layouts, NaN and 
     same(all_of(there, 3), all_of(odd, 3));
     same(all_of(there.to(device), 2.0F), all_of(odd, 2.0F));
   });
-  CHECK(check::message([&] { (void)lt(odd.to(Device::cuda()), 1e300); }) ==
-        "[lt] has no CUDA kernel (an input is on cuda:0)");
   CHECK(check::message([&] { (void)lt(odd.to(Device::cuda()), odd); }) ==
         "[lt] inputs are on different devices: cuda:0 and cpu");
+}
+
+TEST_CASE("comparisons with a number mean its value on every device, whatever the type holds") {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  const auto test = [&]<class T>(const Tensor<T>& x) {
+    devices::each([&](Device device) {
+      const Tensor<T> there = x.to(device);
+      for (const double s : {0.0, 1.0, 0.5, -0.5, 2.5, 255.0, 255.5, 256.0, -1e10, 1e10, -9.3e18,
+                             9.3e18, -1e300, 1e300, inf, -inf, double{NAN}}) {
+        CAPTURE(s);
+        same(all_of(there, s), all_of(x, s));
+      }
+      for (const std::int64_t s :
+           {std::int64_t{-1}, std::int64_t{0}, std::int64_t{1}, std::int64_t{256},
+            std::int64_t{1} << 40, std::numeric_limits<std::int64_t>::min()})
+        same(all_of(there, s), all_of(x, s));
+      same(all_of(there, ~std::uint64_t{0}), all_of(x, ~std::uint64_t{0}));
+      same(all_of(there, true), all_of(x, true));
+    });
+  };
+  test(tensor<bool>({false, true}));
+  test(tensor<std::uint8_t>({0, 1, 2, 3, 255}));
+  test(tensor<std::int32_t>({0, 1, -1, 2, 3, 255, 256, 2147483647, -2147483647 - 1}));
+  test(tensor<std::int64_t>({0, 1, -1, 2, 3, 255, 256}));
+  test(full<std::int64_t>({3}, std::numeric_limits<std::int64_t>::max()));
+  const Tensor<float> odd = tensor<float>({NAN, INFINITY, -INFINITY, 0.5F, -0.0F, 3.4028235e38F});
+  test(odd);
+  test(odd.to<double>());
+  test(odd.to<bfloat16>());
 }
 
 TEST_CASE("isnan, isinf, isfinite: the CPU's bits on every device, any layout") {

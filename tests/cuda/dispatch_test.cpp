@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "devices.hpp"
+#include "tandem/cuda/memory.hpp"
 #include "tandem/io/file.hpp"
 #include "tandem/ops.hpp"
 
@@ -35,11 +36,6 @@ std::vector<Case> cases() {
        [] {
          Generator random(1);
          multinomial(there(), 1, random);
-       }},
-      {"matmul",
-       [] {
-         matmul(Tensor<bfloat16>(Shape{2, 3}, Device::cuda()),
-                Tensor<bfloat16>(Shape{3, 2}, Device::cuda()));
        }},
   };
 }
@@ -209,6 +205,21 @@ TEST_CASE("kernels of another version are noticed") {
   CHECK(check::message([] { unregistered<double>.runs_on(Device::cuda()); }) ==
         "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its "
         "headers those of " TANDEM_VERSION_STRING ": build tandem::cuda from the same version");
+}
+
+TEST_CASE("a library of another version is noticed before anything of its table is called") {
+  DeviceInterface other;  // whatever lies where the functions are, they are not called
+  other.version = "0.0.9";
+  other.device_count = [] { return 1; };
+  other.allocate = [](int, std::int64_t) -> void* { throw Error("called"); };
+  const detail::Restore before(cuda_interface(), other);
+  const std::string expected =
+      "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its "
+      "headers those of " TANDEM_VERSION_STRING ": build tandem::cuda from the same version";
+  CHECK(check::message([] { (void)cuda_available(); }) == expected);
+  CHECK(check::message([] { there(); }) == expected);
+  CHECK(check::message([] { (void)new_queue(Device::cuda()); }) == expected);
+  CHECK(check::message([] { (void)memory_stats(Device::cuda()); }) == expected);
 }
 
 TEST_CASE("queues: ops of a scope go to its stream; events order two of them; waiting is counted") {

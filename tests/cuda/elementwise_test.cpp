@@ -69,8 +69,8 @@ TEST_CASE("elementwise: float follows double on every device, every size") {
       const Tensor<double> x = input({n}, positive, 1);
       devices::each([&](Device device) {
         // |x| < 5. The largest value and slope are e⁵ and 3·5²; 2.5·5^1.5 and 3/½² lie below. A few
-        // roundings of the value, of its slope and of the argument (relative 2⁻²⁴, which e^x
-        // multiplies by |x|), times |dy| < 5.
+        // roundings of the value (function_error of them, and more, below 16), of its slope and of
+        // the argument (relative 2⁻²⁴, which e^x multiplies by |x|), times |dy| < 5.
         devices::float_follows_double(device, op, {x}, 150.0 * 16 * 5 * devices::float_eps);
       });
     }
@@ -113,6 +113,26 @@ TEST_CASE(
       CHECK(check::distance(slope(device), slope(Device::cpu())) <= 150 * 0x1p-7);
     });
   });
+}
+
+TEST_CASE("elementwise: abs and clamp of integers: the CPU's values on every device") {
+  const auto test = []<class T>(T) {
+    Tensor<T> x = check::cast<T>(check::cast<std::int64_t>(devices::normal({5, 77}, 5) * 40));
+    x.set({0, 0}, std::numeric_limits<T>::max());
+    x.set({0, 1}, std::numeric_limits<T>::min());
+    devices::each([&](Device device) {
+      for (const Tensor<T>& here : {x, x.transpose(0, 1)}) {
+        const Tensor<T> there = here.to(device);
+        CHECK(check::same(abs(there).to(Device::cpu()), abs(here)));
+        CHECK(check::same(clamp(there, 0.5, 30).to(Device::cpu()), clamp(here, 0.5, 30)));
+        CHECK(check::same(clamp_min(there, 7).to(Device::cpu()), clamp_min(here, 7)));
+        CHECK(check::same(clamp_max(there, 7).to(Device::cpu()), clamp_max(here, 7)));
+      }
+    });
+  };
+  test(std::int64_t());
+  test(std::int32_t());
+  test(std::uint8_t());
 }
 
 TEST_CASE("elementwise: special values on every device") {

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "devices.hpp"
+#include "tandem/ops/abs.hpp"
+#include "tandem/ops/arithmetic.hpp"
 #include "tandem/ops/scatter_add.hpp"
 #include "tandem/ops/to.hpp"
 
@@ -51,6 +53,19 @@ void the_bits_of_the_cpu(const Shape& shape, const Shape& index_shape, std::int6
 }  // namespace
 
 TEST_CASE("gather and scatter_add: the CPU's bits on every device, values and gradients") {
+  const auto gathered = []<class T>(T) {
+    const Tensor<T> x =
+        check::cast<T>(check::cast<std::int64_t>(abs(devices::normal({7, 5}, 4)) * 3));
+    Generator random(2);
+    const Tensor<std::int64_t> index = randint<std::int64_t>({3, 5}, 0, 7, random);
+    devices::each([&](Device device) {
+      CHECK(check::same(gather(x.to(device), 0, index.to(device)).to(Device::cpu()),
+                        gather(x, 0, index)));
+    });
+  };
+  gathered(std::int32_t());
+  gathered(std::uint8_t());
+  gathered(bool());
   the_bits_of_the_cpu<float>({5}, {300}, 0);
   the_bits_of_the_cpu<float>({33, 7}, {77, 7}, 0);
   the_bits_of_the_cpu<float>({7, 33}, {5, 40}, 1);

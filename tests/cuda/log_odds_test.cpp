@@ -74,8 +74,10 @@ TEST_CASE("log_odds: saturated rows, several largest ones, what takes no part") 
         CHECK(high.data()[i] == value);
         continue;
       }
-      CHECK(std::fabs(low.data()[i] - value) <= 8 * devices::float_eps * (1 + std::fabs(value)));
-      CHECK(std::fabs(high.data()[i] - value) <= 8 * 0x1p-53 * (1 + std::fabs(value)));
+      // The exponentials of a sum, its logarithm, and eight more
+      const double bound = (8 + 2 * devices::function_error) * (1 + std::fabs(value));
+      CHECK(std::fabs(low.data()[i] - value) <= bound * devices::float_eps);
+      CHECK(std::fabs(high.data()[i] - value) <= bound * 0x1p-53);
       CHECK(std::fabs(dlow.data()[i] - dx.data()[i]) <= 40 * devices::float_eps);
       CHECK(std::fabs(dhigh.data()[i] - dx.data()[i]) <= 40 * 0x1p-53);
     }

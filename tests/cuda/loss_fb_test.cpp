@@ -83,7 +83,7 @@ TEST_CASE(
       // A score is at most 1/τ = 14.3, of a sum of `width` products: its error, absolute, is the
       // relative one of each exponential and bounds that of the loss twice. A gradient has two
       // exponentials a pair and a sum over the frames.
-      return 14.3 * static_cast<double>(c.width + 4) * eps;
+      return (14.3 * static_cast<double>(c.width + 4) + devices::function_error) * eps;
     };
     const auto in_float = devices::same_in_every_order(
         [&](Device device) { return value_and_gradient<float>(f, h, valid, options, device); });

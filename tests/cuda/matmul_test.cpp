@@ -125,6 +125,30 @@ TEST_CASE("matmul: more matrices than a grid has room for, repeated operands") {
   });
 }
 
+TEST_CASE("matmul of bfloat16: exact products, float sums, gradients, on every device") {
+  const Tensor<double> x = check::cast<double>(
+                           check::cast<bfloat16>(devices::normal({3, 5, 33}, 7))),
+                       w = check::cast<double>(check::cast<bfloat16>(devices::normal({33, 7}, 8)));
+  const auto run = [&]<class T>(Device device, T) {
+    Tensor<T> a = check::cast<T>(x).to(device), b = check::cast<T>(w).to(device);
+    a.requires_grad_();
+    b.requires_grad_();
+    const auto y = matmul(a, b);
+    y.backward(ones<detail::compute_t<T>>(y.shape(), device));
+    return std::vector{check::cast<double>(y.detach().to(Device::cpu())),
+                       check::cast<double>(a.grad().to(Device::cpu())),
+                       check::cast<double>(b.grad().to(Device::cpu()))};
+  };
+  const auto exact = run(Device::cpu(), double());
+  devices::each([&](Device device) {
+    const auto got = run(device, bfloat16());
+    // 33 terms below 25 in float; gradients are sums of 7 or 15 numbers below 5, rounded to bfloat16.
+    CHECK(check::distance(got[0], exact[0]) <= 33 * 33 * 25 * devices::float_eps);
+    CHECK(check::distance(got[1], exact[1]) <= 7 * 5 * 0x1.1p-9);
+    CHECK(check::distance(got[2], exact[2]) <= 15 * 5 * 0x1.1p-9);
+  });
+}
+
 TEST_CASE("linear: full is float, bfloat16 rounds the factors, tf32 does so on a GPU") {
   const Tensor<double> x = devices::normal({21, 33}, 1), dy = devices::normal({21, 29}, 4);
   for (const bool turned : {false, true}) {
@@ -167,7 +191,8 @@ TEST_CASE("linear: full is float, bfloat16 rounds the factors, tf32 does so on a
       CHECK(outside(got[1], dy, w, Precision::full, 0x1.01p-10) == 0);
       CHECK(outside(got[2], dyt, x, Precision::full, 0x1.01p-10) == 0);
       for (std::size_t i = 0; i < 3; ++i) {
-        CHECK(check::same(got[i].to(Device::cpu()), exact[i].to(Device::cpu())) == device.is_cpu());
+        // On a GPU they may be float's too: cuBLASLt chooses by sizes and alignments.
+        if (device.is_cpu()) CHECK(check::same(got[i], exact[i]));
       }
     });
   }

@@ -90,6 +90,17 @@ TEST_CASE("pseudo_labels: videos longer than a block's shared memory; no frame a
   }
 }
 
+TEST_CASE("pseudo_labels: as many frames as a block's shared memory has room for, of any size") {
+  for (const std::int64_t frames : {2049, 4096}) {
+    CAPTURE(frames);
+    const Scores s = scores(1, frames, 1);
+    for (const PseudoLabelRule rule : {PseudoLabelRule::ranked, PseudoLabelRule::calibrated}) {
+      CHECK(check::same(labels_on<double>(s, {.rule = rule}, Device::cuda()),
+                        labels_on<double>(s, {.rule = rule}, Device::cpu())));
+    }
+  }
+}
+
 TEST_CASE("pseudo_labels: a share that is none leaves a class undecided; wrong rules are refused") {
   const Device gpu = Device::cuda();
   const Tensor<float> p = full<float>({1, 4, 1}, 0.5f, gpu), y = ones<float>({1, 1}, gpu);

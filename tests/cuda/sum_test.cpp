@@ -46,3 +46,42 @@ TEST_CASE("sum: long rows in slices, one output and many; nothing to sum") {
     CHECK(check::same(mean(ones<float>({3, 4}, device), 1), ones<float>({3})));
   });
 }
+
+TEST_CASE("sum and mean of bfloat16: summed in float and rounded once, on every device") {
+  // Whole numbers whose sums float holds: the order does not matter, the rounding does.
+  const Tensor<double> whole =
+      check::cast<double>(check::cast<std::int64_t>(devices::normal({5, 33, 7}, 4) * 30));
+  const Tensor<bfloat16> x = check::cast<bfloat16>(whole);
+  for (const Shape& dims : {Shape{}, Shape{0}, Shape{2}, Shape{0, 1}, Shape{1, 2}}) {
+    CAPTURE(dims);
+    const Tensor<bfloat16> expected = sum(x, dims), average = mean(x, dims);
+    const auto gradient = [&](Device device) {
+      Tensor<bfloat16> leaf = x.to(device).clone();
+      leaf.requires_grad_();
+      const Tensor<bfloat16> y = mean(leaf, dims);
+      y.backward(ones<bfloat16>(y.shape(), device));
+      return leaf.grad().to(Device::cpu());
+    };
+    const Tensor<bfloat16> slope = gradient(Device::cpu());
+    devices::each([&](Device device) {
+      CHECK(check::same(sum(x.to(device), dims).to(Device::cpu()), expected));
+      CHECK(check::same(mean(x.to(device), dims).to(Device::cpu()), average));
+      CHECK(check::same(gradient(device), slope));
+    });
+  }
+}
+
+TEST_CASE("bfloat16: the gradient of what was broadcast is summed on every device") {
+  const Tensor<bfloat16> x = check::cast<bfloat16>(devices::normal({5, 33}, 5)),
+                         bias = check::cast<bfloat16>(devices::normal({33}, 6));
+  const auto gradient = [&](Device device) {
+    Tensor<bfloat16> leaf = bias.to(device).clone();
+    leaf.requires_grad_();
+    const Tensor<bfloat16> y = x.to(device) + leaf;
+    y.backward(ones<bfloat16>(y.shape(), device));
+    return leaf.grad().to(Device::cpu());
+  };
+  devices::each([&](Device device) {
+    CHECK(check::same(gradient(device), full<bfloat16>({33}, bfloat16(5.0F))));
+  });
+}

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "devices.hpp"
 #include "tandem/ops/to.hpp"
 #include "tandem/wtal/train/losses.hpp"
@@ -31,6 +33,17 @@ TEST_CASE("topk_mean: float follows double on every device, every length") {
             {devices::normal({2, frames, 3}, 1)}, 50 * 5 * devices::float_eps);
       }
     });
+  }
+}
+
+TEST_CASE("topk_mean: as many frames as a block's shared memory has room for, of any size") {
+  for (const std::int64_t frames : {2049, 4096}) {
+    CAPTURE(frames);
+    const Tensor<bool> valid = valid_frames(1, frames);
+    const Tensor<double> x = devices::normal({1, frames, 1}, 5);
+    const double expected = wtal::topk_mean(x, valid, 8).item(),
+                 got = wtal::topk_mean(x.to(Device::cuda()), valid.to(Device::cuda()), 8).item();
+    CHECK(std::fabs(got - expected) <= 512 * 5 * 0x1p-53);  // a mean of at most 512 numbers below 5
   }
 }
 

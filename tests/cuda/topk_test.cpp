@@ -54,6 +54,7 @@ TEST_CASE("topk: the CPU's values and places on every device, every size, ties a
       as_on_the_cpu(with_ties<double>({5, 9, 7}, 4), 4, dim, largest);
       as_on_the_cpu(with_ties<bfloat16>({5, 9, 7}, 5), 4, dim, largest);
       as_on_the_cpu(check::cast<std::int64_t>(devices::normal({5, 9, 7}, 6) * 3), 4, dim, largest);
+      as_on_the_cpu(check::cast<std::int32_t>(devices::normal({5, 9, 7}, 7) * 3), 4, dim, largest);
     }
   }
 }

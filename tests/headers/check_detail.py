@@ -18,6 +18,7 @@ OFFERED = {
     # What a tensor is made of, and the questions at a door.
     "tensor/absent.hpp": "Absent fail_absent require_defined require_given_or_none",
     "tensor/copy.hpp": "convert_element strided_copy",
+    "tensor/device.hpp": "require_own_version",
     "tensor/dtype.hpp": "compute_t sum_t",
     "tensor/error.hpp": "module_path",
     "tensor/loop.hpp": "IndexedLoop Loop broadcast_strides make_loop",
@@ -26,6 +27,8 @@ OFFERED = {
     "tensor/restore.hpp": "AtExit Restore",
     "tensor/scalar.hpp": "above_largest holds scalar_element scalar_value",
     "tensor/view.hpp": "apply_view reshape_strides",
+    # What sums and conversions of gradients share with the ops of that name.
+    "autograd/accumulate.hpp": "convert_elements converted",
     # Kernels register themselves; the memory of the device counts who waits.
     "cuda/kernel.hpp": "register_kernel",
     "cuda/queue.hpp": "wait_counter",

@@ -213,7 +213,7 @@ class Executor {
   static void entry(void* opaque);
 
   void run_block(Watch& watch) {
-    shared_.block_starts(launch_->shared);
+    shared_.block_starts(launch_->shared, launch_->granted);
     blockIdx = block_;
     exited_ = 0;
     barriers_ = 0;

@@ -11,7 +11,8 @@
 ///     different operations; a source lane that is not in the mask or has exited; a warp operation
 ///     that some lane of its mask never reaches
 ///   - a thread that exits before a barrier at which others wait; threads at different barriers
-///   - shared memory beyond 48 KB (static) or 227 KB (with the launch's), and writes outside its
+///   - shared memory beyond 48 KB, declared and the launch's together, or beyond 227 KB where
+///     cudaFuncSetAttribute was asked, and writes outside its
 ///     arrays.
 ///   - ldmatrix and cp.async at addresses that are not multiples of 16 or not shared; a thread that
 ///     exits before it has waited for its asynchronous copies
@@ -60,6 +61,8 @@ struct Launch {
   dim3 grid, block;
   std::size_t shared;
   std::function<void()> thread;  ///< what each thread runs
+  std::size_t granted =
+      0;  ///< by cudaFuncSetAttribute; else the declared arrays share 48 KB with `shared`
 };
 /// Runs every block of a launch whose dimensions are valid. Throws Fault.
 void run(const Launch& launch);

@@ -106,6 +106,10 @@ __global__ void large_with_launch(int* out) {
   TANDEM_SHARED(double, tile, 6000);
   out[0] = tile[0] != tile[0];
 }
+__global__ void some_with_launch(int* out) {
+  TANDEM_SHARED(double, tile, 64);
+  out[0] = tile[0] != tile[0];
+}
 __global__ void nothing(int*) {}
 
 struct Operands {
@@ -267,8 +271,36 @@ TEST_CASE("limits: threads, grid, shared memory") {
         cudaErrorInvalidValue);
   expect("[simt] kernel large_array", "declares 49160 bytes of shared arrays, at most 49152",
          planted::large_array, one, 0, out.data);
-  expect("[simt] kernel large_with_launch", "needs 248000 bytes of shared memory, at most 232448",
+  expect("[simt] kernel large_with_launch",
+         "needs 248000 bytes of shared memory, of which it declares 48000, at most 232448",
          planted::large_with_launch, one, 200000, out.data);
+}
+
+TEST_CASE("limits: what a kernel declares counts beside what the launch asks for") {
+  const Buffer<int> out(std::vector<int>(1, 0));
+  int* pointer = out.data;
+  void* arguments[] = {&pointer};
+  // 48 KB in all are free to use; one byte more is not, until cudaFuncSetAttribute was asked.
+  const auto bare = [&](std::size_t shared) {
+    CHECK(cudaLaunchKernel(planted::some_with_launch, one, one, arguments, shared, nullptr) ==
+          cudaSuccess);
+    try {
+      (void)cudaDeviceSynchronize();
+    } catch (const simt::Fault& fault) {
+      return std::string(fault.what());
+    }
+    return std::string();
+  };
+  CHECK(bare((48 << 10) - 512) == "");
+  CHECK(contains(bare((48 << 10) - 511),
+                 "needs 49153 bytes of shared memory, of which it declares 512, at most 49152 are "
+                 "allowed without cudaFuncSetAttribute"));
+  // launch() asks.
+  CHECK(outcome(planted::some_with_launch, one, one, (48 << 10) - 511, out.data) == "");
+  CHECK(outcome(planted::some_with_launch, one, one, 48 << 10, out.data) == "");
+  CHECK(bare(48 << 10) == "");
+  CHECK(outcome(planted::some_with_launch, one, one, (227 << 10) - 512, out.data) == "");
+  CHECK(outcome(planted::some_with_launch, one, one, 16, out.data) == "");
 }
 
 TEST_CASE("writes outside shared and global memory") {

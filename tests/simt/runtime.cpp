@@ -148,19 +148,21 @@ cudaError_t queue_launch(const void* kernel, dim3 grid, dim3 block, std::size_t 
       grid.z > 65535) {
     return failed(cudaErrorInvalidConfiguration, "a grid of " + shape(grid) + " blocks");
   }
+  // What the kernel declares itself is known, and counted with this, when a block meets it.
   const auto allowed = runtime.shared_allowed.find(kernel);
-  const std::size_t limit =
-      allowed != runtime.shared_allowed.end()
-          ? std::max<std::size_t>(static_shared_limit, static_cast<std::size_t>(allowed->second))
-          : static_shared_limit;
+  const std::size_t granted = allowed != runtime.shared_allowed.end()
+                                  ? static_cast<std::size_t>(allowed->second)
+                                  : 0,
+                    limit = granted > 0 ? granted : static_shared_limit;
   if (shared > limit) {
     return failed(cudaErrorInvalidValue, std::to_string(shared) + " bytes of shared memory, " +
                                              std::to_string(limit) +
                                              " are allowed for this kernel");
   }
   runtime.kernels.insert(kernel_name(kernel));
-  return queue(stream, "a launch", kernel,
-               [launch = Launch{kernel, grid, block, shared, std::move(thread)}] { run(launch); });
+  return queue(
+      stream, "a launch", kernel,
+      [launch = Launch{kernel, grid, block, shared, std::move(thread), granted}] { run(launch); });
 }
 
 }  // namespace simt

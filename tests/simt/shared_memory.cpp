@@ -1,5 +1,6 @@
 #include "shared_memory.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -19,7 +20,7 @@ SharedMemory::~SharedMemory() {
   std::free(arena_);
 }
 
-void SharedMemory::block_starts(std::size_t dynamic_bytes) {
+void SharedMemory::block_starts(std::size_t dynamic_bytes, std::size_t granted) {
   // Blocks are not ordered with each other, their accesses to one arena must not look like races:
   // under ThreadSanitizer each block has an arena of its own until the launch ends.
   if (SIMT_TSAN && arena_ != nullptr) {
@@ -39,6 +40,7 @@ void SharedMemory::block_starts(std::size_t dynamic_bytes) {
   arrays_.clear();
   used_ = red_zone;
   static_bytes_ = 0;
+  granted_ = granted;
   append(nullptr, "the launch's shared bytes", dynamic_bytes);
 }
 
@@ -82,9 +84,13 @@ std::string SharedMemory::limit_problem(const void* declaration, std::size_t byt
     return "declares " + std::to_string(total) + " bytes of shared arrays, at most " +
            std::to_string(static_shared_limit) + " are allowed";
   }
-  if (total + arrays_[0].bytes > shared_limit) {
-    return "needs " + std::to_string(total + arrays_[0].bytes) +
-           " bytes of shared memory, at most " + std::to_string(shared_limit) + " are allowed";
+  // What was granted counts, not what this launch takes of it.
+  const std::size_t dynamic = std::max(arrays_[0].bytes, granted_),
+                    limit = granted_ > 0 ? shared_limit : static_shared_limit;
+  if (total + dynamic > limit) {
+    return "needs " + std::to_string(total + dynamic) + " bytes of shared memory, of which it " +
+           "declares " + std::to_string(total) + ", at most " + std::to_string(limit) +
+           " are allowed" + (granted_ > 0 ? "" : " without cudaFuncSetAttribute");
   }
   return "";
 }

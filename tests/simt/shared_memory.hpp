@@ -12,7 +12,8 @@ namespace simt {
 class SharedMemory {
  public:
   ~SharedMemory();
-  void block_starts(std::size_t dynamic_bytes);
+  /// `granted`: what cudaFuncSetAttribute has allowed the launch to ask for, 0 if it was not called.
+  void block_starts(std::size_t dynamic_bytes, std::size_t granted);
   /// "" or what was damaged: the bytes between the arrays must be as they were.
   std::string block_ends();
   void launch_done();
@@ -40,7 +41,7 @@ class SharedMemory {
   const Array* find(const void* declaration) const;
 
   unsigned char* arena_ = nullptr;
-  std::size_t used_ = 0, static_bytes_ = 0;
+  std::size_t used_ = 0, static_bytes_ = 0, granted_ = 0;
   std::uint32_t filled_ = 0;   // what the free part of the arena holds
   std::vector<Array> arrays_;  // the first one is what the launch asked for
   std::vector<unsigned char*> old_;

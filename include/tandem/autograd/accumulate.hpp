@@ -12,6 +12,36 @@
 
 TANDEM_NAMESPACE_BEGIN
 
+namespace detail {
+
+template <class Out, class In>
+void convert_on_cpu(Out* to, const In* from, std::int64_t n) {
+  cpu::convert_row(to, 1, from, 1, n);
+}
+/// to[i] = from[i], converted. On the CPU any layout is converted where it lies (copy_into).
+template <class Out, class In>
+inline const Kernel<void(Queue&, Out* to, const In* from, std::int64_t n)> convert_elements{
+    "convert_elements", convert_on_cpu<Out, In>};
+
+/// The values of `x` as another floating type, where it is, recording nothing.
+template <class To, class From>
+Tensor<To> converted(const Tensor<From>& x) {
+  if constexpr (std::is_same_v<To, From>) {
+    return x;
+  } else {
+    const Tensor<To> out(x.shape(), x.device());
+    if (x.device().is_cpu()) {
+      strided_copy(x.shape(), out.mutable_data(), out.strides(), x.data(), x.strides());
+    } else {
+      convert_elements<To, From>(x.device(), out.mutable_device_data(),
+                                 x.detach().contiguous().device_data(), x.numel());
+    }
+    return out;
+  }
+}
+
+}  // namespace detail
+
 namespace autograd {
 
 /// sum += g; both have the same shape, any layout.
@@ -37,14 +67,7 @@ template <FloatingElement T>
 Tensor<T> sum_to_shape(const Tensor<T>& g, const Shape& shape) {
   if (g.shape() == shape) return g;
   if constexpr (std::is_same_v<T, bfloat16>) {  // summed in float, rounded once
-    const Tensor<float> wide(g.shape());
-    tandem::detail::strided_copy(g.shape(), wide.mutable_data(), wide.strides(), g.data(),
-                                 g.strides());
-    const Tensor<float> sum = sum_to_shape(wide, shape);
-    const Tensor<T> out(shape);
-    tandem::detail::strided_copy(shape, out.mutable_data(), out.strides(), sum.data(),
-                                 sum.strides());
-    return out;
+    return tandem::detail::converted<T>(sum_to_shape(tandem::detail::converted<float>(g), shape));
   } else {
     const Tensor<T> out(shape, g.device());
     const int shift = g.rank() - shape.rank();

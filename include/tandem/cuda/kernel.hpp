@@ -72,11 +72,7 @@ const void* signature() {
 /// The kernel of this name and signature, or null.
 inline void (*find_kernel(const char* name, const void* signature))() {
   for (auto* e = tandem_kernel_registry::first(); e != nullptr; e = e->next) {
-    if (std::strcmp(e->version, TANDEM_VERSION_STRING) != 0) {
-      fail("cuda", "the kernels that are linked into this program are those of tandem ", e->version,
-           ", its headers those of ", TANDEM_VERSION_STRING,
-           ": build tandem::cuda from the same version");
-    }
+    require_own_version(e->version);
     if (e->signature != signature || std::strcmp(e->name, name) != 0) continue;
     e->found = true;
     return e->function;

@@ -14,7 +14,10 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <mutex>
 #include <type_traits>
+#include <utility>
 #if __has_include(<nvtx3/nvToolsExt.h>)
 #include <nvtx3/nvToolsExt.h>
 #define TANDEM_NVTX 1
@@ -84,6 +87,24 @@ inline bool sync_after_launch() {
   return wanted;
 }
 
+/// Lets `kernel` have so many shared bytes from its launches on `device`. Without that CUDA grants
+/// 48 KiB, of which the arrays that the kernel declares are a part: a launch may fail with less. What
+/// was granted only grows, so that one thread's launch does not take from another's.
+template <class... Parameters>
+cudaError_t grant_shared_bytes(void (*kernel)(Parameters...), int device, std::size_t bytes) {
+  static std::mutex mutex;
+  // Outlives static tensors
+  static std::map<std::pair<void (*)(), int>, std::size_t>& granted =
+      *new std::map<std::pair<void (*)(), int>, std::size_t>;
+  const std::lock_guard<std::mutex> guard(mutex);
+  std::size_t& most = granted[{reinterpret_cast<void (*)()>(kernel), device}];
+  if (bytes <= most) return cudaSuccess;
+  const cudaError_t status = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  if (status == cudaSuccess) most = bytes;
+  return status;
+}
+
 template <class... Parameters>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
             std::size_t shared_bytes, const Queue& queue,
@@ -93,10 +114,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   const Range range(name);
   tandem::detail::launch_counter().fetch_add(1, std::memory_order_relaxed);
   cudaError_t status = cudaSuccess;
-  if (shared_bytes > 48 * 1024) {
-    status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                  static_cast<int>(shared_bytes));
-  }
+  if (shared_bytes > 0) status = grant_shared_bytes(kernel, queue.device.index(), shared_bytes);
   const auto stream = static_cast<cudaStream_t>(queue.stream);
   if (status == cudaSuccess) {
     void* pointers[] = {static_cast<void*>(&arguments)..., nullptr};

@@ -9,7 +9,9 @@ namespace formula {
 struct Abs {
   template <class V>
   TANDEM_FORMULA V operator()(V x) const {
-    if constexpr (std::is_integral_v<V>) {
+    if constexpr (std::is_unsigned_v<V>) {
+      return x;
+    } else if constexpr (std::is_integral_v<V>) {
       return x < V(0) ? Neg()(x) : x;
     } else {
       return abs(x);

@@ -347,5 +347,19 @@ struct Array {
   }
 };
 
+namespace detail {
+
+/// The elements as a file gets them: dense, on the CPU; a GPU is waited for. x itself if it is so.
+template <Element T>
+Tensor<T> on_host(const Tensor<T>& x) {
+  const Tensor<T> dense = x.detach().contiguous();
+  if (dense.device().is_cpu()) return dense;
+  const Tensor<T> here(dense.shape());
+  here.copy_elements(dense);
+  return here;
+}
+
+}  // namespace detail
+
 }  // namespace io
 TANDEM_NAMESPACE_END

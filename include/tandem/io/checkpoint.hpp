@@ -69,20 +69,13 @@ class HeaderChecksum {
 
 }  // namespace detail
 
-/// Writes a checkpoint, atomically. Tensors on a GPU are copied to the host: a checkpoint does not
-/// say where it was written, and what it is loaded into may be elsewhere.
+/// Writes a checkpoint, atomically. Tensors may be on a GPU: a checkpoint does not say where it was
+/// written, and what it is loaded into may be elsewhere.
 template <FloatingElement T>
 void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   SafetensorsWriter out;
-  std::vector<nn::Named<T>> tensors = checkpoint.tensors;
-  for (nn::Named<T>& named : tensors) {
-    if (!named.tensor.defined() || named.tensor.device().is_cpu()) continue;
-    const Tensor<T> here(named.tensor.shape());
-    here.copy_elements(named.tensor.detach().contiguous());
-    named.tensor = here;
-  }
   std::map<std::string, const Tensor<T>*> sorted;
-  for (const nn::Named<T>& named : tensors) {
+  for (const nn::Named<T>& named : checkpoint.tensors) {
     out.add(named.name, named.tensor);
     sorted[named.name] = &named.tensor;
   }
@@ -90,7 +83,7 @@ void save_checkpoint(const std::string& path, const Checkpoint<T>& checkpoint) {
   for (std::int64_t n : checkpoint.counters) counters += concat(counters.empty() ? "" : ",", n);
   Json::object_t sums;
   for (const auto& [name, tensor] : sorted) {
-    const Tensor<T> dense = tensor->detach().contiguous();
+    const Tensor<T> dense = detail::on_host(*tensor);
     sums.emplace_back(
         name,
         hexadecimal(checksum(dense.data(), static_cast<std::size_t>(dense.numel()) * sizeof(T))));

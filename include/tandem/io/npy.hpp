@@ -253,7 +253,7 @@ constexpr const char* npy_descr() {
 template <Element T>
 std::string npy_bytes(const Tensor<T>& x) {
   tandem::detail::require_defined("npy_bytes", "x", x);
-  const Tensor<T> dense = x.detach().contiguous();
+  const Tensor<T> dense = detail::on_host(x);
   const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
   std::string out = npy_header(npy_descr<T>(), shape);
   out.append(reinterpret_cast<const char*>(dense.data()),
@@ -265,7 +265,7 @@ std::string npy_bytes(const Tensor<T>& x) {
 template <Element T>
 void save_npy(const std::string& path, const Tensor<T>& x) {
   tandem::detail::require_defined("save_npy", "x", x);
-  const Tensor<T> dense = x.detach().contiguous();
+  const Tensor<T> dense = detail::on_host(x);
   const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
   AtomicFile out(path);
   out.write(npy_header(npy_descr<T>(), shape));

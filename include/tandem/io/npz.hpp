@@ -218,7 +218,7 @@ class NpzWriter {
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
     tandem::detail::require_defined("npz", concat("'", name, "'"), x);
-    const Tensor<T> dense = x.detach().contiguous();
+    const Tensor<T> dense = detail::on_host(x);
     const std::vector<std::int64_t> shape(x.shape().begin(), x.shape().end());
     add_parts(name, npy_header(npy_descr<T>(), shape),
               {reinterpret_cast<const char*>(dense.data()),

@@ -80,7 +80,7 @@ class PickleWriter {
   template <Element T>
   void array(const Tensor<T>& x) {
     tandem::detail::require_defined("pickle", "array", x);
-    const Tensor<T> dense = x.detach().contiguous();
+    const Tensor<T> dense = detail::on_host(x);
     const std::string_view descr = npy_descr<T>();
     begin_array({x.shape().begin(), x.shape().end()}, descr.substr(1), descr[0]);
     bytes({reinterpret_cast<const char*>(dense.data()),

@@ -339,13 +339,12 @@ class SafetensorsWriter {
 
   /// Adds a tensor with its own element type. The counts of batch norms, "num_batches_tracked", are
   /// of the module's type and stay it; save_safetensors() writes them as int64, as PyTorch does.
-  /// Errors: an undefined tensor, one on a GPU, a name that was added already.
+  /// A tensor on a GPU comes to the host when it is saved. Errors: an undefined tensor, a name that
+  /// was added already.
   template <Element T>
   void add(const std::string& name, const Tensor<T>& x) {
     tandem::detail::require_defined("safetensors", concat("'", name, "'"), x);
     TANDEM_CHECK(name != "__metadata__", "safetensors", "a tensor cannot be named __metadata__");
-    TANDEM_CHECK(x.device().is_cpu(), "safetensors", "tensor \"", name, "\" is on ", x.device(),
-                 ": move it to the CPU to save it");
     for (const Item& item : items_) {
       TANDEM_CHECK(item.name != name, "safetensors", "the name \"", name, "\" was added already");
     }
@@ -394,7 +393,7 @@ class SafetensorsWriter {
   struct Held final : HeldTensor {
     explicit Held(const Tensor<T>& x) : tensor(x) {}
     void write(AtomicFile& out) const override {
-      const Tensor<T> dense = tensor.contiguous();
+      const Tensor<T> dense = detail::on_host(tensor);
       out.write(dense.data(), static_cast<std::size_t>(dense.numel()) * sizeof(T));
     }
     Tensor<T> tensor;
@@ -415,7 +414,7 @@ namespace detail {
 template <Element T>
 void add_named(SafetensorsWriter& out, const std::string& name, const Tensor<T>& x) {
   if constexpr (FloatingElement<T>) {
-    if (is_count(name) && x.defined() && x.rank() == 0 && x.device().is_cpu()) {
+    if (is_count(name) && x.defined() && x.rank() == 0) {
       const double count = static_cast<double>(x.item());
       if (count >= 0 && count <= 0x1p53 && count == std::floor(count)) {
         out.add(name, full<std::int64_t>({}, static_cast<std::int64_t>(count)));

@@ -16,8 +16,9 @@
 /// from 0.1. Comparisons have no derivative: under recording, an input that needs a gradient is
 /// refused (detach() it). The operators ==, !=, <, <=, >, >= are these functions, also with a
 /// number on either side, and &, |, ! the logical ones: masked_fill(x, (x < 0) | isnan(x), 0).
-/// Errors: shapes do not broadcast; on a GPU, a number beside integers or bfloat16.
+/// Errors: shapes do not broadcast.
 
+#include <limits>
 #include <type_traits>
 
 #include "tandem/formula/compare.hpp"
@@ -52,20 +53,68 @@ Tensor<bool> compare(const char* op, const F& f, const Tensor<T>& a, const Tenso
   return out;
 }
 
+/// The comparison with a number that lies between k and the next value of T above it, or that no
+/// value of T reaches: k is the largest then, or the smallest that is below all of them.
+template <class F, class T>
+Tensor<bool> compare_above(const char* op, const F& f, const Tensor<T>& a, T k) {
+  const bool above = f(1, 0);  // what is said of the elements above k, and of the others
+  if (above == f(-1, 0)) {     // eq, ne
+    const Tensor<bool> out(a.shape(), a.device());
+    out.fill_(above);
+    return out;
+  }
+  const Tensor<T> bound = full<T>({}, k, a.device());
+  return above ? compare(op, formula::Greater(), a, bound)
+               : compare(op, formula::LessEqual(), a, bound);
+}
+
+/// compare_scalar on a GPU, by comparisons with a tensor of one element.
+template <class F, class T, class S>
+Tensor<bool> compare_scalar_there(const char* op, const F& f, const Tensor<T>& a, S s) {
+  const auto everywhere = [&](bool value) {
+    const Tensor<bool> out(a.shape(), a.device());
+    out.fill_(value);
+    return out;
+  };
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    return compare_scalar_there(op, f, converted<float>(a.detach()), s);
+  } else if constexpr (FloatingElement<T>) {
+    const T value = static_cast<T>(s);
+    if constexpr (std::is_floating_point_v<S> && sizeof(S) > sizeof(T)) {
+      using Limits = std::numeric_limits<T>;
+      if (is_finite(s) && !is_finite(value))  // rounded, it would equal infinity
+        return compare_above(op, f, a, s > 0 ? Limits::max() : -Limits::infinity());
+    }
+    return compare(op, f, a, full<T>({}, value, a.device()));
+  } else {
+    std::int64_t k = 0;
+    bool fraction = false;
+    if constexpr (std::is_floating_point_v<S>) {
+      constexpr S above = above_largest<S, std::int64_t>;
+      if (is_nan(s) || s >= above || s < -above) return everywhere(f(S(0), s));
+      k = static_cast<std::int64_t>(s);
+      if (static_cast<S>(k) > s) --k;  // the integer at or below s
+      fraction = static_cast<S>(k) != s;
+    } else {
+      if (!holds<std::int64_t>(s)) return everywhere(f(0, 1));  // above every element
+      k = static_cast<std::int64_t>(s);
+    }
+    using Limits = std::numeric_limits<T>;
+    if (k < static_cast<std::int64_t>(Limits::min())) return everywhere(f(1, 0));
+    if (k > static_cast<std::int64_t>(Limits::max())) return everywhere(f(0, 1));
+    if (fraction) return compare_above(op, f, a, static_cast<T>(k));
+    return compare(op, f, a, full<T>({}, static_cast<T>(k), a.device()));
+  }
+}
+
 /// The scalar of a comparison, by its value. Against integers every number x is equal to the
 /// integer k, or lies beside it: x < s is x < k for a whole s = k, and x ≤ k where s = k + a
 /// fraction.
 template <class F, class T, class S>
 Tensor<bool> compare_scalar(const char* op, const F& f, const Tensor<T>& a, S s) {
   detail::require_defined(op, "a", a);
-  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-    const T value = static_cast<T>(s);
-    if (!a.device().is_cpu() && (is_finite(value) || !is_finite(static_cast<double>(s)))) {
-      return compare(op, f, a, full<T>({}, value, a.device()));
-    }
-  }
-  require_cpu(op, a);
   autograd::refuse_grad(op, a);
+  if (!a.device().is_cpu()) return compare_scalar_there(op, f, a, s);
   const Tensor<bool> out(a.shape());
   if constexpr (FloatingElement<T>) {
     using C = compute_t<T>;

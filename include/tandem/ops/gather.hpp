@@ -98,7 +98,8 @@ Tensor<T> gather(const Tensor<T>& x, Dim dim, const Tensor<std::int64_t>& index)
   const char* const op = "gather";
   detail::require_defined(op, "x", x, "index", index);
   detail::require_same_device(op, x, index);
-  detail::require_kernels(op, x, detail::gather_forward<T>, detail::scatter_forward<T>);
+  detail::require_kernels(op, x, detail::gather_forward<T>);
+  if constexpr (FloatingElement<T>) detail::require_kernels(op, x, detail::scatter_forward<T>);
   const int d = normalize_dim(op, dim, x.rank());
   detail::check_index(op, x.shape(), d, index);
 

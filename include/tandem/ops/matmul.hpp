@@ -107,18 +107,6 @@ Tensor<Out> matrix_product(const char* op, const Tensor<In>& a, const Tensor<In>
   return c;
 }
 
-/// The values of `x` as another floating type, recording nothing.
-template <class To, class From>
-Tensor<To> converted(const Tensor<From>& x) {
-  if constexpr (std::is_same_v<To, From>) {
-    return x;
-  } else {
-    Tensor<To> out(x.shape());
-    strided_copy(x.shape(), out.mutable_data(), out.strides(), x.data(), x.strides());
-    return out;
-  }
-}
-
 /// What a product of T adds up in.
 template <class T>
 using product_t = compute_t<T>;

@@ -20,7 +20,6 @@ TANDEM_NAMESPACE_BEGIN
 template <FloatingElement T>
 Tensor<T> mean(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
   detail::require_defined("mean", "x", x);
-  if constexpr (std::is_same_v<T, bfloat16>) detail::require_cpu("mean", x);
   const unsigned bits = detail::dim_bits("mean", dims, x.rank());
   std::int64_t n = 1;
   for (int d = 0; d < x.rank(); ++d) n *= (bits >> d & 1u) != 0 ? x.shape()[d] : 1;

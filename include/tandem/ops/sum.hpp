@@ -52,10 +52,10 @@ inline Shape reduced_shape(const Shape& shape, unsigned bits, bool keepdim) {
 template <Element T>
 Tensor<detail::sum_t<T>> sum(const Tensor<T>& x, const Shape& dims, bool keepdim = false) {
   detail::require_defined("sum", "x", x);
-  if constexpr (!FloatingElement<T> || std::is_same_v<T, bfloat16>) {
-    detail::require_cpu("sum", x);
+  if constexpr (FloatingElement<T>) {
+    detail::require_kernels("sum", x, autograd::sum_dims<detail::compute_t<T>>);
   } else {
-    detail::require_kernels("sum", x, autograd::sum_dims<T>);
+    detail::require_cpu("sum", x);
   }
   const unsigned bits = detail::dim_bits("sum", dims, x.rank());
   const Shape kept = detail::reduced_shape(x.shape(), bits, true);

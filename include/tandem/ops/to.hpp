@@ -21,15 +21,6 @@ TANDEM_NAMESPACE_BEGIN
 namespace detail {
 template <class T>
 struct include_tandem_ops_to_hpp {};
-
-template <class Out, class In>
-void convert_on_cpu(Out* to, const In* from, std::int64_t n) {
-  cpu::convert_row(to, 1, from, 1, n);
-}
-/// to[i] = from[i], converted. On the CPU any layout is converted where it lies (copy_into).
-template <class Out, class In>
-inline const Kernel<void(Queue&, Out* to, const In* from, std::int64_t n)> convert_elements{
-    "convert_elements", convert_on_cpu<Out, In>};
 }  // namespace detail
 
 template <Element T>

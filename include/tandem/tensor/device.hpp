@@ -2,6 +2,7 @@
 /// Where a tensor's memory is, and the few functions through which another device is reached.
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 #include "tandem/tensor/config.hpp"
@@ -62,6 +63,9 @@ struct MemoryStats {
 /// What tensor/ needs from a device other than the CPU. The library `tandem::cuda` fills the table
 /// when it is linked; without it every pointer is null and using the device says so.
 struct DeviceInterface {
+  /// TANDEM_VERSION_STRING of the headers that the library was compiled with. The first member, in
+  /// every version, since the others are not always where these headers think.
+  const char* version = nullptr;
   const char* name = nullptr;  ///< what messages call it
   /// How many devices there are.
   int (*device_count)() = nullptr;
@@ -119,9 +123,23 @@ inline DeviceInterface& cuda_interface() {
   return table;
 }
 
-/// True when tandem::cuda is linked and sees at least one device.
+namespace detail {
+/// Throws where kernels are of another version of tandem than the headers. Of the table, a library
+/// that is not linked has none.
+inline void require_own_version(const char* version) {
+  if (version == nullptr) return;
+  TANDEM_CHECK(std::strcmp(version, TANDEM_VERSION_STRING) == 0, "cuda",
+               "the kernels that are linked into this program are those of tandem ", version,
+               ", its headers those of ", TANDEM_VERSION_STRING,
+               ": build tandem::cuda from the same version");
+}
+}  // namespace detail
+
+/// True when tandem::cuda is linked and sees at least one device. Errors: it is of another version
+/// than the headers.
 inline bool cuda_available() {
   const DeviceInterface& table = cuda_interface();
+  detail::require_own_version(table.version);
   return table.device_count != nullptr && table.device_count() > 0;
 }
 
@@ -129,6 +147,7 @@ inline bool cuda_available() {
 inline void require_device(const char* op, Device device) {
   if (device.is_cpu()) return;
   const DeviceInterface& table = cuda_interface();
+  detail::require_own_version(table.version);
   TANDEM_CHECK(table.allocate != nullptr, op, "device ", device,
                " needs the library tandem::cuda, which is not linked into this program");
   TANDEM_CHECK(device.index() >= 0 && device.index() < table.device_count(), op, "there is no ",
