@@ -24,6 +24,7 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "graph": "cuda/graph.hpp",
     "gray": "image/gray.hpp",
     "label_memory": "wtal/train/label_memory.hpp",
+    "gather_crops": "wtal/data/device_rows.hpp",
     "levels": "image/levels.hpp",
     "log_odds": "wtal/rivals/log_odds.hpp",
     "loss_fb": "wtal/train/contrast.hpp",
