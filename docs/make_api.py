@@ -86,13 +86,13 @@ PAGES = {
         features/feature_folder.hpp features/snippets.hpp features/video_features.hpp features/provenance.hpp"""),
     "wtal_data": ("wtal: data", "Annotations, feature rows, batches.", """wtal/data/types.hpp wtal/data/annotations.hpp
         wtal/data/datasets.hpp wtal/data/wtalc.hpp wtal/data/ground_truth_json.hpp wtal/data/detections_json.hpp
-        wtal/data/features.hpp wtal/data/row_lengths.hpp wtal/data/batch.hpp wtal/data/fingerprint.hpp
+        wtal/data/features.hpp wtal/data/row_lengths.hpp wtal/data/batch.hpp wtal/data/device_rows.hpp wtal/data/fingerprint.hpp
         wtal/data/foreground_rows.hpp wtal/data/simulate.hpp wtal/data/text_files.hpp"""),
     "wtal_train": ("wtal: model and training", "The two branches and how they teach each other (`docs/method.md`).",
                    """wtal/model/branches.hpp wtal/model/prompts.hpp wtal/train/trainer.hpp wtal/train/trainer_options.hpp
         wtal/train/teaching_options.hpp wtal/train/step_report.hpp wtal/train/losses.hpp wtal/train/contrast.hpp
         wtal/train/pseudo_labels.hpp wtal/train/label_memory.hpp wtal/train/oracle_labels.hpp
-        wtal/train/captured_steps.hpp wtal/train/background_class.hpp wtal/train/training_sampler.hpp"""),
+        wtal/train/captured_steps.hpp wtal/train/self_teacher.hpp wtal/train/background_class.hpp wtal/train/training_sampler.hpp"""),
     "wtal_methods": ("wtal: other methods", "Other methods in CBP's place, and what they are made of (`docs/adding_a_method.md`).",
                      """wtal/model/basnet.hpp wtal/model/co2.hpp wtal/model/um.hpp wtal/model/wtalc.hpp wtal/model/tsm.hpp
         wtal/rivals/boosting_tsm.hpp wtal/rivals/boosting_vlc.hpp wtal/train/boosting_trainer.hpp wtal/data/glove.hpp wtal/rivals/cross_modal.hpp

@@ -18,6 +18,7 @@ KERNELS_OF = {  # kernels/*.cu that are no op's: where they are called from
     "copy": "tensor/device_copy.hpp",
     "flow_planes": "i3d/preprocess.hpp",
     "graph": "cuda/graph.hpp",
+    "gather_crops": "wtal/data/device_rows.hpp",
     "gray": "image/gray.hpp",
     "label_memory": "wtal/train/label_memory.hpp",
     "levels": "image/levels.hpp",

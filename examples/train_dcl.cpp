@@ -65,6 +65,10 @@ class Session {
                             : trainer_.finished() ? o_.train.rounds + 1
                                                   : trainer_.current_phase().round);
     describe();
+    if (const std::string note =
+            trainer_.finished() ? "" : trainer_.keep_rows(train_rows_, data_.train_lengths);
+        !note.empty())
+      std::printf("note: %s\n", note.c_str());
     if (!start_.idle.empty()) std::printf("note: %s\n", cli::printable(start_.idle).c_str());
     if (!metrics.note().empty()) std::printf("note: %s\n", cli::printable(metrics.note()).c_str());
     cli::flush_output();
@@ -158,14 +162,17 @@ class Session {
         if (trainer_.needs_calibration()) trainer_.calibrate(train_rows_);
         const Phase phase = trainer_.current_phase();
         take_step(metrics, progress, phase);
-        measure(metrics);
         const bool round_over =
             trainer_.finished() || trainer_.current_phase().round != phase.round;
+        const bool saves = trainer_.steps() % o_.checkpoint_every == 0 || trainer_.finished();
+        if (trainer_.device().is_cpu() || round_over || saves || measures())
+          report_step(metrics, progress);
+        if (measures()) evaluate_now(metrics, concat("step ", trainer_.steps()), When::step);
         if (round_over) close_round(metrics, progress, phase.round);
-        if (trainer_.steps() % o_.checkpoint_every == 0 || trainer_.finished())
-          save(checkpoint, metrics);
+        if (saves) save(checkpoint, metrics);
       }
     } catch (const cli::Stopped& stop) {
+      report_step(metrics, progress);
       save(checkpoint, metrics);
       throw cli::Stopped(
           stop.signal(),
@@ -175,44 +182,58 @@ class Session {
     progress.finish();
   }
 
+  /// Starts the next step and says what the step before it did, which a GPU has done by then.
   void take_step(Metrics& metrics, cli::Progress& progress, const Phase& phase) {
-    using Clock = std::chrono::steady_clock;
     const Clock::time_point begin = Clock::now();
     const Trainer<float>::Rates rates = trainer_.learning_rates(trainer_.steps());
     const std::vector<Crop> crops = sampler_.crops(trainer_.steps());
     std::int64_t frames = 0;
     for (const Crop& crop : crops) frames += crop.rows;
-    const StepReport report = trainer_.step(make_batch<float>(train_rows_, crops));
-    const std::chrono::duration<double> spent = Clock::now() - begin;
+    PendingReport<float> report = trainer_.start_step(train_rows_, crops);
+    report_step(metrics, progress);
+    started_ = {.report = report,
+                .phase = phase,
+                .step = trainer_.steps(),
+                .frames = frames,
+                .learning_rate = phase.kind == Phase::Kind::b ? rates.vlp : rates.cbp,
+                .begin = begin};
+  }
+
+  /// Says what the step did that was started last, where that was not said.
+  void report_step(Metrics& metrics, cli::Progress& progress) {
+    if (!started_) return;
+    Started s = *std::exchange(started_, std::nullopt);
+    const StepReport report = s.report.get();
+    const Clock::time_point now = Clock::now();
+    const std::chrono::duration<double> spent = now - std::max(s.begin, reported_);
+    reported_ = now;
     io::Json line = io::Json::object();
-    line["step"] = trainer_.steps();
-    line["phase"] = phase.name();
-    line["round"] = phase.round;
+    line["step"] = s.step;
+    line["phase"] = s.phase.name();
+    line["round"] = s.phase.round;
     line["loss"] = report.total;
-    if (phase.kind == Phase::Kind::warm_up) {
+    if (s.phase.kind == Phase::Kind::warm_up) {
       line["loss_cls"] = report.cls;
     } else {
       line["loss_kd"] = report.kd;
       line["loss_fb"] = report.fb;
     }
     line["grad_norm"] = report.grad_norm;
-    line["learning_rate"] = phase.kind == Phase::Kind::b ? rates.vlp : rates.cbp;
+    line["learning_rate"] = s.learning_rate;
     line["frames_per_second"] =
-        rounded(static_cast<double>(frames) / std::max(spent.count(), 1e-9), 1);
+        rounded(static_cast<double>(s.frames) / std::max(spent.count(), 1e-9), 1);
     metrics.add(std::move(line));
     progress.update(
-        static_cast<std::size_t>(trainer_.steps()),
-        concat(phase.name(), phase.round > 0 ? concat(" (round ", phase.round, ")") : "", ", loss ",
-               cli::fixed(report.total, 4)));
+        static_cast<std::size_t>(s.step),
+        concat(s.phase.name(), s.phase.round > 0 ? concat(" (round ", s.phase.round, ")") : "",
+               ", loss ", cli::fixed(report.total, 4)));
   }
 
-  /// For the best by the test videos. Before the end of a round, so that a saved step has it.
-  void measure(Metrics& metrics) {
-    const std::int64_t step = trainer_.steps();
-    if (o_.best_of_test == 0 || step % o_.best_of_test != 0 || trainer_.finished() ||
-        !data_.no_map.empty())
-      return;
-    evaluate_now(metrics, concat("step ", step), When::step);
+  /// For the best by the test videos: whether they are asked after this step. Before the end of a
+  /// round, so that a saved step has it.
+  bool measures() const {
+    return o_.best_of_test > 0 && trainer_.steps() % o_.best_of_test == 0 && !trainer_.finished() &&
+           data_.no_map.empty();
   }
 
   /// Judges the pseudo-labels after a round and, where that is due, evaluates.
@@ -380,6 +401,16 @@ class Session {
     return out;
   }
 
+  using Clock = std::chrono::steady_clock;
+  /// A step whose report has not been taken: on a GPU it is taken when the next one is queued.
+  struct Started {
+    PendingReport<float> report;
+    Phase phase;
+    std::int64_t step, frames;
+    double learning_rate;
+    Clock::time_point begin;
+  };
+
   Options& o_;
   const io::FolderLock& lock_;
   Start start_;
@@ -389,6 +420,8 @@ class Session {
   std::optional<std::pair<double, double>> after_warm_up_;
   std::optional<Evaluation> by_authors_;  // of the last step, where they judge otherwise
   std::optional<cli::StopSignals> stop_;
+  std::optional<Started> started_;
+  Clock::time_point reported_ = {};  // when the last report was taken
   Data data_;
   ConcatSource train_rows_, test_rows_;  // what the branches read of the data
   RoundRecorder rounds_;

@@ -10,10 +10,11 @@
 ///   - a whole segment that another stream has no use for, once that stream has come past the point
 ///     where this was seen.
 ///
-/// While a graph is captured, the capturing thread allocates from a pool of that graph. Its blocks
-/// are used again within the capture, and are then reserved until the graph goes, since each replay
-/// writes them. What this thread frees meanwhile of other memory is kept as well: the graph may
-/// read it.
+/// While a graph is captured, the capturing thread allocates from a pool of that graph, or of
+/// several whose replays come one after another. Its blocks are used again within the capture and
+/// by later captures of the pool, and are then reserved until the last of the graphs goes, since
+/// each replay writes them. What this thread frees meanwhile of other memory is kept as well: the
+/// graph may read it.
 ///
 /// When the driver has no more memory, the arena waits for the device, gives unused segments back,
 /// and tries again.
@@ -156,13 +157,17 @@ class Arena {
                  ", and nothing may wait while a graph is captured");
   }
 
-  /// From now on the thread whose capture_here() is this number allocates from a pool of the
-  /// capture.
+  /// From now on the thread whose capture_here() is this number allocates from the pool of this
+  /// number, which one graph more needs; captures of one pool come one after another.
   void begin_capture(std::uint64_t capture) {
     const std::lock_guard<std::mutex> guard(mutex_);
-    captures_[capture] = std::make_unique<Pool>(capture);
+    std::unique_ptr<Pool>& pool = captures_[capture];
+    if (pool == nullptr) pool = std::make_unique<Pool>(capture);
+    ++pool->graphs;
+    pool->earlier = pool->segments;
+    pool->kept_earlier = pool->kept.size();
   }
-  /// What the capture has reserved, in bytes.
+  /// What the pool has reserved, in bytes.
   std::int64_t reserved_by(std::uint64_t capture) const {
     const std::lock_guard<std::mutex> guard(mutex_);
     std::int64_t bytes = 0;
@@ -171,32 +176,35 @@ class Arena {
     }
     return bytes;
   }
-  /// The graph is gone; it was replayed in `stream`. Its memory is the arena's again, in the order
-  /// of that stream.
+  /// A graph is gone; it was replayed in `stream`. With the last one of its pool the memory is the
+  /// arena's again, in the order of that stream.
   void end_graph(std::uint64_t capture, Stream stream) {
     const std::lock_guard<std::mutex> guard(mutex_);
+    if (--captures_.at(capture)->graphs > 0) return;
     const std::unique_ptr<Pool> pool = std::move(captures_.at(capture));
     captures_.erase(capture);
-    pool->free.clear();
-    std::vector<Block*> loose;
-    for (Block* first : pool->segments) {
-      ordinary_.segments.insert(first);
-      for (Block* b = first; b != nullptr; b = b->behind) {
-        const Stream before = std::exchange(b->stream, stream);
-        b->pool = &ordinary_;
-        std::erase(b->users, stream);
-        add_user(b, before);
-        if (b->state == State::free) {
-          b->state = State::waiting;
-          loose.push_back(b);
+    const std::set<Block*> segments = pool->segments;
+    take_over(*pool, segments, pool->kept, stream);
+  }
+  /// The capture that began last came to nothing: what it has added to its pool is the arena's
+  /// again, so that those who have asked in vain can have it.
+  void abandon_capture(std::uint64_t capture, Stream stream) {
+    {
+      const std::lock_guard<std::mutex> guard(mutex_);
+      Pool& pool = *captures_.at(capture);
+      if (pool.graphs > 1) {
+        --pool.graphs;
+        std::set<Block*> added;
+        for (Block* first : pool.segments) {
+          if (pool.earlier.count(first) == 0) added.insert(first);
         }
+        const auto middle = pool.kept.begin() + static_cast<std::ptrdiff_t>(pool.kept_earlier);
+        const std::vector<Block*> kept(middle, pool.kept.end());
+        pool.kept.erase(middle, pool.kept.end());
+        return take_over(pool, added, kept, stream);
       }
     }
-    for (Block* b : pool->kept) {
-      add_user(b, stream);
-      loose.push_back(b);
-    }
-    for (Block* b : loose) retire(b);
+    end_graph(capture, stream);
   }
 
   /// "" or which property of the blocks does not hold. For tests.
@@ -252,8 +260,11 @@ class Arena {
     explicit Pool(std::uint64_t number) : capture(number) {}
     std::uint64_t capture;  ///< 0 for the ordinary pool
     std::map<Key, Block*> free;
-    std::set<Block*> segments;  ///< their first blocks
-    std::vector<Block*> kept;   ///< freed, and perhaps read by the graph or by another stream
+    std::set<Block*> segments;     ///< their first blocks
+    std::vector<Block*> kept;      ///< freed, and perhaps read by the graph or by another stream
+    int graphs = 0;                ///< that need it
+    std::set<Block*> earlier;      ///< segments, and
+    std::size_t kept_earlier = 0;  ///< kept blocks, of the captures before the last
   };
 
   static std::int64_t round_up(std::int64_t n, std::int64_t step) {
@@ -269,6 +280,32 @@ class Arena {
     if (captures_.empty()) return ordinary_;
     const auto found = captures_.find(driver_.capture_here());
     return found == captures_.end() ? ordinary_ : *found->second;
+  }
+  /// Some segments of a graph's pool, and what it kept, are the ordinary pool's from now on, in the
+  /// order of `stream`.
+  void take_over(Pool& pool, const std::set<Block*>& segments, const std::vector<Block*>& kept,
+                 Stream stream) {
+    std::vector<Block*> loose;
+    for (Block* first : segments) {
+      pool.segments.erase(first);
+      ordinary_.segments.insert(first);
+      for (Block* b = first; b != nullptr; b = b->behind) {
+        if (b->state == State::free) {
+          pool.free.erase(key(b));
+          b->state = State::waiting;
+          loose.push_back(b);
+        }
+        const Stream before = std::exchange(b->stream, stream);
+        b->pool = &ordinary_;
+        std::erase(b->users, stream);
+        add_user(b, before);
+      }
+    }
+    for (Block* b : kept) {
+      add_user(b, stream);
+      loose.push_back(b);
+    }
+    for (Block* b : loose) retire(b);
   }
   static void add_user(Block* block, Stream stream) {
     if (stream == block->stream) return;
@@ -434,13 +471,16 @@ class Arena {
       return tandem::concat(tenths / 10, ".", tenths % 10, large ? " GiB" : " MiB");
     };
     const bool captured = pool.capture != 0;
-    tandem::fail("cuda", "out of memory on ", device_, ": ", text(bytes),
-                 " were asked for, tensors hold ", text(allocated_), " of the ", text(reserved_),
-                 " that are reserved, the largest free block has ", text(largest_free(pool)),
-                 ", the device has ", text(driver_.free_bytes()), " left",
-                 captured ? "; while a graph is captured unused memory cannot be given back: call "
-                            "release_kept_memory() before"
-                          : "");
+    const std::string& inside = tandem::detail::module_path();
+    throw tandem::OutOfMemory(tandem::concat(
+        "[cuda] out of memory on ", device_, ": ", text(bytes), " were asked for, tensors hold ",
+        text(allocated_), " of the ", text(reserved_),
+        " that are reserved, the largest free block has ", text(largest_free(pool)),
+        ", the device has ", text(driver_.free_bytes()), " left",
+        captured ? "; while a graph is captured unused memory cannot be given back: call "
+                   "release_kept_memory() before"
+                 : "",
+        inside.empty() ? "" : tandem::concat(" (in module ", inside, ")")));
   }
 
   MemoryDriver& driver_;

@@ -17,7 +17,7 @@ using tandem::cuda::DeviceScope;
 struct Captured {
   int device;
   cudaStream_t stream;
-  std::uint64_t number;
+  std::uint64_t number;  // of its pool
   cudaGraphExec_t exec = nullptr;
 };
 
@@ -40,15 +40,19 @@ bool& uses_pool() {
   return uses;
 }
 
-void* begin_capture(int device, void* stream) {
+void* begin_capture(int device, void* stream, void* beside) {
   static std::atomic<std::uint64_t> last = 0;
   TANDEM_CHECK(capture_here() == 0, "graph", "this thread captures a graph already");
   TANDEM_CHECK(!is_capturing(device, stream), "graph",
                "the queue is captured already, by another thread");
+  const auto* const other = static_cast<const Captured*>(beside);
+  TANDEM_CHECK(other == nullptr || (other->device == device && other->stream == stream), "graph",
+               "memory is shared with a graph of another queue, whose replays may come meanwhile");
   const Queue queue{tandem::Device::cuda(device), stream};
   (void)blas_handle(queue);  // is made by waiting calls
   const DeviceScope scope(device);
-  auto* const graph = new Captured{device, static_cast<cudaStream_t>(stream), ++last};
+  auto* const graph = new Captured{device, static_cast<cudaStream_t>(stream),
+                                   other != nullptr ? other->number : ++last};
   const cudaError_t status =
       cudaStreamBeginCapture(graph->stream, cudaStreamCaptureModeThreadLocal);
   if (status != cudaSuccess) {
@@ -67,6 +71,11 @@ void destroy_graph(void* handle) {
   arena(graph->device).end_graph(graph->number, graph->stream);
   delete graph;
 }
+/// One that has come to nothing.
+void forget_graph(Captured* graph) {
+  arena(graph->device).abandon_capture(graph->number, graph->stream);
+  delete graph;
+}
 
 void abandon_capture(void* handle) {
   auto* const graph = static_cast<Captured*>(handle);
@@ -77,7 +86,7 @@ void abandon_capture(void* handle) {
   (void)cudaGetLastError();
   this_thread() = 0;
   --running;
-  destroy_graph(graph);
+  forget_graph(graph);
 }
 
 void end_capture(void* handle) {
@@ -90,11 +99,12 @@ void end_capture(void* handle) {
   this_thread() = 0;
   --running;
   if (status == cudaSuccess) return;
-  const std::string why = cudaGetErrorString(status);
+  const std::string why =
+      tandem::concat("the work could not be captured: ", cudaGetErrorString(status));
   (void)cudaGetLastError();
-  graph->exec = nullptr;
-  destroy_graph(graph);
-  tandem::fail("graph", "the work could not be captured: ", why);
+  forget_graph(graph);
+  if (status == cudaErrorMemoryAllocation) throw tandem::OutOfMemory("[graph] " + why);
+  tandem::fail("graph", why);
 }
 
 void launch_graph(void* handle) {

@@ -85,7 +85,8 @@ __device__ T apply(const F& f, const T (&x)[N]) {
   }
 }
 
-/// "map" and the formula, as errors and profilers have it: "map Gelu", "map ScalarRight<Add, float>".
+/// "map" and the formula, as errors and profilers have it: "map Gelu", "map ScalarRight<Add,
+/// float>".
 template <class F>
 const char* map_name() {
   static const std::string name = [](std::string_view whole) {

@@ -137,6 +137,7 @@ Memory& memory(int device) {
   };
   table.deallocate = [](int device, void* block, std::int64_t) { arena(device).deallocate(block); };
   table.memory_stats = [](int device) { return arena(device).stats(); };
+  table.free_memory = [](int device) { return memory(device).driver.free_bytes(); };
   table.reset_peak_memory = [](int device) { arena(device).reset_peak_memory(); };
   table.release_kept_memory = [](int device) { arena(device).release_kept_memory(); };
   table.record_use = [](int device, const void* pointer, void* stream) {

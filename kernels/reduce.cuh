@@ -200,8 +200,8 @@ void with_plan(const RowPlan& plan, const F& f) {
 }
 
 /// parts[slice, m, j] = Σ over the rows r of a slice of f(r, j)[m]. Block (32, 8): 32 columns;
-/// eight rows at a time. f computes elements one by one, from arrays in any layout: a warp's loads are
-/// of neighbouring columns, but not of 16 bytes.
+/// eight rows at a time. f computes elements one by one, from arrays in any layout: a warp's loads
+/// are of neighbouring columns, but not of 16 bytes.
 template <class T, int M, class F>
 __global__ void columns_kernel(F f, T* parts, std::int64_t rows, std::int64_t n,
                                std::int64_t slice_rows) {

@@ -37,8 +37,8 @@ __device__ auto packs_of(T* array) {
   using U = Pack<std::remove_const_t<T>, W>;
   return reinterpret_cast<std::conditional_t<std::is_const_v<T>, const U*, U*>>(array);
 }
-/// The elements [begin, end) of a chunk by the threads of a block: f.operator()<W>(i) for the packs i
-/// of 16 bytes, where all arrays begin at a multiple of that (chunks then do, too), and
+/// The elements [begin, end) of a chunk by the threads of a block: f.operator()<W>(i) for the packs
+/// i of 16 bytes, where all arrays begin at a multiple of that (chunks then do, too), and
 /// f.operator()<1>(i) for the elements that are left.
 template <class T, class F, class... P>
 __device__ void each_pack(std::int64_t begin, std::int64_t end, const F& f, const P*... arrays) {

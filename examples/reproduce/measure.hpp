@@ -180,17 +180,34 @@ inline void keep_best(Measurement& best, const Measurement& now, std::int64_t st
   }
 }
 
-/// Makes the steps that are left. `tick(phase, report)` after every step, `closed(round)` when the
-/// warm-up (round 0) or a round is over.
+/// Makes the steps that are left. `tick(step, phase, report)` for every step, counted from 1: on a
+/// GPU when the next one is under way, but at once where `step` is a multiple of `every` (0: none).
+/// `closed(round)` when the warm-up (round 0) or a round is over.
 template <class Tick, class Closed>
 void finish_training(Trainer<float>& trainer, const VideoSource& train,
-                     const std::vector<std::int64_t>& lengths, Tick&& tick, Closed&& closed) {
+                     const std::vector<std::int64_t>& lengths, std::int64_t every, Tick&& tick,
+                     Closed&& closed) {
   const TrainingSampler sampler = trainer.sampler(lengths, train.truth());
+  if (!trainer.finished()) {
+    if (const std::string note = trainer.keep_rows(train, lengths); !note.empty())
+      warn("reproduce", note);
+  }
+  std::optional<std::pair<Phase, PendingReport<float>>> started;  // of the step before the next
+  const auto take = [&](std::int64_t step) {
+    if (!started) return;
+    auto [phase, report] = *std::exchange(started, std::nullopt);
+    tick(step, phase, report.get());
+  };
   while (!trainer.finished()) {
     const Phase phase = trainer.current_phase();
     if (trainer.needs_calibration()) trainer.calibrate(train);
-    tick(phase, trainer.step(make_batch<float>(train, sampler.crops(trainer.steps()))));
-    if (trainer.finished() || trainer.current_phase().round != phase.round) closed(phase.round);
+    const PendingReport<float> now = trainer.start_step(train, sampler.crops(trainer.steps()));
+    const std::int64_t step = trainer.steps();
+    take(step - 1);
+    started.emplace(phase, now);
+    const bool over = trainer.finished() || trainer.current_phase().round != phase.round;
+    if (trainer.device().is_cpu() || over || (every > 0 && step % every == 0)) take(step);
+    if (over) closed(phase.round);
   }
 }
 

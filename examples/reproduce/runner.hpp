@@ -72,9 +72,10 @@ class Run {
     out.round = round;
     return out;
   }
+  /// finish_training().
   template <class Tick, class Closed>
-  void finish(Tick&& tick, Closed&& closed) {
-    finish_training(trainer_, train_, data_.train_lengths, tick, closed);
+  void finish(Tick&& tick, Closed&& closed, std::int64_t every = 0) {
+    finish_training(trainer_, train_, data_.train_lengths, every, tick, closed);
   }
 
  private:
@@ -195,7 +196,7 @@ class Runner {
     const Cell cell{.options = o};
     double judging = 0;
     const Clock::time_point begin = Clock::now();
-    run.finish([this](const Phase&, const StepReport&) { stop_.check(); },
+    run.finish([this](std::int64_t, const Phase&, const StepReport&) { stop_.check(); },
                [&](std::int64_t round) {
                  const Clock::time_point before = Clock::now();
                  (void)run.measure(cell, round, true, [this] { stop_.check(); });
@@ -245,7 +246,7 @@ class Runner {
     o.train.schedule.total = total;
     Run run(o);
     run.finish(
-        [&](const Phase&, const StepReport& report) {
+        [&](std::int64_t, const Phase&, const StepReport& report) {
           stop_.check();
           advance(1, note(cell, concat("warm-up, loss ", cli::fixed(report.total, 3))));
         },
@@ -316,7 +317,7 @@ class Runner {
                         shared == first.options.train.warm_up_steps;
       if (warm) close(0);
       run.finish(
-          [&](const Phase& phase, const StepReport& report) {
+          [&](std::int64_t, const Phase& phase, const StepReport& report) {
             stop_.check();
             advance(1, note(first, concat(phase.name(), " of round ", phase.round, ", loss ",
                                           cli::fixed(report.total, 3))));
@@ -348,12 +349,12 @@ class Runner {
     };
     if (run.trainer().finished()) judge();  // nothing to train: the only step is none
     run.finish(
-        [&](const Phase&, const StepReport& report) {
+        [&](std::int64_t step, const Phase&, const StepReport& report) {
           stop_.check();
           advance(1, note(cell, concat("loss ", cli::fixed(report.total, 3))));
-          if (run.trainer().steps() % job.best_every() == 0 || run.trainer().finished()) judge();
+          if (step % job.best_every() == 0 || step == run.trainer().total_steps()) judge();
         },
-        [](std::int64_t) {});
+        [](std::int64_t) {}, job.best_every());
     store_.write(cell, {best}, seconds());
   }
   /// A training of Boosting-WTAL, judged at its end in every way that is asked for, or on the way.

@@ -31,8 +31,8 @@ auto attention(const AttentionOptions& options) {
 /// How far results and gradients, all < 8 here, may be from exact ones, in units of `eps`, for
 /// heads of d columns, at most n positions, and normal inputs. A score s·Σ q·k has partial sums
 /// below 5·√c after c products, so d roundings, which are independent of each other, leave 4·√d; a
-/// weight is off by twice that (its own score and L), two functions and ten more, a sum of n such terms, and the d
-/// columns of dO·Vᵀ, by √n and another 4·√d.
+/// weight is off by twice that (its own score and L), two functions and ten more, a sum of n such
+/// terms, and the d columns of dO·Vᵀ, by √n and another 4·√d.
 double bound(std::int64_t d, std::int64_t n, double eps = devices::float_eps) {
   return 8 *
          (12 * std::sqrt(static_cast<double>(d)) + 10 + 2 * devices::function_error +

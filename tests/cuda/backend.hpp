@@ -10,6 +10,8 @@ extern const char* const name;
 /// places are found in 64 bits, in order 2 grids are small, so that kernels stride.
 extern const int orders;
 void set_order(int order);
+/// Lets Device::cuda() have about so many bytes left; −1: all of them again.
+void leave_memory(std::int64_t bytes);
 /// Graphs of the runtime that are not destroyed; 0 where nobody counts them.
 int live_graphs();
 

@@ -51,8 +51,8 @@ TEST_CASE(
           const auto exact = run<double>(Device::cpu(), n, reduction, weights, masked);
           devices::each([&](Device device) {
             const auto got = run<float>(device, n, reduction, weights, masked);
-            // Losses below 10, two functions and ten roundings each; a sum adds those of a thread, of the threads and
-            // of the parts.
+            // Losses below 10, two functions and ten roundings each; a sum adds those of a thread,
+            // of the threads and of the parts.
             const double terms =
                 reduction == Reduction::none ? 1 : static_cast<double>(n) / 256 + 300;
             const double largest = reduction == Reduction::sum ? static_cast<double>(n) : 1;

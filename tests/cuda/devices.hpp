@@ -133,9 +133,10 @@ inline Tensor<double> normal(const tandem::Shape& shape, std::uint64_t seed) {
 inline constexpr double float_eps = 0x1p-24;
 
 /// How far exp, log, log1p, erf, tanh, sin, cos may be from their exact values, relative, in
-/// roundings of their type: the larger of what cpu/vmath.hpp promises, an ulp, and of what CUDA does,
-/// two ulps from the correctly rounded result.
-///                  [CUDA C++ Programming Guide, Mathematical Functions, tables of maximum ulp errors]
+/// roundings of their type: the larger of what cpu/vmath.hpp promises, an ulp, and of what CUDA
+/// does, two ulps from the correctly rounded result.
+/// [CUDA C++ Programming Guide, Mathematical Functions, tables of maximum ulp errors]
+///
 inline constexpr double function_error = 5;
 
 }  // namespace devices

@@ -20,6 +20,7 @@ void set_order(int order) {
   tandem::cuda::grid_cap() = order == 2 ? 3 : 65535;
   tandem::cuda::narrow_below() = order == 1 ? 0 : std::int64_t{1} << 31;
 }
+void leave_memory(std::int64_t bytes) { simt::leave_memory(bytes); }
 int live_graphs() { return simt::live_graphs(); }
 
 }  // namespace backend

@@ -263,6 +263,43 @@ TEST_CASE("memory of a graph is reserved as long as it lives") {
   CHECK(memory_stats(gpu).reserved() <= reserved);
 }
 
+TEST_CASE("graphs beside each other share memory, and each gives what it gives alone") {
+  const Device gpu = Device::cuda();
+  const Queue queue = current_queue(gpu);
+  const Tensor<float> x = full<float>({3, 100}, 2, gpu);
+  Tensor<float> y, z;
+  const auto first = [&] { y = (x + x) * x; };
+  const auto second = [&] { z = (x * x) + (x * x * x); };
+  Graph a = Graph::capture(queue, first);
+  const std::int64_t alone = a.bytes();
+  Graph b = Graph::capture(queue, second, &a);
+  CHECK(b.bytes() == a.bytes());
+  for (int i = 0; i < 3; ++i) {
+    a.replay();
+    CHECK(check::same(y, full<float>({3, 100}, 8)));
+    b.replay();
+    CHECK(check::same(z, full<float>({3, 100}, 12)));
+  }
+  // One more that comes to nothing leaves the others what they have.
+  CHECK_THROWS_AS((void)Graph::capture(
+                      queue,
+                      [&] {
+                        (void)full<float>({1 << 20}, 1, gpu);
+                        throw std::logic_error("f's own");
+                      },
+                      &b),
+                  std::logic_error);
+  CHECK(b.bytes() <= 3 * alone);
+  const Tensor<float> other = full<float>({1 << 20}, 5, gpu);
+  a = Graph();  // the memory is there as long as the other is
+  b.replay();
+  CHECK(check::same(z, full<float>({3, 100}, 12)));
+  CHECK(check::same(other, full<float>({1 << 20}, 5)));
+  CHECK(check::message([&] { (void)Graph::capture(new_queue(gpu), first, &b); }) ==
+        "[graph] memory is shared with a graph of another queue, whose replays may come meanwhile");
+  CHECK(!capturing(queue));
+}
+
 TEST_CASE("nothing is left of a graph that has gone, nor of one that came to nothing") {
   const Device gpu = Device::cuda();
   const Queue queue = current_queue(gpu);
@@ -322,6 +359,9 @@ TEST_CASE("what cannot be captured says so, and leaves everything as usable as b
   CHECK(refused([&] {
           (void)zeros<double>({std::int64_t{1} << 47}, gpu);
         }).find("call release_kept_memory() before") != std::string::npos);
+  CHECK_THROWS_AS(
+      (void)Graph::capture(queue, [&] { (void)zeros<double>({std::int64_t{1} << 47}, gpu); }),
+      OutOfMemory);
   CHECK_THROWS_AS((void)Graph::capture(queue, [&] { throw std::logic_error("f's own"); }),
                   std::logic_error);
   CHECK(!capturing(queue));

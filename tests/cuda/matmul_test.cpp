@@ -142,7 +142,8 @@ TEST_CASE("matmul of bfloat16: exact products, float sums, gradients, on every d
   const auto exact = run(Device::cpu(), double());
   devices::each([&](Device device) {
     const auto got = run(device, bfloat16());
-    // 33 terms below 25 in float; gradients are sums of 7 or 15 numbers below 5, rounded to bfloat16.
+    // 33 terms below 25 in float; gradients are sums of 7 or 15 numbers below 5, rounded to
+    // bfloat16.
     CHECK(check::distance(got[0], exact[0]) <= 33 * 33 * 25 * devices::float_eps);
     CHECK(check::distance(got[1], exact[1]) <= 7 * 5 * 0x1.1p-9);
     CHECK(check::distance(got[2], exact[2]) <= 15 * 5 * 0x1.1p-9);

@@ -19,7 +19,8 @@ TEST_CASE("softmax: float follows double on every device, every size") {
       const Tensor<double> x = devices::normal({rows, n}, 1);
       devices::each([&](Device device) {
         // The exponent's rounding (|x − max| < 10), the sum's n/32 + 10, two functions and four
-        // more, relative to probabilities of at most 1; the gradient multiplies by sums of |dy| < 5.
+        // more, relative to probabilities of at most 1; the gradient multiplies by sums of |dy| <
+        // 5.
         const double roundings =
             10 + static_cast<double>(n) / 32 + 14 + 2 * devices::function_error;
         devices::float_follows_double(device, softmax_of, {x},

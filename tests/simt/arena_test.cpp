@@ -315,6 +315,58 @@ TEST_CASE("two graphs: what one leaves and the other reads is kept for it") {
   CHECK(got.count(own) == 1);
 }
 
+TEST_CASE("graphs that share a pool: one after another uses its memory, the last gives it back") {
+  for (const bool keeps : {true, false}) {
+    CAPTURE(keeps);
+    FakeDriver driver(1000 * mib);
+    Arena arena(driver, "cuda:0", keeps);
+    const auto capture = [&](bool well, const std::vector<std::int64_t>& sizes) {
+      arena.begin_capture(7);
+      driver.capture = 7;
+      std::vector<void*> blocks;
+      for (const std::int64_t bytes : sizes) blocks.push_back(arena.allocate(bytes, stream(1)));
+      for (void* const block : blocks) arena.deallocate(block);
+      driver.capture = 0;
+      if (!well) arena.abandon_capture(7, stream(1));
+      CHECK(arena.problem() == "");
+      return blocks;
+    };
+    const std::vector<void*> first = capture(true, {20 * mib, 30 * mib});
+    const std::int64_t one = arena.reserved_by(7);
+    const std::vector<void*> second = capture(true, {30 * mib, 20 * mib});
+    CHECK((second[0] == first[1] && second[1] == first[0]) == keeps);
+    CHECK(arena.reserved_by(7) == (keeps ? one : 2 * one));
+    // One that comes to nothing: what it has added goes, what the others need stays.
+    const std::int64_t before = arena.reserved_by(7), held = driver.held;
+    void* const crossing = arena.allocate(5000, stream(2));
+    arena.begin_capture(7);
+    driver.capture = 7;
+    void* const more = arena.allocate(40 * mib, stream(1));
+    void* const again = arena.allocate(20 * mib, stream(1));
+    CHECK((again == first[0] || again == second[0]) == keeps);
+    arena.deallocate(again);
+    arena.deallocate(crossing);  // kept for this capture
+    driver.capture = 0;
+    arena.abandon_capture(7, stream(1));
+    CHECK(arena.problem() == "");
+    CHECK(arena.reserved_by(7) == before);
+    arena.deallocate(more);
+    arena.release_kept_memory();
+    CHECK(driver.held == held);
+    // The first two go; the third time there is a graph alone.
+    arena.end_graph(7, stream(1));
+    CHECK(arena.reserved_by(7) == before);
+    CHECK(arena.problem() == "");
+    arena.end_graph(7, stream(1));
+    arena.release_kept_memory();
+    CHECK(driver.held == 0);
+    (void)capture(false, {mib});
+    arena.release_kept_memory();
+    CHECK(driver.held == 0);
+    CHECK(arena.problem() == "");
+  }
+}
+
 TEST_CASE("without keeping, every request goes to the driver as it is") {
   FakeDriver driver(10 * mib);
   Arena arena(driver, "cuda:0", false);

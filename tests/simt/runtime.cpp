@@ -69,6 +69,12 @@ cudaError_t queue_work(cudaStream_t stream, const char* what, std::function<void
   return queue(stream, what, nullptr, std::move(work));
 }
 
+void leave_memory(std::int64_t bytes) {
+  static const std::size_t all = device_bytes();
+  const std::size_t used = Runtime::instance().current().used;
+  device_bytes() = bytes < 0 ? all : std::min(all, used + static_cast<std::size_t>(bytes));
+}
+
 std::size_t live_bytes() {
   std::size_t bytes = 0;
   for (const DeviceState& device : Runtime::instance().devices) {

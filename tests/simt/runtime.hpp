@@ -23,6 +23,9 @@ inline constexpr int device_count = 2;
 
 /// Queues `work` on a stream of the current device; it may read and write that device's memory.
 cudaError_t queue_work(cudaStream_t stream, const char* what, std::function<void()> work);
+/// From now on the current device has so many bytes left; −1: all that it had at first. What was
+/// freed serves requests of its own size again.
+void leave_memory(std::int64_t bytes);
 /// Device memory that is allocated now, in bytes.
 std::size_t live_bytes();
 /// Graphs, captured or ready to be launched, that are not destroyed.

@@ -52,9 +52,9 @@ namespace simt {
 
 inline constexpr std::size_t arena_bytes = std::size_t{256} << 20, red_zone = 256, alignment = 256;
 /// What a device has: less where SIMT_DEVICE_MIB in the environment says so, for tests of programs
-/// that run out of it.
-inline std::size_t device_bytes() {
-  static const std::size_t bytes = [] {
+/// that run out of it, or leave_memory().
+inline std::size_t& device_bytes() {
+  static std::size_t bytes = [] {
     const char* const given = std::getenv("SIMT_DEVICE_MIB");
     const std::size_t wanted =
         given == nullptr ? arena_bytes : std::strtoull(given, nullptr, 10) << 20;

@@ -12,7 +12,8 @@ namespace simt {
 class SharedMemory {
  public:
   ~SharedMemory();
-  /// `granted`: what cudaFuncSetAttribute has allowed the launch to ask for, 0 if it was not called.
+  /// `granted`: what cudaFuncSetAttribute has allowed the launch to ask for, 0 if it was not
+  /// called.
   void block_starts(std::size_t dynamic_bytes, std::size_t granted);
   /// "" or what was damaged: the bytes between the arrays must be as they were.
   std::string block_ends();

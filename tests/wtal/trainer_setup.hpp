@@ -63,10 +63,10 @@ inline TrainerOptions options() {
 }
 
 struct Data {
-  Data() : truth(simulate_annotations(tiny())) {
+  explicit Data(const SimulationOptions& o = tiny()) : truth(simulate_annotations(o)) {
     const Setup probe(options());
     const NoGrad no_grad;
-    const Simulator simulator(tiny(), probe.vlp.text_features());
+    const Simulator simulator(o, probe.vlp.text_features());
     train = std::make_unique<SimulatedSource>(truth, "train", simulator);
     for (std::size_t v = 0; v < train->size(); ++v) lengths.push_back(train->clip(v).size(0));
   }

@@ -35,7 +35,8 @@ struct ShapeAlone {
 template <FloatingElement T>
 class CapturedEncoder {
  public:
-  /// Each graph keeps memory of its own; batches of further sizes run as usual.
+  /// Each graph keeps memory of its own; batches of further sizes run as usual, until one of these
+  /// has not come for long.
   static constexpr std::size_t most_graphs =
       detail::CapturedForwards<T, detail::ShapeAlone>::most_graphs;
 

@@ -39,7 +39,8 @@ struct TextLayout {
 template <FloatingElement T>
 class CapturedTextEncoder {
  public:
-  /// Each graph keeps memory of its own; further layouts run as usual.
+  /// Each graph keeps memory of its own; further layouts run as usual, until one of these has not
+  /// come for long.
   static constexpr std::size_t most_graphs =
       detail::CapturedForwards<T, detail::TextLayout>::most_graphs;
 

@@ -28,6 +28,8 @@
 ///     OutsideGraphPool). Numbers of the host are recorded as they are. The optimizer keeps such
 ///     tensors, and must outlive the graph.
 /// The function allocates from a pool of the graph, which is reserved as long as the graph lives.
+/// Graphs of one queue, whose replays come one after another, may share a pool: all of them
+/// together then take what the largest needs, and what one leaves holds until another is replayed.
 /// What it frees of other memory (gradients of an earlier step, say) is kept as long, because the
 /// graph may read it: free it before.
 ///
@@ -56,15 +58,18 @@ class Graph {
     if (graph_ != nullptr) cuda_interface().destroy_graph(graph_);
   }
 
-  /// The work of f(), which is called once, with `queue` as the current one. What f throws ends the
-  /// capture. Errors: the queue is the CPU's or is captured already; f did what cannot be captured.
+  /// The work of f(), which is called once, with `queue` as the current one; `beside`, where given,
+  /// is a graph of the queue whose pool it shares. What f throws ends the capture. Errors: the
+  /// queue is the CPU's or is captured already; f did what cannot be captured; `beside` is of
+  /// another queue; OutOfMemory, after which all is as before.
   template <class F>
-  static Graph capture(const Queue& queue, F&& f) {
+  static Graph capture(const Queue& queue, F&& f, const Graph* beside = nullptr) {
     TANDEM_CHECK(queue.device.is_cuda(), "graph", "only a GPU has graphs, the queue is one of ",
                  queue.device);
     require_device("graph", queue.device);
     const DeviceInterface& table = cuda_interface();
-    void* const graph = table.begin_capture(queue.device.index(), queue.stream);
+    void* const graph = table.begin_capture(queue.device.index(), queue.stream,
+                                            beside != nullptr ? beside->graph_ : nullptr);
     try {
       const QueueScope scope(queue);
       std::forward<F>(f)();
@@ -76,7 +81,7 @@ class Graph {
     return Graph(queue, graph);
   }
 
-  /// Puts the work into the queue once more.
+  /// Puts the work into queue() once more, whatever the current queue is.
   void replay() const {
     TANDEM_CHECK(graph_ != nullptr, "graph", "replay of a graph that was not captured");
     cuda_interface().launch_graph(graph_);
@@ -85,7 +90,7 @@ class Graph {
   bool captured() const { return graph_ != nullptr; }
   /// The queue that it replays into.
   const Queue& queue() const { return queue_; }
-  /// What its pool has reserved, in bytes.
+  /// What its pool has reserved, in bytes, for all graphs that share it.
   std::int64_t bytes() const {
     return graph_ != nullptr ? cuda_interface().graph_bytes(graph_) : 0;
   }

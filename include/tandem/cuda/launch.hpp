@@ -88,8 +88,8 @@ inline bool sync_after_launch() {
 }
 
 /// Lets `kernel` have so many shared bytes from its launches on `device`. Without that CUDA grants
-/// 48 KiB, of which the arrays that the kernel declares are a part: a launch may fail with less. What
-/// was granted only grows, so that one thread's launch does not take from another's.
+/// 48 KiB, of which the arrays that the kernel declares are a part: a launch may fail with less.
+/// What was granted only grows, so that one thread's launch does not take from another's.
 template <class... Parameters>
 cudaError_t grant_shared_bytes(void (*kernel)(Parameters...), int device, std::size_t bytes) {
   static std::mutex mutex;

@@ -12,8 +12,8 @@
 ///
 /// Memory is taken from the GPU in large pieces, which are kept; TANDEM_CUDA_POOL=0 in the
 /// environment asks the GPU for each tensor instead, for tools that watch the memory. When there is
-/// none left, the error says how much was asked for, how much is held, the largest free block, and
-/// what the GPU has left.
+/// none left, the error, OutOfMemory, says how much was asked for, how much is held, the largest
+/// free block, and what the GPU has left.
 
 #include "tandem/cuda/queue.hpp"
 #include "tandem/tensor/tensor.hpp"
@@ -25,6 +25,12 @@ inline MemoryStats memory_stats(Device device) {
   if (device.is_cpu()) return memory_stats();
   require_device("memory_stats", device);
   return cuda_interface().memory_stats(device.index());
+}
+/// What a GPU has left, in bytes, beside what tandem keeps for reuse. Errors: the device is no GPU.
+inline std::int64_t free_memory(Device device) {
+  TANDEM_CHECK(device.is_cuda(), "free_memory", "is asked of a GPU, not of ", device);
+  require_device("free_memory", device);
+  return cuda_interface().free_memory(device.index());
 }
 /// Starts a new measurement of the peak.
 inline void reset_peak_memory(Device device) {

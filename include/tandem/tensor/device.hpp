@@ -99,13 +99,14 @@ struct DeviceInterface {
   void (*synchronize_event)(void* event) = nullptr;
   /// cuda/memory.hpp.
   MemoryStats (*memory_stats)(int device) = nullptr;
+  std::int64_t (*free_memory)(int device) = nullptr;
   void (*reset_peak_memory)(int device) = nullptr;
   void (*release_kept_memory)(int device) = nullptr;
   void (*record_use)(int device, const void* pointer, void* stream) = nullptr;
   /// cuda/graph.hpp. A capture ends well, or with an error, or is abandoned; only in the first case
-  /// the graph lives on.
+  /// the graph lives on. `beside`: null, or a graph of the stream whose pool it shares.
   bool (*is_capturing)(int device, void* stream) = nullptr;
-  void* (*begin_capture)(int device, void* stream) = nullptr;
+  void* (*begin_capture)(int device, void* stream, void* beside) = nullptr;
   void (*end_capture)(void* graph) = nullptr;
   void (*abandon_capture)(void* graph) = nullptr;
   /// Sets whether this thread allocates from the pool of the graph that it captures, and gives back

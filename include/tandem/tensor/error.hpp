@@ -22,6 +22,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The one that says that a GPU has no memory left: what asked for it may do with less.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 namespace detail {
 
 /// The path of the module being run on this thread ("blocks.0.attn"); nn::ModuleScope maintains it.

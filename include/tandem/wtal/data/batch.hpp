@@ -111,19 +111,36 @@ struct Batch {
   }
 };
 
+/// The rows of the longest crop.
+inline std::int64_t longest_crop(const std::vector<Crop>& crops) {
+  std::int64_t longest = 0;
+  for (const Crop& crop : crops) longest = crop.rows > longest ? crop.rows : longest;
+  return longest;
+}
+
+/// The labels of the videos that crops are of, (B, C) in {0, 1}.
+template <FloatingElement T>
+Tensor<T> crop_labels(const VideoSource& source, const std::vector<Crop>& crops) {
+  const auto classes = static_cast<std::int64_t>(source.classes());
+  Tensor<T> out = zeros<T>({static_cast<std::int64_t>(crops.size()), classes});
+  T* row = out.mutable_data();
+  for (const Crop& crop : crops) {
+    for (const int c : source.truth().videos[crop.video].labels) row[c] = T(1);
+    row += classes;
+  }
+  return out;
+}
+
 /// Puts crops side by side, padded to the longest.
 template <FloatingElement T>
 Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
   TANDEM_CHECK(!crops.empty(), "make_batch", "a batch needs at least one video");
-  std::int64_t longest = 0;
-  for (const Crop& crop : crops) longest = crop.rows > longest ? crop.rows : longest;
-  const auto videos = static_cast<std::int64_t>(crops.size()),
-             classes = static_cast<std::int64_t>(source.classes());
+  const auto videos = static_cast<std::int64_t>(crops.size());
+  const std::int64_t longest = longest_crop(crops);
   Batch<T> batch;
   batch.crops = crops;
-  batch.labels = zeros<T>({videos, classes});
+  batch.labels = crop_labels<T>(source, crops);
   batch.valid = zeros<bool>({videos, longest});
-  T* labels = batch.labels.mutable_data();
   for (std::int64_t b = 0; b < videos; ++b) {
     const Crop& crop = crops[static_cast<std::size_t>(b)];
     const VideoTruth& truth = source.truth().videos[crop.video];
@@ -155,7 +172,6 @@ Batch<T> make_batch(const VideoSource& source, const std::vector<Crop>& crops) {
     };
     place(batch.i3d, source.i3d(crop.video), "I3D features");
     place(batch.clip, source.clip(crop.video), "CLIP features");
-    for (int c : truth.labels) labels[b * classes + c] = T(1);
     batch.valid.select(0, b).slice(0, 0, crop.rows).fill_(true);
   }
   return batch;

@@ -12,12 +12,13 @@
 #include "tandem/ops/mean.hpp"
 #include "tandem/optim/adam.hpp"
 #include "tandem/optim/clip_grad.hpp"
-#include "tandem/wtal/data/batch.hpp"
+#include "tandem/wtal/data/device_rows.hpp"
 #include "tandem/wtal/model/branches.hpp"
 #include "tandem/wtal/train/background_class.hpp"
 #include "tandem/wtal/train/captured_steps.hpp"
 #include "tandem/wtal/train/label_memory.hpp"
 #include "tandem/wtal/train/oracle_labels.hpp"
+#include "tandem/wtal/train/self_teacher.hpp"
 #include "tandem/wtal/train/step_report.hpp"
 #include "tandem/wtal/train/trainer_options.hpp"
 #include "tandem/wtal/train/training_sampler.hpp"
@@ -99,89 +100,36 @@ class Trainer {
   ///     before = now;
   ///   }
   PendingReport<T> start_step(const Batch<T>& batch) {
-    const Phase& phase = current_phase();
-    if (step_ == phase.begin) {
-      memory_.clear();  // the teacher has learned since, or is another
-      device_memory_.clear();
-      if (phase.kind != Phase::Kind::warm_up)  // which does not come again
-        captured_.forget(static_cast<int>(Phase::Kind::warm_up));
-      if (phase.kind == Phase::Kind::self && !teacher_.empty()) {
-        const NoGrad no_grad;  // in place: graphs have it by address
-        const std::vector<nn::Named<T>> now = cbp_->branch.state_dict();
-        for (std::size_t i = 0; i < now.size(); ++i)
-          teacher_[i].tensor.copy_elements(now[i].tensor);
-      } else {
-        teacher_ = phase.kind == Phase::Kind::self ? copies(cbp_->branch.state_dict())
-                                                   : std::vector<nn::Named<T>>();
-      }
+    return start({.batch = batch, .frames = batch.valid.size(1)});
+  }
+  /// The same on these crops of `source`, to the same bits. After keep_rows() of it two numbers a
+  /// crop and the labels go to the GPU; else all rows do, and what the ring of uploads does not hold
+  /// is waited for (docs/cuda.md).
+  PendingReport<T> start_step(const VideoSource& source, const std::vector<Crop>& crops) {
+    if (!rows_.serves(source, crops, device())) return start_step(make_batch<T>(source, crops));
+    StepInputs<T> inputs{.batch = {}, .crops = rows_.places(crops), .frames = longest_crop(crops)};
+    inputs.batch.labels = crop_labels<T>(source, crops);
+    inputs.batch.crops = crops;
+    return start(std::move(inputs));
+  }
+  /// Keeps the rows of all videos of `source`, which are `lengths` long, on the GPU that takes the
+  /// steps, where they fit: start_step(source, …) then uploads none. The source must outlive the
+  /// trainer, and its rows stay as they are. Returns "" or, in a sentence, why steps upload their
+  /// rows. On the CPU nothing is done.
+  std::string keep_rows(const VideoSource& source, const std::vector<std::int64_t>& lengths) {
+    Kinds read;
+    for (const Phase& phase : phases_) {
+      const Kinds more = reads(phase.kind, options_.pseudo.rule != PseudoLabelRule::oracle);
+      read = {.i3d = read.i3d || more.i3d, .clip = read.clip || more.clip};
     }
-    const Rates rates = learning_rates(step_);
-    if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(rates.cbp);
-    if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(rates.vlp);
-    if (const rivals::Recipe* own = own_recipe(); own != nullptr && cbp_->adam) {
-      const bool alone = phase.kind == Phase::Kind::warm_up;
-      cbp_->adam->set_weight_decay(alone ? own->weight_decay : options_.weight_decay);
+    return rows_.keep(source, lengths, device(), read);
+  }
+  /// Where the steps are taken.
+  Device device() const {
+    for (const auto* student : {&cbp_, &vlp_}) {
+      if (*student && (*student)->adam) return (*student)->adam->parameters()[0].device();
     }
-    Generator noise =
-        Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
-    Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
-    Student& teacher = phase.kind == Phase::Kind::f ? *vlp_ : *cbp_;
-    const auto make = [&](const StepInputs<T>& inputs) {
-      return phase.kind == Phase::Kind::warm_up ? warm_up_step(inputs.batch)
-             : phase.kind == Phase::Kind::b     ? b_step(inputs)
-             : phase.kind == Phase::Kind::f     ? f_step(inputs)
-                                                : self_step(inputs);
-    };
-    const Device device = student.adam->parameters()[0].device();
-    PendingReport<T> report;
-    if (device.is_cpu()) {
-      const nn::RandomScope random(noise);
-      report = PendingReport<T>(make(inputs_of(batch, phase.kind)).report());
-    } else {
-      // The methods with a training of their own count frames on the host: their steps are not graphs.
-      const bool counts = cbp_ && cbp_->branch.recipe() != nullptr;
-      const std::int64_t frames = batch.valid.size(1);
-      StepInputs<T> padded = inputs_of(
-          batch.padded_to(counts ? frames : CapturedSteps<T>::padded_frames(frames, options_.crop)),
-          phase.kind);
-      std::vector<Tensor<T>> weights = student.branch.parameters();
-      student.branch.refresh(false);
-      DeviceLabelMemory::Plan labels;
-      if (phase.kind != Phase::Kind::warm_up && !padded.h.defined() && !batch.crops.empty()) {
-        labels =
-            device_memory_.plan(batch.crops, std::max(options_.crop, padded.batch.valid.size(1)),
-                                batch.labels.size(1), device);
-        padded.places = labels.places;
-        padded.recalls = labels.recalls;
-      }
-      if (&teacher != &student && !padded.h.defined()) {
-        const std::vector<Tensor<T>> more = teacher.branch.parameters();
-        TANDEM_CHECK(more.empty() || more[0].device() == device, "trainer", "the branch that ",
-                     phase.name(), " steps train is on ", device, ", the one that teaches on ",
-                     more[0].device());
-        weights.insert(weights.end(), more.begin(), more.end());
-        teacher.branch.refresh(true);
-      }
-      Tensor<std::uint8_t> numbers;
-      if (options_.graphs && !autograd::anomaly_mode() && !counts) {
-        std::vector<const void*> addresses{device_memory_.address()};
-        for (const Tensor<T>& p : weights) addresses.push_back(p.device_data());
-        for (const nn::Named<T>& named : teacher_)  // of self-training
-          addresses.push_back(named.tensor.device_data());
-        numbers = captured_.step(
-            static_cast<int>(phase.kind), padded, device, addresses, *student.adam, noise,
-            [&](const StepInputs<T>& inputs) { return make(inputs).packed(); });
-      } else {
-        const nn::RandomScope random(noise);
-        numbers = make(padded.to(device)).packed();
-      }
-      if (labels.places.defined()) device_memory_.know(labels);
-      const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
-      copy->start(numbers);
-      report = PendingReport<T>(copy, step_, student.adam->learning_rate());
-    }
-    ++step_;
-    return report;
+    return Device::cpu();
   }
   /// How many kinds and shapes of steps are captured.
   std::int64_t graphs() const { return captured_.size(); }
@@ -284,7 +232,11 @@ class Trainer {
     const std::vector<nn::Named<T>> own = state();
     shares_ = before;
     teacher_ = teacher_before;
-    std::vector<nn::Named<T>> teacher = teacher_of(saved, steps);
+    std::vector<nn::Named<T>> teacher;
+    for (const Phase& phase : phases_) {
+      if (phase.kind == Phase::Kind::self && steps > phase.begin && steps < phase.end)
+        teacher = saved_teacher(cbp_->branch, saved, teacher_prefix);
+    }
     // Each parameter's steps are saved; earlier versions had one count per optimizer
     bool counted = true;
     std::vector<const Tensor<T>*> sources;
@@ -342,6 +294,118 @@ class Trainer {
     return cbp_ && options_.own_warm_up ? cbp_->branch.recipe() : nullptr;
   }
 
+  /// A step on what the host has of a batch: its rows, or the places of its crops among those that
+  /// are on the GPU.
+  PendingReport<T> start(StepInputs<T> inputs) {
+    const Phase& phase = current_phase();
+    if (step_ == phase.begin) {
+      memory_.clear();  // the teacher has learned since, or is another
+      device_memory_.clear();
+      if (phase.kind != Phase::Kind::warm_up)  // which does not come again
+        captured_.forget(static_cast<int>(Phase::Kind::warm_up));
+      if (phase.kind == Phase::Kind::self && !teacher_.empty()) {
+        const NoGrad no_grad;  // in place: graphs have it by address
+        const std::vector<nn::Named<T>> now = cbp_->branch.state_dict();
+        for (std::size_t i = 0; i < now.size(); ++i)
+          teacher_[i].tensor.copy_elements(now[i].tensor);
+      } else {
+        teacher_ = phase.kind == Phase::Kind::self ? state_copy(cbp_->branch)
+                                                   : std::vector<nn::Named<T>>();
+      }
+    }
+    const Rates rates = learning_rates(step_);
+    if (cbp_ && cbp_->adam) cbp_->adam->set_learning_rate(rates.cbp);
+    if (vlp_ && vlp_->adam) vlp_->adam->set_learning_rate(rates.vlp);
+    if (const rivals::Recipe* own = own_recipe(); own != nullptr && cbp_->adam) {
+      const bool alone = phase.kind == Phase::Kind::warm_up;
+      cbp_->adam->set_weight_decay(alone ? own->weight_decay : options_.weight_decay);
+    }
+    Generator noise =
+        Generator(options_.seed).split(dropout_stream).split(static_cast<std::uint64_t>(step_));
+    const Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
+    const Device device = student.adam->parameters()[0].device();
+    PendingReport<T> report;
+    if (device.is_cpu()) {
+      add_labels(inputs, phase.kind);
+      const nn::RandomScope random(noise);
+      report = PendingReport<T>(make(phase.kind, inputs).report());
+    } else {
+      const Tensor<std::uint8_t> numbers = start_on_gpu(phase, std::move(inputs), noise);
+      const std::shared_ptr<HostCopy<std::uint8_t>> copy = spare_copy();
+      copy->start(numbers);
+      report = PendingReport<T>(copy, step_, student.adam->learning_rate());
+    }
+    ++step_;
+    return report;
+  }
+  /// Puts the step into the queue; its numbers there.
+  Tensor<std::uint8_t> start_on_gpu(const Phase& phase, StepInputs<T> inputs,
+                                    const Generator& noise) {
+    Student& student = phase.kind == Phase::Kind::b ? *vlp_ : *cbp_;
+    Student& teacher = phase.kind == Phase::Kind::f ? *vlp_ : *cbp_;
+    const Device device = student.adam->parameters()[0].device();
+    // The methods with a training of their own count frames on the host: their steps are not graphs.
+    const bool counts = cbp_ && cbp_->branch.recipe() != nullptr;
+    if (!counts) inputs.frames = CapturedSteps<T>::padded_frames(inputs.frames, options_.crop);
+    if (!inputs.crops.defined()) inputs.batch = inputs.batch.padded_to(inputs.frames);
+    add_labels(inputs, phase.kind);
+    std::vector<Tensor<T>> weights = student.branch.parameters();
+    student.branch.refresh(false);
+    DeviceLabelMemory::Plan labels;
+    if (phase.kind != Phase::Kind::warm_up && !inputs.h.defined() && !inputs.batch.crops.empty()) {
+      labels = device_memory_.plan(inputs.batch.crops, std::max(options_.crop, inputs.frames),
+                                   inputs.batch.labels.size(1), device);
+      inputs.places = labels.places;
+      inputs.recalls = labels.recalls;
+    }
+    if (&teacher != &student && !inputs.h.defined()) {
+      const std::vector<Tensor<T>> more = teacher.branch.parameters();
+      TANDEM_CHECK(more.empty() || more[0].device() == device, "trainer", "the branch that ",
+                   phase.name(), " steps train is on ", device, ", the one that teaches on ",
+                   more[0].device());
+      weights.insert(weights.end(), more.begin(), more.end());
+      teacher.branch.refresh(true);
+    }
+    const Kinds read = reads(phase.kind, !inputs.h.defined() && !inputs.recalls);
+    if (!read.i3d) inputs.batch.i3d = {};
+    if (!read.clip) inputs.batch.clip = {};
+    const auto body = [&](const StepInputs<T>& there) {
+      if (!there.crops.defined()) return make(phase.kind, there).packed();
+      StepInputs<T> gathered = there;
+      gathered.batch = rows_.gather(there.crops, there.frames, read);
+      gathered.batch.labels = there.batch.labels;
+      gathered.batch.crops = there.batch.crops;
+      return make(phase.kind, gathered).packed();
+    };
+    Tensor<std::uint8_t> numbers;
+    if (options_.graphs && !autograd::anomaly_mode() && !counts) {
+      std::vector<const void*> addresses = rows_.addresses();
+      addresses.push_back(device_memory_.address());
+      for (const Tensor<T>& p : weights) addresses.push_back(p.device_data());
+      for (const nn::Named<T>& named : teacher_)  // of self-training
+        addresses.push_back(named.tensor.device_data());
+      numbers = captured_.step(static_cast<int>(phase.kind), inputs, device, addresses,
+                               *student.adam, noise, body);
+    } else {
+      Generator drawn = noise;
+      const nn::RandomScope random(drawn);
+      numbers = body(inputs.to(device));
+    }
+    if (labels.places.defined()) device_memory_.know(labels);
+    return numbers;
+  }
+  /// The rows that a step reads: its student's, and its teacher's where that is asked.
+  static Kinds reads(Phase::Kind kind, bool asks) {
+    if (kind == Phase::Kind::b) return {.i3d = asks, .clip = true};
+    return {.i3d = true, .clip = kind == Phase::Kind::f && asks};
+  }
+  StepNumbers<T> make(Phase::Kind kind, const StepInputs<T>& inputs) {
+    return kind == Phase::Kind::warm_up ? warm_up_step(inputs.batch)
+           : kind == Phase::Kind::b     ? b_step(inputs)
+           : kind == Phase::Kind::f     ? f_step(inputs)
+                                        : self_step(inputs);
+  }
+
   /// Warm-up: CBP learns the video labels.  L_cls, or the loss of the method in its place.
   StepNumbers<T> warm_up_step(const Batch<T>& batch) {
     if (own_recipe() != nullptr) {
@@ -375,65 +439,21 @@ class Trainer {
     return distill(*cbp_, batch.i3d, h, batch, options_.cbp_reading);
   }
 
-  static std::vector<nn::Named<T>> copies(std::vector<nn::Named<T>> state) {
-    for (nn::Named<T>& named : state) named.tensor = named.tensor.detach().clone();
-    return state;
-  }
-  /// Puts the parameters that teach in a self-training phase into CBP, and the learning ones back.
-  class Teaching {
-   public:
-    Teaching(Branch<T>& branch, const std::vector<nn::Named<T>>& teacher) : branch_(branch) {
-      if (teacher.empty()) return;
-      learning_ = copies(branch.state_dict());
-      branch.load_state_dict(teacher);
-    }
-    Teaching(const Teaching&) = delete;
-    Teaching& operator=(const Teaching&) = delete;
-    ~Teaching() {
-      if (!learning_.empty()) branch_.load_state_dict(learning_);
-    }
-
-   private:
-    Branch<T>& branch_;
-    std::vector<nn::Named<T>> learning_;
-  };
-  /// The teacher of a self-training phase that `steps` steps end inside of, from a saved state.
-  std::vector<nn::Named<T>> teacher_of(const std::vector<nn::Named<T>>& saved,
-                                       std::int64_t steps) const {
-    std::vector<nn::Named<T>> out;
-    for (const Phase& phase : phases_) {
-      if (phase.kind != Phase::Kind::self || steps <= phase.begin || steps >= phase.end) continue;
-      for (const nn::Named<T>& own : cbp_->branch.state_dict()) {
-        const nn::Named<T>* found = nullptr;
-        for (const nn::Named<T>& candidate : saved) {
-          if (candidate.name == concat(teacher_prefix, own.name)) found = &candidate;
-        }
-        TANDEM_CHECK(found != nullptr && found->tensor.shape() == own.tensor.shape(), "trainer",
-                     "the checkpoint is of a step inside a self-training phase and has no tensor '",
-                     teacher_prefix, own.name, "' of shape ", own.tensor.shape());
-        out.push_back({own.name, found->tensor.clone()});
-      }
-    }
-    return out;
-  }
-
-  /// The batch, and what the rule of the pseudo-labels takes of its crops.
-  StepInputs<T> inputs_of(const Batch<T>& batch, Phase::Kind kind) const {
-    StepInputs<T> inputs{.batch = batch};
-    if (kind == Phase::Kind::warm_up) return inputs;
+  /// What the rule of the pseudo-labels takes of the crops.
+  void add_labels(StepInputs<T>& inputs, Phase::Kind kind) const {
+    const std::vector<Crop>& crops = inputs.batch.crops;
+    if (kind == Phase::Kind::warm_up) return;
     if (options_.pseudo.rule == PseudoLabelRule::oracle) {
-      TANDEM_CHECK(oracle_ && !batch.crops.empty(), "trainer", "oracle labels need ",
+      TANDEM_CHECK(oracle_ && !crops.empty(), "trainer", "oracle labels need ",
                    oracle_ ? "batches that say which videos their crops are of"
                            : "calibrate() after the warm-up");
-      inputs.h = (*oracle_)(batch.crops, batch.valid.size(1));
+      inputs.h = (*oracle_)(crops, inputs.frames);
     } else if (options_.pseudo.rule == PseudoLabelRule::calibrated) {
-      TANDEM_CHECK(shares_.defined() && !batch.crops.empty(), "trainer",
-                   "calibrated pseudo-labels need ",
+      TANDEM_CHECK(shares_.defined() && !crops.empty(), "trainer", "calibrated pseudo-labels need ",
                    shares_.defined() ? "batches that say which videos their crops are of"
                                      : "calibrate() after the warm-up");
-      inputs.shares = shares_of(batch.crops);
+      inputs.shares = shares_of(crops);
     }
-    return inputs;
   }
 
   /// H of the teacher, which neither learns nor drops anything out. Within a phase it is asked once
@@ -449,12 +469,12 @@ class Trainer {
         return which.defined() ? index_select(all, 0, which) : all;
       };
       const Tensor<bool> valid = of(batch.valid);
-      const Teaching teaching(teacher, teacher_);
+      const Teaching<T> teaching(teacher, teacher_);
       const Tensor<T> p = frame_probabilities(teacher.forward(of(x), valid).logits, reading);
       return pseudo_labels(p, of(batch.labels), valid, options_.pseudo,
                            inputs.shares.defined() ? of(inputs.shares) : Tensor<T>());
     };
-    if (!x.device().is_cpu()) {
+    if (!batch.valid.device().is_cpu()) {  // x is not there where nobody is asked
       if (inputs.recalls) return device_memory_.recall<std::int32_t>(inputs.places, batch.valid);
       const Tensor<std::int32_t> h = ask({});
       if (inputs.places.defined()) device_memory_.keep(h, inputs.places);
@@ -559,6 +579,7 @@ class Trainer {
   std::optional<OracleLabels> oracle_;
   std::vector<nn::Named<T>> teacher_;  // CBP when this self-training phase began, else nothing
   CapturedSteps<T> captured_;
+  DeviceRows<T> rows_;
   std::vector<std::shared_ptr<HostCopy<std::uint8_t>>> copies_;
 };
 
