@@ -17,9 +17,9 @@ def rivals(work):
             peers.append(("openblas", "openblas_peer.py", args, False))
         return peers
     if found := re.fullmatch(
-            r"(attention|attention_causal|layer_norm|softmax)_f32(_forward)?/(\d+(?:x\d+)*)", work):
-        name, forward, shape = found.groups()
-        args = ["--work", name, "--shape", shape.replace("x", ",")]
+            r"(attention|attention_causal|layer_norm|softmax)_(f32|bf16)(_forward)?/(\d+(?:x\d+)*)", work):
+        name, dtype, forward, shape = found.groups()
+        args = ["--work", name, "--shape", shape.replace("x", ","), "--dtype", PEER_DTYPES[dtype]]
         return [(f"torch {mode}", "ops_peer.py", args + ["--mode", mode], bool(forward))
                 for mode in ("eager", "compile")]
     if found := re.fullmatch(r"(conv3d_train|max_pool3d|batch_norm)_f32(_forward)?/(\d+(?:x\d+)+)", work):

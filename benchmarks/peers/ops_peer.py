@@ -1,6 +1,7 @@
 """Single ops in PyTorch, forward and backward.
 
     ops_peer.py --work attention|attention_causal|layer_norm|softmax [--shape 10,8,1000,64] --threads 2
+    ops_peer.py --work attention --dtype bfloat16      # of floats under autocast
 
 Attention takes (batch, heads, positions, head width), the others (rows, columns).
 """
@@ -16,6 +17,7 @@ SHAPES = {"attention": "10,8,1000,64", "attention_causal": "20,8,77,64", "layer_
 def main():
     parser = options(__doc__.splitlines()[0], list(SHAPES))
     parser.add_argument("--shape", default=None)
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
     start(args)
     measurement = Measurement()
@@ -33,13 +35,18 @@ def main():
         op = lambda x: torch.softmax(x, dim=-1)
     op = maybe_compile(op, args)
     cotangent = torch.randn(*shape)
+    low = args.dtype == "bfloat16"
+
+    def result_of(*given):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            return op(*given).float()
 
     def both():
-        torch.autograd.grad(op(*inputs), inputs, cotangent)
+        torch.autograd.grad(result_of(*inputs), inputs, cotangent)
 
     def forward():
         with torch.no_grad():
-            op(*inputs)
+            result_of(*inputs)
 
     fwd = measurement.run(forward, args, warmup=3)
     result = measurement.run(both, args, warmup=3)
