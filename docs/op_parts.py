@@ -123,7 +123,7 @@ class Op:
         self.ops, self.name, self.header = ops, name, ops.public[name]
         self.own = None  # (header, line) of what records the gradient, or the name of the gradient's formula
         self.parts, self.slots, self.formulas = [], [], []
-        self.cpu_only = self.refuses = self.converts = False
+        self.cpu_only = self.refuses = self.converts = self.widens = False
         self.walk()
 
     def walk(self):
@@ -158,6 +158,7 @@ class Op:
             b for c in re.findall(r"\bdetail::(\w+)(?:<[^;()]*>)?\(", body) for h in self.ops.headers for _, _, b in h.named(c)))
         self.converts |= header is self.header and re.search(
             r"\bx?a?\.(?:detach\(\)\.)?(?:template )?to<(?:float|double|std::\w+)>\(\)", body) is not None
+        self.widens |= header is self.header and re.search(r"require_kernels\([^;]*compute_t<T>", body) is not None
         if self.own is None:
             if gradient := re.search(r"saving_(?:input|output)<formula::(\w+)>|, formula::(\w+Gradient)<", body):
                 self.own = gradient[1] or gradient[2]
@@ -228,6 +229,8 @@ class Op:
             for part in self.parts:  # what asks something of elements decides nothing about the result's type
                 if not self.ops[part].answers():
                     types &= set(self.ops[part].gpu_types())
+        if self.widens:  # bfloat16 is computed in float
+            types |= {"bfloat16"}
         if self.converts:  # other types are computed in one of these
             types = set(cpu)
         return in_order(types & set(cpu))

@@ -116,7 +116,7 @@ int run(const Options& o) {
   clip::WeightsReport report;
   const clip::WeightFile file(o.weights);
   const Precision precision = cli::open_precision("clip_features", o.precision, o.bfloat16, device);
-  const PrecisionScope products(precision == Precision::tf32 ? precision : Precision::full);
+  const PrecisionScope products(cli::products_on(device, precision));
   const clip::LoadOptions how = clip_cli::load_options(o, precision);
   const auto encoder = clip::load_image_encoder<float>(o.weights, how, &report);
   encoder->freeze();

@@ -98,9 +98,11 @@ class Session {
     cli::Progress progress("localizing", videos_);
     const ConcatSource rows(*d.test, model_.options().concat_clip && need.i3d);
     Results out;
-    out.sets =
-        detect<float>(model_.cbp(), model_.vlp(), rows, std::span<const InferenceOptions>(ways_),
-                      [&](std::size_t done, std::size_t) { progress.update(done); });
+    out.sets = cli::saying_what_takes_less("--device cpu does without it", [&] {
+      return detect<float>(model_.cbp(), model_.vlp(), rows,
+                           std::span<const InferenceOptions>(ways_),
+                           [&](std::size_t done, std::size_t) { progress.update(done); });
+    });
     progress.finish();
     for (DetectionSet& set : out.sets) set.classes = model_.classes();
     out.note = d.note;

@@ -27,6 +27,7 @@ inline tandem::Device open_device(const char* program, const std::string& given)
   TANDEM_CHECK(table.device_count != nullptr, program, "--device ", given,
                ": this program was built without the CUDA kernels; where nvcc is, configure with "
                "-DTANDEM_CUDA=ON and build it again");
+  tandem::detail::require_own_version(table.version);
   const int count = table.device_count(), index = number ? std::stoi(digits) : 0;
   TANDEM_CHECK(count > 0, program, "--device ", given,
                ": no GPU was found here; nvidia-smi shows whether the driver sees one");
@@ -63,6 +64,13 @@ inline tandem::Precision open_precision(const char* program, const std::string& 
   return bfloat16 || given == "bf16" ? Precision::bfloat16
          : given == "tf32"           ? Precision::tf32
                                      : Precision::full;
+}
+
+/// The precision of the products (PrecisionScope) of networks that keep their weights as bfloat16
+/// where --precision is bf16: on a GPU as asked, which attention then is, too; on the CPU it is the
+/// weights that say it.
+inline tandem::Precision products_on(tandem::Device device, tandem::Precision asked) {
+  return device.is_cpu() ? tandem::Precision::full : asked;
 }
 
 /// f(); where a GPU's memory is not enough, the error also says what takes less.

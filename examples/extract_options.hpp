@@ -177,7 +177,7 @@ inline void finish_options(Options& o) {
   const Precision precision =
       cli::open_precision("extract_features", o.precision, o.bfloat16, device);
   o.bfloat16 = precision == Precision::bfloat16;
-  if (!device.is_cpu()) o.extraction.precision = precision;
+  o.extraction.precision = cli::products_on(device, precision);
   clip_offsets(o.extraction.snippets.stack, o.extraction.clip_frames);  // checks
   const struct {
     const char *stream, *option;

@@ -30,7 +30,7 @@ void run(const Options& o) {
   const Device device = cli::open_device("zero_shot", o.device);
   const Precision precision = cli::open_precision("zero_shot", o.precision, o.bfloat16, device);
   const auto tokenizer = clip::Tokenizer::load(o.vocabulary);
-  const PrecisionScope products(precision == Precision::tf32 ? precision : Precision::full);
+  const PrecisionScope products(cli::products_on(device, precision));
   const auto model = clip::load<float>(o.weights, clip_cli::load_options(o, precision));
   std::printf("%s: %s\n", cli::printable(o.weights).c_str(),
               cli::printable(model.report.str(), true).c_str());

@@ -39,6 +39,22 @@ TEST_CASE("open_device: how many GPUs there are") {
         "[x] --device cuda:3: there are 3 GPUs here, counted from cuda:0");
 }
 
+TEST_CASE("products_on: what is asked on a GPU; on the CPU bfloat16 is in the weights") {
+  for (const Precision asked : {Precision::full, Precision::tf32, Precision::bfloat16})
+    CHECK(cli::products_on(Device::cuda(1), asked) == asked);
+  CHECK(cli::products_on(Device::cpu(), Precision::bfloat16) == Precision::full);
+}
+
+TEST_CASE("open_device: kernels of another version are told of") {
+  DeviceInterface table = cuda_interface();
+  table.version = "0.0.9";
+  table.device_count = [] { return 1; };
+  const detail::Restore before(cuda_interface(), table);
+  CHECK(check::message([] { (void)cli::open_device("x", "cuda"); }) ==
+        "[cuda] the kernels that are linked into this program are those of tandem 0.0.9, its "
+        "headers those of " TANDEM_VERSION_STRING ": build tandem::cuda from the same version");
+}
+
 TEST_CASE(
     "saying_what_takes_less: out of memory says it, other errors and results are left alone") {
   CHECK(cli::saying_what_takes_less("a smaller --batch takes less", [] { return 7; }) == 7);

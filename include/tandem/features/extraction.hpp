@@ -103,10 +103,11 @@ class RowCollector {
 /// What the networks make of rows.
 class RowEncoder {
  public:
-  RowEncoder(const FeatureEncoders& encoders, const ExtractionOptions& options, StageClock& clock)
+  /// `clip_encoder`: of encoders.clip, null where there is none. Its graphs serve all videos.
+  RowEncoder(const FeatureEncoders& encoders, clip::CapturedEncoder<float>* clip_encoder,
+             const ExtractionOptions& options, StageClock& clock)
       : encoders_(encoders),
-        clip_encoder_(encoders.clip ? std::make_unique<clip::CapturedEncoder<float>>(encoders.clip)
-                                    : nullptr),
+        clip_encoder_(clip_encoder),
         o_(options),
         offsets_(clip_offsets(options.snippets.stack, options.clip_frames)),
         clock_(clock) {}
@@ -150,7 +151,7 @@ class RowEncoder {
   }
 
   const FeatureEncoders& encoders_;
-  const std::unique_ptr<clip::CapturedEncoder<float>> clip_encoder_;
+  clip::CapturedEncoder<float>* const clip_encoder_;
   const ExtractionOptions& o_;
   const std::vector<std::int64_t> offsets_;
   StageClock& clock_;
@@ -168,6 +169,9 @@ class FeatureExtractor {
 
   FeatureExtractor(FeatureEncoders encoders, const ExtractionOptions& options)
       : encoders_(std::move(encoders)),
+        clip_encoder_(encoders_.clip
+                          ? std::make_unique<clip::CapturedEncoder<float>>(encoders_.clip)
+                          : nullptr),
         o_(options),
         budget_(options.threads > 0 ? options.threads : cpu::num_threads()) {
     clip_offsets(options.snippets.stack, options.clip_frames);  // checks
@@ -183,7 +187,7 @@ class FeatureExtractor {
                            {.fps = o_.snippets.fps, .threads = std::max(1, o_.decoding_threads)});
     StageClock clock;
     RowAssembler<Frame> rows(o_.snippets);
-    detail::RowEncoder encoder(encoders_, o_, clock);
+    detail::RowEncoder encoder(encoders_, clip_encoder_.get(), o_, clock);
     if (const Device device = encoders_.device(); device.is_cpu()) {
       flow_through(reader, clock, rows, encoder, progress);
     } else {
@@ -331,6 +335,7 @@ class FeatureExtractor {
   }
 
   FeatureEncoders encoders_;
+  const std::unique_ptr<clip::CapturedEncoder<float>> clip_encoder_;
   ExtractionOptions o_;
   ThreadBudget budget_;
   Queue networks_;  // of a GPU

@@ -2,8 +2,9 @@
 /// Random numbers that depend on a seed and a position only: Philox4x32-10.
 ///   [Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011]
 ///
-/// Counter-based: word i of a stream is a pure function of (seed, stream, i), so a CPU and a GPU,
-/// or one thread and many, draw the same numbers, and a checkpoint needs four integers.
+/// Tensors of them are made on the CPU (docs/cuda.md says why). Counter-based: word i of a stream
+/// is a pure function of (seed, stream, i), so a CPU and a GPU, or one thread and many, draw the
+/// same numbers, and a checkpoint needs four integers.
 
 #include <cstdint>
 #include <vector>
