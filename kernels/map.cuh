@@ -7,15 +7,13 @@
 /// than 2³¹ elements. bfloat16 is computed in float. Reads and writes every operand once: bound by
 /// memory.
 
-#include <string>
-#include <string_view>
-
 #include "common.cuh"
 #include "tandem/tensor/loop.hpp"
 
 namespace tandem_kernels {
 
 using tandem::MapOperands;
+using tandem::cuda::map_name;
 using tandem::detail::compute_t;
 
 /// n / d and n % d for 0 ≤ n < 2³¹ by a multiplication.          [Warren, Hacker's Delight, ch. 10]
@@ -83,30 +81,6 @@ __device__ T apply(const F& f, const T (&x)[N]) {
   } else {
     return T(f(C(x[0]), C(x[1]), C(x[2])));
   }
-}
-
-/// "map" and the formula, as errors and profilers have it: "map Gelu", "map ScalarRight<Add,
-/// float>".
-template <class F>
-const char* map_name() {
-  static const std::string name = [](std::string_view whole) {
-    std::string out = "map ";
-    const std::size_t at =
-        whole.find("F = ") != whole.npos ? whole.find("F = ") + 4 : whole.find("F=") + 2;
-    for (std::size_t i = at, word = out.size(); i + 1 < whole.size() && whole[i] != ';'; ++i) {
-      const char c = whole[i];
-      if (c == ':') {  // what stands before is a namespace
-        out.resize(word);
-        continue;
-      }
-      out += c;
-      const bool letter =
-          (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-      if (!letter) word = out.size();
-    }
-    return out;
-  }(__PRETTY_FUNCTION__);
-  return name.c_str();
 }
 
 /// W elements a thread; what is left over of n one by one.

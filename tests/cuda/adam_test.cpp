@@ -5,6 +5,8 @@
 #include "tandem/nn/linear.hpp"
 #include "tandem/ops/layer_norm.hpp"
 #include "tandem/ops/linear.hpp"
+#include "tandem/optim/clip_grad.hpp"
+#include "tandem/optim/sgd.hpp"
 
 using namespace tandem;
 
@@ -77,6 +79,47 @@ TEST_CASE(
   many[149] = 1031;
   agrees<optim::Adam<float>, float>(many, {}, devices::float_eps);
   agrees<optim::Adam<float>, float>({1024 * 256 + 7}, {}, devices::float_eps);
+}
+
+TEST_CASE("adam, sgd, clip_grad_norm: parameters and gradients that begin between packs") {
+  const Tensor<float> values = check::cast<float>(devices::normal({77}, 8)),
+                      slopes = check::cast<float>(devices::normal({77}, 9));
+  const auto run = [&](Device device, std::int64_t first, std::int64_t gradient) {
+    std::vector<Tensor<float>> out;
+    for (const bool momentum : {false, true}) {
+      for (const bool adam : {false, true}) {
+        const Tensor<float> whole = values.to(device).clone(), steep = slopes.to(device).clone();
+        Tensor<float> p = whole.slice(0, first, first + 70).detach();
+        p.requires_grad_();
+        p.set_grad(steep.slice(0, gradient, gradient + 70).detach());
+        (void)optim::clip_grad_norm(std::vector{p}, 1.0);
+        if (adam) {
+          optim::Adam<float>({p}, {}).step();
+        } else {
+          optim::Sgd<float>({p}, {.learning_rate = 0.1, .momentum = momentum ? 0.9 : 0}).step();
+        }
+        out.push_back(whole.to(Device::cpu()));
+        out.push_back(steep.to(Device::cpu()));
+      }
+    }
+    return out;
+  };
+  for (const std::int64_t first : {0, 1, 4}) {
+    for (const std::int64_t gradient : {0, 3}) {
+      const auto expected = run(Device::cpu(), first, gradient);
+      devices::each([&](Device device) {
+        const auto got = run(device, first, gradient);
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          CHECK(check::distance(got[i], expected[i]) <= 100 * 5 * devices::float_eps);
+          for (const std::int64_t beside : {std::int64_t{0}, std::int64_t{75}, std::int64_t{76}}) {
+            const std::int64_t begin = i % 2 == 0 ? first : gradient;
+            if (beside >= begin && beside < begin + 70) continue;
+            CHECK(got[i].at({beside}) == (i % 2 == 0 ? values : slopes).at({beside}));
+          }
+        }
+      });
+    }
+  }
 }
 
 TEST_CASE("adam: parameters on several devices in one optimizer") {

@@ -177,6 +177,12 @@ TEST_CASE("fill, zeros and full happen on the device, for every element size and
       CHECK(check::same(full<std::uint8_t>({n}, 200, device), full<std::uint8_t>({n}, 200)));
       CHECK(check::same(full<std::int64_t>({n}, -7, device), full<std::int64_t>({n}, -7)));
     }
+    // Beginnings between packs of 16 bytes: nothing beside is written.
+    for (const std::int64_t begin : {1, 3, 4}) {
+      const Tensor<float> x = zeros<float>({41}, device), y = zeros<float>({41});
+      for (const Tensor<float>& t : {x, y}) t.slice(0, begin, 37).fill_(2);
+      CHECK(check::same(x, y));
+    }
     Tensor<float> grid = zeros<float>({5, 7}, device);
     grid.slice(1, 2, 5).fill_(4);
     Tensor<float> expected = zeros<float>({5, 7});

@@ -276,7 +276,8 @@ if (executor / "extract_features").exists():
                 *(["--i3d-flow", golden / "i3d/flow.safetensors"] if name == "rows" else []), "--resize", 36, "--crop", 34,
                 "--flow-scales", 2, "--flow-warps", 1, "--flow-outer-iterations", 1, "--flow-inner-iterations", 5,
                 "--device", device, "--precision", precision, "--tail", "repeat", TANDEM_ISA="portable")
-        arrays = sorted(p.relative_to(work / f"{name}_cpu") for p in (work / f"{name}_cpu").rglob("*.npy"))
+        arrays = sorted(p.relative_to(work / f"{name}_cpu") for video in ("video", "more")
+                        for p in (work / f"{name}_cpu").rglob(f"{video}.npy"))
         assert len(arrays) == (6 if name == "rows" else 4), arrays
         for path in arrays:
             close_arrays(work / f"{name}_cuda" / path, work / f"{name}_cpu" / path, bound)

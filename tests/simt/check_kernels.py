@@ -21,7 +21,7 @@ def declared():
     for path, text in sources.items():
         for name in re.findall(r"__global__\s+void\s+(?:__launch_bounds__\((?:[^()]|\([^()]*\))*\)\s+)?(\w+)\s*\(", text):
             names.add(name)
-            if not re.search(rf"launch\(\s*\"[^\"]*\",[^;]*\b{name}<", everything):
+            if not re.search(rf"launch\(\s*(?:\"[^\"]*\"|map_name<F>\(\)),[^;]*\b{name}<", everything):
                 wrong.append(f"{name}: no launch found")
         if "<<<" in text:
             wrong.append(f"{path.name}: a launch that does not go through launch()")

@@ -12,8 +12,7 @@
 ///     that some lane of its mask never reaches
 ///   - a thread that exits before a barrier at which others wait; threads at different barriers
 ///   - shared memory beyond 48 KB, declared and the launch's together, or beyond 227 KB where
-///     cudaFuncSetAttribute was asked, and writes outside its
-///     arrays.
+///     cudaFuncSetAttribute was asked, and writes outside its arrays
 ///   - ldmatrix and cp.async at addresses that are not multiples of 16 or not shared; a thread that
 ///     exits before it has waited for its asynchronous copies
 ///   - a thread that computes for longer than set_patience() without meeting any other, as a wait
@@ -61,8 +60,8 @@ struct Launch {
   dim3 grid, block;
   std::size_t shared;
   std::function<void()> thread;  ///< what each thread runs
-  std::size_t granted =
-      0;  ///< by cudaFuncSetAttribute; else the declared arrays share 48 KB with `shared`
+  /// What cudaFuncSetAttribute has allowed; 0: the declared arrays share 48 KB with `shared`.
+  std::size_t granted = 0;
 };
 /// Runs every block of a launch whose dimensions are valid. Throws Fault.
 void run(const Launch& launch);

@@ -185,6 +185,18 @@ TEST_CASE("block_sum and block_max of kernels/common.cuh, used again and again")
   simt::set_seed(1);
 }
 
+namespace names {
+struct Gelu {};
+template <class F, class C>
+struct Right {};
+}  // namespace names
+
+TEST_CASE("elementwise launches are named after their formula, without namespaces") {
+  CHECK(std::string(tandem::cuda::map_name<names::Gelu>()) == "map Gelu");
+  CHECK(std::string(tandem::cuda::map_name<names::Right<names::Gelu, float>>()) ==
+        "map Right<Gelu, float>");
+}
+
 TEST_CASE("the launch's shared bytes, also beyond 48 KB") {
   std::vector<float> values(1024);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);

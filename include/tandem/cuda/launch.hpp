@@ -16,6 +16,8 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #if __has_include(<nvtx3/nvToolsExt.h>)
@@ -77,6 +79,30 @@ class Range {
 inline unsigned blocks_for(std::int64_t n, std::int64_t size, std::int64_t most = 65535) {
   const std::int64_t blocks = (n + size - 1) / size, cap = grid_cap() < most ? grid_cap() : most;
   return static_cast<unsigned>(blocks < cap ? blocks : cap);
+}
+
+/// What an elementwise launch is called: "map" and the formula F, "map Gelu" or "map
+/// ScalarRight<Add, float>".
+template <class F>
+const char* map_name() {
+  static const std::string name = [](std::string_view whole) {
+    std::string out = "map ";
+    const std::size_t at =
+        whole.find("F = ") != whole.npos ? whole.find("F = ") + 4 : whole.find("F=") + 2;
+    for (std::size_t i = at, word = out.size(); i + 1 < whole.size() && whole[i] != ';'; ++i) {
+      const char c = whole[i];
+      if (c == ':') {  // what stands before is a namespace
+        out.resize(word);
+        continue;
+      }
+      out += c;
+      const bool letter =
+          (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+      if (!letter) word = out.size();
+    }
+    return out;
+  }(__PRETTY_FUNCTION__);
+  return name.c_str();
 }
 
 inline bool sync_after_launch() {
