@@ -181,6 +181,14 @@ run(programs, "train_dcl", *TRAIN, "--rounds", 2, "--out", "cpu")
 said = run(executor, "train_dcl", *TRAIN, "--rounds", 2, "--out", "gpu", "--device", "cuda:1")
 assert "thread(s), cuda:1" in said and json.loads((work / "gpu/options.json").read_text())["device"] == "cuda:1", said
 same_way("gpu", "cpu", 1e-4)
+# Rows that would take more than half of the memory stay where they are: the same steps, whose rows are uploaded.
+run(programs, "simulate_features", "--out", "wide", "--classes", 3, "--train-videos", 40, "--test-videos", 2, "--i3d-width", 2048,
+    "--clip-width", 16, "--prompt-vectors", 2, "--rows-low", 20, "--rows-high", 40)
+for name, mib in (("kept", "200"), ("uploaded", "16")):
+    said = run(executor, "train_dcl", "--data", "wide", *TRAIN[2:], "--rounds", 2, "--out", name, "--device", "cuda",
+               SIMT_DEVICE_MIB=mib)
+    assert ("note: the rows of the training videos, 9 MiB, would take more than half of the " in said) == (name == "uploaded"), said
+assert [line["loss"] for line in steps("kept")] == [line["loss"] for line in steps("uploaded")]
 # A run moves between devices: one round here, the other there; what is not said stays.
 for name, first, then in (("from_gpu", (executor, "cuda"), (programs, "cpu")), ("from_cpu", (programs, "cpu"), (executor, "cuda"))):
     run(first[0], "train_dcl", *TRAIN, "--rounds", 1, "--out", name, "--device", first[1])
