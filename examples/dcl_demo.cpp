@@ -190,8 +190,8 @@ void run(const Options& o, const World& world, Chain& chain, Tick&& tick) {
       rounds.push_back(warm->quality);
     }
     reproduce::finish_training(
-        trainer, train, world.lengths,
-        [&](const Phase& phase, const StepReport& report) {
+        trainer, train, world.lengths, 0,
+        [&](std::int64_t, const Phase& phase, const StepReport& report) {
           tick(concat(row.name, ", ", phase.name(), ", loss ", cli::fixed(report.total, 3)));
         },
         [&](std::int64_t round) {
