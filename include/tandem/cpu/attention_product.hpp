@@ -55,8 +55,8 @@ class TileProduct {
     take(kernels);
   }
 
-  /// Around products on this thread.
-  ///   const auto tiles = product.begun();
+  /// To be held around products on this thread, as
+  /// `const auto tiles = product.begun();`.
   auto begun() const {
     if (begin_ != nullptr) begin_();
     return AtExit([end = end_] {

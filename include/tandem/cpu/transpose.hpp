@@ -39,7 +39,7 @@ TANDEM_ALWAYS_INLINE void transpose(V (&r)[V::size]) {
 }
 
 /// to (columns, rows) = xᵀ for x (rows, columns); the steps go from one row to the next.
-///   simd_dispatch<TransposeRows, float>(rows, columns, x, x_step, to, to_step);
+/// `simd_dispatch<TransposeRows, float>(rows, columns, x, x_step, to, to_step)` runs it.
 struct TransposeRows {
   template <class V, class T>
   static TANDEM_ALWAYS_INLINE void run(std::int64_t rows, std::int64_t columns, const T* x,
