@@ -58,7 +58,7 @@ GIVEN = {
                 "optim::Adam<float>& adam", "const std::vector<Tensor<float>>& batches", "nn::Linear<float>& module", "const Tensor<float>& x", "const Tensor<float>& gamma",
                 "const Tensor<float>& beta", '#include "tandem/wtal/train/trainer.hpp"',
                 "const wtal::TrainerOptions& options", "wtal::Branch<float>& cbp", "wtal::Branch<float>& vlp",
-                "clip::TextEncoder<float>* text", "wtal::Batch<float> (*batch_of)(std::int64_t)", "void (*show)(const wtal::StepReport&)"],
+                "clip::TextEncoder<float>* text", "const wtal::VideoSource& source", "const std::vector<std::int64_t>& lengths", "void (*show)(const wtal::StepReport&)"],
     "threads.md": ["#include <thread>", "Generator& random", "const Tensor<float>& x",
                    "const Tensor<std::int64_t>& labels"],
     "flow.md": ['#include "tandem/image/image.hpp"'],
