@@ -71,6 +71,7 @@ class DeviceRows {
       first.push_back(rows);
       rows += length;
     }
+    release_kept_memory(device);  // of work before this one
     const std::int64_t bytes = rows * (i3d + clip) * static_cast<std::int64_t>(sizeof(T)),
                        left = free_memory(device);
     if (bytes > left / 2) return refusal(bytes, left, device);
