@@ -3,6 +3,8 @@
 #include <cmath>
 #include <memory>
 
+#include "../i3d_flops.hpp"
+#include "../moving_waves.hpp"
 #include "gpu.hpp"
 #include "tandem/clip/captured_encoder.hpp"
 #include "tandem/flow/tvl1.hpp"
@@ -46,37 +48,6 @@ void add_clip(Suite& suite, const Kind& kind, const std::shared_ptr<Encoder>& fl
            });
 }
 
-/// Multiply-adds of I3D's convolutions, times two, of one clip.
-double i3d_flops(const i3d::Config& config, Triple size) {
-  double total = 0;
-  const auto conv = [&](std::int64_t in, std::int64_t out, std::int64_t taps) {
-    total += 2.0 * real(in * out * taps) * real(size.depth * size.height * size.width);
-  };
-  const auto shrink = [&size](const Triple& by) {
-    size = {(size.depth - 1) / by.depth + 1, (size.height - 1) / by.height + 1,
-            (size.width - 1) / by.width + 1};
-  };
-  std::int64_t in = config.channels;
-  for (int i = 0; i < 12; ++i) {
-    for (const i3d::Pool& pool : i3d::pools) {
-      if (pool.before == i) shrink(pool.stride);
-    }
-    if (i < 3) {
-      if (i == 0) shrink(Triple::all(2));
-      const std::int64_t out = config.stem[static_cast<std::size_t>(i)];
-      conv(in, out, i == 0 ? 343 : i == 1 ? 1 : 27);
-      in = out;
-    } else {
-      const i3d::MixedWidths& m = config.mixed[static_cast<std::size_t>(i - 3)];
-      conv(in, m.b0 + m.b1a + m.b2a + m.b3b, 1);
-      conv(m.b1a, m.b1b, 27);
-      conv(m.b2a, m.b2b, 27);
-      in = m.out();
-    }
-  }
-  return total;
-}
-
 void add_i3d(Suite& suite, const Kind& kind) {
   i3d::Config config;
   if (small()) {
@@ -85,7 +56,7 @@ void add_i3d(Suite& suite, const Kind& kind) {
   }
   const std::int64_t clips = sized(8, 1), frames = 16, side = sized(224, 33);
   add_work(suite, std::string("gpu_i3d_8_") + kind.name,
-           {.flops = real(clips) * i3d_flops(config, {frames, side, side}),
+           {.flops = real(clips) * bench::i3d_flops(config, {frames, side, side}),
             .unit = kind.name,
             .items = real(clips),
             .item = "clips"},
@@ -101,25 +72,6 @@ void add_i3d(Suite& suite, const Kind& kind) {
            });
 }
 
-/// The picture of tvl1_bench: waves of many lengths that move by `shift` and turn a little.
-Tensor<std::uint8_t> frame(std::int64_t height, std::int64_t width, double shift) {
-  const Tensor<std::uint8_t> image({height, width});
-  std::uint8_t* p = image.mutable_data();
-  for (std::int64_t y = 0; y < height; ++y) {
-    for (std::int64_t x = 0; x < width; ++x) {
-      const double cy = real(y) - real(height) / 2, cx = real(x) - real(width) / 2;
-      const double a = cx - shift * (2 + 0.01 * cy), b = cy + shift * (1 + 0.012 * cx);
-      double value = 128;
-      for (int k = 1; k <= 12; ++k) {
-        value += 60.0 / k *
-                 std::sin(a * 0.05 * k * std::cos(2.4 * k) + b * 0.05 * k * std::sin(2.4 * k) + k);
-      }
-      *p++ = static_cast<std::uint8_t>(std::fmin(std::fmax(std::floor(value), 0), 255));
-    }
-  }
-  return image;
-}
-
 /// A batch of pairs as extract_features gives them, with the usual options.
 void add_tvl1(Suite& suite) {
   const std::int64_t pairs = sized(16, 2), height = sized(256, 24), width = sized(340, 32);
@@ -127,7 +79,7 @@ void add_tvl1(Suite& suite) {
            [=]() -> std::function<void()> {
              const auto batch = [=](double shift) {
                const Tensor<std::uint8_t> all({pairs, height, width}, Device::cuda());
-               all.copy_(frame(height, width, shift).to(Device::cuda()));
+               all.copy_(bench::moving_waves(height, width, shift).to(Device::cuda()));
                return all;
              };
              flow::TvL1Options options;
